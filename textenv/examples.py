@@ -1,0 +1,77 @@
+"""What an episode is made of: turns, examples and finished episodes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Role = Literal["system", "user", "assistant"]
+StopReason = Literal["end_of_turn", "max_new_tokens"]
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One message of a conversation.
+
+    Attributes:
+        role: Who speaks: "system", "user" (the environment) or "assistant" (the agent).
+        text: What is said, as plain text. It is data: template markers in it have no effect.
+        cut: The (start, end) character span that may be shortened, from its end, when the prompt
+            does not fit the window. The rest of the text is never dropped. None: nothing may be.
+    """
+
+    role: Role
+    text: str
+    cut: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Example:
+    """One task instance: a pure function of (dataset, split, index, seed).
+
+    Attributes:
+        id: Names the example within its dataset; the same text on every machine.
+        prompt: The input of the task (a document, a question, a sentence, a request).
+        references: Acceptable outputs; metrics take the best over them. At least one.
+        metadata: JSON-like extras that the task or its rewards read ("context", "goal", ...).
+    """
+
+    id: str
+    prompt: str
+    references: tuple[str, ...]
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Episode:
+    """A finished episode, as rewards see it.
+
+    Attributes:
+        example: The task instance that was played.
+        turns: The whole conversation in order: opening, the agent's turns, the environment's.
+        stop_reason: How the agent's last turn ended.
+        input_ids: Every token of the episode, int32 (length,).
+        action_mask: True where the agent wrote the token, bool (length,).
+        prompt_cut: True if the opening was shortened to fit its window.
+    """
+
+    example: Example
+    turns: tuple[Turn, ...]
+    stop_reason: StopReason = "end_of_turn"
+    input_ids: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
+    action_mask: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
+    prompt_cut: bool = False
+
+    @property
+    def responses(self) -> tuple[str, ...]:
+        """The agent's turns, in order."""
+        return tuple(turn.text for turn in self.turns if turn.role == "assistant")
+
+    @property
+    def response(self) -> str:
+        """All that the agent said; several turns are joined by newlines."""
+        return "\n".join(self.responses)

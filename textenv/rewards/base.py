@@ -1,0 +1,79 @@
+"""The contract of a reward: a batch of finished episodes in, one checked score each out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textenv.errors import RewardError
+from textenv.examples import Episode
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class RewardResult:
+    """Scores of n episodes.
+
+    Attributes:
+        total: What the agent is paid, float64 (n,).
+        components: Named parts or by-products of the total, float64 (n,) each.
+        valid: False where no score could be given, bool (n,). None means all valid.
+    """
+
+    total: FloatArray
+    components: Mapping[str, FloatArray] = field(default_factory=dict)
+    valid: NDArray[np.bool_] | None = None
+
+
+@runtime_checkable
+class Reward(Protocol):
+    """A plain callable on a batch of finished episodes."""
+
+    def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
+        """Scores the episodes, in order."""
+        ...
+
+
+def compute_rewards(reward: Reward, episodes: Sequence[Episode]) -> RewardResult:
+    """Calls a reward and checks what it returned.
+
+    Raises:
+        RewardError: The result has the wrong type or length, or a score is not finite.
+    """
+    name = getattr(reward, "name", None) or getattr(reward, "__name__", type(reward).__name__)
+    result = reward(episodes)
+    if not isinstance(result, RewardResult):
+        raise RewardError(
+            f"Reward '{name}' returned {type(result).__name__}; return a textenv.RewardResult."
+        )
+    arrays = {"total": result.total, **result.components}
+    checked = {key: np.asarray(value, dtype=np.float64) for key, value in arrays.items()}
+    n = len(episodes)
+    for key, value in checked.items():
+        if value.shape != (n,):
+            raise RewardError(
+                f"Reward '{name}' returned '{key}' of shape {value.shape} for {n} episodes; "
+                f"it must be ({n},): one number an episode, in order."
+            )
+        if not np.isfinite(value).all():
+            bad = int(np.flatnonzero(~np.isfinite(value))[0])
+            raise RewardError(
+                f"Reward '{name}' returned '{key}' = {value[bad]} for example "
+                f"'{episodes[bad].example.id}'. Scores must be finite; give a worst score instead."
+            )
+    valid = np.ones(n, np.bool_) if result.valid is None else np.asarray(result.valid, np.bool_)
+    if valid.shape != (n,):
+        raise RewardError(f"Reward '{name}' returned 'valid' of shape {valid.shape}, not ({n},).")
+    total = checked.pop("total")
+    if not valid.all():
+        bad = int(np.flatnonzero(~valid)[0])
+        raise RewardError(
+            f"Reward '{name}' could not score example '{episodes[bad].example.id}'. "
+            "An episode without a score ends the run rather than counting as 0."
+        )
+    return RewardResult(total, checked, valid)

@@ -1,0 +1,59 @@
+"""The contract of a task: which rows it needs, how it opens, what it replies, what is ideal."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from textenv.examples import Example, Turn
+
+
+@dataclass(frozen=True)
+class Field:
+    """One column that a task reads from a dataset row.
+
+    Attributes:
+        name: The task's own name for it.
+        aliases: Other column names that are taken without a mapping ("article" for "document").
+        required: A dataset without it is refused.
+    """
+
+    name: str
+    aliases: tuple[str, ...] = ()
+    required: bool = True
+
+
+class Task(ABC):
+    """A text task: turns dataset rows into examples, and examples into conversations.
+
+    A task holds no state and draws no random numbers; what varies lies in the example.
+    """
+
+    fields: ClassVar[tuple[Field, ...]]
+
+    @abstractmethod
+    def example(self, id: str, row: Mapping[str, Any]) -> Example:
+        """Builds the example of one dataset row, whose keys are the names in `fields`.
+
+        Raises:
+            DatasetError: A value is missing, empty or of the wrong type.
+        """
+
+    @abstractmethod
+    def opening(self, example: Example) -> tuple[Turn, ...]:
+        """Returns the first messages; the last of them is the user's."""
+
+    def reply(self, example: Example, transcript: tuple[Turn, ...]) -> Turn | None:
+        """Returns the environment's next turn after the agent has spoken, or None to end.
+
+        Args:
+            example: The task instance.
+            transcript: Every turn so far; the last is the agent's.
+        """
+        return None
+
+    def gold(self, example: Example, transcript: tuple[Turn, ...] = ()) -> str:
+        """Returns an ideal next agent turn: by default the first reference."""
+        return example.references[0]
