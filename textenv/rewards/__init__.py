@@ -1,0 +1,15 @@
+"""Rewards: batched scores of finished episodes, by name or of one's own."""
+
+from textenv.rewards.base import Reward, RewardResult, compute_rewards
+from textenv.rewards.compose import from_function, load_reward, register_reward
+from textenv.rewards.score import score
+
+__all__ = [
+    "Reward",
+    "RewardResult",
+    "compute_rewards",
+    "from_function",
+    "load_reward",
+    "register_reward",
+    "score",
+]

@@ -1,0 +1,100 @@
+"""Finished episodes as padded tensors, and how they are split for a pass of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class CollectedEpisode:
+    """One episode as it came from the environment.
+
+    Attributes:
+        input_ids: Every token, int32 (length,).
+        action_mask: True where the agent wrote the token, bool (length,).
+        rewards: What the environment paid for writing each token, float32 (length,).
+        truncated: True if it was cut off before it could be scored.
+    """
+
+    input_ids: NDArray[np.int32]
+    action_mask: NDArray[np.bool_]
+    rewards: NDArray[np.float32]
+    truncated: bool = False
+
+
+@dataclass(frozen=True)
+class EpisodeBatch:
+    """Episodes as tensors, padded on the right.
+
+    Attributes:
+        input_ids: (batch, time) int64.
+        lengths: (batch,) int64, true lengths.
+        action_mask: (batch, time) bool, True where the agent wrote the token.
+        rewards: (batch, time) float32, the environment's.
+        truncated: (batch,) bool.
+    """
+
+    input_ids: Tensor
+    lengths: Tensor
+    action_mask: Tensor
+    rewards: Tensor
+    truncated: Tensor
+
+    def __len__(self) -> int:
+        return int(self.lengths.shape[0])
+
+    def take(self, rows: Tensor) -> EpisodeBatch:
+        """Returns the episodes `rows`, padded only to the longest of them."""
+        width = int(self.lengths[rows].max())
+        return EpisodeBatch(
+            self.input_ids[rows, :width],
+            self.lengths[rows],
+            self.action_mask[rows, :width],
+            self.rewards[rows, :width],
+            self.truncated[rows],
+        )
+
+    def micro_batches(self, rows: Tensor, max_tokens: int) -> Iterator[Tensor]:
+        """Splits rows, longest first, into groups of at most `max_tokens` tokens with padding.
+
+        A group holds at least one episode, whatever its length.
+        """
+        order = rows[torch.argsort(self.lengths[rows], descending=True, stable=True)]
+        start = 0
+        while start < len(order):
+            longest = int(self.lengths[order[start]])
+            stop = start + max(1, max_tokens // longest)
+            yield order[start:stop]
+            start = stop
+
+
+def make_batch(
+    episodes: Sequence[CollectedEpisode], device: torch.device | str = "cpu"
+) -> EpisodeBatch:
+    """Pads episodes to the longest of them.
+
+    Padding is token 0; nothing reads it, since masks come from the lengths alone.
+    """
+    n, width = len(episodes), max(len(episode.input_ids) for episode in episodes)
+    input_ids = np.zeros((n, width), np.int64)
+    action_mask = np.zeros((n, width), np.bool_)
+    rewards = np.zeros((n, width), np.float32)
+    for i, episode in enumerate(episodes):
+        length = len(episode.input_ids)
+        input_ids[i, :length] = episode.input_ids
+        action_mask[i, :length] = episode.action_mask
+        rewards[i, :length] = episode.rewards
+    lengths = np.array([len(episode.input_ids) for episode in episodes], np.int64)
+    truncated = np.array([episode.truncated for episode in episodes], np.bool_)
+    return EpisodeBatch(
+        *(
+            torch.from_numpy(array).to(device)
+            for array in (input_ids, lengths, action_mask, rewards, truncated)
+        )
+    )

@@ -1,0 +1,83 @@
+"""Plays a fixed number of episodes to their end, with slots that go on by themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from stable_baselines3.common.vec_env import VecEnv
+
+from agents.buffer import CollectedEpisode
+from agents.policy import LMPolicy
+from agents.vec_env import TextVecEnv
+
+StepHook = Callable[[int, list[dict[str, Any]]], bool]
+
+
+def collect_episodes(
+    env: VecEnv, policy: LMPolicy, n_episodes: int, on_step: StepHook
+) -> list[CollectedEpisode] | None:
+    """Starts exactly `n_episodes` episodes and finishes all of them.
+
+    Which episodes are started does not depend on how long they turn out to be, so short ones are
+    not favoured, as they would be by taking the first that end. A slot that ends takes its next
+    episode at once; when all have been started it rests.
+
+    Args:
+        env: Slots of a token-level text environment; it is reset first.
+        policy: Writes the tokens.
+        n_episodes: How many.
+        on_step: Called after each step with the number of tokens written and the infos of the
+            episodes that ended; False stops.
+
+    Returns:
+        The episodes in the order in which they ended, or None if stopped.
+    """
+    observation = env.reset()
+    assert isinstance(observation, dict)
+    n_slots, window = observation["input_ids"].shape
+    started = min(n_slots, n_episodes)
+    active = np.arange(n_slots) < started
+    action_mask = np.zeros((n_slots, window), np.bool_)
+    paid = np.zeros((n_slots, window), np.float32)
+    episodes: list[CollectedEpisode] = []
+    _rest(env, ~active)
+    while active.any():
+        rows = np.flatnonzero(active)
+        lengths = observation["attention_mask"][rows].sum(axis=1, dtype=np.int64)
+        ids = observation["input_ids"][rows]
+        actions = np.zeros(n_slots, np.int64)
+        actions[rows] = policy.act(ids, lengths, rows)
+        observation, rewards, dones, infos = env.step(actions)
+        assert isinstance(observation, dict)
+        action_mask[rows, lengths] = True
+        paid[rows, lengths] = rewards[rows]
+        ended = rows[dones[rows]]
+        for slot in ended:
+            final = infos[slot]["terminal_observation"]
+            length = int(final["attention_mask"].sum())
+            episodes.append(
+                CollectedEpisode(
+                    final["input_ids"][:length].copy(),
+                    action_mask[slot, :length].copy(),
+                    paid[slot, :length].copy(),
+                    bool(infos[slot].get("TimeLimit.truncated", False)),
+                )
+            )
+            action_mask[slot] = False
+            paid[slot] = 0.0
+            if started < n_episodes:
+                started += 1
+            else:
+                active[slot] = False
+        if not on_step(len(rows), [infos[slot] for slot in ended]):
+            return None
+        _rest(env, ~active)
+    return episodes
+
+
+def _rest(env: VecEnv, slots: Any) -> None:
+    """Idle slots of other vector environments play on unheeded."""
+    if isinstance(env, TextVecEnv) and slots.any():
+        env.rest(slots)

@@ -1,0 +1,120 @@
+"""Kullback-Leibler divergences from samples, and the coefficient of the penalty on them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from textenv.errors import ConfigError
+
+
+def k1(logprobs: Tensor, other_logprobs: Tensor) -> Tensor:
+    """Returns log p - log q per sample of p: unbiased for KL(p, q), of either sign.
+
+    Args:
+        logprobs: (...) log p of samples drawn from p.
+        other_logprobs: (...) log q of the same samples.
+    """
+    return logprobs - other_logprobs
+
+
+def k2(logprobs: Tensor, other_logprobs: Tensor) -> Tensor:
+    """Returns (log p - log q)^2 / 2 per sample of p: biased, but right in its gradient.
+
+    Args:
+        logprobs: (...) log p of samples drawn from p.
+        other_logprobs: (...) log q of the same samples.
+    """
+    return 0.5 * (logprobs - other_logprobs).square()
+
+
+def k3(logprobs: Tensor, other_logprobs: Tensor) -> Tensor:
+    """Returns (r - 1) - log r, r = q / p, per sample of p: unbiased and never negative.
+
+    http://joschu.net/blog/kl-approx.html; the `approx_kl` of Stable-Baselines3.
+
+    Args:
+        logprobs: (...) log p of samples drawn from p.
+        other_logprobs: (...) log q of the same samples.
+    """
+    log_ratio = other_logprobs - logprobs
+    # expm1 keeps the digits that exp(x) - 1 loses near x = 0, where all of training happens.
+    return torch.expm1(log_ratio) - log_ratio
+
+
+@torch.no_grad()
+def kl_penalty(logprobs: Tensor, ref_logprobs: Tensor) -> Tensor:
+    """Returns the divergence from the reference at each token, to be taken off the reward.
+
+    It is k1 and carries no gradient: as part of the reward its expected gradient is that of the
+    divergence of whole sequences, which it would not be as a loss.
+
+    Args:
+        logprobs: (...) of the sampled tokens under the policy that sampled them.
+        ref_logprobs: (...) of the same tokens under the reference model.
+    """
+    return k1(logprobs, ref_logprobs)
+
+
+class FixedKL:
+    """A penalty coefficient that stays what it is.
+
+    Args:
+        coef: the coefficient, per nat.
+
+    Raises:
+        ConfigError: the coefficient is negative.
+    """
+
+    def __init__(self, coef: float) -> None:
+        if not coef >= 0:
+            raise ConfigError(f"kl_coef must be 0 or more, not {coef}.")
+        self.coef = float(coef)
+
+    def update(self, kl: float, n_episodes: int) -> None:
+        """Takes note of an iteration; a fixed coefficient does not react."""
+
+    def state_dict(self) -> dict[str, float]:
+        """Returns what a checkpoint needs, as plain numbers."""
+        return {"coef": self.coef}
+
+    def load_state_dict(self, state: dict[str, float]) -> None:
+        """Restores what `state_dict` returned."""
+        self.coef = float(state["coef"])
+
+
+class AdaptiveKL(FixedKL):
+    """A penalty coefficient that steers the divergence towards a target.
+
+    coef *= 1 + clip(kl / target - 1, -0.2, 0.2) * n / horizon, after Ziegler et al. (2019),
+    https://arxiv.org/abs/1909.08593. More than `horizon` episodes at once count as `horizon`, so
+    that no single iteration can turn the coefficient negative.
+
+    Args:
+        coef: the coefficient to start from, per nat.
+        target: the divergence wanted, in nats of a whole episode.
+        horizon: episodes over which the coefficient may change by a fifth.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+
+    def __init__(self, coef: float, target: float, horizon: int) -> None:
+        super().__init__(coef)
+        if not (coef > 0 and target > 0 and horizon > 0):
+            raise ConfigError(
+                "An adaptive KL coefficient needs a start, a target and a horizon above 0, "
+                f"not {coef}, {target} and {horizon}."
+            )
+        self.target = float(target)
+        self.horizon = int(horizon)
+
+    def update(self, kl: float, n_episodes: int) -> None:
+        """Moves the coefficient after an iteration.
+
+        Args:
+            kl: mean over episodes of the divergence summed over the episode's tokens, in nats.
+            n_episodes: the number of episodes in that mean.
+        """
+        error = min(max(kl / self.target - 1.0, -0.2), 0.2)
+        self.coef *= 1.0 + error * min(n_episodes / self.horizon, 1.0)

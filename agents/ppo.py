@@ -1,0 +1,462 @@
+"""PPO on whole sequences, with Stable-Baselines3's constructor and methods."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import gymnasium as gym
+import numpy as np
+import torch
+from stable_baselines3 import PPO
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.running_mean_std import RunningMeanStd
+from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
+from stable_baselines3.common.utils import FloatSchedule, explained_variance
+from stable_baselines3.common.vec_env import VecEnv
+from torch import Tensor
+
+from agents.advantages import compute_gae, whiten
+from agents.buffer import CollectedEpisode, EpisodeBatch, make_batch
+from agents.collection import collect_episodes
+from agents.kl import AdaptiveKL, FixedKL, kl_penalty
+from agents.losses import policy_loss, value_loss
+from agents.policy import LMPolicy
+from agents.reference import Reference
+from agents.vec_env import TextVecEnv
+from textenv.errors import ConfigError
+from textenv.vector import TextVectorEnv
+
+Metrics = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What the update of an iteration learns from, (batch, time) each, zero off the agent's tokens.
+
+    Attributes:
+        old_logprobs: Of the policy that the update starts from.
+        values: Its values of the states before each token.
+        advantages: Whitened over the agent's tokens of all episodes, if asked for.
+        returns: What the values should have been.
+    """
+
+    old_logprobs: Tensor
+    values: Tensor
+    advantages: Tensor
+    returns: Tensor
+
+    def take(self, rows: Tensor, batch: EpisodeBatch) -> Targets:
+        """Returns the agent's tokens of some rows, flat in (row, time) order."""
+        width, mask = batch.action_mask.shape[1], batch.action_mask
+        parts = (self.old_logprobs, self.values, self.advantages, self.returns)
+        return Targets(*(part[rows, :width][mask] for part in parts))
+
+
+class TextPPO(PPO):
+    """Proximal policy optimization of a language model on text environments.
+
+    Schulman et al. 2017 (arXiv 1707.06347), with the KL penalty to a reference model of Ziegler et
+    al. 2019 (arXiv 1909.08593). Where it departs from SB3's PPO: it collects whole episodes,
+    one teacher-forced pass gives every log-probability and value of an episode, and advantages are
+    whitened over the whole rollout. On complete episodes in one minibatch without a KL penalty the
+    loss and its gradient are SB3's.
+
+    Args:
+        policy: "LMPolicy" or a subclass.
+        env: An id, `gymnasium.make_vec(...)`, `gymnasium.make(...)`, or an SB3 `VecEnv`.
+        learning_rate: A number or SB3 schedule.
+        n_steps: SB3's size of a rollout, in tokens a slot: taken as the number of episodes that hold
+            so many tokens at full length. Leave None and use `n_episodes`.
+        batch_size: Episodes (not tokens) in a minibatch.
+        n_epochs: Passes over each rollout.
+        gamma: Discount per token; 1 by default, since the length of a text is not time.
+        gae_lambda: Of generalised advantage estimation (arXiv 1506.02438).
+        clip_range: Of the probability ratio.
+        clip_range_vf: Of the value's change, with the maximum of both losses; None for no clip.
+        normalize_advantage: Whiten advantages over the rollout.
+        ent_coef: Of the entropy bonus.
+        vf_coef: Of the mean squared error of the values.
+        max_grad_norm: Gradient norm limit.
+        use_sde: Must be False.
+        sde_sample_freq: Unused.
+        rollout_buffer_class: Must be None.
+        rollout_buffer_kwargs: Must be None.
+        target_kl: Stop an update when the mean KL to the old policy exceeds 1.5 times this.
+        stats_window_size: Episodes over which rollout statistics are averaged.
+        tensorboard_log: SB3's.
+        policy_kwargs: `LMPolicy`'s arguments, such as {"model": "path/or/id"}.
+        verbose: SB3's.
+        seed: SB3's; it seeds torch, numpy and Python's random globally.
+        device: "auto", "cpu", "cuda".
+        n_episodes: Episodes of an iteration.
+        n_envs: Slots that play at a time, where `env` is an id; at most `n_episodes`.
+        kl_coef: Of the penalty -kl_coef * (log pi - log pi_ref) at each of the agent's tokens.
+        kl_target: Nats a sequence that an adaptive coefficient steers to; None keeps it fixed.
+        kl_horizon: Episodes over which the adaptive coefficient moves.
+        scale_rewards: Divide the environment's rewards by the running standard deviation of returns.
+
+    Raises:
+        ConfigError: An argument does not fit.
+    """
+
+    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"LMPolicy": LMPolicy}
+    policy: LMPolicy  # type: ignore[assignment]
+
+    def __init__(
+        self,
+        policy: str | type[LMPolicy] = "LMPolicy",
+        env: GymEnv | TextVectorEnv | str | None = None,
+        learning_rate: float | Schedule = 3e-4,
+        n_steps: int | None = None,
+        batch_size: int = 32,
+        n_epochs: int = 2,
+        gamma: float = 1.0,
+        gae_lambda: float = 0.95,
+        clip_range: float | Schedule = 0.2,
+        clip_range_vf: float | Schedule | None = None,
+        normalize_advantage: bool = True,
+        ent_coef: float = 0.0,
+        vf_coef: float = 0.1,
+        max_grad_norm: float = 1.0,
+        use_sde: bool = False,
+        sde_sample_freq: int = -1,
+        rollout_buffer_class: None = None,
+        rollout_buffer_kwargs: None = None,
+        target_kl: float | None = None,
+        stats_window_size: int = 100,
+        tensorboard_log: str | None = None,
+        policy_kwargs: dict[str, Any] | None = None,
+        verbose: int = 0,
+        seed: int | None = None,
+        device: torch.device | str = "auto",
+        _init_setup_model: bool = True,
+        *,
+        n_episodes: int = 64,
+        n_envs: int = 64,
+        kl_coef: float = 0.05,
+        kl_target: float | None = None,
+        kl_horizon: int = 10_000,
+        scale_rewards: bool = False,
+    ) -> None:
+        if rollout_buffer_class is not None or rollout_buffer_kwargs is not None:
+            raise ConfigError("TextPPO has a buffer of its own, of whole episodes.")
+        if isinstance(env, str):
+            env = gym.make_vec(env, num_envs=min(n_envs, n_episodes))  # type: ignore[assignment]
+        super().__init__(
+            policy,
+            env,  # type: ignore[arg-type] # a TextVectorEnv is wrapped by `_wrap_env`
+            learning_rate=learning_rate,
+            # SB3 checks that minibatches divide a rollout of tokens, which is not how ours is cut.
+            n_steps=batch_size,
+            batch_size=batch_size,
+            n_epochs=n_epochs,
+            gamma=gamma,
+            gae_lambda=gae_lambda,
+            clip_range=clip_range,
+            clip_range_vf=clip_range_vf,
+            normalize_advantage=False,
+            ent_coef=ent_coef,
+            vf_coef=vf_coef,
+            max_grad_norm=max_grad_norm,
+            use_sde=use_sde,
+            sde_sample_freq=sde_sample_freq,
+            target_kl=target_kl,
+            stats_window_size=stats_window_size,
+            tensorboard_log=tensorboard_log,
+            policy_kwargs=policy_kwargs,
+            verbose=verbose,
+            seed=seed,
+            device=device,
+            _init_setup_model=False,
+        )
+        self.normalize_advantage = normalize_advantage
+        if n_steps is not None and self.env is not None:
+            longest = int(self.env.observation_space["remaining"].high[0])  # type: ignore[index]
+            n_episodes = max(1, n_steps * self.n_envs // longest)
+        for name, count in {
+            "n_episodes": n_episodes,
+            "batch_size": batch_size,
+            "n_epochs": n_epochs,
+        }.items():
+            if count < 1:
+                raise ConfigError(f"{name} must be at least 1, not {count}.")
+        self.n_episodes = n_episodes
+        self.kl_coef = kl_coef
+        self.kl_target = kl_target
+        self.kl_horizon = kl_horizon
+        self.scale_rewards = scale_rewards
+        if _init_setup_model:
+            self._setup_model()
+
+    def _setup_model(self) -> None:
+        self._setup_lr_schedule()
+        self.set_random_seed(self.seed)
+        self.policy = self.policy_class(  # type: ignore[assignment]
+            self.observation_space, self.action_space, self.lr_schedule, **self.policy_kwargs
+        )
+        self.policy.to(self.device)
+        self.clip_range = FloatSchedule(self.clip_range)
+        if self.clip_range_vf is not None:
+            self.clip_range_vf = FloatSchedule(self.clip_range_vf)
+        self.reference = Reference(self.policy)
+        self.kl_controller: FixedKL | AdaptiveKL = (
+            FixedKL(self.kl_coef)
+            if self.kl_target is None
+            else AdaptiveKL(self.kl_coef, self.kl_target, self.kl_horizon)
+        )
+        self.return_moments = RunningMeanStd(shape=())
+        self.episodes: list[CollectedEpisode] = []
+        self.n_episodes_done = 0
+
+    @staticmethod
+    def _wrap_env(env: Any, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
+        if isinstance(env, TextVectorEnv):
+            return TextVecEnv(env)
+        return PPO._wrap_env(env, verbose, monitor_wrapper)
+
+    def learn(
+        self,
+        total_timesteps: int | None = None,
+        callback: MaybeCallback = None,
+        log_interval: int = 1,
+        tb_log_name: str = "TextPPO",
+        reset_num_timesteps: bool = True,
+        progress_bar: bool = False,
+        *,
+        total_episodes: int | None = None,
+        after_iteration: Callable[[Metrics], bool] | None = None,
+    ) -> Self:
+        """Trains until a budget is spent or a callback says stop.
+
+        Args:
+            total_timesteps: Budget in tokens written by the agent.
+            callback: SB3 callbacks.
+            log_interval: Iterations between two writes of the log.
+            tb_log_name: SB3's.
+            reset_num_timesteps: SB3's.
+            progress_bar: SB3's, over `total_timesteps`.
+            total_episodes: Budget in episodes, instead.
+            after_iteration: Called with the metrics of each iteration; False stops.
+        """
+        if (total_timesteps is None) == (total_episodes is None):
+            raise ConfigError("Give learn() either total_timesteps or total_episodes.")
+        if reset_num_timesteps:
+            self.n_episodes_done = 0
+        # With a budget in episodes the tokens are unknown beforehand; SB3 only needs a number.
+        total, callback = self._setup_learn(
+            total_timesteps or 0, callback, reset_num_timesteps, tb_log_name, progress_bar
+        )
+        callback.on_training_start(locals(), globals())
+        assert self.env is not None
+        first_episode, iteration = self.n_episodes_done, 0
+
+        def progress() -> float:
+            if total_episodes is None:
+                return self.num_timesteps / total
+            return (self.n_episodes_done - first_episode) / total_episodes
+
+        while progress() < 1:
+            self._current_progress_remaining = 1 - progress()
+            started_at = time.perf_counter()
+            if not self.collect_rollouts(self.env, callback):
+                break
+            iteration += 1
+            self.logger.record("time/rollout_s", time.perf_counter() - started_at)
+            self.train()
+            wall_s = time.perf_counter() - started_at
+            tokens = sum(int(episode.action_mask.sum()) for episode in self.episodes)
+            self.logger.record("time/iteration_s", wall_s)
+            self.logger.record("time/tokens_per_s", tokens / wall_s)
+            self.logger.record("time/episodes", self.n_episodes_done)
+            metrics = {k: float(v) for k, v in self.logger.name_to_value.items()}
+            if iteration % log_interval == 0:
+                self.dump_logs(iteration)
+            if after_iteration is not None and not after_iteration(metrics):
+                break
+        callback.on_training_end()
+        return self
+
+    def collect_rollouts(  # type: ignore[override] # the buffer and its size are our own
+        self, env: VecEnv, callback: BaseCallback, *unused: Any, **unused_too: Any
+    ) -> bool:
+        """Plays `n_episodes` episodes to their end; False if a callback stopped it."""
+        callback.on_rollout_start()
+
+        def on_step(n_tokens: int, final_infos: list[dict[str, Any]]) -> bool:
+            self.num_timesteps += n_tokens
+            self._update_info_buffer(final_infos)
+            callback.update_locals(locals())
+            return callback.on_step()
+
+        episodes = collect_episodes(env, self.policy, self.n_episodes, on_step)
+        if episodes is None:
+            return False
+        self.episodes = episodes
+        self.n_episodes_done += len(episodes)
+        returns = np.array([episode.rewards.sum() for episode in episodes], np.float64)
+        self.return_moments.update(returns)
+        self.logger.record("rollout/reward_mean", float(returns.mean()))
+        self.logger.record("rollout/reward_std", float(returns.std()))
+        lengths = [int(episode.action_mask.sum()) for episode in episodes]
+        self.logger.record("rollout/response_tokens", float(np.mean(lengths)))
+        callback.on_rollout_end()
+        return True
+
+    def train(self) -> None:
+        """Updates the policy from the episodes collected last."""
+        self._update_learning_rate(self.policy.optimizer)
+        batch = make_batch(self.episodes, self.device)
+        targets = self.compute_targets(batch)
+        losses: dict[str, list[float]] = {}
+        for _ in range(self.n_epochs):
+            order = torch.randperm(len(batch), device=self.device)
+            for rows in order.split(self.batch_size):
+                stats = self.accumulate_gradients(batch, targets, rows)
+                for key, value in stats.items():
+                    losses.setdefault(key, []).append(value)
+                if self.target_kl is not None and stats["approx_kl"] > 1.5 * self.target_kl:
+                    break
+                norm = torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
+                losses.setdefault("grad_norm", []).append(float(norm))
+                self.policy.optimizer.step()
+            else:
+                self._n_updates += 1
+                continue
+            break
+        # Exactly 1 unless sampling, precision or dropout differ between the two passes.
+        self.logger.record("train/first_ratio", losses.pop("ratio")[0])
+        for key, values in losses.items():
+            self.logger.record(f"train/{key}", float(np.mean(values)))
+        written = batch.action_mask
+        self.logger.record(
+            "train/explained_variance",
+            explained_variance(
+                targets.values[written].cpu().numpy(), targets.returns[written].cpu().numpy()
+            ),
+        )
+        self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
+
+    def compute_targets(self, batch: EpisodeBatch) -> Targets:
+        """Evaluates a rollout under the policy and the reference, and computes its advantages.
+
+        Log-probabilities are computed again rather than kept from sampling, so that the update's
+        first ratio is 1 in every precision.
+        """
+        shape, device = batch.action_mask.shape, batch.input_ids.device
+        old_logprobs, ref_logprobs, values = (torch.zeros(shape, device=device) for _ in range(3))
+        final_values = torch.zeros(len(batch), device=device)
+        everything = torch.arange(len(batch), device=device)
+        with torch.no_grad():
+            for rows in batch.micro_batches(everything, self.policy.max_batch_tokens):
+                part = batch.take(rows)
+                outputs = self.policy.evaluate_sequences(part)
+                at = _positions(rows, part)
+                old_logprobs[at] = outputs.logprobs
+                values[at] = outputs.values
+                ref_logprobs[at] = self.reference.logprobs(part)
+                final_values[rows] = outputs.final_values
+        written = batch.action_mask
+        log_ratio = kl_penalty(old_logprobs, ref_logprobs)
+        kl = float((log_ratio * written).sum(dim=1).mean())
+        scale = 1.0
+        if self.scale_rewards:
+            scale = float(np.sqrt(self.return_moments.var + 1e-8))
+        rewards = batch.rewards / scale - self.kl_controller.coef * log_ratio * written
+        advantages, returns = compute_gae(
+            rewards,
+            values,
+            written,
+            gamma=self.gamma,
+            gae_lambda=self.gae_lambda,
+            # An episode cut off before its score goes on, so its last state's value stands in.
+            last_values=final_values * batch.truncated,
+        )
+        if self.normalize_advantage:
+            advantages = whiten(advantages, written)
+        self.logger.record("kl/ref", kl)
+        self.logger.record("kl/coef", self.kl_controller.coef)
+        self.kl_controller.update(kl, len(batch))
+        return Targets(old_logprobs, values, advantages, returns)
+
+    def accumulate_gradients(
+        self, batch: EpisodeBatch, targets: Targets, rows: Tensor
+    ) -> dict[str, float]:
+        """Computes the loss of a minibatch of episodes and leaves its gradient in the parameters.
+
+        Every token of the minibatch weighs the same, however it is split into micro-batches.
+
+        Args:
+            batch: The rollout.
+            targets: Of the same rollout.
+            rows: (n,) which episodes.
+
+        Returns:
+            Means over the minibatch's tokens.
+        """
+        self.policy.set_training_mode(True)
+        self.policy.optimizer.zero_grad()
+        clip_range = self.clip_range(self._current_progress_remaining)  # type: ignore[operator]
+        clip_range_vf = self.clip_range_vf
+        if clip_range_vf is not None:
+            clip_range_vf = clip_range_vf(self._current_progress_remaining)  # type: ignore[operator]
+        n_tokens = int(batch.action_mask[rows].sum())
+        totals: dict[str, float] = {}
+        for micro_rows in batch.micro_batches(rows, self.policy.max_batch_tokens):
+            part = batch.take(micro_rows)
+            wanted = targets.take(micro_rows, part)
+            outputs = self.policy.evaluate_sequences(part, with_entropy=True)
+            policy_part, stats = policy_loss(
+                outputs.logprobs, wanted.old_logprobs, wanted.advantages, clip_range=clip_range
+            )
+            value_part = value_loss(
+                outputs.values, wanted.values, wanted.returns, clip_range_vf=clip_range_vf
+            )
+            assert outputs.entropy is not None
+            loss = (
+                policy_part.sum()
+                + self.vf_coef * value_part.sum()
+                - self.ent_coef * outputs.entropy.sum()
+            ) / n_tokens
+            loss.backward()
+            sums = {
+                "loss": loss.detach() * n_tokens,
+                "policy_gradient_loss": policy_part.detach().sum(),
+                "value_loss": value_part.detach().sum(),
+                "entropy": outputs.entropy.detach().sum(),
+                "clip_fraction": stats.clipped,
+                "approx_kl": stats.k3,
+                "ratio": stats.ratio,
+            }
+            for key, value in sums.items():
+                totals[key] = totals.get(key, 0.0) + float(value)
+        return {key: value / n_tokens for key, value in totals.items()}
+
+    def save(self, path: str | Path, *unused: Any, **unused_too: Any) -> None:  # type: ignore[override]
+        """Saves to a folder, as safetensors and JSON: see `agents.checkpoints`."""
+        from agents.checkpoints import save_agent
+
+        save_agent(self, Path(path))
+
+    @classmethod
+    def load(  # type: ignore[override]
+        cls,
+        path: str | Path,
+        env: GymEnv | TextVectorEnv | str | None = None,
+        device: torch.device | str = "auto",
+        **overrides: Any,
+    ) -> TextPPO:
+        """Loads what `save` wrote: see `agents.checkpoints`."""
+        from agents.checkpoints import load_agent
+
+        return load_agent(cls, Path(path), env, device, overrides)
+
+
+def _positions(rows: Tensor, part: EpisodeBatch) -> tuple[Tensor, Tensor]:
+    """Where the agent's tokens of `part`, which are `rows` of a batch, stand in that batch."""
+    row, time_step = part.action_mask.nonzero(as_tuple=True)
+    return rows[row], time_step

@@ -1,0 +1,148 @@
+"""A text vector environment behind Stable-Baselines3's `VecEnv` interface."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+from stable_baselines3.common.vec_env import VecEnv
+
+from textenv.env import Observation
+from textenv.errors import ConfigError
+from textenv.vector import TextVectorEnv
+
+
+class TextVecEnv(VecEnv):
+    """Steps all slots of a `TextVectorEnv` in one call, with SB3's rules for finished episodes.
+
+    An ended slot starts again in the same step; its info holds `terminal_observation`, and
+    `episode` with the return "r", length "l" in tokens and time "t" in seconds, as SB3's Monitor
+    gives.
+
+    Args:
+        env: What `gymnasium.make_vec` returned; its own autoreset mode does not matter here.
+    """
+
+    def __init__(self, env: TextVectorEnv) -> None:
+        self.env = env
+        self._actions: NDArray[np.int64] = np.zeros(env.num_envs, np.int64)
+        self._started_at = time.perf_counter()
+        self._returns = np.zeros(env.num_envs)
+        self._steps = np.zeros(env.num_envs, np.int64)
+        self.render_mode = env.render_mode
+        super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
+
+    @property
+    def unwrapped_core(self) -> Any:
+        """The batched transition."""
+        return self.env.core
+
+    def rest(self, slots: NDArray[np.bool_]) -> None:
+        """Lets slots ignore their actions, at no cost, until the next `reset`.
+
+        Args:
+            slots: True for each slot that has nothing left to do, bool (num_envs,).
+        """
+        self.env.core.playing &= ~slots
+
+    def reset(self) -> Observation:
+        """Begins an episode in every slot."""
+        seeds = list(self._seeds) if any(seed is not None for seed in self._seeds) else None
+        options = self._options[0] if any(self._options) else None
+        observation, infos = self.env.reset(seed=seeds, options=options)
+        self.reset_infos = _split_infos(infos, self.num_envs)
+        self._reset_seeds()
+        self._reset_options()
+        self._returns[:] = 0.0
+        self._steps[:] = 0
+        return observation
+
+    def step_async(self, actions: NDArray[np.int64]) -> None:
+        """Takes the actions of the next `step_wait`."""
+        self._actions = np.asarray(actions)
+
+    def step_wait(
+        self,
+    ) -> tuple[Observation, NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:
+        """Writes one token in every slot."""
+        core = self.env.core
+        self._steps += core.playing
+        rewards, terminated, truncated, slot_infos = core.step(self._actions)
+        self._returns += rewards
+        dones = terminated | truncated
+        infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+        if not dones.any():
+            return core.observe(), rewards.astype(np.float32), dones, infos
+        final = core.observe()
+        for slot in np.flatnonzero(dones):
+            infos[slot] = {
+                **slot_infos.get(int(slot), {}),
+                "TimeLimit.truncated": bool(truncated[slot] and not terminated[slot]),
+                "terminal_observation": {key: value[slot].copy() for key, value in final.items()},
+                "episode": {
+                    "r": float(self._returns[slot]),
+                    "l": int(self._steps[slot]),
+                    "t": time.perf_counter() - self._started_at,
+                },
+            }
+        self._returns[dones] = 0.0
+        self._steps[dones] = 0
+        observation, reset_infos = self.env.reset(options={"reset_mask": dones})
+        for slot in np.flatnonzero(dones):
+            self.reset_infos[slot] = _slot_info(reset_infos, int(slot))
+        return observation, rewards.astype(np.float32), dones, infos
+
+    def close(self) -> None:
+        """Closes the environment."""
+        self.env.close()
+
+    def get_images(self) -> Sequence[NDArray[np.uint8] | None]:
+        """Returns one picture a slot, where the environment was made with "rgb_array"."""
+        frames = self.env.render()
+        return [None] * self.num_envs if frames is None else list(frames)
+
+    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
+        """Returns an attribute of the shared environment once per slot asked for."""
+        return [getattr(self.env, attr_name) for _ in self._get_indices(indices)]
+
+    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
+        """Sets an attribute of the environment, which all slots share."""
+        if len(list(self._get_indices(indices))) != self.num_envs:
+            raise ConfigError(
+                f"The slots of a text vector environment share '{attr_name}': "
+                "it cannot be set for some of them."
+            )
+        setattr(self.env, attr_name, value)
+
+    def env_method(
+        self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any
+    ) -> list[Any]:
+        """Calls a method of the shared environment once, and returns its result per slot."""
+        result = getattr(self.env, method_name)(*method_args, **method_kwargs)
+        return [result for _ in self._get_indices(indices)]
+
+    def env_is_wrapped(self, wrapper_class: type[gym.Wrapper], indices: Any = None) -> list[bool]:
+        """No slot is wrapped; SB3 asks for its Monitor, whose part this class takes."""
+        from stable_baselines3.common.monitor import Monitor
+
+        is_monitor = issubclass(wrapper_class, Monitor)
+        return [is_monitor for _ in self._get_indices(indices)]
+
+
+def _slot_info(infos: dict[str, Any], slot: int) -> dict[str, Any]:
+    """One slot's part of a vector environment's infos."""
+    return {
+        key: value[slot]
+        for key, value in infos.items()
+        if not key.startswith("_") and infos[f"_{key}"][slot]
+    }
+
+
+def _split_infos(infos: dict[str, Any], n: int) -> list[dict[str, Any]]:
+    return [_slot_info(infos, slot) for slot in range(n)]
+
+

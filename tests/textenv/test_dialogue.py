@@ -1,0 +1,296 @@
+"""The simulated customer answers what is asked, and recorded dialogues replay in order."""
+
+from __future__ import annotations
+
+import itertools
+import string
+
+import numpy as np
+import pytest
+
+from textenv.datasets.bookings import BOOKINGS, SLOTS, booking_line, repeat_line
+from textenv.datasets.procedural import ProceduralDataset
+from textenv.errors import DatasetError, RewardError
+from textenv.examples import Turn
+from textenv.tasks.dialogue import (
+    DialogueTask,
+    asked_slots,
+    booking_success,
+    parse_booking,
+    revealed_slots,
+)
+
+TASK = DialogueTask()
+GOAL = {"food": "Italian", "area": "old town", "people": "4", "day": "Friday", "time": "7:30 pm"}
+ROW = {"goal": GOAL, "revealed": ["people", "food"], "wording": 0}
+LINE = "Booked: Italian food in the old town for 4 people on Friday at 7:30 pm."
+EXAMPLE = TASK.example("a", ROW)
+GUESS = {"food": "Thai", "area": "north", "people": "2", "day": "Sunday", "time": "6 pm"}
+
+
+def agent(text):
+    return Turn("assistant", text)
+
+
+def play(example, say):
+    """Plays to the end, at most 4 turns of the agent; `say(example, transcript)` speaks."""
+    transcript = TASK.opening(example)
+    for _ in range(4):
+        transcript += (agent(say(example, transcript)),)
+        reply = TASK.reply(example, transcript)
+        if reply is None:
+            break
+        transcript += (reply,)
+    return transcript
+
+
+def mentioned(text):
+    """Finds the values in a customer's turn word by word, apart from the code under test."""
+    words = "".join(c for c in text.lower() if c not in string.punctuation or c == ":").split()
+    padded = f" {' '.join(words)} "
+    found = {
+        slot: {v for v in SLOTS[slot] if f" {v.lower()} " in padded}
+        for slot in ("food", "area", "day", "time")
+    }
+    found["people"] = {v for v in SLOTS["people"] if f" {v} people " in padded}
+    return {slot: next(iter(values)) for slot, values in found.items() if values}
+
+
+def bookings(count, split="train"):
+    dataset = ProceduralDataset("bookings", BOOKINGS, TASK, split=split)
+    return [dataset[i] for i in range(count)]
+
+
+def test_gold_asks_once_then_books_what_the_customer_wants():
+    for example in bookings(500):
+        transcript = play(example, TASK.gold)
+        said = [turn.text for turn in transcript if turn.role == "assistant"]
+        assert len(said) == 2
+        assert said[1] == example.references[0]
+        assert booking_success(example, transcript) == {"success": 1, "slots": 1, "withheld": 1}
+
+
+def test_the_opening_tells_some_slots_and_never_all():
+    for example in bookings(500):
+        told = mentioned(example.prompt)
+        assert set(told) == set(example.metadata["revealed"])
+        assert 2 <= len(told) <= 4
+        assert told.items() <= example.metadata["goal"].items()
+        assert TASK.opening(example) == (Turn("user", example.prompt),)
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_the_customer_answers_exactly_what_is_asked(size):
+    questions = {
+        "food": "What kind of food?",
+        "area": "In which area?",
+        "people": "How many people?",
+        "day": "Which day?",
+        "time": "What time?",
+    }
+    for example in bookings(20):
+        for slots in itertools.combinations(SLOTS, size):
+            asked = agent(" ".join(questions[slot] for slot in slots))
+            answer = TASK.reply(example, (*TASK.opening(example), asked))
+            assert mentioned(answer.text) == {s: example.metadata["goal"][s] for s in slots}
+
+
+def test_a_customer_who_is_neither_asked_nor_booked_asks_again_in_other_words():
+    reply = TASK.reply(EXAMPLE, (*TASK.opening(EXAMPLE), agent("Nice to meet you!")))
+    assert EXAMPLE.prompt == "I would like to book a table for Italian food for 4 people."
+    assert reply.text == (
+        "I am not sure what you mean. We want a table for Italian food for 4 people."
+    )
+
+
+def test_what_the_customer_says_depends_on_the_example_and_the_transcript_alone():
+    transcript = (*TASK.opening(EXAMPLE), agent("Which day and where?"))
+    replies = {TASK.reply(TASK.example("a", ROW), transcript) for _ in range(3)}
+    assert replies == {Turn("user", "The old town and Friday, thank you.")}
+
+
+def test_the_customer_is_brief():
+    longest = {"goal": GOAL, "revealed": ["people", "area", "day", "time"], "wording": 0}
+    example = TASK.example("a", longest)
+    for wording in range(24):
+        text = repeat_line(GOAL, example.metadata["revealed"], wording, 1)
+        assert len(text.split()) <= 25
+
+
+def test_a_slot_counts_as_revealed_only_once_the_customer_has_answered():
+    opening = TASK.opening(EXAMPLE)
+    asked = (*opening, agent("Which area?"))
+    assert revealed_slots(EXAMPLE, opening) == {"people", "food"}
+    assert revealed_slots(EXAMPLE, asked) == {"people", "food"}
+    answered = (*asked, TASK.reply(EXAMPLE, asked))
+    assert revealed_slots(EXAMPLE, answered) == {"people", "food", "area"}
+    assert TASK.gold(EXAMPLE, answered) == "Which day and what time?"
+    assert TASK.gold(EXAMPLE) == "Which area, which day and what time?"
+
+
+@pytest.mark.parametrize(
+    ("text", "slots"),
+    [
+        ("What time on which day?", {"time", "day"}),
+        ("When, and where?", {"day", "time", "area"}),
+        ("What CUISINE do you prefer?", {"food"}),
+        ("How many guests?", {"people"}),
+        ("See you on Friday, sometimes.", set()),
+        ("", set()),
+    ],
+)
+def test_questions_are_understood_by_whole_words(text, slots):
+    assert asked_slots(text) == slots
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        LINE,
+        "Great! " + LINE + " Enjoy!",
+        LINE.lower(),
+        "BOOKED: on friday at 7:30PM for four people, old town, italian food",
+        "Booked : a table for 4 at 7.30 p.m. on Friday in the old town, Italian",
+        LINE + " Booked: Thai food in the north for 2 people on Sunday at 6 pm.",
+    ],
+)
+def test_a_booking_is_read_whatever_its_case_order_and_extra_words(text):
+    assert parse_booking(text) == GOAL
+    assert TASK.reply(EXAMPLE, (*TASK.opening(EXAMPLE), agent(text))) is None
+
+
+def test_times_on_the_hour_are_no_number_of_people():
+    assert parse_booking("Booked: a table for 7 pm") == {"time": "7 pm"}
+    assert parse_booking("Booked: a table for 12:30 pm") == {"time": "12:30 pm"}
+    assert parse_booking("Booked: at 7:00 pm in the city centre") == {
+        "area": "center",
+        "time": "7 pm",
+    }
+
+
+def test_nothing_is_booked_without_the_word():
+    assert parse_booking("I booked Italian food for 4 people.") is None
+    assert parse_booking("Booked: done!") == {}
+
+
+def test_every_goal_reads_back_from_its_line():
+    rng = np.random.default_rng(3)
+    for _ in range(200):
+        _, row = BOOKINGS.sample(rng)
+        assert parse_booking(booking_line(row["goal"])) == row["goal"]
+
+
+def test_a_booking_that_names_every_value_is_worth_nothing():
+    hedge = "Booked: " + " ".join(
+        f"{value} people" if slot == "people" else value
+        for slot, values in SLOTS.items()
+        for value in values
+    )
+    assert parse_booking(hedge) == {}
+    scores = booking_success(EXAMPLE, (*TASK.opening(EXAMPLE), agent(hedge)))
+    assert scores == {"success": 0, "slots": 0, "withheld": 0}
+
+
+def test_only_the_first_booking_counts():
+    wrong = LINE.replace("Friday", "Monday")
+    turns = (*TASK.opening(EXAMPLE), agent(wrong), Turn("user", "No."), agent(LINE))
+    # 4 of 5 slots; of the 3 that were withheld (area, day, time), 2.
+    assert booking_success(EXAMPLE, turns) == pytest.approx(
+        {"success": 0, "slots": 4 / 5, "withheld": 2 / 3}
+    )
+
+
+def test_no_booking_scores_nothing():
+    turns = (*TASK.opening(EXAMPLE), agent(""))
+    assert booking_success(EXAMPLE, turns) == {"success": 0, "slots": 0, "withheld": 0}
+
+
+def test_guessing_what_was_not_told_pays_less_than_asking():
+    def guess(example, transcript):
+        goal, told = example.metadata["goal"], example.metadata["revealed"]
+        return booking_line({s: goal[s] if s in told else GUESS[s] for s in SLOTS})
+
+    examples = bookings(500)
+    scores = [booking_success(example, play(example, guess)) for example in examples]
+    means = {key: np.mean([score[key] for score in scores]) for key in scores[0]}
+    assert means["success"] < 0.1
+    assert means["slots"] < 0.75
+    assert means["withheld"] < 0.2
+
+
+def test_splits_share_no_opening_and_examples_are_pure():
+    prompts = [{e.prompt for e in bookings(300, split)} for split in ("train", "validation")]
+    prompts.append({e.prompt for e in bookings(300, "test")})
+    assert all(a.isdisjoint(b) for a, b in itertools.combinations(prompts, 2))
+    assert bookings(5) == bookings(5)
+
+
+def test_there_are_more_than_a_million_bookings():
+    rng = np.random.default_rng(1)
+    rows = (BOOKINGS.sample(rng) for _ in range(10_000))
+    # 10^4 draws from 10^6 equally likely ones would repeat about 50 times.
+    assert len({(content, booking_line(row["goal"])) for content, row in rows}) > 9_950
+
+
+RECORDED = [
+    {"speaker": "USER", "text": "A table, please."},
+    {"speaker": "SYSTEM", "text": "For when?"},
+    {"speaker": "USER", "text": "Today."},
+    {"speaker": "SYSTEM", "text": "Done."},
+    {"speaker": "USER", "text": "Thanks."},
+]
+
+
+def test_a_recorded_dialogue_replays_in_order():
+    example = TASK.example("r", {"turns": RECORDED})
+    assert example.references == ("For when?", "Done.")
+    transcript = play(example, TASK.gold)
+    # The last user turn has no answer on record, so it is not played.
+    assert [turn.text for turn in transcript] == [turn["text"] for turn in RECORDED[:4]]
+    # The user keeps to the record whatever the agent says.
+    assert [turn.text for turn in play(example, lambda *_: "Booked: x")][2] == "Today."
+
+
+def test_a_system_turn_is_the_prompt_where_an_assistant_speaks():
+    turns = [
+        {"role": "system", "content": "Be kind."},
+        {"role": "assistant", "content": "Hello!"},
+        {"role": "user", "content": "A table."},
+        {"role": "user", "content": "For two."},
+        {"role": "assistant", "content": "Yes."},
+    ]
+    example = TASK.example("r", {"turns": turns})
+    assert TASK.opening(example) == (
+        Turn("system", "Be kind."),
+        Turn("user", "A table. For two."),
+    )
+    assert example.references == ("Yes.",)
+
+
+def test_the_success_of_a_recorded_dialogue_cannot_be_scored():
+    example = TASK.example("r", {"turns": RECORDED})
+    with pytest.raises(RewardError, match="recorded dialogue"):
+        booking_success(example, TASK.opening(example))
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({}, "neither 'turns'"),
+        ({"turns": "hello"}, "must be a list"),
+        ({"turns": ["hello"]}, "use a mapping"),
+        ({"turns": [{"role": "dog", "content": "woof"}]}, "speaker 'dog'"),
+        ({"turns": [{"role": "user", "content": " "}]}, "no text"),
+        ({"turns": RECORDED[:1]}, "no turn of the agent"),
+        ({"turns": []}, "no turn of the agent"),
+        ({"goal": {"food": "Thai"}}, "must map each of"),
+        ({**ROW, "goal": {**GOAL, "day": "Doomsday"}}, "day = 'Doomsday'"),
+        ({"goal": GOAL}, "must list some, but not all"),
+        ({**ROW, "revealed": list(SLOTS)}, "must list some, but not all"),
+        ({**ROW, "revealed": ["food", "name"]}, "must list some, but not all"),
+        ({**ROW, "wording": "x"}, "integer"),
+    ],
+)
+def test_a_row_that_cannot_be_played_is_refused(row, message):
+    with pytest.raises(DatasetError, match=message):
+        TASK.example("a", row)

@@ -1,0 +1,110 @@
+"""Laws of the question-answering task and of the generated set "facts"."""
+
+from __future__ import annotations
+
+import re
+from statistics import mean
+
+import pytest
+
+from textenv.datasets.facts import _ATTRIBUTES, FACTS
+from textenv.datasets.procedural import ProceduralDataset
+from textenv.datasets.words import FIRST_NAMES
+from textenv.errors import DatasetError
+from textenv.tasks.qa import QATask
+
+TASK = QATask()
+ROW = {"context": "Anna has a dog.", "question": "What pet does Anna have?", "answers": "dog"}
+
+
+@pytest.fixture(scope="module")
+def facts():
+    data = ProceduralDataset("facts", FACTS, TASK, "test")
+    return [data[i] for i in range(500)]
+
+
+def count(text, phrase):
+    return len(re.findall(rf"\b{re.escape(phrase)}\b", text))
+
+
+def test_the_opening_is_one_user_turn_whose_cut_is_the_context_and_spares_the_question():
+    (turn,) = TASK.opening(TASK.example("x", ROW))
+    assert turn.role == "user"
+    assert turn.text == "Anna has a dog.\n\nQuestion: What pet does Anna have?"
+    assert turn.text[slice(*turn.cut)] == "Anna has a dog."
+
+
+def test_without_a_context_the_question_stands_alone_and_nothing_is_cut():
+    example = TASK.example("x", {"question": "Who?", "answers": "Anna"})
+    (turn,) = TASK.opening(example)
+    assert (turn.text, turn.cut) == ("Question: Who?", None)
+    assert example.metadata == {}
+
+
+@pytest.mark.parametrize(
+    ("answers", "references"),
+    [
+        ("dog", ("dog",)),
+        (["dog", "a dog"], ("dog", "a dog")),
+        ({"text": ["dog", "a dog", "dog"], "answer_start": [11, 9, 11]}, ("dog", "a dog")),
+    ],
+)
+def test_answers_may_be_a_string_a_list_or_squads_dict(answers, references):
+    example = TASK.example("x", {**ROW, "answers": answers})
+    assert example.references == references
+    assert TASK.gold(example) == "dog"
+    assert TASK.reply(example, TASK.opening(example)) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"question": None}, "'row 3' has no question"),
+        ({"question": ""}, "'row 3' has an empty question"),
+        ({"context": "  "}, "'row 3' has an empty context"),
+        ({"context": ["a"]}, "context of type list; it must be a string"),
+        ({"answers": None}, "'row 3' has no answers"),
+        ({"answers": []}, "keep only the rows whose list of answers is not empty"),
+        ({"answers": {"text": [], "answer_start": []}}, "as in SQuAD v2"),
+        ({"answers": {"texts": ["dog"]}}, "the key 'text'"),
+        ({"answers": 7}, "answers of type int"),
+    ],
+)
+def test_a_row_that_cannot_be_used_is_refused_in_plain_words(change, words):
+    with pytest.raises(DatasetError, match=re.escape(words)):
+        TASK.example("row 3", {**ROW, **change})
+
+
+def test_facts_are_short_contexts_with_short_answers(facts):
+    for example in facts:
+        assert 4 <= example.metadata["context"].count(".") <= 6
+        assert 1 <= len(example.references[0].split()) <= 3
+    assert 35 <= mean(len(example.metadata["context"].split()) for example in facts) <= 60
+
+
+def test_the_answer_is_a_span_of_the_context_and_not_of_the_question(facts):
+    for example in facts:
+        (answer,) = example.references
+        assert count(example.metadata["context"], answer) >= 1
+        assert count(example.prompt, answer) == 0
+        if answer not in FIRST_NAMES:
+            assert count(example.metadata["context"], answer) == 1
+
+
+def test_the_kind_of_answer_alone_never_decides_it(facts):
+    kinds = [attribute.values for attribute in _ATTRIBUTES] + [FIRST_NAMES]
+    for example in facts:
+        (values,) = [values for values in kinds if example.references[0] in values]
+        context = example.metadata["context"]
+        assert sum(count(context, value) > 0 for value in values) >= 3
+
+
+def test_no_value_is_part_of_another_so_that_questions_have_one_answer():
+    for attribute in _ATTRIBUTES:
+        for value in attribute.values:
+            assert [v for v in attribute.values if count(v, value)] == [value]
+
+
+def test_some_questions_ask_for_the_person(facts):
+    share = mean(example.references[0] in FIRST_NAMES for example in facts)
+    assert 0.17 < share < 0.33

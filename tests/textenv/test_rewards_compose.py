@@ -1,0 +1,231 @@
+"""Rewards are found by name, weighted, imported and wrapped; mistakes are told in words."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+import textenv.rewards
+from textenv.errors import ConfigError, RewardError, UnknownNameError
+from textenv.examples import Episode
+from textenv.rewards import (
+    RewardResult,
+    compose,
+    compute_rewards,
+    from_function,
+    load_reward,
+    register_reward,
+    score,
+)
+
+RESPONSES = ["a cat sat", "dogs"]
+REFERENCES = ["the cat sat", "cats"]
+
+
+class CountsWords:
+    """A reward with an option and components of its own."""
+
+    def __init__(self, scale: float = 1.0) -> None:
+        self.scale = scale
+
+    def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
+        words = np.array([len(episode.response.split()) for episode in episodes], np.float64)
+        return RewardResult(self.scale * words, {"count": words})
+
+
+def word_count(episodes: Sequence[Episode]) -> list[int]:
+    return [len(episode.response.split()) for episode in episodes]
+
+
+@pytest.fixture
+def words_registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compose, "REWARDS", dict(compose.REWARDS))
+    register_reward("words", CountsWords)
+
+
+def test_every_public_name_exists() -> None:
+    assert all(hasattr(textenv.rewards, name) for name in textenv.rewards.__all__)
+
+
+def test_importing_rewards_loads_no_metric_package() -> None:
+    heavy = "{'sacrebleu', 'rapidfuzz', 'rouge_score', 'torch', 'transformers', 'datasets'}"
+    code = f"import sys, textenv.rewards; sys.exit(str({heavy} & set(sys.modules) or ''))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.strip() == ""
+
+
+@pytest.mark.usefixtures("words_registered")
+def test_a_sum_pays_weights_times_totals_and_reports_every_part() -> None:
+    # rouge1: "cat sat" of 3 and 3 words is 2*2/6. Words: 3 and 1, doubled by the option.
+    # exact_match: articles do not count, and a weight of 0 only reports.
+    spec = {"rouge1": 1.5, "words": {"weight": -0.25, "scale": 2.0}, "exact_match": 0}
+    result = score(spec, RESPONSES, REFERENCES)
+    assert result.total == pytest.approx([1.5 * 2 / 3 - 0.25 * 6, -0.25 * 2])
+    parts = {key: value.tolist() for key, value in result.components.items()}
+    assert parts == {
+        "rouge1": pytest.approx([2 / 3, 0]),
+        "words": [6, 2],
+        "words/count": [3, 1],
+        "exact_match": [1, 0],
+    }
+
+
+def test_a_sum_is_valid_where_all_its_parts_are() -> None:
+    class SometimesBlind:
+        def __init__(self, valid: list[bool]) -> None:
+            self.valid = np.array(valid)
+
+        def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
+            return RewardResult(np.zeros(len(episodes)), valid=self.valid)
+
+    first, second = SometimesBlind([True, False, True]), SometimesBlind([True, True, False])
+    total = compose.WeightedSum((("first", 1.0, first), ("second", 1.0, second)))
+    episodes = [None] * 3
+    assert total(episodes).valid.tolist() == [True, False, False]
+
+
+def test_a_callable_is_a_reward_as_it_is() -> None:
+    reward = CountsWords()
+    assert load_reward(reward) is reward
+
+
+def test_an_import_path_names_a_reward_a_class_or_a_factory(
+    tmp_path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own_rewards.py").write_text(
+        "import numpy as np\n"
+        "from textenv.rewards import RewardResult\n"
+        "def ones(episodes):\n"
+        "    return RewardResult(np.ones(len(episodes)))\n"
+        "class Constant:\n"
+        "    def __init__(self, value=3.0):\n"
+        "        self.value = value\n"
+        "    def __call__(self, episodes):\n"
+        "        return RewardResult(np.full(len(episodes), self.value))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert score("own_rewards:ones", ["x"], ["y"]).total == [1]
+    assert score("own_rewards:Constant", ["x"], ["y"]).total == [3]
+    spec = {"own_rewards:ones": 1, "own_rewards:Constant": {"weight": 2, "value": 5}}
+    assert score(spec, ["x"], ["y"]).total == [11]
+
+
+def test_a_function_of_episodes_becomes_a_reward() -> None:
+    reward = from_function(word_count)
+    result = score(reward, RESPONSES, REFERENCES)
+    assert reward.name == "word_count"
+    assert result.total.tolist() == [3, 1]
+    assert result.components["word_count"].tolist() == [3, 1]
+    named = from_function(lambda episodes: np.zeros(len(episodes)), name="nothing")
+    assert list(score(named, RESPONSES, REFERENCES).components) == ["nothing"]
+
+
+@pytest.mark.parametrize(
+    ("scores", "match"),
+    [
+        ([1.0], "'short' returned 'total' of shape"),
+        ([1.0, float("nan")], "'short' returned 'total' = nan for example '1'"),
+        ([1.0, float("inf")], "must be finite"),
+        (["good", "bad"], "one number an episode"),
+        (None, "returned NoneType"),
+    ],
+)
+def test_scores_that_are_no_finite_number_for_each_episode_are_refused(scores, match: str) -> None:
+    reward = from_function(lambda episodes: scores, name="short")
+    with pytest.raises(RewardError, match=match):
+        score(reward, RESPONSES, REFERENCES)
+
+
+def test_a_part_of_a_sum_is_held_to_the_same() -> None:
+    def lone_number(episodes: Sequence[Episode]) -> RewardResult:
+        return RewardResult(np.ones(1))
+
+    def not_finite(episodes: Sequence[Episode]) -> RewardResult:
+        return RewardResult(np.full(len(episodes), np.nan))
+
+    for part, match in [
+        (lone_number, "'part' returned 'total' of shape"),
+        (not_finite, "nan"),
+        (word_count, "'part' returned list.*from_function"),
+    ]:
+        reward = compose.WeightedSum((("part", 1.0, part),))
+        with pytest.raises(RewardError, match=match):
+            score(reward, RESPONSES, REFERENCES)
+
+
+def test_an_unknown_name_is_met_with_the_nearest_one() -> None:
+    with pytest.raises(UnknownNameError, match=r"no reward 'rougel2'.*Did you mean 'rouge"):
+        load_reward("rougel2")
+    with pytest.raises(UnknownNameError, match="Did you mean 'bleu'"):
+        load_reward({"blue": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("spec", "match"),
+    [
+        ({}, "at least one"),
+        ({"bleu": "half"}, "weight of reward 'bleu' must be a number"),
+        ({"bleu": True}, "must be a number"),
+        ({"bleu": float("nan")}, "must be a number"),
+        ({"bleu": {"weight": 1, "wieght": 2}}, "Reward 'bleu' does not take 'wieght'"),
+        ("no_such_module:thing", "Cannot import reward"),
+        ("textenv.rewards:no_such_thing", "Cannot import reward"),
+        ("textenv.rewards.rouge:__doc__", "is not callable"),
+        (":", "Cannot import reward"),
+        (3.5, "is no reward"),
+        (CountsWords, "is no reward"),
+    ],
+)
+def test_a_description_that_makes_no_sense_is_refused(spec, match: str) -> None:
+    with pytest.raises(ConfigError, match=match):
+        load_reward(spec)
+
+
+@pytest.mark.usefixtures("words_registered")
+def test_a_registered_name_is_known_and_taken_once() -> None:
+    assert score("words", RESPONSES, REFERENCES).total.tolist() == [3, 1]
+    with pytest.raises(ConfigError, match="'words' already"):
+        register_reward("words", CountsWords)
+    with pytest.raises(ConfigError, match="colon"):
+        register_reward("my:words", CountsWords)
+    with pytest.raises(ConfigError, match="not callable"):
+        register_reward("number", 3)
+
+
+def test_score_shows_a_reward_what_an_environment_would() -> None:
+    seen: list[Episode] = []
+
+    def watch(episodes: Sequence[Episode]) -> RewardResult:
+        seen.extend(episodes)
+        return RewardResult(np.zeros(len(episodes)))
+
+    score(watch, ["hi"], [["hello", "hey"]], prompts=["Greet me."], metadata=[{"k": 1}])
+    (episode,) = seen
+    assert (episode.example.prompt, episode.response) == ("Greet me.", "hi")
+    assert episode.example.references == ("hello", "hey")
+    assert episode.example.metadata == {"k": 1}
+    assert [turn.role for turn in episode.turns] == ["user", "assistant"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ({"responses": "a cat", "references": ["a"] * 5}, "'responses' is one text"),
+        ({"responses": ["a"], "references": "a"}, "'references' is one text"),
+        ({"responses": ["a", "b"], "references": ["a"]}, "'references' has 1 entries for 2"),
+        ({"responses": ["a"], "references": ["a"], "prompts": []}, "'prompts' has 0 entries"),
+        ({"responses": ["a"], "references": ["a"], "metadata": [{}, {}]}, "'metadata' has 2"),
+    ],
+)
+def test_arguments_of_different_length_are_refused(arguments, match: str) -> None:
+    with pytest.raises(ConfigError, match=match):
+        score("rouge1", **arguments)
+
+
+def test_no_episodes_get_no_scores() -> None:
+    for name in ("rougeL", "bleu", "chrf", "token_f1"):
+        assert compute_rewards(load_reward(name), []).total.shape == (0,)

@@ -1,0 +1,123 @@
+"""A text task as a single Gymnasium environment: one slot of the batched transition."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+
+from textenv.episode import (
+    AUTORESET_MODES,
+    RENDER_MODES,
+    Info,
+    TextCore,
+    check_core_arguments,
+)
+from textenv.errors import UnknownNameError
+from textenv.rendering import RENDER_FPS, render_transcript
+
+Observation = dict[str, NDArray[Any]]
+
+
+class TextEnv(gym.Env[Observation, np.int64]):
+    """A conversation in which the agent writes one token a step.
+
+    ## Action Space
+    `Discrete(V)`: the next token, V from the tokenizer. The end-of-turn token ends the agent's turn.
+
+    ## Observation Space
+    A `Dict` of `input_ids` int32 (L,), everything said so far; `attention_mask` int8 (L,), 1 where
+    there is a token; `remaining` int32 (1,), the tokens left to the agent in this turn. Both arrays
+    are append-only within an episode and padded on the right;
+    L = max_turns * (max_prompt_tokens + max_new_tokens).
+
+    ## Rewards
+    0 at every step but the last of an episode, which pays what `reward` says of the whole episode.
+
+    ## Starting State
+    The task's opening messages for an example drawn from `split` with `self.np_random`, or pinned
+    by `reset(options={"index": i, "split": ...})` or `options={"prompt": ..., "references": ...}`.
+
+    ## Episode End
+    Terminated when the agent's turn ends (its end-of-turn token, or `max_new_tokens` written) and
+    the task has no reply, or after `max_turns` turns of the agent.
+
+    ## Information
+    On reset `example_id` and `prompt_cut` (the prompt was shortened to fit). At the end also
+    `response`, `stop_reason` ("end_of_turn" or "max_new_tokens") and `reward_components`.
+
+    Args:
+        render_mode: "ansi" (a string), "human" (prints) or "rgb_array" (a picture).
+        autoreset_mode: Checked and otherwise without effect; only vector environments restart by
+            themselves.
+        arguments: `task`, `task_kwargs`, `tokenizer`, `dataset`, `split`, `reward`,
+            `action_level`, `max_prompt_tokens` (of the environment, in one turn),
+            `max_new_tokens` (of the agent, in one turn), `max_turns` and `dataset_seed`, with the
+            defaults of `TextCore`.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {
+        "render_modes": list(RENDER_MODES),
+        "render_fps": RENDER_FPS,
+    }
+
+    def __init__(
+        self,
+        *,
+        render_mode: str | None = None,
+        autoreset_mode: str = "next_step",
+        **arguments: Any,
+    ) -> None:
+        check_core_arguments(arguments)
+        if render_mode is not None and render_mode not in RENDER_MODES:
+            raise UnknownNameError("render_mode", render_mode, RENDER_MODES)
+        if autoreset_mode not in AUTORESET_MODES:
+            raise UnknownNameError("autoreset_mode", autoreset_mode, AUTORESET_MODES)
+        self.render_mode = render_mode
+        self.core = TextCore(1, **arguments)
+        self.observation_space = self.core.single_observation_space
+        self.action_space = self.core.single_action_space
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, Info]:
+        """Begins an episode.
+
+        Args:
+            seed: Restarts the environment's random numbers.
+            options: "index" (with "split") pins an example; "prompt" with "references" gives one.
+        """
+        super().reset(seed=seed)
+        example = self.core.choose_example(self.np_random, options or {})
+        info = self.core.start(0, example)
+        return self._observation(), info
+
+    def step(self, action: np.int64) -> tuple[Observation, float, bool, bool, Info]:
+        """Writes one token."""
+        if not self.core.playing[0]:
+            raise gym.error.ResetNeeded("This episode has ended, or none was begun: call reset().")
+        rewards, terminated, truncated, infos = self.core.step(np.array([action]))
+        if self.render_mode == "human":
+            self._show(bool(terminated[0]))
+        return (
+            self._observation(),
+            float(rewards[0]),
+            bool(terminated[0]),
+            bool(truncated[0]),
+            infos.get(0, {}),
+        )
+
+    def render(self) -> Any:
+        """Draws the transcript so far in the render mode."""
+        if self.render_mode is None or self.render_mode == "human":
+            return None
+        return render_transcript(self.core.transcript(0), self.render_mode)
+
+    def _show(self, finished: bool) -> None:
+        if finished:
+            render_transcript(self.core.transcript(0), "human")
+
+    def _observation(self) -> Observation:
+        return {key: value[0] for key, value in self.core.observe().items()}

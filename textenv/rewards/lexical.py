@@ -1,0 +1,62 @@
+"""The frame of the lexical rewards: a score of two texts, the best over the references."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from textenv.errors import RewardError
+from textenv.examples import Episode
+from textenv.rewards.base import RewardResult
+
+Words = TypeVar("Words")
+
+
+@dataclass(frozen=True)
+class BestOverReferences(Generic[Words]):
+    """Scores each response against each of its references, and takes the best.
+
+    A call splits every distinct text once, so that samples of one example share its references.
+
+    Attributes:
+        name: The reward's name, and that of its one component.
+        split: Turns a text into what `compare` reads.
+        compare: The score of (response, reference), in [0, 1].
+    """
+
+    name: str
+    split: Callable[[str], Words] = field(repr=False)
+    compare: Callable[[Words, Words], float] = field(repr=False)
+
+    def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
+        """Scores the episodes, in order."""
+        known: dict[str, Words] = {}
+
+        def words(text: str) -> Words:
+            if text not in known:
+                known[text] = self.split(text)
+            return known[text]
+
+        total = np.zeros(len(episodes))
+        for i, episode in enumerate(episodes):
+            response = words(episode.response)
+            references = references_of(episode, self.name)
+            total[i] = max(self.compare(response, words(reference)) for reference in references)
+        return RewardResult(total, {self.name: total})
+
+
+def references_of(episode: Episode, reward: str) -> tuple[str, ...]:
+    """Returns an episode's references.
+
+    Raises:
+        RewardError: It has none.
+    """
+    if not episode.example.references:
+        raise RewardError(
+            f"Reward '{reward}' compares with references, and example '{episode.example.id}' "
+            "has none. Give its dataset a reference column, or choose another reward."
+        )
+    return episode.example.references

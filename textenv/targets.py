@@ -1,0 +1,104 @@
+"""Task classes by name: "module:Class", or "/path/to/file.py:Class"."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import pkgutil
+import sys
+from pathlib import Path
+from types import ModuleType
+
+from textenv.errors import RegistryError, did_you_mean
+from textenv.tasks.base import Task
+
+
+def resolve_target(target: str) -> type[Task]:
+    """Imports the task class that "module:Class" or "/path/to/file.py:Class" names.
+
+    Raises:
+        RegistryError: The module or class does not exist or fails to import, or the class is not
+            a `Task`.
+    """
+    module_name, _, class_name = target.rpartition(":")
+    if not module_name or not class_name:
+        raise RegistryError(f"task '{target}': write 'module:Class' or '/path/to/file.py:Class'.")
+    problem = missing_module(module_name)
+    if problem:
+        raise RegistryError(f"task '{target}': {problem}")
+    try:
+        if is_file(module_name):
+            module = _load_file(Path(module_name))
+        else:
+            module = importlib.import_module(module_name)
+    except Exception as error:
+        raise RegistryError(
+            f"task '{target}': importing '{module_name}' fails with {type(error).__name__}: {error}"
+        ) from error
+    found = getattr(module, class_name, None)
+    if found is None:
+        known = [name for name, value in vars(module).items() if _is_task(value)]
+        raise RegistryError(
+            f"task '{target}': '{module_name}' has no class '{class_name}'."
+            + did_you_mean(class_name, known)
+        )
+    if not _is_task(found):
+        raise RegistryError(
+            f"task '{target}': '{class_name}' is not a subclass of textenv.tasks.base.Task."
+        )
+    task_class: type[Task] = found
+    return task_class
+
+
+def is_file(module_name: str) -> bool:
+    """Tells whether the part before the colon is a Python file's path."""
+    return module_name.endswith(".py")
+
+
+def missing_module(module_name: str) -> str | None:
+    """Says why a module cannot be found, without importing it, or returns None."""
+    if is_file(module_name):
+        path = Path(module_name)
+        if path.is_file():
+            return None
+        nearby = [entry.name for entry in path.parent.glob("*.py")]
+        return f"there is no file '{path}'." + did_you_mean(path.name, nearby)
+    if module_name in sys.modules:
+        return None
+    try:
+        if importlib.util.find_spec(module_name) is not None:
+            return None
+    except (ModuleNotFoundError, ValueError):
+        pass
+    except Exception as error:  # a package above the module is imported by the search
+        return f"looking for '{module_name}' fails with {type(error).__name__}: {error}"
+    message = f"there is no module '{module_name}'."
+    package, _, name = module_name.rpartition(".")
+    if package in sys.modules:
+        folders = getattr(sys.modules[package], "__path__", [])
+        return message + did_you_mean(name, [found.name for found in pkgutil.iter_modules(folders)])
+    return message + " Is it installed, or on PYTHONPATH? A file is written 'my_task.py:MyTask'."
+
+
+def _is_task(value: object) -> bool:
+    return isinstance(value, type) and issubclass(value, Task) and value is not Task
+
+
+def _load_file(path: Path) -> ModuleType:
+    """Imports a file once; a name made from its path keeps equally named files apart."""
+    digest = hashlib.blake2b(str(path.resolve()).encode(), digest_size=6).hexdigest()
+    name = f"textenv_task_{path.stem}_{digest}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and pickle look the module up while it runs
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module

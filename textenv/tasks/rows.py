@@ -1,0 +1,59 @@
+"""Reading a dataset row's values: the right type, not empty, or an error that names the row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from textenv.errors import DatasetError
+
+
+def text_of(id: str, row: Mapping[str, Any], name: str) -> str:
+    """Returns the text in field `name`, stripped.
+
+    Args:
+        id: The example's id, for the error.
+        row: The row, keyed by the task's field names.
+        name: The field to read.
+
+    Raises:
+        DatasetError: The field is missing, not a string, or blank.
+    """
+    value = row.get(name)
+    if value is None:
+        raise DatasetError(
+            f"Example '{id}' has no {name}. Filter such rows out, or map a column to '{name}'."
+        )
+    if not isinstance(value, str):
+        raise DatasetError(
+            f"Example '{id}' has a {name} of type {type(value).__name__}; it must be a string."
+        )
+    text = value.strip()
+    if not text:
+        raise DatasetError(f"Example '{id}' has an empty {name}. Filter such rows out.")
+    return text
+
+
+def references_of(id: str, row: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    """Returns the reference texts in field `name`: a string, or a list of at least one.
+
+    Args:
+        id: The example's id, for the error.
+        row: The row, keyed by the task's field names.
+        name: The field to read.
+
+    Raises:
+        DatasetError: The field is missing, empty, or holds something else than text.
+    """
+    value = row.get(name)
+    if value is None or isinstance(value, str):
+        return (text_of(id, row, name),)
+    if not isinstance(value, list | tuple):
+        raise DatasetError(
+            f"Example '{id}' has a {name} of type {type(value).__name__}; it must be a string or "
+            "a list of strings."
+        )
+    if not value:
+        raise DatasetError(f"Example '{id}' has an empty {name}. Filter such rows out.")
+    texts = (text_of(id, {name: item}, name) for item in value)
+    return tuple(dict.fromkeys(texts))

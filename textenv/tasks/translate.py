@@ -1,0 +1,114 @@
+"""Translation: say a sentence in another language."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from textenv.errors import ConfigError, DatasetError
+from textenv.examples import Example, Turn
+from textenv.tasks.base import Field, Task
+from textenv.tasks.rows import references_of, text_of
+
+_NAMES = {
+    "ar": "Arabic",
+    "cs": "Czech",
+    "da": "Danish",
+    "de": "German",
+    "el": "Greek",
+    "en": "English",
+    "es": "Spanish",
+    "fi": "Finnish",
+    "fr": "French",
+    "he": "Hebrew",
+    "hi": "Hindi",
+    "hu": "Hungarian",
+    "id": "Indonesian",
+    "it": "Italian",
+    "ja": "Japanese",
+    "ko": "Korean",
+    "nl": "Dutch",
+    "no": "Norwegian",
+    "pl": "Polish",
+    "pt": "Portuguese",
+    "ro": "Romanian",
+    "ru": "Russian",
+    "sv": "Swedish",
+    "th": "Thai",
+    "tr": "Turkish",
+    "uk": "Ukrainian",
+    "vi": "Vietnamese",
+    "zh": "Chinese",
+}
+
+
+class TranslateTask(Task):
+    """Translates a sentence.
+
+    Args:
+        source_language: The code of the language that rows are in, unless they say otherwise.
+        target_language: The code of the language that is wanted, unless rows say otherwise.
+    """
+
+    fields: ClassVar[tuple[Field, ...]] = (
+        Field("source", aliases=("src", "en", "text"), required=False),
+        Field("target", aliases=("tgt", "references", "reference"), required=False),
+        Field("translation", required=False),
+        Field("source_language", aliases=("src_lang",), required=False),
+        Field("target_language", aliases=("tgt_lang",), required=False),
+    )
+
+    def __init__(self, source_language: str = "en", target_language: str = "de") -> None:
+        for name, code in (("source", source_language), ("target", target_language)):
+            if not isinstance(code, str) or not code:
+                raise ConfigError(
+                    f"The {name}_language of TranslateTask is {code!r}; use a code such as 'en'."
+                )
+        self.source_language = source_language
+        self.target_language = target_language
+
+    def example(self, id: str, row: Mapping[str, Any]) -> Example:
+        """Builds the example of one sentence.
+
+        Args:
+            id: The example's id.
+            row: `source` and `target` (a text, or several equally good ones), and the codes of
+                their languages where they differ from the task's. Or `translation`, which maps
+                codes to texts; it may also be just the target.
+
+        Raises:
+            DatasetError: A text is missing or empty.
+        """
+        source_language = str(row.get("source_language") or self.source_language)
+        target_language = str(row.get("target_language") or self.target_language)
+        row = dict(row)
+        translation = row.pop("translation", None)
+        if isinstance(translation, Mapping):
+            for code in (source_language, target_language):
+                if code not in translation:
+                    raise DatasetError(
+                        f"The translation of example '{id}' has no '{code}', only "
+                        f"{', '.join(map(str, translation))}. Set source_language and "
+                        "target_language to two of them."
+                    )
+            row["source"] = translation[source_language]
+            row["target"] = translation[target_language]
+        else:
+            row.setdefault("target", translation)
+        return Example(
+            id=id,
+            prompt=text_of(id, row, "source"),
+            references=references_of(id, row, "target"),
+            metadata={"source_language": source_language, "target_language": target_language},
+        )
+
+    def opening(self, example: Example) -> tuple[Turn, ...]:
+        """Asks for the translation; a source that is too long loses its end."""
+        code = str(example.metadata["target_language"])
+        ask = f"Translate to {_language_name(code)}: "
+        return (Turn("user", ask + example.prompt, cut=(len(ask), len(ask) + len(example.prompt))),)
+
+
+def _language_name(code: str) -> str:
+    """Names a language in English; "zh-CN" is Chinese, and an unknown code is its own name."""
+    return _NAMES.get(code) or _NAMES.get(code.replace("_", "-").split("-")[0].lower(), code)

@@ -1,0 +1,334 @@
+"""Conversations as tokens: a tokenizer, its chat template, and text that stays plain text."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from textenv.errors import PromptTooLongError, TokenizerError
+from textenv.examples import Turn
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+EMBEDDED = "embedded"
+EMBEDDED_PATH = Path(__file__).parent / "assets" / "embedded"
+
+# For tokenizers without a chat template (base models). The end-of-text token closes an answer.
+PLAIN_TEMPLATE = (
+    "{{ bos_token }}{% for m in messages %}"
+    "{% if m['role'] == 'assistant' %}Assistant: {{ m['content'] }}{{ eos_token }}\n"
+    "{% elif m['role'] == 'system' %}{{ m['content'] }}\n"
+    "{% else %}User: {{ m['content'] }}\n{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}Assistant:{% endif %}"
+)
+
+# A text this many times longer than its budget in tokens cannot fit (tokens are shorter than that),
+# so it is cut before it is encoded: a 10 MB document costs no more than a page.
+_MAX_CHARS_PER_TOKEN = 32
+
+
+class Template(Protocol):
+    """Renders messages to text, as `apply_chat_template(tokenize=False)` does."""
+
+    def __call__(self, messages: list[dict[str, str]], add_generation_prompt: bool) -> str:
+        """Returns the rendered conversation."""
+        ...
+
+
+class TextTokenizer:
+    """A tokenizer as token environments need it.
+
+    Attributes:
+        name: What it was loaded from.
+        vocab_size: The highest token id plus 1: the number of actions.
+        pad_id: The id that fills unused positions. It may equal `end_id`; masks tell them apart.
+        end_id: The token that ends a turn.
+    """
+
+    def __init__(
+        self, backend: Tokenizer, template: Template, name: str, eos_token: str, pad_token: str
+    ) -> None:
+        from tokenizers import Tokenizer
+
+        self.name = name
+        self._template = template
+        self._marked = Tokenizer.from_str(backend.to_str())
+        self._plain = Tokenizer.from_str(_without_markers(backend.to_str()))
+        self._plain.encode_special_tokens = True
+        for tokenizer in (self._marked, self._plain):
+            tokenizer.no_truncation()
+            tokenizer.no_padding()
+        self.vocab_size = max(self._marked.get_vocab(with_added_tokens=True).values()) + 1
+        eos_id = self._marked.token_to_id(eos_token)
+        if eos_id is None:
+            raise TokenizerError(f"Tokenizer '{name}' has no end-of-text token '{eos_token}'.")
+        pad_id = self._marked.token_to_id(pad_token)
+        self.pad_id: int = eos_id if pad_id is None else pad_id
+        self._reply_parts = self._stable_reply_parts()
+        # The template closes an agent's turn with its own marker where it has one ("<|im_end|>").
+        closing = self._marked.encode(self._reply_parts[0], add_special_tokens=False)
+        first = closing.ids[0] if closing.ids else eos_id
+        is_marker = first in self._marked.get_added_tokens_decoder()
+        self.end_id: int = first if is_marker else eos_id
+        self._reply_ids = [self._encode_template(part) for part in self._reply_parts]
+
+    def encode(self, text: str) -> list[int]:
+        """Encodes plain text; text that spells a special token is encoded as its characters."""
+        return list(self._plain.encode(text, add_special_tokens=False).ids)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Decodes tokens to text, without special tokens."""
+        return str(self._marked.decode(list(ids), skip_special_tokens=True))
+
+    def encode_opening(self, turns: Sequence[Turn], max_tokens: int) -> tuple[list[int], bool]:
+        """Encodes the first messages up to the point where the agent speaks.
+
+        If they do not fit, the cuttable span of the longest cuttable turn loses its end.
+
+        Args:
+            turns: The opening; it holds no agent turn of this episode.
+            max_tokens: The window.
+
+        Returns:
+            The token ids, and whether anything was cut.
+
+        Raises:
+            PromptTooLongError: Without every cuttable span it still does not fit.
+        """
+        parts = self._opening_ids(tuple(turn.role for turn in turns))
+        return self._join(parts, turns, max_tokens)
+
+    def encode_reply(self, turn: Turn, max_tokens: int, closed: bool) -> tuple[list[int], bool]:
+        """Encodes the environment's next turn, up to the point where the agent speaks again.
+
+        Args:
+            turn: What the environment says.
+            max_tokens: The window of one turn.
+            closed: True if the agent wrote the end-of-turn token itself.
+
+        Returns:
+            The token ids, and whether anything was cut.
+
+        Raises:
+            PromptTooLongError: The turn does not fit and may not be cut.
+        """
+        closing, asking = self._reply_ids
+        if closing and closing[0] == self.end_id:
+            closing = closing[1:] if closed else closing
+        return self._join([closing, asking], [turn], max_tokens)
+
+    def _join(
+        self, parts: Sequence[Sequence[int]], turns: Sequence[Turn], max_tokens: int
+    ) -> tuple[list[int], bool]:
+        """Interleaves template parts with messages, cutting where allowed to fit the window."""
+        budget = max_tokens - sum(len(part) for part in parts)
+        contents, was_cut = self._fit([*turns], budget, max_tokens)
+        ids = [*parts[0]]
+        for content, part in zip(contents, parts[1:], strict=True):
+            ids += content
+            ids += part
+        return ids, was_cut
+
+    def _fit(self, turns: list[Turn], budget: int, max_tokens: int) -> tuple[list[list[int]], bool]:
+        was_cut = False
+        for i, turn in enumerate(turns):
+            if turn.cut and turn.cut[1] - turn.cut[0] > max_tokens * _MAX_CHARS_PER_TOKEN:
+                turns[i] = _shorten(turn, max_tokens * _MAX_CHARS_PER_TOKEN)
+                was_cut = True
+            elif not turn.cut and len(turn.text) > max_tokens * _MAX_CHARS_PER_TOKEN:
+                raise _too_long(f"more than {max_tokens}", max_tokens)
+        contents = [self.encode(turn.text) for turn in turns]
+        while (excess := sum(map(len, contents)) - budget) > 0:
+            room = [turn.cut[1] - turn.cut[0] if turn.cut else 0 for turn in turns]
+            longest = room.index(max(room))
+            turn = turns[longest]
+            if not turn.cut or room[longest] == 0:
+                needed = sum(map(len, contents)) + max_tokens - budget
+                raise _too_long(str(needed), max_tokens)
+            turns[longest] = _shorten(turn, self._chars_that_fit(turn, excess))
+            contents[longest] = self.encode(turns[longest].text)
+            was_cut = True
+        return contents, was_cut
+
+    def _chars_that_fit(self, turn: Turn, excess: int) -> int:
+        """How many characters of the cuttable span to keep so as to lose `excess` tokens."""
+        assert turn.cut
+        start, end = turn.cut
+        span = self._plain.encode(turn.text[start:end], add_special_tokens=False)
+        keep = len(span.ids) - excess
+        # Offsets count characters; a character of several tokens is kept whole or not at all.
+        fits = span.offsets[keep - 1][1] if keep > 0 else 0
+        return min(int(fits), end - start - 1)
+
+    @functools.cache  # noqa: B019 - a tokenizer lives as long as the program
+    def _opening_ids(self, roles: tuple[str, ...]) -> list[list[int]]:
+        rendered = self._render(roles)
+        return [self._encode_template(part) for part in rendered]
+
+    def _encode_template(self, text: str) -> list[int]:
+        return list(self._marked.encode(text, add_special_tokens=False).ids)
+
+    def _render(self, roles: Sequence[str]) -> list[str]:
+        """Renders a conversation and splits it at the messages: len(roles) + 1 template parts."""
+        slots = [f"\ue000{i}\ue001" for i in range(len(roles))]
+        messages = [{"role": r, "content": s} for r, s in zip(roles, slots, strict=True)]
+        try:
+            text = self._template(messages, add_generation_prompt=True)
+        except Exception as error:
+            raise TokenizerError(
+                f"The chat template of '{self.name}' cannot render the roles "
+                f"{', '.join(roles)}: {error}"
+            ) from error
+        parts = []
+        for slot in slots:
+            before, found, text = text.partition(slot)
+            if not found:
+                raise TokenizerError(
+                    f"The chat template of '{self.name}' changes or drops message text, so an "
+                    "episode cannot be told apart from its template. Use another tokenizer."
+                )
+            parts.append(before)
+        return [*parts, text]
+
+    def _stable_reply_parts(self) -> tuple[str, str]:
+        """What the template puts after an agent's turn, and after the user's reply to it.
+
+        Raises:
+            TokenizerError: The template rewrites earlier turns when a new one is added.
+        """
+        one = self._render(("user",))
+        two = self._render(("user", "assistant", "user"))
+        three = self._render(("user", "assistant", "user", "assistant", "user"))
+        stable = two[:2] == one and three[:4] == [*two[:2], two[2], two[3]] and three[4] == two[2]
+        if not stable or three[5] != two[3]:
+            raise TokenizerError(
+                f"The chat template of '{self.name}' is not prefix-stable: it writes earlier turns "
+                "differently once a later one is there, so tokens already written would change. "
+                "Use a tokenizer with another chat template."
+            )
+        return two[2], two[3]
+
+
+def load_tokenizer(tokenizer: Any = EMBEDDED) -> TextTokenizer:
+    """Loads a tokenizer for token environments.
+
+    Args:
+        tokenizer: "embedded"; a Hugging Face id, a folder or a `.gguf` file; a loaded Hugging Face
+            tokenizer; or a TextTokenizer, returned as it is.
+
+    Raises:
+        TokenizerError: It cannot be found, or is not fit for token environments.
+    """
+    if isinstance(tokenizer, TextTokenizer):
+        return tokenizer
+    if isinstance(tokenizer, str | Path):
+        return _load_named(str(tokenizer))
+    return _from_hugging_face(tokenizer, str(getattr(tokenizer, "name_or_path", "") or "given"))
+
+
+@functools.cache
+def _load_named(name: str) -> TextTokenizer:
+    if name == EMBEDDED:
+        return load_folder(EMBEDDED_PATH, name)
+    from transformers import AutoTokenizer
+
+    path = Path(name)
+    try:
+        if path.suffix == ".gguf":
+            loaded = AutoTokenizer.from_pretrained(str(path.parent), gguf_file=path.name)
+        else:
+            loaded = AutoTokenizer.from_pretrained(name)
+    except (OSError, ValueError, ImportError) as error:
+        raise TokenizerError(
+            f"Cannot load the tokenizer '{name}': {str(error).splitlines()[0]} "
+            "Give a folder that holds tokenizer.json, a Hugging Face id, or 'embedded'."
+        ) from error
+    return _from_hugging_face(loaded, name)
+
+
+def load_folder(folder: Path, name: str) -> TextTokenizer:
+    """Loads tokenizer.json and its chat template from a folder, without transformers."""
+    from tokenizers import Tokenizer
+
+    settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    source = (folder / "chat_template.jinja").read_text(encoding="utf-8")
+    eos, pad = settings["eos_token"], settings["pad_token"]
+    return TextTokenizer(
+        Tokenizer.from_file(str(folder / "tokenizer.json")),
+        _jinja_template(source, eos_token=eos, bos_token=""),
+        name,
+        eos,
+        pad,
+    )
+
+
+def _from_hugging_face(tokenizer: Any, name: str) -> TextTokenizer:
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        raise TokenizerError(
+            f"Tokenizer '{name}' is a {type(tokenizer).__name__} without a fast backend "
+            "(tokenizer.json). Convert it, or use a model that has one."
+        )
+    eos = tokenizer.eos_token
+    if eos is None:
+        raise TokenizerError(f"Tokenizer '{name}' has no eos_token, so no turn could ever end.")
+    template: Template
+    if tokenizer.chat_template:
+
+        def template(messages: list[dict[str, str]], add_generation_prompt: bool) -> str:
+            return str(
+                tokenizer.apply_chat_template(
+                    messages, tokenize=False, add_generation_prompt=add_generation_prompt
+                )
+            )
+    else:
+        # A tokenizer that would add bos to plain text gets it once, at the very start.
+        with_bos = tokenizer("")["input_ids"][:1] == [tokenizer.bos_token_id]
+        bos = tokenizer.bos_token if with_bos and tokenizer.bos_token else ""
+        template = _jinja_template(PLAIN_TEMPLATE, eos_token=eos, bos_token=bos)
+    return TextTokenizer(backend, template, name, eos, tokenizer.pad_token or eos)
+
+
+def _jinja_template(source: str, **tokens: str) -> Template:
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    compiled = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True).from_string(
+        source
+    )
+
+    def template(messages: list[dict[str, str]], add_generation_prompt: bool) -> str:
+        return compiled.render(
+            messages=messages, add_generation_prompt=add_generation_prompt, **tokens
+        )
+
+    return template
+
+
+def _without_markers(tokenizer_json: str) -> str:
+    """Makes every added token that is not mere white space a special one.
+
+    Only special tokens can be switched off when plain text is encoded, and "<think>" or
+    "<tool_call>" are often added as ordinary ones.
+    """
+    data = json.loads(tokenizer_json)
+    for token in data.get("added_tokens", []):
+        token["special"] = token["special"] or bool(token["content"].strip())
+    return json.dumps(data)
+
+
+def _shorten(turn: Turn, keep: int) -> Turn:
+    assert turn.cut
+    start, end = turn.cut
+    text = turn.text[: start + keep] + turn.text[end:]
+    return Turn(turn.role, text, (start, start + keep))
+
+
+def _too_long(needed: str, max_tokens: int) -> PromptTooLongError:
+    return PromptTooLongError(
+        f"A prompt needs {needed} tokens and max_prompt_tokens is {max_tokens}, even with its "
+        "source text cut away. Raise max_prompt_tokens; the question itself is never cut."
+    )

@@ -1,0 +1,189 @@
+"""A text task as a vector environment: the batched transition with Gymnasium's vector API."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from gymnasium.utils import seeding
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+
+from textenv.env import Observation
+from textenv.episode import (
+    AUTORESET_MODES,
+    RENDER_MODES,
+    Info,
+    TextCore,
+    check_core_arguments,
+)
+from textenv.errors import ConfigError, UnknownNameError
+from textenv.rendering import RENDER_FPS, render_transcript
+
+_AUTORESET = dict(
+    zip(
+        AUTORESET_MODES,
+        (AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP, AutoresetMode.DISABLED),
+        strict=True,
+    )
+)
+
+
+# Reset options that may be given as a sequence with an entry a slot.
+_PER_SLOT = ("index", "split")
+
+
+class TextVectorEnv(VectorEnv[Observation, NDArray[np.integer[Any]], NDArray[Any]]):
+    """Many conversations that step together; see `TextEnv` for spaces, rewards and arguments.
+
+    Slot i is seeded with seed + i and plays the same stream as a single environment with that seed.
+
+    Args:
+        num_envs: The number of slots.
+        render_mode: As in `TextEnv`; `render` returns one frame a slot.
+        autoreset_mode: "next_step" (Gymnasium's default: the step after an end resets, ignores its
+            action and pays 0), "same_step" (with `final_obs` and `final_info`) or "disabled": a slot
+            that ended rests, whatever its action, until `reset(options={"reset_mask": mask})`.
+        arguments: As in `TextEnv`, and `max_episode_steps`, after which an unfinished episode is
+            truncated (with `gym.make` Gymnasium's own wrapper does this).
+    """
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        *,
+        render_mode: str | None = None,
+        autoreset_mode: str = "next_step",
+        **arguments: Any,
+    ) -> None:
+        check_core_arguments(arguments)
+        if render_mode is not None and render_mode not in RENDER_MODES:
+            raise UnknownNameError("render_mode", render_mode, RENDER_MODES)
+        if autoreset_mode not in AUTORESET_MODES:
+            raise UnknownNameError("autoreset_mode", autoreset_mode, AUTORESET_MODES)
+        self.core = TextCore(num_envs, **arguments)
+        self.num_envs = num_envs
+        self.render_mode = render_mode
+        self._mode = _AUTORESET[autoreset_mode]
+        self.metadata = {
+            "render_modes": list(RENDER_MODES),
+            "render_fps": RENDER_FPS,
+            "autoreset_mode": self._mode,
+        }
+        self.single_observation_space = self.core.single_observation_space
+        self.single_action_space = self.core.single_action_space
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self._rngs: list[np.random.Generator | None] = [None] * num_envs
+
+    def reset(
+        self,
+        *,
+        seed: int | Sequence[int | None] | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> tuple[Observation, Info]:
+        """Begins an episode in every slot, or in those of `options["reset_mask"]`.
+
+        Args:
+            seed: Slot i is seeded with seed + i, or with its own entry of a sequence.
+            options: As in `TextEnv`; "index" and "split" may also be sequences, one entry a slot.
+        """
+        options = dict(options or {})
+        mask = options.pop("reset_mask", None)
+        slots = range(self.num_envs) if mask is None else np.flatnonzero(self._check_mask(mask))
+        seeds = self._seeds(seed)
+        for slot in slots:
+            if (slot_seed := seeds[slot]) is not None:
+                self._rngs[slot], _ = seeding.np_random(slot_seed)
+        infos = self._start(slots, options)
+        return self.core.observe(), infos
+
+    def step(
+        self, actions: NDArray[np.integer[Any]]
+    ) -> tuple[Observation, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], Info]:
+        """Writes one token in every slot.
+
+        Args:
+            actions: Token ids (num_envs,).
+        """
+        actions = np.asarray(actions)
+        if actions.shape != (self.num_envs,):
+            raise ConfigError(
+                f"step takes one token id a slot, shape ({self.num_envs},), not {actions.shape}."
+            )
+        resting = None if self.core.playing.all() else np.flatnonzero(~self.core.playing)
+        rewards, terminated, truncated, slot_infos = self.core.step(actions)
+        infos: Info = {}
+        if self._mode is AutoresetMode.SAME_STEP:
+            ended = np.flatnonzero(terminated | truncated)
+            if len(ended):
+                observation = self.core.observe()
+                for slot in ended:
+                    final = {key: value[slot].copy() for key, value in observation.items()}
+                    final_info = slot_infos.get(int(slot), {})
+                    infos = self._add_info(
+                        infos, {"final_obs": final, "final_info": final_info}, int(slot)
+                    )
+                infos = self._start(ended, {}, infos)
+        else:
+            for slot, info in slot_infos.items():
+                infos = self._add_info(infos, info, slot)
+            if self._mode is AutoresetMode.NEXT_STEP and resting is not None:
+                infos = self._start(resting, {}, infos)
+        return self.core.observe(), rewards, terminated, truncated, infos
+
+    def render(self) -> tuple[Any, ...] | None:
+        """Draws every slot's transcript so far, one frame a slot."""
+        if self.render_mode is None:
+            return None
+        return tuple(
+            render_transcript(self.core.transcript(slot), self.render_mode)
+            for slot in range(self.num_envs)
+        )
+
+    def _start(
+        self, slots: Iterable[int], options: dict[str, Any], infos: Info | None = None
+    ) -> Info:
+        infos = {} if infos is None else infos
+        for slot in map(int, slots):
+            rng = self._rngs[slot]
+            if rng is None:
+                rng, _ = seeding.np_random()
+                self._rngs[slot] = rng
+            own = {
+                key: _entry(key, value, slot, self.num_envs) if key in _PER_SLOT else value
+                for key, value in options.items()
+            }
+            example = self.core.choose_example(rng, own)
+            infos = self._add_info(infos, self.core.start(slot, example), slot)
+        return infos
+
+    def _seeds(self, seed: int | Sequence[int | None] | None) -> Sequence[int | None]:
+        if seed is None:
+            return [None] * self.num_envs
+        if isinstance(seed, int):
+            return [seed + slot for slot in range(self.num_envs)]
+        if len(seed) != self.num_envs:
+            raise ConfigError(f"{len(seed)} seeds were given for {self.num_envs} slots.")
+        return seed
+
+    def _check_mask(self, mask: object) -> NDArray[np.bool_]:
+        array = np.asarray(mask)
+        if array.shape != (self.num_envs,) or array.dtype != np.bool_ or not array.any():
+            raise ConfigError(
+                f"reset_mask must be a bool array of shape ({self.num_envs},) with at least one "
+                f"True, not {array.dtype} {array.shape}."
+            )
+        return array
+
+
+def _entry(key: str, value: Any, slot: int, n: int) -> Any:
+    """One slot's entry of a reset option that may be given per slot."""
+    if isinstance(value, str) or not isinstance(value, Sequence | np.ndarray):
+        return value
+    if len(value) != n:
+        raise ConfigError(f'The reset option "{key}" has {len(value)} entries for {n} slots.')
+    entry = value[slot]
+    return entry.item() if isinstance(entry, np.generic) else entry
