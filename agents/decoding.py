@@ -256,9 +256,7 @@ class SlotDecoder:
 
         hidden: Tensor = self.backbone(
             input_ids=torch.from_numpy(new_ids).to(device, torch.long),
-            attention_mask=_causal_mask(
-                position_ids, n_keys, _compute_dtype(self.backbone, device)
-            ),
+            attention_mask=_causal_mask(position_ids, n_keys, dtype),
             position_ids=position_ids,
             past_key_values=self._cache,
             use_cache=True,

@@ -135,11 +135,17 @@ class LMPolicy(ActorCriticPolicy):
         self.value_head = nn.Linear(hidden_size, 1)
         nn.init.zeros_(self.value_head.weight)
         nn.init.zeros_(self.value_head.bias)
+        # Two groups, since a head that starts at zero may learn faster than a pretrained model.
         self.optimizer = self.optimizer_class(
-            self.parameters(),
+            [{"params": list(self.lm.parameters())}, {"params": self.critic_parameters()}],
             lr=lr_schedule(1),  # type: ignore[call-arg]
             **self.optimizer_kwargs,
         )
+
+    def critic_parameters(self) -> list[nn.Parameter]:
+        """Returns the parameters that only the value depends on."""
+        critic = [] if self.critic is None else list(self.critic.parameters())
+        return [*self.value_head.parameters(), *critic]
 
     @property
     def vocab_size(self) -> int:
@@ -227,11 +233,20 @@ class LMPolicy(ActorCriticPolicy):
 
     # Learning: one teacher-forced pass gives every token of whole sequences.
 
-    def evaluate_sequences(self, batch: EpisodeBatch, with_entropy: bool = False) -> TokenOutputs:
-        """Evaluates every token that the agent wrote in whole episodes, with gradient."""
+    def evaluate_sequences(
+        self, batch: EpisodeBatch, with_entropy: bool = False, critic_only: bool = False
+    ) -> TokenOutputs:
+        """Evaluates every token that the agent wrote in whole episodes, with gradient.
+
+        Args:
+            batch: The episodes.
+            with_entropy: Compute entropies, too.
+            critic_only: Let only the values carry gradient, and only into `critic_parameters`.
+        """
         backbone, head = self._parts
         with self.autocast():
-            hidden = teacher_forced_hidden(backbone, batch.input_ids, batch.lengths)
+            with torch.set_grad_enabled(torch.is_grad_enabled() and not critic_only):
+                hidden = teacher_forced_hidden(backbone, batch.input_ids, batch.lengths)
             critic_hidden = hidden
             if self.critic is not None:
                 critic_hidden = teacher_forced_hidden(self.critic, batch.input_ids, batch.lengths)

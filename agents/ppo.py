@@ -99,6 +99,12 @@ class TextPPO(PPO):
         kl_target: Nats a sequence that an adaptive coefficient steers to; None keeps it fixed.
         kl_horizon: Episodes over which the adaptive coefficient moves.
         scale_rewards: Divide the environment's rewards by the running standard deviation of returns.
+        value_lr_factor: What the critic's own parameters learn faster than the language model; their
+            head starts at zero.
+        critic_warmup: Iterations at the start in which only the critic learns. Until it knows
+            anything, lambda < 1 would pay late tokens for what early ones did.
+        reference: The model of the KL penalty, as in `policy_kwargs["model"]`; by default the one
+            that the policy starts from.
 
     Raises:
         ConfigError: An argument does not fit.
@@ -142,6 +148,9 @@ class TextPPO(PPO):
         kl_target: float | None = None,
         kl_horizon: int = 10_000,
         scale_rewards: bool = False,
+        value_lr_factor: float = 10.0,
+        critic_warmup: int = 2,
+        reference: str | None = None,
     ) -> None:
         if rollout_buffer_class is not None or rollout_buffer_kwargs is not None:
             raise ConfigError("TextPPO has a buffer of its own, of whole episodes.")
@@ -190,6 +199,10 @@ class TextPPO(PPO):
         self.kl_target = kl_target
         self.kl_horizon = kl_horizon
         self.scale_rewards = scale_rewards
+        self.value_lr_factor = value_lr_factor
+        self.critic_warmup = critic_warmup
+        self._reference_name = reference
+        self._reference: Reference | None = None
         if _init_setup_model:
             self._setup_model()
 
@@ -203,7 +216,6 @@ class TextPPO(PPO):
         self.clip_range = FloatSchedule(self.clip_range)
         if self.clip_range_vf is not None:
             self.clip_range_vf = FloatSchedule(self.clip_range_vf)
-        self.reference = Reference(self.policy)
         self.kl_controller: FixedKL | AdaptiveKL = (
             FixedKL(self.kl_coef)
             if self.kl_target is None
@@ -212,6 +224,19 @@ class TextPPO(PPO):
         self.return_moments = RunningMeanStd(shape=())
         self.episodes: list[CollectedEpisode] = []
         self.n_episodes_done = 0
+        self.n_iterations = 0
+
+    @property
+    def reference_name(self) -> str:
+        """The model of the KL penalty."""
+        return self._reference_name or self.policy.model_name
+
+    @property
+    def reference(self) -> Reference:
+        """The frozen model of the KL penalty, loaded when it is first needed."""
+        if self._reference is None:
+            self._reference = Reference(self.policy, self.reference_name)
+        return self._reference
 
     @staticmethod
     def _wrap_env(env: Any, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
@@ -310,6 +335,7 @@ class TextPPO(PPO):
     def train(self) -> None:
         """Updates the policy from the episodes collected last."""
         self._update_learning_rate(self.policy.optimizer)
+        self.policy.optimizer.param_groups[1]["lr"] *= self.value_lr_factor
         batch = make_batch(self.episodes, self.device)
         targets = self.compute_targets(batch)
         losses: dict[str, list[float]] = {}
@@ -340,6 +366,7 @@ class TextPPO(PPO):
             ),
         )
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
+        self.n_iterations += 1
 
     def compute_targets(self, batch: EpisodeBatch) -> Targets:
         """Evaluates a rollout under the policy and the reference, and computes its advantages.
@@ -405,11 +432,14 @@ class TextPPO(PPO):
         if clip_range_vf is not None:
             clip_range_vf = clip_range_vf(self._current_progress_remaining)  # type: ignore[operator]
         n_tokens = int(batch.action_mask[rows].sum())
+        critic_only = self.n_iterations < self.critic_warmup
         totals: dict[str, float] = {}
         for micro_rows in batch.micro_batches(rows, self.policy.max_batch_tokens):
             part = batch.take(micro_rows)
             wanted = targets.take(micro_rows, part)
-            outputs = self.policy.evaluate_sequences(part, with_entropy=True)
+            outputs = self.policy.evaluate_sequences(
+                part, with_entropy=True, critic_only=critic_only
+            )
             policy_part, stats = policy_loss(
                 outputs.logprobs, wanted.old_logprobs, wanted.advantages, clip_range=clip_range
             )

@@ -14,16 +14,17 @@ from agents.policy import LMPolicy
 class Reference:
     """The policy's model as it was before training, without gradient.
 
-    It lies outside of the policy, so that it is in no optimizer, no `parameters()` and no saved
+    It lies outside the policy, so that it is in no optimizer, no `parameters()` and no saved
     file: it is loaded again by its name.
 
     Args:
-        policy: Gives the model's name and the distribution: temperature, vocabulary, precision.
+        policy: Gives the distribution: temperature, vocabulary, precision.
+        model: The name that the policy's model was loaded from.
     """
 
-    def __init__(self, policy: LMPolicy) -> None:
+    def __init__(self, policy: LMPolicy, model: str) -> None:
         self._policy = policy
-        self.model = load_model(policy.model_name, policy.device).requires_grad_(False)
+        self.model = load_model(model, policy.device).requires_grad_(False)
         self._parts = backbone_and_head(self.model)
 
     def logprobs(self, batch: EpisodeBatch) -> Tensor:

@@ -1,9 +1,9 @@
 """The transition of every text environment, batched over slots.
 
 A slot is one running episode. The single environment is one slot of this, the vector environment
-many; there is no second implementation. Inside a turn a step is a few array writes; only when a turn
-ends is text decoded, the task asked for its reply, and, when the episode ends, the reward called:
-once for all the slots that end in the same step.
+many; there is no second implementation. Inside a turn a step is a few array writes; only when a
+turn ends is text decoded, the task asked for its reply, and, when the episode ends, the reward
+called: once for all the slots that end in the same step.
 """
 
 from __future__ import annotations
@@ -84,13 +84,16 @@ class TextCore:
         self._load_split: Callable[[str], TextDataset] = lambda name: load_dataset(
             dataset,
             self.task,
-            name,
-            dataset_seed,  # type: ignore[arg-type] # checked inside
+            name,  # type: ignore[arg-type] # checked inside
+            dataset_seed,
         )
         self._datasets: dict[str, TextDataset] = {split: self._load_split(split)}
 
         # The agent and the environment take turns, each within its own budget.
         self.window = max_turns * (max_prompt_tokens + max_new_tokens)
+        self.single_observation_space, self.single_action_space = make_spaces(
+            self.window, self.tokenizer.vocab_size, max_new_tokens
+        )
         self.input_ids = np.full((n_slots, self.window), self.tokenizer.pad_id, np.int32)
         self.attention_mask = np.zeros((n_slots, self.window), np.int8)
         self.action_mask = np.zeros((n_slots, self.window), np.bool_)
@@ -103,24 +106,6 @@ class TextCore:
         self._turns: list[list[Turn]] = [[] for _ in range(n_slots)]
         self._cut = [False] * n_slots
         self._all_slots = np.arange(n_slots)
-
-    @property
-    def single_observation_space(self) -> gym.spaces.Dict:
-        """The observation of one slot."""
-        return gym.spaces.Dict(
-            {
-                "attention_mask": gym.spaces.Box(0, 1, (self.window,), np.int8),
-                "input_ids": gym.spaces.Box(
-                    0, self.tokenizer.vocab_size - 1, (self.window,), np.int32
-                ),
-                "remaining": gym.spaces.Box(0, self.max_new_tokens, (1,), np.int32),
-            }
-        )
-
-    @property
-    def single_action_space(self) -> gym.spaces.Discrete[np.int64]:
-        """The next token."""
-        return gym.spaces.Discrete(self.tokenizer.vocab_size)
 
     def observe(self) -> dict[str, NDArray[Any]]:
         """Returns copies of every slot's observation, (n_slots, ...) each."""
@@ -148,17 +133,23 @@ class TextCore:
         for key in options:
             if key not in RESET_OPTIONS:
                 raise UnknownNameError("reset option", key, RESET_OPTIONS)
+        split, index = options.get("split"), options.get("index")
         if options.get("prompt") is not None:
+            if split is not None or index is not None:
+                raise ConfigError(
+                    'The reset option "prompt" gives an example by hand; "index" and "split" pin '
+                    "one of the dataset. Use either."
+                )
             return _example_by_hand(options["prompt"], options.get("references"))
-        if "references" in options:
+        if options.get("references") is not None:
             raise ConfigError('The reset option "references" goes with "prompt".')
-        split = options.get("split")
         if split is not None and split not in SPLITS:
             raise UnknownNameError("split", split, SPLITS)
         dataset = self.dataset(split)
-        index = options.get("index")
         if index is None:
             index = rng.integers(len(dataset))
+        elif isinstance(index, bool | np.bool_) or not isinstance(index, int | np.integer):
+            raise ConfigError(f'The reset option "index" is a whole number, not {index!r}.')
         elif not 0 <= index < len(dataset):
             raise ConfigError(
                 f"There is no example {index}: the '{split or self.split}' split has "
@@ -192,18 +183,24 @@ class TextCore:
             actions: A token id per slot, (n_slots,).
 
         Returns:
-            rewards, terminated, truncated, each (n_slots,), and the info of each slot that ended
-            a turn or an episode.
+            rewards, terminated, truncated, each (n_slots,), and the info of each slot whose
+            episode terminated. As with Gymnasium's TimeLimit, an episode that terminates at the
+            last of `max_episode_steps` is both.
 
         Raises:
-            RewardError: A finished episode could not be scored.
+            ConfigError: An action is not a token id; nothing was written.
+            RewardError: A finished episode could not be scored; its slot has ended.
         """
         rewards = np.zeros(self.n_slots, np.float64)
         terminated = np.zeros(self.n_slots, np.bool_)
         truncated = np.zeros(self.n_slots, np.bool_)
         playing = self.playing
-        rows = self._all_slots if playing.all() else np.flatnonzero(playing)
-        tokens = actions[rows]
+        if playing.all():
+            rows, tokens = self._all_slots, actions
+        else:
+            rows = np.flatnonzero(playing)
+            tokens = actions[rows]
+        self._check_tokens(rows, tokens)
         columns = self.lengths[rows]
         self.input_ids[rows, columns] = tokens
         self.attention_mask[rows, columns] = 1
@@ -214,7 +211,17 @@ class TextCore:
 
         infos: dict[int, Info] = {}
         ended_turn = rows[(tokens == self.tokenizer.end_id) | (self.remaining[rows] == 0)]
-        finished = [int(slot) for slot in ended_turn if not self._continue(int(slot))]
+        if self.max_episode_steps is not None:
+            truncated[rows] = self._steps[rows] >= self.max_episode_steps
+        # Set before anything below may raise: no slot goes on with a turn that has ended.
+        self.playing[ended_turn] = False
+        finished = []
+        for slot in map(int, ended_turn):
+            if self._continue(slot):
+                self.playing[slot] = True
+            else:
+                finished.append(slot)
+        self.playing[truncated] = False
         if finished:
             episodes = [self.episode(slot) for slot in finished]
             result = compute_rewards(self.reward, episodes)
@@ -222,9 +229,6 @@ class TextCore:
                 rewards[slot] = result.total[i]
                 terminated[slot] = True
                 infos[slot] = _final_info(episodes[i], result, i)
-        if self.max_episode_steps is not None:
-            truncated = self.playing & ~terminated & (self._steps >= self.max_episode_steps)
-        self.playing &= ~(terminated | truncated)
         return rewards, terminated, truncated, infos
 
     def play(self, example: Example, speak: Speaker, slot: int = 0) -> Episode:
@@ -267,7 +271,7 @@ class TextCore:
         """Returns the conversation so far, an unfinished agent turn included."""
         written = self.input_ids[slot, self._turn_starts[slot] : self.lengths[slot]]
         turns = tuple(self._turns[slot])
-        if not self.playing[slot] or not len(written):
+        if not len(written) or turns[-1].role == "assistant":
             return turns
         return (*turns, Turn("assistant", self.tokenizer.decode(written.tolist())))
 
@@ -292,6 +296,20 @@ class TextCore:
         self.remaining[slot] = self.max_new_tokens
         return True
 
+    def _check_tokens(self, rows: NDArray[np.intp], tokens: NDArray[Any]) -> None:
+        """Refuses actions that are no token ids: they would be stored, and fail far from here."""
+        if tokens.dtype.kind not in "iu":
+            raise ConfigError(f"An action is a token id, a whole number, not {tokens.dtype}.")
+        # Seen as unsigned, a negative number is a huge one: one comparison finds both.
+        largest = np.maximum.reduce(tokens.astype(np.uint64), initial=0)
+        if largest >= self.tokenizer.vocab_size:
+            valid = (tokens >= 0) & (tokens < self.tokenizer.vocab_size)
+            bad = int(np.flatnonzero(~valid)[0])
+            raise ConfigError(
+                f"Action {tokens[bad]} in slot {rows[bad]} is not a token id: they go from 0 to "
+                f"{self.tokenizer.vocab_size - 1}."
+            )
+
     def _append(self, slot: int, ids: Sequence[int]) -> None:
         start = int(self.lengths[slot])
         stop = start + len(ids)
@@ -302,6 +320,20 @@ class TextCore:
     def _stop_reason(self, slot: int) -> StopReason:
         last = self.input_ids[slot, self.lengths[slot] - 1]
         return "end_of_turn" if last == self.tokenizer.end_id else "max_new_tokens"
+
+
+def make_spaces(
+    window: int, vocab_size: int, max_new_tokens: int
+) -> tuple[gym.spaces.Dict, gym.spaces.Discrete[np.int64]]:
+    """Returns the observation and the action space of one slot at token level."""
+    observation_space = gym.spaces.Dict(
+        {
+            "attention_mask": gym.spaces.Box(0, 1, (window,), np.int8),
+            "input_ids": gym.spaces.Box(0, vocab_size - 1, (window,), np.int32),
+            "remaining": gym.spaces.Box(0, max_new_tokens, (1,), np.int32),
+        }
+    )
+    return observation_space, gym.spaces.Discrete(vocab_size)
 
 
 def check_core_arguments(arguments: Mapping[str, Any]) -> None:
@@ -332,7 +364,8 @@ def _load_task(task: str | Task, task_kwargs: Mapping[str, Any]) -> Task:
 def _example_by_hand(prompt: object, references: object) -> Example:
     if isinstance(references, str):
         references = (references,)
-    if not isinstance(prompt, str) or not references:
+    texts = isinstance(references, list | tuple) and all(isinstance(r, str) for r in references)
+    if not isinstance(prompt, str) or not references or not texts:
         raise ConfigError(
             'The reset option "prompt" is a text, and needs "references" (one text or several) '
             "to be scored against."

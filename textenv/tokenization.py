@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from textenv.errors import PromptTooLongError, TokenizerError
+from textenv.errors import PromptTooLongError, TokenizerError, UnknownNameError
 from textenv.examples import Turn
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+    from tokenizers import Encoding, Tokenizer
 
 EMBEDDED = "embedded"
 EMBEDDED_PATH = Path(__file__).parent / "assets" / "embedded"
@@ -68,17 +69,16 @@ class TextTokenizer:
             raise TokenizerError(f"Tokenizer '{name}' has no end-of-text token '{eos_token}'.")
         pad_id = self._marked.token_to_id(pad_token)
         self.pad_id: int = eos_id if pad_id is None else pad_id
-        self._reply_parts = self._stable_reply_parts()
-        # The template closes an agent's turn with its own marker where it has one ("<|im_end|>").
-        closing = self._marked.encode(self._reply_parts[0], add_special_tokens=False)
-        first = closing.ids[0] if closing.ids else eos_id
-        is_marker = first in self._marked.get_added_tokens_decoder()
-        self.end_id: int = first if is_marker else eos_id
-        self._reply_ids = [self._encode_template(part) for part in self._reply_parts]
+        closing, asking = map(self._encode_template, self._stable_reply_parts())
+        self.end_id: int = self._end_marker(closing, eos_id)
+        # What the environment writes after an agent's turn that brought its own marker, or did not.
+        said = closing.index(self.end_id) + 1 if self.end_id in closing else 0
+        self._closing_ids = {True: closing[said:], False: closing}
+        self._asking_ids = asking
 
     def encode(self, text: str) -> list[int]:
         """Encodes plain text; text that spells a special token is encoded as its characters."""
-        return list(self._plain.encode(text, add_special_tokens=False).ids)
+        return list(self._encode_plain(text).ids)
 
     def decode(self, ids: Sequence[int]) -> str:
         """Decodes tokens to text, without special tokens."""
@@ -116,10 +116,7 @@ class TextTokenizer:
         Raises:
             PromptTooLongError: The turn does not fit and may not be cut.
         """
-        closing, asking = self._reply_ids
-        if closing and closing[0] == self.end_id:
-            closing = closing[1:] if closed else closing
-        return self._join([closing, asking], [turn], max_tokens)
+        return self._join([self._closing_ids[closed], self._asking_ids], [turn], max_tokens)
 
     def _join(
         self, parts: Sequence[Sequence[int]], turns: Sequence[Turn], max_tokens: int
@@ -158,11 +155,29 @@ class TextTokenizer:
         """How many characters of the cuttable span to keep so as to lose `excess` tokens."""
         assert turn.cut
         start, end = turn.cut
-        span = self._plain.encode(turn.text[start:end], add_special_tokens=False)
+        span = self._encode_plain(turn.text[start:end])
         keep = len(span.ids) - excess
         # Offsets count characters; a character of several tokens is kept whole or not at all.
         fits = span.offsets[keep - 1][1] if keep > 0 else 0
         return min(int(fits), end - start - 1)
+
+    def _encode_plain(self, text: str) -> Encoding:
+        try:
+            return self._plain.encode(text, add_special_tokens=False)
+        except TypeError:
+            # Half a surrogate pair, as JSON files may hold, is no character: "\ufffd" stands for it.
+            whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+            return self._plain.encode(whole, add_special_tokens=False)
+
+    def _end_marker(self, closing: Sequence[int], eos_id: int) -> int:
+        """The template's own marker after an agent's turn ("<|im_end|>"), or else end-of-text."""
+        markers = self._marked.get_added_tokens_decoder()
+        for id in closing:
+            if id in markers and markers[id].content.strip():
+                return id
+            if self._marked.decode([id], skip_special_tokens=False).strip():
+                break
+        return eos_id
 
     @functools.cache  # noqa: B019 - a tokenizer lives as long as the program
     def _opening_ids(self, roles: tuple[str, ...]) -> list[list[int]]:
@@ -174,7 +189,8 @@ class TextTokenizer:
 
     def _render(self, roles: Sequence[str]) -> list[str]:
         """Renders a conversation and splits it at the messages: len(roles) + 1 template parts."""
-        slots = [f"\ue000{i}\ue001" for i in range(len(roles))]
+        # Letters of both cases show a template that changes case.
+        slots = [f"\ue000aZ{i}\ue001" for i in range(len(roles))]
         messages = [{"role": r, "content": s} for r, s in zip(roles, slots, strict=True)]
         try:
             text = self._template(messages, add_generation_prompt=True)
@@ -186,10 +202,10 @@ class TextTokenizer:
         parts = []
         for slot in slots:
             before, found, text = text.partition(slot)
-            if not found:
+            if not found or slot in text:
                 raise TokenizerError(
-                    f"The chat template of '{self.name}' changes or drops message text, so an "
-                    "episode cannot be told apart from its template. Use another tokenizer."
+                    f"The chat template of '{self.name}' changes, repeats or drops message text, "
+                    "so an episode cannot be told apart from its template. Use another tokenizer."
                 )
             parts.append(before)
         return [*parts, text]
@@ -234,17 +250,23 @@ def load_tokenizer(tokenizer: Any = EMBEDDED) -> TextTokenizer:
 def _load_named(name: str) -> TextTokenizer:
     if name == EMBEDDED:
         return load_folder(EMBEDDED_PATH, name)
+    path = Path(name)
+    if path.suffix == ".gguf" and not path.is_file():
+        raise TokenizerError(f"There is no file '{name}' to load a tokenizer from.")
+    if not path.exists() and difflib.get_close_matches(name, [EMBEDDED], cutoff=0.8):
+        raise UnknownNameError("tokenizer", name, [EMBEDDED])
     from transformers import AutoTokenizer
 
-    path = Path(name)
     try:
         if path.suffix == ".gguf":
             loaded = AutoTokenizer.from_pretrained(str(path.parent), gguf_file=path.name)
         else:
             loaded = AutoTokenizer.from_pretrained(name)
-    except (OSError, ValueError, ImportError) as error:
+    except Exception as error:
+        # A damaged file may raise anything, from a KeyError to the parser's own errors.
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise TokenizerError(
-            f"Cannot load the tokenizer '{name}': {str(error).splitlines()[0]} "
+            f"Cannot load the tokenizer '{name}': {reason} "
             "Give a folder that holds tokenizer.json, a Hugging Face id, or 'embedded'."
         ) from error
     return _from_hugging_face(loaded, name)

@@ -35,7 +35,7 @@ def played(example: Example, *responses: str) -> Episode:
     return Episode(example, turns)
 
 
-def test_success_pays_the_share_of_right_slots() -> None:
+def test_success_pays_right_slots_and_again_those_that_had_to_be_asked_for() -> None:
     ask = "Which day and what time?"
     episodes = [
         played(BOOKING, ask, "Booked: Italian food in the north for 4 people on Friday at 7 pm."),
@@ -44,7 +44,7 @@ def test_success_pays_the_share_of_right_slots() -> None:
         played(BOOKING, ask, "Goodbye.", ""),
     ]
     result = compute_rewards(load_reward("dialogue_success"), episodes)
-    assert result.total == pytest.approx([1.0, 0.8, 0.0])
+    assert result.total == pytest.approx([1.0, 0.5 * (0.8 + 0.5), 0.0])
     assert {key: values.tolist() for key, values in result.components.items()} == {
         "slots": [1.0, 0.8, 0.0],
         "success": [1, 0, 0],

@@ -1,0 +1,34 @@
+"""Agents that need no training, to hold a trained one against."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from agents.evaluation import Evaluation, score_episodes
+from textenv.episode import TextCore
+from textenv.examples import Example, Turn
+
+_SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+|(?<=[。！？])|\n+")
+
+
+def first_sentence(text: str) -> str:
+    """Returns a text up to its first sentence end, or line end."""
+    return _SENTENCE_END.split(text.strip(), maxsplit=1)[0].strip()
+
+
+def speak_lead_sentence(example: Example, transcript: tuple[Turn, ...]) -> str:
+    """Repeats the first sentence of the task's source text."""
+    return first_sentence(str(example.metadata.get("context") or example.prompt))
+
+
+def cut_to_first_sentence(core: TextCore, evaluation: Evaluation) -> Evaluation:
+    """Scores an agent's turns again, each cut to its first sentence.
+
+    It tells how much of a gain is just learning to stop.
+    """
+    episodes = []
+    for episode in evaluation.episodes:
+        cut: Iterator[str] = iter([first_sentence(text) for text in episode.responses])
+        episodes.append(core.play(episode.example, lambda example, turns, cut=cut: next(cut, "")))  # type: ignore[misc]
+    return score_episodes(core, episodes)

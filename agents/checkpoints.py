@@ -1,0 +1,201 @@
+"""Saves and loads a TextPPO agent as safetensors and JSON: nothing that is run when it is read.
+
+    FOLDER/agent.json           constructor arguments, counters, KL coefficient, optimizer settings
+    FOLDER/agent.safetensors    value head, a separate critic, optimizer state
+    FOLDER/model/               the language model and its tokenizer, as transformers saves them
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from stable_baselines3.common.utils import FloatSchedule, LinearSchedule
+from torch import Tensor
+
+from agents.models import EMBEDDED, load_model_tokenizer
+from agents.policy import LMPolicy
+from textenv.episode import make_spaces
+from textenv.errors import ConfigError, ModelError
+
+if TYPE_CHECKING:
+    from agents.ppo import TextPPO
+
+FORMAT = 1
+_ARGUMENTS = (
+    "batch_size n_epochs gamma gae_lambda normalize_advantage ent_coef vf_coef max_grad_norm "
+    "target_kl seed n_episodes kl_coef kl_target kl_horizon scale_rewards "
+    "value_lr_factor critic_warmup"
+).split()
+_SCHEDULES = ("learning_rate", "clip_range", "clip_range_vf")
+_POLICY_ARGUMENTS = ("temperature", "separate_critic", "bf16", "max_batch_tokens")
+
+
+def save_agent(agent: TextPPO, folder: Path) -> None:
+    """Writes an agent to a folder.
+
+    Raises:
+        ConfigError: A learning rate or clip range is a function that JSON cannot hold.
+    """
+    policy = agent.policy
+    if policy.optimizer_class is not torch.optim.AdamW:
+        raise ConfigError("Only agents with the AdamW optimizer can be saved.")
+    folder.mkdir(parents=True, exist_ok=True)
+    save_language_model(policy, folder / "model")
+    optimizer = policy.optimizer.state_dict()
+    tensors = {
+        f"policy/{name}": tensor
+        for name, tensor in policy.state_dict().items()
+        if name.startswith(("value_head.", "critic."))
+    }
+    for index, state in optimizer["state"].items():
+        tensors |= {f"optimizer/{index}/{key}": torch.as_tensor(v) for key, v in state.items()}
+    save_file(
+        {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()},
+        folder / "agent.safetensors",
+    )
+    space = agent.observation_space
+    assert isinstance(space, gym.spaces.Dict)
+    data = {
+        "format": FORMAT,
+        "arguments": {name: getattr(agent, name) for name in _ARGUMENTS}
+        | {name: _schedule_to_json(name, getattr(agent, name)) for name in _SCHEDULES}
+        | {"reference": _absolute(agent.reference_name)},
+        "policy_arguments": {name: getattr(policy, name) for name in _POLICY_ARGUMENTS}
+        | {"optimizer_kwargs": policy.optimizer_kwargs},
+        "spaces": {
+            "window": policy.window,
+            "vocab_size": policy.vocab_size,
+            "max_new_tokens": int(space["remaining"].high[0]),  # type: ignore[attr-defined]
+        },
+        "state": {
+            "num_timesteps": agent.num_timesteps,
+            "n_episodes_done": agent.n_episodes_done,
+            "n_updates": agent._n_updates,
+            "n_iterations": agent.n_iterations,
+            "kl_controller": agent.kl_controller.state_dict(),
+            "return_moments": {
+                "mean": float(agent.return_moments.mean),
+                "var": float(agent.return_moments.var),
+                "count": float(agent.return_moments.count),
+            },
+            "optimizer_groups": optimizer["param_groups"],
+        },
+    }
+    (folder / "agent.json").write_text(json.dumps(data, indent=2), encoding="utf-8")
+
+
+def save_language_model(policy: LMPolicy, folder: Path) -> None:
+    """Writes the policy's language model and tokenizer as plain transformers reads them."""
+    policy.lm.save_pretrained(folder)  # type: ignore[operator]
+    load_model_tokenizer(policy.model_name).save_pretrained(folder)
+
+
+def load_agent(
+    cls: type[TextPPO],
+    folder: Path,
+    env: Any,
+    device: torch.device | str,
+    overrides: dict[str, Any],
+) -> TextPPO:
+    """Reads an agent from a folder.
+
+    Args:
+        cls: `TextPPO` or a subclass.
+        folder: What `save_agent` wrote.
+        env: To go on training in; None to predict only, or to give one later by `set_env`.
+        device: Where to put it.
+        overrides: Constructor arguments to change.
+
+    Raises:
+        ModelError: There is no agent in the folder.
+        ConfigError: It was trained for an environment of another size.
+    """
+    path = folder / "agent.json"
+    if not path.is_file():
+        raise ModelError(
+            f"There is no saved agent in '{folder}': agent.json is missing. A folder that holds "
+            "only a language model is loaded by policy_kwargs={'model': folder} or --model."
+        )
+    data = json.loads(path.read_text(encoding="utf-8"))
+    if data.get("format") != FORMAT:
+        raise ModelError(f"'{path}' has format {data.get('format')}; this version reads {FORMAT}.")
+    arguments = dict(data["arguments"])
+    for name in _SCHEDULES:
+        arguments[name] = _schedule_from_json(arguments[name])
+    arguments |= overrides
+    policy_kwargs = data["policy_arguments"] | {"model": str(folder / "model")}
+    agent = cls(
+        "LMPolicy",
+        env,
+        policy_kwargs=policy_kwargs,
+        device=device,
+        _init_setup_model=env is not None,
+        **arguments,
+    )
+    vocab_size = data["spaces"]["vocab_size"]
+    if env is None:
+        agent.observation_space, agent.action_space = make_spaces(**data["spaces"])
+        agent.n_envs = 1
+        agent._setup_model()
+    elif agent.policy.vocab_size != vocab_size:
+        raise ConfigError(
+            f"This agent writes {vocab_size} different tokens, the environment takes "
+            f"{agent.policy.vocab_size}: make it with the tokenizer in '{folder / 'model'}'."
+        )
+    _restore(agent, folder, data["state"])
+    return agent
+
+
+def _restore(agent: TextPPO, folder: Path, state: dict[str, Any]) -> None:
+    tensors = load_file(folder / "agent.safetensors", device=str(agent.device))
+    policy = {k.removeprefix("policy/"): v for k, v in tensors.items() if k.startswith("policy/")}
+    agent.policy.load_state_dict(policy, strict=False)
+    optimizer_state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith("optimizer/"):
+            _, index, key = name.split("/")
+            optimizer_state.setdefault(int(index), {})[key] = tensor
+    agent.policy.optimizer.load_state_dict(
+        {"state": optimizer_state, "param_groups": state["optimizer_groups"]}
+    )
+    agent.num_timesteps = state["num_timesteps"]
+    agent.n_episodes_done = state["n_episodes_done"]
+    agent._n_updates = state["n_updates"]
+    agent.n_iterations = state["n_iterations"]
+    agent.kl_controller.load_state_dict(state["kl_controller"])
+    for key, value in state["return_moments"].items():
+        setattr(agent.return_moments, key, np.float64(value) if key != "count" else value)
+
+
+def _absolute(model: str) -> str:
+    """A local path is kept absolute, since the next run may stand in another folder."""
+    is_local = model != EMBEDDED and Path(model).exists()
+    return str(Path(model).resolve()) if is_local else model
+
+
+def _schedule_to_json(name: str, schedule: Any) -> Any:
+    if isinstance(schedule, FloatSchedule):
+        schedule = schedule.value_schedule
+        schedule = getattr(schedule, "val", schedule)
+    if schedule is None or isinstance(schedule, int | float):
+        return schedule
+    if isinstance(schedule, LinearSchedule):
+        return {
+            "start": schedule.start,
+            "end": schedule.end,
+            "end_fraction": schedule.end_fraction,
+        }
+    raise ConfigError(
+        f"{name} is a function and cannot be saved. Use a number or "
+        "stable_baselines3.common.utils.LinearSchedule."
+    )
+
+
+def _schedule_from_json(value: Any) -> Any:
+    return LinearSchedule(**value) if isinstance(value, dict) else value

@@ -1,0 +1,165 @@
+"""The configuration of a training run: defaults, a YAML file, and key=value overrides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+)
+
+from textenv.errors import ConfigError, UnknownNameError
+
+
+class TrainConfig(BaseModel):
+    """Everything that decides a training run, with the defaults of `textenv train`.
+
+    The learning settings are `TextPPO`'s and `LMPolicy`'s arguments of the same names.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str = Field(description="environment id")
+    model: str = Field("embedded", description="'embedded', a folder, a Hugging Face id or a .gguf file")
+    dataset: JsonValue = Field(None, description="a data set in place of the environment's own")
+    reward: JsonValue = Field(None, description="a reward in place of the environment's own")
+    env: dict[str, JsonValue] = Field({}, description="further arguments of the environment")
+    seed: NonNegativeInt = 0
+    device: str = "auto"
+
+    total_episodes: PositiveInt = Field(8000, description="budget of training")
+    n_episodes: PositiveInt = Field(64, description="episodes of one iteration")
+    n_envs: PositiveInt = Field(64, description="episodes that are played at a time")
+    batch_size: PositiveInt = Field(32, description="episodes of one step of the optimizer")
+    n_epochs: PositiveInt = 2
+    learning_rate: PositiveFloat = 3e-4
+    learning_rate_end: NonNegativeFloat = Field(
+        0.1, description="share of the learning rate that is left at the end; it falls linearly"
+    )
+    gamma: float = Field(1.0, gt=0, le=1)
+    gae_lambda: float = Field(0.95, ge=0, le=1)
+    clip_range: PositiveFloat = 0.2
+    clip_range_vf: PositiveFloat | None = None
+    normalize_advantage: bool = True
+    ent_coef: float = 0.0
+    vf_coef: NonNegativeFloat = 0.1
+    max_grad_norm: PositiveFloat = 1.0
+    target_kl: PositiveFloat | None = None
+    kl_coef: NonNegativeFloat = 0.02
+    kl_target: PositiveFloat | None = None
+    kl_horizon: PositiveInt = 10_000
+    scale_rewards: bool = False
+    value_lr_factor: PositiveFloat = 10.0
+    critic_warmup: NonNegativeInt = 2
+    temperature: PositiveFloat = 1.0
+    separate_critic: bool = False
+    bf16: bool = False
+    max_batch_tokens: PositiveInt = 8192
+
+    eval_split: str = Field("test", description="where the gain is measured")
+    eval_examples: PositiveInt = Field(256, description="how many of its examples")
+    validation_examples: PositiveInt = Field(64, description="for the convergence stop")
+    validation_every: NonNegativeInt = Field(
+        10, description="iterations between two looks at held-out reward; 0 for none"
+    )
+    patience: PositiveInt = Field(
+        6, description="stop after so many looks without a new best held-out reward"
+    )
+    save_every: NonNegativeInt = Field(50, description="iterations between two checkpoints; 0: none")
+
+
+def load_config(
+    file: Path | None = None, overrides: Sequence[str] = (), **given: Any
+) -> TrainConfig:
+    """Builds a configuration: defaults, then the file, then given values, then overrides.
+
+    Args:
+        file: A YAML file of configuration keys.
+        overrides: "key=value" each, the value as in YAML; "env.max_new_tokens=64" reaches inside.
+        given: Values by key; None means not given.
+
+    Raises:
+        UnknownNameError: A key that does not exist.
+        ConfigError: A value that does not fit, or a file that cannot be read.
+    """
+    values: dict[str, Any] = {}
+    if file is not None:
+        values |= _read_file(file)
+    values |= {key: value for key, value in given.items() if value is not None}
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"'{override}' is not of the form key=value.")
+        _set(values, key.split("."), _parse(override, text))
+    return parse_config(values)
+
+
+def parse_config(values: Mapping[str, Any]) -> TrainConfig:
+    """Checks configuration values.
+
+    Raises:
+        UnknownNameError: A key that does not exist.
+        ConfigError: A value that does not fit.
+    """
+    for key in values:
+        if key not in TrainConfig.model_fields:
+            raise UnknownNameError("configuration key", key, TrainConfig.model_fields)
+    try:
+        return TrainConfig(**values)
+    except ValidationError as error:
+        problems = [
+            f"{'.'.join(map(str, e['loc']))}={e['input']!r}: {e['msg']}" for e in error.errors()
+        ]
+        raise ConfigError(f"The configuration is not valid: {'; '.join(problems)}.") from error
+
+
+def write_config(config: TrainConfig, path: Path) -> None:
+    """Writes every key, so that the file alone repeats the run."""
+    path.write_text(
+        yaml.safe_dump(config.model_dump(), sort_keys=False, allow_unicode=True), encoding="utf-8"
+    )
+
+
+def _read_file(file: Path) -> dict[str, Any]:
+    try:
+        data = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"The configuration '{file}' cannot be read: {error.strerror}.") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"'{file}' is not valid YAML: {error}") from error
+    if not isinstance(data, dict):
+        raise ConfigError(f"'{file}' must hold keys and values, such as 'total_episodes: 1000'.")
+    return data
+
+
+def _parse(override: str, text: str) -> Any:
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"The value of '{override}' is not valid YAML.") from error
+    # YAML 1.1 reads 1e-4, which has no dot, as text.
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _set(values: dict[str, Any], path: Sequence[str], value: Any) -> None:
+    for key in path[:-1]:
+        values = values.setdefault(key, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"'{'.'.join(path)}' reaches into '{key}', which holds no keys.")
+    values[path[-1]] = value

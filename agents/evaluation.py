@@ -1,0 +1,169 @@
+"""Plays held-out examples with an agent, and says how well it did."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from agents.buffer import CollectedEpisode, make_batch
+from agents.policy import LMPolicy
+from agents.reference import Reference
+from textenv.benchmark.statistics import bootstrap_mean
+from textenv.episode import Speaker, TextCore
+from textenv.examples import Episode
+from textenv.rewards import compute_rewards, load_reward
+
+# Beside the reward itself, for every task whose references are texts to be matched.
+REPORTED_METRICS = ("rouge1", "rouge2", "rougeL", "bleu", "chrf", "token_f1", "exact_match")
+
+Progress = Callable[[float, str], None]
+
+
+def _silent(done: float, note: str = "") -> None:
+    """Shows nothing."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an agent did on some examples, in their order.
+
+    Attributes:
+        episodes: One each.
+        rewards: (n,) the environment's.
+        metrics: (n,) each: reward components, text metrics and counts.
+    """
+
+    episodes: tuple[Episode, ...]
+    rewards: np.ndarray[Any, np.dtype[np.float64]]
+    metrics: dict[str, np.ndarray[Any, np.dtype[np.float64]]] = field(default_factory=dict)
+
+    def summary(self) -> dict[str, Any]:
+        """Returns means with 95 % intervals over examples, as plain values."""
+        return {
+            "examples": len(self.episodes),
+            "reward": bootstrap_mean(self.rewards).to_json(),
+            "metrics": {
+                name: bootstrap_mean(values).to_json() for name, values in self.metrics.items()
+            },
+        }
+
+
+def evaluate_policy_on_split(
+    policy: LMPolicy,
+    core: TextCore,
+    split: str,
+    n_examples: int,
+    deterministic: bool = True,
+    progress: Progress = _silent,
+) -> Evaluation:
+    """Plays the first examples of a split with a language model, many at a time.
+
+    Args:
+        policy: Writes the tokens.
+        core: The environment's slots; their episodes are lost.
+        split: "train", "validation" or "test".
+        n_examples: How many; fewer if the split has fewer.
+        deterministic: Take the most likely token at each step instead of sampling.
+        progress: Called with the number of finished examples.
+    """
+
+    def choose(slots: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        lengths = core.lengths[slots]
+        return policy.act(core.input_ids[slots], lengths, slots, deterministic)
+
+    policy.set_training_mode(False)
+    return _play_tokens(choose, core, split, n_examples, progress)
+
+
+def evaluate_random(
+    core: TextCore, split: str, n_examples: int, seed: int = 0, progress: Progress = _silent
+) -> Evaluation:
+    """Plays the first examples of a split with tokens drawn uniformly."""
+    rng = np.random.default_rng(seed)
+
+    def choose(slots: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        return rng.integers(core.tokenizer.vocab_size, size=len(slots))
+
+    return _play_tokens(choose, core, split, n_examples, progress)
+
+
+def evaluate_speaker(
+    speak: Speaker, core: TextCore, split: str, n_examples: int, progress: Progress = _silent
+) -> Evaluation:
+    """Plays the first examples of a split with an agent that answers in text."""
+    dataset = core.dataset(split)
+    episodes = []
+    for index in range(min(n_examples, len(dataset))):
+        episodes.append(core.play(dataset[index], speak))
+        progress(index + 1, "")
+    return score_episodes(core, episodes)
+
+
+def score_episodes(core: TextCore, episodes: Sequence[Episode]) -> Evaluation:
+    """Scores finished episodes by the environment's reward and the reported metrics."""
+    result = compute_rewards(core.reward, episodes)
+    metrics = dict(result.components)
+    for name in REPORTED_METRICS:
+        if name not in metrics:
+            metrics[name] = compute_rewards(load_reward(name), episodes).total
+    tokens = [int(episode.action_mask.sum()) for episode in episodes]
+    metrics["response_tokens"] = np.array(tokens, np.float64)
+    ended = [episode.stop_reason == "end_of_turn" for episode in episodes]
+    metrics["ended_by_agent"] = np.array(ended, np.float64)
+    return Evaluation(tuple(episodes), result.total, metrics)
+
+
+def mean_kl(policy: LMPolicy, reference: Reference, episodes: Sequence[Episode]) -> float:
+    """Estimates KL(policy, reference) in nats a sequence from episodes that the policy sampled."""
+    batch = make_batch(
+        [
+            CollectedEpisode(e.input_ids, e.action_mask, np.zeros(len(e.input_ids), np.float32))
+            for e in episodes
+        ],
+        policy.device,
+    )
+    total = 0.0
+    with torch.no_grad():
+        everything = torch.arange(len(batch), device=policy.device)
+        for rows in batch.micro_batches(everything, policy.max_batch_tokens):
+            part = batch.take(rows)
+            total += float(
+                (policy.evaluate_sequences(part).logprobs - reference.logprobs(part)).sum()
+            )
+    return total / len(batch)
+
+
+def _play_tokens(
+    choose: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]],
+    core: TextCore,
+    split: str,
+    n_examples: int,
+    progress: Progress,
+) -> Evaluation:
+    """Plays examples 0 .. n - 1; a slot that ends takes the next one."""
+    dataset = core.dataset(split)
+    n_examples = min(n_examples, len(dataset))
+    episodes: list[Episode | None] = [None] * n_examples
+    core.playing[:] = False
+    running: dict[int, int] = {}
+    started = done = 0
+    while done < n_examples:
+        for slot in range(core.n_slots):
+            if slot not in running and started < n_examples:
+                core.start(slot, dataset[started])
+                running[slot] = started
+                started += 1
+        slots = np.flatnonzero(core.playing)
+        actions = np.zeros(core.n_slots, np.int64)
+        actions[slots] = choose(slots)
+        core.step(actions)
+        for slot in [slot for slot in running if not core.playing[slot]]:
+            episodes[running.pop(slot)] = core.episode(slot)
+            done += 1
+        progress(done, "")
+    finished = [episode for episode in episodes if episode is not None]
+    return score_episodes(core, finished)

@@ -1,0 +1,210 @@
+"""One training run from start to end: evaluate, train with PPO, evaluate again, write it all down."""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+from stable_baselines3.common.utils import LinearSchedule
+
+from agents.baselines import cut_to_first_sentence
+from agents.config import TrainConfig, write_config
+from agents.evaluation import Evaluation, evaluate_policy_on_split, mean_kl
+from agents.models import EMBEDDED
+from agents.ppo import TextPPO
+from agents.progress import track
+from textenv.benchmark.statistics import bootstrap_mean
+from textenv.episode import TextCore
+from textenv.errors import ConfigError
+
+KL_EPISODES = 128  # sampled from the final policy to estimate its divergence
+_PPO_ARGUMENTS = (
+    "n_episodes batch_size n_epochs gamma gae_lambda clip_range clip_range_vf normalize_advantage "
+    "ent_coef vf_coef max_grad_norm target_kl kl_coef kl_target kl_horizon scale_rewards "
+    "value_lr_factor critic_warmup seed device"
+).split()
+_POLICY_ARGUMENTS = "model temperature separate_critic bf16 max_batch_tokens".split()
+
+
+def environment_arguments(
+    model: str, dataset: Any = None, reward: Any = None, env: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Returns the environment arguments that a run's choices amount to.
+
+    A model comes with its own tokenizer unless another is asked for.
+    """
+    arguments = dict(env or {})
+    if model != EMBEDDED:
+        arguments.setdefault("tokenizer", model)
+    if dataset is not None:
+        arguments["dataset"] = dataset
+    if reward is not None:
+        arguments["reward"] = reward
+    return arguments
+
+
+def make_core(id: str, n_slots: int, arguments: Mapping[str, Any]) -> TextCore:
+    """Makes the slots of a registered environment, to evaluate in."""
+    env = gym.make_vec(id, num_envs=n_slots, **arguments)
+    core: TextCore = env.unwrapped.core  # type: ignore[attr-defined]
+    return core
+
+
+def prepare_folder(out: Path) -> None:
+    """Makes the folder of a run.
+
+    Raises:
+        ConfigError: It already holds something.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ConfigError(f"'{out}' already exists and is not empty. Choose another --out.")
+    out.mkdir(parents=True, exist_ok=True)
+
+
+def train(config: TrainConfig, out: Path) -> dict[str, Any]:
+    """Trains a model on an environment, and measures the gain on held-out examples.
+
+    The folder then holds `config.yaml`, `metrics.jsonl` (a line an iteration), `samples.jsonl`
+    (every held-out example before and after), `result.json`, and the agent as `TextPPO.save`
+    writes it, `model/` included. Interrupted, it keeps the agent as it was then.
+
+    Returns:
+        What `result.json` holds.
+
+    Raises:
+        ConfigError: The folder is not empty.
+        KeyboardInterrupt: After the agent was saved.
+    """
+    started_at = time.perf_counter()
+    arguments = environment_arguments(config.model, config.dataset, config.reward, config.env)
+    core = make_core(config.id, config.n_envs, arguments)
+    core.dataset(config.eval_split)  # a missing split is found before the training, not after
+    agent = make_agent(config, arguments)
+    prepare_folder(out)
+    write_config(config, out / "config.yaml")
+    before = _evaluate(agent, core, config, "Evaluating the start")
+    trained_at = time.perf_counter()
+    try:
+        stop_reason = _learn(agent, core, config, out)
+    except KeyboardInterrupt:
+        agent.save(out)
+        raise
+    train_wall_s = time.perf_counter() - trained_at
+    agent.save(out)
+    after = _evaluate(agent, core, config, "Evaluating the result")
+    write_samples(out / "samples.jsonl", core, {"before": before, "after": after})
+    sampled = evaluate_policy_on_split(
+        agent.policy, core, config.eval_split, KL_EPISODES, deterministic=False
+    )
+    result = {
+        "id": config.id,
+        "model": config.model,
+        "seed": config.seed,
+        "before": before.summary(),
+        "before_cut_to_first_sentence": cut_to_first_sentence(core, before).summary(),
+        "after": after.summary(),
+        "gain": bootstrap_mean(after.rewards - before.rewards).to_json(),
+        "kl_ref": mean_kl(agent.policy, agent.reference, sampled.episodes),
+        "episodes": agent.n_episodes_done,
+        "tokens": agent.num_timesteps,
+        "stop_reason": stop_reason,
+        "train_wall_s": train_wall_s,
+        "wall_s": time.perf_counter() - started_at,
+        "versions": versions(),
+    }
+    (out / "result.json").write_text(json.dumps(result, indent=2), encoding="utf-8")
+    return result
+
+
+def make_agent(config: TrainConfig, arguments: Mapping[str, Any]) -> TextPPO:
+    """Makes the untrained agent of a run."""
+    env = gym.make_vec(
+        config.id, num_envs=min(config.n_envs, config.n_episodes), **arguments
+    )
+    end = config.learning_rate * config.learning_rate_end
+    return TextPPO(
+        "LMPolicy",
+        env,  # type: ignore[arg-type] # TextPPO adapts Gymnasium's vector environments
+        learning_rate=LinearSchedule(config.learning_rate, end, 1.0),
+        policy_kwargs={name: getattr(config, name) for name in _POLICY_ARGUMENTS},
+        **{name: getattr(config, name) for name in _PPO_ARGUMENTS},
+    )
+
+
+def write_samples(path: Path, core: TextCore, evaluations: Mapping[str, Evaluation]) -> None:
+    """Writes a JSON line for each example: prompt, references, and each evaluation's response."""
+    first = next(iter(evaluations.values()))
+    with path.open("w", encoding="utf-8") as file:
+        for i, episode in enumerate(first.episodes):
+            example = episode.example
+            row: dict[str, Any] = {
+                "id": example.id,
+                "prompt": "\n".join(turn.text for turn in core.task.opening(example)),
+                "references": list(example.references),
+            }
+            for name, evaluation in evaluations.items():
+                row[name] = {
+                    "response": evaluation.episodes[i].response,
+                    "stop_reason": evaluation.episodes[i].stop_reason,
+                    "reward": float(evaluation.rewards[i]),
+                    "metrics": {k: float(v[i]) for k, v in evaluation.metrics.items()},
+                }
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def versions() -> dict[str, str]:
+    """Returns the versions that a result depends on."""
+    packages = ("textenv", "torch", "transformers", "gymnasium", "stable-baselines3", "numpy")
+    return {"python": platform.python_version()} | {name: version(name) for name in packages}
+
+
+def _evaluate(agent: TextPPO, core: TextCore, config: TrainConfig, what: str) -> Evaluation:
+    n = min(config.eval_examples, len(core.dataset(config.eval_split)))
+    with track(what, n) as report:
+        return evaluate_policy_on_split(agent.policy, core, config.eval_split, n, progress=report)
+
+
+def _learn(agent: TextPPO, core: TextCore, config: TrainConfig, out: Path) -> str:
+    """Trains until the budget is spent or held-out reward stops rising; returns which."""
+    best, looks_since_best, iteration = float("-inf"), 0, 0
+    stop_reason = "budget"
+    with (
+        (out / "metrics.jsonl").open("w", encoding="utf-8") as file,
+        track("Training", config.total_episodes) as report,
+    ):
+
+        def after_iteration(metrics: Mapping[str, float]) -> bool:
+            nonlocal best, looks_since_best, iteration, stop_reason
+            iteration += 1
+            row = {"iteration": iteration, **metrics}
+            if config.validation_every and iteration % config.validation_every == 0:
+                looked = evaluate_policy_on_split(
+                    agent.policy, core, "validation", config.validation_examples
+                )
+                row["eval/reward_mean"] = float(looked.rewards.mean())
+                improved = row["eval/reward_mean"] > best
+                best = max(best, row["eval/reward_mean"])
+                looks_since_best = 0 if improved else looks_since_best + 1
+            file.write(json.dumps(row) + "\n")
+            file.flush()
+            if config.save_every and iteration % config.save_every == 0:
+                agent.save(out)
+            report(
+                min(agent.n_episodes_done, config.total_episodes),
+                f"reward {metrics['rollout/reward_mean']:.3f}  KL {metrics['kl/ref']:.2f}  "
+                f"{metrics['time/tokens_per_s']:.0f} tokens/s",
+            )
+            if looks_since_best >= config.patience:
+                stop_reason = "converged"
+                return False
+            return True
+
+        agent.learn(total_episodes=config.total_episodes, after_iteration=after_iteration)
+    return stop_reason
+

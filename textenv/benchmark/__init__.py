@@ -1,0 +1,1 @@
+"""Which reward design is right: comparisons of agents and rewards, with intervals."""
