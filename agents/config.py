@@ -31,7 +31,9 @@ class TrainConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: str = Field(description="environment id")
-    model: str = Field("embedded", description="'embedded', a folder, a Hugging Face id or a .gguf file")
+    model: str = Field(
+        "embedded", description="'embedded', a folder, a Hugging Face id or a .gguf file"
+    )
     dataset: JsonValue = Field(None, description="a data set in place of the environment's own")
     reward: JsonValue = Field(None, description="a reward in place of the environment's own")
     env: dict[str, JsonValue] = Field({}, description="further arguments of the environment")
@@ -76,7 +78,9 @@ class TrainConfig(BaseModel):
     patience: PositiveInt = Field(
         6, description="stop after so many looks without a new best held-out reward"
     )
-    save_every: NonNegativeInt = Field(50, description="iterations between two checkpoints; 0: none")
+    save_every: NonNegativeInt = Field(
+        50, description="iterations between two checkpoints; 0: none"
+    )
 
 
 def load_config(
@@ -97,12 +101,21 @@ def load_config(
     if file is not None:
         values |= _read_file(file)
     values |= {key: value for key, value in given.items() if value is not None}
+    apply_overrides(values, overrides)
+    return parse_config(values)
+
+
+def apply_overrides(values: dict[str, Any], overrides: Sequence[str]) -> None:
+    """Sets values by "key=value" each; "env.max_new_tokens=64" reaches inside.
+
+    Raises:
+        ConfigError: One is not of this form, or its value is not YAML.
+    """
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals or not key:
             raise ConfigError(f"'{override}' is not of the form key=value.")
         _set(values, key.split("."), _parse(override, text))
-    return parse_config(values)
 
 
 def parse_config(values: Mapping[str, Any]) -> TrainConfig:
@@ -118,10 +131,18 @@ def parse_config(values: Mapping[str, Any]) -> TrainConfig:
     try:
         return TrainConfig(**values)
     except ValidationError as error:
-        problems = [
-            f"{'.'.join(map(str, e['loc']))}={e['input']!r}: {e['msg']}" for e in error.errors()
-        ]
-        raise ConfigError(f"The configuration is not valid: {'; '.join(problems)}.") from error
+        raise invalid(error) from error
+
+
+def invalid(error: ValidationError) -> ConfigError:
+    """Says pydantic's findings in our words."""
+    problems = []
+    for found in error.errors():
+        # Types of a union are part of where it looked, not of what the user wrote.
+        key = ".".join(str(part) for part in found["loc"][:1])
+        given = "" if found["type"] == "missing" else f"={found['input']!r}"
+        problems.append(f"{key}{given}: {found['msg'][0].lower()}{found['msg'][1:]}")
+    return ConfigError(f"The configuration is not valid: {'; '.join(problems)}.")
 
 
 def write_config(config: TrainConfig, path: Path) -> None:
@@ -134,8 +155,9 @@ def write_config(config: TrainConfig, path: Path) -> None:
 def _read_file(file: Path) -> dict[str, Any]:
     try:
         data = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"The configuration '{file}' cannot be read: {error.strerror}.") from error
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ConfigError(f"The configuration '{file}' cannot be read: {reason}.") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"'{file}' is not valid YAML: {error}") from error
     if not isinstance(data, dict):

@@ -52,6 +52,31 @@ class Evaluation:
         }
 
 
+def load_policy(
+    model: str, core: TextCore, device: torch.device | str = "cpu", **arguments: Any
+) -> LMPolicy:
+    """Loads a language model as a policy that acts in an environment's slots.
+
+    Args:
+        model: As `LMPolicy` takes it.
+        core: The environment's slots; of several, those with the longest window.
+        device: Where to put it.
+        arguments: Further ones of `LMPolicy`, such as the temperature.
+
+    Raises:
+        ModelError: The model cannot be loaded or does not fit the environment.
+    """
+    policy = LMPolicy(
+        core.single_observation_space,
+        core.single_action_space,
+        lambda _: 0.0,
+        model=model,
+        **arguments,
+    )
+    policy.set_training_mode(False)
+    return policy.to(device)
+
+
 def evaluate_policy_on_split(
     policy: LMPolicy,
     core: TextCore,

@@ -14,6 +14,7 @@ from agents.buffer import CollectedEpisode, EpisodeBatch, make_batch
 from agents.losses import token_logprobs
 from agents.models import backbone_and_head, disable_dropout, teacher_forced_hidden
 from textenv.episode import TextCore
+from textenv.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,15 @@ class SFTSettings:
     max_batch_tokens: int = 8192
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        """Refuses numbers that mean nothing."""
+        for name in ("steps", "batch_size", "learning_rate", "max_grad_norm", "max_batch_tokens"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name} must be above 0, not {getattr(self, name)}.")
+        for name in ("prompt_weight", "seed"):
+            if not getattr(self, name) >= 0:
+                raise ConfigError(f"{name} must not be below 0, but is {getattr(self, name)}.")
+
 
 def train_supervised(
     model: PreTrainedModel,
@@ -49,11 +59,12 @@ def train_supervised(
     settings: SFTSettings,
     after_step: Callable[[int, float], bool] = lambda step, loss: True,
 ) -> int:
-    """Trains a model in place on the ideal turns of some tasks, drawn in turn.
+    """Trains a model in place on the ideal turns of some tasks.
 
     Args:
         model: A causal language model.
-        cores: The tasks, each with its dataset and tokenizer.
+        cores: The tasks, each with its dataset and tokenizer, drawn at random; one that is listed
+            twice is drawn twice as often.
         settings: How long and how fast.
         after_step: Called with the step and its loss in nats a token; False stops.
 
@@ -71,12 +82,13 @@ def train_supervised(
     for step in range(1, settings.steps + 1):
         for group in optimizer.param_groups:
             group["lr"] = settings.learning_rate * _lr_factor(step, settings.steps)
-        batch = gold_batch(cores, rng, settings.batch_size)
+        batch = gold_batch(cores, rng, settings.batch_size, model.device)
+        everything = torch.arange(len(batch), device=model.device)
         weights = _token_weights(batch, settings.prompt_weight)
         total = float(weights.sum())
         loss = 0.0
         optimizer.zero_grad()
-        for rows in batch.micro_batches(torch.arange(len(batch)), settings.max_batch_tokens):
+        for rows in batch.micro_batches(everything, settings.max_batch_tokens):
             part = batch.take(rows)
             part_weights = weights[rows, : part.input_ids.shape[1]]
             with torch.autocast(model.device.type, torch.bfloat16, enabled=settings.bf16):
@@ -92,21 +104,25 @@ def train_supervised(
 
 
 def gold_batch(
-    cores: Sequence[TextCore], rng: np.random.Generator, batch_size: int
+    cores: Sequence[TextCore],
+    rng: np.random.Generator,
+    batch_size: int,
+    device: torch.device | str = "cpu",
 ) -> EpisodeBatch:
-    """Plays episodes with the tasks' ideal answers, the tasks in turn."""
+    """Plays episodes with the tasks' ideal answers, each of a task drawn at random."""
     episodes = []
-    for i in range(batch_size):
-        core = cores[i % len(cores)]
+    for _ in range(batch_size):
+        core = cores[rng.integers(len(cores))]
         played = core.play(core.choose_example(rng, {}), core.task.gold)
         rewards = np.zeros(len(played.input_ids), np.float32)
         episodes.append(CollectedEpisode(played.input_ids, played.action_mask, rewards))
-    return make_batch(episodes)
+    return make_batch(episodes, device)
 
 
 def _token_weights(batch: EpisodeBatch, prompt_weight: float) -> Tensor:
     """Returns (batch, time): what predicting each token counts; the first is predicted by none."""
-    is_token = torch.arange(batch.input_ids.shape[1]) < batch.lengths[:, None]
+    positions = torch.arange(batch.input_ids.shape[1], device=batch.lengths.device)
+    is_token = positions < batch.lengths[:, None]
     weights = torch.where(batch.action_mask, 1.0, prompt_weight) * is_token
     weights[:, 0] = 0.0
     return weights

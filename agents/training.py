@@ -13,6 +13,7 @@ from typing import Any
 import gymnasium as gym
 from stable_baselines3.common.utils import LinearSchedule
 
+import textenv
 from agents.baselines import cut_to_first_sentence
 from agents.config import TrainConfig, write_config
 from agents.evaluation import Evaluation, evaluate_policy_on_split, mean_kl
@@ -84,7 +85,10 @@ def train(config: TrainConfig, out: Path) -> dict[str, Any]:
     started_at = time.perf_counter()
     arguments = environment_arguments(config.model, config.dataset, config.reward, config.env)
     core = make_core(config.id, config.n_envs, arguments)
-    core.dataset(config.eval_split)  # a missing split is found before the training, not after
+    # A missing split is found before the training, not after.
+    core.dataset(config.eval_split)
+    if config.validation_every:
+        core.dataset("validation")
     agent = make_agent(config, arguments)
     prepare_folder(out)
     write_config(config, out / "config.yaml")
@@ -124,9 +128,7 @@ def train(config: TrainConfig, out: Path) -> dict[str, Any]:
 
 def make_agent(config: TrainConfig, arguments: Mapping[str, Any]) -> TextPPO:
     """Makes the untrained agent of a run."""
-    env = gym.make_vec(
-        config.id, num_envs=min(config.n_envs, config.n_episodes), **arguments
-    )
+    env = gym.make_vec(config.id, num_envs=min(config.n_envs, config.n_episodes), **arguments)
     end = config.learning_rate * config.learning_rate_end
     return TextPPO(
         "LMPolicy",
@@ -160,8 +162,9 @@ def write_samples(path: Path, core: TextCore, evaluations: Mapping[str, Evaluati
 
 def versions() -> dict[str, str]:
     """Returns the versions that a result depends on."""
-    packages = ("textenv", "torch", "transformers", "gymnasium", "stable-baselines3", "numpy")
-    return {"python": platform.python_version()} | {name: version(name) for name in packages}
+    packages = ("torch", "transformers", "gymnasium", "stable-baselines3", "numpy")
+    ours = {"python": platform.python_version(), "textenv": textenv.__version__}
+    return ours | {name: version(name) for name in packages}
 
 
 def _evaluate(agent: TextPPO, core: TextCore, config: TrainConfig, what: str) -> Evaluation:
@@ -207,4 +210,3 @@ def _learn(agent: TextPPO, core: TextCore, config: TrainConfig, out: Path) -> st
 
         agent.learn(total_episodes=config.total_episodes, after_iteration=after_iteration)
     return stop_reason
-

@@ -52,9 +52,14 @@ class TextVecEnv(VecEnv):
     def reset(self) -> Observation:
         """Begins an episode in every slot."""
         seeds = list(self._seeds) if any(seed is not None for seed in self._seeds) else None
-        options = self._options[0] if any(self._options) else None
-        observation, infos = self.env.reset(seed=seeds, options=options)
-        self.reset_infos = _split_infos(infos, self.num_envs)
+        if all(options == self._options[0] for options in self._options):
+            observation, infos = self.env.reset(seed=seeds, options=self._options[0])
+            self.reset_infos = _split_infos(infos, self.num_envs)
+        else:
+            for slot, options in enumerate(self._options):
+                only = {**options, "reset_mask": np.arange(self.num_envs) == slot}
+                observation, infos = self.env.reset(seed=seeds, options=only)
+                self.reset_infos[slot] = _slot_info(infos, slot)
         self._reset_seeds()
         self._reset_options()
         self._returns[:] = 0.0
@@ -68,7 +73,15 @@ class TextVecEnv(VecEnv):
     def step_wait(
         self,
     ) -> tuple[Observation, NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:
-        """Writes one token in every slot."""
+        """Writes one token in every slot.
+
+        Raises:
+            ConfigError: The actions are not one token id a slot.
+            RewardError: An episode ended and could not be scored.
+            gymnasium.error.ResetNeeded: `reset` was never called.
+        """
+        if not self.env.all_started:
+            raise gym.error.ResetNeeded("No episode has begun yet: call reset().")
         core = self.env.core
         self._steps += core.playing
         rewards, terminated, truncated, slot_infos = core.step(self._actions)
@@ -144,5 +157,3 @@ def _slot_info(infos: dict[str, Any], slot: int) -> dict[str, Any]:
 
 def _split_infos(infos: dict[str, Any], n: int) -> list[dict[str, Any]]:
     return [_slot_info(infos, slot) for slot in range(n)]
-
-

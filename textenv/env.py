@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, cast
 
 import gymnasium as gym
 import numpy as np
@@ -25,7 +25,8 @@ class TextEnv(gym.Env[Observation, np.int64]):
     """A conversation in which the agent writes one token a step.
 
     ## Action Space
-    `Discrete(V)`: the next token, V from the tokenizer. The end-of-turn token ends the agent's turn.
+    `Discrete(V)`: the next token, V from the tokenizer. The end-of-turn token ends the agent's
+    turn.
 
     ## Observation Space
     A `Dict` of `input_ids` int32 (L,), everything said so far; `attention_mask` int8 (L,), 1 where
@@ -42,14 +43,16 @@ class TextEnv(gym.Env[Observation, np.int64]):
 
     ## Episode End
     Terminated when the agent's turn ends (its end-of-turn token, or `max_new_tokens` written) and
-    the task has no reply, or after `max_turns` turns of the agent.
+    the task has no reply, or after `max_turns` turns of the agent. Truncated, unpaid and without
+    more information, only at `max_episode_steps` (of `gym.make`), if that is given.
 
     ## Information
     On reset `example_id` and `prompt_cut` (the prompt was shortened to fit). At the end also
     `response`, `stop_reason` ("end_of_turn" or "max_new_tokens") and `reward_components`.
 
     Args:
-        render_mode: "ansi" (a string), "human" (prints) or "rgb_array" (a picture).
+        render_mode: "ansi" (a string), "rgb_array" (a picture) or "human" (prints each
+            conversation once, at its end).
         autoreset_mode: Checked and otherwise without effect; only vector environments restart by
             themselves.
         arguments: `task`, `task_kwargs`, `tokenizer`, `dataset`, `split`, `reward`,
@@ -58,7 +61,7 @@ class TextEnv(gym.Env[Observation, np.int64]):
             defaults of `TextCore`.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {
+    metadata: dict[str, Any] = {  # noqa: RUF012 - declared like this by Gymnasium
         "render_modes": list(RENDER_MODES),
         "render_fps": RENDER_FPS,
     }
@@ -77,7 +80,7 @@ class TextEnv(gym.Env[Observation, np.int64]):
             raise UnknownNameError("autoreset_mode", autoreset_mode, AUTORESET_MODES)
         self.render_mode = render_mode
         self.core = TextCore(1, **arguments)
-        self.observation_space = self.core.single_observation_space
+        self.observation_space = cast("gym.Space[Observation]", self.core.single_observation_space)
         self.action_space = self.core.single_action_space
 
     def reset(
@@ -95,12 +98,18 @@ class TextEnv(gym.Env[Observation, np.int64]):
         return self._observation(), info
 
     def step(self, action: np.int64) -> tuple[Observation, float, bool, bool, Info]:
-        """Writes one token."""
+        """Writes one token.
+
+        Raises:
+            ConfigError: The action is not a token id.
+            RewardError: The episode ended and could not be scored.
+            gymnasium.error.ResetNeeded: No episode is running.
+        """
         if not self.core.playing[0]:
             raise gym.error.ResetNeeded("This episode has ended, or none was begun: call reset().")
         rewards, terminated, truncated, infos = self.core.step(np.array([action]))
-        if self.render_mode == "human":
-            self._show(bool(terminated[0]))
+        if self.render_mode == "human" and (terminated[0] or truncated[0]):
+            render_transcript(self.core.transcript(0), "human")
         return (
             self._observation(),
             float(rewards[0]),
@@ -110,14 +119,10 @@ class TextEnv(gym.Env[Observation, np.int64]):
         )
 
     def render(self) -> Any:
-        """Draws the transcript so far in the render mode."""
+        """Draws the conversation so far; None where `step` itself prints it, or nothing does."""
         if self.render_mode is None or self.render_mode == "human":
             return None
         return render_transcript(self.core.transcript(0), self.render_mode)
-
-    def _show(self, finished: bool) -> None:
-        if finished:
-            render_transcript(self.core.transcript(0), "human")
 
     def _observation(self) -> Observation:
         return {key: value[0] for key, value in self.core.observe().items()}

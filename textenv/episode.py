@@ -188,12 +188,16 @@ class TextCore:
             last of `max_episode_steps` is both.
 
         Raises:
-            ConfigError: An action is not a token id; nothing was written.
+            ConfigError: The actions are not one token id a slot; nothing was written.
             RewardError: A finished episode could not be scored; its slot has ended.
         """
         rewards = np.zeros(self.n_slots, np.float64)
         terminated = np.zeros(self.n_slots, np.bool_)
         truncated = np.zeros(self.n_slots, np.bool_)
+        if actions.shape != (self.n_slots,):
+            raise ConfigError(
+                f"step takes one token id a slot, shape ({self.n_slots},), not {actions.shape}."
+            )
         playing = self.playing
         if playing.all():
             rows, tokens = self._all_slots, actions
@@ -211,8 +215,6 @@ class TextCore:
 
         infos: dict[int, Info] = {}
         ended_turn = rows[(tokens == self.tokenizer.end_id) | (self.remaining[rows] == 0)]
-        if self.max_episode_steps is not None:
-            truncated[rows] = self._steps[rows] >= self.max_episode_steps
         # Set before anything below may raise: no slot goes on with a turn that has ended.
         self.playing[ended_turn] = False
         finished = []
@@ -221,7 +223,9 @@ class TextCore:
                 self.playing[slot] = True
             else:
                 finished.append(slot)
-        self.playing[truncated] = False
+        if self.max_episode_steps is not None:
+            truncated[rows] = self._steps[rows] >= self.max_episode_steps
+            self.playing[truncated] = False
         if finished:
             episodes = [self.episode(slot) for slot in finished]
             result = compute_rewards(self.reward, episodes)

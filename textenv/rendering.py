@@ -28,6 +28,7 @@ def render_transcript(turns: Sequence[Turn], mode: str) -> Any:
         turns: Every turn so far.
         mode: "ansi" returns a string; "human" prints it, returning None; "rgb_array" returns
             uint8 (height, width, 3), the end of the conversation if it is too long for the frame.
+            Its font is Pillow's own: scripts that it lacks, such as Chinese, show as boxes.
     """
     if mode == "rgb_array":
         return _draw(turns)

@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 EMBEDDED = "embedded"
 EMBEDDED_PATH = Path(__file__).parent / "assets" / "embedded"
 
-# For tokenizers without a chat template (base models). The end-of-text token closes an answer.
+# For tokenizers without a chat template (base models). The end-of-text token closes an answer. An
+# answer has its own line, so that whether it starts with a space is nobody's question.
 PLAIN_TEMPLATE = (
     "{{ bos_token }}{% for m in messages %}"
-    "{% if m['role'] == 'assistant' %}Assistant: {{ m['content'] }}{{ eos_token }}\n"
+    "{% if m['role'] == 'assistant' %}Assistant:\n{{ m['content'] }}{{ eos_token }}\n"
     "{% elif m['role'] == 'system' %}{{ m['content'] }}\n"
     "{% else %}User: {{ m['content'] }}\n{% endif %}{% endfor %}"
-    "{% if add_generation_prompt %}Assistant:{% endif %}"
+    "{% if add_generation_prompt %}Assistant:\n{% endif %}"
 )
 
 # A text this many times longer than its budget in tokens cannot fit (tokens are shorter than that),
@@ -165,7 +166,7 @@ class TextTokenizer:
         try:
             return self._plain.encode(text, add_special_tokens=False)
         except TypeError:
-            # Half a surrogate pair, as JSON files may hold, is no character: "\ufffd" stands for it.
+            # Half a surrogate pair, as JSON may hold, is no character: "\ufffd" stands for it.
             whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
             return self._plain.encode(whole, add_special_tokens=False)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+from gymnasium.error import ResetNeeded
 from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
@@ -40,12 +41,16 @@ class TextVectorEnv(VectorEnv[Observation, NDArray[np.integer[Any]], NDArray[Any
 
     Slot i is seeded with seed + i and plays the same stream as a single environment with that seed.
 
+    Attributes:
+        all_started: True once every slot has begun an episode, which `step` needs.
+
     Args:
         num_envs: The number of slots.
         render_mode: As in `TextEnv`; `render` returns one frame a slot.
         autoreset_mode: "next_step" (Gymnasium's default: the step after an end resets, ignores its
-            action and pays 0), "same_step" (with `final_obs` and `final_info`) or "disabled": a slot
-            that ended rests, whatever its action, until `reset(options={"reset_mask": mask})`.
+            action and pays 0), "same_step" (with `final_obs` and `final_info`) or "disabled": a
+            slot that ended rests, whatever its action, until
+            `reset(options={"reset_mask": mask})`.
         arguments: As in `TextEnv`, and `max_episode_steps`, after which an unfinished episode is
             truncated (with `gym.make` Gymnasium's own wrapper does this).
     """
@@ -76,6 +81,7 @@ class TextVectorEnv(VectorEnv[Observation, NDArray[np.integer[Any]], NDArray[Any
         self.single_action_space = self.core.single_action_space
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
+        self.all_started = False
         self._rngs: list[np.random.Generator | None] = [None] * num_envs
 
     def reset(
@@ -92,7 +98,8 @@ class TextVectorEnv(VectorEnv[Observation, NDArray[np.integer[Any]], NDArray[Any
         """
         options = dict(options or {})
         mask = options.pop("reset_mask", None)
-        slots = range(self.num_envs) if mask is None else np.flatnonzero(self._check_mask(mask))
+        masked = np.ones(self.num_envs, np.bool_) if mask is None else self._check_mask(mask)
+        slots = np.flatnonzero(masked).tolist()
         seeds = self._seeds(seed)
         for slot in slots:
             if (slot_seed := seeds[slot]) is not None:
@@ -107,24 +114,30 @@ class TextVectorEnv(VectorEnv[Observation, NDArray[np.integer[Any]], NDArray[Any
 
         Args:
             actions: Token ids (num_envs,).
+
+        Raises:
+            ConfigError: The actions are not one token id a slot.
+            RewardError: An episode ended and could not be scored.
+            gymnasium.error.ResetNeeded: A slot has never begun an episode.
         """
+        if not self.all_started:
+            raise ResetNeeded("Not every slot has begun an episode yet: call reset().")
         actions = np.asarray(actions)
-        if actions.shape != (self.num_envs,):
-            raise ConfigError(
-                f"step takes one token id a slot, shape ({self.num_envs},), not {actions.shape}."
-            )
         resting = None if self.core.playing.all() else np.flatnonzero(~self.core.playing)
         rewards, terminated, truncated, slot_infos = self.core.step(actions)
+        if self.render_mode == "human":
+            for slot in np.flatnonzero(terminated | truncated).tolist():
+                render_transcript(self.core.transcript(slot), "human")
         infos: Info = {}
         if self._mode is AutoresetMode.SAME_STEP:
-            ended = np.flatnonzero(terminated | truncated)
-            if len(ended):
+            ended = np.flatnonzero(terminated | truncated).tolist()
+            if ended:
                 observation = self.core.observe()
                 for slot in ended:
                     final = {key: value[slot].copy() for key, value in observation.items()}
-                    final_info = slot_infos.get(int(slot), {})
+                    final_info = slot_infos.get(slot, {})
                     infos = self._add_info(
-                        infos, {"final_obs": final, "final_info": final_info}, int(slot)
+                        infos, {"final_obs": final, "final_info": final_info}, slot
                     )
                 infos = self._start(ended, {}, infos)
         else:
@@ -135,8 +148,8 @@ class TextVectorEnv(VectorEnv[Observation, NDArray[np.integer[Any]], NDArray[Any
         return self.core.observe(), rewards, terminated, truncated, infos
 
     def render(self) -> tuple[Any, ...] | None:
-        """Draws every slot's transcript so far, one frame a slot."""
-        if self.render_mode is None:
+        """Draws the conversations so far, one frame a slot; None as in `TextEnv`."""
+        if self.render_mode is None or self.render_mode == "human":
             return None
         return tuple(
             render_transcript(self.core.transcript(slot), self.render_mode)
@@ -158,13 +171,14 @@ class TextVectorEnv(VectorEnv[Observation, NDArray[np.integer[Any]], NDArray[Any
             }
             example = self.core.choose_example(rng, own)
             infos = self._add_info(infos, self.core.start(slot, example), slot)
+        self.all_started = self.all_started or None not in self._rngs
         return infos
 
     def _seeds(self, seed: int | Sequence[int | None] | None) -> Sequence[int | None]:
         if seed is None:
             return [None] * self.num_envs
-        if isinstance(seed, int):
-            return [seed + slot for slot in range(self.num_envs)]
+        if isinstance(seed, int | np.integer):
+            return [int(seed) + slot for slot in range(self.num_envs)]
         if len(seed) != self.num_envs:
             raise ConfigError(f"{len(seed)} seeds were given for {self.num_envs} slots.")
         return seed

@@ -1,20 +1,36 @@
-"""Tiny random language models of three architectures, shared by the agent's tests."""
+"""Tiny random language models, a task for them and agents of it, shared by the agent's tests."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from stable_baselines3.common.logger import Logger
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
 from transformers import (
     GPT2Config,
     GPT2LMHeadModel,
     LlamaConfig,
     LlamaForCausalLM,
     PreTrainedModel,
+    PreTrainedTokenizerFast,
     Qwen3Config,
     Qwen3ForCausalLM,
 )
+
+from agents.ppo import TextPPO
+from textenv import Episode, Example, Field, RewardResult, Task, Turn
+from textenv.tokenization import EMBEDDED_PATH, load_tokenizer
+from textenv.vector import TextVectorEnv
 
 VOCAB_SIZE = 97
 # Wide weights make attention sharp, so that a wrong mask or position shows in the results.
@@ -30,31 +46,31 @@ _ROTARY = {
 }
 
 
-def _llama() -> PreTrainedModel:
-    return LlamaForCausalLM(LlamaConfig(**_ROTARY))
+def _llama(**changes: Any) -> PreTrainedModel:
+    return LlamaForCausalLM(LlamaConfig(**_ROTARY | changes))
 
 
-def _qwen3() -> PreTrainedModel:
-    return Qwen3ForCausalLM(Qwen3Config(**_ROTARY, head_dim=16, tie_word_embeddings=True))
+def _qwen3(**changes: Any) -> PreTrainedModel:
+    own = {"head_dim": 16, "tie_word_embeddings": True}
+    return Qwen3ForCausalLM(Qwen3Config(**_ROTARY | own | changes))
 
 
-def _gpt2() -> PreTrainedModel:
-    return GPT2LMHeadModel(
-        GPT2Config(**_COMMON, n_embd=32, n_layer=3, n_head=4, n_positions=256, resid_pdrop=0.1)
-    )
+def _gpt2(**changes: Any) -> PreTrainedModel:
+    own = {"n_embd": 32, "n_layer": 3, "n_head": 4, "n_positions": 256, "resid_pdrop": 0.1}
+    return GPT2LMHeadModel(GPT2Config(**_COMMON | own | changes))
 
 
-_BUILDERS: dict[str, Callable[[], PreTrainedModel]] = {
+_BUILDERS: dict[str, Callable[..., PreTrainedModel]] = {
     "llama": _llama,
     "gpt2": _gpt2,
     "qwen3": _qwen3,
 }
 
 
-def _build(name: str) -> PreTrainedModel:
+def _build(name: str, seed: int = 0, **changes: Any) -> PreTrainedModel:
     with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return _BUILDERS[name]().eval()
+        torch.manual_seed(seed)
+        return _BUILDERS[name](**changes).eval()
 
 
 @pytest.fixture
@@ -67,3 +83,132 @@ def tiny_models() -> dict[str, PreTrainedModel]:
 def tiny_model(request: pytest.FixtureRequest) -> PreTrainedModel:
     """One fresh model of each family in turn."""
     return _build(request.param)
+
+
+# A tokenizer so small that a random model often ends its turn, and lengths differ.
+WORDS = ("<unk> <|pad|> <|end|> <|user|> <|assistant|> say red green blue one two three four five "
+         "six seven eight nine ten more").split()  # fmt: skip
+_TEMPLATE = (
+    "{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] }}<|end|>{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+
+
+def _save_word_tokenizer(folder: Path) -> int:
+    backend = Tokenizer(WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="<unk>"))
+    backend.pre_tokenizer = Whitespace()
+    backend.add_special_tokens(["<|pad|>", "<|end|>", "<|user|>", "<|assistant|>"])
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=backend, eos_token="<|end|>", pad_token="<|pad|>", unk_token="<unk>"
+    )
+    tokenizer.chat_template = _TEMPLATE
+    tokenizer.save_pretrained(folder)
+    return len(WORDS)
+
+
+def _save_embedded_tokenizer(folder: Path) -> int:
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        shutil.copy(EMBEDDED_PATH / name, folder / name)
+    return load_tokenizer("embedded").vocab_size
+
+
+@pytest.fixture(scope="session")
+def save_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+    """Saves a tiny random model of a family with its tokenizer; returns the folder.
+
+    `spread` is that of its weights: 0.3 for a distribution with an opinion, 0.02 for an even one.
+    `extra_rows` of its output layer belong to no token.
+    """
+
+    @functools.cache
+    def save(
+        family: str = "llama",
+        spread: float = 0.02,
+        extra_rows: int = 0,
+        tokenizer: str = "words",
+        seed: int = 0,
+    ) -> str:
+        folder = tmp_path_factory.mktemp(family)
+        writer = _save_word_tokenizer if tokenizer == "words" else _save_embedded_tokenizer
+        n_rows = writer(folder) + extra_rows
+        model = _build(
+            family, seed, vocab_size=n_rows, initializer_range=spread, eos_token_id=2
+        )
+        model.save_pretrained(folder)
+        return str(folder)
+
+    return save
+
+
+class EchoTask(Task):
+    """The user says something; a dialogue goes on until the turns are used up."""
+
+    fields = (Field("text"), Field("answer"))
+
+    def example(self, id: str, row: Mapping[str, Any]) -> Example:
+        return Example(id, row["text"], (row["answer"],))
+
+    def opening(self, example: Example) -> tuple[Turn, ...]:
+        return (Turn("user", example.prompt),)
+
+    def reply(self, example: Example, transcript: tuple[Turn, ...]) -> Turn | None:
+        return Turn("user", "say " + "more " * (1 + len(transcript[-1].text) % 3))
+
+
+def red_reward(episodes: Sequence[Episode]) -> RewardResult:
+    """Pays 1 for a response with the word "red"."""
+    return RewardResult(np.array([float("red" in e.response.split()) for e in episodes]))
+
+
+@pytest.fixture(scope="session")
+def echo_rows(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A data set of 60 short prompts of different lengths."""
+    path = tmp_path_factory.mktemp("rows") / "rows.jsonl"
+    numbers = WORDS[9:19]
+    rows = [
+        {"text": " ".join(["say", WORDS[6 + i % 3], *numbers[: i % 7], numbers[i // 7]]),
+         "answer": WORDS[6 + i % 3]}
+        for i in range(60)
+    ]  # fmt: skip
+    path.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
+    return str(path)
+
+
+@pytest.fixture
+def make_env(save_model: Callable[..., str], echo_rows: str) -> Callable[..., TextVectorEnv]:
+    """Makes slots of the echo task; any argument may be replaced."""
+
+    def make(num_envs: int = 4, **arguments: Any) -> TextVectorEnv:
+        defaults = {
+            "task": EchoTask(),
+            "dataset": echo_rows,
+            "reward": red_reward,
+            "tokenizer": save_model(),
+            "max_prompt_tokens": 16,
+            "max_new_tokens": 6,
+        }
+        return TextVectorEnv(num_envs, **{**defaults, **arguments})
+
+    return make
+
+
+@pytest.fixture
+def make_agent(
+    save_model: Callable[..., str], make_env: Callable[..., TextVectorEnv]
+) -> Callable[..., TextPPO]:
+    """Makes an agent with a tiny model on the echo task; any argument may be replaced."""
+
+    def make(
+        env: Any = None, policy_kwargs: Mapping[str, Any] | None = None, **arguments: Any
+    ) -> TextPPO:
+        defaults = {"n_episodes": 12, "batch_size": 12, "device": "cpu", "seed": 0}
+        agent = TextPPO(
+            "LMPolicy",
+            make_env() if env is None else env,
+            policy_kwargs={"model": save_model(spread=0.3), **(policy_kwargs or {})},
+            **{**defaults, **arguments},
+        )
+        agent.set_logger(Logger(None, []))
+        return agent
+
+    return make

@@ -1,0 +1,381 @@
+"""The commands that train and evaluate, which `textenv` finds by an entry point.
+
+What is slow to import is imported inside the commands, so that `textenv --help` stays quick.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from pydantic import TypeAdapter, ValidationError
+from rich.console import Console
+from rich.markup import escape
+
+from agents.config import TrainConfig, apply_overrides, invalid, load_config
+from agents.display import (
+    duration,
+    interval,
+    print_comparison,
+    print_evaluation,
+    print_facts,
+    print_folder,
+    print_samples,
+    print_training_result,
+)
+from textenv.cli.catalog import Id
+from textenv.cli.console import EXIT_INTERRUPTED, parse_spec, print_error, print_json
+from textenv.errors import ConfigError, UnknownNameError
+from textenv.registry import environment_row
+
+if TYPE_CHECKING:
+    import torch
+
+    from agents.evaluation import Evaluation
+    from agents.sft import SFTSettings
+    from textenv.episode import TextCore
+
+AGENTS = {
+    "greedy": "the model's likeliest tokens",
+    "sample": "tokens drawn from the model",
+    "first_sentence": "the greedy answer, cut to its first sentence",
+    "random": "tokens drawn uniformly",
+    "lead": "the first sentence of the source text",
+    "gold": "the ideal answer",
+}
+# Those of `agents.sft.SFTSettings`, which is slow to import.
+SFT_KEYS = (
+    "steps",
+    "batch_size",
+    "learning_rate",
+    "prompt_weight",
+    "max_grad_norm",
+    "bf16",
+    "max_batch_tokens",
+    "seed",
+)
+_MODEL_HELP = "'embedded', a folder, a run's folder, a Hugging Face id or a .gguf file."
+_SPEC_HELP = "in place of the environment's own: a name, a path, or a mapping as YAML."
+_SLOTS = 64  # episodes that are evaluated at a time
+_OPTIONS = ("id", "model", "dataset", "reward", "seed", "device", "env")  # not in the list of keys
+
+Model = Annotated[str | None, typer.Option(help=_MODEL_HELP, show_default="embedded")]
+Dataset = Annotated[str | None, typer.Option(help=f"A data set {_SPEC_HELP}")]
+RewardText = Annotated[str | None, typer.Option("--reward", help=f"A reward {_SPEC_HELP}")]
+Out = Annotated[Path | None, typer.Option(help="New folder.", show_default="runs/ID-DATE-TIME")]
+Seed = Annotated[int | None, typer.Option(min=0, help="Of everything random.", show_default="0")]
+Device = Annotated[
+    str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...", show_default="auto")
+]
+EnvKeys = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="env.KEY=VALUE", help="Further arguments of the environment."),
+]
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Adds the commands to the command line."""
+    fields = TrainConfig.model_fields.items()
+    keys = "  ".join(f"{key}={field.default}" for key, field in fields if key not in _OPTIONS)
+    app.command(
+        "train",
+        epilog=f"[bold]Keys and their defaults:[/] {escape(keys)}\n\nenv.max_new_tokens=64 and the "
+        "like pass any argument that 'textenv show ID' lists. The config.yaml in the folder of a "
+        "run repeats it: --config FILE.",
+    )(train)
+    agents = "\n\n".join(f"[bold]{name}[/]: {what}" for name, what in AGENTS.items())
+    app.command("evaluate", epilog=f"[bold]Agents[/]\n\n{agents}")(evaluate)
+    app.command(
+        "sft",
+        epilog=f"[bold]Keys:[/] {'  '.join(SFT_KEYS)}\n\nenv.max_new_tokens=64 and the like pass "
+        "any argument that 'textenv show ID' lists.",
+    )(sft)
+
+
+def train(
+    id: Id,
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Configuration, see below.")
+    ] = None,
+    model: Model = None,
+    dataset: Dataset = None,
+    reward: RewardText = None,
+    config: Annotated[Path | None, typer.Option(help="A YAML file of keys.")] = None,
+    out: Out = None,
+    seed: Seed = None,
+    device: Device = None,
+) -> None:
+    """Train a language model on an environment with PPO, and measure the gain.
+
+    Ctrl-C ends the training and keeps the agent.
+    """
+    settings = load_config(
+        config,
+        overrides or (),
+        id=id,
+        model=model,
+        dataset=parse_spec(dataset),
+        reward=parse_spec(reward),
+        seed=seed,
+        device=device,
+    )
+    row = environment_row(settings.id)
+    settings = settings.model_copy(update={"model": find_model(settings.model)[0]})
+    out = out or _new_folder(settings.id)
+    chosen = pick_device(settings.device)
+
+    from agents.training import train as run_training
+
+    console = Console(highlight=False)
+    facts = {
+        "model": settings.model,
+        "dataset": _plain(settings.dataset or row.kwargs.dataset),
+        "reward": _plain(settings.reward or row.kwargs.reward),
+        "budget": f"{settings.total_episodes} episodes, {settings.n_episodes} an iteration",
+        "device": chosen,
+        "folder": out,
+    }
+    print_facts(console, f"Training on {settings.id}", facts)
+    try:
+        result = run_training(settings, out)
+    except KeyboardInterrupt as error:
+        kept = (out / "agent.json").is_file()
+        what = f"The agent as it was is in {out}." if kept else "Nothing was trained yet."
+        print_error(f"Stopped. {what}")
+        raise typer.Exit(EXIT_INTERRUPTED) from error
+    print_training_result(console, result, out)
+
+
+def evaluate(
+    id: Id,
+    overrides: EnvKeys = None,
+    model: Model = None,
+    agent: Annotated[str, typer.Option(help=f"{', '.join(AGENTS)}; see below.")] = "greedy",
+    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    examples: Annotated[int, typer.Option(min=1, help="How many; the first of the split.")] = 256,
+    dataset: Dataset = None,
+    reward: RewardText = None,
+    seed: Seed = None,
+    device: Device = None,
+    out: Annotated[
+        Path | None, typer.Option(help="A file to write the result to, as JSON.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Measure an agent on held-out examples."""
+    environment_row(id)
+    if agent not in AGENTS:
+        raise UnknownNameError("agent", agent, AGENTS)
+    env = _environment_keys(overrides or ())
+    found, policy_arguments = find_model(model or "embedded")
+    chosen = pick_device(device or "auto")
+
+    from agents.training import environment_arguments, make_core
+
+    arguments = environment_arguments(found, parse_spec(dataset), parse_spec(reward), env)
+    core = make_core(id, _SLOTS, arguments)
+    evaluation = _evaluate_agent(
+        agent, core, split, examples, seed or 0, found, policy_arguments, chosen
+    )
+    result = {
+        "id": id,
+        "agent": agent,
+        "model": found if _needs_model(agent) else None,
+        "split": split,
+        "seed": seed or 0,
+        **evaluation.summary(),
+    }
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps(result, indent=2, ensure_ascii=False), encoding="utf-8")
+    if as_json:
+        print_json(result)
+        return
+    console = Console(highlight=False)
+    who = f"{agent}, {found}" if _needs_model(agent) else agent
+    facts = {"agent": who, "examples": f"{result['examples']} of {split}"}
+    print_facts(console, id, facts)
+    console.print()
+    print_evaluation(console, "", result)
+    if out is not None:
+        console.print(f"\nWritten to {out}.", markup=False)
+
+
+def sft(
+    words: Annotated[
+        list[str],
+        typer.Argument(metavar="ID|KEY=VALUE", help="Environments, and settings."),
+    ],
+    model: Model = None,
+    dataset: Dataset = None,
+    out: Out = None,
+    seed: Seed = None,
+    device: Device = None,
+    max_seconds: Annotated[
+        float | None, typer.Option(min=0, help="Stop training after so long.")
+    ] = None,
+    examples: Annotated[
+        int, typer.Option(min=1, help="Held-out examples to measure the gain on.")
+    ] = 256,
+) -> None:
+    """Fine-tune a language model on ideal answers: a start for PPO.
+
+    Ctrl-C ends the training and keeps the model.
+    """
+    ids = tuple(word for word in words if "=" not in word)
+    if not ids:
+        raise ConfigError("Name at least one environment; 'textenv list' shows them.")
+    for id in ids:
+        environment_row(id)
+    if dataset is not None and len(ids) > 1:
+        raise ConfigError("--dataset goes with one environment: each reads rows of its own kind.")
+    settings, env = _sft_settings([word for word in words if "=" in word], seed)
+    found = find_model(model or "embedded")[0]
+    out = out or _new_folder("+".join(ids))
+    chosen = pick_device(device or "auto")
+
+    from agents.warm_start import WarmStart, samples_path, train_warm_start
+
+    run = WarmStart(ids, found, parse_spec(dataset), env, settings, examples, max_seconds)
+    console = Console(highlight=False)
+    limit = "" if max_seconds is None else f", at most {duration(max_seconds)}"
+    facts = {
+        "model": found,
+        "dataset": _plain(run.dataset or [environment_row(id).kwargs.dataset for id in ids]),
+        "budget": f"{settings.steps} steps of {settings.batch_size} episodes{limit}",
+        "device": chosen,
+        "folder": out,
+    }
+    print_facts(console, f"Fine-tuning on {', '.join(ids)}", facts)
+    try:
+        result = train_warm_start(run, out, chosen)
+    except KeyboardInterrupt as error:
+        kept = (out / "model" / "config.json").is_file()
+        what = f"The model as it was is in {out / 'model'}." if kept else "Nothing was trained yet."
+        print_error(f"Stopped. {what}")
+        raise typer.Exit(EXIT_INTERRUPTED) from error
+    for id, measured in result["environments"].items():
+        stages = {stage: measured[stage] for stage in ("before", "after")}
+        print_comparison(console, f"{id}, {measured['before']['examples']} examples", stages)
+        console.print(f"gain {interval(measured['gain'], signed=True)}", markup=False)
+        print_samples(console, samples_path(out, id), 3 if len(ids) == 1 else 1)
+    console.print()
+    console.print(f"{result['steps']} steps in {duration(result['train_wall_s'])}.")
+    print_folder(console, out, f"train on with --model {out / 'model'}")
+
+
+def find_model(model: str) -> tuple[str, dict[str, Any]]:
+    """Finds the language model that a name stands for; a run's folder stands for its `model/`.
+
+    Returns:
+        What loads the model, and the policy's arguments that the run acted with.
+    """
+    folder = Path(model)
+    if (folder / "config.json").is_file() or not (folder / "model" / "config.json").is_file():
+        return model, {}
+    arguments: dict[str, Any] = {}
+    if (folder / "agent.json").is_file():
+        saved = json.loads((folder / "agent.json").read_text(encoding="utf-8"))
+        names = ("temperature", "bf16", "max_batch_tokens")
+        arguments = {name: saved["policy_arguments"][name] for name in names}
+    return str(folder / "model"), arguments
+
+
+def pick_device(name: str) -> torch.device:
+    """Returns the device of a name; "auto" is the accelerator if there is one.
+
+    Raises:
+        ConfigError: There is no such device.
+    """
+    import torch
+    from stable_baselines3.common.utils import get_device
+
+    try:
+        device = get_device(name)
+    except RuntimeError as error:
+        raise ConfigError(f"There is no device '{name}'. Use auto, cpu or cuda.") from error
+    if name.startswith("cuda") and (
+        device.type != "cuda" or (device.index or 0) >= torch.cuda.device_count()
+    ):
+        raise ConfigError(f"This machine has no device '{name}' that torch can use. Use cpu.")
+    return device
+
+
+def _evaluate_agent(
+    agent: str,
+    core: TextCore,
+    split: str,
+    n_examples: int,
+    seed: int,
+    model: str,
+    policy_arguments: Mapping[str, Any],
+    device: torch.device,
+) -> Evaluation:
+    import torch
+
+    from agents.baselines import cut_to_first_sentence, speak_lead_sentence
+    from agents.evaluation import (
+        evaluate_policy_on_split,
+        evaluate_random,
+        evaluate_speaker,
+        load_policy,
+    )
+    from agents.progress import track
+
+    n = min(n_examples, len(core.dataset(split)))
+    policy = load_policy(model, core, device, **policy_arguments) if _needs_model(agent) else None
+    with track("Evaluating", n) as report:
+        if policy is not None:
+            torch.manual_seed(seed)
+            greedy = agent != "sample"
+            evaluation = evaluate_policy_on_split(policy, core, split, n, greedy, report)
+            return (
+                cut_to_first_sentence(core, evaluation) if agent == "first_sentence" else evaluation
+            )
+        if agent == "random":
+            return evaluate_random(core, split, n, seed, report)
+        speak = core.task.gold if agent == "gold" else speak_lead_sentence
+        return evaluate_speaker(speak, core, split, n, report)
+
+
+def _needs_model(agent: str) -> bool:
+    return agent in ("greedy", "sample", "first_sentence")
+
+
+def _environment_keys(overrides: Sequence[str]) -> dict[str, Any]:
+    """Reads "env.KEY=VALUE" arguments, and refuses others."""
+    values: dict[str, Any] = {}
+    apply_overrides(values, overrides)
+    for key in values:
+        if key != "env":
+            raise ConfigError(f"'{key}' is not of the form env.KEY=VALUE, env.max_new_tokens=64.")
+    env: dict[str, Any] = values.get("env", {})
+    return env
+
+
+def _sft_settings(overrides: Sequence[str], seed: int | None) -> tuple[SFTSettings, dict[str, Any]]:
+    """Returns the settings, and the arguments of the environments."""
+    from agents.sft import SFTSettings
+
+    values: dict[str, Any] = {} if seed is None else {"seed": seed}
+    apply_overrides(values, overrides)
+    env = values.pop("env", {})
+    for key in values:
+        if key not in SFT_KEYS:
+            raise UnknownNameError("setting", key, SFT_KEYS)
+    try:
+        return TypeAdapter(SFTSettings).validate_python(values), env
+    except ValidationError as error:
+        raise invalid(error) from error
+
+
+def _new_folder(id: str) -> Path:
+    return Path("runs") / f"{id.replace('/', '-')}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+
+def _plain(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

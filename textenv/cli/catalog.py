@@ -1,0 +1,183 @@
+"""The commands `list` and `show`: which environments there are, and what one looks like."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from textenv.cli.console import (
+    make_core,
+    print_answers,
+    print_heading,
+    print_json,
+    print_scores,
+    print_turns,
+)
+from textenv.env import TextEnv
+from textenv.episode import TextCore
+from textenv.examples import Episode
+from textenv.registry import environment_row, registered_ids
+from textenv.rewards import compute_rewards
+
+Id = Annotated[str, typer.Argument(metavar="ID", help="Environment id; 'textenv list' shows them.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for another program.")]
+Split = Annotated[
+    str | None, typer.Option(help="train, validation or test.", show_default="the environment's")
+]
+
+
+def list_environments(as_json: AsJson = False) -> None:
+    """List the environments."""
+    rows = [_summary(id) for id in registered_ids()]
+    if as_json:
+        print_json(rows)
+        return
+    table = Table(box=None, padding=(0, 2, 1, 0), header_style="dim")
+    table.add_column("environment", ratio=1)
+    for column in ("dataset", "reward"):
+        table.add_column(column, overflow="fold", max_width=24)
+    table.add_column("actions", no_wrap=True)
+    table.add_column("turns", justify="right", no_wrap=True)
+    for row in rows:
+        name = Text.assemble((row["id"], "bold"), "\n", row["description"])
+        table.add_row(
+            name,
+            Text(_plain(row["dataset"])),
+            Text(_plain(row["reward"])),
+            row["action_level"],
+            str(row["max_turns"]),
+        )
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(Text("textenv show ID says more; textenv play ID lets you try one.", "dim"))
+
+
+def show_environment(
+    id: Id,
+    index: Annotated[int, typer.Option(help="Which example to show.")] = 0,
+    split: Split = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show one environment: its arguments, and an example with its ideal answer."""
+    core = make_core(id)
+    example = core.choose_example(np.random.default_rng(), {"index": index, "split": split})
+    info = core.start(0, example)
+    prompt_ids = core.input_ids[0, : core.lengths[0]].tolist()
+    episode = core.play(example, core.task.gold)
+    result = compute_rewards(core.reward, [episode])
+    components = {name: float(values[0]) for name, values in result.components.items()}
+    opening = core.task.opening(example)
+    shown: dict[str, Any] = _summary(id) | {
+        "task": environment_row(id).task,
+        "task_kwargs": environment_row(id).task_kwargs,
+        "arguments": _arguments(id),
+        "observation_space": _spaces(core)[0],
+        "action_space": _spaces(core)[1],
+        "example": {
+            "id": example.id,
+            "opening": [{"role": turn.role, "text": turn.text} for turn in opening],
+            "prompt_tokens": len(prompt_ids),
+            "prompt_cut": info["prompt_cut"],
+            "references": list(example.references),
+            "gold": list(episode.responses),
+            "gold_reward": float(result.total[0]),
+            "gold_reward_components": components,
+        },
+    }
+    if as_json:
+        print_json(shown)
+        return
+    console = Console(highlight=False)
+    _print_environment(console, shown, core)
+    print_heading(console, f"Example {example.id}")
+    print_turns(console, opening)
+    used = f"{len(prompt_ids)} of at most {core.max_prompt_tokens} prompt tokens"
+    console.print(Text(used, style="dim"))
+    if info["prompt_cut"]:
+        console.print(Text("It is too long and was cut; the agent sees:", style="yellow"))
+        console.print(Text(core.tokenizer.decode(prompt_ids)))
+    print_gold(console, core, episode)
+    print_scores(console, float(result.total[0]), components)
+
+
+def print_gold(console: Console, core: TextCore, episode: Episode) -> None:
+    """Prints the ideal answers of an example: its references, or the ideal conversation.
+
+    Args:
+        console: Where to print.
+        core: The environment.
+        episode: As the ideal agent plays it.
+    """
+    if len(episode.responses) == 1:
+        several = len(episode.example.references) > 1
+        print_heading(console, "Ideal answers" if several else "Ideal answer")
+        print_answers(console, episode.example.references)
+    else:
+        print_heading(console, "Ideal conversation")
+        print_turns(console, episode.turns[len(core.task.opening(episode.example)) :])
+
+
+def _print_environment(console: Console, shown: dict[str, Any], core: TextCore) -> None:
+    console.print(Text(shown["id"], style="bold"))
+    console.print(Text(shown["description"]))
+    console.print()
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(style="dim", no_wrap=True)
+    facts.add_column(overflow="fold")
+    options = f" {_plain(shown['task_kwargs'])}" if shown["task_kwargs"] else ""
+    turns = "1 turn" if core.max_turns == 1 else f"up to {core.max_turns} turns"
+    facts.add_row("task", Text(shown["task"] + options))
+    facts.add_row("episode", f"{turns} of at most {core.max_new_tokens} tokens")
+    facts.add_row("observation", Text(shown["observation_space"]))
+    facts.add_row("action", Text(shown["action_space"]))
+    console.print(facts)
+    print_heading(console, "Arguments")
+    given = environment_row(shown["id"]).kwargs.model_fields_set
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_column(style="dim")
+    for name, value in shown["arguments"].items():
+        note = "set by this environment" if name in given else ""
+        table.add_row(f"  {name}", Text(_plain(value)), note)
+    console.print(table)
+
+
+def _summary(id: str) -> dict[str, Any]:
+    arguments = _arguments(id)
+    names = ("dataset", "reward", "action_level", "max_turns")
+    return {"id": id, "description": environment_row(id).description} | {
+        name: arguments[name] for name in names
+    }
+
+
+def _arguments(id: str) -> dict[str, Any]:
+    """Returns every argument of an environment, with what it is by default."""
+    row = environment_row(id).make_kwargs()
+    defaults = {
+        name: parameter.default
+        for function in (TextCore.__init__, TextEnv.__init__)
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY and name not in ("task", "task_kwargs")
+    }
+    return {name: row.get(name, default) for name, default in defaults.items()}
+
+
+def _spaces(core: TextCore) -> tuple[str, str]:
+    """Returns the observation space and the action space, each on a line."""
+    boxes = core.single_observation_space.spaces.items()
+    parts = [f"{name} {box.dtype} {box.shape}" for name, box in boxes]
+    return f"Dict: {', '.join(parts)}", f"Discrete({core.single_action_space.n}): the next token"
+
+
+def _plain(value: object) -> str:
+    if value is None:
+        return "none"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

@@ -1,0 +1,130 @@
+"""What every command shares: errors without a traceback, values given as text, conversations."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import entry_points
+from typing import Any
+
+import gymnasium as gym
+import typer
+import yaml
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from typer.core import TyperGroup
+
+from textenv.episode import TextCore
+from textenv.errors import ConfigError, TextEnvError
+from textenv.examples import Turn
+from textenv.registry import environment_row
+
+COMMANDS_GROUP = "textenv.commands"  # entry points that add commands
+EXIT_WRONG_INPUT = 2
+EXIT_INTERRUPTED = 130
+_SPEAKERS = {
+    "system": ("system", "dim"),
+    "user": ("environment", "bold"),
+    "assistant": ("agent", "bold cyan"),
+}
+
+
+class Commands(TyperGroup):
+    """A group of commands whose expected errors are one message on standard error."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs a command."""
+        try:
+            return super().invoke(ctx)
+        except (TextEnvError, gym.error.Error) as error:
+            print_error(str(error))
+            raise typer.Exit(EXIT_WRONG_INPUT) from error
+        except KeyboardInterrupt as error:
+            print_error("Stopped.")
+            raise typer.Exit(EXIT_INTERRUPTED) from error
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Finds the command that the arguments name."""
+        name = args[0]
+        if self.get_command(ctx, name) is None and not entry_points(group=COMMANDS_GROUP):
+            raise ConfigError(
+                f"There is no command '{name}' here: commands that train and evaluate are found "
+                "once the project is installed. Run 'pip install -e .' in its folder."
+            )
+        return super().resolve_command(ctx, args)
+
+
+def print_error(message: str) -> None:
+    """Prints a message in red on standard error; on one line where nobody reads it on a screen."""
+    console = Console(stderr=True, highlight=False)
+    console.print(Text(message, style="red"), soft_wrap=not console.is_terminal)
+
+
+def print_json(data: object) -> None:
+    """Prints JSON on standard output, for another program to read."""
+    sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+
+
+def parse_spec(text: str | None) -> Any:
+    """Reads a dataset or reward given as text: a plain name, or a mapping as YAML or JSON.
+
+    Raises:
+        ConfigError: It begins like a mapping but is none.
+    """
+    if text is None or not text.lstrip().startswith("{"):
+        return text
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(
+            f"'{text}' is not a valid YAML mapping; write it like '{{rougeL: 1, bleu: 0.5}}'."
+        ) from error
+
+
+def make_core(id: str, dataset: Any = None, reward: Any = None) -> TextCore:
+    """Makes a registered environment and returns its only slot.
+
+    Raises:
+        UnknownNameError: No registry file lists the id.
+    """
+    environment_row(id)
+    arguments = {"dataset": dataset, "reward": reward}
+    env = gym.make(id, **{key: value for key, value in arguments.items() if value is not None})
+    core: TextCore = env.unwrapped.core  # type: ignore[attr-defined]
+    return core
+
+
+def print_turns(console: Console, turns: Iterable[Turn]) -> None:
+    """Prints messages, each with its speaker beside it."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for turn in turns:
+        name, style = _SPEAKERS[turn.role]
+        table.add_row(Text(name, style=style), Text(turn.text) if turn.text else empty_text())
+    console.print(table)
+
+
+def print_scores(console: Console, total: float, components: Mapping[str, float]) -> None:
+    """Prints a reward and its named components."""
+    parts = "   ".join(f"{name} {value:.3f}" for name, value in components.items())
+    console.print(Text.assemble(("reward", "bold"), f" {total:.3f}   ", (parts, "dim")))
+
+
+def print_heading(console: Console, text: str) -> None:
+    """Prints the title of a section, after an empty line."""
+    console.print()
+    console.print(Text(text, style="bold"))
+
+
+def print_answers(console: Console, answers: Sequence[str]) -> None:
+    """Prints acceptable answers, one a line."""
+    for answer in answers:
+        console.print(Text(f"  {answer}"))
+
+
+def empty_text() -> Text:
+    """Returns what stands for a message without text."""
+    return Text("(nothing)", style="dim italic")

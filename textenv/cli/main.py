@@ -1,0 +1,68 @@
+"""The console script `textenv`: its own commands, and those of packages that add some."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+from typing import Annotated
+
+import typer
+
+import textenv
+from textenv.cli.catalog import list_environments, show_environment
+from textenv.cli.console import COMMANDS_GROUP, Commands, print_error
+from textenv.cli.play import play
+
+
+def make_app() -> typer.Typer:
+    """Builds the command line.
+
+    A package adds commands by an entry point in the group "textenv.commands": a function that is
+    given the `typer.Typer`. It should import what is slow only inside its commands.
+    """
+    app = typer.Typer(
+        cls=Commands,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich",
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_about)
+    app.command("list")(list_environments)
+    app.command("show")(show_environment)
+    app.command("play")(play)
+    for entry_point in entry_points(group=COMMANDS_GROUP):
+        try:
+            add_commands = entry_point.load()
+        except ImportError as error:
+            print_error(f"The commands of '{entry_point.value}' cannot be loaded: {error}.")
+            continue
+        add_commands(app)
+    return app
+
+
+def main() -> None:
+    """Runs the command line."""
+    make_app()(prog_name="textenv")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"textenv {textenv.__version__}")
+        raise typer.Exit
+
+
+def _about(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="And exit.")
+    ] = False,
+) -> None:
+    """Text tasks as Gymnasium environments, and agents whose policy is a language model.
+
+    Look around with [bold]list[/], [bold]show[/] and [bold]play[/]; improve a language model with
+    [bold]train[/]; compare agents with [bold]evaluate[/].
+    """
+
+
+if __name__ == "__main__":
+    main()

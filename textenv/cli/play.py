@@ -1,0 +1,107 @@
+"""The command `play`: a person takes the agent's place in a terminal."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from textenv.cli.catalog import Id, Split, print_gold
+from textenv.cli.console import (
+    make_core,
+    parse_spec,
+    print_heading,
+    print_scores,
+    print_turns,
+)
+from textenv.episode import TextCore
+from textenv.examples import Example, Turn
+from textenv.rewards import compute_rewards
+
+_ASK = "you> "
+
+
+class Person:
+    """An agent that answers in text by asking whoever sits at the terminal."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._n_shown = 0
+        self._typed = ""
+
+    def __call__(self, example: Example, transcript: tuple[Turn, ...]) -> str:
+        """Shows what was said since the last turn, and reads the next.
+
+        Raises:
+            EOFError: There is no more input.
+        """
+        self.show(transcript)
+        self._typed = input(_ASK)
+        return self._typed
+
+    def show(self, transcript: tuple[Turn, ...]) -> None:
+        """Shows what was said since the last turn; one's own words only where they were cut."""
+        new = transcript[self._n_shown :]
+        self._n_shown = len(transcript)
+        for turn in new:
+            if turn.role != "assistant":
+                print_turns(self._console, [turn])
+            elif turn.text != self._typed.strip():
+                note = "Your reply was cut to the tokens that a turn may have:"
+                self._console.print(Text(f"{note} {turn.text}", style="yellow"))
+
+
+def play(
+    id: Id,
+    index: Annotated[
+        int | None, typer.Option(help="Begin at this example.", show_default="random ones")
+    ] = None,
+    split: Split = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="A data set in place of the environment's own.")
+    ] = None,
+    reward: Annotated[
+        str | None, typer.Option(help="A reward in place of the environment's own.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Of the random examples.", show_default="a new one")
+    ] = None,
+) -> None:
+    """Play an environment yourself: answer, and see what the reward says.
+
+    An empty line is an empty reply; Ctrl-D ends.
+    """
+    # Where there is no line editor, plain input does.
+    with contextlib.suppress(ImportError):
+        import readline  # noqa: F401
+    console = Console(highlight=False)
+    core = make_core(id, parse_spec(dataset), parse_spec(reward))
+    rng = np.random.default_rng(seed)
+    try:
+        while True:
+            options: dict[str, Any] = {"index": index, "split": split}
+            _play_once(console, core, core.choose_example(rng, options))
+            console.print()
+            if input("Another one? [Y/n] ").strip().lower() in ("n", "no", "q", "quit"):
+                return
+            console.print()
+            index = None if index is None else index + 1
+    except EOFError:
+        console.print("\nGoodbye.")
+
+
+def _play_once(console: Console, core: TextCore, example: Example) -> None:
+    turns = f" in each of up to {core.max_turns} turns" if core.max_turns > 1 else ""
+    console.print(Text(f"{example.id}: you have {core.max_new_tokens} tokens{turns}.", style="dim"))
+    person = Person(console)
+    episode = core.play(example, person)
+    person.show(episode.turns)
+    result = compute_rewards(core.reward, [episode])
+    components = {name: float(values[0]) for name, values in result.components.items()}
+    print_heading(console, "Result")
+    print_scores(console, float(result.total[0]), components)
+    print_gold(console, core, core.play(example, core.task.gold))
