@@ -9,12 +9,17 @@ from agents.evaluation import Evaluation, score_episodes
 from textenv.episode import TextCore
 from textenv.examples import Example, Turn
 
-_SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+|(?<=[。！？])|\n+")
+# A full stop within "3.5" is no end: white space follows one, after any closing quotes.
+_FIRST_SENTENCE = re.compile(
+    r".*?(?:[.!?][\"'”’)\]]*(?=\s)|[。！？][”’」』）]*|(?=\n)|\Z)", re.DOTALL
+)
 
 
 def first_sentence(text: str) -> str:
     """Returns a text up to its first sentence end, or line end."""
-    return _SENTENCE_END.split(text.strip(), maxsplit=1)[0].strip()
+    found = _FIRST_SENTENCE.match(text.strip())
+    assert found is not None, "the end of the text always matches"
+    return found.group().strip()
 
 
 def speak_lead_sentence(example: Example, transcript: tuple[Turn, ...]) -> str:

@@ -1,12 +1,13 @@
 """Saves and loads a TextPPO agent as safetensors and JSON: nothing that is run when it is read.
 
-    FOLDER/agent.json           constructor arguments, counters, KL coefficient, optimizer settings
-    FOLDER/agent.safetensors    value head, a separate critic, optimizer state
-    FOLDER/model/               the language model and its tokenizer, as transformers saves them
+FOLDER/agent.json           constructor arguments, counters, KL coefficient, optimizer settings
+FOLDER/agent.safetensors    value head, a separate critic, optimizer state
+FOLDER/model/               the language model and its tokenizer, as transformers saves them
 """
 
 from __future__ import annotations
 
+import inspect
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,17 +22,17 @@ from torch import Tensor
 from agents.models import EMBEDDED, load_model_tokenizer
 from agents.policy import LMPolicy
 from textenv.episode import make_spaces
-from textenv.errors import ConfigError, ModelError
+from textenv.errors import ConfigError, ModelError, UnknownNameError
 
 if TYPE_CHECKING:
     from agents.ppo import TextPPO
 
 FORMAT = 1
 _ARGUMENTS = (
-    "batch_size n_epochs gamma gae_lambda normalize_advantage ent_coef vf_coef max_grad_norm "
-    "target_kl seed n_episodes kl_coef kl_target kl_horizon scale_rewards "
-    "value_lr_factor critic_warmup"
-).split()
+    *("batch_size", "n_epochs", "gamma", "gae_lambda", "normalize_advantage", "ent_coef"),
+    *("vf_coef", "max_grad_norm", "target_kl", "seed", "n_episodes", "kl_coef", "kl_target"),
+    *("kl_horizon", "scale_rewards", "value_lr_factor", "critic_warmup"),
+)
 _SCHEDULES = ("learning_rate", "clip_range", "clip_range_vf")
 _POLICY_ARGUMENTS = ("temperature", "separate_critic", "bf16", "max_batch_tokens")
 
@@ -45,20 +46,13 @@ def save_agent(agent: TextPPO, folder: Path) -> None:
     policy = agent.policy
     if policy.optimizer_class is not torch.optim.AdamW:
         raise ConfigError("Only agents with the AdamW optimizer can be saved.")
-    folder.mkdir(parents=True, exist_ok=True)
-    save_language_model(policy, folder / "model")
+    reference = Path(agent.reference_name).expanduser()
+    if reference.exists() and reference.resolve() == (folder / "model").resolve():
+        raise ConfigError(
+            f"Saving to '{folder}' would overwrite '{reference}', which the KL penalty refers to. "
+            "Choose another folder."
+        )
     optimizer = policy.optimizer.state_dict()
-    tensors = {
-        f"policy/{name}": tensor
-        for name, tensor in policy.state_dict().items()
-        if name.startswith(("value_head.", "critic."))
-    }
-    for index, state in optimizer["state"].items():
-        tensors |= {f"optimizer/{index}/{key}": torch.as_tensor(v) for key, v in state.items()}
-    save_file(
-        {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()},
-        folder / "agent.safetensors",
-    )
     space = agent.observation_space
     assert isinstance(space, gym.spaces.Dict)
     data = {
@@ -87,7 +81,22 @@ def save_agent(agent: TextPPO, folder: Path) -> None:
             "optimizer_groups": optimizer["param_groups"],
         },
     }
-    (folder / "agent.json").write_text(json.dumps(data, indent=2), encoding="utf-8")
+    # Made before anything is written, since it may refuse.
+    text = json.dumps(data, indent=2)
+    folder.mkdir(parents=True, exist_ok=True)
+    save_language_model(policy, folder / "model")
+    tensors = {
+        f"policy/{name}": tensor
+        for name, tensor in policy.state_dict().items()
+        if name.startswith(("value_head.", "critic."))
+    }
+    for index, state in optimizer["state"].items():
+        tensors |= {f"optimizer/{index}/{key}": torch.as_tensor(v) for key, v in state.items()}
+    save_file(
+        {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()},
+        folder / "agent.safetensors",
+    )
+    (folder / "agent.json").write_text(text, encoding="utf-8")
 
 
 def save_language_model(policy: LMPolicy, folder: Path) -> None:
@@ -110,7 +119,7 @@ def load_agent(
         folder: What `save_agent` wrote.
         env: To go on training in; None to predict only, or to give one later by `set_env`.
         device: Where to put it.
-        overrides: Constructor arguments to change.
+        overrides: Constructor arguments to change; those in `policy_kwargs` are changed one by one.
 
     Raises:
         ModelError: There is no agent in the folder.
@@ -128,8 +137,14 @@ def load_agent(
     arguments = dict(data["arguments"])
     for name in _SCHEDULES:
         arguments[name] = _schedule_from_json(arguments[name])
-    arguments |= overrides
+    overrides = dict(overrides)
     policy_kwargs = data["policy_arguments"] | {"model": str(folder / "model")}
+    policy_kwargs |= overrides.pop("policy_kwargs", {})
+    known = inspect.signature(cls).parameters
+    for name in overrides:
+        if name not in known:
+            raise UnknownNameError("argument of TextPPO", name, known)
+    arguments |= overrides
     agent = cls(
         "LMPolicy",
         env,

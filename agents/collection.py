@@ -6,13 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
 from agents.buffer import CollectedEpisode
 from agents.policy import LMPolicy
 from agents.vec_env import TextVecEnv
 
-StepHook = Callable[[int, list[dict[str, Any]]], bool]
+Infos = list[dict[str, Any]]
+StepHook = Callable[[int, NDArray[np.float32], NDArray[np.bool_], Infos], bool]
 
 
 def collect_episodes(
@@ -28,8 +30,8 @@ def collect_episodes(
         env: Slots of a token-level text environment; it is reset first.
         policy: Writes the tokens.
         n_episodes: How many.
-        on_step: Called after each step with the number of tokens written and the infos of the
-            episodes that ended; False stops.
+        on_step: Called after each step with the number of tokens written and every slot's reward,
+            end and info, which are 0, False and empty where a slot rests; False stops.
 
     Returns:
         The episodes in the order in which they ended, or None if stopped.
@@ -51,10 +53,12 @@ def collect_episodes(
         actions[rows] = policy.act(ids, lengths, rows)
         observation, rewards, dones, infos = env.step(actions)
         assert isinstance(observation, dict)
+        # Idle slots of other vector environments play on: nothing of it counts.
+        rewards, dones = np.where(active, rewards, np.float32(0.0)), dones & active
+        infos = [info if counts else {} for info, counts in zip(infos, active, strict=True)]
         action_mask[rows, lengths] = True
         paid[rows, lengths] = rewards[rows]
-        ended = rows[dones[rows]]
-        for slot in ended:
+        for slot in np.flatnonzero(dones):
             final = infos[slot]["terminal_observation"]
             length = int(final["attention_mask"].sum())
             episodes.append(
@@ -71,13 +75,13 @@ def collect_episodes(
                 started += 1
             else:
                 active[slot] = False
-        if not on_step(len(rows), [infos[slot] for slot in ended]):
+        if not on_step(len(rows), rewards, dones, infos):
             return None
         _rest(env, ~active)
     return episodes
 
 
 def _rest(env: VecEnv, slots: Any) -> None:
-    """Idle slots of other vector environments play on unheeded."""
+    """Spares a text environment the steps of slots that are done; others cannot rest."""
     if isinstance(env, TextVecEnv) and slots.any():
         env.rest(slots)

@@ -14,6 +14,7 @@ from agents.policy import LMPolicy
 from agents.reference import Reference
 from textenv.benchmark.statistics import bootstrap_mean
 from textenv.episode import Speaker, TextCore
+from textenv.errors import ConfigError
 from textenv.examples import Episode
 from textenv.rewards import compute_rewards, load_reward
 
@@ -94,7 +95,16 @@ def evaluate_policy_on_split(
         n_examples: How many; fewer if the split has fewer.
         deterministic: Take the most likely token at each step instead of sampling.
         progress: Called with the number of finished examples.
+
+    Raises:
+        ConfigError: The policy was made for shorter texts, or for another tokenizer.
     """
+    if core.window > policy.window or core.tokenizer.vocab_size != policy.vocab_size:
+        raise ConfigError(
+            f"The environment's texts have up to {core.window} tokens of "
+            f"{core.tokenizer.vocab_size}; the policy was made for {policy.window} of "
+            f"{policy.vocab_size}. Make it for this environment."
+        )
 
     def choose(slots: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         lengths = core.lengths[slots]

@@ -1,4 +1,4 @@
-"""A causal language model as a Stable-Baselines3 policy: one distribution for acting and learning."""
+"""A causal language model as an SB3 policy: one distribution for acting and learning."""
 
 from __future__ import annotations
 
@@ -91,13 +91,7 @@ class LMPolicy(ActorCriticPolicy):
     ) -> None:
         if use_sde:
             raise ConfigError("use_sde is for continuous actions; a language model has none.")
-        if not isinstance(observation_space, spaces.Dict) or (
-            set(observation_space.spaces) != OBSERVATION_KEYS
-        ):
-            raise ConfigError(
-                "LMPolicy needs a token-level text environment, for instance "
-                f"gymnasium.make('TextSummarize-v0'); this one observes {observation_space}."
-            )
+        check_observation_space(observation_space)
         if not temperature > 0:
             raise ConfigError(f"temperature must be above 0, not {temperature}.")
         self.model_name = str(model)
@@ -128,7 +122,7 @@ class LMPolicy(ActorCriticPolicy):
         self.lm = lm
         # A tuple, so that the parts are not registered a second time.
         self._parts = backbone_and_head(lm)
-        hidden_size = int(self._parts[1].weight.shape[1])  # type: ignore[index, union-attr, arg-type]
+        hidden_size = int(self._parts[1].weight.shape[1])  # type: ignore[index]
         self.critic = load_model(self.model_name).base_model if self.separate_critic else None
         if self.critic is not None:
             disable_dropout(self.critic)
@@ -191,7 +185,9 @@ class LMPolicy(ActorCriticPolicy):
             actions: Tensor = self._distribution(hidden).get_actions(deterministic=deterministic)
         return actions.cpu().numpy()
 
-    def forward(self, obs: PyTorchObs, deterministic: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(
+        self, obs: PyTorchObs, deterministic: bool = False
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Chooses the next token of every slot, without gradient.
 
         Returns:
@@ -245,21 +241,21 @@ class LMPolicy(ActorCriticPolicy):
         """
         backbone, head = self._parts
         with self.autocast():
+            # The state before a token is the hidden state of the token before it.
+            written = batch.action_mask[:, 1:]
             with torch.set_grad_enabled(torch.is_grad_enabled() and not critic_only):
                 hidden = teacher_forced_hidden(backbone, batch.input_ids, batch.lengths)
+                logprobs, entropy = token_logprobs(
+                    head,
+                    hidden[:, :-1][written],
+                    batch.input_ids[:, 1:][written],
+                    vocab_size=self.vocab_size,
+                    temperature=self.temperature,
+                    with_entropy=with_entropy,
+                )
             critic_hidden = hidden
             if self.critic is not None:
                 critic_hidden = teacher_forced_hidden(self.critic, batch.input_ids, batch.lengths)
-            # The state before a token is the hidden state of the token before it.
-            written = batch.action_mask[:, 1:]
-            logprobs, entropy = token_logprobs(
-                head,
-                hidden[:, :-1][written],
-                batch.input_ids[:, 1:][written],
-                vocab_size=self.vocab_size,
-                temperature=self.temperature,
-                with_entropy=with_entropy,
-            )
         last = torch.arange(len(batch), device=hidden.device), batch.lengths - 1
         return TokenOutputs(
             logprobs,
@@ -310,6 +306,19 @@ class LMPolicy(ActorCriticPolicy):
             if self.critic is None:
                 return hidden, hidden
             return hidden, teacher_forced_hidden(self.critic, ids, lengths)[last]
+
+
+def check_observation_space(space: spaces.Space[Any]) -> None:
+    """Checks that an environment shows its text as tokens.
+
+    Raises:
+        ConfigError: It does not.
+    """
+    if not isinstance(space, spaces.Dict) or set(space.spaces) != OBSERVATION_KEYS:
+        raise ConfigError(
+            "LMPolicy needs a token-level text environment, for instance "
+            f"gymnasium.make('TextSummarize-v0'); this one observes {space}."
+        )
 
 
 def _read(obs: PyTorchObs) -> tuple[Tensor, Tensor]:

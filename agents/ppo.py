@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,24 +12,25 @@ from typing import Any, ClassVar, Self
 import gymnasium as gym
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
 from stable_baselines3.common.utils import FloatSchedule, explained_variance
-from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.vec_env import SubprocVecEnv, VecEnv
 from torch import Tensor
 
 from agents.advantages import compute_gae, whiten
 from agents.buffer import CollectedEpisode, EpisodeBatch, make_batch
-from agents.collection import collect_episodes
+from agents.collection import Infos, collect_episodes
 from agents.kl import AdaptiveKL, FixedKL, kl_penalty
 from agents.losses import policy_loss, value_loss
-from agents.policy import LMPolicy
+from agents.policy import LMPolicy, check_observation_space
 from agents.reference import Reference
 from agents.vec_env import TextVecEnv
-from textenv.errors import ConfigError
+from textenv.errors import ConfigError, UnknownNameError
 from textenv.vector import TextVectorEnv
 
 Metrics = Mapping[str, float]
@@ -70,8 +72,8 @@ class TextPPO(PPO):
         policy: "LMPolicy" or a subclass.
         env: An id, `gymnasium.make_vec(...)`, `gymnasium.make(...)`, or an SB3 `VecEnv`.
         learning_rate: A number or SB3 schedule.
-        n_steps: SB3's size of a rollout, in tokens a slot: taken as the number of episodes that hold
-            so many tokens at full length. Leave None and use `n_episodes`.
+        n_steps: SB3's size of a rollout, in tokens a slot: taken as the number of episodes that
+            hold so many tokens at full length. Leave None and use `n_episodes`.
         batch_size: Episodes (not tokens) in a minibatch.
         n_epochs: Passes over each rollout.
         gamma: Discount per token; 1 by default, since the length of a text is not time.
@@ -98,9 +100,10 @@ class TextPPO(PPO):
         kl_coef: Of the penalty -kl_coef * (log pi - log pi_ref) at each of the agent's tokens.
         kl_target: Nats a sequence that an adaptive coefficient steers to; None keeps it fixed.
         kl_horizon: Episodes over which the adaptive coefficient moves.
-        scale_rewards: Divide the environment's rewards by the running standard deviation of returns.
-        value_lr_factor: What the critic's own parameters learn faster than the language model; their
-            head starts at zero.
+        scale_rewards: Divide the environment's rewards by the running standard deviation of
+            returns.
+        value_lr_factor: What the critic's own parameters learn faster than the language model;
+            their head starts at zero.
         critic_warmup: Iterations at the start in which only the critic learns. Until it knows
             anything, lambda < 1 would pay late tokens for what early ones did.
         reference: The model of the KL penalty, as in `policy_kwargs["model"]`; by default the one
@@ -111,7 +114,7 @@ class TextPPO(PPO):
     """
 
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"LMPolicy": LMPolicy}
-    policy: LMPolicy  # type: ignore[assignment]
+    policy: LMPolicy
 
     def __init__(
         self,
@@ -154,6 +157,22 @@ class TextPPO(PPO):
     ) -> None:
         if rollout_buffer_class is not None or rollout_buffer_kwargs is not None:
             raise ConfigError("TextPPO has a buffer of its own, of whole episodes.")
+        if use_sde:
+            raise ConfigError("use_sde is for continuous actions; a language model has none.")
+        is_class = isinstance(policy, type) and issubclass(policy, LMPolicy)
+        if not is_class and policy not in self.policy_aliases:
+            raise ConfigError(f"policy must be 'LMPolicy' or a subclass of it, not {policy!r}.")
+        for name, value, least in (
+            ("n_episodes", n_episodes, 1),
+            ("n_envs", n_envs, 1),
+            ("n_steps", 1 if n_steps is None else n_steps, 1),
+            ("batch_size", batch_size, 1),
+            ("n_epochs", n_epochs, 1),
+            ("critic_warmup", critic_warmup, 0),
+            ("value_lr_factor", value_lr_factor, 0),
+        ):
+            if not value >= least:
+                raise ConfigError(f"{name} must be at least {least}, not {value}.")
         if isinstance(env, str):
             env = gym.make_vec(env, num_envs=min(n_envs, n_episodes))  # type: ignore[assignment]
         super().__init__(
@@ -184,16 +203,12 @@ class TextPPO(PPO):
             _init_setup_model=False,
         )
         self.normalize_advantage = normalize_advantage
+        known = inspect.signature(self.policy_class).parameters
+        for name in self.policy_kwargs:
+            if name not in known and "kwargs" not in known:
+                raise UnknownNameError("policy argument", name, known)
         if n_steps is not None and self.env is not None:
-            longest = int(self.env.observation_space["remaining"].high[0])  # type: ignore[index]
-            n_episodes = max(1, n_steps * self.n_envs // longest)
-        for name, count in {
-            "n_episodes": n_episodes,
-            "batch_size": batch_size,
-            "n_epochs": n_epochs,
-        }.items():
-            if count < 1:
-                raise ConfigError(f"{name} must be at least 1, not {count}.")
+            n_episodes = max(1, n_steps * self.n_envs // _most_tokens(self.env))
         self.n_episodes = n_episodes
         self.kl_coef = kl_coef
         self.kl_target = kl_target
@@ -242,13 +257,28 @@ class TextPPO(PPO):
     def _wrap_env(env: Any, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
         if isinstance(env, TextVectorEnv):
             return TextVecEnv(env)
+        if isinstance(env, gym.vector.VectorEnv):
+            raise ConfigError(
+                f"TextPPO takes what gymnasium.make_vec returns as it is, not inside {env}."
+            )
         return PPO._wrap_env(env, verbose, monitor_wrapper)
+
+    def set_env(self, env: GymEnv | TextVectorEnv, force_reset: bool = True) -> None:
+        """Sets the environment, whose number of slots may differ from before.
+
+        Args:
+            env: As for the constructor, but no id.
+            force_reset: SB3's.
+        """
+        wrapped = self._wrap_env(env, self.verbose)
+        self.n_envs = wrapped.num_envs
+        super().set_env(wrapped, force_reset)
 
     def learn(
         self,
         total_timesteps: int | None = None,
         callback: MaybeCallback = None,
-        log_interval: int = 1,
+        log_interval: int | None = 1,
         tb_log_name: str = "TextPPO",
         reset_num_timesteps: bool = True,
         progress_bar: bool = False,
@@ -261,7 +291,7 @@ class TextPPO(PPO):
         Args:
             total_timesteps: Budget in tokens written by the agent.
             callback: SB3 callbacks.
-            log_interval: Iterations between two writes of the log.
+            log_interval: Iterations between two writes of the log; None for no log.
             tb_log_name: SB3's.
             reset_num_timesteps: SB3's.
             progress_bar: SB3's, over `total_timesteps`.
@@ -280,10 +310,14 @@ class TextPPO(PPO):
         assert self.env is not None
         first_episode, iteration = self.n_episodes_done, 0
 
+        # Loaded now, so that one that does not fit is found before anything is played.
+        _ = self.reference
+
         def progress() -> float:
-            if total_episodes is None:
-                return self.num_timesteps / total
-            return (self.n_episodes_done - first_episode) / total_episodes
+            done, budget = self.num_timesteps, total
+            if total_episodes is not None:
+                done, budget = self.n_episodes_done - first_episode, total_episodes
+            return done / budget if budget > 0 else 1.0
 
         while progress() < 1:
             self._current_progress_remaining = 1 - progress()
@@ -298,23 +332,31 @@ class TextPPO(PPO):
             self.logger.record("time/iteration_s", wall_s)
             self.logger.record("time/tokens_per_s", tokens / wall_s)
             self.logger.record("time/episodes", self.n_episodes_done)
-            metrics = {k: float(v) for k, v in self.logger.name_to_value.items()}
-            if iteration % log_interval == 0:
+            # Callbacks may record texts and pictures, too.
+            metrics = {
+                name: float(value)
+                for name, value in self.logger.name_to_value.items()
+                if isinstance(value, int | float | np.number)
+            }
+            if log_interval is not None and iteration % log_interval == 0:
                 self.dump_logs(iteration)
             if after_iteration is not None and not after_iteration(metrics):
                 break
         callback.on_training_end()
         return self
 
-    def collect_rollouts(  # type: ignore[override] # the buffer and its size are our own
+    def collect_rollouts(
         self, env: VecEnv, callback: BaseCallback, *unused: Any, **unused_too: Any
     ) -> bool:
         """Plays `n_episodes` episodes to their end; False if a callback stopped it."""
         callback.on_rollout_start()
 
-        def on_step(n_tokens: int, final_infos: list[dict[str, Any]]) -> bool:
+        def on_step(
+            n_tokens: int, rewards: NDArray[np.float32], dones: NDArray[np.bool_], infos: Infos
+        ) -> bool:
             self.num_timesteps += n_tokens
-            self._update_info_buffer(final_infos)
+            self._update_info_buffer(infos, dones)
+            # SB3's callbacks look for "rewards", "dones" and "infos" among these.
             callback.update_locals(locals())
             return callback.on_step()
 
@@ -341,7 +383,7 @@ class TextPPO(PPO):
         losses: dict[str, list[float]] = {}
         for _ in range(self.n_epochs):
             order = torch.randperm(len(batch), device=self.device)
-            for rows in order.split(self.batch_size):
+            for rows in torch.split(order, self.batch_size):
                 stats = self.accumulate_gradients(batch, targets, rows)
                 for key, value in stats.items():
                     losses.setdefault(key, []).append(value)
@@ -452,7 +494,7 @@ class TextPPO(PPO):
                 + self.vf_coef * value_part.sum()
                 - self.ent_coef * outputs.entropy.sum()
             ) / n_tokens
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             sums = {
                 "loss": loss.detach() * n_tokens,
                 "policy_gradient_loss": policy_part.detach().sum(),
@@ -484,6 +526,18 @@ class TextPPO(PPO):
         from agents.checkpoints import load_agent
 
         return load_agent(cls, Path(path), env, device, overrides)
+
+
+def _most_tokens(env: VecEnv) -> int:
+    """Returns how many tokens the agent can write in an episode.
+
+    Of environments in other processes only the budget of a turn is seen.
+    """
+    check_observation_space(env.observation_space)
+    turn = int(env.observation_space["remaining"].high[0])  # type: ignore[index]
+    if isinstance(env.unwrapped, SubprocVecEnv):
+        return turn
+    return turn * int(env.get_attr("core", indices=0)[0].max_turns)
 
 
 def _positions(rows: Tensor, part: EpisodeBatch) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,13 @@ from torch import Tensor
 
 from agents.buffer import EpisodeBatch
 from agents.losses import token_logprobs
-from agents.models import backbone_and_head, load_model, teacher_forced_hidden
+from agents.models import (
+    backbone_and_head,
+    check_vocabulary,
+    check_window,
+    load_model,
+    teacher_forced_hidden,
+)
 from agents.policy import LMPolicy
 
 
@@ -19,12 +25,17 @@ class Reference:
 
     Args:
         policy: Gives the distribution: temperature, vocabulary, precision.
-        model: The name that the policy's model was loaded from.
+        model: By default the name that the policy's model was loaded from.
+
+    Raises:
+        ModelError: The model cannot be loaded, or does not fit the environment.
     """
 
     def __init__(self, policy: LMPolicy, model: str) -> None:
         self._policy = policy
         self.model = load_model(model, policy.device).requires_grad_(False)
+        check_vocabulary(self.model, policy.vocab_size)
+        check_window(self.model, policy.window)
         self._parts = backbone_and_head(self.model)
 
     def logprobs(self, batch: EpisodeBatch) -> Tensor:

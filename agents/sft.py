@@ -93,13 +93,13 @@ def train_supervised(
             part_weights = weights[rows, : part.input_ids.shape[1]]
             with torch.autocast(model.device.type, torch.bfloat16, enabled=settings.bf16):
                 part_loss = _weighted_nll(parts, part, part_weights) / total
-            part_loss.backward()
+            part_loss.backward()  # type: ignore[no-untyped-call]
             loss += float(part_loss.detach())
         torch.nn.utils.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
         optimizer.step()
         if not after_step(step, loss):
             break
-    model.eval()
+    model.eval()  # type: ignore[no-untyped-call]
     return step
 
 
@@ -112,7 +112,7 @@ def gold_batch(
     """Plays episodes with the tasks' ideal answers, each of a task drawn at random."""
     episodes = []
     for _ in range(batch_size):
-        core = cores[rng.integers(len(cores))]
+        core = cores[int(rng.integers(len(cores)))]
         played = core.play(core.choose_example(rng, {}), core.task.gold)
         rewards = np.zeros(len(played.input_ids), np.float32)
         episodes.append(CollectedEpisode(played.input_ids, played.action_mask, rewards))
@@ -138,7 +138,7 @@ def _weighted_nll(
         head,
         hidden[:, :-1][counted],
         batch.input_ids[:, 1:][counted],
-        vocab_size=int(head.weight.shape[0]),  # type: ignore[union-attr, arg-type, index]
+        vocab_size=int(head.weight.shape[0]),  # type: ignore[index]
         chunk_size=batch.input_ids.numel(),
     )
     return -(logprobs * weights[:, 1:][counted]).sum()

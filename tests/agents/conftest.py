@@ -86,8 +86,10 @@ def tiny_model(request: pytest.FixtureRequest) -> PreTrainedModel:
 
 
 # A tokenizer so small that a random model often ends its turn, and lengths differ.
-WORDS = ("<unk> <|pad|> <|end|> <|user|> <|assistant|> say red green blue one two three four five "
-         "six seven eight nine ten more").split()  # fmt: skip
+WORDS = (
+    *("<unk>", "<|pad|>", "<|end|>", "<|user|>", "<|assistant|>", "say", "red", "green", "blue"),
+    *("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "more"),
+)
 _TEMPLATE = (
     "{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] }}<|end|>{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
@@ -131,9 +133,7 @@ def save_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
         folder = tmp_path_factory.mktemp(family)
         writer = _save_word_tokenizer if tokenizer == "words" else _save_embedded_tokenizer
         n_rows = writer(folder) + extra_rows
-        model = _build(
-            family, seed, vocab_size=n_rows, initializer_range=spread, eos_token_id=2
-        )
+        model = _build(family, seed, vocab_size=n_rows, initializer_range=spread, eos_token_id=2)
         model.save_pretrained(folder)
         return str(folder)
 

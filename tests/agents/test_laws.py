@@ -58,9 +58,7 @@ def test_law_5_sampling_equals_teacher_forcing(save_model, make_env, make_agent,
         outputs = policy.evaluate_sequences(batch)
     written = [
         (int(token), float(logprob))
-        for token, logprob in zip(
-            batch.input_ids[batch.action_mask], outputs.logprobs, strict=True
-        )
+        for token, logprob in zip(batch.input_ids[batch.action_mask], outputs.logprobs, strict=True)
     ]
     by_token = sorted((token, logprob) for _, token, logprob in sampled)
     assert len(by_token) == len(written) == int(batch.action_mask.sum())
@@ -285,9 +283,7 @@ def test_law_8_micro_batches_order_and_padding_leave_the_gradient(make_env, make
     )  # fmt: skip
     filler = torch.arange(wider.input_ids.shape[1]) >= wider.lengths[:, None]
     wider.input_ids[filler] = 7
-    wider_targets = type(targets)(
-        *(padded(getattr(targets, name)) for name in ("old_logprobs", "values", "advantages", "returns"))
-    )  # fmt: skip
+    wider_targets = type(targets)(*(padded(tensor) for tensor in vars(targets).values()))
     agent.accumulate_gradients(wider, wider_targets, rows)
     assert relative_difference(flat_gradient(agent), wanted) < 1e-4
 

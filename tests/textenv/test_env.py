@@ -303,6 +303,18 @@ def test_sampled_tokens_are_kept_as_sampled(make):
     assert episode.action_mask.tolist() == [False] * len(opening) + [True] * len(sampled)
 
 
+def test_nothing_is_left_of_an_earlier_longer_episode(make):
+    env = make("TextDialogue-v0", max_new_tokens=9)
+    env.reset(seed=0)
+    for action in [700] * 18:
+        env.step(action)
+    observation, _ = env.reset(options={"prompt": "Hi", "references": "Hello"})
+    length = len(written(observation))
+    assert observation["input_ids"][length:].tolist() == [0] * (4 * 105 - length)
+    assert not env.unwrapped.core.episode(0).action_mask.any()
+    assert not env.unwrapped.core.action_mask.any()
+
+
 @pytest.mark.parametrize("closed", [True, False])
 def test_a_dialogue_goes_on_after_each_turn_with_its_own_budget(make, closed):
     env = make("TextDialogue-v0", max_new_tokens=6)

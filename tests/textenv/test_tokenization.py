@@ -165,6 +165,7 @@ def test_a_base_model_that_wants_bos_gets_it_once_and_only_at_the_start():
 
     loaded = hugging_face(bos_token="<s>")
     bos = loaded.bos_token_id
+    assert bos not in load_tokenizer(loaded).encode_opening([Turn("user", "Q")], 99)[0]
     loaded.backend_tokenizer.post_processor = TemplateProcessing(
         single="<s> $A", special_tokens=[("<s>", bos)]
     )
@@ -192,11 +193,29 @@ def test_a_base_model_that_wants_bos_gets_it_once_and_only_at_the_start():
             "{% if messages | length < 4 %}<think>{% endif %}{{ m['content'] }}",
             "not prefix-stable",
         ),
+        (
+            "{{ m['content'] }}{% if loop.last and loop.length > 4 %}!{% endif %}",
+            "not prefix-stable",
+        ),
+        (
+            "{{ m['content'] }}{% if m['role'] == 'assistant' and not loop.last "
+            "and loop.revindex > 3 %}!{% endif %}",
+            "not prefix-stable",
+        ),
+        ("{% if m['role'] == 'assistant' %}:{% endif %}{{ m['content'] }}", "not prefix-stable"),
+        (
+            "{% if loop.first and loop.length > 1 %}!{% endif %}{{ m['content'] }}",
+            "not prefix-stable",
+        ),
         ("{{ raise_exception('No talk.') }}", "cannot render the roles user: No talk"),
     ],
 )
 def test_a_template_that_cannot_be_told_apart_from_its_messages_is_refused(content, message):
-    template = "{% for m in messages %}[{{ m['role'] }}]" + content + "<|im_end|>{% endfor %}"
+    template = (
+        "{% for m in messages %}[{{ m['role'] }}]"
+        + content
+        + "<|im_end|>{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}"
+    )
     with pytest.raises(TokenizerError, match=message):
         load_tokenizer(hugging_face(template))
 
@@ -251,10 +270,10 @@ def test_a_cut_loses_the_end_of_its_span_and_keeps_what_stands_around_it(chat):
 
 
 def test_the_longest_span_is_cut_first(chat):
-    turns = [Turn("system", "x" * 30, cut=(0, 30)), Turn("user", "y" * 10, cut=(0, 10))]
+    turns = [Turn("system", "x" * 10, cut=(0, 10)), Turn("user", "y" * 30, cut=(0, 30))]
     frame = len(by_hugging_face(("system", ""), ("user", "")))
     ids, _ = chat.encode_opening(turns, frame + 15)
-    assert ids == by_hugging_face(("system", "x" * 5), ("user", "y" * 10))
+    assert ids == by_hugging_face(("system", "x" * 10), ("user", "y" * 5))
 
 
 def test_a_character_of_several_tokens_is_kept_whole_or_not_at_all(chat):
@@ -289,6 +308,12 @@ def test_a_document_of_10_megabytes_is_cut_like_a_page(monkeypatch, chat):
     assert ids == by_hugging_face(("user", "Sum: " + document[: 64 - FRAME - 10] + "\nNow."))
     assert was_cut
     assert sum(encoded) < 10_000
+
+
+def test_a_cut_prompt_fills_its_window():
+    document = "The river rose again on Friday, and most of the old bridge was closed. " * 50
+    ids, _ = EMBEDDED.encode_opening([Turn("user", document, (0, len(document)))], 100)
+    assert 98 <= len(ids) <= 100
 
 
 def test_a_reply_is_cut_by_the_same_rule(chat):

@@ -44,15 +44,15 @@ class Person:
         return self._typed
 
     def show(self, transcript: tuple[Turn, ...]) -> None:
-        """Shows what was said since the last turn; one's own words only where they were cut."""
+        """Shows what was said since the last turn; one's own words only where they changed."""
         new = transcript[self._n_shown :]
         self._n_shown = len(transcript)
         for turn in new:
             if turn.role != "assistant":
                 print_turns(self._console, [turn])
             elif turn.text != self._typed.strip():
-                note = "Your reply was cut to the tokens that a turn may have:"
-                self._console.print(Text(f"{note} {turn.text}", style="yellow"))
+                # Longer than a turn may be, or written in signs that the tokenizer lacks.
+                self._console.print(Text(f"Of this was taken: {turn.text}", style="yellow"))
 
 
 def play(

@@ -1,0 +1,353 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+from typer.testing import CliRunner
+
+import textenv
+from agents import sft
+from agents.cli import SFT_KEYS
+from agents.config import load_config
+from agents.ppo import TextPPO
+from textenv.cli import console, main
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMANDS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+    "entry-points"
+][console.COMMANDS_GROUP]
+SMOKE = (
+    "total_episodes=4",
+    "n_episodes=4",
+    "n_envs=4",
+    "batch_size=2",
+    "n_epochs=1",
+    "eval_examples=4",
+    "validation_every=0",
+)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> str:
+    """A tiny random model with the embedded tokenizer."""
+    folder = tmp_path_factory.mktemp("tiny")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        config = LlamaConfig(
+            vocab_size=3072,
+            hidden_size=32,
+            intermediate_size=48,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            max_position_embeddings=1024,
+        )
+        LlamaForCausalLM(config).save_pretrained(folder)
+    assets = Path(textenv.__file__).parent / "assets" / "embedded"
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        shutil.copy(assets / name, folder)
+    return str(folder)
+
+
+@pytest.fixture
+def run(monkeypatch):
+    """Runs a command line with the commands that the project declares, installed or not."""
+    points = [EntryPoint(n, value, console.COMMANDS_GROUP) for n, value in COMMANDS.items()]
+    for module in (main, console):
+        monkeypatch.setattr(module, "entry_points", lambda group: points)
+    monkeypatch.setenv("COLUMNS", "100")
+
+    def invoke(*arguments):
+        return CliRunner().invoke(main.make_app(), [str(word) for word in arguments])
+
+    return invoke
+
+
+def _read(path):
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_training_shows_its_gain_and_leaves_everything_in_its_folder(run, model, tmp_path):
+    out = tmp_path / "run"
+    done = run("train", "TextQA-v0", "--model", model, "--out", out, "--seed", "7", *SMOKE)
+    assert done.exit_code == 0, done.output
+    for text in ("Training on TextQA-v0", "facts", "token_f1", "before, cut to first sentence"):
+        assert text in done.stdout
+    assert done.stdout.count("Sample facts/test/0/") == 3
+    assert "4 episodes in" in done.stdout
+    result = _read(out / "result.json")
+    assert result["seed"] == 7
+    assert f"{result['gain']['mean']:+.3f} [" in done.stdout
+    assert f"{result['after']['reward']['mean']:.3f} [" in done.stdout
+    assert {path.name for path in out.iterdir()} == {
+        "agent.json",
+        "agent.safetensors",
+        "config.yaml",
+        "metrics.jsonl",
+        "model",
+        "result.json",
+        "samples.jsonl",
+    }
+
+
+def test_a_runs_configuration_repeats_it_and_the_command_line_wins(run, model, tmp_path):
+    first, second = tmp_path / "a", tmp_path / "b"
+    run("train", "TextQA-v0", "--model", model, "--out", first, "--dataset", "facts", *SMOKE)
+    config = ("--config", first / "config.yaml")
+    done = run(
+        "train", "TextQA-v0", *config, "--out", second, "--reward", "{chrf: 1}", "n_epochs=2"
+    )
+    assert done.exit_code == 0, done.output
+    old, new = load_config(first / "config.yaml"), load_config(second / "config.yaml")
+    assert new == old.model_copy(update={"reward": {"chrf": 1}, "n_epochs": 2})
+
+
+def test_the_folder_is_named_by_the_environment_and_the_time(run, model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run("train", "TextQA-v0", "--model", model, *SMOKE).exit_code == 0
+    (folder,) = (tmp_path / "runs").iterdir()
+    stem, day, clock = folder.name.rsplit("-", 2)
+    assert (stem, len(day), len(clock)) == ("TextQA-v0", 8, 6)
+
+
+def test_interrupted_training_keeps_the_agent_and_exits_with_130(run, model, tmp_path, monkeypatch):
+    def learn(self, **arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(TextPPO, "learn", learn)
+    out = tmp_path / "run"
+    done = run("train", "TextQA-v0", "--model", model, "--out", out, *SMOKE)
+    assert done.exit_code == 130
+    assert done.stderr.endswith(f"Stopped. The agent as it was is in {out}.\n")
+    assert TextPPO.load(out).n_episodes_done == 0
+
+
+def test_interrupted_before_training_it_says_that_nothing_was_trained(
+    run, model, tmp_path, monkeypatch
+):
+    def interrupt(*arguments, **more):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("agents.training.evaluate_policy_on_split", interrupt)
+    done = run("train", "TextQA-v0", "--model", model, "--out", tmp_path / "run", *SMOKE)
+    assert done.exit_code == 130
+    assert "Nothing was trained yet" in done.stderr
+
+
+def test_evaluating_a_runs_folder_is_evaluating_its_model(run, model, tmp_path):
+    out = tmp_path / "run"
+    run("train", "TextQA-v0", "--model", model, "--out", out, *SMOKE, "temperature=0.5")
+    shown = [
+        json.loads(
+            run("evaluate", "TextQA-v0", "--model", folder, "--examples", "4", "--json").stdout
+        )
+        for folder in (out, out / "model")
+    ]
+    assert shown[0] == shown[1]
+    assert shown[0]["model"] == str(out / "model")
+    assert shown[0]["reward"] == _read(out / "result.json")["after"]["reward"]
+
+
+def test_a_run_is_sampled_at_its_own_temperature(run, model, tmp_path):
+    cold, warm = tmp_path / "cold", tmp_path / "warm"
+    for out, temperature in ((cold, 1e-6), (warm, 1.0)):
+        words = (*SMOKE, f"temperature={temperature}", "learning_rate=1e-12")
+        assert run("train", "TextQA-v0", "--model", model, "--out", out, *words).exit_code == 0
+
+    def metrics(folder, agent):
+        words = ("--agent", agent, "--examples", "8", "--json")
+        return json.loads(run("evaluate", "TextQA-v0", "--model", folder, *words).stdout)["metrics"]
+
+    assert metrics(cold, "sample") == metrics(cold, "greedy")
+    assert metrics(warm, "sample") != metrics(warm, "greedy")
+
+
+@pytest.mark.parametrize("agent", ["greedy", "sample", "first_sentence", "random", "lead"])
+def test_every_agent_is_scored_on_as_many_examples_as_asked_for(run, model, agent):
+    words = ("--model", model, "--agent", agent, "--examples", "6", "--split", "validation")
+    result = json.loads(run("evaluate", "TextSummarize-v0", *words, "--json").stdout)
+    assert (result["agent"], result["split"], result["examples"]) == (agent, "validation", 6)
+    assert result["model"] == (None if agent in ("random", "lead") else model)
+    assert 0 <= result["reward"]["mean"] < 1
+
+
+def test_the_first_sentence_agent_is_scored_by_what_is_left(run, model, monkeypatch):
+    monkeypatch.setattr("agents.baselines.first_sentence", lambda text: "")
+    words = ("--model", model, "--agent", "first_sentence", "--examples", "4", "--json")
+    result = json.loads(run("evaluate", "TextQA-v0", *words).stdout)
+    assert result["metrics"]["response_tokens"]["mean"] == 1.0  # only the end of the turn
+
+
+@pytest.mark.parametrize("id", ["TextQA-v0", "TextDialogue-v0"])
+def test_the_gold_agent_earns_the_full_reward_without_a_model(run, tmp_path, id):
+    file = tmp_path / "new" / "gold.json"
+    done = run("evaluate", id, "--agent", "gold", "--examples", "5", "--out", file)
+    assert done.exit_code == 0, done.output
+    assert "1.000 [1.000, 1.000]" in done.stdout
+    assert _read(file)["reward"] == {"mean": 1.0, "ci95": [1.0, 1.0]}
+
+
+def test_evaluation_repeats_itself_with_the_same_seed_only(run, model):
+    def sample(seed):
+        words = ("--agent", "sample", "--examples", "8", "--seed", seed, "--json")
+        result = json.loads(run("evaluate", "TextQA-v0", "--model", model, *words).stdout)
+        return result["metrics"]
+
+    assert sample(1) == sample(1)
+    assert sample(1) != sample(2)
+
+
+def test_environment_arguments_reach_the_environment(run, model):
+    words = ("--model", model, "--examples", "4", "--json")
+    result = json.loads(run("evaluate", "TextQA-v0", *words, "env.max_new_tokens=3").stdout)
+    assert result["metrics"]["response_tokens"]["mean"] <= 3
+
+
+def test_supervised_training_leaves_a_plain_model_and_its_gain(run, model, tmp_path):
+    out = tmp_path / "sft"
+    words = ("steps=3", "batch_size=4", "env.max_new_tokens=16", "--examples", "4", "--seed", "5")
+    done = run("sft", "TextQA-v0", "TextSummarize-v0", "--model", model, "--out", out, *words)
+    assert done.exit_code == 0, done.output
+    assert "3 steps in" in done.stdout
+    result = _read(out / "result.json")
+    assert (result["steps"], result["stop_reason"], result["seed"]) == (3, "budget", 5)
+    assert list(result["environments"]) == ["TextQA-v0", "TextSummarize-v0"]
+    for id, measured in result["environments"].items():
+        assert measured["before"]["examples"] == measured["after"]["examples"] == 4
+        assert f"{measured['gain']['mean']:+.3f} [" in done.stdout
+        assert len((out / f"samples-{id}.jsonl").read_text(encoding="utf-8").splitlines()) == 4
+    config = yaml.safe_load((out / "config.yaml").read_text(encoding="utf-8"))
+    assert config["ids"] == ["TextQA-v0", "TextSummarize-v0"]
+    assert config["settings"]["steps"] == 3
+    assert config["env"] == {"max_new_tokens": 16}
+    trained = AutoModelForCausalLM.from_pretrained(out / "model")
+    start = AutoModelForCausalLM.from_pretrained(model)
+    assert not torch.equal(trained.lm_head.weight, start.lm_head.weight)
+    assert len(AutoTokenizer.from_pretrained(out / "model")) == 3072
+    again = run("evaluate", "TextQA-v0", "--model", out, "--examples", "4", "--json")
+    assert json.loads(again.stdout)["model"] == str(out / "model")
+
+
+def test_supervised_training_stops_by_the_clock(run, model, tmp_path):
+    words = ("steps=1000000", "batch_size=2", "--examples", "2", "--max-seconds", "0")
+    done = run("sft", "TextQA-v0", "--model", model, "--out", tmp_path / "s", *words)
+    assert done.exit_code == 0, done.output
+    result = _read(tmp_path / "s" / "result.json")
+    assert (result["steps"], result["stop_reason"]) == (1, "max_seconds")
+
+
+def test_interrupted_supervised_training_keeps_the_model(run, model, tmp_path, monkeypatch):
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("agents.warm_start.train_supervised", interrupt)
+    out = tmp_path / "s"
+    done = run("sft", "TextQA-v0", "--model", model, "--out", out, "--examples", "2")
+    assert done.exit_code == 130
+    assert done.stderr.endswith(f"Stopped. The model as it was is in {out / 'model'}.\n")
+    AutoModelForCausalLM.from_pretrained(out / "model")
+
+
+def test_the_settings_that_help_shows_are_those_that_exist():
+    assert list(SFT_KEYS) == [field.name for field in dataclasses.fields(sft.SFTSettings)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "TextQA"], "There is no environment 'TextQA'. Did you mean 'TextQA-v0'?"),
+        (
+            ["train", "TextQA-v0", "n_epoch=2"],
+            "configuration key 'n_epoch'. Did you mean 'n_epochs'",
+        ),
+        (
+            ["train", "TextQA-v0", "n_epochs=many"],
+            "n_epochs='many': input should be a valid integer",
+        ),
+        (["train", "TextQA-v0", "n_epochs"], "'n_epochs' is not of the form key=value"),
+        (["train", "TextQA-v0", "--config", "none.yaml"], "'none.yaml' cannot be read"),
+        (["train", "TextQA-v0", "--reward", "rouge9"], "There is no reward 'rouge9'. Did you mean"),
+        (["train", "TextQA-v0", "--reward", "{rougeL: lots}"], "weight of reward 'rougeL'"),
+        (["train", "TextQA-v0", "--dataset", "facs"], "There is no dataset 'facs'. Did you mean"),
+        (["train", "TextQA-v0", "--dataset", "./no.jsonl"], "no.jsonl"),
+        (["train", "TextQA-v0", "--device", "cuba"], "There is no device 'cuba'"),
+        (["train", "TextQA-v0", "--device", "cuda:99"], "has no device 'cuda:99'"),
+        (
+            ["train", "TextQA-v0", "eval_split=tset"],
+            "There is no split 'tset'. Did you mean 'test'?",
+        ),
+        (["train", "TextQA-v0", "env.max_newtokens=3"], "Did you mean 'max_new_tokens'?"),
+        (["evaluate", "TextQB-v0"], "Did you mean 'TextQA-v0'?"),
+        (
+            ["evaluate", "TextQA-v0", "--agent", "gready"],
+            "no agent 'gready'. Did you mean 'greedy'?",
+        ),
+        (["evaluate", "TextQA-v0", "--split", "tset"], "There is no split 'tset'"),
+        (["evaluate", "TextQA-v0", "steps=3"], "'steps' is not of the form env.KEY=VALUE"),
+        (["sft", "steps=3"], "Name at least one environment"),
+        (["sft", "TextQA-v0", "TextQB-v0"], "There is no environment 'TextQB-v0'"),
+        (["sft", "TextQA-v0", "step=3"], "There is no setting 'step'. Did you mean 'steps'?"),
+        (["sft", "TextQA-v0", "steps=lots"], "steps='lots': input should be a valid integer"),
+        (["sft", "TextQA-v0", "steps=0"], "steps must be above 0, not 0"),
+        (["sft", "TextQA-v0", "TextSummarize-v0", "--dataset", "news"], "with one environment"),
+    ],
+)
+def test_wrong_input_ends_with_one_message_before_anything_is_written(
+    run, model, tmp_path, monkeypatch, arguments, message
+):
+    monkeypatch.chdir(tmp_path)
+    if "--model" not in arguments and arguments[0] != "sft":
+        arguments = [*arguments, "--model", model]
+    done = run(*arguments)
+    assert done.exit_code == 2, done.output
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "Traceback" not in done.output
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "sft"])
+def test_a_model_that_is_not_there_is_named(run, tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    done = run(command, "TextQA-v0", "--model", "./no-such-model")
+    assert done.exit_code == 2
+    assert "no-such-model" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["train", "sft"])
+def test_a_folder_that_holds_something_is_left_alone(run, model, tmp_path, command):
+    (tmp_path / "mine.txt").write_text("mine", encoding="utf-8")
+    done = run(command, "TextQA-v0", "--model", model, "--out", tmp_path)
+    assert done.exit_code == 2
+    assert "already exists and is not empty" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_help_lists_the_keys_with_their_defaults_and_loads_nothing_heavy():
+    code = (
+        "import sys, typer\n"
+        "from typer.testing import CliRunner\n"
+        "from agents.cli import add_commands\n"
+        "app = typer.Typer()\n"
+        "add_commands(app)\n"
+        "for command in ('train', 'evaluate', 'sft'):\n"
+        "    done = CliRunner().invoke(app, [command, '--help'])\n"
+        "    sys.stdout.write(done.output)\n"
+        "heavy = {'torch', 'transformers', 'datasets', 'pandas', 'stable_baselines3'}\n"
+        "sys.stderr.write(' '.join(sorted(heavy & set(sys.modules))))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    for text in ("total_episodes=8000", "kl_coef=", "first_sentence", "prompt_weight"):
+        assert text in done.stdout

@@ -1,0 +1,229 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+import textenv
+from textenv.cli import console, main
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def _use_entry_points(monkeypatch, *points):
+    for module in (main, console):
+        monkeypatch.setattr(module, "entry_points", lambda group: list(points))
+
+
+@pytest.fixture
+def run(monkeypatch):
+    """Runs a command line without the commands of other packages."""
+    _use_entry_points(monkeypatch)
+    monkeypatch.setenv("COLUMNS", "100")
+
+    def invoke(*arguments, input=None):
+        return CliRunner().invoke(main.make_app(), list(arguments), input=input)
+
+    return invoke
+
+
+def test_help_names_every_command_and_version_is_the_packages(run):
+    shown = run("--help")
+    assert shown.exit_code == 0
+    for command in ("list", "show", "play"):
+        assert f" {command} " in shown.stdout
+    assert run("--version").stdout == f"textenv {textenv.__version__}\n"
+
+
+def test_list_shows_every_environment(run):
+    shown = run("list").stdout
+    for id in textenv.registered_ids():
+        assert id in shown
+    for text in ("phrases-en-de", "dialogue_success", "Summarize a short news report"):
+        assert text in shown
+
+
+def test_list_as_json_gives_an_object_for_each_environment(run):
+    rows = json.loads(run("list", "--json").stdout)
+    assert [row["id"] for row in rows] == textenv.registered_ids()
+    assert rows[4] == {
+        "id": "TextDialogue-v0",
+        "description": "Find out over several turns what a guest wants, and confirm the booking.",
+        "dataset": "bookings",
+        "reward": "dialogue_success",
+        "action_level": "token",
+        "max_turns": 4,
+    }
+
+
+def test_show_as_json_holds_an_example_whose_gold_answer_earns_the_reward(run):
+    shown = json.loads(run("show", "TextQA-v0", "--index", "2", "--split", "test", "--json").stdout)
+    example = shown["example"]
+    assert example["id"] == "facts/test/0/2"
+    assert "Question:" in example["opening"][-1]["text"]
+    assert example["gold"] == example["references"][:1]
+    assert example["gold_reward"] == example["gold_reward_components"]["token_f1"] == 1.0
+    assert 0 < example["prompt_tokens"] <= shown["arguments"]["max_prompt_tokens"] == 128
+    assert shown["arguments"]["max_new_tokens"] == 8
+    assert shown["arguments"]["autoreset_mode"] == "next_step"
+    assert shown["action_space"].startswith("Discrete(3072)")
+    assert "input_ids int32 (136,)" in shown["observation_space"]
+
+
+def test_show_prints_the_opening_the_gold_answer_and_its_reward(run):
+    shown = run("show", "TextQA-v0", "--split", "test")
+    data = json.loads(run("show", "TextQA-v0", "--split", "test", "--json").stdout)
+    assert data["example"]["references"][0] in shown.stdout
+    assert "reward 1.000" in shown.stdout
+    assert "set by this environment" in shown.stdout
+
+
+def test_show_prints_the_whole_ideal_conversation_of_a_dialogue(run):
+    shown = run("show", "TextDialogue-v0", "--split", "test", "--index", "3").stdout
+    ideal = shown.partition("Ideal conversation")[2]
+    assert ideal.count("agent ") == 2
+    assert "Booked:" in ideal
+
+
+def test_the_gold_answer_played_by_hand_earns_the_full_reward(run):
+    data = json.loads(run("show", "TextQA-v0", "--index", "5", "--json").stdout)
+    answer = data["example"]["references"][0]
+    played = run("play", "TextQA-v0", "--index", "5", input=f"{answer}\nn\n")
+    assert played.exit_code == 0
+    assert "reward 1.000" in played.stdout
+    assert "Goodbye" not in played.stdout
+
+
+def test_an_empty_line_is_an_empty_reply_and_the_next_example_follows(run):
+    played = run("play", "TextQA-v0", "--index", "5", input="\ny\n\n")
+    assert played.stdout.count("reward 0.000") == 2
+    assert "facts/train/0/5" in played.stdout
+    assert "facts/train/0/6" in played.stdout
+
+
+def test_a_dialogue_goes_on_for_several_turns(run):
+    played = run("play", "TextDialogue-v0", "--index", "0", input="\n\n\n\nn\n")
+    assert played.exit_code == 0
+    assert played.stdout.count("you> ") == 4
+    assert played.stdout.count("Ideal conversation") == 1
+
+
+@pytest.mark.parametrize("input", ["", "one turn\n", "one turn\ntwo\nthree\nfour\n"])
+def test_the_end_of_input_ends_the_game_politely_wherever_it_comes(run, input):
+    played = run("play", "TextDialogue-v0", "--index", "0", input=input)
+    assert played.exit_code == 0
+    assert played.stdout.endswith("Goodbye.\n")
+    assert played.stderr == ""
+
+
+def test_a_reply_beyond_the_budget_is_shown_as_it_was_taken(run):
+    played = run("play", "TextQA-v0", "--index", "0", input=f"{'one two three four ' * 9}\nn\n")
+    assert "Of this was taken: one two" in played.stdout
+
+
+def test_play_takes_another_reward_by_name_or_as_a_mapping(run):
+    mapping = "{exact_match: 0.5, token_f1: {weight: 1}}"
+    data = json.loads(run("show", "TextQA-v0", "--index", "5", "--json").stdout)
+    answer = f"{data['example']['references'][0]}\nn\n"
+    played = run("play", "TextQA-v0", "--index", "5", "--reward", mapping, input=answer)
+    assert "reward 1.500" in played.stdout
+    assert "exact_match 1.000" in played.stdout
+
+
+def test_play_reads_a_persons_own_data(run, tmp_path):
+    rows = [{"question": f"Who is {i}?", "context": f"It is Ann {i}.", "answer": f"Ann {i}"}
+            for i in range(40)]  # fmt: skip
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    played = run("play", "TextQA-v0", "--dataset", f"{{path: {path}}}", input="Ann\nn\n")
+    assert (played.exit_code, played.stderr) == (0, "")
+    assert "It is Ann" in played.stdout
+
+
+def test_text_that_looks_like_markup_is_printed_as_it_is(capsys):
+    from rich.console import Console
+
+    console.print_turns(Console(), [textenv.Turn("user", "[bold]x[/bold] [/nothing]")])
+    console.print_error("[red]y[/red] [/nothing]")
+    shown = capsys.readouterr()
+    assert "[bold]x[/bold] [/nothing]" in shown.out
+    assert "[red]y[/red] [/nothing]" in shown.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["show", "TextQA"], "There is no environment 'TextQA'. Did you mean 'TextQA-v0'?"),
+        (["show", "CartPole-v1"], "There is no environment 'CartPole-v1'."),
+        (
+            ["show", "TextQA-v0", "--split", "tset"],
+            "There is no split 'tset'. Did you mean 'test'?",
+        ),
+        (["show", "TextQA-v0", "--index", "-1"], "There is no example -1"),
+        (["play", "TextQA-v0", "--reward", "token_f2"], "Did you mean 'token_f1'?"),
+        (["play", "TextQA-v0", "--reward", "{a: ["], "is not a valid YAML mapping"),
+        (["play", "TextQA-v0", "--dataset", "factz"], "Did you mean 'facts'?"),
+    ],
+)
+def test_wrong_input_ends_with_one_message_and_no_traceback(run, arguments, message):
+    done = run(*arguments)
+    assert done.exit_code == 2
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "Traceback" not in done.output
+    assert isinstance(done.exception, SystemExit)
+
+
+def test_training_commands_that_are_not_installed_say_how_to_get_them(run):
+    done = run("train", "TextQA-v0")
+    assert done.exit_code == 2
+    assert "pip install -e ." in done.stderr
+
+
+def test_other_packages_add_commands_and_their_interrupt_exits_with_130(monkeypatch):
+    def add_commands(app: typer.Typer) -> None:
+        @app.command("wait")
+        def wait() -> None:
+            """Wait."""
+            raise KeyboardInterrupt
+
+    module = type(sys)("extra_commands")
+    module.add_commands = add_commands
+    monkeypatch.setitem(sys.modules, "extra_commands", module)
+    point = EntryPoint("extra", "extra_commands:add_commands", console.COMMANDS_GROUP)
+    _use_entry_points(monkeypatch, point)
+    done = CliRunner().invoke(main.make_app(), ["wait"])
+    assert (done.exit_code, done.stderr) == (130, "Stopped.\n")
+    wrong = CliRunner().invoke(main.make_app(), ["wiat"])
+    assert wrong.exit_code == 2
+    assert "Did you mean 'wait'?" in wrong.stderr
+
+
+def test_a_package_that_cannot_be_imported_leaves_the_other_commands(monkeypatch):
+    point = EntryPoint("gone", "no_such_module_here:add", console.COMMANDS_GROUP)
+    _use_entry_points(monkeypatch, point)
+    done = CliRunner().invoke(main.make_app(), ["--version"])
+    assert done.exit_code == 0
+
+
+def test_listing_loads_nothing_heavy():
+    code = (
+        "import sys\n"
+        "from textenv.cli.main import main\n"
+        "sys.argv = ['textenv', 'list', '--json']\n"
+        "try:\n"
+        "    main()\n"
+        "except SystemExit as end:\n"
+        "    assert not end.code, end.code\n"
+        "heavy = {'torch', 'transformers', 'datasets', 'pandas', 'stable_baselines3'}\n"
+        "sys.stderr.write(' '.join(sorted(heavy & set(sys.modules))))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(json.loads(done.stdout)) == len(textenv.registered_ids())
