@@ -12,9 +12,11 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.buffers import DictRolloutBuffer
 from stable_baselines3.common.logger import Logger
 
+import agents.ppo
 from agents.buffer import CollectedEpisode, make_batch
 from agents.collection import collect_episodes
 from agents.policy import TokenOutputs
+from textenv import RewardResult
 
 
 def collect(agent: Any, n: int | None = None) -> Any:
@@ -116,9 +118,7 @@ def constant_critic(agent: Any, value: float) -> None:
 
 
 def test_law_6_nothing_is_bootstrapped_on_a_finished_episode(make_env, make_agent):
-    def one(episodes: Any) -> Any:
-        from textenv import RewardResult
-
+    def one(episodes: Any) -> RewardResult:
         return RewardResult(np.ones(len(episodes)))
 
     agent = make_agent(
@@ -163,10 +163,9 @@ def test_law_6_an_episode_that_was_cut_off_goes_on_with_its_last_value(make_env,
 
 
 @pytest.mark.parametrize("normalize", [True, False])
-@pytest.mark.parametrize("clip_range_vf", [None])
 @pytest.mark.parametrize("family", ["llama", "gpt2"])
 def test_law_7_the_sequence_update_is_sb3s_update_per_token(
-    save_model, make_env, make_agent, normalize, clip_range_vf, family
+    save_model, make_env, make_agent, normalize, family
 ):
     """SB3's own buffer and `train`, stopped before its optimizer steps."""
     settings = {
@@ -177,7 +176,7 @@ def test_law_7_the_sequence_update_is_sb3s_update_per_token(
     agent = make_agent(
         make_env(max_turns=2), policy_kwargs, kl_coef=0.0, critic_warmup=0, **settings
     )
-    torch.nn.init.normal_(agent.policy.value_head.weight, generator=None)
+    torch.nn.init.normal_(agent.policy.value_head.weight)
     batch = collect(agent, 8)
     batch = type(batch)(
         batch.input_ids, batch.lengths, batch.action_mask,
@@ -357,14 +356,12 @@ def learner(save_model, make_env, make_agent):
 
 def test_law_10_ppo_learns(learner):
     before, after = learning_curve(learner)
-    assert before < 0.35
     assert after > 0.8
+    assert after - before > 0.5
 
 
 def test_law_10_without_its_losses_nothing_is_learned(learner, monkeypatch):
     """Also no part of the update changes weights behind the losses' back."""
-    import agents.ppo
-
     true_policy_loss, true_value_loss = agents.ppo.policy_loss, agents.ppo.value_loss
 
     def no_policy_loss(*args, **kwargs):
@@ -383,17 +380,12 @@ def test_law_10_without_its_losses_nothing_is_learned(learner, monkeypatch):
 
 
 def test_law_10_from_shuffled_rewards_nothing_is_learned(learner, monkeypatch):
-    import agents.ppo
-
     true_collect = agents.ppo.collect_episodes
     rng = np.random.default_rng(0)
-
-    paid: list[float] = []
 
     def shuffled(*args):
         episodes = true_collect(*args)
         totals = rng.permutation([episode.rewards.sum() for episode in episodes])
-        paid.append(float(totals.mean()))
         for episode, total in zip(episodes, totals, strict=True):
             episode.rewards[-1] = total
         return episodes

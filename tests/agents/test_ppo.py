@@ -19,7 +19,6 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.utils import LinearSchedule
 
-import agents.ppo
 from agents.buffer import make_batch
 from agents.collection import collect_episodes
 from agents.ppo import TextPPO
@@ -218,14 +217,17 @@ def test_training_stops_after_a_number_of_episodes(make_env, make_agent):
     callback = StopTrainingOnMaxEpisodes(max_episodes=5)  # of each of eight slots: 40 in all
     agent = make_agent(make_env(8), n_episodes=12)
     agent.learn(total_episodes=1000, callback=callback)
-    assert callback.n_episodes == 40
+    # Several may end in the step that stops; slots at rest would have ended many more.
+    assert 40 <= callback.n_episodes < 48
     assert agent.n_episodes_done == 36
 
 
 class Seen(BaseCallback):
+    """Notes what SB3 promises to a callback."""
+
     def __init__(self) -> None:
         super().__init__()
-        self.ended = self.paid = self.steps = 0.0
+        self.ended = 0
         self.events: list[str] = []
 
     def _on_training_start(self) -> None:
@@ -235,10 +237,9 @@ class Seen(BaseCallback):
         self.events.append("rollout_start")
 
     def _on_step(self) -> bool:
-        self.steps += 1
         self.ended += sum("episode" in info for info in self.locals["infos"])
         assert self.locals["dones"].sum() == sum("episode" in i for i in self.locals["infos"])
-        self.paid += self.locals["rewards"].sum()
+        assert self.locals["rewards"].shape == self.locals["dones"].shape
         return True
 
     def _on_rollout_end(self) -> None:
@@ -341,18 +342,14 @@ def test_scaling_rewards_divides_and_never_shifts(make_env, make_agent):
         make_env(reward=far_from_zero), scale_rewards=True, kl_coef=0.0,
         normalize_advantage=False, gamma=1.0, gae_lambda=1.0,
     )  # fmt: skip
-    agent.collect_rollouts(agent.env, Seen_nothing(agent))
+    _, callback = agent._setup_learn(1, None)
+    agent.collect_rollouts(agent.env, callback)
     returns = np.array([episode.rewards.sum() for episode in agent.episodes])
     batch = make_batch(agent.episodes)
     targets = agent.compute_targets(batch)
     final = targets.returns[torch.arange(len(batch)), batch.lengths - 1].numpy()
     assert final == pytest.approx(returns / returns.std(), rel=1e-2)
     assert (final > 0).all()
-
-
-def Seen_nothing(agent: TextPPO) -> BaseCallback:
-    _, callback = agent._setup_learn(1, None)
-    return callback
 
 
 @pytest.mark.parametrize("separate_critic", [False, True])
@@ -461,4 +458,3 @@ def test_the_penalty_is_taken_off_each_token(save_model, make_agent):
         first = int(batch.action_mask[row].nonzero()[0])
         wanted = batch.rewards[row].sum() - penalties[row].sum()
         assert float(targets.returns[row, first]) == pytest.approx(float(wanted), abs=1e-4)
-    assert agents.ppo.Targets is type(targets)

@@ -68,9 +68,8 @@ def test_a_stock_algorithm_improves_a_one_token_task(
     )  # fmt: skip
     rewards = Rewards()
     model.learn(tokens, callback=rewards)
-    third = len(rewards.means) // 4
-    first, last = np.mean(rewards.means[:third]), np.mean(rewards.means[-third:])
-    assert first < 0.4
+    first, last = np.mean(rewards.means[:2]), np.mean(rewards.means[-3:])
+    assert first < 0.3
     assert last > 0.8
     mean, _ = evaluate_policy(model, one_token_env(), n_eval_episodes=32)
     assert mean == 1.0
