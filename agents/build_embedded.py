@@ -49,9 +49,7 @@ SHAPE = {
     "max_position_embeddings": 2048,
     "tie_word_embeddings": True,
 }
-TRAINING = SFTSettings(
-    steps=3000, batch_size=128, learning_rate=3e-3, prompt_weight=0.2, bf16=True, seed=0
-)
+TRAINING = SFTSettings(steps=300, batch_size=32, learning_rate=3e-3, prompt_weight=0.2, seed=0)
 
 
 def build_tokenizer(folder: Path) -> None:

@@ -20,6 +20,19 @@ from pydantic import (
 )
 
 from textenv.errors import ConfigError, UnknownNameError
+from textenv.tokenization import EMBEDDED
+
+
+# What suits the model that comes with the package, in place of the defaults below, which suit large
+# pretrained ones. It is tiny, so it takes larger steps. It was trained only briefly, so samples at
+# temperature 1 are mostly noise: nearer to its mode, what it decides shows through in the reward.
+EMBEDDED_SETTINGS: Mapping[str, Any] = {
+    "learning_rate": 3e-4,
+    "n_epochs": 1,
+    "gae_lambda": 1.0,
+    "kl_coef": 0.005,
+    "temperature": 0.5,
+}
 
 
 class TrainConfig(BaseModel):
@@ -40,12 +53,12 @@ class TrainConfig(BaseModel):
     seed: NonNegativeInt = 0
     device: str = "auto"
 
-    total_episodes: PositiveInt = Field(8000, description="budget of training")
+    total_episodes: PositiveInt = Field(10_000, description="budget of training")
     n_episodes: PositiveInt = Field(64, description="episodes of one iteration")
     n_envs: PositiveInt = Field(64, description="episodes that are played at a time")
     batch_size: PositiveInt = Field(32, description="episodes of one step of the optimizer")
     n_epochs: PositiveInt = 2
-    learning_rate: PositiveFloat = 3e-4
+    learning_rate: PositiveFloat = 3e-5
     learning_rate_end: NonNegativeFloat = Field(
         0.1, description="share of the learning rate that is left at the end; it falls linearly"
     )
@@ -62,7 +75,7 @@ class TrainConfig(BaseModel):
     kl_target: PositiveFloat | None = None
     kl_horizon: PositiveInt = 10_000
     scale_rewards: bool = False
-    value_lr_factor: PositiveFloat = 10.0
+    value_lr_factor: PositiveFloat = 3.0
     critic_warmup: NonNegativeInt = 2
     temperature: PositiveFloat = 1.0
     separate_critic: bool = False
@@ -71,7 +84,7 @@ class TrainConfig(BaseModel):
 
     eval_split: str = Field("test", description="where the gain is measured")
     eval_examples: PositiveInt = Field(256, description="how many of its examples")
-    validation_examples: PositiveInt = Field(64, description="for the convergence stop")
+    validation_examples: PositiveInt = Field(128, description="for the convergence stop")
     validation_every: NonNegativeInt = Field(
         10, description="iterations between two looks at held-out reward; 0 for none"
     )
@@ -88,6 +101,8 @@ def load_config(
 ) -> TrainConfig:
     """Builds a configuration: defaults, then the file, then given values, then overrides.
 
+    The embedded model has defaults of its own, `EMBEDDED_SETTINGS`.
+
     Args:
         file: A YAML file of configuration keys.
         overrides: "key=value" each, the value as in YAML; "env.max_new_tokens=64" reaches inside.
@@ -102,6 +117,8 @@ def load_config(
         values |= _read_file(file)
     values |= {key: value for key, value in given.items() if value is not None}
     apply_overrides(values, overrides)
+    if values.get("model", EMBEDDED) == EMBEDDED:
+        values = {**EMBEDDED_SETTINGS, **values}
     return parse_config(values)
 
 

@@ -120,7 +120,7 @@ class TextPPO(PPO):
         self,
         policy: str | type[LMPolicy] = "LMPolicy",
         env: GymEnv | TextVectorEnv | str | None = None,
-        learning_rate: float | Schedule = 3e-4,
+        learning_rate: float | Schedule = 3e-5,
         n_steps: int | None = None,
         batch_size: int = 32,
         n_epochs: int = 2,
@@ -151,7 +151,7 @@ class TextPPO(PPO):
         kl_target: float | None = None,
         kl_horizon: int = 10_000,
         scale_rewards: bool = False,
-        value_lr_factor: float = 10.0,
+        value_lr_factor: float = 3.0,
         critic_warmup: int = 2,
         reference: str | None = None,
     ) -> None:
@@ -379,6 +379,8 @@ class TextPPO(PPO):
         self._update_learning_rate(self.policy.optimizer)
         self.policy.optimizer.param_groups[1]["lr"] *= self.value_lr_factor
         batch = make_batch(self.episodes, self.device)
+        if self.n_iterations == 0:
+            self._start_values(batch)
         targets = self.compute_targets(batch)
         losses: dict[str, list[float]] = {}
         for _ in range(self.n_epochs):
@@ -410,6 +412,16 @@ class TextPPO(PPO):
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
         self.n_iterations += 1
 
+    def _start_values(self, batch: EpisodeBatch) -> None:
+        """Starts an untrained value head at the mean return, so that it only learns differences."""
+        head = self.policy.value_head
+        if not head.weight.any() and not head.bias.any():
+            with torch.no_grad():
+                head.bias.fill_(float(batch.rewards.sum(dim=1).mean()) / self._reward_scale())
+
+    def _reward_scale(self) -> float:
+        return float(np.sqrt(self.return_moments.var + 1e-8)) if self.scale_rewards else 1.0
+
     def compute_targets(self, batch: EpisodeBatch) -> Targets:
         """Evaluates a rollout under the policy and the reference, and computes its advantages.
 
@@ -432,10 +444,7 @@ class TextPPO(PPO):
         written = batch.action_mask
         log_ratio = kl_penalty(old_logprobs, ref_logprobs)
         kl = float((log_ratio * written).sum(dim=1).mean())
-        scale = 1.0
-        if self.scale_rewards:
-            scale = float(np.sqrt(self.return_moments.var + 1e-8))
-        rewards = batch.rewards / scale - self.kl_controller.coef * log_ratio * written
+        rewards = batch.rewards / self._reward_scale() - self.kl_controller.coef * log_ratio * written
         advantages, returns = compute_gae(
             rewards,
             values,
