@@ -35,5 +35,5 @@ def cut_to_first_sentence(core: TextCore, evaluation: Evaluation) -> Evaluation:
     episodes = []
     for episode in evaluation.episodes:
         cut: Iterator[str] = iter([first_sentence(text) for text in episode.responses])
-        episodes.append(core.play(episode.example, lambda example, turns, cut=cut: next(cut, "")))  # type: ignore[misc]
+        episodes.append(core.play(episode.example, lambda example, turns, cut=cut: next(cut, "")))  # type: ignore[misc] # mypy cannot infer a lambda with a default
     return score_episodes(core, episodes)

@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import gymnasium as gym
 import torch
@@ -40,7 +40,7 @@ CHAT_TEMPLATE = (
 END, PAD = "<|end|>", "<|pad|>"
 SPECIAL_TOKENS = [PAD, END, "<|system|>", "<|user|>", "<|assistant|>"]
 
-SHAPE = {
+SHAPE: dict[str, Any] = {
     "hidden_size": 128,
     "intermediate_size": 384,
     "num_hidden_layers": 4,
@@ -78,7 +78,7 @@ def build_tokenizer(folder: Path) -> None:
 
 
 def build_model(folder: Path, settings: SFTSettings = TRAINING) -> None:
-    """Trains the model on the ideal turns of every registered environment, and writes it."""
+    """Trains the model on the ideal turns of all environments, and writes it."""
     tokenizer = load_folder(folder, "embedded")
     cores = [_core(id, tokenizer) for id in textenv.registered_ids()]
     torch.manual_seed(settings.seed)
@@ -99,7 +99,7 @@ def build_model(folder: Path, settings: SFTSettings = TRAINING) -> None:
 def main(
     out: Annotated[Path, typer.Argument(help="Folder to write to.")],
     steps: Annotated[int, typer.Option(help="Training steps.")] = TRAINING.steps,
-    seed: Annotated[int, typer.Option(help="Seed of the weights and the examples.")] = TRAINING.seed,
+    seed: Annotated[int, typer.Option(help="Seed of weights and examples.")] = TRAINING.seed,
 ) -> None:
     """Builds the embedded model."""
     build_tokenizer(out)

@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from stable_baselines3.common.utils import FloatSchedule, LinearSchedule
 from torch import Tensor
 
-from agents.models import EMBEDDED, load_model_tokenizer
+from agents.models import EMBEDDED, load_model_tokenizer, without_progress_bars
 from agents.policy import LMPolicy
 from textenv.episode import make_spaces
 from textenv.errors import ConfigError, ModelError, UnknownNameError
@@ -65,7 +65,7 @@ def save_agent(agent: TextPPO, folder: Path) -> None:
         "spaces": {
             "window": policy.window,
             "vocab_size": policy.vocab_size,
-            "max_new_tokens": int(space["remaining"].high[0]),  # type: ignore[attr-defined]
+            "max_new_tokens": int(space["remaining"].high[0]),  # type: ignore[attr-defined] # a Dict space, by the policy's own check
         },
         "state": {
             "num_timesteps": agent.num_timesteps,
@@ -101,7 +101,8 @@ def save_agent(agent: TextPPO, folder: Path) -> None:
 
 def save_language_model(policy: LMPolicy, folder: Path) -> None:
     """Writes the policy's language model and tokenizer as plain transformers reads them."""
-    policy.lm.save_pretrained(folder)  # type: ignore[operator]
+    with without_progress_bars():
+        policy.lm.save_pretrained(folder)  # type: ignore[operator] # has no types
     load_model_tokenizer(policy.model_name).save_pretrained(folder)
 
 

@@ -30,7 +30,7 @@ class _Writing(NamedTuple):
     dtype: torch.dtype  # the type that attention computes in
 
 
-class _SlotLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
+class _SlotLayer(CacheLayerMixin):  # type: ignore[no-untyped-call] # has no types
     """Keys and values of one layer: (slots, heads, capacity + 1, head_dim).
 
     The last position belongs to nobody: padding is written there and never read.
@@ -41,7 +41,7 @@ class _SlotLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
     values: Tensor
 
     def __init__(self, n_slots: int, window: int) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call] # has no types
         self.n_slots = n_slots
         self.window = window
         self.capacity = 0

@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 import importlib.util
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,9 +19,11 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.utils import logging as transformers_logging
 
 import textenv
 from textenv.errors import ModelError
+from textenv.hub import offline_if_unreachable
 
 EMBEDDED = "embedded"
 _USE_LOCAL = f"Use a local folder, or the model that comes with the package: '{EMBEDDED}'."
@@ -48,6 +52,18 @@ class _Source(NamedTuple):
         return arguments | ({"gguf_file": self.gguf_file} if self.gguf_file else {})
 
 
+@contextmanager
+def without_progress_bars() -> Iterator[None]:
+    """Silences transformers' own progress bars, for what takes no time."""
+    was_enabled = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call] # has no types
+    try:
+        yield
+    finally:
+        if was_enabled:
+            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call] # has no types
+
+
 def load_model(
     model: str | Path,
     device: str | torch.device = "cpu",
@@ -66,15 +82,16 @@ def load_model(
     """
     source = _find(model)
     try:
-        config = AutoConfig.from_pretrained(**source.arguments())
-        if type(config) not in AutoModelForCausalLM._model_mapping:
-            raise ModelError(
-                f"'{model}' is of type '{config.model_type}', which is not a causal language "
-                f"model. {_USE_LOCAL}"
+        with offline_if_unreachable(source.name):
+            config = AutoConfig.from_pretrained(**source.arguments())
+            if type(config) not in AutoModelForCausalLM._model_mapping:
+                raise ModelError(
+                    f"'{model}' is of type '{config.model_type}', which is not a causal language "
+                    f"model. {_USE_LOCAL}"
+                )
+            pair: Any = AutoModelForCausalLM.from_pretrained(
+                **source.arguments(), dtype=dtype, output_loading_info=True
             )
-        pair: Any = AutoModelForCausalLM.from_pretrained(
-            **source.arguments(), dtype=dtype, output_loading_info=True
-        )
     except (OSError, ValueError, ImportError) as error:
         raise _explain(model, error) from error
     result: PreTrainedModel = pair[0].to(device)
@@ -84,7 +101,7 @@ def load_model(
             f"'{model}' lacks weights of a causal language model: {', '.join(missing[:3])}"
             f"{', ...' if len(missing) > 3 else ''}. Save it with its language-model head."
         )
-    result.eval()  # type: ignore[no-untyped-call]
+    result.eval()  # type: ignore[no-untyped-call] # has no types
     return result
 
 
@@ -97,10 +114,10 @@ def load_model_tokenizer(model: str | Path) -> PreTrainedTokenizerBase:
     Raises:
         ModelError: there is no such model, or it has no tokenizer.
     """
+    source = _find(model)
     try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-            **_find(model).arguments()
-        )
+        with offline_if_unreachable(source.name):
+            tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(**source.arguments())
     except (OSError, ValueError, ImportError) as error:
         raise _explain(model, error, what="tokenizer of the model") from error
     return tokenizer
@@ -115,7 +132,7 @@ def backbone_and_head(model: PreTrainedModel) -> tuple[nn.Module, nn.Module]:
         ModelError: the model does more than this, such as capping or scaling its logits.
     """
     backbone: nn.Module = model.base_model
-    head: Any = model.get_output_embeddings()  # type: ignore[no-untyped-call]
+    head: Any = model.get_output_embeddings()  # type: ignore[no-untyped-call] # has no types
     family = model.config.model_type
     if head is None or backbone is model:
         raise ModelError(
@@ -127,7 +144,7 @@ def backbone_and_head(model: PreTrainedModel) -> tuple[nn.Module, nn.Module]:
     ids = torch.arange(8, device=head.weight.device).view(2, 4) % min(8, head.weight.shape[0])
     ids[1, :3] = ids[0, :3]
     was_training = model.training
-    model.eval()  # type: ignore[no-untyped-call]
+    model.eval()  # type: ignore[no-untyped-call] # has no types
     with torch.no_grad():
         logits = model(input_ids=ids, use_cache=False).logits.float()
         rebuilt = head(backbone(input_ids=ids, use_cache=False).last_hidden_state).float()
@@ -158,7 +175,7 @@ def check_vocabulary(model: PreTrainedModel, vocab_size: int) -> None:
         ModelError: it has fewer; more are fine, they are masked.
     """
     inputs: Any = model.get_input_embeddings()
-    outputs: Any = model.get_output_embeddings()  # type: ignore[no-untyped-call]
+    outputs: Any = model.get_output_embeddings()  # type: ignore[no-untyped-call] # has no types
     rows = min(inputs.weight.shape[0], outputs.weight.shape[0])
     if rows < vocab_size:
         raise ModelError(

@@ -99,7 +99,7 @@ class LMPolicy(ActorCriticPolicy):
         self.separate_critic = separate_critic
         self.bf16 = bf16
         self.max_batch_tokens = max_batch_tokens
-        self.window = int(observation_space["input_ids"].shape[0])  # type: ignore[index]
+        self.window = int(observation_space["input_ids"].shape[0])  # type: ignore[index] # checked to be a Dict
         self._decoders: tuple[SlotDecoder, ...] = ()
         if optimizer_kwargs is None and optimizer_class is torch.optim.AdamW:
             optimizer_kwargs = {"betas": (0.9, 0.95), "eps": 1e-5, "weight_decay": 0.0}
@@ -122,7 +122,7 @@ class LMPolicy(ActorCriticPolicy):
         self.lm = lm
         # A tuple, so that the parts are not registered a second time.
         self._parts = backbone_and_head(lm)
-        hidden_size = int(self._parts[1].weight.shape[1])  # type: ignore[index]
+        hidden_size = int(self._parts[1].weight.shape[1])  # type: ignore[index] # a linear layer
         self.critic = load_model(self.model_name).base_model if self.separate_critic else None
         if self.critic is not None:
             disable_dropout(self.critic)
@@ -132,7 +132,7 @@ class LMPolicy(ActorCriticPolicy):
         # Two groups, since a head that starts at zero may learn faster than a pretrained model.
         self.optimizer = self.optimizer_class(
             [{"params": list(self.lm.parameters())}, {"params": self.critic_parameters()}],
-            lr=lr_schedule(1),  # type: ignore[call-arg]
+            lr=lr_schedule(1),  # type: ignore[call-arg] # SB3 types the class as the base, which takes no lr
             **self.optimizer_kwargs,
         )
 
@@ -144,7 +144,7 @@ class LMPolicy(ActorCriticPolicy):
     @property
     def vocab_size(self) -> int:
         """The number of actions; further rows of the model's output are never used."""
-        return int(self.action_space.n)  # type: ignore[attr-defined]
+        return int(self.action_space.n)  # type: ignore[attr-defined] # `_build` checks that it is Discrete
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
         return {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -29,34 +28,12 @@ from agents.kl import AdaptiveKL, FixedKL, kl_penalty
 from agents.losses import policy_loss, value_loss
 from agents.policy import LMPolicy, check_observation_space
 from agents.reference import Reference
+from agents.targets import Targets, evaluate_rollout
 from agents.vec_env import TextVecEnv
 from textenv.errors import ConfigError, UnknownNameError
 from textenv.vector import TextVectorEnv
 
 Metrics = Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class Targets:
-    """What the update of an iteration learns from, (batch, time) each, zero off the agent's tokens.
-
-    Attributes:
-        old_logprobs: Of the policy that the update starts from.
-        values: Its values of the states before each token.
-        advantages: Whitened over the agent's tokens of all episodes, if asked for.
-        returns: What the values should have been.
-    """
-
-    old_logprobs: Tensor
-    values: Tensor
-    advantages: Tensor
-    returns: Tensor
-
-    def take(self, rows: Tensor, batch: EpisodeBatch) -> Targets:
-        """Returns the agent's tokens of some rows, flat in (row, time) order."""
-        width, mask = batch.action_mask.shape[1], batch.action_mask
-        parts = (self.old_logprobs, self.values, self.advantages, self.returns)
-        return Targets(*(part[rows, :width][mask] for part in parts))
 
 
 class TextPPO(PPO):
@@ -174,7 +151,7 @@ class TextPPO(PPO):
             if not value >= least:
                 raise ConfigError(f"{name} must be at least {least}, not {value}.")
         if isinstance(env, str):
-            env = gym.make_vec(env, num_envs=min(n_envs, n_episodes))  # type: ignore[assignment]
+            env = gym.make_vec(env, num_envs=min(n_envs, n_episodes))  # type: ignore[assignment] # SB3 knows no vector environments of Gymnasium
         super().__init__(
             policy,
             env,  # type: ignore[arg-type] # a TextVectorEnv is wrapped by `_wrap_env`
@@ -224,7 +201,7 @@ class TextPPO(PPO):
     def _setup_model(self) -> None:
         self._setup_lr_schedule()
         self.set_random_seed(self.seed)
-        self.policy = self.policy_class(  # type: ignore[assignment]
+        self.policy = self.policy_class(  # type: ignore[assignment] # SB3 promises no more than a base policy
             self.observation_space, self.action_space, self.lr_schedule, **self.policy_kwargs
         )
         self.policy.to(self.device)
@@ -423,43 +400,27 @@ class TextPPO(PPO):
         return float(np.sqrt(self.return_moments.var + 1e-8)) if self.scale_rewards else 1.0
 
     def compute_targets(self, batch: EpisodeBatch) -> Targets:
-        """Evaluates a rollout under the policy and the reference, and computes its advantages.
-
-        Log-probabilities are computed again rather than kept from sampling, so that the update's
-        first ratio is 1 in every precision.
-        """
-        shape, device = batch.action_mask.shape, batch.input_ids.device
-        old_logprobs, ref_logprobs, values = (torch.zeros(shape, device=device) for _ in range(3))
-        final_values = torch.zeros(len(batch), device=device)
-        everything = torch.arange(len(batch), device=device)
-        with torch.no_grad():
-            for rows in batch.micro_batches(everything, self.policy.max_batch_tokens):
-                part = batch.take(rows)
-                outputs = self.policy.evaluate_sequences(part)
-                at = _positions(rows, part)
-                old_logprobs[at] = outputs.logprobs
-                values[at] = outputs.values
-                ref_logprobs[at] = self.reference.logprobs(part)
-                final_values[rows] = outputs.final_values
-        written = batch.action_mask
-        log_ratio = kl_penalty(old_logprobs, ref_logprobs)
-        kl = float((log_ratio * written).sum(dim=1).mean())
-        rewards = batch.rewards / self._reward_scale() - self.kl_controller.coef * log_ratio * written
+        """Evaluates a rollout under the policy and the reference, and computes its advantages."""
+        evaluated = evaluate_rollout(self.policy, self.reference, batch)
+        written, coef = batch.action_mask, self.kl_controller.coef
+        log_ratio = kl_penalty(evaluated.logprobs, evaluated.ref_logprobs)
+        kl = float(log_ratio.sum(dim=1).mean())
+        rewards = batch.rewards / self._reward_scale() - coef * log_ratio
         advantages, returns = compute_gae(
             rewards,
-            values,
+            evaluated.values,
             written,
             gamma=self.gamma,
             gae_lambda=self.gae_lambda,
             # An episode cut off before its score goes on, so its last state's value stands in.
-            last_values=final_values * batch.truncated,
+            last_values=evaluated.final_values * batch.truncated,
         )
         if self.normalize_advantage:
             advantages = whiten(advantages, written)
         self.logger.record("kl/ref", kl)
-        self.logger.record("kl/coef", self.kl_controller.coef)
+        self.logger.record("kl/coef", coef)
         self.kl_controller.update(kl, len(batch))
-        return Targets(old_logprobs, values, advantages, returns)
+        return Targets(evaluated.logprobs, evaluated.values, advantages, returns)
 
     def accumulate_gradients(
         self, batch: EpisodeBatch, targets: Targets, rows: Tensor
@@ -478,10 +439,10 @@ class TextPPO(PPO):
         """
         self.policy.set_training_mode(True)
         self.policy.optimizer.zero_grad()
-        clip_range = self.clip_range(self._current_progress_remaining)  # type: ignore[operator]
+        clip_range = self.clip_range(self._current_progress_remaining)  # type: ignore[operator] # SB3 made it a schedule
         clip_range_vf = self.clip_range_vf
         if clip_range_vf is not None:
-            clip_range_vf = clip_range_vf(self._current_progress_remaining)  # type: ignore[operator]
+            clip_range_vf = clip_range_vf(self._current_progress_remaining)  # type: ignore[operator] # SB3 made it a schedule
         n_tokens = int(batch.action_mask[rows].sum())
         critic_only = self.n_iterations < self.critic_warmup
         totals: dict[str, float] = {}
@@ -503,7 +464,7 @@ class TextPPO(PPO):
                 + self.vf_coef * value_part.sum()
                 - self.ent_coef * outputs.entropy.sum()
             ) / n_tokens
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()  # type: ignore[no-untyped-call] # has no types
             sums = {
                 "loss": loss.detach() * n_tokens,
                 "policy_gradient_loss": policy_part.detach().sum(),
@@ -517,14 +478,14 @@ class TextPPO(PPO):
                 totals[key] = totals.get(key, 0.0) + float(value)
         return {key: value / n_tokens for key, value in totals.items()}
 
-    def save(self, path: str | Path, *unused: Any, **unused_too: Any) -> None:  # type: ignore[override]
+    def save(self, path: str | Path, *unused: Any, **unused_too: Any) -> None:  # type: ignore[override] # a folder, not a zip file
         """Saves to a folder, as safetensors and JSON: see `agents.checkpoints`."""
         from agents.checkpoints import save_agent
 
         save_agent(self, Path(path))
 
     @classmethod
-    def load(  # type: ignore[override]
+    def load(  # type: ignore[override] # a folder, not a zip file
         cls,
         path: str | Path,
         env: GymEnv | TextVectorEnv | str | None = None,
@@ -543,13 +504,7 @@ def _most_tokens(env: VecEnv) -> int:
     Of environments in other processes only the budget of a turn is seen.
     """
     check_observation_space(env.observation_space)
-    turn = int(env.observation_space["remaining"].high[0])  # type: ignore[index]
+    turn = int(env.observation_space["remaining"].high[0])  # type: ignore[index] # checked above to be a Dict
     if isinstance(env.unwrapped, SubprocVecEnv):
         return turn
     return turn * int(env.get_attr("core", indices=0)[0].max_turns)
-
-
-def _positions(rows: Tensor, part: EpisodeBatch) -> tuple[Tensor, Tensor]:
-    """Where the agent's tokens of `part`, which are `rows` of a batch, stand in that batch."""
-    row, time_step = part.action_mask.nonzero(as_tuple=True)
-    return rows[row], time_step

@@ -93,13 +93,13 @@ def train_supervised(
             part_weights = weights[rows, : part.input_ids.shape[1]]
             with torch.autocast(model.device.type, torch.bfloat16, enabled=settings.bf16):
                 part_loss = _weighted_nll(parts, part, part_weights) / total
-            part_loss.backward()  # type: ignore[no-untyped-call]
+            part_loss.backward()  # type: ignore[no-untyped-call] # has no types
             loss += float(part_loss.detach())
         torch.nn.utils.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
         optimizer.step()
         if not after_step(step, loss):
             break
-    model.eval()  # type: ignore[no-untyped-call]
+    model.eval()  # type: ignore[no-untyped-call] # has no types
     return step
 
 
@@ -138,7 +138,7 @@ def _weighted_nll(
         head,
         hidden[:, :-1][counted],
         batch.input_ids[:, 1:][counted],
-        vocab_size=int(head.weight.shape[0]),  # type: ignore[index]
+        vocab_size=int(head.weight.shape[0]),  # type: ignore[index] # a linear layer
         chunk_size=batch.input_ids.numel(),
     )
     return -(logprobs * weights[:, 1:][counted]).sum()

@@ -1,4 +1,4 @@
-"""One training run from start to end: evaluate, train with PPO, evaluate again, write it all down."""
+"""One training run from start to end: evaluate, train with PPO, evaluate again, write it down."""
 
 from __future__ import annotations
 
@@ -26,11 +26,12 @@ from textenv.errors import ConfigError
 
 KL_EPISODES = 128  # sampled from the final policy to estimate its divergence
 _PPO_ARGUMENTS = (
-    "n_episodes batch_size n_epochs gamma gae_lambda clip_range clip_range_vf normalize_advantage "
-    "ent_coef vf_coef max_grad_norm target_kl kl_coef kl_target kl_horizon scale_rewards "
-    "value_lr_factor critic_warmup seed device"
-).split()
-_POLICY_ARGUMENTS = "model temperature separate_critic bf16 max_batch_tokens".split()
+    *("n_episodes", "batch_size", "n_epochs", "gamma", "gae_lambda"),
+    *("clip_range", "clip_range_vf", "normalize_advantage", "ent_coef", "vf_coef"),
+    *("max_grad_norm", "target_kl", "kl_coef", "kl_target", "kl_horizon"),
+    *("scale_rewards", "value_lr_factor", "critic_warmup", "seed", "device"),
+)
+_POLICY_ARGUMENTS = ("model", "temperature", "separate_critic", "bf16", "max_batch_tokens")
 
 
 def environment_arguments(
@@ -53,7 +54,7 @@ def environment_arguments(
 def make_core(id: str, n_slots: int, arguments: Mapping[str, Any]) -> TextCore:
     """Makes the slots of a registered environment, to evaluate in."""
     env = gym.make_vec(id, num_envs=n_slots, **arguments)
-    core: TextCore = env.unwrapped.core  # type: ignore[attr-defined]
+    core: TextCore = env.unwrapped.core  # type: ignore[attr-defined] # ours is a TextVectorEnv
     return core
 
 

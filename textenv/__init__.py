@@ -4,6 +4,9 @@ Importing the package registers every environment of `envs_registry.yaml` with G
 of the files named in the environment variable TEXTENV_REGISTRY.
 """
 
+import sys
+from pathlib import Path
+
 from textenv.errors import (
     ConfigError,
     DatasetError,
@@ -47,4 +50,9 @@ __all__ = [
     "score",
 ]
 
-register_all()
+try:
+    register_all()
+except RegistryError:
+    # The command line meets the same error again, and shows it in its own way.
+    if Path(sys.argv[0]).stem != "textenv":
+        raise

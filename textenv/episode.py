@@ -374,7 +374,7 @@ def _example_by_hand(prompt: object, references: object) -> Example:
             'The reset option "prompt" is a text, and needs "references" (one text or several) '
             "to be scored against."
         )
-    return Example("prompt", prompt, tuple(references))  # type: ignore[arg-type]
+    return Example("prompt", prompt, tuple(references))  # type: ignore[arg-type] # checked above to be texts
 
 
 def _final_info(episode: Episode, result: RewardResult, i: int) -> Info:

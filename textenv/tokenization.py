@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from textenv.errors import PromptTooLongError, TokenizerError, UnknownNameError
 from textenv.examples import Turn
+from textenv.hub import offline_if_unreachable
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
@@ -259,10 +260,11 @@ def _load_named(name: str) -> TextTokenizer:
     from transformers import AutoTokenizer
 
     try:
-        if path.suffix == ".gguf":
-            loaded = AutoTokenizer.from_pretrained(str(path.parent), gguf_file=path.name)
-        else:
-            loaded = AutoTokenizer.from_pretrained(name)
+        with offline_if_unreachable(name):
+            if path.suffix == ".gguf":
+                loaded = AutoTokenizer.from_pretrained(str(path.parent), gguf_file=path.name)
+            else:
+                loaded = AutoTokenizer.from_pretrained(name)
     except Exception as error:
         # A damaged file may raise anything, from a KeyError to the parser's own errors.
         reason = f"{type(error).__name__}: {error}".splitlines()[0]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
@@ -210,6 +211,27 @@ def test_a_package_that_cannot_be_imported_leaves_the_other_commands(monkeypatch
     _use_entry_points(monkeypatch, point)
     done = CliRunner().invoke(main.make_app(), ["--version"])
     assert done.exit_code == 0
+
+
+def test_a_broken_registry_file_is_one_message_of_the_command_and_an_error_of_the_import(tmp_path):
+    registry = tmp_path / "mine.yaml"
+    registry.write_text("environments: []\n")
+    script = tmp_path / "textenv"
+    script.write_text("from textenv.cli.main import main\n\nmain()\n")
+    env = {**os.environ, "TEXTENV_REGISTRY": str(registry), "PYTHONPATH": str(ROOT)}
+
+    def run_python(*arguments):
+        return subprocess.run(
+            [sys.executable, *arguments], env=env, cwd=tmp_path, capture_output=True, text=True
+        )
+
+    message = f"{registry}: 'environments' has no rows."
+    shown = run_python(str(script), "--help")
+    assert (shown.returncode, shown.stdout) == (2, "")
+    assert shown.stderr.startswith(message)
+    assert shown.stderr.count("\n") == 1
+    imported = run_python("-c", "import textenv").stderr.splitlines()[-1]
+    assert imported.startswith(f"textenv.errors.RegistryError: {message}")
 
 
 def test_listing_loads_nothing_heavy():

@@ -74,7 +74,7 @@ def load_error(spec, split="train", kind=DatasetError):
 
 @pytest.mark.parametrize("suffix", ["jsonl", "json", "csv", "parquet"])
 def test_every_format_gives_the_same_examples_and_splits(tmp_path, suffix):
-    import pyarrow.parquet  # noqa: F401
+    import pyarrow.parquet  # noqa: F401 - `write_any` finds it through `pyarrow`
 
     rows = pairs(60)
     path = write_any(tmp_path / f"rows.{suffix}", rows)

@@ -92,7 +92,7 @@ def make_core(id: str, dataset: Any = None, reward: Any = None) -> TextCore:
     environment_row(id)
     arguments = {"dataset": dataset, "reward": reward}
     env = gym.make(id, **{key: value for key, value in arguments.items() if value is not None})
-    core: TextCore = env.unwrapped.core  # type: ignore[attr-defined]
+    core: TextCore = env.unwrapped.core  # type: ignore[attr-defined] # ours is a TextEnv
     return core
 
 

@@ -9,8 +9,9 @@ import typer
 
 import textenv
 from textenv.cli.catalog import list_environments, show_environment
-from textenv.cli.console import COMMANDS_GROUP, Commands, print_error
+from textenv.cli.console import COMMANDS_GROUP, EXIT_WRONG_INPUT, Commands, print_error
 from textenv.cli.play import play
+from textenv.errors import RegistryError
 
 
 def make_app() -> typer.Typer:
@@ -43,6 +44,11 @@ def make_app() -> typer.Typer:
 
 def main() -> None:
     """Runs the command line."""
+    try:
+        textenv.register_all()
+    except RegistryError as error:
+        print_error(str(error))
+        raise SystemExit(EXIT_WRONG_INPUT) from error
     make_app()(prog_name="textenv")
 
 

@@ -77,7 +77,7 @@ def play(
     """
     # Where there is no line editor, plain input does.
     with contextlib.suppress(ImportError):
-        import readline  # noqa: F401
+        import readline  # noqa: F401 - importing it makes input() editable
     console = Console(highlight=False)
     core = make_core(id, parse_spec(dataset), parse_spec(reward))
     rng = np.random.default_rng(seed)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from textenv.errors import DatasetError, did_you_mean
+from textenv.hub import offline_if_unreachable
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -109,9 +110,9 @@ def read_hub(
             if saved:  # by Dataset.save_to_disk
                 loaded = datasets.load_from_disk(str(folder))
             else:
-                loaded = datasets.load_dataset(
-                    str(folder) if folder.is_dir() else path, name, revision=revision
-                )
+                source = str(folder) if folder.is_dir() else path
+                with offline_if_unreachable(source):
+                    loaded = datasets.load_dataset(source, name, revision=revision)
         except Exception as error:  # the library raises nearly every type there is
             where = f"from the folder {folder}" if folder.is_dir() else "from the Hugging Face Hub"
             reason = str(error).strip().splitlines() or [type(error).__name__]

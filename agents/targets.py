@@ -1,0 +1,77 @@
+"""What an update learns from: a rollout evaluated once more, and the targets made of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from agents.buffer import EpisodeBatch
+from agents.policy import LMPolicy
+from agents.reference import Reference
+
+
+@dataclass(frozen=True)
+class EvaluatedRollout:
+    """A rollout under the policy that an update starts from, and under the reference.
+
+    Attributes:
+        logprobs: (batch, time) of the policy, zero off the agent's tokens.
+        ref_logprobs: (batch, time) of the reference, likewise.
+        values: (batch, time) of the state before each of the agent's tokens, zero elsewhere.
+        final_values: (batch,) of the state after the last token.
+    """
+
+    logprobs: Tensor
+    ref_logprobs: Tensor
+    values: Tensor
+    final_values: Tensor
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What the losses need, (batch, time) each, zero off the agent's tokens.
+
+    Attributes:
+        old_logprobs: Of the policy that the update starts from.
+        values: Its values of the states before each token.
+        advantages: Whitened over the agent's tokens of all episodes, if asked for.
+        returns: What the values should have been.
+    """
+
+    old_logprobs: Tensor
+    values: Tensor
+    advantages: Tensor
+    returns: Tensor
+
+    def take(self, rows: Tensor, batch: EpisodeBatch) -> Targets:
+        """Returns the agent's tokens of some rows, flat in (row, time) order."""
+        width, mask = batch.action_mask.shape[1], batch.action_mask
+        parts = (self.old_logprobs, self.values, self.advantages, self.returns)
+        return Targets(*(part[rows, :width][mask] for part in parts))
+
+
+def evaluate_rollout(
+    policy: LMPolicy, reference: Reference, batch: EpisodeBatch
+) -> EvaluatedRollout:
+    """Computes log-probabilities and values of the agent's tokens, without gradient.
+
+    Those of the policy are computed again rather than kept from sampling, so that the update's
+    first ratio is 1 in every precision.
+    """
+    shape, device = batch.action_mask.shape, batch.input_ids.device
+    logprobs, ref_logprobs, values = (torch.zeros(shape, device=device) for _ in range(3))
+    final_values = torch.zeros(len(batch), device=device)
+    everything = torch.arange(len(batch), device=device)
+    with torch.no_grad():
+        for rows in batch.micro_batches(everything, policy.max_batch_tokens):
+            part = batch.take(rows)
+            outputs = policy.evaluate_sequences(part)
+            row, time_step = part.action_mask.nonzero(as_tuple=True)
+            at = rows[row], time_step
+            logprobs[at] = outputs.logprobs
+            values[at] = outputs.values
+            ref_logprobs[at] = reference.logprobs(part)
+            final_values[rows] = outputs.final_values
+    return EvaluatedRollout(logprobs, ref_logprobs, values, final_values)

@@ -1,0 +1,49 @@
+"""The model that comes with the package, and the script that builds it."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import agents.build_embedded as build
+from agents.models import load_model, load_model_tokenizer
+from agents.sft import SFTSettings
+from textenv.tokenization import EMBEDDED_PATH, load_tokenizer
+
+
+def test_the_packaged_files_fit_the_wheel_and_each_other():
+    assert sum(file.stat().st_size for file in EMBEDDED_PATH.iterdir()) < 8e6
+    model, tokenizer = load_model("embedded"), load_tokenizer("embedded")
+    assert model.config.vocab_size == tokenizer.vocab_size
+    assert model.config.eos_token_id == tokenizer.end_id
+    assert model.config.pad_token_id == tokenizer.pad_id
+
+
+def test_transformers_renders_conversations_as_the_environments_do():
+    plain = load_model_tokenizer("embedded")
+    ours = load_tokenizer("embedded")
+    rendered = plain.apply_chat_template(
+        [{"role": "user", "content": "Hello there."}], add_generation_prompt=True
+    )["input_ids"]
+    from textenv import Turn
+
+    assert ours.encode_opening([Turn("user", "Hello there.")], 64)[0] == rendered
+
+
+def test_the_script_builds_a_loadable_model_and_the_same_one_again(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(build, "CORPUS_EXAMPLES", 300)
+    monkeypatch.setattr(build, "VOCAB_SIZE", 400)
+    settings = SFTSettings(steps=2, batch_size=4, seed=0)
+    for name in ("one", "two"):
+        build.build_tokenizer(tmp_path / name)
+        build.build_model(tmp_path / name, settings)
+    one, two = (load_model(tmp_path / name) for name in ("one", "two"))
+    assert one.config.vocab_size == 400
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
+
+
+@pytest.mark.slow
+def test_the_packaged_tokenizer_is_what_the_script_builds(tmp_path: Path):
+    build.build_tokenizer(tmp_path)
+    for file in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        assert (tmp_path / file).read_bytes() == (EMBEDDED_PATH / file).read_bytes()
