@@ -349,5 +349,5 @@ def test_help_lists_the_keys_with_their_defaults_and_loads_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
-    for text in ("total_episodes=8000", "kl_coef=", "first_sentence", "prompt_weight"):
+    for text in ("total_episodes=10000", "kl_coef=", "first_sentence", "prompt_weight"):
         assert text in done.stdout
