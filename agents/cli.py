@@ -16,7 +16,13 @@ from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 from rich.markup import escape
 
-from agents.config import TrainConfig, apply_overrides, invalid, load_config
+from agents.config import (
+    EMBEDDED_SETTINGS,
+    TrainConfig,
+    apply_overrides,
+    invalid,
+    load_config,
+)
 from agents.display import (
     duration,
     interval,
@@ -81,9 +87,11 @@ def add_commands(app: typer.Typer) -> None:
     """Adds the commands to the command line."""
     fields = TrainConfig.model_fields.items()
     keys = "  ".join(f"{key}={field.default}" for key, field in fields if key not in _OPTIONS)
+    embedded = "  ".join(f"{key}={value}" for key, value in EMBEDDED_SETTINGS.items())
     app.command(
         "train",
-        epilog=f"[bold]Keys and their defaults:[/] {escape(keys)}\n\nenv.max_new_tokens=64 and the "
+        epilog=f"[bold]Keys and their defaults:[/] {escape(keys)}\n\n[bold]With the embedded "
+        f"model:[/] {escape(embedded)}\n\nenv.max_new_tokens=64 and the "
         "like pass any argument that 'textenv show ID' lists. The config.yaml in the folder of a "
         "run repeats it: --config FILE.",
     )(train)

@@ -24,7 +24,7 @@ from textenv.benchmark.statistics import bootstrap_mean
 from textenv.episode import TextCore
 from textenv.errors import ConfigError
 
-KL_EPISODES = 128  # sampled from the final policy to estimate its divergence
+KL_EPISODES = 128  # at most so many are sampled at the end to estimate the divergence
 _PPO_ARGUMENTS = (
     *("n_episodes", "batch_size", "n_epochs", "gamma", "gae_lambda"),
     *("clip_range", "clip_range_vf", "normalize_advantage", "ent_coef", "vf_coef"),
@@ -104,8 +104,9 @@ def train(config: TrainConfig, out: Path) -> dict[str, Any]:
     agent.save(out)
     after = _evaluate(agent, core, config, "Evaluating the result")
     write_samples(out / "samples.jsonl", core, {"before": before, "after": after})
+    n_sampled = min(KL_EPISODES, config.eval_examples)
     sampled = evaluate_policy_on_split(
-        agent.policy, core, config.eval_split, KL_EPISODES, deterministic=False
+        agent.policy, core, config.eval_split, n_sampled, deterministic=False
     )
     result = {
         "id": config.id,
