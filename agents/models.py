@@ -6,7 +6,7 @@ import difflib
 import importlib.util
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -89,9 +89,11 @@ def load_model(
                     f"'{model}' is of type '{config.model_type}', which is not a causal language "
                     f"model. {_USE_LOCAL}"
                 )
-            pair: Any = AutoModelForCausalLM.from_pretrained(
-                **source.arguments(), dtype=dtype, output_loading_info=True
-            )
+            # Only a file that has to be converted keeps one waiting.
+            with nullcontext() if source.gguf_file else without_progress_bars():
+                pair: Any = AutoModelForCausalLM.from_pretrained(
+                    **source.arguments(), dtype=dtype, output_loading_info=True
+                )
     except (OSError, ValueError, ImportError) as error:
         raise _explain(model, error) from error
     result: PreTrainedModel = pair[0].to(device)
@@ -101,6 +103,11 @@ def load_model(
             f"'{model}' lacks weights of a causal language model: {', '.join(missing[:3])}"
             f"{', ...' if len(missing) > 3 else ''}. Save it with its language-model head."
         )
+    if getattr(result, "hf_quantizer", None) is not None:
+        # Dequantised weights are plain numbers; the mark of their origin would forbid saving them.
+        result.hf_quantizer = None
+        if hasattr(result.config, "quantization_config"):
+            del result.config.quantization_config
     result.eval()  # type: ignore[no-untyped-call] # has no types
     return result
 

@@ -169,16 +169,19 @@ def write_gguf(model: LlamaForCausalLM, path: Path) -> None:
     writer.close()
 
 
-def test_a_gguf_file_loads_like_the_model_it_was_made_from(
+def test_a_gguf_file_loads_like_the_model_it_was_made_from_and_is_saved_as_plain_weights(
     tiny_models: dict[str, PreTrainedModel], tmp_path: Path
 ) -> None:
     model = tiny_models["llama"]
     assert isinstance(model, LlamaForCausalLM)
     write_gguf(model, tmp_path / "tiny.gguf")
     loaded = load_model(tmp_path / "tiny.gguf")
+    loaded.save_pretrained(tmp_path / "saved")
+    again = load_model(tmp_path / "saved")
     ids = torch.arange(6)[None]
     with torch.no_grad():
         torch.testing.assert_close(loaded(ids).logits, model(ids).logits, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(again(ids).logits, loaded(ids).logits)
 
 
 def test_models_of_other_kinds_are_refused(tmp_path: Path) -> None:
