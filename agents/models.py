@@ -105,7 +105,7 @@ def load_model(
         )
     if getattr(result, "hf_quantizer", None) is not None:
         # Dequantised weights are plain numbers; the mark of their origin would forbid saving them.
-        result.hf_quantizer = None
+        result.hf_quantizer = None  # type: ignore[assignment] # torch thinks of a submodule
         if hasattr(result.config, "quantization_config"):
             del result.config.quantization_config
     result.eval()  # type: ignore[no-untyped-call] # has no types
