@@ -9,13 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textenv.episode import (
-    AUTORESET_MODES,
     RENDER_MODES,
     Info,
     TextCore,
-    check_core_arguments,
+    check_arguments,
 )
-from textenv.errors import UnknownNameError
 from textenv.rendering import RENDER_FPS, render_transcript
 
 Observation = dict[str, NDArray[Any]]
@@ -73,11 +71,7 @@ class TextEnv(gym.Env[Observation, np.int64]):
         autoreset_mode: str = "next_step",
         **arguments: Any,
     ) -> None:
-        check_core_arguments(arguments)
-        if render_mode is not None and render_mode not in RENDER_MODES:
-            raise UnknownNameError("render_mode", render_mode, RENDER_MODES)
-        if autoreset_mode not in AUTORESET_MODES:
-            raise UnknownNameError("autoreset_mode", autoreset_mode, AUTORESET_MODES)
+        check_arguments(arguments, render_mode, autoreset_mode)
         self.render_mode = render_mode
         self.core = TextCore(1, **arguments)
         self.observation_space = cast("gym.Space[Observation]", self.core.single_observation_space)

@@ -340,14 +340,20 @@ def make_spaces(
     return observation_space, gym.spaces.Discrete(vocab_size)
 
 
-def check_core_arguments(arguments: Mapping[str, Any]) -> None:
-    """Refuses a keyword argument that no environment has, naming the nearest one."""
+def check_arguments(
+    arguments: Mapping[str, Any], render_mode: str | None, autoreset_mode: str
+) -> None:
+    """Refuses an argument or a mode that no environment has, naming the nearest one."""
     known = set(inspect.signature(TextCore.__init__).parameters) - {"self", "n_slots"}
     for name in arguments:
         if name not in known:
             raise UnknownNameError(
                 "environment argument", name, known | {"render_mode", "autoreset_mode"}
             )
+    if render_mode is not None and render_mode not in RENDER_MODES:
+        raise UnknownNameError("render_mode", render_mode, RENDER_MODES)
+    if autoreset_mode not in AUTORESET_MODES:
+        raise UnknownNameError("autoreset_mode", autoreset_mode, AUTORESET_MODES)
 
 
 def _load_task(task: str | Task, task_kwargs: Mapping[str, Any]) -> Task:

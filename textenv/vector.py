@@ -18,9 +18,9 @@ from textenv.episode import (
     RENDER_MODES,
     Info,
     TextCore,
-    check_core_arguments,
+    check_arguments,
 )
-from textenv.errors import ConfigError, UnknownNameError
+from textenv.errors import ConfigError
 from textenv.rendering import RENDER_FPS, render_transcript
 
 _AUTORESET = dict(
@@ -63,11 +63,7 @@ class TextVectorEnv(VectorEnv[Observation, NDArray[np.integer[Any]], NDArray[Any
         autoreset_mode: str = "next_step",
         **arguments: Any,
     ) -> None:
-        check_core_arguments(arguments)
-        if render_mode is not None and render_mode not in RENDER_MODES:
-            raise UnknownNameError("render_mode", render_mode, RENDER_MODES)
-        if autoreset_mode not in AUTORESET_MODES:
-            raise UnknownNameError("autoreset_mode", autoreset_mode, AUTORESET_MODES)
+        check_arguments(arguments, render_mode, autoreset_mode)
         self.core = TextCore(num_envs, **arguments)
         self.num_envs = num_envs
         self.render_mode = render_mode
