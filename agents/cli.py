@@ -175,6 +175,10 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Measure an agent on held-out examples."""
+    if out is not None and out.is_dir():
+        raise ConfigError(
+            f"'{out}' is a folder. Name a file for --out, such as {out / 'eval.json'}."
+        )
     environment_row(id)
     if agent not in AGENTS:
         raise UnknownNameError("agent", agent, AGENTS)

@@ -280,8 +280,9 @@ def _find(model: str | Path) -> _Source:
         return _Source(str(Path(textenv.__file__).parent / "assets" / EMBEDDED), None)
     path = Path(model).expanduser()
     if path.suffix == ".gguf" and path.is_file():
-        if importlib.util.find_spec("gguf") is None:
-            raise ModelError("Reading GGUF files needs one more package: pip install textenv[gguf]")
+        # transformers reads the format with the one, and fills the model with the other.
+        if not all(importlib.util.find_spec(package) for package in ("gguf", "accelerate")):
+            raise ModelError("Reading GGUF files needs more packages: pip install textenv[gguf]")
         return _Source(str(path.parent), path.name)
     if path.is_dir():
         return _Source(str(path), None)

@@ -277,6 +277,8 @@ class TextPPO(PPO):
         """
         if (total_timesteps is None) == (total_episodes is None):
             raise ConfigError("Give learn() either total_timesteps or total_episodes.")
+        if self.env is None:
+            raise ConfigError("This agent has no environment: load(path, env=...) or set_env().")
         if reset_num_timesteps:
             self.n_episodes_done = 0
         # With a budget in episodes the tokens are unknown beforehand; SB3 only needs a number.

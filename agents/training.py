@@ -58,15 +58,14 @@ def make_core(id: str, n_slots: int, arguments: Mapping[str, Any]) -> TextCore:
     return core
 
 
-def prepare_folder(out: Path) -> None:
-    """Makes the folder of a run.
+def check_folder(out: Path) -> None:
+    """Refuses a folder for a run that holds something already.
 
     Raises:
         ConfigError: It already holds something.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigError(f"'{out}' already exists and is not empty. Choose another --out.")
-    out.mkdir(parents=True, exist_ok=True)
 
 
 def train(config: TrainConfig, out: Path) -> dict[str, Any]:
@@ -84,6 +83,7 @@ def train(config: TrainConfig, out: Path) -> dict[str, Any]:
         KeyboardInterrupt: After the agent was saved.
     """
     started_at = time.perf_counter()
+    check_folder(out)
     arguments = environment_arguments(config.model, config.dataset, config.reward, config.env)
     core = make_core(config.id, config.n_envs, arguments)
     # A missing split is found before the training, not after.
@@ -91,7 +91,7 @@ def train(config: TrainConfig, out: Path) -> dict[str, Any]:
     if config.validation_every:
         core.dataset("validation")
     agent = make_agent(config, arguments)
-    prepare_folder(out)
+    out.mkdir(parents=True, exist_ok=True)
     write_config(config, out / "config.yaml")
     before = _evaluate(agent, core, config, "Evaluating the start")
     trained_at = time.perf_counter()

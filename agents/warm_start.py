@@ -18,9 +18,9 @@ from agents.policy import LMPolicy
 from agents.progress import track, track_steps
 from agents.sft import SFTSettings, train_supervised
 from agents.training import (
+    check_folder,
     environment_arguments,
     make_core,
-    prepare_folder,
     versions,
     write_samples,
 )
@@ -71,13 +71,14 @@ def train_warm_start(
         KeyboardInterrupt: After the model was saved.
     """
     started_at = time.perf_counter()
+    check_folder(out)
     arguments = environment_arguments(run.model, run.dataset, env=run.env)
     cores = {id: make_core(id, _SLOTS, arguments) for id in run.ids}
     for core in cores.values():
         core.dataset(_EVAL_SPLIT)  # a missing split is found before the training, not after
     widest = max(cores.values(), key=lambda core: core.window)
     policy = load_policy(run.model, widest, device, bf16=run.settings.bf16)
-    prepare_folder(out)
+    out.mkdir(parents=True, exist_ok=True)
     _write_config(run, out / "config.yaml")
     before = {id: _evaluate(policy, core, run, id) for id, core in cores.items()}
     trained_at = time.perf_counter()

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textenv.datasets import SPLITS, TextDataset, load_dataset
-from textenv.errors import ConfigError, UnknownNameError
+from textenv.errors import ConfigError, PromptTooLongError, UnknownNameError
 from textenv.examples import Episode, Example, StopReason, Turn
 from textenv.rewards import Reward, RewardResult, compute_rewards, load_reward
 from textenv.tasks.base import Task
@@ -160,7 +160,10 @@ class TextCore:
     def start(self, slot: int, example: Example) -> Info:
         """Begins an episode of an example in a slot, and returns its info."""
         turns = self.task.opening(example)
-        ids, self._cut[slot] = self.tokenizer.encode_opening(turns, self.max_prompt_tokens)
+        try:
+            ids, self._cut[slot] = self.tokenizer.encode_opening(turns, self.max_prompt_tokens)
+        except PromptTooLongError as error:
+            raise PromptTooLongError(f"Example '{example.id}': {error}") from None
         self.input_ids[slot] = self.tokenizer.pad_id
         self.attention_mask[slot] = 0
         self.action_mask[slot] = False
@@ -345,6 +348,12 @@ def check_arguments(
 ) -> None:
     """Refuses an argument or a mode that no environment has, naming the nearest one."""
     known = set(inspect.signature(TextCore.__init__).parameters) - {"self", "n_slots"}
+    for name in ("task", "dataset", "reward"):
+        if name not in arguments:
+            raise ConfigError(
+                f"The environment has no {name}: give {name}=... to make it, or set it in the "
+                "registry's row."
+            )
     for name in arguments:
         if name not in known:
             raise UnknownNameError(

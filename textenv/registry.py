@@ -269,6 +269,8 @@ def _explain(detail: ErrorDetails) -> str:
     """Says one of pydantic's findings in our words."""
     *outer, last = [str(part) for part in detail["loc"]] or ["the row"]
     if detail["type"] == "extra_forbidden":
+        if not outer and last in EnvironmentKwargs.model_fields:
+            return f"'{last}' is an argument of the environment: write it under kwargs."
         known = EnvironmentKwargs.model_fields if outer else EnvironmentRow.model_fields
         return f"unknown key '{last}'{f' in {outer[0]}' if outer else ''}." + did_you_mean(
             last, known

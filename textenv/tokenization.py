@@ -298,6 +298,11 @@ def _from_hugging_face(tokenizer: Any, name: str) -> TextTokenizer:
             f"Tokenizer '{name}' is a {type(tokenizer).__name__} without a fast backend "
             "(tokenizer.json). Convert it, or use a model that has one."
         )
+    if not tokenizer("a b c")["input_ids"]:
+        raise TokenizerError(
+            f"The tokenizer '{name}' knows no words: its folder lacks tokenizer.json. Save the "
+            "tokenizer beside the model, or name another with tokenizer=..."
+        )
     eos = tokenizer.eos_token
     if eos is None:
         raise TokenizerError(f"Tokenizer '{name}' has no eos_token, so no turn could ever end.")

@@ -166,6 +166,12 @@ def test_an_agent_saves_over_the_folder_that_it_was_loaded_from(trained, make_en
     assert again.n_episodes_done == 36
 
 
+def test_without_an_environment_it_says_that_it_cannot_learn(trained, tmp_path):
+    trained.save(tmp_path)
+    with pytest.raises(ConfigError, match="This agent has no environment"):
+        TextPPO.load(tmp_path).learn(total_episodes=4)
+
+
 def test_without_an_environment_it_predicts_and_takes_one_later(trained, make_env, tmp_path):
     trained.save(str(tmp_path / "agent"))
     loaded = TextPPO.load(str(tmp_path / "agent"), device="cpu")

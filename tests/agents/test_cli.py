@@ -351,3 +351,9 @@ def test_help_lists_the_keys_with_their_defaults_and_loads_nothing_heavy():
     assert (done.returncode, done.stderr) == (0, "")
     for text in ("total_episodes=10000", "kl_coef=", "first_sentence", "prompt_weight"):
         assert text in done.stdout
+
+
+def test_evaluate_writes_into_a_file_and_says_so_before_it_starts(run, tmp_path):
+    done = run("evaluate", "TextQA-v0", "--agent", "lead", "--examples", "2", "--out", tmp_path)
+    assert done.exit_code == 2
+    assert "is a folder. Name a file for --out" in " ".join(done.output.split())

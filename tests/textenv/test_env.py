@@ -569,3 +569,10 @@ def test_a_copy_of_a_running_environment_goes_on_by_itself(make):
     assert written(twin.step(702)[0])[-2:] == [700, 702]
     assert written(env.step(703)[0])[-2:] == [701, 703]
     assert env.reset()[1] == twin.reset()[1]
+
+
+@pytest.mark.parametrize("missing", ["task", "dataset", "reward"])
+def test_what_an_environment_cannot_do_without_is_asked_for(missing):
+    kwargs = {k: v for k, v in gym.spec("TextQA-v0").kwargs.items() if k != missing}
+    with pytest.raises(ConfigError, match=f"The environment has no {missing}: give {missing}="):
+        TextEnv(**kwargs)

@@ -229,3 +229,21 @@ def test_arguments_of_different_length_are_refused(arguments, match: str) -> Non
 def test_no_episodes_get_no_scores() -> None:
     for name in ("rougeL", "bleu", "chrf", "token_f1"):
         assert compute_rewards(load_reward(name), []).total.shape == (0,)
+
+
+def test_a_reward_that_raises_names_what_it_was_scoring() -> None:
+    def broken(episodes: Sequence[Episode]) -> RewardResult:
+        raise KeyError("weights")
+
+    with pytest.raises(
+        RewardError, match=r"'broken' raised KeyError: 'weights'.*scoring '.+'"
+    ) as e:
+        score(broken, ["hi"], ["hello"])
+    assert isinstance(e.value.__cause__, KeyError)
+
+
+def test_registering_a_reward_in_place_of_its_factory_is_explained(monkeypatch) -> None:
+    monkeypatch.setattr(compose, "REWARDS", dict(compose.REWARDS))
+    register_reward("ready_made", lambda episodes: RewardResult(np.zeros(len(episodes))))
+    with pytest.raises(ConfigError, match=r"register_reward\('ready_made', lambda: reward\)"):
+        load_reward("ready_made")

@@ -136,8 +136,8 @@ def load_rows_dataset(
     if not indices:
         raise DatasetError(
             f"Split '{split}' of dataset '{source.path}' is empty: none of its {len(table.rows)} "
-            "rows falls into it. Rows go to train, validation and test as 8 : 1 : 1 by a hash; "
-            "give more rows, or ask for another split."
+            "rows falls into it. Rows go to train, validation and test as 8 : 1 : 1 by a hash "
+            "of their text, so equal rows share a split; give more distinct rows or another split."
         )
     return RowsDataset(task, columns, table, indices)
 

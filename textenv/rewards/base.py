@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from textenv.errors import RewardError
+from textenv.errors import RewardError, TextEnvError
 from textenv.examples import Episode
 
 FloatArray = NDArray[np.float64]
@@ -43,13 +43,24 @@ def compute_rewards(reward: Reward, episodes: Sequence[Episode]) -> RewardResult
     """Calls a reward and checks what it returned.
 
     Raises:
-        RewardError: The result has the wrong type or length, or a score is not finite.
+        RewardError: The reward raised, the result has the wrong type or length, or a score is not
+            finite.
     """
     name = getattr(reward, "name", None) or getattr(reward, "__name__", type(reward).__name__)
-    result = reward(episodes)
+    scored = ", ".join(f"'{episode.example.id}'" for episode in episodes[:3])
+    scored += ", ..." if len(episodes) > 3 else ""
+    try:
+        result = reward(episodes)
+    except TextEnvError:
+        raise
+    except Exception as error:
+        raise RewardError(
+            f"Reward '{name}' raised {type(error).__name__}: {error}. It was scoring {scored}."
+        ) from error
     if not isinstance(result, RewardResult):
         raise RewardError(
-            f"Reward '{name}' returned {type(result).__name__}; return a textenv.RewardResult."
+            f"Reward '{name}' returned {type(result).__name__} for {scored}; "
+            "return a textenv.RewardResult."
         )
     arrays = {"total": result.total, **result.components}
     checked = {key: np.asarray(value, dtype=np.float64) for key, value in arrays.items()}
@@ -58,7 +69,7 @@ def compute_rewards(reward: Reward, episodes: Sequence[Episode]) -> RewardResult
         if value.shape != (n,):
             raise RewardError(
                 f"Reward '{name}' returned '{key}' of shape {value.shape} for {n} episodes; "
-                f"it must be ({n},): one number an episode, in order."
+                f"it must be ({n},): one number an episode, in order. It was scoring {scored}."
             )
         if not np.isfinite(value).all():
             bad = int(np.flatnonzero(~np.isfinite(value))[0])

@@ -187,10 +187,13 @@ def _make(name: str, options: Mapping[str, Any]) -> Reward:
 
 
 def _call(name: str, factory: RewardFactory, options: Mapping[str, Any]) -> Reward:
-    if not options:
-        return factory()
     try:
         return factory(**options)
     except TypeError as error:
+        if not options:
+            raise ConfigError(
+                f"Reward '{name}' cannot be made: {error}. What is registered is a function "
+                f"without arguments that makes it: register_reward('{name}', lambda: reward)."
+            ) from error
         given = ", ".join(f"'{key}'" for key in options)
         raise ConfigError(f"Reward '{name}' does not take {given} so: {error}.") from error
