@@ -391,3 +391,12 @@ def test_what_is_no_fast_tokenizer_with_an_end_is_refused():
         load_tokenizer(3)
     with pytest.raises(TokenizerError, match="has no eos_token"):
         load_tokenizer(hugging_face(CHATML, eos=None))
+
+
+def test_a_model_folder_without_a_tokenizer_is_told_so(tmp_path):
+    from transformers import GPT2Config
+
+    # transformers makes an empty tokenizer up for it.
+    GPT2Config().save_pretrained(tmp_path)
+    with pytest.raises(TokenizerError, match=r"knows no words: its folder lacks tokenizer\.json"):
+        load_tokenizer(tmp_path)
