@@ -3,8 +3,8 @@
     python -m agents.build_embedded OUT [--steps N] [--seed N]
 
 Every number that shapes the result stands below. The same command gives the same files on the same
-kind of machine. The training is kept short so that reinforcement learning has room; that is all that
-limits the model, since every example shows the ideal answer.
+kind of machine. The training is kept short so that reinforcement learning has room; that is all
+that limits the model, since every example shows the ideal answer.
 """
 
 from __future__ import annotations

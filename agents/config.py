@@ -22,9 +22,9 @@ from pydantic import (
 from textenv.errors import ConfigError, UnknownNameError
 from textenv.tokenization import EMBEDDED
 
-# For the model that comes with the package, in place of the defaults below, which are meant for large
-# pretrained ones. It is tiny, so it takes larger steps; and so briefly trained that its samples at
-# temperature 1 are mostly noise. How they were chosen stands in docs/results.md.
+# For the model that comes with the package, in place of the defaults below, which are meant for
+# large pretrained ones. It is tiny, so it takes larger steps; and so briefly trained that its
+# samples at temperature 1 are mostly noise. How they were chosen stands in docs/results.md.
 EMBEDDED_SETTINGS: Mapping[str, Any] = {
     "learning_rate": 3e-4,
     "n_epochs": 1,
