@@ -8,7 +8,7 @@ import string
 import numpy as np
 import pytest
 
-from textenv.datasets.bookings import BOOKINGS, SLOTS, booking_line, repeat_line
+from textenv.datasets.bookings import SLOTS, BookingsGenerator, booking_line, repeat_line
 from textenv.datasets.procedural import ProceduralDataset
 from textenv.errors import DatasetError, RewardError
 from textenv.examples import Turn
@@ -57,7 +57,7 @@ def mentioned(text):
 
 
 def bookings(count, split="train"):
-    dataset = ProceduralDataset("bookings", BOOKINGS, TASK, split=split)
+    dataset = ProceduralDataset("bookings", BookingsGenerator(), TASK, split=split)
     return [dataset[i] for i in range(count)]
 
 
@@ -176,7 +176,7 @@ def test_nothing_is_booked_without_the_word():
 def test_every_goal_reads_back_from_its_line():
     rng = np.random.default_rng(3)
     for _ in range(200):
-        _, row = BOOKINGS.sample(rng)
+        _, row = BookingsGenerator().sample(rng)
         assert parse_booking(booking_line(row["goal"])) == row["goal"]
 
 
@@ -227,7 +227,7 @@ def test_splits_share_no_opening_and_examples_are_pure():
 
 def test_there_are_more_than_a_million_bookings():
     rng = np.random.default_rng(1)
-    rows = (BOOKINGS.sample(rng) for _ in range(10_000))
+    rows = (BookingsGenerator().sample(rng) for _ in range(10_000))
     # 10^4 draws from 10^6 equally likely ones would repeat about 50 times.
     assert len({(content, booking_line(row["goal"])) for content, row in rows}) > 9_950
 

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from textenv.datasets.base import SPLITS, split_of
-from textenv.datasets.facts import FACTS
-from textenv.datasets.news import NEWS
+from textenv.datasets.facts import FactsGenerator
+from textenv.datasets.news import NewsGenerator
 from textenv.datasets.procedural import Picker, ProceduralDataset
 from textenv.errors import ConfigError, DatasetError, UnknownNameError
 from textenv.tasks.qa import QATask
 from textenv.tasks.summarize import SummarizeTask
 
-SETS = {"news": (NEWS, SummarizeTask()), "facts": (FACTS, QATask())}
+SETS = {"news": (NewsGenerator(), SummarizeTask()), "facts": (FactsGenerator(), QATask())}
 GOLDEN = {
     "news": "a3002743db33e1ce",
     "facts": "5e7f5612b89f63b6",

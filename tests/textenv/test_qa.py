@@ -7,7 +7,7 @@ from statistics import mean
 
 import pytest
 
-from textenv.datasets.facts import _ATTRIBUTES, FACTS
+from textenv.datasets.facts import _ATTRIBUTES, FactsGenerator
 from textenv.datasets.procedural import ProceduralDataset
 from textenv.datasets.words import FIRST_NAMES
 from textenv.errors import DatasetError
@@ -19,7 +19,7 @@ ROW = {"context": "Anna has a dog.", "question": "What pet does Anna have?", "an
 
 @pytest.fixture(scope="module")
 def facts():
-    data = ProceduralDataset("facts", FACTS, TASK, "test")
+    data = ProceduralDataset("facts", FactsGenerator(), TASK, "test")
     return [data[i] for i in range(500)]
 
 

@@ -8,7 +8,7 @@ from statistics import mean
 import pytest
 from rouge_score.rouge_scorer import RougeScorer
 
-from textenv.datasets.news import NEWS
+from textenv.datasets.news import NewsGenerator
 from textenv.datasets.news_events import KINDS
 from textenv.datasets.procedural import ProceduralDataset
 from textenv.errors import DatasetError
@@ -20,7 +20,7 @@ ROW = {"document": "It rained. All stayed in.", "summary": "Rain kept all in."}
 
 @pytest.fixture(scope="module")
 def news():
-    data = ProceduralDataset("news", NEWS, TASK, "test")
+    data = ProceduralDataset("news", NewsGenerator(), TASK, "test")
     return [data[i] for i in range(500)]
 
 
@@ -104,7 +104,7 @@ def _in_all(slot, templates):
 
 
 def test_the_vocabulary_is_small():
-    data = ProceduralDataset("news", NEWS, TASK)
+    data = ProceduralDataset("news", NewsGenerator(), TASK)
     texts = (f"{data[i].prompt} {data[i].references[0]}" for i in range(10_000))
     assert len({word for text in texts for word in re.findall(r"\w+", text.lower())}) <= 900
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from textenv.datasets import phrases
-from textenv.datasets.phrases import PHRASES_EN_DE, PHRASES_EN_ZH
+from textenv.datasets.phrases import ChinesePhrases, GermanPhrases
 from textenv.datasets.procedural import ProceduralDataset
 from textenv.errors import ConfigError, DatasetError
 from textenv.tasks.translate import TranslateTask
@@ -179,27 +179,27 @@ def _rows(generator, count=4000):
 
 
 def test_sentences_have_6_to_14_words_and_close_alike():
-    for content, row in _rows(PHRASES_EN_DE):
+    for content, row in _rows(GermanPhrases()):
         assert content == row["source"]
         assert 6 <= len(row["source"].split()) <= 14
         assert row["source"][0].isupper()
         assert row["target"][0].isupper()
         assert row["source"][-1] == row["target"][-1]
-    for _, row in _rows(PHRASES_EN_ZH):
+    for _, row in _rows(ChinesePhrases()):
         assert {"。": ".", "？": "?"}[row["target"][-1]] == row["source"][-1]
         assert " " not in row["target"]
         assert "大大" not in row["target"]
 
 
 def test_an_english_sentence_has_one_translation():
-    for generator in (PHRASES_EN_DE, PHRASES_EN_ZH):
+    for generator in (GermanPhrases(), ChinesePhrases()):
         seen: dict[str, str] = {}
         for content, row in _rows(generator, 10_000):
             assert seen.setdefault(content, row["target"]) == row["target"]
 
 
 def test_there_are_more_than_a_million_sentences_in_few_words():
-    rows = _rows(PHRASES_EN_DE, 10_000)
+    rows = _rows(GermanPhrases(), 10_000)
     # 10^4 draws from 10^6 equally likely sentences would repeat about 50 times.
     assert len({content for content, _ in rows}) > 9_950
     for side in ("source", "target"):
@@ -210,7 +210,7 @@ def test_there_are_more_than_a_million_sentences_in_few_words():
 def test_splits_share_no_sentence_and_examples_are_pure():
     task = TranslateTask()
     splits = [
-        ProceduralDataset("phrases", PHRASES_EN_DE, task, split=split)
+        ProceduralDataset("phrases", GermanPhrases(), task, split=split)
         for split in ("train", "validation", "test")
     ]
     prompts = [{dataset[i].prompt for i in range(300)} for dataset in splits]
@@ -219,7 +219,7 @@ def test_splits_share_no_sentence_and_examples_are_pure():
 
 
 def test_both_languages_show_the_same_english_sentences():
-    german, chinese = _rows(PHRASES_EN_DE, 50), _rows(PHRASES_EN_ZH, 50)
+    german, chinese = _rows(GermanPhrases(), 50), _rows(ChinesePhrases(), 50)
     assert [content for content, _ in german] == [content for content, _ in chinese]
 
 

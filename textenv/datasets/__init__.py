@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import functools
+import dataclasses
 import importlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textenv.datasets.base import SPLITS, Split, TextDataset
 from textenv.errors import ConfigError, UnknownNameError
 from textenv.tasks.base import Task
 
-__all__ = ["PROCEDURAL", "SPLITS", "Split", "TextDataset", "load_dataset"]
+if TYPE_CHECKING:
+    from textenv.datasets.procedural import Generator
 
-# Name of a procedural set -> where its generator stands.
+__all__ = ["PROCEDURAL", "SPLITS", "Split", "TextDataset", "load_dataset", "make_generator"]
+
+# Name of a procedural set -> where its generator's class stands. The fields of the class are the
+# set's options, as in {"path": "news", "difficulty": "hard"}.
 PROCEDURAL: Mapping[str, str] = {
-    "news": "textenv.datasets.news:NEWS",
-    "facts": "textenv.datasets.facts:FACTS",
-    "phrases-en-de": "textenv.datasets.phrases:PHRASES_EN_DE",
-    "phrases-en-zh": "textenv.datasets.phrases:PHRASES_EN_ZH",
-    "bookings": "textenv.datasets.bookings:BOOKINGS",
+    "news": "textenv.datasets.news:NewsGenerator",
+    "facts": "textenv.datasets.facts:FactsGenerator",
+    "phrases-en-de": "textenv.datasets.phrases:GermanPhrases",
+    "phrases-en-zh": "textenv.datasets.phrases:ChinesePhrases",
+    "bookings": "textenv.datasets.bookings:BookingsGenerator",
 }
 
 _FILE_SUFFIXES = (".json", ".jsonl", ".csv", ".parquet")
@@ -33,8 +37,8 @@ def load_dataset(
 
     Args:
         dataset: The name of a procedural set (`PROCEDURAL`), a local JSON, JSONL, CSV or Parquet
-            file, a Hugging Face id, or a mapping with "path" and, by choice, "columns" and the
-            other keys of `textenv.datasets.loading`.
+            file, a Hugging Face id, or a mapping with "path" and, by choice, the options of the
+            procedural set, or "columns" and the other keys of `textenv.datasets.loading`.
         task: What its rows are for.
         split: "train", "validation" or "test".
         seed: Names one stream of a procedural set.
@@ -45,8 +49,10 @@ def load_dataset(
     """
     if split not in SPLITS:
         raise UnknownNameError("split", split, SPLITS)
-    if isinstance(dataset, str) and dataset in PROCEDURAL:
-        return _load_procedural(dataset, task, split, seed)
+    options = dict(dataset) if isinstance(dataset, Mapping) else {"path": dataset}
+    path = options.pop("path", None)
+    if isinstance(path, str) and path in PROCEDURAL:
+        return _load_procedural(path, options, task, split, seed)
     if isinstance(dataset, str) and _names_nothing_else(dataset):
         raise UnknownNameError("dataset", dataset, PROCEDURAL)
     from textenv.datasets.loading import load_rows_dataset
@@ -63,15 +69,34 @@ def _names_nothing_else(name: str) -> bool:
     return not looks_like_file and "/" not in name and bool(near)
 
 
-def _load_procedural(name: str, task: Task, split: Split, seed: int) -> TextDataset:
+def _load_procedural(
+    path: str, options: Mapping[str, Any], task: Task, split: Split, seed: int
+) -> TextDataset:
     from textenv.datasets.procedural import ProceduralDataset
 
     if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
         raise ConfigError(f"dataset_seed must be a whole number from 0 up, not {seed!r}.")
-    return ProceduralDataset(name, _generator(name), task, split, seed)
+    generator = make_generator(path, options)
+    chosen = ",".join(f"{key}={value}" for key, value in sorted(options.items()))
+    return ProceduralDataset(f"{path}({chosen})" if chosen else path, generator, task, split, seed)
 
 
-@functools.cache
-def _generator(name: str) -> Any:
-    module, _, attribute = PROCEDURAL[name].partition(":")
-    return getattr(importlib.import_module(module), attribute)
+def make_generator(path: str, options: Mapping[str, Any]) -> Generator:
+    """Makes the generator of a procedural set.
+
+    Args:
+        path: Its name in `PROCEDURAL`.
+        options: The fields of its class to set.
+
+    Raises:
+        UnknownNameError: The set has no such option.
+        ConfigError: The value of an option is not valid.
+    """
+    module, _, class_name = PROCEDURAL[path].partition(":")
+    made: type[Any] = getattr(importlib.import_module(module), class_name)
+    known = [field.name for field in dataclasses.fields(made)]
+    for key in options:
+        if key not in known:
+            raise UnknownNameError(f"option of dataset '{path}'", key, known)
+    generator: Generator = made(**options)
+    return generator

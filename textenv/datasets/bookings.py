@@ -146,6 +146,3 @@ class BookingsGenerator:
             "revealed": revealed,
             "wording": wording,
         }
-
-
-BOOKINGS = BookingsGenerator()

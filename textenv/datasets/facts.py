@@ -145,6 +145,3 @@ class FactsGenerator:
         else:
             question, answer = picker.pick(attributes[asked].questions).format(name=name), value
         return context, {"context": context, "question": question, "answers": answer}
-
-
-FACTS = FactsGenerator()

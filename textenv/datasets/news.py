@@ -80,6 +80,3 @@ class NewsGenerator:
         slots = _slots(kind, picker)
         document = " ".join(sentences).format_map(slots)
         return document, {"document": document, "summary": kind.summary.format_map(slots)}
-
-
-NEWS = NewsGenerator()

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 
@@ -313,13 +313,10 @@ _DRAWS = (_draw_statement, _draw_statement, _draw_question, _draw_because, _draw
 
 @dataclass(frozen=True)
 class PhrasesGenerator:
-    """Draws an English sentence of 6 to 14 words with its one translation.
+    """Draws an English sentence of 6 to 14 words with its one translation."""
 
-    Attributes:
-        target_language: "de" or "zh". Both see the same English sentences.
-    """
-
-    target_language: Literal["de", "zh"]
+    # "de" or "zh". Both see the same English sentences.
+    target_language: ClassVar[Literal["de", "zh"]]
 
     def sample(self, rng: np.random.Generator) -> tuple[str, Mapping[str, Any]]:
         """Draws a row; its content is the English sentence."""
@@ -335,5 +332,13 @@ class PhrasesGenerator:
         }
 
 
-PHRASES_EN_DE = PhrasesGenerator("de")
-PHRASES_EN_ZH = PhrasesGenerator("zh")
+class GermanPhrases(PhrasesGenerator):
+    """English to German."""
+
+    target_language = "de"
+
+
+class ChinesePhrases(PhrasesGenerator):
+    """English to Chinese."""
+
+    target_language = "zh"

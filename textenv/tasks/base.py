@@ -29,9 +29,15 @@ class Task(ABC):
     """A text task: turns dataset rows into examples, and examples into conversations.
 
     A task holds no state and draws no random numbers; what varies lies in the example.
+
+    Attributes:
+        fields: The columns that it reads from a dataset row.
+        n_candidates: The most replies to choose from at any turn, which is the number of actions
+            at select level; 0 if the task offers none.
     """
 
     fields: ClassVar[tuple[Field, ...]]
+    n_candidates: int = 0
 
     @abstractmethod
     def example(self, id: str, row: Mapping[str, Any]) -> Example:
@@ -57,3 +63,15 @@ class Task(ABC):
     def gold(self, example: Example, transcript: tuple[Turn, ...] = ()) -> str:
         """Returns an ideal next agent turn: by default the first reference."""
         return example.references[0]
+
+    def candidates(self, example: Example, transcript: tuple[Turn, ...] = ()) -> tuple[str, ...]:
+        """Returns the replies that the agent may choose from at select level.
+
+        One of them is the ideal reply, `gold(example, transcript)`, and they all differ. By
+        default they are the example's metadata "candidates".
+
+        Args:
+            example: The task instance.
+            transcript: Every turn so far.
+        """
+        return tuple(example.metadata.get("candidates", ()))
