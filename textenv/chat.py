@@ -1,0 +1,170 @@
+"""An agent behind any endpoint that speaks OpenAI's chat-completions protocol.
+
+    agent = ChatAgent("my-model", base_url="http://localhost:8000/v1")
+    env = gym.make("TextSummarize-v0", action_level="text")
+    messages, info = env.reset(seed=0)
+    messages, reward, terminated, truncated, info = env.step(agent.reply(messages))
+
+vLLM, llama.cpp's server, Ollama and most hosted models speak it. Needs the package `openai`:
+`pip install 'textenv[chat]'`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from textenv.errors import ConfigError, TextEnvError
+from textenv.examples import Example, Turn
+
+Messages = Sequence[Mapping[str, str]]
+
+
+class ChatError(TextEnvError):
+    """A chat endpoint cannot be reached, refuses, or answers with something other than text."""
+
+
+class ChatAgent:
+    """Asks a chat endpoint for the agent's next turn.
+
+    Timeouts, dropped connections, rate limits (429) and errors of the server (5xx) are tried again,
+    with growing pauses, or after the time that the server names. May be called from many threads.
+
+    Args:
+        model: The model's name at the endpoint.
+        base_url: Where the endpoint is, usually ending in "/v1"; by default the environment
+            variable OPENAI_BASE_URL, else OpenAI's own.
+        api_key: By default the environment variable OPENAI_API_KEY; a local server needs none.
+        system: A system prompt for conversations that do not begin with one.
+        timeout_s: The longest wait for one answer, in seconds.
+        max_retries: How often to try again.
+        concurrency: The most requests at a time of `reply_all`.
+        request: Further fields of the request's body, as they are, such as `temperature` or
+            `max_tokens`.
+
+    Raises:
+        ConfigError: The package `openai` is missing, or there is no API key.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        system: str | None = None,
+        timeout_s: float = 60.0,
+        max_retries: int = 4,
+        concurrency: int = 8,
+        **request: Any,
+    ) -> None:
+        try:
+            import openai
+        except ImportError as error:
+            raise ConfigError(
+                "ChatAgent needs the package 'openai': pip install 'textenv[chat]'."
+            ) from error
+        base_url = base_url or os.environ.get("OPENAI_BASE_URL") or None
+        api_key = api_key or os.environ.get("OPENAI_API_KEY") or ("none" if base_url else None)
+        if api_key is None:
+            raise ConfigError(
+                "OpenAI's endpoint needs an API key: give api_key=..., set OPENAI_API_KEY, or name "
+                "another endpoint with base_url=..."
+            )
+        self.model = model
+        self.system = system
+        self.concurrency = concurrency
+        self._request = request
+        self._client = openai.OpenAI(
+            base_url=base_url, api_key=api_key, timeout=timeout_s, max_retries=max_retries
+        )
+
+    def __call__(self, example: Example, transcript: tuple[Turn, ...]) -> str:
+        """Answers a conversation: the agent that `TextCore.play` and `evaluate_speaker` take."""
+        return self.reply([{"role": turn.role, "content": turn.text} for turn in transcript])
+
+    def reply(self, messages: Messages) -> str:
+        """Returns the next turn of a conversation.
+
+        Args:
+            messages: {"role", "content"} each, as a text-level environment shows them.
+
+        Raises:
+            ChatError: There was no answer after every retry, or one without text.
+        """
+        import openai
+
+        asked = [dict(message) for message in messages]
+        if self.system is not None and (not asked or asked[0]["role"] != "system"):
+            asked.insert(0, {"role": "system", "content": self.system})
+        where = f"'{self.model}' at {self._client.base_url}"
+        try:
+            answer: Any = self._client.chat.completions.create(
+                model=self.model,
+                messages=asked,  # type: ignore[arg-type] # any role goes: the endpoint judges
+                extra_body=self._request,
+            )
+        except openai.APITimeoutError as error:
+            raise ChatError(
+                f"{where} did not answer in time. Give a longer timeout_s, or ask for fewer tokens."
+            ) from error
+        except openai.APIConnectionError as error:
+            raise ChatError(
+                f"{where} cannot be reached: {error.__cause__ or error}. Is the server running, "
+                "and is base_url right?"
+            ) from error
+        except openai.APIStatusError as error:
+            raise ChatError(
+                f"{where} refused with status {error.status_code}: {_brief(error.message)}"
+                f"{_HINTS.get(error.status_code, '')}"
+            ) from error
+        except (openai.OpenAIError, ValueError) as error:
+            raise ChatError(
+                f"{where} answered with what is no chat completion: {_brief(str(error))}"
+            ) from error
+        return _text(answer, where)
+
+    def reply_all(self, conversations: Iterable[Messages]) -> tuple[str, ...]:
+        """Answers many conversations, `concurrency` at a time; answers are in order.
+
+        Raises:
+            ChatError: As for `reply`, for the first conversation that has no answer.
+        """
+        with ThreadPoolExecutor(self.concurrency) as pool:
+            return tuple(pool.map(self.reply, conversations))
+
+
+_HINTS = {
+    401: " Give a valid api_key.",
+    404: " Check base_url, which usually ends in '/v1', and the model's name.",
+    429: " Lower the concurrency, or give more max_retries.",
+}
+
+
+def _text(answer: Any, where: str) -> str:
+    """Returns the text of an answer's first choice.
+
+    Raises:
+        ChatError: It has none.
+    """
+    try:
+        choice = answer.choices[0]
+        text, reason = choice.message.content, choice.finish_reason
+    except (AttributeError, IndexError, TypeError):
+        raise ChatError(
+            f"{where} answered with what is no chat completion: {_brief(str(answer))} "
+            "Check base_url, which usually ends in '/v1'."
+        ) from None
+    if not isinstance(text, str):
+        raise ChatError(
+            f"{where} answered without text (finish_reason '{reason}'). A model that thinks before "
+            "it answers may need more max_tokens."
+        )
+    return text
+
+
+def _brief(text: str, most: int = 200) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= most else f"{text[:most]} ..."
