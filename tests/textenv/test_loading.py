@@ -294,4 +294,4 @@ def test_an_unreachable_hub_is_answered_at_once_and_with_what_works_offline(tmp_
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
     last = done.stderr.strip().splitlines()[-1]
     assert "DatasetError: Dataset 'nobody/nothing' cannot be loaded from the Hugging Face" in last
-    assert "embedded dataset, such as 'news', or a local JSON" in last
+    assert "Without a network, use the embedded dataset 'news', or a local JSON" in last

@@ -1,4 +1,4 @@
-"""Where examples come from: procedural sets that need no network, local files, the hub."""
+"""Where examples come from: procedural sets that need no network, known sets, files, the hub."""
 
 from __future__ import annotations
 
@@ -9,13 +9,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textenv.datasets.base import SPLITS, Split, TextDataset
+from textenv.datasets.catalog import NAMED, NamedDataset, named_datasets
+from textenv.datasets.naming import resolve_named
 from textenv.errors import ConfigError, UnknownNameError
 from textenv.tasks.base import Task
 
 if TYPE_CHECKING:
     from textenv.datasets.procedural import Generator
 
-__all__ = ["PROCEDURAL", "SPLITS", "Split", "TextDataset", "load_dataset", "make_generator"]
+__all__ = [
+    "NAMED",
+    "PROCEDURAL",
+    "SPLITS",
+    "NamedDataset",
+    "Split",
+    "TextDataset",
+    "load_dataset",
+    "make_generator",
+    "named_datasets",
+]
 
 # Name of a procedural set -> where its generator's class stands. The fields of the class are the
 # set's options, as in {"path": "news", "difficulty": "hard"}.
@@ -25,6 +37,8 @@ PROCEDURAL: Mapping[str, str] = {
     "phrases-en-de": "textenv.datasets.phrases:GermanPhrases",
     "phrases-en-zh": "textenv.datasets.phrases:ChinesePhrases",
     "bookings": "textenv.datasets.bookings:BookingsGenerator",
+    "guests": "textenv.datasets.guests:GuestsGenerator",
+    "keywords": "textenv.datasets.keywords:KeywordsGenerator",
 }
 
 _FILE_SUFFIXES = (".json", ".jsonl", ".csv", ".parquet")
@@ -36,15 +50,17 @@ def load_dataset(
     """Loads one split of a dataset for a task.
 
     Args:
-        dataset: The name of a procedural set (`PROCEDURAL`), a local JSON, JSONL, CSV or Parquet
-            file, a Hugging Face id, or a mapping with "path" and, by choice, the options of the
-            procedural set, or "columns" and the other keys of `textenv.datasets.loading`.
+        dataset: The name of a procedural set (`PROCEDURAL`) or of a well-known one (`NAMED`), a
+            local JSON, JSONL, CSV or Parquet file, a folder, a Hugging Face id, or a mapping with
+            "path" and, by choice, the options of the procedural set, or "columns" and the other
+            keys of `textenv.datasets.spec.RowsSpec`. {"path": ..., "like": "cnn_dailymail"}
+            reads a copy of a well-known set.
         task: What its rows are for.
         split: "train", "validation" or "test".
         seed: Names one stream of a procedural set.
 
     Raises:
-        UnknownNameError: No such split or procedural set.
+        UnknownNameError: No such split or known set.
         DatasetError: The data cannot be read or lacks what the task needs.
     """
     if split not in SPLITS:
@@ -53,20 +69,22 @@ def load_dataset(
     path = options.pop("path", None)
     if isinstance(path, str) and path in PROCEDURAL:
         return _load_procedural(path, options, task, split, seed)
-    if isinstance(dataset, str) and _names_nothing_else(dataset):
-        raise UnknownNameError("dataset", dataset, PROCEDURAL)
+    if isinstance(path, str) and _names_nothing_else(path):
+        raise UnknownNameError("dataset", path, [*PROCEDURAL, *NAMED])
     from textenv.datasets.loading import load_rows_dataset
 
+    if (isinstance(path, str) and path in NAMED) or "like" in options:
+        return load_rows_dataset(resolve_named({"path": path, **options}, task), task, split, seed)
     return load_rows_dataset(dataset, task, split, seed)
 
 
 def _names_nothing_else(name: str) -> bool:
-    """True for a near miss of a procedural name: neither a path nor the form of a hub id."""
+    """True for a near miss of a known name: neither a path nor the form of a hub id."""
     import difflib
 
-    looks_like_file = name.endswith(_FILE_SUFFIXES) or Path(name).exists()
-    near = difflib.get_close_matches(name, PROCEDURAL, n=1, cutoff=0.7)
-    return not looks_like_file and "/" not in name and bool(near)
+    if name in NAMED or "/" in name or name.endswith(_FILE_SUFFIXES) or Path(name).exists():
+        return False
+    return bool(difflib.get_close_matches(name, [*PROCEDURAL, *NAMED], n=1, cutoff=0.7))
 
 
 def _load_procedural(

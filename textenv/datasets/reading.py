@@ -1,29 +1,25 @@
-"""Reads tables of rows: a local file, or a data set of the Hugging Face Hub or of a folder.
-
-JSON, JSON Lines and CSV are read with the standard library rather than through `datasets`: values
-stay as they are written (a CSV answer "007" or "None" is that text, not a number or nothing; a
-JSON column may mix types), an error can name its line, and no copy is left in a cache. Parquet has
-types of its own. The hub and folders go through `datasets`, whose rows stay on disk.
-"""
+"""Tables and streams of rows, from the Hugging Face Hub or a local folder through `datasets`."""
 
 from __future__ import annotations
 
 import contextlib
-import csv
-import json
 import logging
 import warnings
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from textenv.errors import DatasetError, did_you_mean
 from textenv.hub import offline_if_unreachable
 
-Rows = Sequence[Mapping[str, Any]]
+Row = Mapping[str, Any]
+Rows = Sequence[Row]
 
-_LONGEST_CSV_CELL = 2**31 - 1
+# The branch in which the hub keeps sets as Parquet; each configuration is a folder of it.
+PARQUET_BRANCH = "refs/convert/parquet"
+
+_BATCH = 1000
 
 
 @dataclass(frozen=True)
@@ -34,11 +30,27 @@ class Table:
         name: What its rows are called in ids, and in errors.
         columns: Every column that some row has.
         rows: One mapping a row; a row may lack columns.
+        numbers: The number of each row, from 1, where the table holds only some of a set's rows.
     """
 
     name: str
     columns: tuple[str, ...]
     rows: Rows
+    numbers: Sequence[int] | None = None
+
+    def number(self, row: int) -> int:
+        """Returns the number, from 1, under which people know a row."""
+        return row + 1 if self.numbers is None else self.numbers[row]
+
+    def scan(self) -> Iterator[Row]:
+        """Yields the rows in order, many times faster than one by one where they lie on disk."""
+        if not hasattr(self.rows, "iter"):
+            yield from self.rows
+            return
+        for batch in self.rows.iter(batch_size=_BATCH):
+            names = list(batch)
+            for values in zip(*batch.values(), strict=True):
+                yield dict(zip(names, values, strict=True))
 
     def narrowed(self, wanted: Collection[str]) -> Table:
         """Returns the table without columns of the hub that would be decoded in vain.
@@ -48,45 +60,36 @@ class Table:
         """
         if not hasattr(self.rows, "select_columns"):
             return self
-        heads = {name.partition(".")[0] for name in wanted}
-        keep = tuple(column for column in self.columns if column in wanted or column in heads)
-        return Table(self.name, keep, self.rows.select_columns(list(keep)))
+        keep = _kept(self.columns, wanted)
+        return replace(self, columns=keep, rows=self.rows.select_columns(list(keep)))
 
 
-def is_local_file(path: str) -> bool:
-    """Tells whether a path is meant as a local file: it is one, or ends like one."""
-    return Path(path).is_file() or Path(path).suffix.lower() in _READERS
+@dataclass(frozen=True)
+class Stream:
+    """Rows under named columns that can only be read in order.
 
-
-def read_file(path: Path) -> Table:
-    """Reads a JSON, JSON Lines, CSV or Parquet file.
-
-    Raises:
-        DatasetError: It does not exist, has another format, or is not valid; the line is named.
+    Attributes:
+        name: What its rows are called in ids, and in errors.
+        columns: Its columns; None if only the rows can tell.
+        rows: The rows, from the first at every iteration.
+        file: A file of JSON lines that they come from, which need not be copied.
     """
-    reader = _READERS.get(path.suffix.lower())
-    if reader is None:
-        raise DatasetError(
-            f"{path}: files that end in '{path.suffix}' are not read. "
-            f"Use one of {', '.join(_READERS)}."
-        )
-    try:
-        rows = reader(path)
-    except FileNotFoundError as error:
-        siblings = [entry.name for entry in path.parent.glob("*") if entry.suffix in _READERS]
-        raise DatasetError(
-            f"There is no file {path}.{did_you_mean(path.name, siblings)}"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"{path} is not UTF-8 text (byte {error.start}).") from error
-    except OSError as error:
-        raise DatasetError(f"{path} cannot be read: {error.strerror or error}.") from error
-    columns = dict.fromkeys(column for row in rows for column in row)
-    return Table(path.stem, tuple(columns), rows)
+
+    name: str
+    columns: tuple[str, ...] | None
+    rows: Iterable[Row]
+    file: Path | None = None
+
+    def narrowed(self, wanted: Collection[str]) -> Stream:
+        """Returns the stream without columns of the hub that would be decoded in vain."""
+        if self.columns is None or not hasattr(self.rows, "select_columns"):
+            return self
+        keep = _kept(self.columns, wanted)
+        return replace(self, columns=keep, rows=self.rows.select_columns(list(keep)))
 
 
 def read_hub(
-    path: str, *, name: str | None, revision: str | None, split: str | None
+    path: str, *, name: str | None, revision: str | None, split: str | None, advice: str = ""
 ) -> dict[str, Table]:
     """Reads the splits of a data set of the hub, or of a local folder, under their own names.
 
@@ -97,29 +100,59 @@ def read_hub(
         name: The configuration, where a data set has several.
         revision: A branch, tag or commit.
         split: The only split to read; None reads all.
+        advice: What to do without a network; ends the error.
 
     Raises:
         DatasetError: It does not exist, cannot be reached, or cannot be read.
     """
-    with _quiet_datasets():
+    loaded = _load(path, name, revision, split, advice, streaming=False)
+    stem = Path(path).expanduser().name
+    return {
+        key: Table(f"{stem}/{key}", tuple(rows.column_names), rows) for key, rows in loaded.items()
+    }
+
+
+def stream_hub(
+    path: str, *, name: str | None, revision: str | None, split: str | None, advice: str = ""
+) -> dict[str, Stream]:
+    """Opens the splits of a data set to be read in order; else as `read_hub`."""
+    loaded = _load(path, name, revision, split, advice, streaming=True)
+    stem = Path(path).expanduser().name
+    return {
+        key: Stream(f"{stem}/{key}", tuple(rows.column_names) if rows.column_names else None, rows)
+        for key, rows in loaded.items()
+    }
+
+
+def _load(
+    path: str,
+    name: str | None,
+    revision: str | None,
+    split: str | None,
+    advice: str,
+    streaming: bool,
+) -> dict[str, Any]:
+    """Returns the splits as `datasets` has them."""
+    with quiet_datasets():
         import datasets
 
         folder = Path(path).expanduser()
         saved = any((folder / file).is_file() for file in ("state.json", "dataset_dict.json"))
         try:
-            if saved:  # by Dataset.save_to_disk
+            if saved:  # by Dataset.save_to_disk; its rows stay on disk anyway
                 loaded = datasets.load_from_disk(str(folder))
             else:
                 source = str(folder) if folder.is_dir() else path
+                where = _configuration(folder, name, revision)
                 with offline_if_unreachable(source):
-                    loaded = datasets.load_dataset(source, name, revision=revision)
+                    loaded = datasets.load_dataset(
+                        source, revision=revision, streaming=streaming, **where
+                    )
         except Exception as error:  # the library raises nearly every type there is
-            where = f"from the folder {folder}" if folder.is_dir() else "from the Hugging Face Hub"
-            reason = str(error).strip().splitlines() or [type(error).__name__]
+            place = f"from the folder {folder}" if folder.is_dir() else "from the Hugging Face Hub"
             raise DatasetError(
-                f"Dataset '{path}' cannot be loaded {where}: {reason[0]} Check the name, the "
-                "configuration and the network. Without a network, use an embedded dataset, such "
-                "as 'news', or a local JSON, JSONL, CSV or Parquet file."
+                f"Dataset '{path}' cannot be loaded {place}: {_reason(error)} Check the name, the "
+                f"configuration and the network. {advice}".rstrip()
             ) from error
     if isinstance(loaded, datasets.Dataset):
         loaded = {"train": loaded}
@@ -128,93 +161,36 @@ def read_hub(
             raise DatasetError(
                 f"Dataset '{path}' has no split '{split}'.{did_you_mean(split, loaded)}"
             )
-        loaded = {split: loaded[split]}
-    stem = folder.name
-    return {
-        key: Table(f"{stem}/{key}", tuple(rows.column_names), rows) for key, rows in loaded.items()
-    }
+        return {split: loaded[split]}
+    return dict(loaded)
 
 
-def _read_json(path: Path) -> Rows:
-    text = path.read_text(encoding="utf-8-sig")
-    if text.lstrip()[:1] != "[":
-        return _read_jsonl(path)  # JSON Lines often goes by the name .json too
-    try:
-        rows = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise DatasetError(f"{path}, line {error.lineno}: not valid JSON: {error.msg}.") from error
-    for number, row in enumerate(rows, start=1):
-        if not isinstance(row, dict):
-            raise DatasetError(
-                f"{path}, row {number}: found a {type(row).__name__}. "
-                "Each row must be an object of columns."
-            )
-    return list(rows)
+def _configuration(folder: Path, name: str | None, revision: str | None) -> dict[str, str]:
+    """Returns the argument of `load_dataset` that chooses a configuration, if one is named.
+
+    In the hub's Parquet branch, and in a copy of it, configurations are folders; elsewhere the
+    card of the data set lists them.
+    """
+    if name is None:
+        return {}
+    is_folder = (folder / name).is_dir() and not (folder / "README.md").is_file()
+    return {"data_dir" if is_folder or revision == PARQUET_BRANCH else "name": name}
 
 
-def _read_jsonl(path: Path) -> Rows:
-    rows = []
-    with path.open(encoding="utf-8-sig") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise DatasetError(
-                    f"{path}, line {number}: not valid JSON: {error.msg}. The file must hold one "
-                    "object a line, or one list of objects."
-                ) from error
-            if not isinstance(row, dict):
-                raise DatasetError(
-                    f"{path}, line {number}: found a {type(row).__name__}. "
-                    "Each line must be an object of columns."
-                )
-            rows.append(row)
-    return rows
+def _reason(error: Exception) -> str:
+    """Says an error of `datasets` in its first lines: the second one lists configurations."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    text = " ".join(line.strip() for line in lines[:2])
+    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
-def _read_csv(path: Path) -> Rows:
-    previous_limit = csv.field_size_limit(_LONGEST_CSV_CELL)
-    rows = []
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as lines:
-            reader = csv.DictReader(lines, strict=True)
-            for row in reader:
-                if None in row or None in row.values():
-                    raise DatasetError(
-                        f"{path}, line {reader.line_num}: the row has another number of cells "
-                        "than the header. Quote cells that hold commas or line breaks."
-                    )
-                rows.append(row)
-    except csv.Error as error:
-        raise DatasetError(f"{path}, row {len(rows) + 1}: not valid CSV: {error}.") from error
-    finally:
-        csv.field_size_limit(previous_limit)
-    return rows
-
-
-def _read_parquet(path: Path) -> Rows:
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        rows: Rows = pyarrow.parquet.read_table(path).to_pylist()
-    except pyarrow.ArrowException as error:
-        raise DatasetError(f"{path}: not valid Parquet: {error}") from error
-    return rows
-
-
-_READERS = {
-    ".json": _read_json,
-    ".jsonl": _read_jsonl,
-    ".csv": _read_csv,
-    ".parquet": _read_parquet,
-}
+def _kept(columns: tuple[str, ...], wanted: Collection[str]) -> tuple[str, ...]:
+    heads = {name.partition(".")[0] for name in wanted}
+    return tuple(column for column in columns if column in wanted or column in heads)
 
 
 @contextlib.contextmanager
-def _quiet_datasets() -> Iterator[None]:
+def quiet_datasets() -> Iterator[None]:
     """Keeps progress bars, log lines and warnings of `datasets` from the user meanwhile."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
