@@ -1,24 +1,22 @@
-"""The simulated customer answers what is asked, and recorded dialogues replay in order."""
+"""The task: a customer who answers what is asked, dialogue acts, and recorded dialogues."""
 
 from __future__ import annotations
 
 import itertools
+import json
 import string
 
 import numpy as np
 import pytest
 
+from textenv.datasets import load_dataset
 from textenv.datasets.bookings import SLOTS, BookingsGenerator, booking_line, repeat_line
 from textenv.datasets.procedural import ProceduralDataset
 from textenv.errors import DatasetError, RewardError
-from textenv.examples import Turn
-from textenv.tasks.dialogue import (
-    DialogueTask,
-    asked_slots,
-    booking_success,
-    parse_booking,
-    revealed_slots,
-)
+from textenv.examples import Episode, Example, Turn
+from textenv.rewards.dialogue import booking_success
+from textenv.tasks.dialogue import DialogueTask
+from textenv.tasks.understanding import parse_booking
 
 TASK = DialogueTask()
 GOAL = {"food": "Italian", "area": "old town", "people": "4", "day": "Friday", "time": "7:30 pm"}
@@ -67,7 +65,11 @@ def test_gold_asks_once_then_books_what_the_customer_wants():
         said = [turn.text for turn in transcript if turn.role == "assistant"]
         assert len(said) == 2
         assert said[1] == example.references[0]
-        assert booking_success(example, transcript) == {"success": 1, "slots": 1, "withheld": 1}
+        assert booking_success(Episode(example, transcript)) == {
+            "success": 1,
+            "slots": 1,
+            "withheld": 1,
+        }
 
 
 def test_the_opening_tells_some_slots_and_never_all():
@@ -120,64 +122,10 @@ def test_the_customer_is_brief():
 def test_a_slot_counts_as_revealed_only_once_the_customer_has_answered():
     opening = TASK.opening(EXAMPLE)
     asked = (*opening, agent("Which area?"))
-    assert revealed_slots(EXAMPLE, opening) == {"people", "food"}
-    assert revealed_slots(EXAMPLE, asked) == {"people", "food"}
     answered = (*asked, TASK.reply(EXAMPLE, asked))
-    assert revealed_slots(EXAMPLE, answered) == {"people", "food", "area"}
+    for unanswered in ((), opening, asked):
+        assert TASK.gold(EXAMPLE, unanswered) == "Which area, which day and what time?"
     assert TASK.gold(EXAMPLE, answered) == "Which day and what time?"
-    assert TASK.gold(EXAMPLE) == "Which area, which day and what time?"
-
-
-@pytest.mark.parametrize(
-    ("text", "slots"),
-    [
-        ("What time on which day?", {"time", "day"}),
-        ("When, and where?", {"day", "time", "area"}),
-        ("What CUISINE do you prefer?", {"food"}),
-        ("How many guests?", {"people"}),
-        ("See you on Friday, sometimes.", set()),
-        ("", set()),
-    ],
-)
-def test_questions_are_understood_by_whole_words(text, slots):
-    assert asked_slots(text) == slots
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        LINE,
-        "Great! " + LINE + " Enjoy!",
-        LINE.lower(),
-        "BOOKED: on friday at 7:30PM for four people, old town, italian food",
-        "Booked : a table for 4 at 7.30 p.m. on Friday in the old town, Italian",
-        LINE + " Booked: Thai food in the north for 2 people on Sunday at 6 pm.",
-    ],
-)
-def test_a_booking_is_read_whatever_its_case_order_and_extra_words(text):
-    assert parse_booking(text) == GOAL
-    assert TASK.reply(EXAMPLE, (*TASK.opening(EXAMPLE), agent(text))) is None
-
-
-def test_times_on_the_hour_are_no_number_of_people():
-    assert parse_booking("Booked: a table for 7 pm") == {"time": "7 pm"}
-    assert parse_booking("Booked: a table for 12:30 pm") == {"time": "12:30 pm"}
-    assert parse_booking("Booked: at 7:00 pm in the city centre") == {
-        "area": "center",
-        "time": "7 pm",
-    }
-
-
-def test_nothing_is_booked_without_the_word():
-    assert parse_booking("I booked Italian food for 4 people.") is None
-    assert parse_booking("Booked: done!") == {}
-
-
-def test_every_goal_reads_back_from_its_line():
-    rng = np.random.default_rng(3)
-    for _ in range(200):
-        _, row = BookingsGenerator().sample(rng)
-        assert parse_booking(booking_line(row["goal"])) == row["goal"]
 
 
 def test_a_booking_that_names_every_value_is_worth_nothing():
@@ -187,7 +135,7 @@ def test_a_booking_that_names_every_value_is_worth_nothing():
         for value in values
     )
     assert parse_booking(hedge) == {}
-    scores = booking_success(EXAMPLE, (*TASK.opening(EXAMPLE), agent(hedge)))
+    scores = booking_success(Episode(EXAMPLE, (*TASK.opening(EXAMPLE), agent(hedge))))
     assert scores == {"success": 0, "slots": 0, "withheld": 0}
 
 
@@ -195,14 +143,14 @@ def test_only_the_first_booking_counts():
     wrong = LINE.replace("Friday", "Monday")
     turns = (*TASK.opening(EXAMPLE), agent(wrong), Turn("user", "No."), agent(LINE))
     # 4 of 5 slots; of the 3 that were withheld (area, day, time), 2.
-    assert booking_success(EXAMPLE, turns) == pytest.approx(
+    assert booking_success(Episode(EXAMPLE, turns)) == pytest.approx(
         {"success": 0, "slots": 4 / 5, "withheld": 2 / 3}
     )
 
 
 def test_no_booking_scores_nothing():
     turns = (*TASK.opening(EXAMPLE), agent(""))
-    assert booking_success(EXAMPLE, turns) == {"success": 0, "slots": 0, "withheld": 0}
+    assert booking_success(Episode(EXAMPLE, turns)) == {"success": 0, "slots": 0, "withheld": 0}
 
 
 def test_guessing_what_was_not_told_pays_less_than_asking():
@@ -211,7 +159,7 @@ def test_guessing_what_was_not_told_pays_less_than_asking():
         return booking_line({s: goal[s] if s in told else GUESS[s] for s in SLOTS})
 
     examples = bookings(500)
-    scores = [booking_success(example, play(example, guess)) for example in examples]
+    scores = [booking_success(Episode(example, play(example, guess))) for example in examples]
     means = {key: np.mean([score[key] for score in scores]) for key in scores[0]}
     assert means["success"] < 0.1
     assert means["slots"] < 0.75
@@ -270,7 +218,52 @@ def test_a_system_turn_is_the_prompt_where_an_assistant_speaks():
 def test_the_success_of_a_recorded_dialogue_cannot_be_scored():
     example = TASK.example("r", {"turns": RECORDED})
     with pytest.raises(RewardError, match="recorded dialogue"):
-        booking_success(example, TASK.opening(example))
+        booking_success(Episode(example, TASK.opening(example)))
+
+
+LAYOUTS = {
+    "speakers": RECORDED,
+    "texts": [turn["text"] for turn in RECORDED],
+    "columns": {
+        "speaker": [turn["speaker"] for turn in RECORDED],
+        "utterance": [turn["text"] for turn in RECORDED],
+    },
+    "labels": {"speaker": [0, 1, 0, 1, 0], "utterance": [turn["text"] for turn in RECORDED]},
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_layout_of_a_recording_is_the_same_dialogue(layout):
+    assert TASK.example("r", {"turns": LAYOUTS[layout]}) == TASK.example("r", {"turns": RECORDED})
+
+
+@pytest.mark.parametrize("column", ["turns", "dialog", "utterances", "dialogue", "messages"])
+def test_the_column_of_a_recording_is_found_by_the_names_that_corpora_use(column, tmp_path):
+    path = tmp_path / "rows.json"
+    path.write_text(json.dumps([{column: LAYOUTS["texts"]}] * 2))
+    example = load_dataset(str(path), TASK, "train")[0]
+    assert example.references == ("For when?", "Done.")
+
+
+def test_candidates_of_a_recording_are_its_own_turns():
+    example = TASK.example("r", {"turns": RECORDED})
+    for transcript in ((), play(example, TASK.gold)[:3]):
+        assert set(TASK.candidates(example, transcript)) == {"For when?", "Done."}
+    many = [text for i in range(20) for text in (f"Question {i}?", f"Answer {i}.")]
+    example = TASK.example("r", {"turns": many})
+    transcript = TASK.opening(example)
+    for i in range(20):
+        candidates = TASK.candidates(example, transcript)
+        assert len(set(candidates)) == 7
+        assert f"Answer {i}." in candidates
+        transcript += (agent("Well."), Turn("user", "So?"))
+
+
+def test_an_example_given_by_hand_ends_after_one_turn():
+    example = Example("prompt", "Hi", ("Hello",))
+    assert TASK.gold(example) == "Hello"
+    assert TASK.candidates(example) == ("Hello",)
+    assert TASK.reply(example, (*TASK.opening(example), agent("Hello"))) is None
 
 
 @pytest.mark.parametrize(
@@ -278,7 +271,10 @@ def test_the_success_of_a_recorded_dialogue_cannot_be_scored():
     [
         ({}, "neither 'turns'"),
         ({"turns": "hello"}, "must be a list"),
-        ({"turns": ["hello"]}, "use a mapping"),
+        ({"turns": ["hello", {"role": "user", "content": "hello"}]}, "use a mapping"),
+        ({"turns": ["hello"]}, "no turn of the agent"),
+        ({"turns": {"speaker": ["user", "system"], "utterance": ["hello"]}}, "of one length"),
+        ({"turns": {"text": ["hello"]}}, "with the keys text"),
         ({"turns": [{"role": "dog", "content": "woof"}]}, "speaker 'dog'"),
         ({"turns": [{"role": "user", "content": " "}]}, "no text"),
         ({"turns": RECORDED[:1]}, "no turn of the agent"),
@@ -289,6 +285,17 @@ def test_the_success_of_a_recorded_dialogue_cannot_be_scored():
         ({**ROW, "revealed": list(SLOTS)}, "must list some, but not all"),
         ({**ROW, "revealed": ["food", "name"]}, "must list some, but not all"),
         ({**ROW, "wording": "x"}, "integer"),
+        ({**ROW, "opening": " "}, "must be a text"),
+        ({**ROW, "goal": {**GOAL, "people": "any"}}, "people = 'any'"),
+        ({**ROW, "goal": {**GOAL, "food": "any"}}, "'any' in a slot that the opening tells"),
+        ({**ROW, "goal": GOAL | dict.fromkeys(("area", "day", "time"), "any")}, "at least one"),
+        ({**ROW, "patience": -1}, "number of turns from 0 up"),
+        ({**ROW, "one_at_a_time": "yes"}, "use true or false"),
+        ({**ROW, "changes": "food"}, "must be a list"),
+        ({**ROW, "changes": ["food"]}, "by choice 'turn'"),
+        ({**ROW, "changes": [{"slot": "food", "value": "Italian"}]}, "another value"),
+        ({**ROW, "changes": [{"slot": "name", "value": "Anna"}]}, "another value"),
+        ({**ROW, "changes": [{"slot": "food", "value": "Thai", "turn": 0}]}, "from 1 up"),
     ],
 )
 def test_a_row_that_cannot_be_played_is_refused(row, message):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from textenv.errors import RewardError
+from textenv.errors import ConfigError, RewardError
 from textenv.examples import Episode, Example, Turn
-from textenv.rewards import compute_rewards, load_reward
+from textenv.rewards import compute_rewards, load_reward, score
 from textenv.tasks.dialogue import DialogueTask
 
 GOAL = {"food": "Italian", "area": "north", "people": "4", "day": "Friday", "time": "7 pm"}
@@ -53,6 +53,95 @@ def test_success_pays_right_slots_and_again_those_that_had_to_be_asked_for() -> 
     }
 
 
+ASK = "Which day and what time?"
+RIGHT = "Booked: Italian food in the north for 4 people on Friday at 7 pm."
+
+
+@pytest.mark.parametrize(
+    ("said", "components"),
+    [
+        ([ASK, RIGHT], [1, 1, 1, 1, 1]),
+        # One turn more than needed, both of its questions on topic.
+        (["Which day?", "What time?", RIGHT], [1, 1, 1, 2 / 3, 1]),
+        # Four turns, of which a greeting and a question that was answered are off topic.
+        (["Hello!", ASK, ASK, RIGHT], [1, 1, 1, 2 / 4, 2 / 4]),
+        # The time is wrong: 4 of 5 slots, and 1 of the 2 that had to be asked for.
+        ([ASK, RIGHT.replace("7 pm", "8 pm")], [0, 4 / 5, 1 / 2, 0, 1 / 2]),
+        # The day was asked for, and the time guessed, as luck would have it.
+        (["Which day?", RIGHT], [0, 4 / 5, 1 / 2, 0, 1 / 2]),
+        # A lucky guess of both.
+        ([RIGHT], [0, 3 / 5, 0, 0, 0]),
+        # Asked and booked in one breath, before any answer.
+        ([f"{ASK} {RIGHT}"], [0, 3 / 5, 0, 0, 0]),
+        # The booking's first line counts, whatever follows it.
+        ([ASK, f"Booked: Thai food. {RIGHT}"], [0, 0, 0, 0, 0]),
+        ([ASK, "Goodbye.", ASK], [0, 0, 0, 0, 0]),
+        (["", ""], [0, 0, 0, 0, 0]),
+        ([], [0, 0, 0, 0, 0]),
+    ],
+)
+def test_quality_pays_what_the_guest_told_and_how_directly_it_was_found_out(
+    said: list[str], components: list[float]
+) -> None:
+    result = compute_rewards(load_reward("dialogue"), [played(BOOKING, *said)])
+    names = ("success", "slots", "withheld", "efficiency", "relevance")
+    assert [result.components[name][0] for name in names] == pytest.approx(components)
+    weighted = sum(w * c for w, c in zip((8, 3, 3, 3, 3), components, strict=True)) / 20
+    assert result.total == pytest.approx([weighted])
+    assert result.components["turns"].tolist() == [len(said)]
+
+
+def test_quality_counts_what_the_guest_wants_in_the_end() -> None:
+    change = {"slot": "food", "value": "Thai", "turn": 1}
+    row = {"goal": GOAL, "revealed": ["food", "area", "people"], "changes": [change]}
+    guest = DialogueTask().example("c", row)
+    episodes = [
+        played(guest, ASK, RIGHT.replace("Italian", "Thai")),
+        played(guest, ASK, RIGHT),
+        # Booked before the guest changed their mind.
+        played(guest, RIGHT),
+    ]
+    result = compute_rewards(load_reward("dialogue"), episodes)
+    assert result.components["success"].tolist() == [1, 0, 0]
+    assert result.components["slots"].tolist() == pytest.approx([1, 4 / 5, 3 / 5])
+    assert result.components["withheld"].tolist() == [1, 1, 0]
+
+
+def test_more_turns_are_needed_where_one_thing_is_answered_at_a_time() -> None:
+    row = {"goal": GOAL, "revealed": ["food", "area", "people"], "one_at_a_time": True}
+    guest = DialogueTask().example("o", row)
+    episodes = [played(guest, "Which day?", "What time?", RIGHT), played(guest, ASK, ASK, RIGHT)]
+    result = compute_rewards(load_reward("dialogue"), episodes)
+    assert result.components["efficiency"].tolist() == [1, 1]
+    # The second time, the day was known, and the guest had asked for one thing at a time.
+    assert result.components["relevance"].tolist() == pytest.approx([1, 2 / 3])
+
+
+def test_the_weights_of_quality_can_be_chosen() -> None:
+    episode = played(BOOKING, "Which day?", "What time?", RIGHT)
+    weights = {"success": 1, "efficiency": 1}
+    result = compute_rewards(load_reward({"dialogue": {"weights": weights}}), [episode])
+    assert result.total == pytest.approx([(1 + 2 / 3) / 2])
+    for bad in ({"succes": 1}, {"success": -1}, {"success": 0}, {}, {"success": "much"}, "all"):
+        with pytest.raises(ConfigError, match="use numbers from 0 up"):
+            load_reward({"dialogue": {"weights": bad}})
+
+
+@pytest.mark.parametrize(
+    ("response", "paid"),
+    [
+        ("Is it the north?", 1),
+        (" is it  the NORTH? ", 1),
+        ("Is it the north", 0),
+        ("Is it north?", 0),
+        ("Is it the north? Is it the south?", 0),
+        ("", 0),
+    ],
+)
+def test_a_selection_is_the_right_candidate_and_nothing_else(response: str, paid: int) -> None:
+    assert score("selection", [response], ["Is it the north?"]).total.tolist() == [paid]
+
+
 def test_recorded_turns_are_compared_in_their_places() -> None:
     episodes = [
         played(RECORDED, *RECORDED.references),
@@ -70,7 +159,8 @@ def test_recorded_turns_are_compared_in_their_places() -> None:
 
 
 def test_a_reward_for_the_other_kind_of_dialogue_is_refused() -> None:
-    with pytest.raises(RewardError, match="'r' is a recorded dialogue"):
-        compute_rewards(load_reward("dialogue_success"), [played(RECORDED, "Hello.")])
+    for name in ("dialogue", "dialogue_success"):
+        with pytest.raises(RewardError, match="'r' is a recorded dialogue"):
+            compute_rewards(load_reward(name), [played(RECORDED, "Hello.")])
     with pytest.raises(RewardError, match="'b' is no recorded dialogue"):
         compute_rewards(load_reward("turn_f1"), [played(BOOKING, "Hello.")])

@@ -34,6 +34,7 @@ __all__ = [
 PROCEDURAL: Mapping[str, str] = {
     "news": "textenv.datasets.news:NewsGenerator",
     "facts": "textenv.datasets.facts:FactsGenerator",
+    "word-problems": "textenv.datasets.word_problems:WordProblemsGenerator",
     "phrases-en-de": "textenv.datasets.phrases:GermanPhrases",
     "phrases-en-zh": "textenv.datasets.phrases:ChinesePhrases",
     "bookings": "textenv.datasets.bookings:BookingsGenerator",

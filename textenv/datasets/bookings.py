@@ -48,6 +48,17 @@ SLOTS: dict[str, tuple[str, ...]] = {
 }
 """Every slot of a goal with its values, in the order in which a booking names them."""
 
+ANY = "any"
+"""The value of a slot that the customer does not care about; a booking leaves it out."""
+
+_BOOKED = {
+    "food": "{} food",
+    "area": "in the {}",
+    "people": "for {} people",
+    "day": "on {}",
+    "time": "at {}",
+}
+
 _MISSING = (1, 2, 3)
 _MISSING_ODDS = (0.4, 0.4, 0.2)
 
@@ -78,15 +89,13 @@ _REPEATS = (
 
 
 def booking_line(goal: Mapping[str, str]) -> str:
-    """Spells the booking of a whole goal, in the one form that ends the dialogue.
+    """Spells the booking of a goal, or of the part of it that is known.
 
     Example:
         "Booked: Italian food in the north for 4 people on Friday at 7 pm."
     """
-    return (
-        f"Booked: {goal['food']} food in the {goal['area']} for {goal['people']} people "
-        f"on {goal['day']} at {goal['time']}."
-    )
+    wanted = [slot for slot in SLOTS if goal.get(slot, ANY) != ANY]
+    return f"Booked: {' '.join(_BOOKED[slot].format(goal[slot]) for slot in wanted)}."
 
 
 def opening_line(goal: Mapping[str, str], revealed: Sequence[str], wording: int) -> str:

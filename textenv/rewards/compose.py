@@ -15,7 +15,9 @@ from textenv.examples import Episode
 from textenv.rewards.answers import exact_match, token_f1
 from textenv.rewards.base import FloatArray, Reward, RewardResult
 from textenv.rewards.bleu import Bleu, ChrF
-from textenv.rewards.dialogue import DialogueSuccess, TurnF1
+from textenv.rewards.dialogue import DialogueQuality, DialogueSuccess, TurnF1, selection
+from textenv.rewards.keywords import Coverage, KeywordSentence
+from textenv.rewards.numeric import Numeric
 from textenv.rewards.rouge import rouge1, rouge2, rouge_l
 
 RewardFactory: TypeAlias = Callable[..., Reward]
@@ -29,8 +31,13 @@ REWARDS: dict[str, RewardFactory] = {
     "chrf": ChrF,
     "exact_match": exact_match,
     "token_f1": token_f1,
+    "numeric": Numeric,
+    "dialogue": DialogueQuality,
     "dialogue_success": DialogueSuccess,
     "turn_f1": TurnF1,
+    "selection": selection,
+    "coverage": Coverage,
+    "keyword_sentence": KeywordSentence,
 }
 
 

@@ -1,0 +1,50 @@
+"""Candidate replies: which texts are the same, which wrong ones to show, and in what order."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+
+def normalised(text: str) -> str:
+    """Returns a text without differences of case and white space."""
+    return " ".join(text.split()).casefold()
+
+
+def shuffled(key: str, texts: Iterable[str]) -> tuple[str, ...]:
+    """Orders texts at random, but always alike for the same key and texts.
+
+    Their order before does not matter, so a row that always lists the right text first gives
+    nothing away.
+
+    Args:
+        key: What the order is to depend on, such as the conversation so far.
+        texts: The texts, all different.
+    """
+    return tuple(sorted(texts, key=lambda text: _digest(f"{key}\0{text}")))
+
+
+def below(key: str, n: int) -> int:
+    """Returns a number in 0 .. n - 1 that depends on the key alone, each about equally often."""
+    return int.from_bytes(_digest(key)) % n
+
+
+def pick_candidates(key: str, right: str, others: Iterable[str], n: int) -> tuple[str, ...]:
+    """Returns the right text among at most n - 1 others, the first that differ, in random order.
+
+    Args:
+        key: What the order is to depend on.
+        right: The text that is always there.
+        others: Wrong texts, the most important ones first.
+        n: The most candidates.
+    """
+    kept = {normalised(right): right}
+    for text in others:
+        if len(kept) == n:
+            break
+        kept.setdefault(normalised(text), text)
+    return shuffled(key, kept.values())
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()

@@ -1,0 +1,129 @@
+"""Recorded dialogues, in the layouts that corpora have: who said what, in order.
+
+A list of turns, each a mapping {"speaker" or "role": ..., "text" or "content" or "utterance": ...};
+the same as columns, {"speaker": [...], "utterance": [...]} (multi_woz, schema-guided dialogue on
+the hub); or a list of texts in which two speakers alternate, the user first (daily_dialog).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from textenv.errors import DatasetError
+from textenv.examples import Turn
+from textenv.tasks.base import Field
+
+TURNS_FIELD = Field(
+    "turns",
+    aliases=("dialogue", "dialog", "messages", "conversation", "utterances"),
+    required=False,
+)
+"""The column of a recorded dialogue."""
+
+_SPEAKER_KEYS = ("speaker", "role", "from")
+_TEXT_KEYS = ("text", "content", "utterance", "value")
+# Class labels of corpora on the hub are numbers: 0 is the user.
+_SPEAKERS = {
+    "user": "user",
+    "human": "user",
+    "customer": "user",
+    "0": "user",
+    "system": "system",
+    "assistant": "assistant",
+    "agent": "assistant",
+    "bot": "assistant",
+    "gpt": "assistant",
+    "1": "assistant",
+}
+
+
+@dataclass(frozen=True)
+class RecordedDialogue:
+    """A conversation that the user opens; consecutive turns of one speaker are joined.
+
+    Attributes:
+        system: The prompt before it, or "".
+        turns: User and assistant alternating, from the user's first turn on.
+    """
+
+    system: str
+    turns: tuple[Turn, ...]
+
+    def said_by(self, role: str) -> tuple[str, ...]:
+        """Returns the texts of one side, in order."""
+        return tuple(turn.text for turn in self.turns if turn.role == role)
+
+
+def read_dialogue(id: str, recorded: object) -> RecordedDialogue:
+    """Reads a recorded dialogue in any of the layouts of this module.
+
+    What the agent says before the user's first turn, a greeting, is left out.
+
+    Args:
+        id: The example's id, for errors.
+        recorded: The value of the row's `turns`.
+
+    Raises:
+        DatasetError: It has another layout, or a turn without a speaker or a text.
+    """
+    spoken = [_spoken(id, turn) for turn in _as_list(id, recorded)]
+    # "system" is the agent in task-oriented corpora, and the prompt where an "assistant" talks.
+    has_assistant = any(role == "assistant" for role, _ in spoken)
+    prompts: list[str] = []
+    turns: list[Turn] = []
+    for role, text in spoken:
+        if role == "system" and has_assistant:
+            prompts.append(text)
+        elif turns and (turns[-1].role == "user") == (role == "user"):
+            turns[-1] = Turn(turns[-1].role, f"{turns[-1].text} {text}")
+        elif turns or role == "user":
+            turns.append(Turn("user" if role == "user" else "assistant", text))
+    return RecordedDialogue("\n".join(prompts), tuple(turns))
+
+
+def _as_list(id: str, recorded: object) -> list[object]:
+    """Returns the turns one by one, whatever the layout."""
+    if isinstance(recorded, Mapping):
+        speakers = next((recorded[key] for key in _SPEAKER_KEYS if key in recorded), None)
+        texts = next((recorded[key] for key in _TEXT_KEYS if key in recorded), None)
+        if not (
+            isinstance(speakers, list | tuple)
+            and isinstance(texts, list | tuple)
+            and len(speakers) == len(texts)
+        ):
+            raise DatasetError(
+                f"The 'turns' of example '{id}' are a mapping with the keys "
+                f"{', '.join(map(str, recorded))}; as columns they need 'speaker' and "
+                "'utterance', two lists of one length."
+            )
+        return [{"role": s, "text": t} for s, t in zip(speakers, texts, strict=True)]
+    if isinstance(recorded, str | bytes) or not isinstance(recorded, Sequence):
+        raise DatasetError(f"The 'turns' of example '{id}' must be a list of turns, one a message.")
+    if all(isinstance(turn, str) for turn in recorded):
+        return [
+            {"role": "assistant" if i % 2 else "user", "text": text}
+            for i, text in enumerate(recorded)
+        ]
+    return list(recorded)
+
+
+def _spoken(id: str, turn: object) -> tuple[str, str]:
+    """Reads one recorded turn as (role, text)."""
+    if not isinstance(turn, Mapping):
+        raise DatasetError(
+            f"A turn of example '{id}' is {type(turn).__name__}; use a mapping with 'speaker' and "
+            "'text', or with 'role' and 'content'; or only texts, the user's and the agent's in "
+            "turn."
+        )
+    speaker = next((turn[key] for key in _SPEAKER_KEYS if key in turn), None)
+    text = next((turn[key] for key in _TEXT_KEYS if key in turn), None)
+    role = _SPEAKERS.get(str(speaker).lower())
+    if role is None:
+        raise DatasetError(
+            f"A turn of example '{id}' has the speaker {speaker!r}; use 'user' and 'system', or "
+            "'user' and 'assistant'."
+        )
+    if not isinstance(text, str) or not text.strip():
+        raise DatasetError(f"A turn of example '{id}' by '{speaker}' has no text.")
+    return role, text.strip()

@@ -1,0 +1,86 @@
+"""What an agent's turn says about a booking: the slots that it asks for, and what it books.
+
+Understanding is by keywords, as users of a phone menu know it: whatever the sentence, a turn that
+says "which area" asks for the area, and one that says "Booked:" books what follows.
+"""
+
+from __future__ import annotations
+
+import re
+
+from textenv.datasets.bookings import SLOTS
+
+QUESTIONS = {
+    "food": "what food",
+    "area": "which area",
+    "people": "how many people",
+    "day": "which day",
+    "time": "what time",
+}
+"""The shortest question for each slot; `asked_slots` understands every one of them."""
+
+_BOOKED = re.compile(r"\bbooked\s*:", re.IGNORECASE)
+_KEYWORDS = {
+    "food": re.compile(r"\b(food|cuisine)\b", re.IGNORECASE),
+    "area": re.compile(r"\b(area|where|part of town)\b", re.IGNORECASE),
+    "people": re.compile(r"\b(how many|people|guests)\b", re.IGNORECASE),
+    "day": re.compile(r"\b(day|date|when)\b", re.IGNORECASE),
+    "time": re.compile(r"\b(time|hour|when)\b", re.IGNORECASE),
+}
+
+_NUMBERS = {
+    word: str(number)
+    for number, word in enumerate(("two", "three", "four", "five", "six", "seven", "eight"), 2)
+}
+_NUMBER = rf"(\d+|{'|'.join(_NUMBERS)})"
+_PEOPLE = re.compile(
+    rf"\b{_NUMBER}\s+(?:people|persons|guests)\b|\b(?:for|party of)\s+{_NUMBER}\b"
+    r"(?!\s*(?:[:.]\d|[ap]\.?m\b))"
+)
+_TIME = re.compile(r"\b(\d{1,2})(?:[:.](\d\d))?\s*([ap])\.?m\b")
+_WORDS = {
+    slot: re.compile(rf"\b({'|'.join(SLOTS[slot]).lower()})\b") for slot in ("food", "area", "day")
+}
+_CANONICAL = {value.lower(): value for slot in _WORDS for value in SLOTS[slot]}
+
+
+def asked_slots(text: str) -> frozenset[str]:
+    """Returns the slots that an agent's turn asks for, by its keywords ("which area", ...)."""
+    return frozenset(slot for slot, pattern in _KEYWORDS.items() if pattern.search(text))
+
+
+def parse_booking(text: str) -> dict[str, str] | None:
+    """Reads the first booking of a text: what follows "Booked:", to the end or the next one.
+
+    Case, the order of the slots and words between them do not matter. A slot that is not named is
+    left out, and so is one that is named with several values: a hedge is no booking.
+
+    Returns:
+        The slots and their values, spelled as in a goal; None if nothing was booked.
+
+    Example:
+        "Booked: Italian food in the north for 4 people on Friday at 7 pm."
+    """
+    start = _BOOKED.search(text)
+    if start is None:
+        return None
+    said = _BOOKED.split(text[start.end() :], maxsplit=1)[0].lower()
+    said = said.replace("centre", "center")
+    found = {
+        slot: {_CANONICAL[word] for word in pattern.findall(said)}
+        for slot, pattern in _WORDS.items()
+    }
+    counts = (first or second for first, second in _PEOPLE.findall(said))
+    found["people"] = {_NUMBERS.get(count, count) for count in counts}
+    found["time"] = {
+        f"{int(hour)}{f':{minutes}' if minutes not in ('', '00') else ''} {half}m"
+        for hour, minutes, half in _TIME.findall(said)
+    }
+    return {slot: next(iter(found[slot])) for slot in SLOTS if len(found[slot]) == 1}
+
+
+def question_line(slots: list[str]) -> str:
+    """Spells one question for some slots, such as "Which area, which day and what time?"."""
+    asked = [QUESTIONS[slot] for slot in slots]
+    listed = " and ".join(filter(None, (", ".join(asked[:-1]), asked[-1])))
+    return f"{listed[0].upper()}{listed[1:]}?"
