@@ -1,0 +1,56 @@
+"""Guards of written text: signs that it repeats itself, or is a list and no sentence.
+
+Each is a factor in [0, 1] that natural prose leaves at 1. They are cheap and coarse: they stop the
+shortcuts that policies find first (a word over and over, the bare input copied), not bad style.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from itertools import pairwise
+
+# Natural sentences of up to a hundred words stay above both.
+_LEAST_DISTINCT_WORDS = 0.5
+_LEAST_DISTINCT_PAIRS = 0.85
+
+_SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=\S)|\s*\n\s*")
+# A period that ends no sentence: of a title, an initial, or a common abbreviation.
+_ABBREVIATION = re.compile(r"\b(?:[A-Z]|Mr|Mrs|Ms|Dr|St|Prof|vs|etc|e\.g|i\.e|No)\.$")
+
+
+def variety(words: Sequence[str]) -> float:
+    """1 unless words, or pairs of neighbours, repeat far more than in prose; 0 for no words.
+
+    Half of the words and 85 % of the pairs distinct are enough; below, the factor falls in
+    proportion. A sentence said twice gets 0.59 at most.
+    """
+    if not words:
+        return 0.0
+    distinct = min(1.0, len(set(words)) / len(words) / _LEAST_DISTINCT_WORDS)
+    pairs = list(pairwise(words))
+    if pairs:
+        distinct *= min(1.0, len(set(pairs)) / len(pairs) / _LEAST_DISTINCT_PAIRS)
+    return distinct
+
+
+def own_words(words: Sequence[str], given: Collection[str], needed: float) -> float:
+    """The distinct words that were not given, as a share of the number needed; at most 1.
+
+    Args:
+        words: The words of a response.
+        given: Words that stand in the input.
+        needed: How many others a sentence of this kind has at least; above 0.
+    """
+    return min(1.0, len(set(words).difference(given)) / needed)
+
+
+def split_sentences(text: str) -> list[str]:
+    """Returns the sentences of a text: they end at ., ! or ? before a space, or at a line's end."""
+    found: list[str] = []
+    for part in filter(None, (part.strip() for part in _SENTENCE_END.split(text))):
+        if found and _ABBREVIATION.search(found[-1]):
+            found[-1] = f"{found[-1]} {part}"
+        else:
+            found.append(part)
+    return found

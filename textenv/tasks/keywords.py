@@ -1,0 +1,96 @@
+"""Constrained generation: one sentence that uses every given word."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from textenv.errors import DatasetError
+from textenv.examples import Example, Turn
+from textenv.tasks.base import Field, Task
+from textenv.tasks.candidates import candidates_of
+from textenv.tasks.rows import references_of
+
+_SEPARATORS = re.compile(r"\s*[,;#|\n]\s*")
+
+
+def split_concepts(text: str) -> tuple[str, ...]:
+    """Returns the keywords in a text: apart at commas or "#" if it has any, else at spaces."""
+    parts = _SEPARATORS.split(text) if _SEPARATORS.search(text.strip()) else text.split()
+    return tuple(part for part in (part.strip() for part in parts) if part)
+
+
+class KeywordsTask(Task):
+    """Write one sentence that uses all of the given words, in any of their forms.
+
+    ## Description
+    The agent sees a few words, mostly an action and what goes with it ("catch, dog, frisbee,
+    park"), and writes one natural sentence with all of them: "A dog catches a frisbee in the
+    park." The task is that of CommonGen. A policy soon finds that naming the words is enough for
+    plain coverage, so the default reward asks for a sentence, too.
+
+    ## Rewards
+    `keyword_sentence`, in [0, 1], at the end of the episode: the share of the words that are used
+    x whether it is one sentence x closeness to the nearest reference (see
+    `textenv.rewards.keywords`). `coverage` is the first factor alone, which the bare list of words
+    gets in full. "runs", "running" and "ran" use "run".
+
+    ## Starting State
+    One turn of the user: the instruction and the words, in alphabetical order for generated rows
+    and in their own for yours.
+
+    ## Episode End
+    After the agent's one turn.
+
+    ## Arguments
+    - No `task_kwargs`.
+    - `dataset="keywords"` is generated. Options: `difficulty` ("easy": 4 words, "medium": 5,
+      "hard": 7) and `n_keywords` (4 to 8, instead of the difficulty's number). Generated rows
+      have 4 candidates: the reference, and the same sentence without one or two of the words.
+    - Rows of one's own: `concepts`, a list of words or a text with commas, "#" or spaces between
+      them; `references`, a sentence or several. `candidates` by choice: 2 to 4 texts, the first
+      reference among them. CommonGen's columns are found by themselves, though a row for each
+      reference, as on the hub, gives one reference an example.
+
+    ## Version History
+    - v0: first version.
+    """
+
+    fields: ClassVar[tuple[Field, ...]] = (
+        Field("concepts", ("keywords", "concept_set", "words")),
+        Field("references", ("target", "reference", "scene", "sentence", "text")),
+        Field("candidates", required=False),
+    )
+    n_candidates = 4
+    instruction: ClassVar[str] = "Write one sentence with all of these words: "
+
+    def example(self, id: str, row: Mapping[str, Any]) -> Example:
+        """Builds an example from keywords and the sentences that use them.
+
+        Raises:
+            DatasetError: A value is missing, empty or of the wrong type.
+        """
+        concepts = _concepts_of(id, row.get("concepts"))
+        references = references_of(id, row, "references")
+        chosen = candidates_of(id, row, references[0], self.n_candidates)
+        metadata = {"concepts": concepts, **chosen}
+        return Example(id, ", ".join(concepts), references, metadata)
+
+    def opening(self, example: Example) -> tuple[Turn, ...]:
+        """Returns the instruction and the keywords; nothing of it may be cut."""
+        return (Turn("user", f"{self.instruction}{example.prompt}"),)
+
+
+def _concepts_of(id: str, value: object) -> tuple[str, ...]:
+    if isinstance(value, str):
+        value = split_concepts(value)
+    if not isinstance(value, list | tuple) or not all(isinstance(word, str) for word in value):
+        raise DatasetError(
+            f"The concepts of example '{id}' are of type {type(value).__name__}; give a list of "
+            "words, or one text with commas, '#' or spaces between them."
+        )
+    concepts = tuple(dict.fromkeys(word.strip() for word in value if word.strip()))
+    if not concepts:
+        raise DatasetError(f"Example '{id}' has no concepts. Filter such rows out.")
+    return concepts
