@@ -1,0 +1,175 @@
+"""Laws of the task of word problems, and of the generated set "word-problems"."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from textenv import score
+from textenv.datasets.base import SPLITS
+from textenv.datasets.procedural import ProceduralDataset
+from textenv.datasets.word_problem_stories import SITUATIONS
+from textenv.datasets.word_problems import WordProblemsGenerator
+from textenv.errors import DatasetError, UnknownNameError
+from textenv.rewards.numeric import final_number
+from textenv.tasks.math import MathTask
+
+TASK = MathTask()
+N_STEPS = {"easy": (1, 2), "medium": (2, 4), "hard": (4, 6)}
+
+
+@pytest.fixture(scope="module", params=N_STEPS)
+def problems(request):
+    data = ProceduralDataset("p", WordProblemsGenerator(request.param), TASK, "train")
+    return request.param, [data[i] for i in range(400)]
+
+
+def test_every_line_of_a_solution_is_true_and_the_last_gives_the_answer(problems):
+    difficulty, examples = problems
+    for example in examples:
+        *lines, last = example.references[0].split("\n")
+        for line in lines:
+            left, _, right = line.rpartition(" = ")
+            exact = re.sub(r"\d+(\.\d+)?", r"Fraction('\g<0>')", left)
+            assert eval(exact, {"Fraction": Fraction}) == Fraction(right), line
+        assert last == f"#### {right}"
+        assert float(example.metadata["answer"]) == float(right)
+        fewest, most = N_STEPS[difficulty]
+        assert fewest <= len(lines) <= most
+
+
+def test_every_number_that_a_solution_starts_from_is_told(problems):
+    words = {"half": 2, "third": 3, "quarter": 4, "fifth": 5, "twice": 2, "three": 3, "four": 4}
+    words |= {"five": 5, "same way": 2}
+    for example in problems[1]:
+        told = {Fraction(n) for n in re.findall(r"\d+(?:\.\d+)?", example.prompt)}
+        told |= {Fraction(n) for word, n in words.items() if word in example.prompt} | {
+            Fraction(100)
+        }
+        for line in example.references[0].split("\n")[:-1]:
+            left, _, right = line.rpartition(" = ")
+            assert {Fraction(n) for n in re.findall(r"\d+(?:\.\d+)?", left)} <= told, example
+            told.add(Fraction(right))
+
+
+def test_no_slot_is_left_unfilled_and_a_question_comes_last(problems):
+    for example in problems[1]:
+        assert "{" not in example.prompt
+        assert example.prompt.endswith("?")
+        assert example.prompt[0].isupper()
+
+
+def test_only_hard_problems_have_facts_that_do_not_matter_and_cents():
+    def share_with_cents(difficulty):
+        data = ProceduralDataset("p", WordProblemsGenerator(difficulty), TASK)
+        return np.mean(["." in data[i].references[0] for i in range(400)])
+
+    assert share_with_cents("easy") == share_with_cents("medium") == 0
+    assert 0.02 < share_with_cents("hard") < 0.3
+
+
+def test_the_candidates_are_the_gold_and_three_other_answers(problems):
+    for example in problems[1]:
+        candidates = TASK.candidates(example)
+        assert len(candidates) == TASK.n_candidates == 4
+        assert candidates.count(TASK.gold(example)) == 1
+        assert len({final_number(text) for text in candidates}) == 4
+        scores = score("numeric", candidates, [example.references] * 4).total
+        assert sorted(scores) == [0, 0, 0, 1]
+
+
+def test_neither_place_nor_length_nor_size_gives_the_right_candidate_away(problems):
+    places, ranks, longest = Counter(), Counter(), []
+    for example in problems[1]:
+        candidates, gold = TASK.candidates(example), TASK.gold(example)
+        places[candidates.index(gold)] += 1
+        ranks[sorted(map(final_number, candidates)).index(example_number(example))] += 1
+        n_lines = [text.count("\n") for text in candidates]
+        longest.append((gold.count("\n") == max(n_lines)) / n_lines.count(max(n_lines)))
+    # 400 draws of 1/4 have a standard deviation of 8.7.
+    assert all(abs(places[i] - 100) < 40 for i in range(4))
+    assert max(ranks.values()) < 0.45 * 400
+    assert np.mean(longest) < 0.45
+
+
+def example_number(example):
+    return final_number(example.references[0])
+
+
+def test_prompts_hardly_ever_repeat_and_splits_share_none(problems):
+    data = [
+        ProceduralDataset("p", WordProblemsGenerator(problems[0]), TASK, split) for split in SPLITS
+    ]
+    train, validation, test = (
+        {d[i].prompt for i in range(n)} for d, n in zip(data, (2000, 100, 100), strict=True)
+    )
+    assert len(train) >= 1995
+    assert not train & validation
+    assert not train & test
+    assert not validation & test
+
+
+def test_every_situation_is_told():
+    generator, rng = WordProblemsGenerator(), np.random.default_rng(0)
+    text = " ".join(generator.sample(rng)[0] for _ in range(1000))
+    for situation in SITUATIONS:
+        openings = [re.split(r"{\w+}", t) for move in situation.starts for t in move.texts]
+        assert any(max(parts, key=len) in text for parts in openings)
+
+
+def test_an_unknown_difficulty_is_refused():
+    with pytest.raises(UnknownNameError, match="Did you mean 'hard'"):
+        WordProblemsGenerator("hardd")
+
+
+def test_the_opening_tells_how_to_end_and_is_never_cut():
+    (turn,) = TASK.opening(TASK.example("x", {"question": "What is 2 + 2?", "answer": "4"}))
+    assert turn.text == 'Solve the problem. End with "#### " and the number.\n\nWhat is 2 + 2?'
+    assert turn.cut is None
+
+
+@pytest.mark.parametrize(
+    ("row", "gold", "number"),
+    [
+        ({"answer": "9 * 2 = $<<9*2=18>>18\n#### 18"}, "9 * 2 = $18\n#### 18", 18),
+        ({"answer": "18"}, "#### 18", 18),
+        ({"answer": 18}, "#### 18", 18),
+        ({"answer": 2.5}, "#### 2.5", 2.5),
+        ({"answer": "$1,200"}, "#### $1,200", 1200),
+        (
+            {"solution": "It is 9 * 2 = 18.\n#### 18", "answer": "18"},
+            "It is 9 * 2 = 18.\n#### 18",
+            18,
+        ),
+        ({"solution": "Twice nine.", "answer": "18"}, "Twice nine.\n#### 18", 18),
+        ({"solution": r"So \boxed{\frac{1}{2}}."}, r"So \boxed{\frac{1}{2}}.", 0.5),
+    ],
+)
+def test_rows_give_a_worked_solution_that_ends_with_the_number(row, gold, number):
+    example = TASK.example("x", {"question": "How many?", **row})
+    assert (TASK.gold(example), example.metadata["answer"]) == (gold, number)
+    assert score("numeric", [gold], [example.references]).total.tolist() == [1]
+    assert TASK.candidates(example) == ()
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({}, "neither an answer nor a solution"),
+        ({"answer": "many"}, "does not end with one number"),
+        ({"answer": "18 or 20"}, "does not end with one number"),
+        ({"answer": True}, "answer of type bool"),
+        ({"solution": "#### 18", "answer": "20"}, "does not end with its answer, 20"),
+        ({"answer": "4", "candidates": ["#### 3"]}, "None of the candidates"),
+        ({"answer": "4", "candidates": ["#### 4", "#### 4 "]}, "must all differ"),
+        ({"answer": "4", "candidates": "#### 4"}, "list of texts"),
+        ({"answer": "4", "candidates": list("12345")}, "has 5 candidates"),
+    ],
+)
+def test_a_row_that_cannot_be_used_is_refused_in_plain_words(row, words):
+    with pytest.raises(DatasetError, match=re.escape(words)):
+        TASK.example("row 3", {"question": "How many?", **row})
