@@ -34,12 +34,15 @@ __all__ = [
 PROCEDURAL: Mapping[str, str] = {
     "news": "textenv.datasets.news:NewsGenerator",
     "facts": "textenv.datasets.facts:FactsGenerator",
+    "facts-choice": "textenv.datasets.facts:FactsChoiceGenerator",
     "word-problems": "textenv.datasets.word_problems:WordProblemsGenerator",
     "phrases-en-de": "textenv.datasets.phrases:GermanPhrases",
     "phrases-en-zh": "textenv.datasets.phrases:ChinesePhrases",
     "bookings": "textenv.datasets.bookings:BookingsGenerator",
     "guests": "textenv.datasets.guests:GuestsGenerator",
+    "replies": "textenv.datasets.replies:RepliesGenerator",
     "keywords": "textenv.datasets.keywords:KeywordsGenerator",
+    "records": "textenv.datasets.records:RecordsGenerator",
 }
 
 _FILE_SUFFIXES = (".json", ".jsonl", ".csv", ".parquet")

@@ -15,6 +15,8 @@ from textenv.examples import Episode
 from textenv.rewards.answers import exact_match, token_f1
 from textenv.rewards.base import FloatArray, Reward, RewardResult
 from textenv.rewards.bleu import Bleu, ChrF
+from textenv.rewards.data_to_text import DataToText
+from textenv.rewards.choice import Choice
 from textenv.rewards.dialogue import DialogueQuality, DialogueSuccess, TurnF1, selection
 from textenv.rewards.keywords import Coverage, KeywordSentence
 from textenv.rewards.numeric import Numeric
@@ -32,12 +34,14 @@ REWARDS: dict[str, RewardFactory] = {
     "exact_match": exact_match,
     "token_f1": token_f1,
     "numeric": Numeric,
+    "choice": Choice,
     "dialogue": DialogueQuality,
     "dialogue_success": DialogueSuccess,
     "turn_f1": TurnF1,
     "selection": selection,
     "coverage": Coverage,
     "keyword_sentence": KeywordSentence,
+    "data_to_text": DataToText,
 }
 
 

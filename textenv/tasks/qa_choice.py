@@ -1,0 +1,147 @@
+"""Multiple-choice question answering: a question, lettered options, one of them right."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from textenv.errors import ConfigError, DatasetError
+from textenv.examples import Example, Turn
+from textenv.rewards.choice import LETTERS
+from textenv.tasks.base import Field, Task
+from textenv.tasks.rows import text_of
+
+
+class QAChoiceTask(Task):
+    """Answers a question by one of several lettered options.
+
+    ## Description
+
+    The agent reads a question, with or without a text that holds the answer, and options "A) ...",
+    "B) ...". It names the right one, ideally as it is shown: "B) baker".
+
+    Generated questions ("facts-choice") are about a few people with two facts each. The wrong
+    options are what is so of the others, so that only reading tells them apart.
+
+    At select level the replies to choose from are the options.
+
+    ## Rewards
+
+    `choice`, by default: 1 if the right option is named, by its letter or in its words, and no
+    other; else 0.
+
+    ## Starting State
+
+    One turn of the user: the context, the question and the options. A context that does not fit
+    `max_prompt_tokens` loses its end; the question and the options are never cut.
+
+    ## Episode End
+
+    After the agent's first turn.
+
+    ## Arguments
+
+    - `n_choices` (default 4): the most options of a question, and the number of actions at select
+      level. Rows may have fewer; one with more is an error.
+
+    Options of `dataset={"path": "facts-choice", ...}`:
+
+    - `difficulty`: "easy" (3 people and options), "medium" (4) or "hard" (5 or 6 people, and
+      questions for which two facts have to be found).
+
+    Rows of one's own need
+
+    - `question` (or `question_stem`, `query`, `ctx`);
+    - `choices` (or `options`, `endings`): a list of texts, or ARC's dict of `text` and `label`;
+    - `answer` (or `answerKey`, `label`, `gold`): the right option's letter or own label, its index
+      from 0, or its text;
+
+    and may have a `context` (or `passage`, `article`, `support`). ARC, CommonsenseQA, HellaSwag,
+    MMLU, OpenBookQA and RACE need no mapping of columns.
+
+    ## Version History
+
+    - v0: the first version.
+    """
+
+    fields: ClassVar[tuple[Field, ...]] = (
+        Field("context", ("passage", "article", "support"), required=False),
+        Field("question", ("question_stem", "query", "ctx")),
+        Field("choices", ("options", "endings")),
+        Field("answer", ("answerKey", "answer_key", "label", "gold")),
+    )
+
+    def __init__(self, n_choices: int = 4) -> None:
+        if isinstance(n_choices, bool) or not isinstance(n_choices, int):
+            raise ConfigError(f"The n_choices of QAChoiceTask is {n_choices!r}; use an integer.")
+        if not 2 <= n_choices <= len(LETTERS):
+            raise ConfigError(
+                f"The n_choices of QAChoiceTask is {n_choices}; it must lie in 2 .. {len(LETTERS)}."
+            )
+        self.n_candidates = n_choices
+
+    def example(self, id: str, row: Mapping[str, Any]) -> Example:
+        """Builds an example from a question, its choices, the answer, and perhaps a context."""
+        question = text_of(id, row, "question")
+        choices, labels = _choices(id, row.get("choices"), self.n_candidates)
+        correct = _correct(id, row.get("answer"), choices, labels)
+        shown = [f"{letter}) {text}" for letter, text in zip(LETTERS, choices, strict=False)]
+        metadata: dict[str, Any] = {"choices": choices, "correct": correct, "candidates": shown}
+        if row.get("context") is not None:
+            metadata["context"] = text_of(id, row, "context")
+        return Example(id, question, (shown[correct],), metadata)
+
+    def opening(self, example: Example) -> tuple[Turn, ...]:
+        """Returns the context, the question and the options, in one user turn."""
+        lines = (f"Question: {example.prompt}", *example.metadata["candidates"])
+        asked = "\n".join((*lines, "Choose one."))
+        context = example.metadata.get("context")
+        if context is None:
+            return (Turn("user", asked),)
+        return (Turn("user", f"{context}\n\n{asked}", cut=(0, len(context))),)
+
+
+def _choices(id: str, given: Any, most: int) -> tuple[list[str], list[str]]:
+    """Returns the texts of the options, and their labels if the row has its own."""
+    labels: Any = ()
+    if isinstance(given, Mapping):
+        if "text" not in given:
+            raise DatasetError(
+                f"The choices of example '{id}' have the keys {sorted(map(str, given))}; a dict of "
+                "choices needs the key 'text', as in ARC."
+            )
+        given, labels = given["text"], given.get("label", ())
+    if isinstance(given, str) or not isinstance(given, Sequence):
+        raise DatasetError(
+            f"The choices of example '{id}' are of type {type(given).__name__}; they must be a "
+            'list of texts, or {"text": [...], "label": [...]}.'
+        )
+    texts = [text_of(id, {"choice": text}, "choice") for text in given]
+    if not 2 <= len(texts) <= most:
+        raise DatasetError(
+            f"Example '{id}' has {len(texts)} choices; this task takes 2 to {most}. Set n_choices "
+            "to the most that the dataset has, or leave the row out."
+        )
+    if not isinstance(labels, Sequence) or (labels and len(labels) != len(texts)):
+        raise DatasetError(f"Example '{id}' must have a label for each of its choices, or none.")
+    return texts, [str(label) for label in labels]
+
+
+def _correct(id: str, answer: object, choices: list[str], labels: list[str]) -> int:
+    """Returns the index of the right option."""
+    if isinstance(answer, str):
+        given = answer.strip()
+        if given in labels:
+            return labels.index(given)
+        if choices.count(given) == 1:
+            return choices.index(given)
+        if len(given) == 1 and given.upper() in LETTERS[: len(choices)]:
+            return LETTERS.index(given.upper())
+        if given.isdecimal() and int(given) < len(choices):
+            return int(given)
+    elif isinstance(answer, int) and not isinstance(answer, bool) and 0 <= answer < len(choices):
+        return answer
+    raise DatasetError(
+        f"The answer of example '{id}' is {answer!r}, which is none of its {len(choices)} choices: "
+        "give the letter, the index from 0, or the text of one."
+    )
