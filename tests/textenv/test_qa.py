@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from statistics import mean
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from textenv.datasets.facts import _ATTRIBUTES, FactsGenerator
 from textenv.datasets.procedural import ProceduralDataset
 from textenv.datasets.words import FIRST_NAMES
-from textenv.errors import DatasetError
+from textenv.errors import ConfigError, DatasetError, UnknownNameError
 from textenv.tasks.qa import QATask
 
 TASK = QATask()
@@ -108,3 +109,91 @@ def test_no_value_is_part_of_another_so_that_questions_have_one_answer():
 def test_some_questions_ask_for_the_person(facts):
     share = mean(example.references[0] in FIRST_NAMES for example in facts)
     assert 0.17 < share < 0.33
+
+
+def test_the_candidates_are_the_values_of_what_is_asked_and_the_gold_is_one(facts):
+    kinds = [attribute.values for attribute in _ATTRIBUTES] + [FIRST_NAMES]
+    places = Counter()
+    for example in facts:
+        candidates = TASK.candidates(example)
+        places[candidates.index(TASK.gold(example)), len(candidates)] += 1
+        assert 3 <= len(set(candidates)) == len(candidates) <= TASK.n_candidates
+        assert any(set(candidates) <= set(values) for values in kinds)
+        assert all(count(example.metadata["context"], text) >= 1 for text in candidates)
+    # 250 of either length, with a standard deviation of at most 7.5 for each place.
+    for n in (3, 4):
+        assert all(abs(places[i, n] - 250 / n) < 30 for i in range(n))
+
+
+@pytest.mark.parametrize(("difficulty", "people"), [("easy", {2}), ("hard", {5, 6})])
+def test_difficulty_sets_how_many_people_there_are(difficulty, people):
+    data = ProceduralDataset("facts", FactsGenerator(difficulty), TASK, "train")
+    examples = [data[i] for i in range(200)]
+    for example in examples:
+        context = example.metadata["context"]
+        assert sum(count(context, name) > 0 for name in FIRST_NAMES) in people
+        assert TASK.candidates(example).count(TASK.gold(example)) == 1
+        assert len(TASK.candidates(example)) == min(4, max(people))
+    hops = sum("the person who" in example.prompt for example in examples)
+    assert (hops > 60) == (difficulty == "hard")
+    places = Counter(TASK.candidates(e).index(TASK.gold(e)) for e in examples)
+    assert max(places.values()) < 1.4 * 200 / len(places)
+
+
+def test_a_question_in_two_steps_names_one_person_by_the_other_fact():
+    data = ProceduralDataset("facts", FactsGenerator("hard"), TASK, "train")
+    told = 0
+    for i in range(200):
+        example = data[i]
+        _, who, described = example.prompt.partition("the person who ")
+        if not who:
+            continue
+        values = [v for a in _ATTRIBUTES for v in a.values if count(described, v)]
+        assert len(values) == 1
+        assert count(example.metadata["context"], values[0]) == 1
+        told += 1
+    assert told > 60
+
+
+def test_an_unknown_difficulty_is_refused():
+    with pytest.raises(UnknownNameError, match="Did you mean 'medium'"):
+        FactsGenerator("mediun")
+
+
+def test_questions_without_an_answer_get_the_agreed_one_and_the_prompt_says_so():
+    task = QATask(unanswerable="no answer")
+    row = {**ROW, "answers": {"text": [], "answer_start": []}}
+    example = task.example("x", row)
+    assert example.references == ("no answer",)
+    (turn,) = task.opening(example)
+    assert turn.text == (
+        "Anna has a dog.\n\nQuestion: What pet does Anna have?\n"
+        'If it cannot be answered, write "no answer".'
+    )
+    assert turn.text[slice(*turn.cut)] == "Anna has a dog."
+    assert task.example("x", ROW).references == ("dog",)
+
+
+@pytest.mark.parametrize("unanswerable", ["", " ", 3])
+def test_the_agreed_answer_is_a_text(unanswerable):
+    with pytest.raises(ConfigError, match="unanswerable"):
+        QATask(unanswerable=unanswerable)
+
+
+def test_the_layout_of_narrativeqa_is_read():
+    row = {
+        "context": {"text": "A whole book.", "summary": {"text": "Anna has a dog."}},
+        "question": {"text": "What pet does Anna have?", "tokens": []},
+        "answers": [{"text": "a dog", "tokens": []}, {"text": "dog"}],
+    }
+    example = TASK.example("x", row)
+    assert example.prompt == "What pet does Anna have?"
+    assert example.references == ("a dog", "dog")
+    assert example.metadata["context"] == "Anna has a dog."
+
+
+def test_candidates_of_a_row_must_have_the_answer_among_them():
+    row = {**ROW, "candidates": ["cat", "dog"]}
+    assert TASK.candidates(TASK.example("x", row)) == ("cat", "dog")
+    with pytest.raises(DatasetError, match="None of the candidates"):
+        TASK.example("x", {**ROW, "candidates": ["cat", "bird"]})
