@@ -21,8 +21,8 @@ from torch import Tensor
 
 from agents.models import EMBEDDED, load_model_tokenizer, without_progress_bars
 from agents.policy import LMPolicy
-from textenv.episode import make_spaces
 from textenv.errors import ConfigError, ModelError, UnknownNameError
+from textenv.levels import token_spaces
 
 if TYPE_CHECKING:
     from agents.ppo import TextPPO
@@ -156,7 +156,7 @@ def load_agent(
     )
     vocab_size = data["spaces"]["vocab_size"]
     if env is None:
-        agent.observation_space, agent.action_space = make_spaces(**data["spaces"])
+        agent.observation_space, agent.action_space = token_spaces(**data["spaces"])
         agent.n_envs = 1
         agent._setup_model()
     elif agent.policy.vocab_size != vocab_size:

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
-from textenv.env import Observation
 from textenv.errors import ConfigError
+from textenv.levels import Observation
 from textenv.vector import TextVectorEnv
 
 

@@ -56,7 +56,8 @@ class Episode:
         stop_reason: How the agent's last turn ended.
         input_ids: Every token of the episode, int32 (length,).
         action_mask: True where the agent wrote the token, bool (length,).
-        prompt_cut: True if the opening was shortened to fit its window.
+        prompt_cut: True if something that the environment said was shortened to fit its window.
+        n_opening: How many of the turns are the opening, whoever speaks in it.
     """
 
     example: Example
@@ -65,11 +66,13 @@ class Episode:
     input_ids: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
     action_mask: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
     prompt_cut: bool = False
+    n_opening: int = 0
 
     @property
     def responses(self) -> tuple[str, ...]:
-        """The agent's turns, in order."""
-        return tuple(turn.text for turn in self.turns if turn.role == "assistant")
+        """The agent's turns, in order; what the opening has the assistant say is none of them."""
+        said = self.turns[self.n_opening :]
+        return tuple(turn.text for turn in said if turn.role == "assistant")
 
     @property
     def response(self) -> str:

@@ -32,11 +32,16 @@ def render_transcript(turns: Sequence[Turn], mode: str) -> Any:
     """
     if mode == "rgb_array":
         return _draw(turns)
-    text = "\n".join(f"{turn.role}: {turn.text}" for turn in turns)
+    text = transcript_text(turns)
     if mode == "human":
         sys.stdout.write(text + "\n\n")
         return None
     return text
+
+
+def transcript_text(turns: Sequence[Turn]) -> str:
+    """Returns a conversation as one string, a paragraph a turn, each after its speaker's role."""
+    return "\n".join(f"{turn.role}: {turn.text}" for turn in turns)
 
 
 def _draw(turns: Sequence[Turn]) -> NDArray[np.uint8]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,15 +13,11 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from textenv.env import Observation
-from textenv.episode import (
-    AUTORESET_MODES,
-    RENDER_MODES,
-    Info,
-    TextCore,
-    check_arguments,
-)
+from textenv.episode import AUTORESET_MODES, RENDER_MODES, TextCore, check_arguments
 from textenv.errors import ConfigError
+from textenv.examples import Example
+from textenv.groups import GroupDraws
+from textenv.levels import Info, Observation
 from textenv.rendering import RENDER_FPS, render_transcript
 
 _AUTORESET = dict(
@@ -34,12 +31,15 @@ _AUTORESET = dict(
 
 # Reset options that may be given as a sequence with an entry a slot.
 _PER_SLOT = ("index", "split")
+# Those that name an example, so that none is drawn.
+_PINNING = ("index", "prompt")
 
 
-class TextVectorEnv(VectorEnv[Observation, NDArray[np.integer[Any]], NDArray[Any]]):
+class TextVectorEnv(VectorEnv[Observation, Any, NDArray[Any]]):
     """Many conversations that step together; see `TextEnv` for spaces, rewards and arguments.
 
     Slot i is seeded with seed + i and plays the same stream as a single environment with that seed.
+    Where Gymnasium has no array for a space (texts), actions and observations are tuples.
 
     Attributes:
         all_started: True once every slot has begun an episode, which `step` needs.
@@ -79,6 +79,7 @@ class TextVectorEnv(VectorEnv[Observation, NDArray[np.integer[Any]], NDArray[Any
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.all_started = False
         self._rngs: list[np.random.Generator | None] = [None] * num_envs
+        self._groups = GroupDraws(num_envs)
 
     def reset(
         self,
@@ -91,10 +92,19 @@ class TextVectorEnv(VectorEnv[Observation, NDArray[np.integer[Any]], NDArray[Any
         Args:
             seed: Slot i is seeded with seed + i, or with its own entry of a sequence.
             options: As in `TextEnv`; "index" and "split" may also be sequences, one entry a slot.
+                "group_size": k has slots 0 .. k - 1, k .. 2k - 1, ... play the same examples in the
+                same order, now and at every restart, until all slots are reset again: k samples of
+                each prompt, for best-of-n and group-relative methods. They are drawn with the
+                random numbers of a group's first slot.
         """
         options = dict(options or {})
         mask = options.pop("reset_mask", None)
+        group_size = options.pop("group_size", None)
         masked = np.ones(self.num_envs, np.bool_) if mask is None else self._check_mask(mask)
+        if mask is None:
+            self._groups = GroupDraws(self.num_envs, self._check_group_size(group_size))
+        elif group_size not in (None, self._groups.group_size):
+            raise ConfigError('The reset option "group_size" is for all slots, not for some.')
         slots = np.flatnonzero(masked).tolist()
         seeds = self._seeds(seed)
         for slot in slots:
@@ -104,21 +114,20 @@ class TextVectorEnv(VectorEnv[Observation, NDArray[np.integer[Any]], NDArray[Any
         return self.core.observe(), infos
 
     def step(
-        self, actions: NDArray[np.integer[Any]]
+        self, actions: Any
     ) -> tuple[Observation, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], Info]:
-        """Writes one token in every slot.
+        """Takes an action in every slot: writes a token or a turn.
 
         Args:
-            actions: Token ids (num_envs,).
+            actions: Token ids or candidates' numbers (num_envs,), or as many texts.
 
         Raises:
-            ConfigError: The actions are not one token id a slot.
+            ConfigError: The actions are not one valid action a slot.
             RewardError: An episode ended and could not be scored.
             gymnasium.error.ResetNeeded: A slot has never begun an episode.
         """
         if not self.all_started:
             raise ResetNeeded("Not every slot has begun an episode yet: call reset().")
-        actions = np.asarray(actions)
         resting = None if self.core.playing.all() else np.flatnonzero(~self.core.playing)
         rewards, terminated, truncated, slot_infos = self.core.step(actions)
         if self.render_mode == "human":
@@ -127,18 +136,16 @@ class TextVectorEnv(VectorEnv[Observation, NDArray[np.integer[Any]], NDArray[Any
         infos: Info = {}
         if self._mode is AutoresetMode.SAME_STEP:
             ended = np.flatnonzero(terminated | truncated).tolist()
-            if ended:
-                observation = self.core.observe()
-                for slot in ended:
-                    final = {key: value[slot].copy() for key, value in observation.items()}
-                    final_info = slot_infos.get(slot, {})
-                    infos = self._add_info(
-                        infos, {"final_obs": final, "final_info": final_info}, slot
-                    )
-                infos = self._start(ended, {}, infos)
+            for slot in ended:
+                final = {
+                    "final_obs": self.core.level.observe_slot(slot),
+                    "final_info": slot_infos.pop(slot, {}),
+                }
+                infos = self._add_info(infos, final, slot)
+            infos = self._add_infos(infos, slot_infos)
+            infos = self._start(ended, {}, infos)
         else:
-            for slot, info in slot_infos.items():
-                infos = self._add_info(infos, info, slot)
+            infos = self._add_infos(infos, slot_infos)
             if self._mode is AutoresetMode.NEXT_STEP and resting is not None:
                 infos = self._start(resting, {}, infos)
         return self.core.observe(), rewards, terminated, truncated, infos
@@ -152,23 +159,41 @@ class TextVectorEnv(VectorEnv[Observation, NDArray[np.integer[Any]], NDArray[Any
             for slot in range(self.num_envs)
         )
 
+    def action_masks(self) -> NDArray[np.bool_]:
+        """Returns which actions are open, bool (num_envs, n_actions); see `TextEnv`."""
+        return self.core.level.action_masks()
+
+    def _add_infos(self, infos: Info, slot_infos: dict[int, Info]) -> Info:
+        for slot, info in slot_infos.items():
+            infos = self._add_info(infos, info, slot)
+        return infos
+
     def _start(
         self, slots: Iterable[int], options: dict[str, Any], infos: Info | None = None
     ) -> Info:
         infos = {} if infos is None else infos
         for slot in map(int, slots):
-            rng = self._rngs[slot]
-            if rng is None:
-                rng, _ = seeding.np_random()
-                self._rngs[slot] = rng
             own = {
                 key: _entry(key, value, slot, self.num_envs) if key in _PER_SLOT else value
                 for key, value in options.items()
             }
-            example = self.core.choose_example(rng, own)
+            if any(own.get(key) is not None for key in _PINNING):
+                example = self.core.choose_example(self._rng(slot), own)
+            else:
+                example = self._groups.next(slot, partial(self._draw, own))
             infos = self._add_info(infos, self.core.start(slot, example), slot)
-        self.all_started = self.all_started or None not in self._rngs
+        self.all_started = self.all_started or None not in self.core.examples
         return infos
+
+    def _draw(self, options: dict[str, Any], slot: int) -> Example:
+        return self.core.choose_example(self._rng(slot), options)
+
+    def _rng(self, slot: int) -> np.random.Generator:
+        rng = self._rngs[slot]
+        if rng is None:
+            rng, _ = seeding.np_random()
+            self._rngs[slot] = rng
+        return rng
 
     def _seeds(self, seed: int | Sequence[int | None] | None) -> Sequence[int | None]:
         if seed is None:
@@ -178,6 +203,18 @@ class TextVectorEnv(VectorEnv[Observation, NDArray[np.integer[Any]], NDArray[Any
         if len(seed) != self.num_envs:
             raise ConfigError(f"{len(seed)} seeds were given for {self.num_envs} slots.")
         return seed
+
+    def _check_group_size(self, size: object) -> int:
+        if size is None:
+            return 1
+        if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
+            raise ConfigError(f'The reset option "group_size" is a whole number, not {size!r}.')
+        if self.num_envs % size:
+            raise ConfigError(
+                f"{self.num_envs} slots do not divide into groups of {size}. Choose a num_envs "
+                "that is a multiple of group_size."
+            )
+        return int(size)
 
     def _check_mask(self, mask: object) -> NDArray[np.bool_]:
         array = np.asarray(mask)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
+from textenv import tokenization
 from textenv.errors import PromptTooLongError, TokenizerError, UnknownNameError
 from textenv.examples import Turn
 from textenv.tokenization import TextTokenizer, load_tokenizer
@@ -96,9 +97,9 @@ def test_half_a_surrogate_pair_is_read_as_a_replacement_character():
 
 
 def test_an_opening_is_what_the_chat_template_writes(chat):
-    ids, was_cut = chat.encode_opening([Turn("user", "Hello, world!")], 200)
+    ids, shown = chat.encode_opening([Turn("user", "Hello, world!")], 200)
     assert ids == by_hugging_face(("user", "Hello, world!"))
-    assert not was_cut
+    assert shown == (Turn("user", "Hello, world!"),)
     turns = [Turn("system", "Be brief."), Turn("user", "你好")]
     assert chat.encode_opening(turns, 200)[0] == by_hugging_face(
         ("system", "Be brief."), ("user", "你好")
@@ -108,12 +109,11 @@ def test_an_opening_is_what_the_chat_template_writes(chat):
 @pytest.mark.parametrize("closed", [True, False])
 def test_turns_joined_one_by_one_are_the_whole_conversation(chat, closed):
     opening, _ = chat.encode_opening([Turn("user", "One?")], 200)
-    reply, was_cut = chat.encode_reply(Turn("user", "Two?"), 200, closed)
+    reply, _ = chat.encode_reply(Turn("user", "Two?"), 200, closed)
     said = [*chat.encode("First."), *([chat.end_id] if closed else [])]
     assert [*opening, *said, *reply] == by_hugging_face(
         ("user", "One?"), ("assistant", "First."), ("user", "Two?")
     )
-    assert not was_cut
 
 
 def test_the_templates_own_marker_ends_a_turn_even_if_eos_is_another(chat):
@@ -255,18 +255,19 @@ def test_a_prompt_that_fits_exactly_is_not_cut_and_one_token_less_cuts_one(chat)
     turn = Turn("user", "Sum: abcdefghij", cut=(5, 15))
     assert chat.encode_opening([turn], FRAME + 15) == (
         by_hugging_face(("user", "Sum: abcdefghij")),
-        False,
+        (turn,),
     )
     assert chat.encode_opening([turn], FRAME + 14) == (
         by_hugging_face(("user", "Sum: abcdefghi")),
-        True,
+        (Turn("user", "Sum: abcdefghi", cut=(5, 14)),),
     )
 
 
 def test_a_cut_loses_the_end_of_its_span_and_keeps_what_stands_around_it(chat):
     turn = Turn("user", "a long context\n\nWhy?", cut=(0, 14))
-    ids, was_cut = chat.encode_opening([turn], FRAME + 10)
-    assert (ids, was_cut) == (by_hugging_face(("user", "a lo\n\nWhy?")), True)
+    ids, shown = chat.encode_opening([turn], FRAME + 10)
+    assert ids == by_hugging_face(("user", "a lo\n\nWhy?"))
+    assert [turn.text for turn in shown] == ["a lo\n\nWhy?"]
 
 
 def test_the_longest_span_is_cut_first(chat):
@@ -279,9 +280,9 @@ def test_the_longest_span_is_cut_first(chat):
 def test_a_character_of_several_tokens_is_kept_whole_or_not_at_all(chat):
     turn = Turn("user", "你好吗", cut=(0, 3))  # 3 tokens each
     for room, left in [(9, "你好吗"), (8, "你好"), (6, "你好"), (5, "你"), (2, ""), (0, "")]:
-        ids, was_cut = chat.encode_opening([turn], FRAME + room)
+        ids, (shown,) = chat.encode_opening([turn], FRAME + room)
         assert ids == by_hugging_face(("user", left))
-        assert was_cut == (room < 9)
+        assert shown.text == left
 
 
 def test_what_may_not_be_cut_and_does_not_fit_is_an_error_with_both_numbers(chat):
@@ -295,19 +296,18 @@ def test_what_may_not_be_cut_and_does_not_fit_is_an_error_with_both_numbers(chat
 
 def test_a_document_of_10_megabytes_is_cut_like_a_page(monkeypatch, chat):
     encoded = []
-    plain = TextTokenizer._encode_plain
 
-    def counting(self, text):
+    def counting(text):
         encoded.append(len(text))
-        return plain(self, text)
+        return text
 
-    monkeypatch.setattr(TextTokenizer, "_encode_plain", counting)
+    monkeypatch.setattr(tokenization, "_mended", counting)
     document = "word " * 2_000_000
     turn = Turn("user", "Sum: " + document + "\nNow.", cut=(5, 5 + len(document)))
-    ids, was_cut = chat.encode_opening([turn], 64)
-    assert ids == by_hugging_face(("user", "Sum: " + document[: 64 - FRAME - 10] + "\nNow."))
-    assert was_cut
-    assert sum(encoded) < 10_000
+    ids, (shown,) = chat.encode_opening([turn], 64)
+    assert shown.text == "Sum: " + document[: 64 - FRAME - 10] + "\nNow."
+    assert ids == by_hugging_face(("user", shown.text))
+    assert 0 < sum(encoded) < 10_000
 
 
 def test_a_cut_prompt_fills_its_window():
@@ -318,15 +318,15 @@ def test_a_cut_prompt_fills_its_window():
 
 def test_a_reply_is_cut_by_the_same_rule(chat):
     turn = Turn("user", "tell me 0123456789", cut=(8, 18))
-    whole, was_cut = chat.encode_reply(turn, 99, closed=True)
-    assert not was_cut
-    shorter, was_cut = chat.encode_reply(turn, len(whole) - 4, closed=True)
-    assert was_cut
+    whole, said = chat.encode_reply(turn, 99, closed=True)
+    assert said == turn
+    shorter, said = chat.encode_reply(turn, len(whole) - 4, closed=True)
+    assert said.text == "tell me 012345"
     assert len(shorter) == len(whole) - 4
     assert chat.decode(shorter) == chat.decode(whole).replace("6789", "")
     # One token more is needed where the environment closes the agent's turn.
     assert len(chat.encode_reply(turn, len(whole), closed=False)[0]) == len(whole)
-    assert chat.encode_reply(turn, len(whole), closed=False)[1]
+    assert chat.encode_reply(turn, len(whole), closed=False)[1].text == "tell me 012345678"
     with pytest.raises(PromptTooLongError):
         chat.encode_reply(Turn("user", "no cut"), 10, closed=True)
 
@@ -336,7 +336,7 @@ def test_a_reply_is_cut_by_the_same_rule(chat):
 def test_whatever_the_text_a_cut_prompt_fits_and_keeps_the_question(document, question, window):
     text = f"{document}\n{question}"
     try:
-        ids, was_cut = EMBEDDED.encode_opening([Turn("user", text, (0, len(document)))], window)
+        ids, (shown,) = EMBEDDED.encode_opening([Turn("user", text, (0, len(document)))], window)
     except PromptTooLongError:
         frame = len(EMBEDDED.encode_opening([Turn("user", "")], 99)[0])
         assert len(EMBEDDED.encode(f"\n{question}")) + frame > window
@@ -345,7 +345,7 @@ def test_whatever_the_text_a_cut_prompt_fits_and_keeps_the_question(document, qu
     kept = EMBEDDED.decode(ids)
     assert kept.endswith(f"\n{question}")
     assert document.startswith(kept.removesuffix(f"\n{question}"))
-    assert was_cut == (kept != text)
+    assert shown.text == kept
 
 
 # Loading.

@@ -6,6 +6,7 @@ import inspect
 import json
 from typing import Annotated, Any
 
+import gymnasium as gym
 import numpy as np
 import typer
 from rich.console import Console
@@ -172,9 +173,17 @@ def _arguments(id: str) -> dict[str, Any]:
 
 def _spaces(core: TextCore) -> tuple[str, str]:
     """Returns the observation space and the action space, each on a line."""
-    boxes = core.single_observation_space.spaces.items()
-    parts = [f"{name} {box.dtype} {box.shape}" for name, box in boxes]
-    return f"Dict: {', '.join(parts)}", f"Discrete({core.single_action_space.n}): the next token"
+    seen, acted = core.single_observation_space, core.single_action_space
+    shown = str(seen)
+    if isinstance(seen, gym.spaces.Dict):
+        boxes = (f"{name} {box.dtype} {box.shape}" for name, box in seen.spaces.items())
+        shown = f"Dict: {', '.join(boxes)}"
+    meaning = {
+        "token": "the next token",
+        "text": "the whole reply",
+        "select": "the number of a candidate reply",
+    }
+    return shown, f"{acted}: {meaning[core.action_level]}"
 
 
 def _plain(value: object) -> str:
