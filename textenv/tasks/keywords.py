@@ -73,8 +73,9 @@ class KeywordsTask(Task):
         """
         concepts = _concepts_of(id, row.get("concepts"))
         references = references_of(id, row, "references")
-        chosen = candidates_of(id, row, references[0], self.n_candidates)
-        metadata = {"concepts": concepts, **chosen}
+        metadata: dict[str, Any] = {"concepts": concepts}
+        if candidates := candidates_of(id, row, references[0], self.n_candidates):
+            metadata["candidates"] = candidates
         return Example(id, ", ".join(concepts), references, metadata)
 
     def opening(self, example: Example) -> tuple[Turn, ...]:

@@ -1,0 +1,229 @@
+"""Laws of the data-to-text task, of the generated set "records", and of their reward."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from textenv.datasets.procedural import ProceduralDataset
+from textenv.datasets.record_kinds import KINDS
+from textenv.datasets.records import RecordsGenerator
+from textenv.errors import ConfigError, DatasetError, RewardError, UnknownNameError
+from textenv.rewards import score
+from textenv.rewards.data_to_text import realised, slot_words, words_of
+from textenv.tasks.data_to_text import DataTask, split_slots
+
+TASK = DataTask()
+E2E = "name[The Vaults], food[Thai], customer rating[5 out of 5], familyFriendly[no]"
+TEXT = "The Vaults has Thai food, is rated 5 out of 5 and is not family friendly."
+ROW = {"slots": E2E, "references": TEXT}
+LEVELS = {"easy": 3, "medium": 5, "hard": 7}
+
+
+def cell(value, is_header=False, column_span=1, row_span=1):
+    return {
+        "value": value,
+        "is_header": is_header,
+        "column_span": column_span,
+        "row_span": row_span,
+    }
+
+
+TABLE = [
+    [cell("Year", True), cell("Film", True, column_span=2)],
+    [cell("1998", row_span=2), cell("Water"), cell("Alma")],
+    [cell("Fire"), cell("Bess")],
+]
+
+
+@pytest.fixture(scope="module", params=LEVELS)
+def records(request):
+    data = ProceduralDataset("records", RecordsGenerator(request.param), TASK, "test")
+    return request.param, [data[i] for i in range(200)]
+
+
+def rate(examples, responses):
+    return score(
+        "data_to_text",
+        responses,
+        [example.references for example in examples],
+        [example.prompt for example in examples],
+        [example.metadata for example in examples],
+    )
+
+
+def test_the_opening_lists_the_slots_and_only_they_may_be_cut():
+    (turn,) = TASK.opening(TASK.example("x", ROW))
+    assert turn.text == (
+        "Write a text that says all of this, and nothing else.\n\n"
+        "name: The Vaults\nfood: Thai\ncustomer rating: 5 out of 5\nfamilyFriendly: no"
+    )
+    assert turn.text[slice(*turn.cut)].startswith("name: The Vaults\n")
+
+
+@pytest.mark.parametrize(
+    "slots",
+    [
+        "name[The Mill], food[Thai]",
+        "name: The Mill\nfood: Thai",
+        "name: The Mill | food: Thai",
+        {"name": "The Mill", "food": "Thai", "area": None},
+        [["name", "The Mill"], ("food", "Thai")],
+    ],
+)
+def test_slots_may_be_a_mapping_pairs_or_a_text(slots):
+    example = TASK.example("x", {**ROW, "slots": slots})
+    assert example.metadata["slots"] == (("name", "The Mill"), ("food", "Thai"))
+
+
+def test_highlighted_cells_of_a_totto_table_carry_their_headers_across_spans():
+    row = {
+        "table": TABLE,
+        "highlighted_cells": [[1, 0], [2, 0], [2, 1]],
+        "title": "Ann Bell",
+        "section": "Films",
+        "references": {"original_sentence": ["x"], "final_sentence": ["Ann Bell.", "She."]},
+    }
+    example = TASK.example("x", row)
+    assert example.metadata["slots"] == (("Year", "1998"), ("Film", "Fire"), ("Film", "Bess"))
+    assert example.prompt.split("\n")[:2] == ["page title: Ann Bell", "section title: Films"]
+    assert example.references == ("Ann Bell.", "She.")
+    listed = [{"final_sentence": "Ann Bell."}, {"final_sentence": "She."}]
+    assert TASK.example("x", {**row, "references": listed}).references == example.references
+
+
+def test_of_a_plain_table_every_cell_is_told_under_the_first_rows_headers():
+    example = TASK.example(
+        "x", {"table": [["Town", "Size"], ["Oslo", 7], ["", 9]], **{"references": "Oslo."}}
+    )
+    assert example.metadata["slots"] == (("Town", "Oslo"), ("Size", "7"), ("Size", "9"))
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({"references": "a"}, "neither 'slots' nor a 'table'"),
+        ({"slots": "nothing", "references": "a"}, "cannot be read: write 'name[The Mill]"),
+        ({"slots": 3, "references": "a"}, "slots of example 'row 3' are of type int"),
+        ({"slots": {}, "references": "a"}, "hold no value"),
+        ({"slots": E2E}, "'row 3' has no references"),
+        ({"table": "a", "references": "a"}, "must be a list of rows"),
+        ({"table": TABLE, "highlighted_cells": [[9, 0]], "references": "a"}, "table of 3 rows"),
+        ({"table": TABLE, "highlighted_cells": [[-1, 0]], "references": "a"}, "from 0"),
+        ({**ROW, "candidates": ["a", "b"]}, "is the ideal reply"),
+    ],
+)
+def test_a_row_that_cannot_be_used_is_refused_in_plain_words(row, words):
+    with pytest.raises(DatasetError, match=re.escape(words)):
+        TASK.example("row 3", row)
+
+
+def test_difficulty_is_the_number_of_slots_and_both_references_tell_them_all(records):
+    level, examples = records
+    for example in examples:
+        assert len(example.metadata["slots"]) == LEVELS[level]
+        assert len(set(example.references)) == 2
+    for k in range(2):
+        assert (rate(examples, [e.references[k] for e in examples]).total == 1).all()
+
+
+def test_of_the_candidates_only_the_right_one_tells_the_data(records):
+    _, examples = records
+    positions = []
+    for example in examples:
+        offered = TASK.candidates(example)
+        assert len(set(offered)) == TASK.n_candidates == 4
+        result = rate([example] * 4, offered)
+        # "green" may be told of Kate Green's car by her name; then it is another color that tells.
+        right = result.components["slots"] * result.components["faithful"] == 1
+        assert right.sum() == 1
+        positions.append(int(result.total.argmax()))
+        assert offered[positions[-1]] == TASK.gold(example)
+    # Standard deviation of a position's count among 200: 6.1.
+    assert all(abs(positions.count(k) - 50) < 4 * 6.1 for k in range(4))
+
+
+def test_every_wording_of_every_value_is_noticed():
+    for kind in KINDS:
+        for slot, values in kind.values.items():
+            for value in values:
+                for wording in (0, 1):
+                    words = words_of(f"It {kind.predicate(slot, value, wording)}.")
+                    assert realised(slot, value, words) == 1, (slot, value, wording)
+
+
+def test_n_slots_overrides_the_difficulty_and_what_cannot_be_is_refused():
+    _, row = RecordsGenerator("easy", n_slots=6).sample(np.random.default_rng(0))
+    assert len(row["slots"]) == 6
+    for wrong in (2, 8, True, "5"):
+        with pytest.raises(ConfigError, match="3 to 7"):
+            RecordsGenerator(n_slots=wrong)
+    with pytest.raises(UnknownNameError, match="Did you mean 'hard'"):
+        RecordsGenerator("hart")
+
+
+def test_the_data_decide_the_split_and_hardly_ever_repeat():
+    data = ProceduralDataset("records", RecordsGenerator(), TASK)
+    assert len({data[i].prompt for i in range(3000)}) == 3000
+    content, row = RecordsGenerator().sample(np.random.default_rng(1))
+    assert TASK.opening(TASK.example("x", row))[0].text.endswith(content)
+
+
+def test_copying_listing_and_padding_do_not_pay(records):
+    _, examples = records
+    copies = [TASK.opening(example)[0].text for example in examples]
+    inputs = [example.prompt for example in examples]
+    values = [", ".join(value for _, value in e.metadata["slots"]) for e in examples]
+    for hack in (copies, inputs, values):
+        assert rate(examples, hack).total.max() == 0
+    everything = [
+        f"It has {', '.join(v for vs in e.metadata['values'].values() for v in vs)}. {values[i]}."
+        for i, e in enumerate(examples)
+    ]
+    assert rate(examples, everything).total.mean() < 0.35
+    twice = [f"{example.references[0]} {example.references[0]}" for example in examples]
+    assert rate(examples, twice).total.mean() < 0.6
+
+
+@pytest.mark.parametrize(
+    ("slot", "value", "text", "told"),
+    [
+        ("food", "Thai", "It serves Thai food.", 1),
+        ("food", "Thai", "It serves food.", 0),
+        ("name", "The Mill", "Mills, and a mill.", 1),
+        ("people", "5", "for five people", 1),
+        ("kind", "coffee shop", "two coffee shops", 1),
+        ("kind", "coffee shop", "a shop with coffee", 0),
+        ("note", "one two three four five six", "six five four", 0.5),
+        ("familyFriendly", "yes", "a family-friendly pub", 1),
+        ("familyFriendly", "yes", "it is not family friendly", 0),
+        ("familyFriendly", "no", "it is not family friendly", 1),
+        ("familyFriendly", "no", "a family friendly pub", 0),
+        ("familyFriendly", "no", "a pub", 0),
+        ("familyFriendly", "yes", "a kid friendly pub", 1),
+    ],
+)
+def test_a_value_is_told_when_its_words_are_there(slot, value, text, told):
+    assert realised(slot, value, words_of(text)) == told
+
+
+def test_slot_names_are_read_as_words():
+    assert slot_words("familyFriendly") == slot_words("family_friendly") == "family friendly"
+    assert split_slots("no slots here") == ()
+
+
+def test_inventions_cost_and_names_known_from_the_data_do_not():
+    example = TASK.example("x", {**ROW, "values": {"food": ["Thai", "French", "fast"]}})
+    gold = TASK.gold(example)
+    texts = [gold, f"{gold} Founded in 1990 by Bob.", f"{gold} It has fast food."]
+    faithful = rate([example] * 3, texts).components["faithful"]
+    assert faithful.tolist() == [1, 4 / (4 + 2), 4 / (4 + 1)]
+
+
+def test_data_may_stand_in_the_prompt_and_none_at_all_is_an_error():
+    result = score("data_to_text", ["It has Thai dishes."], ["It has Thai dishes."], ["food: Thai"])
+    assert result.total == [1]
+    with pytest.raises(RewardError, match="neither 'slots' in its metadata"):
+        score("data_to_text", ["Thai"], ["Thai"])
