@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from textenv.episode import RENDER_MODES, TextCore, check_arguments
 from textenv.levels import Info, Observation
-from textenv.rendering import RENDER_FPS, render_transcript
+from textenv.rendering import RENDER_FPS, render_transcript, reward_text
 
 
 class TextEnv(gym.Env[Observation, Any]):
@@ -62,7 +62,7 @@ class TextEnv(gym.Env[Observation, Any]):
 
     Args:
         render_mode: "ansi" (a string), "rgb_array" (a picture) or "human" (prints each
-            conversation once, at its end).
+            conversation once, at its end, with its reward).
         autoreset_mode: Checked and otherwise without effect; only vector environments restart by
             themselves.
         arguments: `task`, `task_kwargs`, `tokenizer`, `dataset`, `split`, `reward`,
@@ -114,15 +114,11 @@ class TextEnv(gym.Env[Observation, Any]):
         if not self.core.playing[0]:
             raise gym.error.ResetNeeded("This episode has ended, or none was begun: call reset().")
         rewards, terminated, truncated, infos = self.core.step([action])
+        reward, info = float(rewards[0]), infos.get(0, {})
         if self.render_mode == "human" and (terminated[0] or truncated[0]):
-            render_transcript(self.core.transcript(0), "human")
-        return (
-            self.core.level.observe_slot(0),
-            float(rewards[0]),
-            bool(terminated[0]),
-            bool(truncated[0]),
-            infos.get(0, {}),
-        )
+            render_transcript(self.core.transcript(0), "human", reward_text(reward, info))
+        observation = self.core.level.observe_slot(0)
+        return observation, reward, bool(terminated[0]), bool(truncated[0]), info
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Returns which actions are open, bool (n_actions,), as sb3-contrib's MaskablePPO asks.

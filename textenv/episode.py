@@ -38,6 +38,8 @@ class TextCore(Slots):
         tokenizer: How text becomes tokens.
         reward: What an episode is worth.
         level: What the agent sees and does.
+        end_listeners: Called with the slot, reward, whether it terminated, and info of every
+            episode that `step` ends.
     """
 
     def __init__(
@@ -91,6 +93,7 @@ class TextCore(Slots):
             name,  # type: ignore[arg-type] # checked inside
             dataset_seed,
         )
+        self.end_listeners: list[Callable[[int, float, bool, Info], None]] = []
         self._datasets: dict[str, TextDataset] = {split: self._load_split(split)}
 
     def observe(self) -> Observation:
@@ -202,6 +205,9 @@ class TextCore(Slots):
                 rewards[slot] = result.total[i]
                 terminated[slot] = True
                 infos[slot] = _final_info(episodes[i], result, i)
+        for listen in self.end_listeners:
+            for slot in np.flatnonzero(terminated | truncated).tolist():
+                listen(slot, float(rewards[slot]), bool(terminated[slot]), infos.get(slot, {}))
         return rewards, terminated, truncated, infos
 
     def play(self, example: Example, speak: Speaker, slot: int = 0) -> Episode:

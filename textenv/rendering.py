@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,30 +19,63 @@ _SIZE = (640, 480)
 _FONT_SIZE = 14
 _LINE_HEIGHT = 18
 _CHARS_PER_LINE = 76
+_TERMINAL_COLOURS = {"system": "2", "user": "1", "assistant": "1;36"}  # dim, bold, bold cyan
 _COLOURS = {"system": (110, 110, 110), "user": (20, 20, 20), "assistant": (0, 90, 170)}
 
+# C0 has signs of its own; C1, and marks that turn the direction of all that follows, have none.
+_SIGNS = {
+    **{code: 0x2400 + code for code in range(0x20) if chr(code) not in "\n\t"},
+    0x7F: 0x2421,
+    **dict.fromkeys((*range(0x80, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)), 0xFFFD),
+}
 
-def render_transcript(turns: Sequence[Turn], mode: str) -> Any:
+
+def render_transcript(turns: Sequence[Turn], mode: str, result: str = "") -> Any:
     """Draws a conversation.
 
     Args:
         turns: Every turn so far.
-        mode: "ansi" returns a string; "human" prints it, returning None; "rgb_array" returns
-            uint8 (height, width, 3), the end of the conversation if it is too long for the frame.
-            Its font is Pillow's own: scripts that it lacks, such as Chinese, show as boxes.
+        mode: "ansi" returns a string, its speakers coloured by terminal codes; "human" prints it,
+            returning None, with colours where a terminal reads it and NO_COLOR is not set;
+            "rgb_array" returns uint8 (height, width, 3), the end of the conversation if it is too
+            long for the frame. Its font is Pillow's own: scripts that it lacks, such as Chinese,
+            show as boxes.
+        result: What to say below it in "human" mode, such as the reward.
     """
     if mode == "rgb_array":
         return _draw(turns)
-    text = transcript_text(turns)
-    if mode == "human":
-        sys.stdout.write(text + "\n\n")
-        return None
-    return text
+    if mode == "ansi":
+        return _coloured(turns)
+    with_colours = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    text = _coloured(turns) if with_colours else _visible(transcript_text(turns))
+    sys.stdout.write(f"{text}\n{result}\n\n" if result else f"{text}\n\n")
+    return None
 
 
 def transcript_text(turns: Sequence[Turn]) -> str:
     """Returns a conversation as one string, a paragraph a turn, each after its speaker's role."""
     return "\n".join(f"{turn.role}: {turn.text}" for turn in turns)
+
+
+def reward_text(reward: float, info: Mapping[str, Any]) -> str:
+    """Says what an episode was paid, and by which components; "" if it was not paid yet."""
+    if "reward_components" not in info:
+        return ""
+    components = info["reward_components"].items()
+    parts = ", ".join(f"{name} {value:.3f}" for name, value in components)
+    return f"reward {reward:.3f} ({parts})"
+
+
+def _coloured(turns: Sequence[Turn]) -> str:
+    return "\n".join(
+        f"\x1b[{_TERMINAL_COLOURS[turn.role]}m{turn.role}:\x1b[0m {_visible(turn.text)}"
+        for turn in turns
+    )
+
+
+def _visible(text: str) -> str:
+    """Shows control characters as signs: what a model writes must not steer the terminal."""
+    return text.translate(_SIGNS)
 
 
 def _draw(turns: Sequence[Turn]) -> NDArray[np.uint8]:

@@ -18,7 +18,7 @@ from textenv.errors import ConfigError
 from textenv.examples import Example
 from textenv.groups import GroupDraws
 from textenv.levels import Info, Observation
-from textenv.rendering import RENDER_FPS, render_transcript
+from textenv.rendering import RENDER_FPS, render_transcript, reward_text
 
 _AUTORESET = dict(
     zip(
@@ -132,7 +132,8 @@ class TextVectorEnv(VectorEnv[Observation, Any, NDArray[Any]]):
         rewards, terminated, truncated, slot_infos = self.core.step(actions)
         if self.render_mode == "human":
             for slot in np.flatnonzero(terminated | truncated).tolist():
-                render_transcript(self.core.transcript(slot), "human")
+                result = reward_text(float(rewards[slot]), slot_infos.get(slot, {}))
+                render_transcript(self.core.transcript(slot), "human", result)
         infos: Info = {}
         if self._mode is AutoresetMode.SAME_STEP:
             ended = np.flatnonzero(terminated | truncated).tolist()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import sys
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -18,20 +21,47 @@ def write(env, text):
         env.step(id)
 
 
-def test_ansi_shows_every_turn_in_order():
-    assert render_transcript(TURNS, "ansi") == "system: Be brief.\nuser: Who?\nYou?\nassistant: me"
+def plain(text):
+    """Takes the colours away."""
+    return re.sub(r"\x1b\[[\d;]+m", "", text)
+
+
+def test_ansi_shows_every_turn_in_order_with_each_speaker_in_a_colour_of_its_own():
+    drawn = render_transcript(TURNS, "ansi")
+    assert plain(drawn) == "system: Be brief.\nuser: Who?\nYou?\nassistant: me"
+    codes = re.findall(r"(\x1b\[[\d;]+m)(\w+):\x1b\[0m", drawn)
+    assert [role for _, role in codes] == ["system", "user", "assistant"]
+    assert len({code for code, _ in codes}) == 3
+
+
+@pytest.mark.parametrize("mode", ["ansi", "human"])
+def test_text_cannot_steer_the_terminal(capsys, mode):
+    attack = "\x1b[2J\x9b31m\x07\r\u202eabc\tx\ny"
+    drawn = render_transcript((Turn("user", attack),), mode) or capsys.readouterr().out
+    assert plain(drawn).strip() == "user: ␛[2J\ufffd31m␇␍\ufffdabc\tx\ny"
+
+
+def test_human_colours_only_what_a_terminal_reads(capsys, monkeypatch):
+    render_transcript(TURNS, "human")
+    assert "\x1b" not in capsys.readouterr().out
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    render_transcript(TURNS, "human")
+    assert "\x1b" in capsys.readouterr().out
+    monkeypatch.setenv("NO_COLOR", "1")
+    render_transcript(TURNS, "human")
+    assert "\x1b" not in capsys.readouterr().out
 
 
 def test_ansi_shows_a_dialogue_so_far_with_the_turn_being_written():
     env = gym.make("TextDialogue-v0", render_mode="ansi")
     env.reset(seed=0)
-    first, *_ = env.render().split("\n")
+    first, *_ = plain(env.render()).split("\n")
     assert first.startswith("user: ")
     write(env, "Which day")
-    assert env.render() == f"{first}\nassistant: Which day"
+    assert plain(env.render()) == f"{first}\nassistant: Which day"
     write(env, "?")
     env.step(END)
-    _, second, third = env.render().split("\n")
+    _, second, third = plain(env.render()).split("\n")
     assert second == "assistant: Which day?"
     assert third.startswith("user: ")
 
@@ -52,7 +82,7 @@ def test_an_episode_that_was_truncated_shows_its_unfinished_turn(own):
         for id in ids:
             env.step(id)
         text = env.render()
-    assert text.endswith(f"\nassistant: {env.unwrapped.core.tokenizer.decode(ids)}")
+    assert plain(text).endswith(f"\nassistant: {env.unwrapped.core.tokenizer.decode(ids)}")
 
 
 def test_human_prints_a_conversation_once_at_its_end(capsys):
@@ -65,7 +95,7 @@ def test_human_prints_a_conversation_once_at_its_end(capsys):
     assert env.render() is None
     out = capsys.readouterr().out
     assert out.startswith("user: ")
-    assert out.endswith("\nassistant: me\n\n")
+    assert out.endswith("\nassistant: me\nreward 0.000 (token_f1 0.000)\n\n")
 
 
 @pytest.mark.parametrize("mode", ["next_step", "same_step", "disabled"])

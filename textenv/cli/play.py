@@ -21,15 +21,23 @@ from textenv.cli.console import (
 from textenv.episode import TextCore
 from textenv.examples import Example, Turn
 from textenv.rewards import compute_rewards
+from textenv.tasks.base import Task
 
 _ASK = "you> "
+_CHOOSE = "your choice> "
 
 
 class Person:
-    """An agent that answers in text by asking whoever sits at the terminal."""
+    """An agent that answers in text by asking whoever sits at the terminal.
 
-    def __init__(self, console: Console) -> None:
+    Args:
+        console: Where to show what is said.
+        task: Names the candidates where the person is to choose one; None where they write.
+    """
+
+    def __init__(self, console: Console, task: Task | None = None) -> None:
         self._console = console
+        self._task = task
         self._n_shown = 0
         self._typed = ""
 
@@ -40,19 +48,32 @@ class Person:
             EOFError: There is no more input.
         """
         self.show(transcript)
-        self._typed = input(_ASK)
+        if self._task is None:
+            self._typed = input(_ASK)
+        else:
+            self._typed = self._choose(self._task.candidates(example, transcript))
         return self._typed
 
     def show(self, transcript: tuple[Turn, ...]) -> None:
         """Shows what was said since the last turn; one's own words only where they changed."""
         new = transcript[self._n_shown :]
+        first = self._n_shown == 0
         self._n_shown = len(transcript)
         for turn in new:
-            if turn.role != "assistant":
+            if turn.role != "assistant" or first:
                 print_turns(self._console, [turn])
             elif turn.text != self._typed.strip():
                 # Longer than a turn may be, or written in signs that the tokenizer lacks.
                 self._console.print(Text(f"Of this was taken: {turn.text}", style="yellow"))
+
+    def _choose(self, candidates: tuple[str, ...]) -> str:
+        for number, text in enumerate(candidates):
+            self._console.print(Text.assemble((f"  {number}  ", "bold cyan"), text))
+        while True:
+            typed = input(_CHOOSE).strip()
+            if typed.isdecimal() and int(typed) < len(candidates):
+                return candidates[int(typed)]
+            self._console.print(f"Type a number from 0 to {len(candidates) - 1}.", style="yellow")
 
 
 def play(
@@ -71,9 +92,10 @@ def play(
         int | None, typer.Option(min=0, help="Of the random examples.", show_default="a new one")
     ] = None,
 ) -> None:
-    """Play an environment yourself: answer, and see what the reward says.
+    """Play an environment yourself: answer, or choose a reply, and see what the reward says.
 
-    An empty line is an empty reply; Ctrl-D ends.
+    An empty line is an empty reply, or, where there are replies to choose from, asks again; Ctrl-D
+    ends.
     """
     # Where there is no line editor, plain input does.
     with contextlib.suppress(ImportError):
@@ -96,8 +118,9 @@ def play(
 
 def _play_once(console: Console, core: TextCore, example: Example) -> None:
     turns = f" in each of up to {core.max_turns} turns" if core.max_turns > 1 else ""
-    console.print(Text(f"{example.id}: you have {core.max_new_tokens} tokens{turns}.", style="dim"))
-    person = Person(console)
+    room = "a choice" if core.action_level == "select" else f"{core.max_new_tokens} tokens"
+    console.print(Text(f"{example.id}: you have {room}{turns}.", style="dim"))
+    person = Person(console, core.task if core.action_level == "select" else None)
     episode = core.play(example, person)
     person.show(episode.turns)
     result = compute_rewards(core.reward, [episode])
