@@ -7,10 +7,11 @@ import itertools
 import numpy as np
 import pytest
 
-from textenv.datasets import phrases
-from textenv.datasets.phrases import ChinesePhrases, GermanPhrases
+from textenv.datasets import phrase_words, phrases
+from textenv.datasets.base import split_of
+from textenv.datasets.phrases import ChinesePhrases, GermanPhrases, PhrasesGenerator
 from textenv.datasets.procedural import ProceduralDataset
-from textenv.errors import ConfigError, DatasetError
+from textenv.errors import ConfigError, DatasetError, UnknownNameError
 from textenv.tasks.translate import TranslateTask
 
 # Written by hand: subject, tense, denied, verb, determiner, adjective, noun, place, time, fronted,
@@ -282,3 +283,91 @@ def test_a_row_without_its_texts_is_refused(row, message):
 def test_a_language_must_be_a_code():
     with pytest.raises(ConfigError, match="target_language"):
         TranslateTask("en", "")
+
+
+_PAIRS = list(itertools.permutations(("en", "de", "zh"), 2))
+
+
+@pytest.mark.parametrize(("source", "target"), _PAIRS)
+def test_one_set_serves_every_direction(source, target):
+    data = ProceduralDataset("phrases", PhrasesGenerator(), TranslateTask(source, target), "train")
+    known = {row[source]: row for row in _train_rows()}
+    for i in range(50):
+        example = data[i]
+        assert example.references == (known[example.prompt][target],)
+
+
+def _train_rows(count=50):
+    """Draws the rows of the training split as the dataset does: until one belongs to it."""
+    for i in range(count):
+        rng = np.random.default_rng([i, 0])
+        content, row = PhrasesGenerator().sample(rng)
+        while split_of(content) != "train":
+            content, row = PhrasesGenerator().sample(rng)
+        yield row["translation"]
+
+
+def test_the_english_sentence_decides_the_split_in_every_direction():
+    def english(split, source, target):
+        task = TranslateTask(source, target)
+        data = ProceduralDataset("phrases", PhrasesGenerator(), task, split)
+        examples = [data[i] for i in range(60)]
+        return {e.prompt if source == "en" else e.references[0] for e in examples}
+
+    directions = (("en", "de"), ("de", "en"), ("zh", "en"))
+    train = set.union(*(english("train", *pair) for pair in directions))
+    test = set.union(*(english("test", *pair) for pair in directions))
+    assert not train & test
+    assert english("test", "de", "en") == english("test", "zh", "en") == english("test", "en", "de")
+
+
+@pytest.mark.parametrize("difficulty", ["easy", "medium", "hard"])
+def test_no_two_sentences_share_a_translation(difficulty):
+    rows = [row["translation"] for _, row in _rows(PhrasesGenerator(difficulty), 2000)]
+    sentences = len({row["en"] for row in rows})
+    assert sentences >= 1990
+    for code in ("de", "zh"):
+        assert len({row[code] for row in rows}) == sentences
+
+
+def test_words_that_english_tells_apart_are_told_apart_in_every_language():
+    times = {time for times in phrase_words.TIMES.values() for time in times}
+    lists = {
+        "adjectives": list(phrase_words.ADJECTIVES),
+        "places": [spelled for spelled, _ in phrase_words.PLACES],
+        "times": list(times | set(phrase_words.HABITS)),
+        "reasons": [reason.spelled for reason in phrase_words.REASONS.values()],
+        "nouns": [(n.english[0], n.german[0], n.chinese[1]) for n in phrase_words.NOUNS],
+        "verbs": [(v.english[0], v.german[4], v.chinese) for v in phrase_words.VERBS],
+    }
+    for name, words in lists.items():
+        for language in range(3):
+            assert len({word[language] for word in words}) == len(words), (name, language)
+
+
+@pytest.mark.parametrize(("difficulty", "fewest", "most"), [("easy", 4, 8), ("hard", 14, 24)])
+def test_difficulty_sets_the_length(difficulty, fewest, most):
+    lengths = [len(text.split()) for text, _ in _rows(PhrasesGenerator(difficulty), 500)]
+    assert fewest <= min(lengths) <= max(lengths) <= most
+
+
+def test_a_hard_sentence_gives_a_reason_and_joins_two_clauses():
+    for text, row in _rows(PhrasesGenerator("hard"), 200):
+        assert " because " in text
+        assert " and " in text or ", but " in text
+        assert ", weil " in row["translation"]["de"]
+        assert "，因为" in row["translation"]["zh"]
+
+
+def test_the_two_old_sets_take_the_same_sentences_as_the_new_one():
+    new = [row["translation"] for _, row in _rows(PhrasesGenerator(), 50)]
+    for code, generator in (("de", GermanPhrases()), ("zh", ChinesePhrases())):
+        rows = [row for _, row in _rows(generator, 50)]
+        assert [(row["source"], row["target"]) for row in rows] == [
+            (row["en"], row[code]) for row in new
+        ]
+
+
+def test_an_unknown_difficulty_is_refused():
+    with pytest.raises(UnknownNameError, match="Did you mean 'hard'"):
+        GermanPhrases("hardd")

@@ -36,6 +36,7 @@ PROCEDURAL: Mapping[str, str] = {
     "facts": "textenv.datasets.facts:FactsGenerator",
     "facts-choice": "textenv.datasets.facts:FactsChoiceGenerator",
     "word-problems": "textenv.datasets.word_problems:WordProblemsGenerator",
+    "phrases": "textenv.datasets.phrases:PhrasesGenerator",
     "phrases-en-de": "textenv.datasets.phrases:GermanPhrases",
     "phrases-en-zh": "textenv.datasets.phrases:ChinesePhrases",
     "bookings": "textenv.datasets.bookings:BookingsGenerator",

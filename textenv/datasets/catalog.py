@@ -21,7 +21,13 @@ from textenv.datasets.reading import PARQUET_BRANCH
 _SUMMARIZE = ("textenv.tasks.summarize:SummarizeTask",)
 _QA = ("textenv.tasks.qa:QATask",)
 _TRANSLATE = ("textenv.tasks.translate:TranslateTask",)
-_DIALOGUE = ("textenv.tasks.dialogue:DialogueTask",)
+_DIALOGUE = (
+    "textenv.tasks.dialogue:DialogueTask",
+    "textenv.tasks.dialogue_select:DialogueSelectTask",
+)
+_KEYWORDS = ("textenv.tasks.keywords:KeywordsTask",)
+_DATA = ("textenv.tasks.data_to_text:DataTask",)
+_MATH = ("textenv.tasks.math:MathTask",)
 
 
 @dataclass(frozen=True)
@@ -33,7 +39,8 @@ class NamedDataset:
         tasks: The tasks that it suits, as "module:Class".
         note: Its size, its licence, and what to know about the entry.
         columns: Field of a task -> column; fields that the task at hand lacks are left aside.
-            "{source_language}" and the like stand for attributes of the task.
+            "{source_language}", "{target_language}" and "{unanswerable}" stand for attributes of
+            the task, in "fill" as well.
         name: The configuration that is read unless another is named.
         configurations: All that there are; empty if there is but one.
         pair: How a configuration names its two languages, as in "{}-{}"; the one that has the
@@ -64,6 +71,7 @@ _PAIR_COLUMNS: Mapping[str, Column] = {
     "target": "translation.{target_language}",
 }
 _STREAMED = {"streaming": True}
+_RECORDED = 'In TextDialogue, with reward="turn_f1": recorded dialogues have no goal.'
 _IWSLT_PAIRS = (
     "ar-en de-en en-ar en-de en-fr en-it en-ja en-ko en-nl en-ro en-zh fr-en it-en it-nl it-ro "
     "ja-en ko-en nl-en nl-it nl-ro ro-en ro-it ro-nl zh-en"
@@ -121,10 +129,11 @@ NAMED: Mapping[str, NamedDataset] = {
     "squad_v2": NamedDataset(
         path="rajpurkar/squad_v2",
         tasks=_QA,
-        note="130,319 / 11,873 questions, a third without an answer, 130 MB; CC BY-SA 4.0.",
+        note="130,319 / 11,873 questions, a third without an answer, 130 MB; CC BY-SA 4.0. With "
+        'task_kwargs={"unanswerable": "unanswerable"} the prompt says so.',
         columns={"context": "context", "question": "question", "answers": "answers.text"},
         splits=_VALIDATION_IS_TEST,
-        options={"group": "title", "fill": {"answers": "unanswerable"}},
+        options={"group": "title", "fill": {"answers": "{unanswerable}"}},
     ),
     "narrativeqa": NamedDataset(
         path="deepmind/narrativeqa",
@@ -200,14 +209,15 @@ NAMED: Mapping[str, NamedDataset] = {
         path="OpenRL/daily_dialog",
         tasks=_DIALOGUE,
         note="11,118 / 1,000 / 1,000 conversations, 4 MB; CC BY-NC-SA 4.0. A mirror: "
-        "li2017dailydialog/daily_dialog is a script.",
+        "li2017dailydialog/daily_dialog is a script. " + _RECORDED,
         columns={"turns": {"speaker": ["user", "assistant"], "text": "dialog"}},
+        options={"skip": "unusable"},
     ),
     "multi_woz": NamedDataset(
         path="pfb30/multi_woz_v22",
         tasks=_DIALOGUE,
         note="8,437 / 1,000 / 1,000 dialogues about a town, version 2.2; Apache-2.0. Main is a "
-        "script.",
+        "script. " + _RECORDED,
         columns={
             "turns": {"speaker": "turns.speaker", "text": "turns.utterance"},
             "id": "dialogue_id",
@@ -215,12 +225,13 @@ NAMED: Mapping[str, NamedDataset] = {
         name="v2.2",
         configurations=("v2.2", "v2.2_active_only"),
         revision=PARQUET_BRANCH,
-        options={"labels": {"turns.speaker": ("user", "system")}},
+        options={"labels": {"turns.speaker": ("user", "system")}, "skip": "unusable"},
     ),
     "schema_guided": NamedDataset(
         path="google-research-datasets/schema_guided_dstc8",
         tasks=_DIALOGUE,
-        note="16,142 / 2,482 / 4,201 dialogues over 26 services; CC BY-SA 4.0. Main is a script.",
+        note="16,142 / 2,482 / 4,201 dialogues over 26 services; CC BY-SA 4.0. Main is a script. "
+        + _RECORDED,
         columns={
             "turns": {"speaker": "turns.speaker", "text": "turns.utterance"},
             "id": "dialogue_id",
@@ -228,7 +239,46 @@ NAMED: Mapping[str, NamedDataset] = {
         name="dialogues",
         configurations=("dialogues",),
         revision=PARQUET_BRANCH,
-        options={"labels": {"turns.speaker": ("user", "system")}},
+        options={"labels": {"turns.speaker": ("user", "system")}, "skip": "unusable"},
+    ),
+    "common_gen": NamedDataset(
+        path="allenai/common_gen",
+        tasks=_KEYWORDS,
+        note="32,651 / 993 sets of words with 67,389 / 4,018 sentences, 8 MB; MIT.",
+        columns={"concepts": "concepts", "references": "target"},
+        name="default",
+        revision=PARQUET_BRANCH,
+        splits=_VALIDATION_IS_TEST,
+        options={"gather": "concept_set_idx"},
+    ),
+    "totto": NamedDataset(
+        path="google-research-datasets/totto",
+        tasks=_DATA,
+        note="120,761 / 7,700 tables of Wikipedia, 0.7 GB; CC BY-SA 3.0.",
+        columns={"references": "sentence_annotations.final_sentence", "id": "example_id"},
+        name="default",
+        revision=PARQUET_BRANCH,
+        splits=_VALIDATION_IS_TEST,
+        options={"group": "table_webpage_url"},
+    ),
+    "e2e_nlg": NamedDataset(
+        path="tuetschek/e2e_nlg",
+        tasks=_DATA,
+        note="4,862 / 547 / 630 records with 42,061 / 4,672 / 4,693 texts, 12 MB; CC BY-SA 4.0. "
+        "Main is a script.",
+        columns={"slots": "meaning_representation", "references": "human_reference"},
+        name="default",
+        revision=PARQUET_BRANCH,
+        options={"gather": "meaning_representation"},
+    ),
+    "gsm8k": NamedDataset(
+        path="openai/gsm8k",
+        tasks=_MATH,
+        note="7,473 / 1,319 word problems with worked solutions, 5 MB; MIT.",
+        columns={"question": "question", "answer": "answer"},
+        name="main",
+        configurations=("main", "socratic"),
+        splits={"train": "train", "test": "test"},
     ),
 }
 

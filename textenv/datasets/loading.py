@@ -64,7 +64,7 @@ def load_rows_dataset(
         kept,
         group=source.group,
         gather=source.gather,
-        skip_missing=source.skip_missing,
+        skip=source.skip,
     )
     if not len(dataset):
         raise DatasetError(
@@ -78,10 +78,17 @@ def load_rows_dataset(
 def _load_stream(source: RowsSpec, task: Task, split: Split) -> RowsDataset:
     """Keeps the first rows of a split of a stream on disk."""
     stream, kept = _choose(source, _open(source, task), split)
-    reader = _match_columns(source, task, stream.name, columns_of(stream))
+    columns = columns_of(stream)
+    if not columns:
+        raise DatasetError(f"Dataset '{source.path}' has no rows in '{stream.name}'.")
+    reader = _match_columns(source, task, stream.name, columns)
+
+    seen = Table(stream.name, columns, ())
 
     def wanted(number: int, row: Mapping[str, Any]) -> bool:
-        if source.skip_missing and not reader.is_complete(row):
+        if source.skip == "missing" and not reader.is_complete(row):
+            return False
+        if source.skip == "unusable" and reader.refusal(seen, number - 1, row):
             return False
         return len(kept) == len(SPLITS) or split_of(reader.content(row, source.group)) in kept
 

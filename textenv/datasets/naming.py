@@ -34,22 +34,24 @@ def resolve_named(options: Mapping[str, Any], task: Task) -> dict[str, Any]:
     entry = NAMED[name]
     _check_task(name, entry, task)
     known = {wanted.name for wanted in task.fields} | {"id"}
-    spec: dict[str, Any] = {"skip_missing": True, **entry.options}
+    spec: dict[str, Any] = {"skip": "missing", **entry.options}
     for key in ("fill", "join"):
         if key in spec:
-            spec[key] = {field: text for field, text in spec[key].items() if field in known}
+            texts = {field: text for field, text in spec[key].items() if field in known}
+            spec[key] = _filled_in(texts, task)
     columns = {key: value for key, value in entry.columns.items() if key in known}
     spec["splits"] = dict(entry.splits)
     if like is None:
-        spec["path"] = entry.path
+        given["path"] = entry.path
         spec["revision"] = entry.revision
         spec["name"] = _configuration(name, entry, task, given.pop("name", None))
     else:
         spec |= _local_source(name, entry, task, given)
     spec["columns"] = {**_filled_in(columns, task), **given.pop("columns", {})}
-    if spec.get("rows") is not None and given.get("streaming") is False:
-        del spec["rows"]
-    return {**spec, **given}
+    merged = {**spec, **given}
+    if not merged.get("streaming") and "rows" not in given:
+        merged.pop("rows", None)
+    return merged
 
 
 def _local_source(
@@ -66,7 +68,7 @@ def _local_source(
             f'There is no file or folder {folder} to be read like "{name}". Without "like", '
             f'{{"path": "{name}"}} reads it from the Hugging Face Hub.'
         )
-    own: dict[str, Any] = {"streaming": False, "rows": None}
+    own: dict[str, Any] = {"streaming": False}
     chosen = _configuration(name, entry, task, given.get("name"))
     if chosen is not None and (folder / chosen).is_dir():
         own["name"] = chosen
@@ -115,26 +117,35 @@ def _languages(task: Task) -> tuple[str, str]:
 
 
 def _filled_in(columns: Mapping[str, Column], task: Task) -> dict[str, Column]:
-    """Puts the task's languages into the columns that name them."""
+    """Puts the attributes of the task into the texts that name them."""
     source, target = _languages(task)
+    words = {
+        "source_language": source,
+        "target_language": target,
+        "unanswerable": getattr(task, "unanswerable", None) or "unanswerable",
+    }
     return {
-        name: column.format(source_language=source, target_language=target)
-        if isinstance(column, str)
-        else column
+        name: column.format(**words) if isinstance(column, str) else column
         for name, column in columns.items()
     }
 
 
 def _check_task(name: str, entry: NamedDataset, task: Task) -> None:
-    from textenv.registry import environment_row, registered_ids, resolve_target
+    from textenv.registry import environment_row, registered_ids
 
-    if isinstance(task, tuple(resolve_target(target) for target in entry.tasks)):
+    if any(_target(kind) in entry.tasks for kind in type(task).__mro__):
         return
-    suited = [id for id in registered_ids() if environment_row(id).task in entry.tasks]
+    rows = [environment_row(id) for id in registered_ids()]
+    # Presets of an environment differ in the options of their generated data alone.
+    suited = [r.id for r in rows if r.task in entry.tasks and isinstance(r.kwargs.dataset, str)]
     raise DatasetError(
         f"Dataset '{name}' is not for {type(task).__name__}: it suits {', '.join(suited)}. To read "
         f'it all the same, map its columns: {{"path": "{entry.path}", "columns": {{...}}}}.'
     )
+
+
+def _target(kind: type) -> str:
+    return f"{kind.__module__}:{kind.__qualname__}"
 
 
 def hint_of(path: str) -> str:
@@ -148,14 +159,18 @@ def offline_advice(path: str, task: Task) -> str:
     from textenv.datasets import PROCEDURAL
     from textenv.registry import environment_row, registered_ids
 
-    target = f"{type(task).__module__}:{type(task).__qualname__}"
     names = []
     for row in map(environment_row, registered_ids()):
         fits = all(getattr(task, key, None) == value for key, value in row.task_kwargs.items())
         embedded = row.kwargs.dataset
-        if isinstance(embedded, str) and embedded in PROCEDURAL and row.task == target and fits:
+        if (
+            isinstance(embedded, str)
+            and embedded in PROCEDURAL
+            and row.task == _target(type(task))
+            and fits
+        ):
             names.append(embedded)
-    embedded_name = f"the embedded dataset '{names[0]}'" if names else "an embedded dataset"
+    embedded_name = f"the embedded dataset '{names[-1]}'" if names else "an embedded dataset"
     like = next((name for name, entry in NAMED.items() if entry.path == path), None)
     copy = (
         f'a copy of it ({{"path": "copy.jsonl", "like": "{like}"}})'

@@ -5,13 +5,17 @@ alone, or joined to a second clause). Each language spells the plan by its own r
 a translation by construction. German: cases, gender, verb second, the sentence bracket. Chinese:
 measure words, time before the verb, 了, 不 and 没有. Plans that one of the three languages would
 say in a roundabout way (a place beside a denied definite thing, say) are never drawn.
+
+The English sentence decides the split, in every direction, so that training on one direction never
+shows a test sentence of another. No two English sentences share a translation (all that tells
+plans apart is spelled in all three languages), so no German or Chinese prompt lies in two splits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar, get_args
 
 import numpy as np
 
@@ -28,10 +32,10 @@ from textenv.datasets.phrase_words import TIMES as _TIMES
 from textenv.datasets.phrase_words import VERBS as _VERBS
 from textenv.datasets.phrase_words import WHO as _WHO
 from textenv.datasets.phrase_words import Noun, Reason, Spelled, Subject, Tense, Verb
+from textenv.errors import UnknownNameError
 
+Difficulty = Literal["easy", "medium", "hard"]
 Mood = Literal["statement", "whether", "why", "where", "who"]
-
-_MIN_WORDS, _MAX_WORDS = 6, 14
 
 T = TypeVar("T")
 
@@ -308,22 +312,80 @@ def _end(spelled: Spelled, stop: str, chinese_stop: str) -> Spelled:
     )
 
 
-_DRAWS = (_draw_statement, _draw_statement, _draw_question, _draw_because, _draw_pair)
+def _draw_short(rng: np.random.Generator) -> Spelled:
+    clause = _draw_clause(rng, negated=rng.random() < 0.2)
+    if rng.random() < 0.5:
+        clause = replace(_draw_time(rng, clause), fronted=rng.random() < 0.3)
+    elif rng.random() < 0.5:
+        clause = _draw_place(rng, clause)
+    return _end(_spell(clause), ".", "。")
+
+
+def _draw_long(rng: np.random.Generator) -> Spelled | None:
+    """Draws two clauses and a reason for the second; None if they do not go together."""
+    first = _draw_time(rng, _draw_place(rng, _draw_clause(rng, negated=False)))
+    second = _draw_clause(rng, negated=rng.random() < 0.5)
+    names = second.verb.because_not if second.negated else second.verb.because
+    if second.negated and second.determiner == "a":
+        names = tuple(name for name in names if _REASONS[name].about == "subject")
+    same = first.subject.pronoun == second.subject.pronoun
+    if same or first.tense not in second.verb.tenses or not names:
+        return None
+    second = replace(second, tense=first.tense)
+    one = _spell(replace(first, fronted=rng.random() < 0.3))
+    two = _spell(second)
+    why = _because(second, _REASONS[_pick(rng, names)])
+    links = (", but ", ", aber ", "，但是") if second.negated else (" and ", " und ", "，")
+    joined = tuple(one[i] + links[i] + two[i] + why[i] for i in range(3))
+    return _end((joined[0], joined[1], joined[2]), ".", "。")
+
+
+_DRAWS: Mapping[str, Sequence[Callable[[np.random.Generator], Spelled | None]]] = {
+    "easy": (_draw_short,),
+    "medium": (_draw_statement, _draw_statement, _draw_question, _draw_because, _draw_pair),
+    "hard": (_draw_long,),
+}
+_N_WORDS = {"easy": (4, 8), "medium": (6, 14), "hard": (14, 24)}  # of the English sentence
 
 
 @dataclass(frozen=True)
 class PhrasesGenerator:
-    """Draws an English sentence of 6 to 14 words with its one translation."""
+    """Rows for `TranslateTask`: a "translation" that holds the sentence in "en", "de" and "zh".
+
+    Attributes:
+        difficulty: "easy" sentences have 4 to 8 English words and one clause, "medium" 6 to 14 and
+            one or two clauses or a question, "hard" 14 to 24 and three clauses.
+    """
+
+    difficulty: Difficulty = "medium"
+
+    def __post_init__(self) -> None:
+        """Refuses a difficulty that does not exist."""
+        if self.difficulty not in get_args(Difficulty):
+            raise UnknownNameError("difficulty", self.difficulty, get_args(Difficulty))
+
+    def sample(self, rng: np.random.Generator) -> tuple[str, Mapping[str, Any]]:
+        """Draws a row; its content is the English sentence."""
+        english, german, chinese = self._draw(rng)
+        return english, {"translation": {"en": english, "de": german, "zh": chinese}}
+
+    def _draw(self, rng: np.random.Generator) -> Spelled:
+        fewest, most = _N_WORDS[self.difficulty]
+        while True:
+            drawn = _pick(rng, _DRAWS[self.difficulty])(rng)
+            if drawn is not None and fewest <= len(drawn[0].split()) <= most:
+                return drawn
+
+
+class _FromEnglish(PhrasesGenerator):
+    """Rows for `TranslateTask`: an English "source" with its "target" in one language."""
 
     # "de" or "zh". Both see the same English sentences.
     target_language: ClassVar[Literal["de", "zh"]]
 
     def sample(self, rng: np.random.Generator) -> tuple[str, Mapping[str, Any]]:
         """Draws a row; its content is the English sentence."""
-        while True:
-            english, german, chinese = _pick(rng, _DRAWS)(rng)
-            if _MIN_WORDS <= len(english.split()) <= _MAX_WORDS:
-                break
+        english, german, chinese = self._draw(rng)
         return english, {
             "source": english,
             "target": german if self.target_language == "de" else chinese,
@@ -332,13 +394,13 @@ class PhrasesGenerator:
         }
 
 
-class GermanPhrases(PhrasesGenerator):
+class GermanPhrases(_FromEnglish):
     """English to German."""
 
     target_language = "de"
 
 
-class ChinesePhrases(PhrasesGenerator):
+class ChinesePhrases(_FromEnglish):
     """English to Chinese."""
 
     target_language = "zh"

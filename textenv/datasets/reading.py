@@ -53,15 +53,21 @@ class Table:
                 yield dict(zip(names, values, strict=True))
 
     def narrowed(self, wanted: Collection[str]) -> Table:
-        """Returns the table without columns of the hub that would be decoded in vain.
+        """Returns the table without what would be decoded in vain, where rows lie on disk.
 
         Args:
-            wanted: The columns to keep; "a.b" keeps column a.
+            wanted: The columns to keep, and paths into them: of a column that is only read at
+                "a.b", the table then has just the part "a.b" as a column.
         """
         if not hasattr(self.rows, "select_columns"):
             return self
-        keep = _kept(self.columns, wanted)
-        return replace(self, columns=keep, rows=self.rows.select_columns(list(keep)))
+        rows = self.rows
+        schema = rows.data.schema  # type: ignore[attr-defined] # a Dataset, as was asked above
+        types = {name: schema.field(name).type for name in self.columns}
+        if not any(_is_struct(types[path]) for path in wanted if path in types):
+            rows = rows.flatten()  # type: ignore[attr-defined]
+        keep = _kept(tuple(rows.column_names), wanted)  # type: ignore[attr-defined]
+        return replace(self, columns=keep, rows=rows.select_columns(list(keep)))
 
 
 @dataclass(frozen=True)
@@ -185,8 +191,20 @@ def _reason(error: Exception) -> str:
 
 
 def _kept(columns: tuple[str, ...], wanted: Collection[str]) -> tuple[str, ...]:
-    heads = {name.partition(".")[0] for name in wanted}
-    return tuple(column for column in columns if column in wanted or column in heads)
+    """Returns the columns that are wanted, or lie above or below a path that is."""
+    return tuple(
+        column
+        for column in columns
+        if any(
+            f"{path}.".startswith(f"{column}.") or column.startswith(f"{path}.") for path in wanted
+        )
+    )
+
+
+def _is_struct(kind: Any) -> bool:
+    import pyarrow
+
+    return bool(pyarrow.types.is_struct(kind))
 
 
 @contextlib.contextmanager

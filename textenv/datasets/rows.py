@@ -13,12 +13,16 @@ from textenv.datasets.base import SPLITS, Split, split_of
 from textenv.datasets.columns import FieldMap, is_missing, merge, value_at
 from textenv.datasets.presence import present_rows
 from textenv.datasets.reading import Row, Table
+from textenv.datasets.spec import Skip
 from textenv.errors import DatasetError
 from textenv.examples import Example
 from textenv.tasks.base import Task
 
 # Every row of a small set is checked when it is loaded; of a larger one, so many.
 _SMALL, _CHECKED = 5000, 1000
+
+# One encoder for all rows: json.dumps would make one for each.
+_encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False, default=str).encode
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ class RowReader:
                     column = self.fields.columns.get(wanted.name)
                     raise DatasetError(
                         f"column '{column}' has no value for '{wanted.name}'. Fill it in, or "
-                        'leave the row out, as {"path": ..., "skip_missing": true} does.'
+                        'leave the row out, as {"path": ..., "skip": "missing"} does.'
                     )
             return self.task.example(id, values)
         except DatasetError as error:
@@ -68,10 +72,18 @@ class RowReader:
         """True if a row has a value in every needed field."""
         return self.needed <= self.fields.values(row).keys()
 
+    def refusal(self, table: Table, index: int, row: Row) -> DatasetError | None:
+        """Returns why the task cannot use a row, or None if it can."""
+        try:
+            self.example_of(table, [(index, row)])
+        except DatasetError as error:
+            return error
+        return None
+
     def content(self, row: Row, group: str | None) -> str:
         """Returns what decides a row's split: its group, else all that the task reads."""
         value = self.fields.values(row) if group is None else value_at(row, group)
-        return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+        return _encode(value)
 
 
 @dataclass(frozen=True)
@@ -116,7 +128,7 @@ def make_rows_dataset(
     *,
     group: str | None,
     gather: str | None,
-    skip_missing: bool,
+    skip: Skip | None,
 ) -> RowsDataset:
     """Finds the rows of a split, and checks them: all if they are few, else the first.
 
@@ -126,15 +138,17 @@ def make_rows_dataset(
         kept: The hash splits whose rows make up the split.
         group: A column whose equal values stay in one split.
         gather: A column whose equal values are one example.
-        skip_missing: Leave out rows that lack a value which the reader needs.
+        skip: Leave out rows that lack a value which the reader needs, or all that are refused.
 
     Raises:
-        DatasetError: A row that is checked cannot be used.
+        DatasetError: A row that is checked cannot be used, or none can.
     """
     rows: Any = np.arange(len(table.rows))
     starts: Any = None
-    if skip_missing:
+    if skip == "missing":
         rows = np.flatnonzero(present_rows(table, reader))
+    elif skip == "unusable":
+        rows = _usable(reader, table)
     if len(kept) < len(SPLITS):
         key = group or gather
         inside = _hash_splits(reader, table, key, kept)
@@ -157,6 +171,14 @@ def check(dataset: RowsDataset) -> None:
         dataset[index]
 
 
+def _usable(reader: RowReader, table: Table) -> Any:
+    refusals = [reader.refusal(table, *indexed) for indexed in enumerate(table.scan())]
+    usable = [index for index, refusal in enumerate(refusals) if refusal is None]
+    if refusals and not usable:
+        raise DatasetError(f"Not one of the {len(refusals)} rows can be used. {refusals[0]}")
+    return np.asarray(usable, np.int64)
+
+
 def _hash_splits(
     reader: RowReader, table: Table, key: str | None, kept: frozenset[Split]
 ) -> np.ndarray[Any, np.dtype[np.bool_]]:
@@ -171,13 +193,9 @@ def _gathered(
 ) -> tuple[Any, np.ndarray[Any, np.dtype[np.int64]]]:
     """Sorts rows by the first appearance of their value in a column; returns also the starts."""
     numbers: dict[str, int] = {}
-    keys = (_key(value_at(row, column)) for row in table.narrowed({column}).scan())
+    keys = (_encode(value_at(row, column)) for row in table.narrowed({column}).scan())
     groups = np.fromiter((numbers.setdefault(key, len(numbers)) for key in keys), np.int64)
     order = rows[np.argsort(groups[rows], kind="stable")]
     sorted_groups = groups[order]
     starts = np.flatnonzero(np.diff(sorted_groups, prepend=-1))
     return order, np.append(starts, len(order))
-
-
-def _key(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)

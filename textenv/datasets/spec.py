@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from textenv.datasets.base import SPLITS
 from textenv.datasets.columns import Column
@@ -13,6 +13,8 @@ from textenv.errors import DatasetError, UnknownNameError
 
 # How many rows of a stream are kept unless "rows" says otherwise.
 DEFAULT_ROWS = 10_000
+
+Skip = Literal["missing", "unusable"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,8 @@ class RowsSpec:
         group: A column whose equal values stay in one split (one document's questions, say).
         gather: A column whose equal values are one example: its rows' differing values (their
             references, say) become lists. They stay in one split.
-        skip_missing: Leave out rows that lack a field which is required, or named in `columns`.
+        skip: Which rows to leave out: "missing", those that lack a field which is required or named
+            in `columns`; "unusable", all that the task refuses, for which every row is read first.
         name: The configuration of a hub data set.
         revision: Its branch, tag or commit.
         split: Its one split to read, which is then divided as a single file is.
@@ -45,7 +48,7 @@ class RowsSpec:
     fill: Mapping[str, str] = field(default_factory=dict)
     group: str | None = None
     gather: str | None = None
-    skip_missing: bool = False
+    skip: Skip | None = None
     name: str | None = None
     revision: str | None = None
     split: str | None = None
@@ -120,7 +123,7 @@ _KINDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "join": (_is_mapping_of(_is_text), "a mapping from the task's fields to texts"),
     "fill": (_is_mapping_of(_is_text), "a mapping from the task's fields to texts"),
     "splits": (_is_mapping_of(_is_text), "a mapping from our splits to the data set's"),
-    "skip_missing": (lambda value: isinstance(value, bool), "true or false"),
+    "skip": (lambda value: value in (None, *get_args(Skip)), "'missing' or 'unusable'"),
     "streaming": (lambda value: isinstance(value, bool), "true or false"),
     "rows": (
         lambda value: (

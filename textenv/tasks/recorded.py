@@ -55,19 +55,20 @@ class RecordedDialogue:
         return tuple(turn.text for turn in self.turns if turn.role == role)
 
 
-def read_dialogue(id: str, recorded: object) -> RecordedDialogue:
+def read_dialogue(id: str, recorded: object, column: str = "turns") -> RecordedDialogue:
     """Reads a recorded dialogue in any of the layouts of this module.
 
     What the agent says before the user's first turn, a greeting, is left out.
 
     Args:
         id: The example's id, for errors.
-        recorded: The value of the row's `turns`.
+        recorded: The value of the row's column.
+        column: What the task calls the column, for errors.
 
     Raises:
         DatasetError: It has another layout, or a turn without a speaker or a text.
     """
-    spoken = [_spoken(id, turn) for turn in _as_list(id, recorded)]
+    spoken = [_spoken(id, turn) for turn in _as_list(id, recorded, column)]
     # "system" is the agent in task-oriented corpora, and the prompt where an "assistant" talks.
     has_assistant = any(role == "assistant" for role, _ in spoken)
     prompts: list[str] = []
@@ -82,7 +83,7 @@ def read_dialogue(id: str, recorded: object) -> RecordedDialogue:
     return RecordedDialogue("\n".join(prompts), tuple(turns))
 
 
-def _as_list(id: str, recorded: object) -> list[object]:
+def _as_list(id: str, recorded: object, column: str) -> list[object]:
     """Returns the turns one by one, whatever the layout."""
     if isinstance(recorded, Mapping):
         speakers = next((recorded[key] for key in _SPEAKER_KEYS if key in recorded), None)
@@ -93,13 +94,15 @@ def _as_list(id: str, recorded: object) -> list[object]:
             and len(speakers) == len(texts)
         ):
             raise DatasetError(
-                f"The 'turns' of example '{id}' are a mapping with the keys "
-                f"{', '.join(map(str, recorded))}; as columns they need 'speaker' and "
+                f"The '{column}' of example '{id}' is a mapping with the keys "
+                f"{', '.join(map(str, recorded))}; as columns it needs 'speaker' and "
                 "'utterance', two lists of one length."
             )
         return [{"role": s, "text": t} for s, t in zip(speakers, texts, strict=True)]
     if isinstance(recorded, str | bytes) or not isinstance(recorded, Sequence):
-        raise DatasetError(f"The 'turns' of example '{id}' must be a list of turns, one a message.")
+        raise DatasetError(
+            f"The '{column}' of example '{id}' must be a list of turns, one a message."
+        )
     if all(isinstance(turn, str) for turn in recorded):
         return [
             {"role": "assistant" if i % 2 else "user", "text": text}

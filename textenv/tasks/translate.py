@@ -43,11 +43,55 @@ _NAMES = {
 
 
 class TranslateTask(Task):
-    """Translates a sentence.
+    """Translates a sentence from one language into another.
 
-    Args:
-        source_language: The code of the language that rows are in, unless they say otherwise.
-        target_language: The code of the language that is wanted, unless rows say otherwise.
+    ## Description
+
+    The agent reads a sentence and writes it in the language that is asked for.
+
+    Generated sentences ("phrases") are drawn as plans and spelled in English, German and Chinese by
+    the rules of each, so that any of the three can be the source and any other the target. Word
+    order, cases, genders, measure words and tenses all have to be got right; the words are few.
+
+    ## Rewards
+
+    `chrf`, by default: character n-gram F-score against the closest reference (Popović, 2015).
+    `bleu` is the other usual choice.
+
+    ## Starting State
+
+    One turn of the user, "Translate to German: " and the sentence. A sentence that does not fit
+    `max_prompt_tokens` loses its end.
+
+    ## Episode End
+
+    After the agent's first turn.
+
+    ## Arguments
+
+    - `source_language` (default "en"): the code of the language to translate from.
+    - `target_language` (default "de"): the code of the language to translate into.
+
+    Both hold unless a row says otherwise. For another direction,
+    `gym.make("TextTranslate-v0", dataset="phrases", task_kwargs={"source_language": "zh",
+    "target_language": "de"})`; the sets "phrases-en-de" and "phrases-en-zh" have one direction.
+
+    Options of `dataset={"path": "phrases", ...}`, and of these two:
+
+    - `difficulty`: "easy" (4 to 8 English words, one clause), "medium" (6 to 14, one or two
+      clauses, questions) or "hard" (14 to 24, three clauses).
+
+    Rows of one's own need either
+
+    - `translation`: a dict from codes to texts, as in WMT, OPUS-100 and IWSLT; or
+    - `source` (or `src`, `en`, `text`) and `target` (or `tgt`, `reference`, `references`): a text,
+      the target also a list of equally good ones. `translation` may be the target, too.
+
+    `source_language` (or `src_lang`) and `target_language` (or `tgt_lang`) are optional columns.
+
+    ## Version History
+
+    - v0: the first version.
     """
 
     fields: ClassVar[tuple[Field, ...]] = (
