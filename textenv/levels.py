@@ -252,7 +252,13 @@ class SelectLevel(ActionLevel):
         self._ids[slot] = self._tokenizer.pad_id
         self._mask[slot] = 0
         for i, text in enumerate(candidates):
-            ids = self._tokenizer.encode_turn(text, self._budget)
+            ids = [*self._tokenizer.encode(text), self._tokenizer.end_id]
+            if len(ids) > self._budget:
+                raise ConfigError(
+                    f"A candidate of example '{example.id}' has {len(ids)} tokens and "
+                    f"max_new_tokens is {self._budget}: cut short it would be another reply. "
+                    "Raise max_new_tokens."
+                )
             self._ids[slot, i, : len(ids)] = ids
             self._mask[slot, i, : len(ids)] = 1
         return {"candidates": candidates}

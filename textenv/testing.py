@@ -51,7 +51,8 @@ def check_text_env(
         ContractError: A promise is broken; the message says which, and by which example.
     """
     core = _core(gym.make(id, **{**kwargs, "action_level": "token"}))
-    splits = {split: examples for split in SPLITS if (examples := _read(core, split, n_examples))}
+    read = {str(split): _read(core, split, n_examples) for split in SPLITS}
+    splits = {split: examples for split, examples in read.items() if examples}
     _check_examples(core, splits)
     for example in (example for examples in splits.values() for example in examples):
         _check_candidates(core, example)
@@ -60,9 +61,9 @@ def check_text_env(
     _check_levels(id, kwargs, levels, len(splits[core.split]))
     for level in levels:
         _check_streams(id, {**kwargs, "action_level": level})
+        env = gym.make(id, **{"render_mode": "ansi", **kwargs, "action_level": level})
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            env = gym.make(id, **{"render_mode": "ansi", **kwargs, "action_level": level})
             check_env(env.unwrapped, skip_render_check=True)
 
 
@@ -170,7 +171,8 @@ def _check_levels(id: str, kwargs: dict[str, Any], levels: list[str], n: int) ->
 def _play_gold(env: gym.Env[Any, Any], index: int) -> tuple[Any, ...]:
     core = _core(env)
     env.reset(options={"index": index})
-    paid, terminated, info = 0.0, False, {}
+    paid, terminated = 0.0, False
+    info: dict[str, Any] = {}
     while not terminated:
         example, transcript = core.example(0), core.transcript(0)
         gold = core.task.gold(example, transcript)
@@ -208,9 +210,8 @@ def _actions(core: TextCore, step: int) -> list[Any]:
     if core.action_level == "select":
         return [step % core.task.n_candidates, 0]
     ids = core.tokenizer.encode("What is this?")
-    return [
-        (ids + [core.tokenizer.end_id])[(step + shift) % (len(ids) + 1)] for shift in (0, 2)
-    ]
+    ids.append(core.tokenizer.end_id)
+    return [ids[(step + shift) % len(ids)] for shift in (0, 2)]
 
 
 def _vector_stream(id: str, kwargs: dict[str, Any]) -> Iterator[Any]:
