@@ -7,9 +7,11 @@ import json
 import re
 from collections import Counter
 
+import gymnasium as gym
 import numpy as np
 import pytest
 
+import textenv  # noqa: F401 - registers the environments
 from textenv.datasets import SPLITS, load_dataset
 from textenv.datasets.replies import RepliesGenerator
 from textenv.datasets.services import SERVICES
@@ -296,6 +298,14 @@ def test_exactly_one_reply_agrees_with_the_call(difficulty):
         assert found == [example.references[0]]
 
 
+def test_replies_of_other_services_take_up_nothing_that_the_caller_said():
+    for example in replies("easy", 1000, n=8):
+        _, _, holding = told(example)
+        wrong = set(example.metadata["candidates"]) - {example.references[0]}
+        taken_up = {reply.lower().partition(",")[0] for reply in wrong if "?" in reply}
+        assert taken_up.isdisjoint(holding.values())
+
+
 @pytest.mark.parametrize("n", [4, 8])
 @pytest.mark.parametrize("difficulty", LEVELS)
 def test_candidates_alone_do_not_tell_which_is_right(difficulty, n):
@@ -353,6 +363,19 @@ def test_calls_and_replies_fit_the_windows_of_the_registered_rows(id):
         longest = max(len(tokenizer.encode(text)) for text in task.candidates(example))
         assert len(opening) <= kwargs["max_prompt_tokens"]
         assert longest + 1 <= kwargs["max_new_tokens"]
+
+
+@pytest.mark.parametrize("choose", [0, 1, 2, 3])
+def test_one_choice_ends_the_episode_and_the_context_is_no_part_of_it(choose):
+    env = gym.make("TextDialogueSelect-v0")
+    for index in range(10):
+        _, info = env.reset(options={"index": index})
+        example = env.unwrapped.core.dataset()[index]
+        candidates = info["candidates"]
+        _, reward, ended, _, info = env.step(choose)
+        assert ended
+        assert info["response"] == candidates[choose]
+        assert reward == (candidates[choose] == example.references[0])
 
 
 def test_a_difficulty_that_there_is_not_is_refused():

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 
+import gymnasium as gym
 import numpy as np
 import pytest
 
+import textenv  # noqa: F401 - registers the environments
 from textenv.datasets.bookings import SLOTS
 from textenv.datasets.guests import GuestsGenerator
 from textenv.datasets.procedural import ProceduralDataset
@@ -70,6 +72,12 @@ def test_a_change_waits_until_its_slot_was_told():
     heard = conversation(row, "Which area?", "Which day?", "What time?")
     assert ["Sunday" in reply for reply in heard] == [False, False, True]
     assert "Friday" in heard[1]
+
+
+def test_a_change_is_said_once():
+    row = {"changes": [{"slot": "people", "value": "4", "turn": 1}]}
+    heard = conversation(row, "Which area?", "Which day?", "What time?")
+    assert ["4 people" in reply for reply in heard] == [True, False, False]
 
 
 def test_gold_books_what_the_guest_wants_in_the_end():
@@ -202,6 +210,21 @@ def test_no_place_is_better_than_another():
         places[TASK.candidates(example, ()).index(TASK.gold(example))] += 1
     # Standard deviation sqrt(700 * 1/7 * 6/7) = 9.3.
     assert all(abs(places[place] - 100) < 4 * 9.3 for place in range(7))
+
+
+@pytest.mark.parametrize("level", ["text", "select"])
+def test_the_same_dialogue_is_played_by_choosing_acts_or_by_writing_them(level):
+    env = gym.make("TextDialogueHard-v1", action_level=level)
+    core = env.unwrapped.core
+    for index in range(20):
+        _, info = env.reset(options={"index": index})
+        ended = False
+        while not ended:
+            gold = TASK.gold(core.dataset()[index], core.transcript(0))
+            action = gold if level == "text" else info["candidates"].index(gold)
+            _, reward, ended, _, info = env.step(action)
+        assert reward == 1
+        assert info["reward_components"]["success"] == 1
 
 
 # The generated set.

@@ -130,9 +130,9 @@ def test_a_mapping_beats_the_fields_own_name_which_beats_its_aliases(tmp_path):
     assert read_all(spec, split)[0].prompt == "mapped"
 
 
-def raises(spec, split):
+def raises(spec, split, task=TASK):
     try:
-        load_rows_dataset(spec, TASK, split)
+        load_rows_dataset(spec, task, split)
     except DatasetError:
         return True
     return False
@@ -295,3 +295,145 @@ def test_an_unreachable_hub_is_answered_at_once_and_with_what_works_offline(tmp_
     last = done.stderr.strip().splitlines()[-1]
     assert "DatasetError: Dataset 'nobody/nothing' cannot be loaded from the Hugging Face" in last
     assert "Without a network, use the embedded dataset 'news', or a local JSON" in last
+
+
+class ListTask(Task):
+    """Takes whatever its fields hold."""
+
+    fields = (Field("document"), Field("summary"), Field("turns", required=False))
+
+    def example(self, id, row):
+        summary = row["summary"]
+        references = tuple(summary) if isinstance(summary, list) else (summary,)
+        return Example(id, str(row["document"]), references, {"turns": row.get("turns")})
+
+    def opening(self, example):
+        return (Turn("user", example.prompt),)
+
+
+def save_folder(path, rows, features=None):
+    import datasets
+
+    datasets.Dataset.from_list(rows, features=features).save_to_disk(path)
+    return path
+
+
+def by_split(spec, task=TASK):
+    return {split: read_all(spec, split, task) for split in SPLITS if not raises(spec, split, task)}
+
+
+def test_rows_are_gathered_into_one_example_wherever_they_stand(tmp_path):
+    groups = [f"g{i % 30}" for i in range(90)]
+    rows = [
+        {"key": key, "document": f"about {key}", "summary": f"said {i // 60} of {key}"}
+        for i, key in enumerate(groups)
+    ]
+    path = write_jsonl(tmp_path / "rows.jsonl", rows)
+    found = by_split({"path": path, "gather": "key"}, ListTask())
+    assert sum(map(len, found.values())) == 30
+    by_id = {example.id: example for examples in found.values() for example in examples}
+    assert set(by_id) == {f"rows/{i + 1}" for i in range(30)}
+    # A text that comes twice (i // 60 is 0 at i and at i + 30) is one reference.
+    assert by_id["rows/4"].references == ("said 0 of g3", "said 1 of g3")
+    folder = save_folder(tmp_path / "rows", rows)
+    assert by_split({"path": folder, "gather": "key"}, ListTask()).keys() == found.keys()
+    for split, examples in by_split({"path": folder, "gather": "key"}, ListTask()).items():
+        assert [e.references for e in examples] == [e.references for e in found[split]]
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_large_set_is_checked_at_its_beginning_and_then_as_it_is_read(tmp_path, kind):
+    rows = [{**row, "part": "a"} for row in pairs(5200)]  # one group, which is in "train"
+    rows[4000]["summary"] = None
+    path = tmp_path / ("rows.jsonl" if kind == "file" else "rows")
+    write_jsonl(path, rows) if kind == "file" else save_folder(path, rows)
+    dataset = load_rows_dataset({"path": path, "group": "part"}, TASK, "train")
+    assert len(dataset) == 5200
+    assert dataset[5199].prompt == "text 5199"
+    with pytest.raises(DatasetError, match=r"row 4001 .*'summary' has no value"):
+        dataset[4000]
+    rows[999]["document"] = " "
+    write_jsonl(tmp_path / "early.jsonl", rows)
+    assert "row 1000" in load_error({"path": tmp_path / "early.jsonl", "group": "part"})
+
+
+def test_a_small_set_is_checked_whole(tmp_path):
+    rows = pairs(4000)
+    rows[3999]["summary"] = None
+    assert "row 4000" in load_error(write_jsonl(tmp_path / "rows.jsonl", rows))
+
+
+def test_rows_without_a_value_are_left_out_on_request_wherever_they_lie(tmp_path):
+    import datasets
+
+    blank = ["", " \n\t", "\u00a0", "\u3000", None]
+    rows = [{"a": {"b": [f"text {i}", ""]}, "c": {"d": f"s{i}"}} for i in range(30)]
+    rows += [{"a": {"b": [value, value]}, "c": {"d": "s"}} for value in blank]
+    rows += [{"a": {"b": []}, "c": {"d": "s"}}, {"a": {"b": None}, "c": {"d": "s"}}]
+    rows += [{"a": {"b": ["text"]}, "c": {"d": value}} for value in blank]
+    text = datasets.Value("string")
+    features = datasets.Features({"a": {"b": datasets.List(text)}, "c": {"d": text}})
+    folder = save_folder(tmp_path / "rows", rows, features)
+    file = write_jsonl(tmp_path / "rows.jsonl", rows)
+    keys = {"columns": {"document": "a.b", "summary": "c.d"}, "skip": "missing"}
+    found = [by_split({"path": path, **keys}, ListTask()) for path in (file, folder)]
+    for split in SPLITS:
+        assert [e.prompt for e in found[0][split]] == [e.prompt for e in found[1][split]]
+    prompts = [e.prompt for examples in found[0].values() for e in examples]
+    assert sorted(prompts) == sorted(str([f"text {i}", ""]) for i in range(30))
+
+
+def test_rows_that_the_task_refuses_are_left_out_on_request_unless_all_are(tmp_path):
+    rows = [{"document": f"text {i}", "summary": "s"} for i in range(20)]
+    path = write_jsonl(tmp_path / "rows.jsonl", [*rows, {"document": 3, "summary": "s"}])
+    found = by_split({"path": path, "skip": "unusable"})
+    assert sum(map(len, found.values())) == 20
+    write_jsonl(path, [{"document": i, "summary": "s"} for i in range(20)])
+    message = load_error({"path": path, "skip": "unusable"})
+    assert "Not one of the 20 rows can be used. rows, row 1" in message
+    assert "'skip' must be 'missing' or 'unusable'" in load_error({"path": path, "skip": True})
+
+
+def test_lists_are_joined_labels_named_blanks_filled_and_records_zipped(tmp_path):
+    rows = [
+        {"texts": ["One.", " ", "Two. "], "kind": 1, "who": [0, 1, 1], "said": ["a", "b", " "]},
+        {"texts": ["Three."], "kind": -1, "who": [1], "said": ["c"]},
+    ]
+    path = write_jsonl(tmp_path / "rows.jsonl", [{**row, "part": "a"} for row in rows])
+    spec = {
+        "path": path,
+        "group": "part",
+        "columns": {
+            "document": "texts",
+            "summary": "kind",
+            "turns": {"role": "who", "text": "said", "in": ["x", "y"]},
+        },
+        "join": {"document": " "},
+        "labels": {"kind": ["bad", "good"], "who": ["user", "system"]},
+        "fill": {"summary": "none"},
+    }
+    first, second = read_all(spec, "train", ListTask())
+    assert (first.prompt, first.references) == ("One. Two.", ("good",))
+    assert (second.prompt, second.references) == ("Three.", ("none",))
+    assert first.metadata["turns"] == [
+        {"role": "user", "text": "a", "in": "x"},
+        {"role": "system", "text": "b", "in": "y"},
+    ]
+    rows[0]["who"] = [0]
+    write_jsonl(path, [{**row, "part": "a"} for row in rows])
+    with pytest.raises(DatasetError, match="must be equally long, not 1 of 'who', 3 of 'said'"):
+        load_rows_dataset(spec, ListTask(), "train")
+
+
+def test_splits_may_be_named_and_those_that_are_not_are_taken_from_train(folder):
+    renamed = {"path": str(folder), "splits": {"train": "train", "validation": "test"}}
+    validation = read_all(renamed, "validation")
+    assert [e.prompt for e in validation] == [f"held out {i}" for i in range(5)]
+    train, test = ({e.prompt for e in read_all(renamed, s)} for s in ("train", "test"))
+    assert train.isdisjoint(test)
+    assert train | test == {f"text {i}" for i in range(100)}
+    wrong = {"path": str(folder), "splits": {"train": "trian"}}
+    assert "no split 'trian', only train, test" in load_error(wrong)
+    assert "no split 'dev'" in load_error(
+        {"path": str(folder), "splits": {"dev": "test"}}, kind=UnknownNameError
+    )

@@ -9,9 +9,10 @@ import pytest
 from rouge_score.rouge_scorer import RougeScorer
 
 from textenv.datasets.news import NewsGenerator
-from textenv.datasets.news_events import KINDS
+from textenv.datasets.news_events import KINDS, ORGS
 from textenv.datasets.procedural import ProceduralDataset
-from textenv.errors import DatasetError
+from textenv.datasets.words import FIRST_NAMES, LAST_NAMES, TOWNS
+from textenv.errors import DatasetError, UnknownNameError
 from textenv.tasks.summarize import SummarizeTask
 
 TASK = SummarizeTask()
@@ -49,12 +50,20 @@ def test_a_title_is_kept_but_not_shown():
     assert TASK.example("x", ROW).metadata == {}
 
 
+def test_a_document_may_be_a_list_of_sentences():
+    example = TASK.example("x", {**ROW, "document": ["It rained. ", "All stayed in."]})
+    assert example == TASK.example("x", ROW)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         ({"document": None}, "'row 3' has no document"),
         ({"document": " \n"}, "'row 3' has an empty document"),
-        ({"document": ["a", "b"]}, "document of type list; it must be a string"),
+        ({"document": 3}, "document of type int; it must be a string"),
+        ({"document": []}, "'row 3' has an empty document"),
+        ({"document": ["a", 3]}, "document of type int; it must be a string"),
+        ({"document": ["a", " "]}, "'row 3' has an empty document"),
         ({"summary": None}, "'row 3' has no summary"),
         ({"summary": ""}, "'row 3' has an empty summary"),
         ({"summary": []}, "'row 3' has an empty summary"),
@@ -120,3 +129,59 @@ def test_copying_the_first_sentence_is_far_from_the_best_that_can_be_done(news):
     assert 0.2 < lead < 0.5
     assert lead + 0.1 < best < 0.75
     assert all(rouge_l(example, TASK.gold(example)) == 1.0 for example in news)
+
+
+def reports(difficulty, n=300):
+    data = ProceduralDataset("news", NewsGenerator(difficulty), TASK, "train")
+    return [data[i] for i in range(n)]
+
+
+def test_easy_reports_are_short_and_begin_with_the_event():
+    scorer = RougeScorer(["rouge1"])
+    scores = []
+    for example in reports("easy"):
+        told = sentences(example.prompt)
+        assert 2 <= len(told) <= 3
+        recalls = [scorer.score(example.references[0], s)["rouge1"].recall for s in told]
+        scores.append(recalls[0] == max(recalls))
+    assert mean(scores) > 0.97  # a detail may hold the number and a longer name
+
+
+def test_hard_reports_tell_two_events_and_the_summary_joins_both():
+    for example in reports("hard"):
+        assert 8 <= len(sentences(example.prompt)) <= 10
+        (summary,) = example.references
+        assert ", and " in summary
+        assert len(sentences(summary)) == 1
+        assert 16 <= len(summary.split()) <= 34
+        report = set(re.findall(r"\w+", example.prompt.lower()))
+        rest = re.findall(r"\w+", summary)[1:]
+        assert {word.lower() for word in rest if word[0].isupper() or word.isdigit()} <= report
+        assert "{" not in example.prompt + summary
+
+
+def test_the_two_events_of_a_hard_report_share_no_name():
+    names = set(FIRST_NAMES + LAST_NAMES + TOWNS)
+    for example in reports("hard"):
+        one, two = example.references[0].split(", and ")
+        assert not names & set(re.findall(r"\w+", one)) & set(re.findall(r"\w+", two))
+
+
+def test_the_second_event_opens_in_lower_case_unless_with_a_name():
+    names = set(FIRST_NAMES + LAST_NAMES + TOWNS + ORGS)
+    openings = {e.references[0].split(", and ")[1].split()[0] for e in reports("hard")}
+    assert {"a", "police", "mayor"} <= openings
+    for word in openings:
+        assert word.islower() or word.isdigit() or word in names
+
+
+def test_hard_reports_hardly_ever_repeat_and_splits_share_none():
+    train = {example.prompt for example in reports("hard", 2000)}
+    data = ProceduralDataset("news", NewsGenerator("hard"), TASK, "test")
+    assert len(train) == 2000
+    assert not train & {data[i].prompt for i in range(200)}
+
+
+def test_an_unknown_difficulty_is_refused():
+    with pytest.raises(UnknownNameError, match="Did you mean 'easy'"):
+        NewsGenerator("eazy")

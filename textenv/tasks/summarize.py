@@ -11,10 +11,51 @@ from textenv.tasks.rows import references_of, text_of
 
 
 class SummarizeTask(Task):
-    """Asks for a summary of a document, which is shortened from its end where it does not fit.
+    """Summarizes a document in one sentence.
 
-    The example's prompt is the document. A title, if there is one, is kept in the metadata and
-    never shown: it often gives the summary away.
+    ## Description
+
+    The agent reads a document and writes one sentence that says what it is about.
+
+    Generated documents ("news") are short reports of one event: who did what, where and when. It
+    stands anywhere in the report, among sentences about what came before, the weather, bystanders
+    and other towns. The reference tells the event in a fixed wording, so that the best summary is
+    not a matter of taste. Copying the first sentence scores about a quarter.
+
+    ## Rewards
+
+    `rougeL`, by default: F1 of the longest common subsequence of words with the closest reference
+    (Lin, 2004). `rouge1`, `rouge2` and weighted sums are usual, too.
+
+    ## Starting State
+
+    One turn of the user: the instruction and the document. A document that does not fit
+    `max_prompt_tokens` loses its end.
+
+    ## Episode End
+
+    After the agent's first turn.
+
+    ## Arguments
+
+    The task takes no arguments. Options of `dataset={"path": "news", ...}`:
+
+    - `difficulty`: "easy" (2 or 3 sentences, the event first), "medium" (4 to 6) or "hard" (8 to
+      10 sentences with two events, both of which the summary tells).
+
+    Rows of one's own need
+
+    - `document` (or `article`, `text`, `dialogue`, `source`, `content`): a text, or a list of
+      sentences, which are joined by spaces;
+    - `summary` (or `summaries`, `highlights`, `target`, `tldr`, `abstract`): a text, or a list of
+      equally good ones.
+
+    A `title` is kept in the metadata and never shown: it often gives the summary away. The columns
+    of CNN/DailyMail, SAMSum, SciTLDR and XSum need no mapping.
+
+    ## Version History
+
+    - v0: the first version.
     """
 
     fields: ClassVar[tuple[Field, ...]] = (
@@ -26,7 +67,11 @@ class SummarizeTask(Task):
 
     def example(self, id: str, row: Mapping[str, Any]) -> Example:
         """Builds an example from a document, one or more summaries, and perhaps a title."""
-        document = text_of(id, row, "document")
+        document = row.get("document")
+        if isinstance(document, list | tuple):
+            sentences = [text_of(id, {"document": sentence}, "document") for sentence in document]
+            document = " ".join(sentences)
+        document = text_of(id, {"document": document}, "document")
         references = references_of(id, row, "summary")
         title = row.get("title")
         return Example(id, document, references, {} if title is None else {"title": title})
