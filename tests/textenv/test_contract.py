@@ -39,10 +39,11 @@ class Reversed(Echo):
 
 
 class Forgetful(Echo):
+    n_candidates = 0
     calls = itertools.count()
 
-    def reply(self, example, transcript):
-        return None if next(self.calls) % 2 else textenv.Turn("user", "Go on.")
+    def gold(self, example, transcript=()):
+        return f"{example.prompt} {next(self.calls)}"
 
 
 class SamePrompt(Echo):
@@ -123,7 +124,7 @@ def test_a_task_of_ones_own_that_keeps_every_promise_passes(make_id):
     ("task", "kwargs", "message"),
     [
         (Reversed(), {}, "must end with a turn of the user"),
-        (Forgetful(), {"max_turns": 3, "reward": anything}, "plays differently the second time"),
+        (Forgetful(), {"reward": anything}, "plays differently the second time"),
         (SamePrompt(), {}, "is in the splits"),
         (Impure(), {}, "differs when it is read again"),
         (WrongCandidates(), {}, "is none of its candidates"),
