@@ -96,6 +96,17 @@ def test_neither_place_nor_length_nor_size_gives_the_right_candidate_away(proble
     assert np.mean(longest) < 0.45
 
 
+def test_what_most_candidates_share_does_not_give_the_right_one_away(problems):
+    found = []
+    for example in problems[1]:
+        candidates = TASK.candidates(example)
+        lines = [set(text.split("\n")) for text in candidates]
+        shared = [sum(len(one & other) for other in lines) for one in lines]
+        right = shared[candidates.index(TASK.gold(example))]
+        found.append((right == max(shared)) / shared.count(max(shared)))
+    assert np.mean(found) < 0.42
+
+
 def example_number(example):
     return final_number(example.references[0])
 

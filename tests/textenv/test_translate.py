@@ -312,7 +312,9 @@ def test_the_english_sentence_decides_the_split_in_every_direction():
         task = TranslateTask(source, target)
         data = ProceduralDataset("phrases", PhrasesGenerator(), task, split)
         examples = [data[i] for i in range(60)]
-        return {e.prompt if source == "en" else e.references[0] for e in examples}
+        sentences = {e.prompt if source == "en" else e.references[0] for e in examples}
+        assert {split_of(sentence) for sentence in sentences} == {split}
+        return sentences
 
     directions = (("en", "de"), ("de", "en"), ("zh", "en"))
     train = set.union(*(english("train", *pair) for pair in directions))
