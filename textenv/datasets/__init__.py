@@ -44,6 +44,8 @@ PROCEDURAL: Mapping[str, str] = {
     "replies": "textenv.datasets.replies:RepliesGenerator",
     "keywords": "textenv.datasets.keywords:KeywordsGenerator",
     "records": "textenv.datasets.records:RecordsGenerator",
+    "reviews": "textenv.datasets.reviews:ReviewsGenerator",
+    "stories": "textenv.datasets.stories:StoriesGenerator",
 }
 
 _FILE_SUFFIXES = (".json", ".jsonl", ".csv", ".parquet")

@@ -54,3 +54,24 @@ def split_sentences(text: str) -> list[str]:
         else:
             found.append(part)
     return found
+
+
+def glue(words: Sequence[str]) -> float:
+    """1 if a fifth of the words are function words of English, as in any prose; less below."""
+    if not words:
+        return 0.0
+    share = sum(word in _FUNCTION_WORDS for word in words) / len(words)
+    return min(1.0, share / _LEAST_FUNCTION_WORDS)
+
+
+_LEAST_FUNCTION_WORDS = 0.2
+_FUNCTION_WORDS = frozenset(
+    word
+    for line in (
+        "a an the this that these those and or but so if as while when because than then of in on",
+        "at to for from with by into about over after before i you he she it we they me him her us",
+        "them my your his its our their who which what there is are was were be been being am has",
+        "have had do does did not no will would can could may might must should",
+    )
+    for word in line.split()
+)

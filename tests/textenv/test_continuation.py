@@ -1,0 +1,254 @@
+"""Laws of steered continuation, of the sets "reviews" and "stories", and of their rewards."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from textenv.datasets.procedural import ProceduralDataset
+from textenv.datasets.reviews import ReviewsGenerator
+from textenv.datasets.stories import StoriesGenerator
+from textenv.datasets.story_lines import LINES
+from textenv.errors import ConfigError, DatasetError, RewardError, UnknownNameError
+from textenv.rewards import load_reward, score
+from textenv.rewards.continuation import topic_of
+from textenv.rewards.rouge import rouge_words
+from textenv.rewards.topics import TOPICS
+from textenv.tasks.continuation import ContinueTask
+
+TASK = ContinueTask()
+REVIEW = "A farmer buys a boat.<br /><br />The film is  wonderful, and I loved every minute of it."
+GENERATORS = {"reviews": (ReviewsGenerator, "sentiment"), "stories": (StoriesGenerator, "topic")}
+CASES = [(name, level) for name in GENERATORS for level in ("easy", "medium", "hard")]
+
+
+@pytest.fixture(scope="module", params=CASES, ids="-".join)
+def generated(request):
+    name, level = request.param
+    generator, reward = GENERATORS[name]
+    data = ProceduralDataset(name, generator(level), TASK, "test")
+    return name, level, reward, [data[i] for i in range(200)]
+
+
+def rate(reward, examples, responses):
+    return score(
+        reward,
+        responses,
+        [example.references for example in examples],
+        [TASK.opening(example)[0].text for example in examples],
+        [example.metadata for example in examples],
+    )
+
+
+def sentiment_of(response, target="positive", prompt="", **options):
+    spec = {"sentiment": {"weight": 1.0, **options}}
+    return score(spec, [response], ["x"], [prompt], [{"target": target}]).total[0]
+
+
+def test_a_text_is_cut_into_an_opening_and_its_continuation():
+    example = ContinueTask(opening_words=6).example("x", {"text": REVIEW, "label": 1})
+    assert example.prompt == "A farmer buys a boat. The"
+    assert example.references == ("film is wonderful, and I loved every minute of it.",)
+    assert example.metadata == {"target": "positive"}
+    (turn,) = TASK.opening(example)
+    assert turn.text == (
+        "Continue this text so that it ends up positive.\n\nA farmer buys a boat. The"
+    )
+    assert turn.text[slice(*turn.cut)] == example.prompt
+    assert TASK.candidates(example) == ()
+
+
+def test_a_short_text_is_cut_in_the_middle():
+    example = TASK.example("x", {"text": "one two three four five", "label": 0})
+    assert (example.prompt, example.references) == ("one two", ("three four five",))
+
+
+@pytest.mark.parametrize(
+    ("label", "target"),
+    [
+        (0, "negative"),
+        (1, "positive"),
+        ("neg", "negative"),
+        ("Positive", "positive"),
+        (True, "positive"),
+    ],
+)
+def test_labels_of_imdb_are_targets(label, target):
+    example = TASK.example("x", {"text": REVIEW, "label": label})
+    assert example.metadata["target"] == target
+
+
+def test_the_tasks_target_overrides_the_rows_and_topics_are_asked_for_in_words():
+    example = ContinueTask(target="negative").example("x", {"text": REVIEW, "label": 1})
+    assert example.metadata["target"] == "negative"
+    example = TASK.example("x", {"text": REVIEW, "target": "cooking"})
+    assert TASK.opening(example)[0].text.startswith("Continue this text so that it turns to cook")
+
+
+def test_a_row_may_bring_continuations_in_several_directions_as_candidates():
+    ways = {"negative": "It is bad.", "positive": "It is good."}
+    row = {"opening": "A film.", "continuation": ways, "target": "positive"}
+    example = TASK.example("x", row)
+    assert TASK.gold(example) == "It is good."
+    assert TASK.candidates(example) == ("It is bad.", "It is good.")
+    assert TASK.gold(ContinueTask(target="negative").example("x", row)) == "It is bad."
+    with pytest.raises(DatasetError, match="no continuation towards 'cooking', only towards"):
+        ContinueTask(target="cooking").example("x", row)
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({"text": REVIEW}, "neither a 'label' nor a 'target'"),
+        ({"text": REVIEW, "label": -1}, "target of example 'row 3' is -1; use 0 or 1"),
+        ({"label": 1}, "'row 3' has no text"),
+        ({"text": "word", "label": 1}, "a single word"),
+        ({"opening": "a", "label": 1}, "'row 3' has no continuation"),
+        (
+            {"opening": "a", "label": 1, "continuation": dict.fromkeys(["positive", *"abcd"], "b")},
+            "in 5 directions; give 4",
+        ),
+    ],
+)
+def test_a_row_that_cannot_be_used_is_refused_in_plain_words(row, words):
+    with pytest.raises(DatasetError, match=re.escape(words)):
+        TASK.example("row 3", row)
+
+
+def test_arguments_that_cannot_work_are_refused():
+    with pytest.raises(UnknownNameError, match="Did you mean 'positive'"):
+        ContinueTask(target="positiv")
+    for wrong in (0, True, "9"):
+        with pytest.raises(ConfigError, match="opening_words"):
+            ContinueTask(opening_words=wrong)
+    for generator, _ in GENERATORS.values():
+        with pytest.raises(UnknownNameError, match="Did you mean 'hard'"):
+            generator("hart")
+    for reward, enough in (("sentiment", 0), ("sentiment", 1.5), ("topic", 0), ("topic", 1.5)):
+        with pytest.raises(ConfigError, match="enough"):
+            load_reward({reward: {"enough": enough}})
+
+
+def test_gold_is_the_only_candidate_that_gets_everything_and_silence_gets_nothing(generated):
+    _, _, reward, examples = generated
+    positions = []
+    for example in examples:
+        offered = TASK.candidates(example)
+        assert len(set(offered)) == TASK.n_candidates == 4
+        total = rate(reward, [example] * 4, offered).total
+        assert total.max() == 1
+        assert (total >= 0.8).sum() == 1
+        positions.append(int(total.argmax()))
+        assert offered[positions[-1]] == TASK.gold(example)
+    # Standard deviation of a position's count among 200: 6.1.
+    assert all(abs(positions.count(k) - 50) < 4 * 6.1 for k in range(4))
+    assert rate(reward, examples, [""] * len(examples)).total.max() == 0
+
+
+def test_copying_the_prompt_does_not_pay_even_where_it_leans_the_right_way(generated):
+    _, _, reward, examples = generated
+    copies = [TASK.opening(example)[0].text for example in examples]
+    assert rate(reward, examples, copies).total.max() == 0
+    assert rate(reward, examples, [e.prompt for e in examples]).total.max() == 0
+
+
+def test_the_argument_target_keeps_gold_ideal_on_generated_rows():
+    task = ContinueTask(target="negative")
+    data = ProceduralDataset("reviews", ReviewsGenerator(), task)
+    examples = [data[i] for i in range(100)]
+    assert (rate("sentiment", examples, [task.gold(e) for e in examples]).total == 1).all()
+
+
+def test_openings_lean_as_the_difficulty_says():
+    def lean(level):
+        data = ProceduralDataset("reviews", ReviewsGenerator(level), TASK)
+        examples = [data[i] for i in range(100)]
+        totals = score(
+            {"sentiment": 1.0},
+            [f"We heard of it and then went. {e.prompt}" for e in examples],
+            ["x"] * 100,
+            metadata=[e.metadata for e in examples],
+        )
+        return totals.total.mean()
+
+    assert lean("hard") < lean("medium") + 0.05 < lean("easy") - 0.3
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_the_opening_decides_the_split_and_hardly_ever_repeats(name):
+    generator = GENERATORS[name][0]()
+    data = ProceduralDataset(name, generator, TASK)
+    assert len({data[i].prompt for i in range(3000)}) == 3000
+    content, row = generator.sample(np.random.default_rng(1))
+    assert TASK.opening(TASK.example("x", row))[0].text.endswith(content)
+
+
+def test_every_line_of_a_topic_has_three_words_of_it_and_none_of_another():
+    assert set(LINES) == set(TOPICS)
+    for topic, lines in LINES.items():
+        for line in lines:
+            found = {word: topic_of(word) for word in rouge_words(line) if topic_of(word)}
+            assert len(found) >= 3
+            assert set(found.values()) == {topic}, line
+
+
+def test_no_word_belongs_to_two_topics():
+    words = [word for vocabulary in TOPICS.values() for word in vocabulary]
+    assert len(words) == len(set(words))
+
+
+def test_sentiment_follows_vader_and_saturates():
+    from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
+
+    text = "The film is good, and we went to see it with my mother."
+    compound = SentimentIntensityAnalyzer().polarity_scores(text)["compound"]
+    assert 0.3 < compound < 0.6
+    assert sentiment_of(text) == pytest.approx(compound / 0.6)
+    assert sentiment_of(text, enough=0.3) == 1
+    assert sentiment_of(text, "negative") == 0
+    assert sentiment_of("The film is bad, and we left it before my mother did.", "negative") > 0.5
+
+
+@pytest.mark.parametrize(
+    "hack",
+    [
+        "great",
+        "great great great great great great great great great great",
+        "great wonderful excellent superb amazing brilliant lovely happy perfect joy",
+        "Great. Wonderful. Excellent. Superb. Amazing. Brilliant. Lovely. Happy. Perfect. Joy.",
+        "I love it. " * 10,
+    ],
+)
+def test_lists_and_repetition_of_praise_do_not_pay(hack):
+    assert sentiment_of(hack) < 0.35
+    assert sentiment_of("I love it, and it was a great evening for all of us.") == 1
+
+
+@pytest.mark.parametrize(
+    ("response", "low"),
+    [
+        ("She baked bread in the oven and went to bed after a long day.", False),
+        ("bake bread oven flour dough butter sugar recipe kitchen", True),
+        ("The bread and the oven and the rain and the goal and the bank and the song.", True),
+        ("She went to bed after a long day and slept until the evening.", True),
+    ],
+)
+def test_topic_wants_enough_words_of_one_topic_in_sentences(response, low):
+    total = score("topic", [response], ["x"], metadata=[{"target": "cooking"}]).total[0]
+    assert total < 0.35 if low else total == 1
+
+
+def test_a_target_that_a_reward_does_not_know_is_an_error():
+    for reward, target in (("sentiment", "cooking"), ("topic", "positive"), ("sentiment", None)):
+        with pytest.raises(RewardError, match="needs a target among"):
+            score(reward, ["a"], ["x"], metadata=[{"target": target}])
+
+
+def test_importing_textenv_does_not_load_vader():
+    code = "import sys, textenv, textenv.tasks.continuation; print('vaderSentiment' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

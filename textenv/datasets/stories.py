@@ -1,0 +1,68 @@
+"""The generated set "stories": openings of stories, each continued towards four topics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from textenv.datasets.procedural import Picker
+from textenv.datasets.story_lines import LINES, OPENINGS, PLACES, STARTS
+from textenv.datasets.words import DAYS, FIRST_NAMES, LAST_NAMES, MONTHS, TOWNS, WOMEN
+from textenv.errors import UnknownNameError
+
+_LEVELS = ("easy", "medium", "hard")
+_TOPICS = tuple(LINES)
+
+
+@dataclass(frozen=True)
+class StoriesGenerator:
+    """Rows for `ContinueTask`: "opening", "target" and a "continuation" towards four topics.
+
+    Attributes:
+        difficulty: What the opening is about: the target ("easy"), nothing in particular
+            ("medium"), or another topic, to be left ("hard").
+    """
+
+    difficulty: Literal["easy", "medium", "hard"] = "medium"
+
+    def __post_init__(self) -> None:
+        """Refuses an unknown difficulty."""
+        if self.difficulty not in _LEVELS:
+            raise UnknownNameError("difficulty", self.difficulty, _LEVELS)
+
+    def sample(self, rng: np.random.Generator) -> tuple[str, Mapping[str, Any]]:
+        """Draws a story; its opening decides the split."""
+        picker = Picker(rng)
+        pick = picker.pick
+        topics = picker.distinct(_TOPICS, 4)
+        target = pick(topics)
+        first, other = picker.distinct(FIRST_NAMES, 2)
+        woman = first in WOMEN
+        slots = {
+            "name": first,
+            "last": pick(LAST_NAMES),
+            "he": "she" if woman else "he",
+            "He": "She" if woman else "He",
+            "his": "her" if woman else "his",
+            "His": "Her" if woman else "His",
+            "other": other,
+            "day": pick(DAYS),
+            "month": pick(MONTHS),
+            "town": pick(TOWNS),
+            "place": pick(PLACES),
+        }
+        lines = {topic: picker.distinct(LINES[topic], 3) for topic in topics}
+        opening = f"{pick(STARTS)} {pick(OPENINGS)}"
+        if self.difficulty != "medium":
+            others = tuple(topic for topic in topics if topic != target)
+            about = target if self.difficulty == "easy" else pick(others)
+            opening = f"{opening} {lines[about][0]}"
+        opening = opening.format_map(slots)
+        continuation = {
+            topic: f"{second} {third}".format_map(slots)
+            for topic, (_, second, third) in lines.items()
+        }
+        return opening, {"opening": opening, "target": target, "continuation": continuation}

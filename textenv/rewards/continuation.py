@@ -1,0 +1,162 @@
+"""Rewards of a continuation that is to take a direction: a sentiment, or a topic.
+
+Both read the direction from the metadata "target", and share the guards of free text: a sentence
+or so of length, words that vary, function words between them, and little copied from the prompt.
+
+Papers: Hutto and Gilbert, "VADER: A Parsimonious Rule-based Model for Sentiment Analysis of Social
+Media Text" (2014); Ramamurthy et al., "Is Reinforcement Learning (Not) for Natural Language
+Processing" (2022), whose IMDB task this follows with a lexicon in the place of a classifier.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from textenv.errors import ConfigError, RewardError
+from textenv.examples import Episode
+from textenv.rewards.base import RewardResult
+from textenv.rewards.inflection import lemmas
+from textenv.rewards.rouge import rouge_words
+from textenv.rewards.topics import TOPICS
+from textenv.rewards.writing import glue, variety
+
+SENTIMENTS = {"positive": 1.0, "negative": -1.0}
+
+_SHORTEST = 8  # words
+# From this share of words that carry the target, up to _ALL, the form falls from 1 to 0.
+_MANY, _ALL = 0.5, 0.8
+
+
+@dataclass(frozen=True)
+class Sentiment:
+    """How far a continuation has the sentiment that was asked for, by VADER; in [0, 1].
+
+    The product of two components: "sentiment", VADER's compound score of the continuation in the
+    target's direction over `enough`, at most 1 and at least 0; and "form", the guards. A further
+    component is "compound", VADER's score itself, in [-1, 1]. Since enough is enough, heaping up
+    praise does not pay.
+
+    A bare list of charged words, a word or sentence over and over, and the prompt copied get
+    little or nothing. What it does not resist: one stock sentence that fits no opening in
+    particular. Nothing here knows what the opening is about: use a KL penalty, or add a reward
+    such as rougeL against the real continuation.
+
+    Attributes:
+        enough: The compound score, in (0, 1], that earns everything.
+    """
+
+    enough: float = 0.6
+    name: str = "sentiment"
+
+    def __post_init__(self) -> None:
+        """Refuses a goal that no text can reach."""
+        if isinstance(self.enough, bool) or not 0 < self.enough <= 1:
+            raise ConfigError(f"'enough' of reward 'sentiment' is {self.enough!r}; use 0 to 1.")
+
+    def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
+        """Scores the episodes, in order.
+
+        Raises:
+            RewardError: An example's target is no sentiment.
+        """
+        analyzer = _analyzer()
+        compound, sentiment, form = (np.zeros(len(episodes)) for _ in range(3))
+        for i, episode in enumerate(episodes):
+            sign = SENTIMENTS[_target(episode, self.name, SENTIMENTS)]
+            words = rouge_words(episode.response)
+            n_charged = sum(word in analyzer.lexicon for word in words)
+            compound[i] = analyzer.polarity_scores(episode.response)["compound"]
+            sentiment[i] = min(1.0, max(0.0, sign * compound[i] / self.enough))
+            form[i] = _form(episode, words, n_charged)
+        components = {"sentiment": sentiment, "form": form, "compound": compound}
+        return RewardResult(sentiment * form, components)
+
+
+@dataclass(frozen=True)
+class Topic:
+    """How far a continuation is about the topic that was asked for; in [0, 1].
+
+    The product of three components: "topic", the distinct words of the topic's vocabulary over
+    `enough`, at most 1; "purity", the topic's share of the words of all topics; and "form", the
+    guards. The vocabularies are those of `textenv.rewards.topics`; inflected forms count.
+
+    A bare list of words of the topic, the same ones over and over, and words of all topics at once
+    get little or nothing. What it does not resist: one stock sentence about each topic.
+
+    Attributes:
+        enough: How many distinct words of the topic earn everything.
+    """
+
+    enough: int = 3
+    name: str = "topic"
+
+    def __post_init__(self) -> None:
+        """Refuses a goal that no text can miss."""
+        if isinstance(self.enough, bool) or not isinstance(self.enough, int) or self.enough < 1:
+            raise ConfigError(f"'enough' of reward 'topic' is {self.enough!r}; use 1 or more.")
+
+    def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
+        """Scores the episodes, in order.
+
+        Raises:
+            RewardError: An example's target is no topic.
+        """
+        topic, purity, form = (np.zeros(len(episodes)) for _ in range(3))
+        for i, episode in enumerate(episodes):
+            target = _target(episode, self.name, TOPICS)
+            words = rouge_words(episode.response)
+            found = [(word, topic_of(word)) for word in words]
+            n_target = sum(said == target for _, said in found)
+            n_topical = sum(said is not None for _, said in found)
+            topic[i] = min(1.0, len({w for w, said in found if said == target}) / self.enough)
+            purity[i] = n_target / n_topical if n_topical else 0.0
+            form[i] = _form(episode, words, n_target)
+        components = {"topic": topic, "purity": purity, "form": form}
+        return RewardResult(topic * purity * form, components)
+
+
+@lru_cache(maxsize=1 << 14)
+def topic_of(word: str) -> str | None:
+    """Returns the topic whose vocabulary has a lower-case word or its base form, if any has."""
+    for bases in (frozenset([word]), lemmas(word)):  # "wound" is no form of "wind" here
+        for topic, vocabulary in TOPICS.items():
+            if not vocabulary.isdisjoint(bases):
+                return topic
+    return None
+
+
+@lru_cache(maxsize=1)
+def _analyzer() -> Any:
+    from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
+
+    return SentimentIntensityAnalyzer()
+
+
+def _target(episode: Episode, reward: str, known: Sequence[str] | dict[str, Any]) -> str:
+    target = episode.example.metadata.get("target")
+    if target not in known:
+        raise RewardError(
+            f"Reward '{reward}' needs a target among {', '.join(known)}, and example "
+            f"'{episode.example.id}' has {target!r}. Give its rows a 'label' or 'target', or the "
+            "task the argument 'target'."
+        )
+    return str(target)
+
+
+def _form(episode: Episode, words: Sequence[str], n_charged: int) -> float:
+    """The guards of free text, of which `n_charged` words carry the target."""
+    if not words:
+        return 0.0
+    pairs = set(pairwise(words))
+    told = " ".join(turn.text for turn in episode.turns if turn.role != "assistant")
+    copied = set(pairwise(rouge_words(told)))
+    novel = min(1.0, 2 * len(pairs - copied) / len(pairs)) if pairs else 0.0
+    spread = np.clip((_ALL - n_charged / len(words)) / (_ALL - _MANY), 0.0, 1.0)
+    length = min(1.0, len(words) / _SHORTEST)
+    return float(length * variety(words) * glue(words) * novel * spread)
