@@ -157,7 +157,7 @@ class TokenLevel(ActionLevel):
         self._slots.append_token(rows, tokens)
         ended = tokens == self._end_id
         ended |= self._slots.remaining[rows] == 0
-        if not ended.any():
+        if not np.count_nonzero(ended):
             return _NO_ROWS
         return np.flatnonzero(ended) if isinstance(rows, slice) else rows[ended]
 
@@ -326,8 +326,9 @@ def _whole_numbers(
     taken: NDArray[np.integer[Any]] = actions[rows]
     # Seen as unsigned, a negative number is a huge one: one comparison finds both.
     unsigned = taken.view(np.uint64) if taken.dtype == np.int64 else taken.astype(np.uint64)
-    if np.maximum.reduce(unsigned, initial=0) >= n:
-        bad = int(np.flatnonzero((taken < 0) | (taken >= n))[0])
+    wrong = unsigned >= n
+    if np.count_nonzero(wrong):
+        bad = int(np.flatnonzero(wrong)[0])
         slot = np.arange(slots.n_slots)[rows][bad]
         raise ConfigError(
             f"Action {taken[bad]} in slot {slot} is not a {what}: they go from 0 to {n - 1}."

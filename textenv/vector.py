@@ -128,7 +128,7 @@ class TextVectorEnv(VectorEnv[Observation, Any, NDArray[Any]]):
         """
         if not self.all_started:
             raise ResetNeeded("Not every slot has begun an episode yet: call reset().")
-        resting = None if self.core.playing.all() else np.flatnonzero(~self.core.playing)
+        resting = np.flatnonzero(~self.core.playing)
         rewards, terminated, truncated, slot_infos = self.core.step(actions)
         if self.render_mode == "human":
             for slot in np.flatnonzero(terminated | truncated).tolist():
@@ -147,7 +147,7 @@ class TextVectorEnv(VectorEnv[Observation, Any, NDArray[Any]]):
             infos = self._start(ended, {}, infos)
         else:
             infos = self._add_infos(infos, slot_infos)
-            if self._mode is AutoresetMode.NEXT_STEP and resting is not None:
+            if self._mode is AutoresetMode.NEXT_STEP:
                 infos = self._start(resting, {}, infos)
         return self.core.observe(), rewards, terminated, truncated, infos
 

@@ -34,18 +34,22 @@ class Picker:
 
     def below(self, n: int) -> int:
         """Draws an integer in 0 .. n - 1, for n far below 2**31."""
-        if not self._numbers:
-            self._numbers = self._rng.integers(2**31, size=self._BLOCK).tolist()
-        return self._numbers.pop() % n
+        return (self._numbers or self._refill()).pop() % n
 
     def pick(self, options: tuple[_T, ...]) -> _T:
         """Draws one of the options."""
-        return options[self.below(len(options))]
+        return options[(self._numbers or self._refill()).pop() % len(options)]
 
     def distinct(self, options: tuple[_T, ...], k: int) -> tuple[_T, ...]:
         """Draws k of the options in random order, each at most once."""
         pool = list(options)
-        return tuple(pool.pop(self.below(len(pool))) for _ in range(k))
+        return tuple(
+            [pool.pop((self._numbers or self._refill()).pop() % len(pool)) for _ in range(k)]
+        )
+
+    def _refill(self) -> list[int]:
+        self._numbers = self._rng.integers(2**31, size=self._BLOCK).tolist()
+        return self._numbers
 
 
 class Generator(Protocol):
