@@ -145,6 +145,26 @@ EXPECTED = {
             ("name: Blue Inn\neatType: pub", ("Blue Inn is a pub.",)),
         ],
     ),
+    "imdb": (
+        "TextContinue-v0",
+        "test",
+        [
+            (
+                "We saw it on the night it opened, my brother and I and a full house",
+                (
+                    "that would not stop laughing. It is a delight: the songs are wonderful, "
+                    "the actors a joy, and I loved every minute of it.",
+                ),
+            ),
+            (
+                "The trailer had promised a story about the sea, so I took the whole family to the",
+                (
+                    "early show. It is a horrible, boring mess, and my poor children hated the "
+                    "ugly ending even more than I did.",
+                ),
+            ),
+        ],
+    ),
     "gsm8k": (
         "TextMath-v0",
         "test",
@@ -240,8 +260,12 @@ def read(id, dataset, split="train", **arguments):
 
 
 def read_if_any(id, dataset, split):
+    return [(e.prompt, e.references) for e in examples_if_any(id, dataset, split)]
+
+
+def examples_if_any(id, dataset, split):
     try:
-        return read(id, dataset, split)
+        return examples(id, dataset, split)[1]
     except DatasetError as error:
         if "is empty: none of" not in str(error):
             raise
@@ -302,22 +326,19 @@ def test_splits_are_disjoint_and_those_without_labels_are_never_read(hub):
 
 
 def test_rows_of_one_article_of_squad_share_a_split(hub):
-    lighthouse = {"When was the lighthouse lit?", "Where is the lighthouse?"}
     parts = [
-        {prompt for prompt, _ in read_if_any("TextQA-v0", "squad", split)}
+        {e.id: e.metadata["context"] for e in examples_if_any("TextQA-v0", "squad", split)}
         for split in ("train", "validation")
     ]
-    assert set.union(*parts) == {*lighthouse, "What do otters eat?"}
-    assert any(lighthouse <= part for part in parts)
+    assert sum(map(len, parts)) == 9
+    assert not set(parts[0].values()) & set(parts[1].values())
 
 
 def test_the_configuration_follows_the_languages_of_the_task(hub):
     assert read("TextTranslate-v0", "iwslt2017")[0][1] == ("Ich danke Ihnen allen.",)
     assert read("TextTranslateZh-v0", "iwslt2017")[0][1] == ("谢谢大家。",)
     assert read("TextTranslateZh-v0", "opus100")[0][1] == ("谁在那儿？",)
-    reverse = {"source_language": "zh", "target_language": "en"}
-    backward = read("TextTranslateZh-v0", "wmt19", "test", task_kwargs=reverse)
-    assert backward == [("门开着。", ("The gate is open.",))]
+    assert read("TextTranslateFromZh-v0", "wmt19", "test") == [("门开着。", ("The gate is open.",))]
     french = {"source_language": "en", "target_language": "fr"}
     assert read("TextTranslate-v0", "wmt14", task_kwargs=french) == [
         ("It is raining.", ("Il pleut.",))
@@ -337,6 +358,11 @@ def test_a_configuration_can_be_chosen_and_a_wrong_one_is_answered_with_those_th
     japanese = {"source_language": "en", "target_language": "ja"}
     message = make_error("TextTranslate-v0", "wmt19", task_kwargs=japanese)
     assert "no sentences in en and ja; it has cs-en, de-en" in message
+
+
+def test_a_review_is_to_go_where_its_label_says(hub):
+    _, found = examples("TextContinue-v0", "imdb", "test")
+    assert [e.metadata["target"] for e in found] == ["positive", "negative"]
 
 
 def test_questions_without_an_answer_are_answered_as_the_task_says(hub):

@@ -284,6 +284,23 @@ def test_one_named_split_is_divided_like_a_single_file(folder):
     )
 
 
+def test_a_missing_configuration_is_answered_with_those_that_exist(folder):
+    files = {"train": "train.jsonl", "test": "test.jsonl"}
+    configs = (
+        "".join(
+            f"- config_name: {name}\n  data_files: {{split: {split}, path: {path}}}\n"
+            for name, (split, path) in zip(("short", "long"), files.items(), strict=True)
+        )
+        .replace("data_files: {", "data_files: [{")
+        .replace("l}", "l}]")
+    )
+    (folder / "README.md").write_text(f"---\nconfigs:\n{configs}---\n")
+    message = load_error(str(folder))
+    assert "short" in message
+    assert "long" in message
+    assert "long" in load_error({"path": str(folder), "name": "lnog"})
+
+
 def test_an_unreachable_hub_is_answered_at_once_and_with_what_works_offline(tmp_path):
     code = (
         "from textenv.datasets.loading import load_rows_dataset\n"
@@ -369,8 +386,8 @@ def test_rows_without_a_value_are_left_out_on_request_wherever_they_lie(tmp_path
     blank = ["", " \n\t", "\u00a0", "\u3000", None]
     rows = [{"a": {"b": [f"text {i}", ""]}, "c": {"d": f"s{i}"}} for i in range(30)]
     rows += [{"a": {"b": [value, value]}, "c": {"d": "s"}} for value in blank]
-    rows += [{"a": {"b": []}, "c": {"d": "s"}}, {"a": {"b": None}, "c": {"d": "s"}}]
     rows += [{"a": {"b": ["text"]}, "c": {"d": value}} for value in blank]
+    rows += [{"a": {"b": None}, "c": {"d": "s"}}, {"a": {"b": []}, "c": {"d": "s"}}]
     text = datasets.Value("string")
     features = datasets.Features({"a": {"b": datasets.List(text)}, "c": {"d": text}})
     folder = save_folder(tmp_path / "rows", rows, features)

@@ -126,6 +126,14 @@ def test_memory_holds_where_the_rows_stand_but_not_the_rows(tmp_path, suffix):
     assert peak < 1e6
 
 
+def test_a_file_of_json_lines_is_not_copied(file, monkeypatch):
+    def refuse(*arguments, **options):
+        raise AssertionError("a row was written out again")
+
+    monkeypatch.setattr("textenv.datasets.streaming.json.dumps", refuse)
+    assert len(load(file)) > 200
+
+
 def test_rows_that_are_left_out_still_count_in_the_numbers_of_the_others(tmp_path):
     rows = pairs(40)
     rows[1]["summary"] = " "

@@ -27,6 +27,7 @@ _DIALOGUE = (
 )
 _KEYWORDS = ("textenv.tasks.keywords:KeywordsTask",)
 _DATA = ("textenv.tasks.data_to_text:DataTask",)
+_CONTINUE = ("textenv.tasks.continuation:ContinueTask",)
 _MATH = ("textenv.tasks.math:MathTask",)
 
 
@@ -270,6 +271,15 @@ NAMED: Mapping[str, NamedDataset] = {
         name="default",
         revision=PARQUET_BRANCH,
         options={"gather": "meaning_representation"},
+    ),
+    "imdb": NamedDataset(
+        path="stanfordnlp/imdb",
+        tasks=_CONTINUE,
+        note="25,000 / 25,000 film reviews, 85 MB; licence not stated. Where a review goes is its "
+        "target; its own words are the reference, and not always ideal.",
+        columns={"text": "text", "label": "label"},
+        splits={"train": "train", "test": "test"},
+        options={"labels": {"label": ("neg", "pos")}},
     ),
     "gsm8k": NamedDataset(
         path="openai/gsm8k",
