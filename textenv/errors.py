@@ -5,19 +5,31 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+_QUOTED_CHARS = 800
+
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Returns " Did you mean 'x'?" for the nearest known name, else the list of known names."""
+    name = str(name)[:_QUOTED_CHARS]
     names = sorted(str(k) for k in known)
     folded = {n.lower(): n for n in names}
-    close = difflib.get_close_matches(str(name).lower(), list(folded), n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name.lower(), list(folded), n=1, cutoff=0.5)
     if close:
         return f" Did you mean '{folded[close[0]]}'?"
     return f" Known: {', '.join(names)}." if names else ""
 
 
 class TextEnvError(Exception):
-    """Base of every error that this package raises on purpose."""
+    """Base of every error that this package raises on purpose.
+
+    A message that quotes a value of great length is shortened in its middle: it is to be read.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        if len(message) > 2 * _QUOTED_CHARS:
+            start, end = message[:_QUOTED_CHARS], message[-_QUOTED_CHARS:]
+            message = f"{start} [... {len(message) - 2 * _QUOTED_CHARS} characters ...] {end}"
+        super().__init__(message)
 
 
 class UnknownNameError(TextEnvError):

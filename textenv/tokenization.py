@@ -151,11 +151,13 @@ class TextTokenizer:
 
     def _fit(self, turns: list[Turn], budget: int, max_tokens: int) -> list[list[int]]:
         """Encodes messages; those that are too long are replaced by shorter ones in the list."""
+        most = max_tokens * _MAX_CHARS_PER_TOKEN
         for i, turn in enumerate(turns):
-            if turn.cut and turn.cut[1] - turn.cut[0] > max_tokens * _MAX_CHARS_PER_TOKEN:
-                turns[i] = _shorten(turn, max_tokens * _MAX_CHARS_PER_TOKEN)
-            elif not turn.cut and len(turn.text) > max_tokens * _MAX_CHARS_PER_TOKEN:
+            cuttable = turn.cut[1] - turn.cut[0] if turn.cut else 0
+            if len(turn.text) - cuttable > most:
                 raise _too_long(f"more than {max_tokens}", max_tokens)
+            if cuttable > most:
+                turns[i] = _shorten(turn, most)
         contents = [self.encode(turn.text) for turn in turns]
         while (excess := sum(map(len, contents)) - budget) > 0:
             room = [turn.cut[1] - turn.cut[0] if turn.cut else 0 for turn in turns]

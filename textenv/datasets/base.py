@@ -28,7 +28,9 @@ class TextDataset(Protocol):
 
 def split_of(content: str) -> Split:
     """Assigns content to a split by its hash, so that splits are disjoint by construction."""
-    bucket = int.from_bytes(hashlib.blake2b(content.encode(), digest_size=8).digest()) % 10
+    # Half a surrogate pair, which JSON may hold, is content, too.
+    spelled = content.encode("utf-8", "surrogatepass")
+    bucket = int.from_bytes(hashlib.blake2b(spelled, digest_size=8).digest()) % 10
     if bucket == _VALIDATION_BUCKET:
         return "validation"
     return "test" if bucket == _TEST_BUCKET else "train"
