@@ -157,9 +157,9 @@ EXPECTED = {
                 ),
             ),
             (
-                "The trailer had promised a story about the sea, so I took the whole family to the",
+                "The trailer had promised a story about the sea, so I took the whole family to",
                 (
-                    "early show. It is a horrible, boring mess, and my poor children hated the "
+                    "the early show. It is a horrible, boring mess, and my poor children hated the "
                     "ugly ending even more than I did.",
                 ),
             ),
