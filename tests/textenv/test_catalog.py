@@ -448,5 +448,6 @@ def test_without_a_network_the_embedded_set_of_the_environment_is_named(monkeypa
         assert f"use the embedded dataset '{embedded}'" in message
         name = dataset if isinstance(dataset, str) else dataset["path"]
         assert f'"like": "{name}"' in message
+        assert "which knows the columns" not in message
     message = make_error("TextQA-v0", "rajpurkar/squad")
     assert "write dataset='squad', which knows the columns" in message
