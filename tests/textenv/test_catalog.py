@@ -157,9 +157,9 @@ EXPECTED = {
                 ),
             ),
             (
-                "The trailer had promised a story about the sea, so I took the whole family to the",
+                "The trailer had promised a story about the sea, so I took the whole family to",
                 (
-                    "early show. It is a horrible, boring mess, and my poor children hated the "
+                    "the early show. It is a horrible, boring mess, and my poor children hated the "
                     "ugly ending even more than I did.",
                 ),
             ),
@@ -448,5 +448,6 @@ def test_without_a_network_the_embedded_set_of_the_environment_is_named(monkeypa
         assert f"use the embedded dataset '{embedded}'" in message
         name = dataset if isinstance(dataset, str) else dataset["path"]
         assert f'"like": "{name}"' in message
+        assert "which knows the columns" not in message
     message = make_error("TextQA-v0", "rajpurkar/squad")
     assert "write dataset='squad', which knows the columns" in message

@@ -107,7 +107,7 @@ def _read(source: RowsSpec, task: Task) -> Mapping[str, Table]:
     if is_local_file(source.path):
         _refuse_hub_keys(source)
         return {"train": read_file(Path(source.path).expanduser())}
-    advice = offline_advice(source.path, task)
+    advice = offline_advice(source.path, task) + ("" if source.columns else hint_of(source.path))
     return read_hub(
         source.path,
         name=source.name,
@@ -121,7 +121,7 @@ def _open(source: RowsSpec, task: Task) -> Mapping[str, Stream]:
     if is_local_file(source.path):
         _refuse_hub_keys(source)
         return {"train": stream_file(Path(source.path).expanduser())}
-    advice = offline_advice(source.path, task)
+    advice = offline_advice(source.path, task) + ("" if source.columns else hint_of(source.path))
     return stream_hub(
         source.path,
         name=source.name,

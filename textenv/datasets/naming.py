@@ -177,4 +177,4 @@ def offline_advice(path: str, task: Task) -> str:
         if like
         else "a local JSON, JSONL, CSV or Parquet file"
     )
-    return f"Without a network, use {embedded_name}, or {copy}.{hint_of(path)}"
+    return f"Without a network, use {embedded_name}, or {copy}."
