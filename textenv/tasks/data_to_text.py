@@ -109,7 +109,7 @@ class DataTask(Task):
             raise DatasetError(f"The data of example '{id}' hold no value. Leave the row out.")
         metadata: dict[str, Any] = {"slots": slots}
         if row.get("values") is not None:
-            metadata["values"] = row["values"]
+            metadata["values"] = _values_of(id, row["values"])
         if candidates := candidates_of(id, row, references[0], self.n_candidates):
             metadata["candidates"] = candidates
         lines = (f"{slot}: {value}" for slot, value in (*context, *slots))
@@ -128,6 +128,19 @@ def _final_sentences(value: Any) -> Any:
     if isinstance(value, Sequence) and value and all(isinstance(item, Mapping) for item in value):
         return [item.get("final_sentence") for item in value]
     return value
+
+
+def _values_of(id: str, values: object) -> dict[str, tuple[str, ...]]:
+    known = isinstance(values, Mapping) and all(
+        isinstance(those, Sequence) and all(isinstance(value, str) for value in those)
+        for those in values.values()
+    )
+    if not known:
+        raise DatasetError(
+            f"The 'values' of example '{id}' must map each slot to the list of its texts."
+        )
+    assert isinstance(values, Mapping)
+    return {str(slot): tuple(those) for slot, those in values.items()}
 
 
 def _slots_of(id: str, value: object) -> Slots:
