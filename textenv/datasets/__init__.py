@@ -46,6 +46,7 @@ PROCEDURAL: Mapping[str, str] = {
     "records": "textenv.datasets.records:RecordsGenerator",
     "reviews": "textenv.datasets.reviews:ReviewsGenerator",
     "stories": "textenv.datasets.stories:StoriesGenerator",
+    "rewrites": "textenv.datasets.rewrites:RewritesGenerator",
 }
 
 _FILE_SUFFIXES = (".json", ".jsonl", ".csv", ".parquet")

@@ -47,7 +47,9 @@ def resolve_named(options: Mapping[str, Any], task: Task) -> dict[str, Any]:
         spec["name"] = _configuration(name, entry, task, given.pop("name", None))
     else:
         spec |= _local_source(name, entry, task, given)
-    spec["columns"] = {**_filled_in(columns, task), **given.pop("columns", {})}
+    spec["columns"] = _filled_in(columns, task)
+    if isinstance(given.get("columns"), Mapping):  # else it is refused where all keys are checked
+        given["columns"] = {**spec["columns"], **given["columns"]}
     merged = {**spec, **given}
     if not merged.get("streaming") and "rows" not in given:
         merged.pop("rows", None)

@@ -30,7 +30,7 @@ class DiskRows(Sequence[Row]):
     """Rows of a file of JSON lines, each read when it is asked for.
 
     Args:
-        path: The file, open for reading.
+        memory: The file, mapped for reading.
         starts: Where each row starts, in bytes.
         ends: Where each row ends.
     """

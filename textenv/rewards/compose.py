@@ -21,6 +21,7 @@ from textenv.rewards.choice import Choice
 from textenv.rewards.dialogue import DialogueQuality, DialogueSuccess, TurnF1, selection
 from textenv.rewards.keywords import Coverage, KeywordSentence
 from textenv.rewards.numeric import Numeric
+from textenv.rewards.rewrite import Rewrite
 from textenv.rewards.rouge import rouge1, rouge2, rouge_l
 
 RewardFactory: TypeAlias = Callable[..., Reward]
@@ -45,6 +46,7 @@ REWARDS: dict[str, RewardFactory] = {
     "data_to_text": DataToText,
     "sentiment": Sentiment,
     "topic": Topic,
+    "rewrite": Rewrite,
 }
 
 

@@ -34,17 +34,6 @@ def variety(words: Sequence[str]) -> float:
     return distinct
 
 
-def own_words(words: Sequence[str], given: Collection[str], needed: float) -> float:
-    """The distinct words that were not given, as a share of the number needed; at most 1.
-
-    Args:
-        words: The words of a response.
-        given: Words that stand in the input.
-        needed: How many others a sentence of this kind has at least; above 0.
-    """
-    return min(1.0, len(set(words).difference(given)) / needed)
-
-
 def split_sentences(text: str) -> list[str]:
     """Returns the sentences of a text: they end at ., ! or ? before a space, or at a line's end."""
     found: list[str] = []
@@ -56,11 +45,16 @@ def split_sentences(text: str) -> list[str]:
     return found
 
 
-def glue(words: Sequence[str]) -> float:
-    """1 if a fifth of the words are function words of English, as in any prose; less below."""
+def glue(words: Sequence[str], given: Collection[str] = ()) -> float:
+    """1 if a fifth of the words are function words of English, as in any prose; less below.
+
+    Args:
+        words: The words of a response.
+        given: Words that do not count as function words, such as a name ("May").
+    """
     if not words:
         return 0.0
-    share = sum(word in _FUNCTION_WORDS for word in words) / len(words)
+    share = sum(w in _FUNCTION_WORDS and w not in given for w in words) / len(words)
     return min(1.0, share / _LEAST_FUNCTION_WORDS)
 
 
