@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any, ClassVar
 
@@ -125,16 +126,17 @@ def _solution(id: str, row: Mapping[str, Any]) -> str:
 
 def _answer(id: str, value: object, name: str) -> str:
     """Returns a text that gives one number; a bare number gets the mark of an answer."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    text = text_of(id, {name: str(value) if is_number else value}, name)
-    text = _CALCULATOR.sub("", text)
-    if final_number(text) is None:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        value = f"{Decimal(repr(value)):f}"  # 1e+16 is no number to the reward
+    text = _CALCULATOR.sub("", text_of(id, {name: value}, name))
+    is_bare = len(text.split()) <= _BARE_WORDS and not any(mark in text for mark in _MARKS)
+    answer = f"#### {text}" if is_bare else text
+    if final_number(answer) is None:
         raise DatasetError(
             f"The {name} of example '{id}' does not end with one number: {text[-60:]!r}. End it "
             "with '#### ' and the number, or leave the row out."
         )
-    is_bare = len(text.split()) <= _BARE_WORDS and not any(mark in text for mark in _MARKS)
-    return f"#### {text}" if is_bare else text
+    return answer
 
 
 def _plain(number: Fraction) -> int | float:
