@@ -88,9 +88,9 @@ def find_check(constraint: Mapping[str, Any]) -> Check:
         ConfigError: The option is missing or of the wrong type.
     """
     name = constraint.get("check") if isinstance(constraint, Mapping) else constraint
-    if not isinstance(constraint, Mapping) or name not in CHECKS:
+    if not isinstance(name, str) or name not in CHECKS:
         raise UnknownNameError("check of a constraint", name, CHECKS)
-    check = CHECKS[str(name)]
+    check = CHECKS[name]
     given = constraint.get(check.option)
     is_text = isinstance(given, str) and check.kind is not str
     if not isinstance(given, check.kind) or isinstance(given, bool) or is_text or not given:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from textenv.errors import ConfigError, DatasetError, UnknownNameError
 from textenv.examples import Example, Turn
-from textenv.rewards.constraints import describe_all
+from textenv.rewards.constraints import check_all, describe_all
 from textenv.tasks.base import Field, Task
 from textenv.tasks.candidates import candidates_of
 from textenv.tasks.rows import references_of, text_of
@@ -91,14 +91,14 @@ class RewriteTask(Task):
         """
         source, references = text_of(id, row, "source"), references_of(id, row, "target")
         kind = row.get("kind") or self.kind
-        if kind not in KINDS:
+        if not isinstance(kind, str) or kind not in KINDS:
             raise DatasetError(
                 f"The kind of example '{id}' is {kind!r}; use one of {', '.join(KINDS)}."
             )
         metadata: dict[str, Any] = {"kind": kind}
         constraints = row.get("constraints")
         if constraints:
-            metadata["constraints"] = _checkable(id, constraints)
+            metadata["constraints"] = _checkable(id, constraints, references[0])
         if row.get("keep"):
             metadata["keep"] = references_of(id, row, "keep")
         if candidates := candidates_of(id, row, references[0], self.n_candidates):
@@ -117,7 +117,7 @@ class RewriteTask(Task):
         return (Turn("user", ask + example.prompt, cut=(len(ask), len(ask) + len(example.prompt))),)
 
 
-def _checkable(id: str, constraints: object) -> tuple[Mapping[str, Any], ...]:
+def _checkable(id: str, constraints: object, reference: str) -> tuple[Mapping[str, Any], ...]:
     if not isinstance(constraints, list | tuple):
         raise DatasetError(
             f"The constraints of example '{id}' are of type {type(constraints).__name__}; give a "
@@ -125,6 +125,8 @@ def _checkable(id: str, constraints: object) -> tuple[Mapping[str, Any], ...]:
         )
     try:
         describe_all(constraints)
-    except (ConfigError, UnknownNameError) as error:
+        check_all(reference, constraints)
+    # What is wrong deep within an option, a number among words, say, shows when it is checked.
+    except (ConfigError, UnknownNameError, AttributeError, LookupError, TypeError) as error:
         raise DatasetError(f"A constraint of example '{id}' cannot be checked. {error}") from error
     return tuple(constraints)
