@@ -220,6 +220,7 @@ def test_sentiment_follows_vader_and_saturates():
         "great great great great great great great great great great",
         "great wonderful excellent superb amazing brilliant lovely happy perfect joy",
         "Great. Wonderful. Excellent. Superb. Amazing. Brilliant. Lovely. Happy. Perfect. Joy.",
+        "Film great actor wonderful ending superb story table lamp green wood chair",
         "I love it. " * 10,
     ],
 )

@@ -217,6 +217,7 @@ def test_json_is_parsed_and_compared(text, expected):
         ("job,name\nnurse,Anna\nbaker,Bob", (1, 1)),
         ('name, job\n"Anna", nurse\nBob,pilot', (1, 3 / 4)),
         ("name,job\nAnna,nurse", (1, 1 / 2)),
+        ("name,job\nAnna,nurse,Rome\nBob,baker", (2 / 3, 1)),
         ("name\nAnna\nBob", (0, 0)),
         ("name | job\nAnna | nurse\nBob | baker", (0, 0)),
         ("", (0, 0)),
