@@ -63,13 +63,21 @@ def test_every_packaged_task_exists_and_takes_its_arguments():
 
 def test_the_packaged_rows_hold_the_published_defaults():
     rows = {entry.id: entry for entry in registry.load_registry(registry.registry_path())}
-    assert list(rows) == [
-        "TextSummarize-v0",
-        "TextQA-v0",
-        "TextTranslate-v0",
-        "TextTranslateZh-v0",
-        "TextDialogue-v0",
-    ]
+    tasks = {
+        "TextSummarize",
+        "TextQA",
+        "TextQAChoice",
+        "TextTranslate",
+        "TextDialogue",
+        "TextDialogueSelect",
+        "TextContinue",
+        "TextKeywords",
+        "TextData",
+        "TextMath",
+        "TextRewrite",
+    }
+    assert {f"{task}-v0" for task in tasks} <= {*rows}
+    assert all(any(id.startswith(task) for task in tasks) for id in rows)
     assert rows["TextDialogue-v0"].make_kwargs() == {
         "task": "textenv.tasks.dialogue:DialogueTask",
         "task_kwargs": {},

@@ -17,6 +17,7 @@ from textenv.rewards import RewardResult
 N = 3
 MODES = [mode.name.lower() for mode in AutoresetMode]
 END = 1
+TEXTS = ("", "Which day?", "What food and where?", "Booked: 你好", "ok " * 99)
 
 
 def make_pair(id: str, mode: str, n: int = N, **kwargs: Any):
@@ -54,16 +55,23 @@ def assert_equal(found: Any, expected: Any) -> None:
 
 
 def play_both(ours, theirs, mode: str, n_steps: int, seed: int = 0) -> int:
-    """Steps both with the same random tokens; returns the number of episodes that ended."""
+    """Steps both with the same random actions; returns the number of episodes that ended."""
     rng = np.random.default_rng(seed)
-    n, size = ours.num_envs, ours.single_action_space.n
+    n, space = ours.num_envs, ours.single_action_space
+    level = ours.unwrapped.core.action_level
+    size = getattr(space, "n", 0)
     assert ours.observation_space == theirs.observation_space
     assert ours.action_space == theirs.action_space
     assert ours.metadata["autoreset_mode"] is theirs.metadata["autoreset_mode"]
     assert_equal(ours.reset(seed=seed), theirs.reset(seed=seed))
     ended = 0
     for _ in range(n_steps):
-        actions = np.where(rng.random(n) < 0.2, END, rng.integers(size, size=n))
+        if level == "text":
+            actions = tuple(TEXTS[i] for i in rng.integers(len(TEXTS), size=n))
+        elif level == "select":
+            actions = rng.integers(size, size=n)
+        else:
+            actions = np.where(rng.random(n) < 0.2, END, rng.integers(size, size=n))
         found = ours.step(actions)
         assert_equal(found, theirs.step(actions))
         done = found[2] | found[3]
@@ -79,8 +87,78 @@ def play_both(ours, theirs, mode: str, n_steps: int, seed: int = 0) -> int:
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("id", textenv.registered_ids())
 def test_n_slots_equal_n_single_environments(id, mode):
-    ours, theirs = make_pair(id, mode, max_new_tokens=7)
+    ours, theirs = make_pair(id, mode, action_level="token", max_new_tokens=7)
     assert play_both(ours, theirs, mode, n_steps=90) >= 2 * N
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("level", ["text", "select"])
+@pytest.mark.parametrize("id", ["TextDialogue-v1", "TextDialogueSelectHard-v0"])
+def test_n_slots_equal_n_single_environments_at_every_level(id, level, mode):
+    ours, theirs = make_pair(id, mode, action_level=level)
+    assert play_both(ours, theirs, mode, n_steps=24) >= 2 * N
+
+
+# Groups.
+
+
+def played_by(env, n_steps=40, seed=0):
+    """Returns each slot's examples, with episodes of different lengths in the slots."""
+    rng = np.random.default_rng(seed)
+    first = env.reset(seed=seed, options={"group_size": 2})[1]["example_id"]
+    played = [[id] for id in first]
+    for _ in range(n_steps):
+        # Slot 0 takes its time, the others hurry.
+        ends = rng.random(env.num_envs) < [0.1, 0.9, 0.5, 0.3]
+        infos = env.step(np.where(ends, END, 700))[4]
+        for slot in np.flatnonzero(infos.get("_example_id", [])):
+            if not infos.get("_response", np.zeros(4, bool))[slot]:
+                played[slot].append(infos["example_id"][slot])
+    return played
+
+
+@pytest.mark.parametrize("mode", ["next_step", "same_step"])
+def test_the_slots_of_a_group_play_the_same_examples_each_at_its_own_pace(mode):
+    env = gym.make_vec("TextQA-v0", num_envs=4, autoreset_mode=mode, max_new_tokens=9)
+    a, b, c, d = played_by(env)
+    assert len(a) < len(b)
+    assert b[: len(a)] == a
+    assert c[: len(d)] == d[: len(c)]
+    assert not {*a} & {*c}
+    assert len({*b}) == len(b)
+
+
+def test_a_group_draws_what_a_single_environment_of_its_first_slots_seed_draws():
+    env = gym.make_vec("TextQA-v0", num_envs=4, max_new_tokens=9)
+    *_, slot, _ = played_by(env, seed=3)
+    single = gym.make("TextQA-v0")
+    assert slot == [single.reset(seed=s)[1]["example_id"] for s in (5, *[None] * (len(slot) - 1))]
+
+
+def test_a_reset_without_groups_ends_them():
+    env = gym.make_vec("TextQA-v0", num_envs=4)
+    grouped = env.reset(seed=0, options={"group_size": 4})[1]["example_id"]
+    assert len({*grouped}) == 1
+    plain = env.reset(seed=0)[1]["example_id"]
+    assert len({*plain}) == 4
+    assert plain[0] == grouped[0]
+
+
+def test_a_group_that_does_not_divide_the_slots_or_is_given_for_some_is_refused():
+    env = gym.make_vec("TextQA-v0", num_envs=4, autoreset_mode="disabled")
+    with pytest.raises(ConfigError, match="4 slots do not divide into groups of 3"):
+        env.reset(options={"group_size": 3})
+    for size in (0, 1.5, True, "2"):
+        with pytest.raises(ConfigError, match='"group_size" is a whole number'):
+            env.reset(options={"group_size": size})
+    env.reset(options={"group_size": 2})
+    mask = np.array([True, False, False, False])
+    env.reset(options={"group_size": 2, "reset_mask": mask})
+    with pytest.raises(ConfigError, match="is for all slots"):
+        env.reset(options={"group_size": 4, "reset_mask": mask})
+
+
+# Ends.
 
 
 @pytest.mark.parametrize("mode", MODES)
