@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -25,9 +25,11 @@ from agents.models import (
     load_model,
     teacher_forced_hidden,
 )
+from agents.selection import Choices, choice_logits, score_choices
 from textenv.errors import ConfigError
 
-OBSERVATION_KEYS = {"attention_mask", "input_ids", "remaining"}
+TOKEN_KEYS = {"attention_mask", "input_ids", "remaining"}
+SELECT_KEYS = {"attention_mask", "candidate_ids", "candidate_mask", "input_ids"}
 
 
 @dataclass(frozen=True)
@@ -50,16 +52,23 @@ class TokenOutputs:
 class LMPolicy(ActorCriticPolicy):
     """An actor-critic policy whose actor is a Hugging Face causal language model.
 
+    At token level it writes the next token. Acting keeps keys and values of each environment's text
+    and feeds only what is new. At select level it chooses among candidate replies by how likely it
+    is to write each of them, end of turn included (see `agents.selection`).
+
     The value head is one linear layer on the last normalised hidden state, in float32; it starts at
-    zero. Acting keeps keys and values of each environment's text and feeds only what is new.
+    zero.
 
     Args:
-        observation_space: That of a token-level text environment.
-        action_space: `Discrete(V)`.
+        observation_space: That of a text environment at token or select level.
+        action_space: `Discrete(V)`, or `Discrete(N)` at select level.
         lr_schedule: Learning rate as a function of the remaining progress.
         use_sde: SB3's; must be False.
         model: "embedded", a folder, a Hugging Face id or a `.gguf` file.
         temperature: Divides the logits wherever they are used: sampling, ratio and KL.
+        length_normalized: At select level, whether a candidate's logit is its mean log-likelihood a
+            token (GPT-3's score, the default) or the sum, by which a long one hardly ever has a
+            chance, and the first distribution hardly any entropy.
         separate_critic: Give the value head a copy of the backbone of its own.
         bf16: Compute in bfloat16 by autocast; weights stay in float32.
         max_batch_tokens: The most tokens, padding included, of one teacher-forced pass.
@@ -67,7 +76,7 @@ class LMPolicy(ActorCriticPolicy):
         optimizer_kwargs: By default betas (0.9, 0.95), eps 1e-5 and no weight decay for AdamW.
 
     Raises:
-        ConfigError: The environment is not a token-level text environment.
+        ConfigError: The environment is not a text environment at token or select level.
         ModelError: The model cannot be loaded or does not fit the environment.
     """
 
@@ -83,6 +92,7 @@ class LMPolicy(ActorCriticPolicy):
         *,
         model: str = "embedded",
         temperature: float = 1.0,
+        length_normalized: bool = True,
         separate_critic: bool = False,
         bf16: bool = False,
         max_batch_tokens: int = 8192,
@@ -91,15 +101,19 @@ class LMPolicy(ActorCriticPolicy):
     ) -> None:
         if use_sde:
             raise ConfigError("use_sde is for continuous actions; a language model has none.")
-        check_observation_space(observation_space)
+        self.action_level = find_action_level(observation_space)
         if not temperature > 0:
             raise ConfigError(f"temperature must be above 0, not {temperature}.")
         self.model_name = str(model)
         self.temperature = temperature
+        self.length_normalized = length_normalized
         self.separate_critic = separate_critic
         self.bf16 = bf16
         self.max_batch_tokens = max_batch_tokens
-        self.window = int(observation_space["input_ids"].shape[0])  # type: ignore[index] # checked to be a Dict
+        ids_space = observation_space["input_ids"]  # type: ignore[index] # checked to be a Dict
+        self.window = int(ids_space.shape[0])
+        # Further rows of the model's output are never used.
+        self.vocab_size = int(ids_space.high.max()) + 1
         self._decoders: tuple[SlotDecoder, ...] = ()
         if optimizer_kwargs is None and optimizer_class is torch.optim.AdamW:
             optimizer_kwargs = {"betas": (0.9, 0.95), "eps": 1e-5, "weight_decay": 0.0}
@@ -114,9 +128,8 @@ class LMPolicy(ActorCriticPolicy):
         )
 
     def _build(self, lr_schedule: Schedule) -> None:
-        assert isinstance(self.action_space, spaces.Discrete)
         lm = load_model(self.model_name)
-        check_vocabulary(lm, int(self.action_space.n))
+        check_vocabulary(lm, self.vocab_size)
         check_window(lm, self.window)
         disable_dropout(lm)
         self.lm = lm
@@ -141,11 +154,6 @@ class LMPolicy(ActorCriticPolicy):
         critic = [] if self.critic is None else list(self.critic.parameters())
         return [*self.value_head.parameters(), *critic]
 
-    @property
-    def vocab_size(self) -> int:
-        """The number of actions; further rows of the model's output are never used."""
-        return int(self.action_space.n)  # type: ignore[attr-defined] # `_build` checks that it is Discrete
-
     def _get_constructor_parameters(self) -> dict[str, Any]:
         return {
             "observation_space": self.observation_space,
@@ -153,6 +161,7 @@ class LMPolicy(ActorCriticPolicy):
             "lr_schedule": self._dummy_schedule,
             "model": self.model_name,
             "temperature": self.temperature,
+            "length_normalized": self.length_normalized,
             "separate_critic": self.separate_critic,
             "bf16": self.bf16,
             "max_batch_tokens": self.max_batch_tokens,
@@ -179,7 +188,15 @@ class LMPolicy(ActorCriticPolicy):
 
         Returns:
             (k,) token ids.
+
+        Raises:
+            ConfigError: The policy chooses among replies instead.
         """
+        if self.action_level != "token":
+            raise ConfigError(
+                "act writes tokens, and this policy was made for the select level: call predict, "
+                'or make the policy for an environment with action_level="token".'
+            )
         with torch.no_grad():
             hidden = self._decode(rows, input_ids, lengths)[0]
             actions: Tensor = self._distribution(hidden).get_actions(deterministic=deterministic)
@@ -188,22 +205,20 @@ class LMPolicy(ActorCriticPolicy):
     def forward(
         self, obs: PyTorchObs, deterministic: bool = False
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Chooses the next token of every slot, without gradient.
+        """Chooses the next token or the reply of every slot, without gradient.
 
         Returns:
             actions (n,), values (n, 1) and log-probabilities (n,).
         """
         with torch.no_grad():
-            hidden, critic_hidden = self._decode_observation(obs)
-            distribution = self._distribution(hidden)
+            distribution, values = self._judge(obs, cached=True)
             actions = distribution.get_actions(deterministic=deterministic)
-            values = self._values(critic_hidden).unsqueeze(-1)
             return actions, values, distribution.log_prob(actions)
 
     def _predict(self, observation: PyTorchObs, deterministic: bool = False) -> Tensor:
         with torch.no_grad():
-            hidden, _ = self._decode_observation(observation)
-            return self._distribution(hidden).get_actions(deterministic=deterministic)
+            distribution, _ = self._judge(observation, cached=True)
+            return distribution.get_actions(deterministic=deterministic)
 
     def predict_values(self, obs: PyTorchObs) -> Tensor:
         """Returns the value of each observation, (n, 1)."""
@@ -211,20 +226,18 @@ class LMPolicy(ActorCriticPolicy):
         return self._values(hidden).unsqueeze(-1)
 
     def get_distribution(self, obs: PyTorchObs) -> Distribution:
-        """Returns the distribution over the next token of each observation, with gradient."""
-        return self._distribution(self._full_hidden(obs)[0])
+        """Returns the distribution over the actions of each observation, with gradient."""
+        return self._judge(obs)[0]
 
     def evaluate_actions(
         self, obs: PyTorchObs, actions: Tensor
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Evaluates single tokens, each after its own whole prefix: SB3's per-token update.
+        """Evaluates single actions, each after its own whole prefix: SB3's update.
 
         Returns:
             values (n, 1), log-probabilities (n,) and entropies (n,), with gradient.
         """
-        hidden, critic_hidden = self._full_hidden(obs)
-        distribution = self._distribution(hidden)
-        values = self._values(critic_hidden).unsqueeze(-1)
+        distribution, values = self._judge(obs)
         return values, distribution.log_prob(actions), distribution.entropy()
 
     # Learning: one teacher-forced pass gives every token of whole sequences.
@@ -264,6 +277,53 @@ class LMPolicy(ActorCriticPolicy):
             self._values(critic_hidden[last]),
         )
 
+    def _judge(
+        self, obs: PyTorchObs, cached: bool = False
+    ) -> tuple[CategoricalDistribution, Tensor]:
+        """Returns the distribution over actions and the values (n, 1), with gradient.
+
+        Args:
+            obs: Of any slots; of slots 0 to n - 1 where `cached`.
+            cached: Feed only what is new, without gradient; for the next token alone.
+        """
+        if self.action_level == "select":
+            distribution, critic_hidden = self._choose(obs)
+        else:
+            hidden, critic_hidden = (self._decode_observation if cached else self._full_hidden)(obs)
+            distribution = self._distribution(hidden)
+        return distribution, self._values(critic_hidden).unsqueeze(-1)
+
+    def _choose(self, obs: PyTorchObs) -> tuple[CategoricalDistribution, Tensor]:
+        """Returns the distribution over candidates, and the critic's state of the text before."""
+        assert isinstance(obs, dict)
+        assert isinstance(self.action_space, spaces.Discrete)
+        n_candidates = int(self.action_space.n)
+        shape = (len(obs["candidate_ids"]), n_candidates, -1)
+        text_ids, text_lengths = _read(obs)
+        choices = Choices(
+            text_ids.to(self.device).long(),
+            text_lengths.to(self.device),
+            obs["candidate_ids"].to(self.device).long().view(shape),
+            obs["candidate_mask"].to(self.device).view(shape).sum(dim=2).long(),
+        )
+        with self.autocast():
+            logprobs, hidden = score_choices(
+                *self._parts,
+                choices,
+                vocab_size=self.vocab_size,
+                window=self.window,
+                max_batch_tokens=self.max_batch_tokens,
+            )
+        logits = choice_logits(
+            logprobs,
+            choices.reply_lengths,
+            temperature=self.temperature,
+            length_normalized=self.length_normalized,
+        )
+        if self.critic is not None:
+            hidden = self._last_hidden(self.critic, obs)
+        return CategoricalDistribution(n_candidates).proba_distribution(logits), hidden
+
     def _distribution(self, hidden: Tensor) -> CategoricalDistribution:
         with self.autocast():
             logits = self._parts[1](hidden)
@@ -297,28 +357,34 @@ class LMPolicy(ActorCriticPolicy):
 
     def _full_hidden(self, obs: PyTorchObs) -> tuple[Tensor, Tensor]:
         """Returns the actor's and the critic's last hidden states by whole passes."""
+        hidden = self._last_hidden(self._parts[0], obs)
+        return hidden, hidden if self.critic is None else self._last_hidden(self.critic, obs)
+
+    def _last_hidden(self, backbone: nn.Module, obs: PyTorchObs) -> Tensor:
         ids, lengths = _read(obs)
         ids, lengths = ids.to(self.device).long(), lengths.to(self.device)
         ids = ids[:, : int(lengths.max())]
-        last = torch.arange(len(ids), device=ids.device), lengths - 1
         with self.autocast():
-            hidden = teacher_forced_hidden(self._parts[0], ids, lengths)[last]
-            if self.critic is None:
-                return hidden, hidden
-            return hidden, teacher_forced_hidden(self.critic, ids, lengths)[last]
+            hidden = teacher_forced_hidden(backbone, ids, lengths)
+        return hidden[torch.arange(len(ids), device=ids.device), lengths - 1]
 
 
-def check_observation_space(space: spaces.Space[Any]) -> None:
-    """Checks that an environment shows its text as tokens.
+def find_action_level(space: spaces.Space[Any]) -> Literal["token", "select"]:
+    """Tells the action level of an environment that shows its text as tokens.
 
     Raises:
-        ConfigError: It does not.
+        ConfigError: It shows no tokens.
     """
-    if not isinstance(space, spaces.Dict) or set(space.spaces) != OBSERVATION_KEYS:
-        raise ConfigError(
-            "LMPolicy needs a token-level text environment, for instance "
-            f"gymnasium.make('TextSummarize-v0'); this one observes {space}."
-        )
+    keys = set(space.spaces) if isinstance(space, spaces.Dict) else set()
+    if keys == TOKEN_KEYS:
+        return "token"
+    if keys == SELECT_KEYS:
+        return "select"
+    raise ConfigError(
+        "A language model needs an environment that shows text as tokens, for instance "
+        f"gymnasium.make('TextSummarize-v0'), whose action_level is token or select; this one "
+        f"observes {space}."
+    )
 
 
 def _read(obs: PyTorchObs) -> tuple[Tensor, Tensor]:

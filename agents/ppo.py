@@ -26,11 +26,12 @@ from agents.buffer import CollectedEpisode, EpisodeBatch, make_batch
 from agents.collection import Infos, collect_episodes
 from agents.kl import AdaptiveKL, FixedKL, kl_penalty
 from agents.losses import policy_loss, value_loss
-from agents.policy import LMPolicy, check_observation_space
+from agents.policy import LMPolicy, find_action_level
 from agents.reference import Reference
 from agents.targets import Targets, evaluate_rollout
 from agents.vec_env import TextVecEnv
 from textenv.errors import ConfigError, UnknownNameError
+from textenv.spaces import AnyText, MessagesSpace
 from textenv.vector import TextVectorEnv
 
 Metrics = Mapping[str, float]
@@ -232,6 +233,8 @@ class TextPPO(PPO):
 
     @staticmethod
     def _wrap_env(env: Any, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
+        # Every environment comes through here, from the constructor, `set_env` and `load`.
+        check_token_level(getattr(env, "single_observation_space", env.observation_space))
         if isinstance(env, TextVectorEnv):
             return TextVecEnv(env)
         if isinstance(env, gym.vector.VectorEnv):
@@ -505,8 +508,25 @@ def _most_tokens(env: VecEnv) -> int:
 
     Of environments in other processes only the budget of a turn is seen.
     """
-    check_observation_space(env.observation_space)
-    turn = int(env.observation_space["remaining"].high[0])  # type: ignore[index] # checked above to be a Dict
+    turn = int(env.observation_space["remaining"].high[0])  # type: ignore[index] # `check_token_level` saw a Dict
     if isinstance(env.unwrapped, SubprocVecEnv):
         return turn
     return turn * int(env.get_attr("core", indices=0)[0].max_turns)
+
+
+def check_token_level(space: gym.Space[Any]) -> None:
+    """Checks that the agent of an environment with this observation space writes tokens.
+
+    Raises:
+        ConfigError: It does not.
+    """
+    if isinstance(space, AnyText | MessagesSpace):
+        raise ConfigError(
+            "TextPPO learns token by token, and this environment is at text level. Make it with "
+            'action_level="token": the task and its rewards are the same.'
+        )
+    if find_action_level(space) == "select":
+        raise ConfigError(
+            "TextPPO learns token by token, and this environment is at select level. Make it with "
+            'action_level="token", or learn to select with stable_baselines3.PPO(LMPolicy, env).'
+        )

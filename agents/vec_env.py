@@ -15,19 +15,36 @@ from textenv.errors import ConfigError
 from textenv.levels import Observation
 from textenv.vector import TextVectorEnv
 
+# Methods whose result has an entry a slot.
+_PER_SLOT_METHODS = ("action_masks",)
+
 
 class TextVecEnv(VecEnv):
     """Steps all slots of a `TextVectorEnv` in one call, with SB3's rules for finished episodes.
 
     An ended slot starts again in the same step; its info holds `terminal_observation`, and
-    `episode` with the return "r", length "l" in tokens and time "t" in seconds, as SB3's Monitor
-    gives.
+    `episode` with the return "r", length "l" in actions and time "t" in seconds, as SB3's Monitor
+    gives. Observations are handed on as they are: nothing is copied, and while no episode ends no
+    slot is looked at by itself.
+
+    `set_options({"group_size": k})` before a `reset` has k neighbouring slots play the same
+    examples until the reset after it; `TextVectorEnv.reset` says what else may be set.
 
     Args:
-        env: What `gymnasium.make_vec` returned; its own autoreset mode does not matter here.
+        env: What `gymnasium.make_vec` returned, at token or select level; its own autoreset mode
+            does not matter here.
+
+    Raises:
+        ConfigError: The environment is at text level.
     """
 
     def __init__(self, env: TextVectorEnv) -> None:
+        if env.core.action_level == "text":
+            raise ConfigError(
+                "Stable-Baselines3 knows no text spaces. Use what gymnasium.make_vec returns as it "
+                'is, or make it with action_level="token" (or "select", where the task has '
+                "candidates)."
+            )
         self.env = env
         self._actions: NDArray[np.int64] = np.zeros(env.num_envs, np.int64)
         self._started_at = time.perf_counter()
@@ -73,10 +90,10 @@ class TextVecEnv(VecEnv):
     def step_wait(
         self,
     ) -> tuple[Observation, NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:
-        """Writes one token in every slot.
+        """Takes an action in every slot.
 
         Raises:
-            ConfigError: The actions are not one token id a slot.
+            ConfigError: The actions are not one valid action a slot.
             RewardError: An episode ended and could not be scored.
             gymnasium.error.ResetNeeded: `reset` was never called.
         """
@@ -87,15 +104,26 @@ class TextVecEnv(VecEnv):
         rewards, terminated, truncated, slot_infos = core.step(self._actions)
         self._returns += rewards
         dones = terminated | truncated
+        # A dict of its own for each slot, since SB3's wrappers may write into it.
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
-        if not dones.any():
-            return core.observe(), rewards.astype(np.float32), dones, infos
-        final = core.observe()
-        for slot in np.flatnonzero(dones):
+        for slot, info in slot_infos.items():
+            infos[slot] = info
+        if dones.any():
+            observation = self._restart(dones, truncated & ~terminated, infos)
+        else:
+            observation = core.observe()
+        return observation, rewards.astype(np.float32), dones, infos
+
+    def _restart(
+        self, dones: NDArray[np.bool_], cut_short: NDArray[np.bool_], infos: list[dict[str, Any]]
+    ) -> Observation:
+        """Writes into the infos how episodes ended, begins the next, and observes all slots."""
+        ended = np.flatnonzero(dones).tolist()
+        for slot in ended:
             infos[slot] = {
-                **slot_infos.get(int(slot), {}),
-                "TimeLimit.truncated": bool(truncated[slot] and not terminated[slot]),
-                "terminal_observation": {key: value[slot].copy() for key, value in final.items()},
+                **infos[slot],
+                "TimeLimit.truncated": bool(cut_short[slot]),
+                "terminal_observation": self.env.core.level.observe_slot(slot),
                 "episode": {
                     "r": float(self._returns[slot]),
                     "l": int(self._steps[slot]),
@@ -105,9 +133,9 @@ class TextVecEnv(VecEnv):
         self._returns[dones] = 0.0
         self._steps[dones] = 0
         observation, reset_infos = self.env.reset(options={"reset_mask": dones})
-        for slot in np.flatnonzero(dones):
-            self.reset_infos[slot] = _slot_info(reset_infos, int(slot))
-        return observation, rewards.astype(np.float32), dones, infos
+        for slot in ended:
+            self.reset_infos[slot] = _slot_info(reset_infos, slot)
+        return observation
 
     def close(self) -> None:
         """Closes the environment."""
@@ -134,9 +162,13 @@ class TextVecEnv(VecEnv):
     def env_method(
         self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any
     ) -> list[Any]:
-        """Calls a method of the shared environment once, and returns its result per slot."""
+        """Calls a method of the shared environment once, and returns its result per slot.
+
+        Of `action_masks` each slot gets its own row; of others each gets the whole result.
+        """
         result = getattr(self.env, method_name)(*method_args, **method_kwargs)
-        return [result for _ in self._get_indices(indices)]
+        per_slot = method_name in _PER_SLOT_METHODS
+        return [result[slot] if per_slot else result for slot in self._get_indices(indices)]
 
     def env_is_wrapped(self, wrapper_class: type[gym.Wrapper], indices: Any = None) -> list[bool]:
         """No slot is wrapped; SB3 asks for its Monitor, whose part this class takes."""

@@ -155,6 +155,17 @@ class EchoTask(Task):
         return Turn("user", "say " + "more " * (1 + len(transcript[-1].text) % 3))
 
 
+class ChoiceTask(EchoTask):
+    """An echo task with two or three replies to choose from, one of them "red", in any place."""
+
+    n_candidates = 4
+
+    def candidates(self, example: Example, transcript: tuple[Turn, ...] = ()) -> tuple[str, ...]:
+        k = len(example.prompt) + len(transcript)
+        texts = ("red", "green one", "blue two three four")[: 2 + k % 2]
+        return (*texts[k % len(texts) :], *texts[: k % len(texts)])
+
+
 def red_reward(episodes: Sequence[Episode]) -> RewardResult:
     """Pays 1 for a response with the word "red"."""
     return RewardResult(np.array([float("red" in e.response.split()) for e in episodes]))
@@ -190,6 +201,12 @@ def make_env(save_model: Callable[..., str], echo_rows: str) -> Callable[..., Te
         return TextVectorEnv(num_envs, **{**defaults, **arguments})
 
     return make
+
+
+@pytest.fixture
+def make_choice_env(make_env: Callable[..., TextVectorEnv]) -> Callable[..., TextVectorEnv]:
+    """Makes slots of the echo task at select level; any argument may be replaced."""
+    return functools.partial(make_env, task=ChoiceTask(), action_level="select")
 
 
 @pytest.fixture

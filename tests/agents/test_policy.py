@@ -10,6 +10,7 @@ import torch
 
 from agents.buffer import CollectedEpisode, make_batch
 from agents.policy import LMPolicy
+from textenv import ConfigError, ModelError
 
 
 @pytest.fixture
@@ -22,6 +23,25 @@ def make_policy(save_model, make_env):
         )
         torch.nn.init.normal_(policy.value_head.weight, generator=torch.Generator().manual_seed(1))
         return policy
+
+    return make
+
+
+@pytest.fixture
+def make_chooser(save_model, make_choice_env):
+    """A policy at select level, and observations: first turns, and second ones."""
+
+    def make(family: str = "llama", **arguments: Any) -> tuple[LMPolicy, dict[str, torch.Tensor]]:
+        env = make_choice_env(6, max_turns=2)
+        policy = LMPolicy(
+            env.single_observation_space, env.single_action_space, lambda _: 1e-2,
+            model=save_model(family, spread=0.3, extra_rows=5), **arguments,
+        )  # fmt: skip
+        torch.nn.init.normal_(policy.value_head.weight, generator=torch.Generator().manual_seed(1))
+        first, _ = env.reset(seed=0)
+        second = env.step(np.zeros(6, np.int64))[0]
+        both = {key: np.concatenate([first[key], second[key]]) for key in first}
+        return policy, {key: torch.from_numpy(value) for key, value in both.items()}
 
     return make
 
@@ -167,11 +187,99 @@ def test_sampling_follows_the_temperature(make_policy):
 
 
 def test_a_policy_that_fits_no_model_says_so(save_model, make_env):
-    from textenv import ModelError
-
     core = make_env(max_prompt_tokens=300).core
     with pytest.raises(ModelError, match="window"):
         LMPolicy(
             core.single_observation_space, core.single_action_space, lambda _: 0.0,
             model=save_model(),
         )  # fmt: skip
+
+
+@pytest.mark.parametrize("separate_critic", [False, True])
+@pytest.mark.parametrize("family", ["llama", "gpt2", "qwen3"])
+def test_choosing_and_evaluating_agree(make_chooser, family, separate_critic):
+    policy, observation = make_chooser(family, temperature=0.3, separate_critic=separate_critic)
+    actions, values, logprobs = policy.forward(observation)
+    policy.set_training_mode(True)
+    evaluated = policy.evaluate_actions(observation, actions)
+    assert torch.allclose(evaluated[0], values, atol=1e-4)
+    assert torch.allclose(evaluated[1], logprobs, atol=1e-4)
+    assert torch.allclose(policy.predict_values(observation), values, atol=1e-4)
+    distribution = policy.get_distribution(observation)
+    assert torch.allclose(distribution.entropy(), evaluated[2])
+    greedy = policy.forward(observation, deterministic=True)[0]
+    assert torch.equal(greedy, distribution.distribution.probs.argmax(1))
+    (evaluated[1].sum() + evaluated[2].sum() + evaluated[0].sum()).backward()
+    learning = {id(p) for p in policy.parameters() if p.grad is not None and p.grad.any()}
+    assert {id(policy.value_head.weight), id(policy._parts[1].weight)} <= learning
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "qwen3"])
+def test_a_candidates_logit_is_what_the_token_level_gives_for_writing_it(
+    make_chooser, save_model, make_choice_env, family
+):
+    policy, observation = make_chooser(family)
+    core = make_choice_env(1, max_turns=2, action_level="token").core
+    writer = LMPolicy(
+        core.single_observation_space, core.single_action_space, lambda _: 0.0,
+        model=save_model(family, spread=0.3, extra_rows=5),
+    )  # fmt: skip
+    lengths = observation["candidate_mask"].view(12, 4, -1).sum(2)
+    prefixes, written = [], []
+    for i, j in lengths.nonzero().tolist():
+        text = observation["input_ids"][i][observation["attention_mask"][i] == 1].tolist()
+        reply = observation["candidate_ids"][i].view(4, -1)[j, : lengths[i, j]].tolist()
+        assert reply[-1] == core.tokenizer.end_id
+        prefixes += [text + reply[:t] for t in range(len(reply))]
+        written += reply
+    with torch.no_grad():
+        each = writer.evaluate_actions(
+            observation_of(prefixes, policy.window), torch.tensor(written)
+        )[1]
+        sums = torch.full(lengths.shape, -torch.inf)
+        offered = lengths > 0
+        sums[offered] = torch.stack([part.sum() for part in each.split(lengths[offered].tolist())])
+        for policy.length_normalized in (False, True):
+            logits = sums / lengths.clamp(min=1) if policy.length_normalized else sums
+            found = policy.get_distribution(observation).distribution
+            # For sums: the distribution is proportional to p(candidate).
+            assert torch.allclose(found.probs, torch.softmax(logits, dim=1), atol=1e-4)
+            assert torch.allclose(
+                found.logits[offered], torch.log_softmax(logits, dim=1)[offered], atol=1e-4
+            )
+
+
+def test_a_place_without_a_candidate_is_never_chosen(make_chooser):
+    policy, observation = make_chooser(temperature=20.0)
+    closed = observation["candidate_mask"].view(12, 4, -1).sum(2) == 0
+    assert closed.any()
+    distribution = policy.get_distribution(observation)
+    assert not distribution.distribution.probs[closed].any()
+    assert distribution.entropy().isfinite().all()
+    torch.manual_seed(0)
+    drawn = torch.stack([policy.forward(observation)[0] for _ in range(20)])
+    assert not closed.gather(1, drawn.T).any()
+    assert (drawn[0] != drawn).any()
+
+
+def test_predict_chooses_for_one_observation_or_many(make_chooser):
+    policy, observation = make_chooser()
+    arrays = {key: value.numpy() for key, value in observation.items()}
+    many, _ = policy.predict(arrays, deterministic=True)
+    assert many.shape == (12,)
+    for i in range(12):
+        one, _ = policy.predict({k: v[i] for k, v in arrays.items()}, deterministic=True)
+        assert one == many[i]
+
+
+def test_a_policy_that_chooses_does_not_write(make_chooser):
+    policy, observation = make_chooser()
+    ids, lengths = observation["input_ids"].numpy(), np.full(12, 3)
+    with pytest.raises(ConfigError, match="predict"):
+        policy.act(ids, lengths, np.arange(12))
+
+
+def test_an_environment_without_tokens_is_refused(make_choice_env):
+    core = make_choice_env(1, action_level="text").core
+    with pytest.raises(ConfigError, match="token or select"):
+        LMPolicy(core.single_observation_space, core.single_action_space, lambda _: 0.0)

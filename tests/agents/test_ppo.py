@@ -116,13 +116,25 @@ def test_an_argument_that_means_nothing_is_refused(save_model, make_env, argumen
 
 def test_an_environment_that_speaks_no_tokens_is_refused(save_model):
     policy_kwargs = {"model": save_model()}
-    with pytest.raises(ConfigError, match="token-level text environment"):
+    with pytest.raises(ConfigError, match="shows text as tokens"):
         TextPPO("LMPolicy", gym.make("CartPole-v1"), policy_kwargs=policy_kwargs, device="cpu")
-    with pytest.raises(ConfigError, match="token-level text environment"):
+    with pytest.raises(ConfigError, match="shows text as tokens"):
         TextPPO(
             "LMPolicy", gym.make("CartPole-v1"), n_steps=64, policy_kwargs=policy_kwargs,
             device="cpu",
         )  # fmt: skip
+
+
+@pytest.mark.parametrize("make", [gym.make, gym.make_vec], ids=["single", "vector"])
+@pytest.mark.parametrize("level", ["select", "text"])
+def test_other_action_levels_are_refused_with_what_to_do(make_agent, level, make):
+    env = make("TextQAChoice-v0", action_level=level)
+    for n_steps in (None, 64):
+        with pytest.raises(ConfigError, match=f'{level} level. Make it with action_level="token"'):
+            make_agent(env, n_steps=n_steps)
+    agent = make_agent()
+    with pytest.raises(ConfigError, match=f'{level} level. Make it with action_level="token"'):
+        agent.set_env(env)
 
 
 def test_a_wrapped_vector_environment_is_refused_in_words(make_env, save_model):

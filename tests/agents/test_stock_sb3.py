@@ -13,11 +13,12 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
 
 from agents.policy import LMPolicy
+from agents.vec_env import TextVecEnv
 from textenv.env import TextEnv
 
 
 class Rewards(BaseCallback):
-    """Notes the mean reward of each rollout of one-token episodes."""
+    """Notes the mean reward of each rollout of one-step episodes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -73,6 +74,51 @@ def test_a_stock_algorithm_improves_a_one_token_task(
     assert last > 0.8
     mean, _ = evaluate_policy(model, one_token_env(), n_eval_episodes=32)
     assert mean == 1.0
+
+
+CHOOSING = [
+    (PPO, {"n_steps": 4, "batch_size": 64, "n_epochs": 4, "learning_rate": 5e-3}, 64 * 6),
+    (A2C, {"n_steps": 2, "learning_rate": 5e-3, "gae_lambda": 1.0}, 32 * 20),
+]
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize(("algorithm", "settings", "steps"), CHOOSING, ids=["PPO", "A2C"])
+def test_a_stock_algorithm_learns_what_to_choose(
+    make_choice_env, save_model, algorithm, settings, steps, seed
+):
+    def make_choices() -> TextVecEnv:
+        return TextVecEnv(make_choice_env(16))
+
+    model = algorithm(
+        LMPolicy, make_choices(), seed=seed, device="cpu",
+        policy_kwargs={"model": save_model(spread=0.02)}, **settings,
+    )  # fmt: skip
+    rewards = Rewards()
+    model.learn(steps, callback=rewards)
+    # Of two or three candidates one is paid.
+    assert 0.25 < np.mean(rewards.means[:1]) < 0.65
+    mean, _ = evaluate_policy(model, make_choices(), n_eval_episodes=32)
+    assert mean == 1.0
+
+
+def test_an_agent_that_chooses_saves_and_loads(make_choice_env, save_model, tmp_path):
+    env = TextVecEnv(make_choice_env(4, max_turns=2))
+    model = PPO(
+        LMPolicy, env, n_steps=4, batch_size=16, device="cpu", seed=0, learning_rate=1e-2,
+        policy_kwargs={"model": save_model(spread=0.3), "length_normalized": False},
+    )  # fmt: skip
+    model.learn(16)
+    model.save(tmp_path / "agent")
+    model.policy.save(tmp_path / "policy.pt")
+    observation, _ = model.policy.obs_to_tensor(env.reset())
+    wanted = model.policy.get_distribution(observation).distribution.logits
+    again = PPO.load(tmp_path / "agent", env=env, device="cpu")
+    for policy in (again.policy, LMPolicy.load(tmp_path / "policy.pt", device="cpu")):
+        assert not policy.length_normalized
+        assert torch.allclose(policy.get_distribution(observation).distribution.logits, wanted)
+    again.learn(16, reset_num_timesteps=False)
+    assert again.num_timesteps == 32
 
 
 def test_stock_ppo_saves_and_loads(one_token_env, save_model, tmp_path):

@@ -23,14 +23,14 @@ def make(id="TextQA-v0", n=N, **kwargs) -> TextVecEnv:
 
 
 class RandomPolicy:
-    """What `evaluate_policy` needs of a model: random tokens, an end now and then."""
+    """What `evaluate_policy` needs of a model: random actions, END now and then."""
 
     def __init__(self, n_actions: int) -> None:
         self.n_actions = n_actions
         self.rng = np.random.default_rng(0)
 
     def predict(self, observation, state=None, episode_start=None, deterministic=False):
-        n = len(observation["remaining"])
+        n = len(next(iter(observation.values())))
         random = self.rng.integers(self.n_actions, size=n)
         return np.where(self.rng.random(n) < 0.2, END, random), state
 
@@ -43,9 +43,19 @@ def assert_same(found: dict, expected: dict) -> None:
 
 
 @pytest.mark.parametrize("limit", [None, 5])
-@pytest.mark.parametrize("id", ["TextQA-v0", "TextDialogue-v0", "TextSummarize-v0"])
-def test_every_step_is_that_of_sb3s_own_vector_environment(id, limit):
-    kwargs = {"max_new_tokens": 6, "max_episode_steps": limit}
+@pytest.mark.parametrize(
+    ("id", "level"),
+    [
+        ("TextQA-v0", "token"),
+        ("TextDialogue-v0", "token"),
+        ("TextSummarize-v0", "token"),
+        ("TextDialogue-v1", "select"),
+        ("TextQAChoice-v0", "select"),
+    ],
+)
+def test_every_step_is_that_of_sb3s_own_vector_environment(id, level, limit):
+    n_tokens = 6 if level == "token" else 32
+    kwargs = {"max_new_tokens": n_tokens, "max_episode_steps": limit, "action_level": level}
     ours = make(id, **kwargs)
     theirs = make_vec_env(id, n_envs=N, env_kwargs=kwargs)
     assert ours.observation_space == theirs.observation_space
@@ -75,9 +85,88 @@ def test_every_step_is_that_of_sb3s_own_vector_environment(id, limit):
             )
             assert episode["t"] >= 0
             assert info == expected_info
-        assert all(infos[slot] == {} for slot in np.flatnonzero(~dones))
+        for slot in np.flatnonzero(~dones):
+            # Theirs says of every step whether a time limit ended it.
+            assert infos[slot] | {"TimeLimit.truncated": False} == expected[3][slot]
         ended += dones.sum()
     assert ended > N
+
+
+def test_a_new_turn_names_its_candidates():
+    env = make("TextDialogue-v1", n=2, action_level="select")
+    env.reset()
+    first = [info["candidates"] for info in env.reset_infos]
+    _, _, dones, infos = env.step(np.array([0, 0]))
+    assert not dones.any()
+    masks = np.stack(env.env_method("action_masks"))
+    for slot in range(2):
+        assert infos[slot].keys() == {"candidates"}
+        assert infos[slot]["candidates"] != first[slot]
+        assert masks[slot].sum() == len(infos[slot]["candidates"])
+
+
+@pytest.mark.parametrize("level", ["token", "select"])
+def test_a_step_observes_once_and_copies_nothing(level, monkeypatch):
+    env = make("TextQAChoice-v0", n=2, action_level=level)
+    core_level, observed, alone = env.env.core.level, [], []
+    whole, single = core_level.observe, core_level.observe_slot
+    monkeypatch.setattr(core_level, "observe", lambda: observed.append(whole()) or observed[-1])
+    monkeypatch.setattr(
+        core_level, "observe_slot", lambda slot: alone.append(single(slot)) or alone[-1]
+    )
+    assert env.reset() is observed.pop()
+    going = {"token": [700, 700], "select": [0, 0]}[level]
+    for actions in (going, [1, 0], [1, 1]):
+        observation, _, dones, infos = env.step(np.array(actions))
+        assert observation is observed.pop()
+        assert not observed
+        ended = np.flatnonzero(dones).tolist()
+        assert [id(infos[slot]["terminal_observation"]) for slot in ended] == list(map(id, alone))
+        alone.clear()
+    assert len(ended) == 2
+
+
+def test_the_text_level_is_refused_with_what_to_do():
+    with pytest.raises(ConfigError, match='make it with action_level="token"'):
+        make(action_level="text")
+
+
+def test_groups_play_the_same_examples_until_the_reset_after():
+    env = make(n=8)
+    env.set_options({"group_size": 4})
+    env.seed(0)
+    observation = env.reset()
+
+    def prompts(observation) -> list[bytes]:
+        return [row.tobytes() for row in observation["input_ids"]]
+
+    for _ in range(2):
+        shown = prompts(observation)
+        assert shown == shown[:1] * 4 + shown[4:5] * 4
+        assert shown[0] != shown[4]
+        observation, _, dones, _ = env.step(np.full(8, END))
+        assert dones.all()
+    assert len(set(prompts(env.reset()))) == 8
+    env.set_options({"group_size": 3})
+    with pytest.raises(ConfigError, match="8 slots do not divide into groups of 3"):
+        env.reset()
+
+
+@pytest.mark.parametrize("level", ["token", "select"])
+def test_each_slot_has_its_own_action_mask(level):
+    env = make("TextDialogue-v1", action_level=level)
+    env.seed(3)
+    env.reset()
+    env.step(np.array([0, 1, END]))
+    masks = env.env_method("action_masks")
+    assert len(masks) == N
+    np.testing.assert_array_equal(np.stack(masks), env.env.action_masks())
+    assert np.stack(masks).shape == (N, env.action_space.n)
+    (last,) = env.env_method("action_masks", indices=[2])
+    np.testing.assert_array_equal(last, masks[2])
+    if level == "select":
+        offered = env.env.core.observe()["candidate_mask"].reshape(N, env.action_space.n, -1)
+        np.testing.assert_array_equal(np.stack(masks), offered.any(axis=2))
 
 
 def test_a_truncated_episode_is_marked_and_a_terminated_one_is_not():
