@@ -11,6 +11,19 @@ from collections.abc import Sequence
 from textenv.datasets.words import split_words
 
 _VOWELS = "aeiou"
+# "a uniform", but "an uncle"; "an honest man", but "a horse".
+_SOUND_OF_YOU = (
+    "euro",
+    "ukulele",
+    "uniform",
+    "unicorn",
+    "union",
+    "unit",
+    "univers",
+    "use",
+    "usual",
+)
+_SILENT_H = ("heir", "honest", "honor", "hour")
 # Base and past of verbs whose past is irregular.
 _PAST: dict[str, str] = dict(
     pair.split("/")
@@ -34,8 +47,10 @@ _DOUBLED = frozenset(
 
 
 def with_article(noun: str) -> str:
-    """Returns "an" before a vowel letter and "a" before others, with the noun phrase."""
-    return f"{'an' if noun[0].lower() in _VOWELS else 'a'} {noun}"
+    """Returns "an" before a vowel sound and "a" before others, with the noun phrase."""
+    word = noun.lower()
+    is_vowel = word[0] in _VOWELS and not word.startswith(_SOUND_OF_YOU)
+    return f"{'an' if is_vowel or word.startswith(_SILENT_H) else 'a'} {noun}"
 
 
 def third_person(verb: str) -> str:

@@ -15,9 +15,9 @@ from textenv.examples import Episode
 from textenv.rewards.answers import exact_match, token_f1
 from textenv.rewards.base import FloatArray, Reward, RewardResult
 from textenv.rewards.bleu import Bleu, ChrF
+from textenv.rewards.choice import Choice
 from textenv.rewards.continuation import Sentiment, Topic
 from textenv.rewards.data_to_text import DataToText
-from textenv.rewards.choice import Choice
 from textenv.rewards.dialogue import DialogueQuality, DialogueSuccess, TurnF1, selection
 from textenv.rewards.keywords import Coverage, KeywordSentence
 from textenv.rewards.numeric import Numeric
