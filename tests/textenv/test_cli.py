@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
@@ -44,22 +45,22 @@ def test_help_names_every_command_and_version_is_the_packages(run):
 
 def test_list_shows_every_environment(run):
     shown = run("list").stdout
+    words = " ".join(shown.split())
     for id in textenv.registered_ids():
-        assert id in shown
-    for text in ("phrases-en-de", "dialogue_success", "Summarize a short news report"):
-        assert text in shown
+        assert f"{id} {textenv.registry.environment_row(id).description[:20]}" in words
 
 
 def test_list_as_json_gives_an_object_for_each_environment(run):
     rows = json.loads(run("list", "--json").stdout)
     assert [row["id"] for row in rows] == textenv.registered_ids()
-    assert rows[4] == {
-        "id": "TextDialogue-v0",
-        "description": "Find out over several turns what a guest wants, and confirm the booking.",
-        "dataset": "bookings",
-        "reward": "dialogue_success",
-        "action_level": "token",
-        "max_turns": 4,
+    by_id = {row["id"]: row for row in rows}
+    assert by_id["TextDialogueSelectHard-v0"] == {
+        "id": "TextDialogueSelectHard-v0",
+        "description": textenv.registry.environment_row("TextDialogueSelectHard-v0").description,
+        "dataset": {"path": "replies", "difficulty": "hard"},
+        "reward": "selection",
+        "action_level": "select",
+        "max_turns": 1,
     }
 
 
@@ -113,6 +114,19 @@ def test_a_dialogue_goes_on_for_several_turns(run):
     assert played.exit_code == 0
     assert played.stdout.count("you> ") == 4
     assert played.stdout.count("Ideal conversation") == 1
+
+
+def test_where_there_are_replies_to_choose_from_a_number_is_asked_for(run):
+    data = json.loads(run("show", "TextDialogueSelect-v0", "--index", "5", "--json").stdout)
+    (gold,) = data["example"]["gold"]
+    played = run("play", "TextDialogueSelect-v0", "--index", "5", input="\n9\n0\nn\n")
+    assert played.exit_code == 0
+    assert played.stdout.count("Type a number from 0 to 3.") == 2
+    listed = dict(re.findall(r"^(\d)  (.*(?:\n   \S.*)*)$", played.stdout, re.MULTILINE))
+    assert sorted(listed) == ["0", "1", "2", "3"]
+    (right,) = [n for n, text in listed.items() if " ".join(text.split()) == gold]
+    played = run("play", "TextDialogueSelect-v0", "--index", "5", input=f"{right}\nn\n")
+    assert "reward 1.000" in played.stdout
 
 
 @pytest.mark.parametrize("input", ["", "one turn\n", "one turn\ntwo\nthree\nfour\n"])

@@ -16,6 +16,7 @@ from rich.text import Text
 from textenv.cli.console import (
     make_core,
     print_answers,
+    print_candidates,
     print_heading,
     print_json,
     print_scores,
@@ -40,21 +41,11 @@ def list_environments(as_json: AsJson = False) -> None:
     if as_json:
         print_json(rows)
         return
-    table = Table(box=None, padding=(0, 2, 1, 0), header_style="dim")
-    table.add_column("environment", ratio=1)
-    for column in ("dataset", "reward"):
-        table.add_column(column, overflow="fold", max_width=24)
-    table.add_column("actions", no_wrap=True)
-    table.add_column("turns", justify="right", no_wrap=True)
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True, style="bold")
+    table.add_column(overflow="fold")
     for row in rows:
-        name = Text.assemble((row["id"], "bold"), "\n", row["description"])
-        table.add_row(
-            name,
-            Text(_plain(row["dataset"])),
-            Text(_plain(row["reward"])),
-            row["action_level"],
-            str(row["max_turns"]),
-        )
+        table.add_row(row["id"], Text(row["description"]))
     console = Console(highlight=False)
     console.print(table)
     console.print(Text("textenv show ID says more; textenv play ID lets you try one.", "dim"))
@@ -101,6 +92,9 @@ def show_environment(
     print_turns(console, opening)
     used = f"{len(prompt_ids)} of at most {core.max_prompt_tokens} prompt tokens"
     console.print(Text(used, style="dim"))
+    if core.action_level == "select":
+        print_heading(console, "Candidates")
+        print_candidates(console, core.task.candidates(example, opening))
     if info["prompt_cut"]:
         console.print(Text("It is too long and was cut; the agent sees:", style="yellow"))
         console.print(Text(core.tokenizer.decode(prompt_ids)))

@@ -125,6 +125,16 @@ def print_answers(console: Console, answers: Sequence[str]) -> None:
         console.print(Text(f"  {answer}"))
 
 
+def print_candidates(console: Console, candidates: Sequence[str]) -> None:
+    """Prints replies to choose from, each after its number."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold cyan", justify="right")
+    table.add_column(overflow="fold")
+    for number, text in enumerate(candidates):
+        table.add_row(str(number), Text(text))
+    console.print(table)
+
+
 def empty_text() -> Text:
     """Returns what stands for a message without text."""
     return Text("(nothing)", style="dim italic")

@@ -14,6 +14,7 @@ from textenv.cli.catalog import Id, Split, print_gold
 from textenv.cli.console import (
     make_core,
     parse_spec,
+    print_candidates,
     print_heading,
     print_scores,
     print_turns,
@@ -67,8 +68,7 @@ class Person:
                 self._console.print(Text(f"Of this was taken: {turn.text}", style="yellow"))
 
     def _choose(self, candidates: tuple[str, ...]) -> str:
-        for number, text in enumerate(candidates):
-            self._console.print(Text.assemble((f"  {number}  ", "bold cyan"), text))
+        print_candidates(self._console, candidates)
         while True:
             typed = input(_CHOOSE).strip()
             if typed.isdecimal() and int(typed) < len(candidates):
