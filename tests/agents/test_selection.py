@@ -92,7 +92,7 @@ def test_the_size_of_a_pass_changes_neither_scores_nor_gradients(tiny_models):
         lambda _, args, kwargs, output: widths.append(kwargs["input_ids"].numel()),
         with_kwargs=True,
     )
-    gradients = {}
+    scores, gradients = {}, {}
     for limit in (1, 45, 10_000):
         model.zero_grad()
         widths.clear()
@@ -100,9 +100,12 @@ def test_the_size_of_a_pass_changes_neither_scores_nor_gradients(tiny_models):
         # The first two passes are the check of the model's parts.
         assert len(widths) - 2 == {1: 4, 45: 3, 10_000: 1}[limit]
         assert limit == 1 or max(widths) <= limit  # a row alone may be longer
+        scores[limit] = logprobs.detach(), hidden.detach()
         (logprobs.square().sum() + hidden.sum()).backward()
         gradients[limit] = torch.cat([p.grad.flatten() for p in model.parameters()])
     for limit in (1, 45):
+        for found, expected in zip(scores[limit], scores[10_000], strict=True):
+            assert torch.allclose(found, expected, atol=1e-4)
         error = (gradients[limit] - gradients[10_000]).norm() / gradients[10_000].norm()
         assert error < 1e-4
 

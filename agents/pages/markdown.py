@@ -1,0 +1,69 @@
+"""Pieces of Markdown that no text can break, whatever a data set or a model says."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterable, Sequence
+
+_LINE_CHARS = 76  # of fenced text, which pages do not wrap by themselves
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def plain(text: str) -> str:
+    """Returns text that shows as it is within a line: no HTML, no emphasis, no table cells."""
+    text = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;")
+    return re.sub(r"([\\`*_\[\]|])", r"\\\1", text)
+
+
+def code(text: str) -> str:
+    """Returns text in code style, within a line or a table's cell."""
+    text = " ".join(text.split()).replace("|", r"\|")
+    fence = _fence(text, 1)
+    pad = " " if text.startswith("`") or text.endswith("`") else ""
+    return f"{fence}{pad}{text}{pad}{fence}"
+
+
+def fenced(text: str, language: str = "text") -> str:
+    """Returns text as a block that shows it letter by letter, long lines wrapped."""
+    text = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
+    wrapped = "\n".join(
+        textwrap.fill(line, _LINE_CHARS, replace_whitespace=False, break_on_hyphens=False)
+        for line in text.split("\n")
+    )
+    fence = _fence(text, 3)
+    return f"{fence}{language}\n{wrapped}\n{fence}"
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], numbers: int = 0) -> str:
+    """Returns a table of cells that are Markdown already.
+
+    Args:
+        header: The columns' titles.
+        rows: As many cells each.
+        numbers: How many of the last columns are aligned to the right.
+    """
+    rules = ["---"] * (len(header) - numbers) + ["--:"] * numbers
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rules, *rows))
+
+
+def link(title: str, target: str) -> str:
+    """Returns a link to a page or, as "#heading" or "page.md#heading", to a heading."""
+    page, hash, heading = target.partition("#")
+    return f"[{plain(title)}]({page}{hash}{anchor(heading)})"
+
+
+def anchor(heading: str) -> str:
+    """Returns the name by which GitHub addresses a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def demoted(text: str, levels: int) -> str:
+    """Returns Markdown whose headings are that many levels deeper."""
+    return re.sub(r"^(#+) ", rf"\1{'#' * levels} ", text, flags=re.MULTILINE)
+
+
+def _fence(text: str, least: int) -> str:
+    """Returns a run of backticks that is longer than any in the text."""
+    runs = (len(run) for run in re.findall("`+", text))
+    return "`" * max(least, 1 + max(runs, default=0))

@@ -1,0 +1,112 @@
+"""Measures simple agents in an environment, and tells when that has to be done again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cache
+
+import numpy as np
+
+from agents.evaluation import (
+    Evaluation,
+    evaluate_policy_on_split,
+    evaluate_random,
+    evaluate_speaker,
+    load_policy,
+)
+from agents.pages.records import EXAMPLE, SPLIT, Measurement, make_core, talk_of
+from textenv.benchmark.statistics import Estimate, bootstrap_mean
+from textenv.episode import TextCore
+from textenv.examples import Example, Turn
+from textenv.registry import environment_row
+from textenv.rewards import compute_rewards
+from textenv.tokenization import EMBEDDED_PATH
+
+N_EXAMPLES = 64
+_DIGITS = 4  # of the numbers that are kept
+_DIGEST_EXAMPLES = 16
+
+
+def digest(id: str, core: TextCore) -> str:
+    """Returns a hash of what an environment's scores depend on.
+
+    That is its row of the registry, the first examples of the test split as the ideal agent plays
+    them, what the ideal and the empty answer to each earn, and the embedded model's files.
+    """
+    dataset = core.dataset(SPLIT)
+    examples = [dataset[index] for index in range(min(_DIGEST_EXAMPLES, len(dataset)))]
+    ideal = [core.play(example, core.task.gold) for example in examples]
+    empty = [core.play(example, _say_nothing) for example in examples]
+    earned = compute_rewards(core.reward, [*ideal, *empty]).total
+    facts = {
+        "row": environment_row(id).make_kwargs(),
+        "turns": [[(turn.role, turn.text) for turn in episode.turns] for episode in ideal],
+        # The last digits of a score may differ between machines.
+        "earned": np.round(earned, _DIGITS).tolist(),
+        "model": _digest_embedded(),
+    }
+    text = json.dumps(facts, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def measure(id: str, n_examples: int = N_EXAMPLES) -> Measurement:
+    """Plays the first test examples of an environment with each of the simple agents."""
+    core = make_core(id, n_examples)
+    model = _evaluate_model(core, n_examples)
+    return Measurement(
+        digest=digest(id, core),
+        n_examples=len(model.rewards),
+        random=_mean(_evaluate_random(core, n_examples)),
+        empty=_mean(evaluate_speaker(_say_nothing, core, SPLIT, n_examples)),
+        gold=_mean(evaluate_speaker(core.task.gold, core, SPLIT, n_examples)),
+        model=_rounded(bootstrap_mean(model.rewards)),
+        reply=talk_of(model.episodes[EXAMPLE], round(float(model.rewards[EXAMPLE]), _DIGITS)),
+    )
+
+
+def _evaluate_random(core: TextCore, n_examples: int) -> Evaluation:
+    """Plays with tokens drawn uniformly or, at select level, candidates."""
+    if core.action_level != "select":
+        return evaluate_random(core, SPLIT, n_examples)
+    rng = np.random.default_rng(0)
+
+    def speak(example: Example, transcript: tuple[Turn, ...]) -> str:
+        candidates = core.task.candidates(example, transcript)
+        return candidates[rng.integers(len(candidates))]
+
+    return evaluate_speaker(speak, core, SPLIT, n_examples)
+
+
+def _evaluate_model(core: TextCore, n_examples: int) -> Evaluation:
+    """Plays greedily with the embedded model, which at select level chooses among candidates."""
+    policy = load_policy("embedded", core)
+    if core.action_level != "select":
+        return evaluate_policy_on_split(policy, core, SPLIT, n_examples)
+
+    def speak(example: Example, transcript: tuple[Turn, ...]) -> str:
+        choice, _ = policy.predict(core.level.observe_slot(0), deterministic=True)
+        return core.task.candidates(example, transcript)[int(choice)]
+
+    return evaluate_speaker(speak, core, SPLIT, n_examples)
+
+
+def _say_nothing(example: Example, transcript: tuple[Turn, ...]) -> str:
+    return ""
+
+
+def _mean(evaluation: Evaluation) -> float:
+    return round(float(evaluation.rewards.mean()), _DIGITS)
+
+
+def _rounded(estimate: Estimate) -> Estimate:
+    low, high = estimate.ci95
+    return Estimate(round(estimate.mean, _DIGITS), (round(low, _DIGITS), round(high, _DIGITS)))
+
+
+@cache
+def _digest_embedded() -> str:
+    found = hashlib.blake2b(digest_size=8)
+    for path in sorted(EMBEDDED_PATH.iterdir()):
+        found.update(path.name.encode() + path.read_bytes())
+    return found.hexdigest()
