@@ -93,7 +93,7 @@ def evaluate_policy_on_split(
         core: The environment's slots; their episodes are lost.
         split: "train", "validation" or "test".
         n_examples: How many; fewer if the split has fewer.
-        deterministic: Take the most likely token at each step instead of sampling.
+        deterministic: Take the most likely token or candidate at each step instead of sampling.
         progress: Called with the number of finished examples.
 
     Raises:
@@ -107,23 +107,28 @@ def evaluate_policy_on_split(
         )
 
     def choose(slots: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        if core.action_level == "select":
+            seen = {key: value[slots] for key, value in core.observe().items()}
+            return policy.predict(seen, deterministic=deterministic)[0]
         lengths = core.lengths[slots]
         return policy.act(core.input_ids[slots], lengths, slots, deterministic)
 
     policy.set_training_mode(False)
-    return _play_tokens(choose, core, split, n_examples, progress)
+    return _play_slots(choose, core, split, n_examples, progress)
 
 
 def evaluate_random(
     core: TextCore, split: str, n_examples: int, seed: int = 0, progress: Progress = _silent
 ) -> Evaluation:
-    """Plays the first examples of a split with tokens drawn uniformly."""
+    """Plays the first examples of a split with tokens, or candidates, drawn uniformly."""
     rng = np.random.default_rng(seed)
 
     def choose(slots: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        if core.action_level == "select":
+            return rng.integers(core.level.action_masks()[slots].sum(axis=1))
         return rng.integers(core.tokenizer.vocab_size, size=len(slots))
 
-    return _play_tokens(choose, core, split, n_examples, progress)
+    return _play_slots(choose, core, split, n_examples, progress)
 
 
 def evaluate_speaker(
@@ -172,7 +177,7 @@ def mean_kl(policy: LMPolicy, reference: Reference, episodes: Sequence[Episode])
     return total / len(batch)
 
 
-def _play_tokens(
+def _play_slots(
     choose: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]],
     core: TextCore,
     split: str,

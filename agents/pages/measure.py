@@ -53,42 +53,16 @@ def digest(id: str, core: TextCore) -> str:
 def measure(id: str, n_examples: int = N_EXAMPLES) -> Measurement:
     """Plays the first test examples of an environment with each of the simple agents."""
     core = make_core(id, n_examples)
-    model = _evaluate_model(core, n_examples)
+    model = evaluate_policy_on_split(load_policy("embedded", core), core, SPLIT, n_examples)
     return Measurement(
         digest=digest(id, core),
         n_examples=len(model.rewards),
-        random=_mean(_evaluate_random(core, n_examples)),
+        random=_mean(evaluate_random(core, SPLIT, n_examples)),
         empty=_mean(evaluate_speaker(_say_nothing, core, SPLIT, n_examples)),
         gold=_mean(evaluate_speaker(core.task.gold, core, SPLIT, n_examples)),
         model=_rounded(bootstrap_mean(model.rewards)),
         reply=talk_of(model.episodes[EXAMPLE], round(float(model.rewards[EXAMPLE]), _DIGITS)),
     )
-
-
-def _evaluate_random(core: TextCore, n_examples: int) -> Evaluation:
-    """Plays with tokens drawn uniformly or, at select level, candidates."""
-    if core.action_level != "select":
-        return evaluate_random(core, SPLIT, n_examples)
-    rng = np.random.default_rng(0)
-
-    def speak(example: Example, transcript: tuple[Turn, ...]) -> str:
-        candidates = core.task.candidates(example, transcript)
-        return candidates[rng.integers(len(candidates))]
-
-    return evaluate_speaker(speak, core, SPLIT, n_examples)
-
-
-def _evaluate_model(core: TextCore, n_examples: int) -> Evaluation:
-    """Plays greedily with the embedded model, which at select level chooses among candidates."""
-    policy = load_policy("embedded", core)
-    if core.action_level != "select":
-        return evaluate_policy_on_split(policy, core, SPLIT, n_examples)
-
-    def speak(example: Example, transcript: tuple[Turn, ...]) -> str:
-        choice, _ = policy.predict(core.level.observe_slot(0), deterministic=True)
-        return core.task.candidates(example, transcript)[int(choice)]
-
-    return evaluate_speaker(speak, core, SPLIT, n_examples)
 
 
 def _say_nothing(example: Example, transcript: tuple[Turn, ...]) -> str:

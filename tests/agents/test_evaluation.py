@@ -13,6 +13,7 @@ from agents.evaluation import (
     evaluate_policy_on_split,
     evaluate_random,
     evaluate_speaker,
+    load_policy,
     mean_kl,
 )
 from textenv import ConfigError, Example, RewardResult
@@ -147,3 +148,29 @@ def test_the_divergence_is_zero_at_home_and_positive_abroad(save_model, make_env
     abroad.policy.max_batch_tokens = 30
     again = mean_kl(abroad.policy, abroad.reference, played.episodes)
     assert again == pytest.approx(found, rel=1e-4)
+
+
+# Select level.
+
+
+def offered(core, episode):
+    return core.task.candidates(episode.example, episode.turns[: episode.n_opening])
+
+
+@pytest.mark.parametrize("n_slots", [1, 5])
+def test_a_policy_chooses_what_its_distribution_favours(make_choice_env, save_model, n_slots):
+    core = make_choice_env(n_slots).core
+    policy = load_policy(save_model(spread=0.3), core)
+    result = evaluate_policy_on_split(policy, core, "train", 7)
+    for index, episode in enumerate(result.episodes):
+        core.start(0, core.dataset("train")[index])
+        seen = {key: value[:1] for key, value in core.observe().items()}
+        choice = int(policy.predict(seen, deterministic=True)[0][0])
+        assert episode.response == offered(core, episode)[choice]
+
+
+def test_random_choices_are_candidates_and_of_every_place(make_choice_env):
+    core = make_choice_env(4).core
+    result = evaluate_random(core, "train", 40)
+    places = [offered(core, e).index(e.response) for e in result.episodes]
+    assert {*places} == {0, 1, 2}
