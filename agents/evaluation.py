@@ -109,7 +109,7 @@ def evaluate_policy_on_split(
     def choose(slots: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         if core.action_level == "select":
             seen = {key: value[slots] for key, value in core.observe().items()}
-            return policy.predict(seen, deterministic=deterministic)[0]
+            return np.asarray(policy.predict(seen, deterministic=deterministic)[0])
         lengths = core.lengths[slots]
         return policy.act(core.input_ids[slots], lengths, slots, deterministic)
 
@@ -125,7 +125,7 @@ def evaluate_random(
 
     def choose(slots: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         if core.action_level == "select":
-            return rng.integers(core.level.action_masks()[slots].sum(axis=1))
+            return np.asarray(rng.integers(core.level.action_masks()[slots].sum(axis=1)))
         return rng.integers(core.tokenizer.vocab_size, size=len(slots))
 
     return _play_slots(choose, core, split, n_examples, progress)
