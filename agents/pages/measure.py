@@ -26,6 +26,7 @@ from textenv.tokenization import EMBEDDED_PATH
 N_EXAMPLES = 64
 _DIGITS = 4  # of the numbers that are kept
 _DIGEST_EXAMPLES = 16
+_ROUNDS = 16  # of random choices, whose mean varies much with few candidates
 
 
 def digest(id: str, core: TextCore) -> str:
@@ -57,7 +58,7 @@ def measure(id: str, n_examples: int = N_EXAMPLES) -> Measurement:
     return Measurement(
         digest=digest(id, core),
         n_examples=len(model.rewards),
-        random=_mean(_evaluate_random(core, n_examples)),
+        random=_measure_random(core, n_examples),
         empty=_mean(evaluate_speaker(_say_nothing, core, SPLIT, n_examples)),
         gold=_mean(evaluate_speaker(core.task.gold, core, SPLIT, n_examples)),
         model=_rounded(bootstrap_mean(model.rewards)),
@@ -65,17 +66,18 @@ def measure(id: str, n_examples: int = N_EXAMPLES) -> Measurement:
     )
 
 
-def _evaluate_random(core: TextCore, n_examples: int) -> Evaluation:
-    """Plays with tokens drawn uniformly or, at select level, candidates."""
+def _measure_random(core: TextCore, n_examples: int) -> float:
+    """Plays with tokens drawn uniformly or, at select level, candidates, several times over."""
     if core.action_level != "select":
-        return evaluate_random(core, SPLIT, n_examples)
+        return _mean(evaluate_random(core, SPLIT, n_examples))
     rng = np.random.default_rng(0)
 
     def speak(example: Example, transcript: tuple[Turn, ...]) -> str:
         candidates = core.task.candidates(example, transcript)
         return candidates[rng.integers(len(candidates))]
 
-    return evaluate_speaker(speak, core, SPLIT, n_examples)
+    rounds = [evaluate_speaker(speak, core, SPLIT, n_examples) for _ in range(_ROUNDS)]
+    return round(float(np.mean([found.rewards.mean() for found in rounds])), _DIGITS)
 
 
 def _evaluate_model(core: TextCore, n_examples: int) -> Evaluation:
