@@ -9,10 +9,10 @@ import sys
 import numpy as np
 import pytest
 
-from textenv.datasets.procedural import ProceduralDataset
-from textenv.datasets.reviews import ReviewsGenerator
-from textenv.datasets.stories import StoriesGenerator
-from textenv.datasets.story_lines import LINES
+from textenv.datasets.generated.procedural import ProceduralDataset
+from textenv.datasets.generated.reviews import ReviewsGenerator
+from textenv.datasets.generated.stories import StoriesGenerator
+from textenv.datasets.generated.story_lines import LINES
 from textenv.errors import ConfigError, DatasetError, RewardError, UnknownNameError
 from textenv.rewards import load_reward, score
 from textenv.rewards.continuation import topic_of

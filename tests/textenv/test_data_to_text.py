@@ -7,9 +7,9 @@ import re
 import numpy as np
 import pytest
 
-from textenv.datasets.procedural import ProceduralDataset
-from textenv.datasets.record_kinds import KINDS
-from textenv.datasets.records import RecordsGenerator
+from textenv.datasets.generated.procedural import ProceduralDataset
+from textenv.datasets.generated.record_kinds import KINDS
+from textenv.datasets.generated.records import RecordsGenerator
 from textenv.errors import ConfigError, DatasetError, RewardError, UnknownNameError
 from textenv.rewards import score
 from textenv.rewards.data_to_text import realised, slot_words, words_of

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from textenv.datasets import load_dataset
-from textenv.datasets.bookings import SLOTS, BookingsGenerator, booking_line, repeat_line
-from textenv.datasets.procedural import ProceduralDataset
+from textenv.datasets.generated.bookings import SLOTS, BookingsGenerator, booking_line, repeat_line
+from textenv.datasets.generated.procedural import ProceduralDataset
 from textenv.errors import DatasetError, RewardError
 from textenv.examples import Episode, Example, Turn
 from textenv.rewards.dialogue import booking_success

@@ -13,8 +13,8 @@ import pytest
 
 import textenv  # noqa: F401 - registers the environments
 from textenv.datasets import SPLITS, load_dataset
-from textenv.datasets.replies import RepliesGenerator
-from textenv.datasets.services import SERVICES
+from textenv.datasets.generated.replies import RepliesGenerator
+from textenv.datasets.generated.services import SERVICES
 from textenv.errors import ConfigError, DatasetError, UnknownNameError
 from textenv.examples import Episode, Turn
 from textenv.registry import environment_row

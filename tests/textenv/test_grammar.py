@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from textenv.datasets import grammar
+from textenv.datasets.generated import grammar
 
 
 @pytest.mark.parametrize(

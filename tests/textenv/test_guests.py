@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import textenv  # noqa: F401 - registers the environments
-from textenv.datasets.bookings import SLOTS
-from textenv.datasets.guests import GuestsGenerator
-from textenv.datasets.procedural import ProceduralDataset
+from textenv.datasets.generated.bookings import SLOTS
+from textenv.datasets.generated.guests import GuestsGenerator
+from textenv.datasets.generated.procedural import ProceduralDataset
 from textenv.errors import ConfigError, UnknownNameError
 from textenv.examples import Episode, Turn
 from textenv.rewards import load_reward

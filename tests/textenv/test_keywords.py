@@ -7,10 +7,10 @@ import re
 import numpy as np
 import pytest
 
-from textenv.datasets.grammar import gerund, past, third_person
-from textenv.datasets.keyword_scenes import SCENES
-from textenv.datasets.keywords import KeywordsGenerator
-from textenv.datasets.procedural import ProceduralDataset
+from textenv.datasets.generated.grammar import gerund, past, third_person
+from textenv.datasets.generated.keyword_scenes import SCENES
+from textenv.datasets.generated.keywords import KeywordsGenerator
+from textenv.datasets.generated.procedural import ProceduralDataset
 from textenv.errors import ConfigError, DatasetError, RewardError, UnknownNameError
 from textenv.rewards import load_reward, score
 from textenv.rewards.inflection import contains, lemmas

@@ -11,9 +11,9 @@ import pytest
 
 from textenv import score
 from textenv.datasets.base import SPLITS
-from textenv.datasets.procedural import ProceduralDataset
-from textenv.datasets.word_problem_stories import SITUATIONS
-from textenv.datasets.word_problems import WordProblemsGenerator
+from textenv.datasets.generated.procedural import ProceduralDataset
+from textenv.datasets.generated.word_problem_stories import SITUATIONS
+from textenv.datasets.generated.word_problems import WordProblemsGenerator
 from textenv.errors import DatasetError, UnknownNameError
 from textenv.rewards.numeric import final_number
 from textenv.tasks.math import MathTask

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from textenv.datasets.base import SPLITS, split_of
-from textenv.datasets.facts import FactsGenerator
-from textenv.datasets.news import NewsGenerator
-from textenv.datasets.procedural import Picker, ProceduralDataset
+from textenv.datasets.generated.facts import FactsGenerator
+from textenv.datasets.generated.news import NewsGenerator
+from textenv.datasets.generated.procedural import Picker, ProceduralDataset
 from textenv.errors import ConfigError, DatasetError, UnknownNameError
 from textenv.tasks.qa import QATask
 from textenv.tasks.summarize import SummarizeTask

@@ -8,9 +8,9 @@ from statistics import mean
 
 import pytest
 
-from textenv.datasets.facts import _ATTRIBUTES, FactsGenerator
-from textenv.datasets.procedural import ProceduralDataset
-from textenv.datasets.words import FIRST_NAMES
+from textenv.datasets.generated.facts import _ATTRIBUTES, FactsGenerator
+from textenv.datasets.generated.procedural import ProceduralDataset
+from textenv.datasets.generated.words import FIRST_NAMES
 from textenv.errors import ConfigError, DatasetError, UnknownNameError
 from textenv.tasks.qa import QATask
 

@@ -8,8 +8,8 @@ from collections import Counter
 import pytest
 
 from textenv import score
-from textenv.datasets.facts import FactsChoiceGenerator
-from textenv.datasets.procedural import ProceduralDataset
+from textenv.datasets.generated.facts import FactsChoiceGenerator
+from textenv.datasets.generated.procedural import ProceduralDataset
 from textenv.errors import ConfigError, DatasetError, UnknownNameError
 from textenv.tasks.qa_choice import QAChoiceTask
 

@@ -8,8 +8,8 @@ import re
 import numpy as np
 import pytest
 
-from textenv.datasets.procedural import ProceduralDataset
-from textenv.datasets.rewrites import RewritesGenerator
+from textenv.datasets.generated.procedural import ProceduralDataset
+from textenv.datasets.generated.rewrites import RewritesGenerator
 from textenv.errors import ConfigError, DatasetError, UnknownNameError
 from textenv.rewards import score
 from textenv.rewards.constraints import CHECKS, check_all, describe_all

@@ -8,10 +8,10 @@ from statistics import mean
 import pytest
 from rouge_score.rouge_scorer import RougeScorer
 
-from textenv.datasets.news import NewsGenerator
-from textenv.datasets.news_events import KINDS, ORGS
-from textenv.datasets.procedural import ProceduralDataset
-from textenv.datasets.words import FIRST_NAMES, LAST_NAMES, TOWNS
+from textenv.datasets.generated.news import NewsGenerator
+from textenv.datasets.generated.news_events import KINDS, ORGS
+from textenv.datasets.generated.procedural import ProceduralDataset
+from textenv.datasets.generated.words import FIRST_NAMES, LAST_NAMES, TOWNS
 from textenv.errors import DatasetError, UnknownNameError
 from textenv.tasks.summarize import SummarizeTask
 

@@ -7,10 +7,10 @@ import itertools
 import numpy as np
 import pytest
 
-from textenv.datasets import phrase_words, phrases
 from textenv.datasets.base import split_of
-from textenv.datasets.phrases import ChinesePhrases, GermanPhrases, PhrasesGenerator
-from textenv.datasets.procedural import ProceduralDataset
+from textenv.datasets.generated import phrase_words, phrases
+from textenv.datasets.generated.phrases import ChinesePhrases, GermanPhrases, PhrasesGenerator
+from textenv.datasets.generated.procedural import ProceduralDataset
 from textenv.errors import ConfigError, DatasetError, UnknownNameError
 from textenv.tasks.translate import TranslateTask
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from textenv.datasets.bookings import SLOTS, BookingsGenerator, booking_line
+from textenv.datasets.generated.bookings import SLOTS, BookingsGenerator, booking_line
 from textenv.tasks.understanding import asked_slots, parse_booking, question_line
 
 GOAL = {"food": "Italian", "area": "old town", "people": "4", "day": "Friday", "time": "7:30 pm"}

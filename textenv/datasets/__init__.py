@@ -15,7 +15,7 @@ from textenv.errors import ConfigError, UnknownNameError
 from textenv.tasks.base import Task
 
 if TYPE_CHECKING:
-    from textenv.datasets.procedural import Generator
+    from textenv.datasets.generated.procedural import Generator
 
 __all__ = [
     "NAMED",
@@ -32,21 +32,21 @@ __all__ = [
 # Name of a procedural set -> where its generator's class stands. The fields of the class are the
 # set's options, as in {"path": "news", "difficulty": "hard"}.
 PROCEDURAL: Mapping[str, str] = {
-    "news": "textenv.datasets.news:NewsGenerator",
-    "facts": "textenv.datasets.facts:FactsGenerator",
-    "facts-choice": "textenv.datasets.facts:FactsChoiceGenerator",
-    "word-problems": "textenv.datasets.word_problems:WordProblemsGenerator",
-    "phrases": "textenv.datasets.phrases:PhrasesGenerator",
-    "phrases-en-de": "textenv.datasets.phrases:GermanPhrases",
-    "phrases-en-zh": "textenv.datasets.phrases:ChinesePhrases",
-    "bookings": "textenv.datasets.bookings:BookingsGenerator",
-    "guests": "textenv.datasets.guests:GuestsGenerator",
-    "replies": "textenv.datasets.replies:RepliesGenerator",
-    "keywords": "textenv.datasets.keywords:KeywordsGenerator",
-    "records": "textenv.datasets.records:RecordsGenerator",
-    "reviews": "textenv.datasets.reviews:ReviewsGenerator",
-    "stories": "textenv.datasets.stories:StoriesGenerator",
-    "rewrites": "textenv.datasets.rewrites:RewritesGenerator",
+    "news": "textenv.datasets.generated.news:NewsGenerator",
+    "facts": "textenv.datasets.generated.facts:FactsGenerator",
+    "facts-choice": "textenv.datasets.generated.facts:FactsChoiceGenerator",
+    "word-problems": "textenv.datasets.generated.word_problems:WordProblemsGenerator",
+    "phrases": "textenv.datasets.generated.phrases:PhrasesGenerator",
+    "phrases-en-de": "textenv.datasets.generated.phrases:GermanPhrases",
+    "phrases-en-zh": "textenv.datasets.generated.phrases:ChinesePhrases",
+    "bookings": "textenv.datasets.generated.bookings:BookingsGenerator",
+    "guests": "textenv.datasets.generated.guests:GuestsGenerator",
+    "replies": "textenv.datasets.generated.replies:RepliesGenerator",
+    "keywords": "textenv.datasets.generated.keywords:KeywordsGenerator",
+    "records": "textenv.datasets.generated.records:RecordsGenerator",
+    "reviews": "textenv.datasets.generated.reviews:ReviewsGenerator",
+    "stories": "textenv.datasets.generated.stories:StoriesGenerator",
+    "rewrites": "textenv.datasets.generated.rewrites:RewritesGenerator",
 }
 
 _FILE_SUFFIXES = (".json", ".jsonl", ".csv", ".parquet")
@@ -98,7 +98,7 @@ def _names_nothing_else(name: str) -> bool:
 def _load_procedural(
     path: str, options: Mapping[str, Any], task: Task, split: Split, seed: int
 ) -> TextDataset:
-    from textenv.datasets.procedural import ProceduralDataset
+    from textenv.datasets.generated.procedural import ProceduralDataset
 
     if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
         raise ConfigError(f"dataset_seed must be a whole number from 0 up, not {seed!r}.")

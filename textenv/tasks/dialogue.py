@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from textenv.datasets.bookings import SLOTS, booking_line
+from textenv.datasets.generated.bookings import SLOTS, booking_line
 from textenv.errors import DatasetError
 from textenv.examples import Example, Turn
 from textenv.tasks.base import Field, Task

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from textenv.datasets import guest_lines
-from textenv.datasets.bookings import ANY, SLOTS, answer_line, repeat_line
+from textenv.datasets.generated import guest_lines
+from textenv.datasets.generated.bookings import ANY, SLOTS, answer_line, repeat_line
 from textenv.examples import Example, Turn
 from textenv.tasks.understanding import asked_slots, parse_booking
 

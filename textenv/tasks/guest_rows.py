@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from textenv.datasets.bookings import ANY, SLOTS, booking_line, opening_line
+from textenv.datasets.generated.bookings import ANY, SLOTS, booking_line, opening_line
 from textenv.errors import DatasetError
 from textenv.examples import Example
 from textenv.tasks.guest import LIVELY, definite_slots

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from textenv.datasets.bookings import SLOTS
+from textenv.datasets.generated.bookings import SLOTS
 
 QUESTIONS = {
     "food": "what food",

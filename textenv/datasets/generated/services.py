@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from textenv.datasets.words import DAYS, LAST_NAMES, TOWNS, split_words
+from textenv.datasets.generated.words import DAYS, LAST_NAMES, TOWNS, split_words
 
 
 @dataclass(frozen=True, eq=False)

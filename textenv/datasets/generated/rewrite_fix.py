@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from textenv.datasets.grammar import third_person
-from textenv.datasets.keyword_scenes import ADJECTIVES, ADVERBS, PEOPLE, SCENES, TIMES
-from textenv.datasets.procedural import Picker
-from textenv.datasets.words import FIRST_NAMES, LAST_NAMES
+from textenv.datasets.generated.grammar import third_person
+from textenv.datasets.generated.keyword_scenes import ADJECTIVES, ADVERBS, PEOPLE, SCENES, TIMES
+from textenv.datasets.generated.procedural import Picker
+from textenv.datasets.generated.words import FIRST_NAMES, LAST_NAMES
 
 _N_MISTAKES = (1, 2, 4)
 _ACTIONS = tuple(

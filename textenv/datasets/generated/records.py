@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from textenv.datasets.procedural import Picker
-from textenv.datasets.record_kinds import KINDS, Kind
+from textenv.datasets.generated.procedural import Picker
+from textenv.datasets.generated.record_kinds import KINDS, Kind
 from textenv.errors import ConfigError, UnknownNameError
 
 _COUNTS = {"easy": 3, "medium": 5, "hard": 7}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from textenv.datasets.procedural import Picker
-from textenv.datasets.words import (
+from textenv.datasets.generated.procedural import Picker
+from textenv.datasets.generated.words import (
     COLORS,
     DAYS,
     FIRST_NAMES,

@@ -13,10 +13,16 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from textenv.datasets.bookings import ANY, SLOTS
-from textenv.datasets.guest_lines import GREETINGS, PEOPLE, REASONS, REQUESTS, opening_text
-from textenv.datasets.procedural import Picker
-from textenv.datasets.words import FIRST_NAMES, LAST_NAMES
+from textenv.datasets.generated.bookings import ANY, SLOTS
+from textenv.datasets.generated.guest_lines import (
+    GREETINGS,
+    PEOPLE,
+    REASONS,
+    REQUESTS,
+    opening_text,
+)
+from textenv.datasets.generated.procedural import Picker
+from textenv.datasets.generated.words import FIRST_NAMES, LAST_NAMES
 from textenv.errors import ConfigError, UnknownNameError
 
 Difficulty = Literal["easy", "medium", "hard"]

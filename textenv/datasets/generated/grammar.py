@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from textenv.datasets.words import split_words
+from textenv.datasets.generated.words import split_words
 
 _VOWELS = "aeiou"
 # "a uniform", but "an uncle"; "an honest man", but "a horse".

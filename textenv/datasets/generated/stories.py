@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from textenv.datasets.procedural import Picker
-from textenv.datasets.story_lines import LINES, OPENINGS, PLACES, STARTS
-from textenv.datasets.words import DAYS, FIRST_NAMES, LAST_NAMES, MONTHS, TOWNS, WOMEN
+from textenv.datasets.generated.procedural import Picker
+from textenv.datasets.generated.story_lines import LINES, OPENINGS, PLACES, STARTS
+from textenv.datasets.generated.words import DAYS, FIRST_NAMES, LAST_NAMES, MONTHS, TOWNS, WOMEN
 from textenv.errors import UnknownNameError
 
 _LEVELS = ("easy", "medium", "hard")

@@ -12,9 +12,17 @@ from typing import Any, Literal
 
 import numpy as np
 
-from textenv.datasets.grammar import with_article
-from textenv.datasets.procedural import Picker
-from textenv.datasets.words import DAYS, FIRST_NAMES, JOBS, LAST_NAMES, MONTHS, TOWNS, split_words
+from textenv.datasets.generated.grammar import with_article
+from textenv.datasets.generated.procedural import Picker
+from textenv.datasets.generated.words import (
+    DAYS,
+    FIRST_NAMES,
+    JOBS,
+    LAST_NAMES,
+    MONTHS,
+    TOWNS,
+    split_words,
+)
 from textenv.errors import UnknownNameError
 
 _LEVELS = ("easy", "medium", "hard")

@@ -13,8 +13,8 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from textenv.datasets.procedural import Picker
-from textenv.datasets.words import (
+from textenv.datasets.generated.procedural import Picker
+from textenv.datasets.generated.words import (
     COLORS,
     DAYS,
     FIRST_NAMES,

@@ -19,19 +19,19 @@ from typing import Any, ClassVar, Literal, TypeVar, get_args
 
 import numpy as np
 
-from textenv.datasets.phrase_words import ADJECTIVES as _ADJECTIVES
-from textenv.datasets.phrase_words import ASKED_ABOUT as _ASKED_ABOUT
-from textenv.datasets.phrase_words import COUNTS as _COUNTS
-from textenv.datasets.phrase_words import HABITS as _HABITS
-from textenv.datasets.phrase_words import NOUNS as _NOUNS
-from textenv.datasets.phrase_words import PLACES as _PLACES
-from textenv.datasets.phrase_words import REASONS as _REASONS
-from textenv.datasets.phrase_words import SINGULAR as _SINGULAR
-from textenv.datasets.phrase_words import SUBJECTS as _SUBJECTS
-from textenv.datasets.phrase_words import TIMES as _TIMES
-from textenv.datasets.phrase_words import VERBS as _VERBS
-from textenv.datasets.phrase_words import WHO as _WHO
-from textenv.datasets.phrase_words import Noun, Reason, Spelled, Subject, Tense, Verb
+from textenv.datasets.generated.phrase_words import ADJECTIVES as _ADJECTIVES
+from textenv.datasets.generated.phrase_words import ASKED_ABOUT as _ASKED_ABOUT
+from textenv.datasets.generated.phrase_words import COUNTS as _COUNTS
+from textenv.datasets.generated.phrase_words import HABITS as _HABITS
+from textenv.datasets.generated.phrase_words import NOUNS as _NOUNS
+from textenv.datasets.generated.phrase_words import PLACES as _PLACES
+from textenv.datasets.generated.phrase_words import REASONS as _REASONS
+from textenv.datasets.generated.phrase_words import SINGULAR as _SINGULAR
+from textenv.datasets.generated.phrase_words import SUBJECTS as _SUBJECTS
+from textenv.datasets.generated.phrase_words import TIMES as _TIMES
+from textenv.datasets.generated.phrase_words import VERBS as _VERBS
+from textenv.datasets.generated.phrase_words import WHO as _WHO
+from textenv.datasets.generated.phrase_words import Noun, Reason, Spelled, Subject, Tense, Verb
 from textenv.errors import UnknownNameError
 
 Difficulty = Literal["easy", "medium", "hard"]

@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from textenv.datasets.news_events import (
+from textenv.datasets.generated.news_events import (
     AFTER,
     BEFORE,
     FEW,
@@ -27,8 +27,8 @@ from textenv.datasets.news_events import (
     WEATHER,
     EventKind,
 )
-from textenv.datasets.procedural import Picker
-from textenv.datasets.words import DAYS, FIRST_NAMES, JOBS, LAST_NAMES, MONTHS, TOWNS
+from textenv.datasets.generated.procedural import Picker
+from textenv.datasets.generated.words import DAYS, FIRST_NAMES, JOBS, LAST_NAMES, MONTHS, TOWNS
 from textenv.errors import UnknownNameError
 
 Difficulty = Literal["easy", "medium", "hard"]

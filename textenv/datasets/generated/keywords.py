@@ -14,8 +14,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from textenv.datasets.grammar import gerund, past, sentence, third_person, with_article
-from textenv.datasets.keyword_scenes import (
+from textenv.datasets.generated.grammar import gerund, past, sentence, third_person, with_article
+from textenv.datasets.generated.keyword_scenes import (
     ADJECTIVES,
     ADVERBS,
     GARMENTS,
@@ -25,8 +25,8 @@ from textenv.datasets.keyword_scenes import (
     Action,
     Scene,
 )
-from textenv.datasets.procedural import Picker
-from textenv.datasets.words import COLORS
+from textenv.datasets.generated.procedural import Picker
+from textenv.datasets.generated.words import COLORS
 from textenv.errors import ConfigError, UnknownNameError
 
 _COUNTS = {"easy": 4, "medium": 5, "hard": 7}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from textenv.datasets.words import DAYS, split_words
+from textenv.datasets.generated.words import DAYS, split_words
 
 
 @dataclass(frozen=True)

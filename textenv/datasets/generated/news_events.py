@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from textenv.datasets.words import JOBS, split_words
+from textenv.datasets.generated.words import JOBS, split_words
 
 
 @dataclass(frozen=True)

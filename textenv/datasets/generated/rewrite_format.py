@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from textenv.datasets.grammar import listed, with_article
-from textenv.datasets.procedural import Picker
-from textenv.datasets.record_kinds import KINDS, PERSON, Kind
-from textenv.datasets.words import FIRST_NAMES, LAST_NAMES, MONTHS, TOWNS, split_words
+from textenv.datasets.generated.grammar import listed, with_article
+from textenv.datasets.generated.procedural import Picker
+from textenv.datasets.generated.record_kinds import KINDS, PERSON, Kind
+from textenv.datasets.generated.words import FIRST_NAMES, LAST_NAMES, MONTHS, TOWNS, split_words
 
 _N_VALUES = (2, 3, 5)
 _THINGS = split_words(

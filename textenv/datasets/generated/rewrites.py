@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from textenv.datasets.procedural import Picker
-from textenv.datasets.rewrite_fix import draw_fix
-from textenv.datasets.rewrite_format import draw_format
-from textenv.datasets.rewrite_simplify import draw_simplify
+from textenv.datasets.generated.procedural import Picker
+from textenv.datasets.generated.rewrite_fix import draw_fix
+from textenv.datasets.generated.rewrite_format import draw_format
+from textenv.datasets.generated.rewrite_simplify import draw_simplify
 from textenv.errors import UnknownNameError
 
 _LEVELS = ("easy", "medium", "hard")

@@ -13,9 +13,9 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from textenv.datasets.procedural import Picker
-from textenv.datasets.word_problem_stories import SITUATIONS, Move, Situation
-from textenv.datasets.words import DAYS, FIRST_NAMES, MEN, TOWNS, WOMEN
+from textenv.datasets.generated.procedural import Picker
+from textenv.datasets.generated.word_problem_stories import SITUATIONS, Move, Situation
+from textenv.datasets.generated.words import DAYS, FIRST_NAMES, MEN, TOWNS, WOMEN
 from textenv.errors import UnknownNameError
 
 Difficulty = Literal["easy", "medium", "hard"]

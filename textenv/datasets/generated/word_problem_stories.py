@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from textenv.datasets.words import split_words
+from textenv.datasets.generated.words import split_words
 
 Line = tuple[str, str, str]  # left, operation, right, as letters
 

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from textenv.datasets.procedural import Picker
-from textenv.datasets.words import (
+from textenv.datasets.generated.procedural import Picker
+from textenv.datasets.generated.words import (
     FIRST_NAMES,
     JOBS,
     LAST_NAMES,
