@@ -292,9 +292,7 @@ def test_every_entry_has_a_fixture_and_suits_an_environment_that_reads_its_colum
 @pytest.mark.parametrize("name", NAMED)
 def test_a_name_is_all_that_a_user_writes(name, hub):
     id, split, expected = EXPECTED[name]
-    # The reward of booking dialogues needs a goal, which recorded ones lack.
-    own = {"reward": "turn_f1", "max_turns": 2} if id.startswith("TextDialogue-") else {}
-    core, found = examples(id, name, split, **own)
+    core, found = examples(id, name, split)
     assert [(e.prompt, e.references) for e in found] == expected
     assert hub[0][0] == NAMED[name].path
     for example in found:
@@ -311,7 +309,7 @@ def test_recorded_dialogues_that_leave_no_choice_are_left_out(hub, streaming):
         "No , please sit down .",
         "You are welcome .",
     ]
-    assert len(read("TextDialogue-v1", data, reward="turn_f1")) == 2
+    assert len(read("TextDialogue-v1", data)) == 2
 
 
 def test_splits_are_disjoint_and_those_without_labels_are_never_read(hub):

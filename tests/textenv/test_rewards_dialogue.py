@@ -158,9 +158,22 @@ def test_recorded_turns_are_compared_in_their_places() -> None:
     assert result.components["turns"].tolist() == [2, 2, 2, 1, 2]
 
 
+def test_quality_pays_recorded_dialogues_by_their_turns_beside_others() -> None:
+    simulated = played(BOOKING, "Which day and what time?", RIGHT)
+    replayed = played(RECORDED, "Which town?", "Booked the car")
+    result = compute_rewards(load_reward("dialogue"), [replayed, simulated])
+    assert result.total == pytest.approx([(1 / 2 + 4 / 7) / 2, 1])
+    assert result.components["turn_f1"] == pytest.approx([(1 / 2 + 4 / 7) / 2, 0])
+    assert result.components["success"].tolist() == [0, 1]
+    assert result.components["turns"].tolist() == [2, 2]
+    assert "turn_f1" not in compute_rewards(load_reward("dialogue"), [simulated]).components
+
+
 def test_a_reward_for_the_other_kind_of_dialogue_is_refused() -> None:
-    for name in ("dialogue", "dialogue_success"):
-        with pytest.raises(RewardError, match="'r' is a recorded dialogue"):
-            compute_rewards(load_reward(name), [played(RECORDED, "Hello.")])
+    with pytest.raises(RewardError, match="'r' is a recorded dialogue"):
+        compute_rewards(load_reward("dialogue_success"), [played(RECORDED, "Hello.")])
+    lost = Example("x", "Hi", ("Hello.",))
+    with pytest.raises(RewardError, match="'x' is no recorded dialogue"):
+        compute_rewards(load_reward("dialogue"), [Episode(lost, (Turn("assistant", "Hello."),))])
     with pytest.raises(RewardError, match="'b' is no recorded dialogue"):
         compute_rewards(load_reward("turn_f1"), [played(BOOKING, "Hello.")])

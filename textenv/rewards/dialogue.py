@@ -37,6 +37,8 @@ class DialogueQuality:
     A turn is on topic if it books, or asks for something missing and nothing told already, and for
     one thing only where the guest has asked for that. `turns` is reported, too, and not paid.
 
+    A recorded dialogue has no goal: it is paid its `turn_f1` (see `TurnF1`), and the five are 0.
+
     What it resists: without a booking nothing is paid, however much was asked. A booking in the
     first turn, whether or not it asks something as well, gets at most 3/20 of the share that the
     opening told. A hedge that names several values of a slot has none of them right. What it does
@@ -65,16 +67,27 @@ class DialogueQuality:
         """Scores the episodes, in order.
 
         Raises:
-            RewardError: An example has no goal.
+            RewardError: An example has neither a goal nor recorded turns.
         """
-        outcomes = [_quality(episode) for episode in episodes]
+        with_goal = [e.example.metadata.get("goal") is not None for e in episodes]
+        outcomes = [
+            _quality(episode) if has_goal else _NOTHING
+            for episode, has_goal in zip(episodes, with_goal, strict=True)
+        ]
         names = (*_WEIGHTS, "turns")
         components = {key: np.array([outcome[key] for outcome in outcomes]) for key in names}
         weights = self._weights()
         total = np.zeros(len(episodes))
         for key, weight in weights.items():
             total += weight * components[key]
-        return RewardResult(total / sum(weights.values()), components)
+        total /= sum(weights.values())
+        recorded = np.flatnonzero(~np.array(with_goal, np.bool_))
+        if len(recorded):
+            replayed = TurnF1()([episodes[i] for i in recorded])
+            total[recorded] = replayed.total
+            for key, values in replayed.components.items():
+                components.setdefault(key, np.zeros(len(episodes)))[recorded] = values
+        return RewardResult(total, components)
 
     def _weights(self) -> dict[str, float]:
         return dict(_WEIGHTS if self.weights is None else self.weights)
@@ -88,6 +101,9 @@ _WEIGHTS: dict[str, float] = {
     "efficiency": 3,
     "relevance": 3,
 }
+
+
+_NOTHING = dict.fromkeys((*_WEIGHTS, "turns"), 0.0)
 
 
 def _quality(episode: Episode) -> dict[str, float]:

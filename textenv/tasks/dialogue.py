@@ -54,7 +54,8 @@ class DialogueTask(Task):
 
     Paid at the end. `dialogue` is a weighted mean of success, right slots, right slots among those
     that had to be asked for, efficiency and relevance; see `textenv.rewards.dialogue`.
-    TextDialogue-v0 pays `dialogue_success`. Recorded dialogues have no goal: use `turn_f1`.
+    Recorded dialogues have no goal: `dialogue` pays them `turn_f1`, the closeness of each turn to
+    the recorded one. TextDialogue-v0 pays `dialogue_success`, which needs goals.
 
     ## Starting State
 
