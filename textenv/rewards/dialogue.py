@@ -81,8 +81,8 @@ class DialogueQuality:
         for key, weight in weights.items():
             total += weight * components[key]
         total /= sum(weights.values())
-        recorded = np.flatnonzero(~np.array(with_goal, np.bool_))
-        if len(recorded):
+        recorded = [i for i, has_goal in enumerate(with_goal) if not has_goal]
+        if recorded:
             replayed = TurnF1()([episodes[i] for i in recorded])
             total[recorded] = replayed.total
             for key, values in replayed.components.items():
