@@ -2,7 +2,7 @@
 
     python -m agents.build_pages [--all]
 
-Scores take minutes, so they are kept in `docs/environments.json`, and only environments whose data,
+Scores take a minute or more, so they are kept in `docs/environments.json`, and only environments whose data,
 reward, settings or model have changed since are measured again. All else is read anew.
 """
 

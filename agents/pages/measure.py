@@ -26,20 +26,25 @@ from textenv.tokenization import EMBEDDED_PATH
 N_EXAMPLES = 64
 _DIGITS = 4  # of the numbers that are kept
 _DIGEST_EXAMPLES = 16
-_ROUNDS = 16  # of random choices, whose mean varies much with few candidates
+_CHOICE_ROUNDS = 16  # of random choices, whose mean varies much with few candidates
 
 
 def digest(id: str, core: TextCore) -> str:
     """Returns a hash of what an environment's scores depend on.
 
     That is its row of the registry, the first examples of the test split as the ideal agent plays
-    them, what the ideal and the empty answer to each earn, and the embedded model's files.
+    them, what good, half-good and no answers to each earn, and the embedded model's files.
     """
+
+    def say_half(example: Example, transcript: tuple[Turn, ...]) -> str:
+        words = core.task.gold(example, transcript).split()
+        return " ".join(words[: len(words) // 2])
+
     dataset = core.dataset(SPLIT)
     examples = [dataset[index] for index in range(min(_DIGEST_EXAMPLES, len(dataset)))]
     ideal = [core.play(example, core.task.gold) for example in examples]
-    empty = [core.play(example, _say_nothing) for example in examples]
-    earned = compute_rewards(core.reward, [*ideal, *empty]).total
+    others = [core.play(e, speak) for e in examples for speak in (say_half, _say_nothing)]
+    earned = compute_rewards(core.reward, [*ideal, *others]).total
     facts = {
         "row": environment_row(id).make_kwargs(),
         "turns": [[(turn.role, turn.text) for turn in episode.turns] for episode in ideal],
@@ -54,7 +59,7 @@ def digest(id: str, core: TextCore) -> str:
 def measure(id: str, n_examples: int = N_EXAMPLES) -> Measurement:
     """Plays the first test examples of an environment with each of the simple agents."""
     core = make_core(id, n_examples)
-    model = _evaluate_model(core, n_examples)
+    model = evaluate_policy_on_split(load_policy("embedded", core), core, SPLIT, n_examples)
     return Measurement(
         digest=digest(id, core),
         n_examples=len(model.rewards),
@@ -68,29 +73,9 @@ def measure(id: str, n_examples: int = N_EXAMPLES) -> Measurement:
 
 def _measure_random(core: TextCore, n_examples: int) -> float:
     """Plays with tokens drawn uniformly or, at select level, candidates, several times over."""
-    if core.action_level != "select":
-        return _mean(evaluate_random(core, SPLIT, n_examples))
-    rng = np.random.default_rng(0)
-
-    def speak(example: Example, transcript: tuple[Turn, ...]) -> str:
-        candidates = core.task.candidates(example, transcript)
-        return candidates[rng.integers(len(candidates))]
-
-    rounds = [evaluate_speaker(speak, core, SPLIT, n_examples) for _ in range(_ROUNDS)]
-    return round(float(np.mean([found.rewards.mean() for found in rounds])), _DIGITS)
-
-
-def _evaluate_model(core: TextCore, n_examples: int) -> Evaluation:
-    """Plays greedily with the embedded model, which at select level chooses among candidates."""
-    policy = load_policy("embedded", core)
-    if core.action_level != "select":
-        return evaluate_policy_on_split(policy, core, SPLIT, n_examples)
-
-    def speak(example: Example, transcript: tuple[Turn, ...]) -> str:
-        choice, _ = policy.predict(core.level.observe_slot(0), deterministic=True)
-        return core.task.candidates(example, transcript)[int(choice)]
-
-    return evaluate_speaker(speak, core, SPLIT, n_examples)
+    rounds = _CHOICE_ROUNDS if core.action_level == "select" else 1
+    found = [evaluate_random(core, SPLIT, n_examples, seed) for seed in range(rounds)]
+    return round(float(np.mean([evaluation.rewards.mean() for evaluation in found])), _DIGITS)
 
 
 def _say_nothing(example: Example, transcript: tuple[Turn, ...]) -> str:
