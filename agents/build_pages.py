@@ -2,8 +2,8 @@
 
     python -m agents.build_pages [--all]
 
-Scores take a minute or more, so they are kept in `docs/environments.json`, and only environments whose data,
-reward, settings or model have changed since are measured again. All else is read anew.
+Scores take a minute or more, so they are kept in `docs/environments.json`, and only environments
+whose data, reward, settings or model have changed since are measured again. All else is read anew.
 """
 
 from __future__ import annotations
