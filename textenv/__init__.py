@@ -16,6 +16,7 @@ from textenv.errors import (
     RewardError,
     TextEnvError,
     TokenizerError,
+    UnknownArgumentError,
     UnknownNameError,
 )
 from textenv.examples import Episode, Example, Turn
@@ -41,6 +42,7 @@ __all__ = [
     "TextEnvError",
     "TokenizerError",
     "Turn",
+    "UnknownArgumentError",
     "UnknownNameError",
     "load_reward",
     "register_all",

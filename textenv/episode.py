@@ -16,7 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textenv.datasets import SPLITS, TextDataset, load_dataset
-from textenv.errors import ConfigError, PromptTooLongError, UnknownNameError
+from textenv.errors import (
+    ConfigError,
+    PromptTooLongError,
+    UnknownArgumentError,
+    UnknownNameError,
+    did_you_mean,
+)
 from textenv.examples import Episode, Example, StopReason, Turn
 from textenv.levels import Info, Observation, make_level
 from textenv.rewards import Reward, RewardResult, compute_rewards, load_reward
@@ -290,8 +296,9 @@ def check_arguments(
             )
     for name in arguments:
         if name not in known:
-            raise UnknownNameError(
-                "environment argument", name, known | {"render_mode", "autoreset_mode"}
+            near = did_you_mean(name, known | {"render_mode", "autoreset_mode"})
+            raise UnknownArgumentError(
+                f"The environment got an unexpected keyword argument '{name}'.{near}"
             )
     if render_mode is not None and render_mode not in RENDER_MODES:
         raise UnknownNameError("render_mode", render_mode, RENDER_MODES)

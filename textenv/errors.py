@@ -39,12 +39,23 @@ class UnknownNameError(TextEnvError):
         super().__init__(f"There is no {kind} '{name}'.{did_you_mean(str(name), known)}")
 
 
-class RegistryError(TextEnvError):
-    """`envs_registry.yaml`, or a user's own registry file, is not valid."""
-
-
 class ConfigError(TextEnvError):
     """An argument, a configuration key or a value is not valid."""
+
+
+class UnknownArgumentError(ConfigError, TypeError):
+    """An environment has no argument of that name.
+
+    Also a `TypeError` in Python's words, by which TorchRL's GymEnv, say, learns what is not taken.
+    """
+
+    def __init__(self, message: str) -> None:
+        # gym.make raises a TypeError again, and adds every argument that was right.
+        super().__init__(message.partition(" was raised from the environment creator")[0])
+
+
+class RegistryError(TextEnvError):
+    """`envs_registry.yaml`, or a user's own registry file, is not valid."""
 
 
 class DatasetError(TextEnvError):

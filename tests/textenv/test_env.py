@@ -24,6 +24,7 @@ from textenv.errors import (
     PromptTooLongError,
     RewardError,
     TextEnvError,
+    UnknownArgumentError,
     UnknownNameError,
 )
 from textenv.examples import Example, Turn
@@ -468,8 +469,12 @@ def test_a_wrong_reset_option_is_refused(make, options, message):
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"max_new_token": 1}, UnknownNameError, "'max_new_token'. Did you mean 'max_new_tokens'"),
-        ({"rewards": "rougeL"}, UnknownNameError, "argument 'rewards'. Did you mean 'reward'"),
+        (
+            {"max_new_token": 1},
+            UnknownArgumentError,
+            "'max_new_token'. Did you mean 'max_new_tokens'",
+        ),
+        ({"rewards": "rougeL"}, UnknownArgumentError, "argument 'rewards'. Did you mean 'reward'"),
         ({"reward": "rouge_L"}, UnknownNameError, "Did you mean 'rougeL'"),
         ({"dataset": "factz"}, UnknownNameError, "Did you mean 'facts'"),
         ({"split": "trian"}, UnknownNameError, "Did you mean 'train'"),
@@ -493,6 +498,13 @@ def test_an_unknown_render_mode_is_refused():
     kwargs = gym.spec("TextQA-v0").kwargs
     with pytest.raises(UnknownNameError, match="Did you mean 'ansi'"):
         TextEnv(**kwargs, render_mode="ansii")
+
+
+def test_an_unknown_argument_is_an_error_of_ours_and_a_type_error_in_pythons_words(make):
+    with pytest.raises(TypeError, match="unexpected keyword argument 'frameskip'") as caught:
+        make(frameskip=1)
+    assert isinstance(caught.value, TextEnvError)
+    assert "environment creator" not in str(caught.value)
 
 
 @pytest.mark.parametrize("action", [-1, 3072, 2**40, 1.5, np.nan, "a", None, [3], True])
