@@ -33,7 +33,7 @@ from textenv.tokenization import load_tokenizer
 Speaker = Callable[[Example, tuple[Turn, ...]], str]
 RENDER_MODES = ("ansi", "human", "rgb_array")
 AUTORESET_MODES = ("next_step", "same_step", "disabled")
-RESET_OPTIONS = ("index", "split", "prompt", "references")
+RESET_OPTIONS = ("index", "split", "prompt", "references", "metadata")
 
 
 class TextCore(Slots):
@@ -44,8 +44,8 @@ class TextCore(Slots):
         tokenizer: How text becomes tokens.
         reward: What an episode is worth.
         level: What the agent sees and does.
-        end_listeners: Called with the slot, reward, whether it terminated, and info of every
-            episode that `step` ends.
+        end_listeners: Called with this core, the slot, reward, whether it terminated, and info of
+            every episode that `step` ends.
     """
 
     def __init__(
@@ -74,33 +74,30 @@ class TextCore(Slots):
             "max_episode_steps": 1 if max_episode_steps is None else max_episode_steps,
         }
         for name, value in counts.items():
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
                 raise ConfigError(f"{name} must be a whole number from 1 up, not {value!r}.")
         self.task = _load_task(task, task_kwargs or {})
         self.tokenizer = load_tokenizer(tokenizer)
         # The agent and the environment take turns, each within its own budget.
-        window = max_turns * (max_prompt_tokens + max_new_tokens)
+        window = int(max_turns * (max_prompt_tokens + max_new_tokens))
         super().__init__(n_slots, window, self.tokenizer.pad_id)
         self.level = make_level(
-            action_level, self, self.task, self.tokenizer, max_new_tokens, text_observation
+            action_level, self, self.task, self.tokenizer, int(max_new_tokens), text_observation
         )
         self.action_level = action_level
         self.single_observation_space = self.level.observation_space
         self.single_action_space = self.level.action_space
         self.split = split
-        self.max_prompt_tokens = max_prompt_tokens
-        self.max_new_tokens = max_new_tokens
-        self.max_turns = max_turns
+        self.max_prompt_tokens = int(max_prompt_tokens)
+        self.max_new_tokens = int(max_new_tokens)
+        self.max_turns = int(max_turns)
         self.max_episode_steps = max_episode_steps
         self.reward: Reward = load_reward(reward)
-        self._load_split: Callable[[str], TextDataset] = lambda name: load_dataset(
-            dataset,
-            self.task,
-            name,  # type: ignore[arg-type] # checked inside
-            dataset_seed,
-        )
-        self.end_listeners: list[Callable[[int, float, bool, Info], None]] = []
-        self._datasets: dict[str, TextDataset] = {split: self._load_split(split)}
+        self._dataset_spec = dataset
+        self._dataset_seed = dataset_seed
+        self._datasets: dict[str, TextDataset] = {}
+        self.dataset(split)
+        self.end_listeners: list[Callable[[TextCore, int, float, bool, Info], None]] = []
 
     def observe(self) -> Observation:
         """Returns every slot's observation, batched; it shares no memory with the slots."""
@@ -110,7 +107,12 @@ class TextCore(Slots):
         """Returns a split of the environment's dataset; by default its own."""
         name = split or self.split
         if name not in self._datasets:
-            self._datasets[name] = self._load_split(name)
+            self._datasets[name] = load_dataset(
+                self._dataset_spec,
+                self.task,
+                name,  # type: ignore[arg-type] # checked inside
+                self._dataset_seed,
+            )
         return self._datasets[name]
 
     def choose_example(self, rng: np.random.Generator, options: Mapping[str, Any]) -> Example:
@@ -119,7 +121,7 @@ class TextCore(Slots):
         Args:
             rng: The slot's own random numbers. One is drawn unless an example is pinned.
             options: "index" and "split" pin an example of the dataset; "prompt" with
-                "references" gives one by hand.
+                "references", and "metadata" where the task reads some, gives one by hand.
         """
         for key in options:
             if key not in RESET_OPTIONS:
@@ -131,9 +133,12 @@ class TextCore(Slots):
                     'The reset option "prompt" gives an example by hand; "index" and "split" pin '
                     "one of the dataset. Use either."
                 )
-            return _example_by_hand(options["prompt"], options.get("references"))
-        if options.get("references") is not None:
-            raise ConfigError('The reset option "references" goes with "prompt".')
+            return _example_by_hand(
+                options["prompt"], options.get("references"), options.get("metadata")
+            )
+        for key in ("references", "metadata"):
+            if options.get(key) is not None:
+                raise ConfigError(f'The reset option "{key}" goes with "prompt".')
         if split is not None and split not in SPLITS:
             raise UnknownNameError("split", split, SPLITS)
         dataset = self.dataset(split)
@@ -150,19 +155,25 @@ class TextCore(Slots):
 
     def start(self, slot: int, example: Example) -> Info:
         """Begins an episode of an example in a slot, and returns its info."""
-        turns = self.task.opening(example)
+        # Until all is ready: no slot goes on with half of what failed to start.
+        self.playing[slot] = False
+        try:
+            turns = self.task.opening(example)
+        except KeyError as error:
+            raise ConfigError(
+                f"{type(self.task).__name__} needs the metadata {error} of example '{example.id}'. "
+                'An example by hand takes it by the reset option "metadata".'
+            ) from error
         try:
             ids, shown = self.tokenizer.encode_opening(turns, self.max_prompt_tokens)
         except PromptTooLongError as error:
             raise PromptTooLongError(f"Example '{example.id}': {error}") from None
         self.open(slot, example, shown, ids)
         self.prompt_cut[slot] = shown != tuple(turns)
+        info = {"example_id": example.id, "prompt_cut": self.prompt_cut[slot]}
+        info |= self._begin_turn(slot)
         self.playing[slot] = True
-        return {
-            "example_id": example.id,
-            "prompt_cut": self.prompt_cut[slot],
-            **self._begin_turn(slot),
-        }
+        return info
 
     def step(
         self, actions: Any
@@ -213,7 +224,8 @@ class TextCore(Slots):
                 infos[slot] = _final_info(episodes[i], result, i)
         for listen in self.end_listeners:
             for slot in np.flatnonzero(terminated | truncated).tolist():
-                listen(slot, float(rewards[slot]), bool(terminated[slot]), infos.get(slot, {}))
+                ended = bool(terminated[slot])
+                listen(self, slot, float(rewards[slot]), ended, infos.get(slot, {}))
         return rewards, terminated, truncated, infos
 
     def play(self, example: Example, speak: Speaker, slot: int = 0) -> Episode:
@@ -321,7 +333,7 @@ def _load_task(task: str | Task, task_kwargs: Mapping[str, Any]) -> Task:
     return built
 
 
-def _example_by_hand(prompt: object, references: object) -> Example:
+def _example_by_hand(prompt: object, references: object, metadata: object) -> Example:
     if isinstance(references, str):
         references = (references,)
     texts = isinstance(references, list | tuple) and all(isinstance(r, str) for r in references)
@@ -330,7 +342,9 @@ def _example_by_hand(prompt: object, references: object) -> Example:
             'The reset option "prompt" is a text, and needs "references" (one text or several) '
             "to be scored against."
         )
-    return Example("prompt", prompt, tuple(references))  # type: ignore[arg-type] # checked above to be texts
+    if not isinstance(metadata, Mapping | None):
+        raise ConfigError(f'The reset option "metadata" is a mapping, not {metadata!r}.')
+    return Example("prompt", prompt, tuple(references), dict(metadata or {}))  # type: ignore[arg-type] # checked above to be texts
 
 
 def _final_info(episode: Episode, result: RewardResult, i: int) -> Info:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import difflib
 import functools
 import json
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -49,6 +52,7 @@ class TextTokenizer:
         name: What it was loaded from.
         vocab_size: The highest token id plus 1: the number of actions.
         special_ids: The tokens of the template: plain text never encodes to them.
+        special_texts: What spells them.
         pad_id: The id that fills unused positions. It may equal `end_id`; masks tell them apart.
         end_id: The token that ends a turn.
     """
@@ -68,7 +72,9 @@ class TextTokenizer:
             tokenizer.no_padding()
         self.vocab_size = max(self._marked.get_vocab(with_added_tokens=True).values()) + 1
         added = self._marked.get_added_tokens_decoder()
-        self.special_ids = tuple(sorted(id for id, token in added.items() if token.special))
+        markers = {id: token.content for id, token in sorted(added.items()) if token.special}
+        self.special_ids = tuple(markers)
+        self.special_texts = tuple(markers.values())
         eos_id = self._marked.token_to_id(eos_token)
         if eos_id is None:
             raise TokenizerError(f"Tokenizer '{name}' has no end-of-text token '{eos_token}'.")
@@ -83,9 +89,20 @@ class TextTokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Encodes plain text; text that spells a special token is encoded as its characters."""
+        text = _mended(text)
         # A batch of one, since only batches have the faster way, which finds no offsets.
-        fast = self._plain.encode_batch_fast
-        return list(fast([_mended(text)], add_special_tokens=False)[0].ids)
+        ids: list[int] = self._plain.encode_batch_fast([text], add_special_tokens=False)[0].ids
+        if set(self.special_ids).isdisjoint(ids):
+            return ids
+        # Unigram and word-level models have markers among their words: broken up, none is one.
+        parts = self._plain.encode_batch_fast(self._break_markers(text), add_special_tokens=False)
+        return [id for part in parts for id in part.ids if id not in self.special_ids]
+
+    def _break_markers(self, text: str) -> list[str]:
+        """Divides a text after the first character of whatever spells a special token."""
+        pattern = "|".join(map(re.escape, filter(None, self.special_texts)))
+        ends = [found.start() + 1 for found in re.finditer(pattern, text, re.IGNORECASE)]
+        return [text[start:end] for start, end in pairwise([0, *ends, len(text)])]
 
     def encode_turn(self, text: str, max_tokens: int) -> list[int]:
         """Encodes a turn of the agent with its end, cut like one that is written token by token."""
@@ -293,7 +310,7 @@ def load_folder(folder: Path, name: str) -> TextTokenizer:
     eos, pad = settings["eos_token"], settings["pad_token"]
     return TextTokenizer(
         Tokenizer.from_file(str(folder / "tokenizer.json")),
-        _jinja_template(source, eos_token=eos, bos_token=""),
+        _JinjaTemplate(source, eos, ""),
         name,
         eos,
         pad,
@@ -317,34 +334,56 @@ def _from_hugging_face(tokenizer: Any, name: str) -> TextTokenizer:
         raise TokenizerError(f"Tokenizer '{name}' has no eos_token, so no turn could ever end.")
     template: Template
     if tokenizer.chat_template:
-
-        def template(messages: list[dict[str, str]], add_generation_prompt: bool) -> str:
-            return str(
-                tokenizer.apply_chat_template(
-                    messages, tokenize=False, add_generation_prompt=add_generation_prompt
-                )
-            )
+        template = _ChatTemplate(tokenizer)
     else:
         # A tokenizer that would add bos to plain text gets it once, at the very start.
         with_bos = tokenizer("")["input_ids"][:1] == [tokenizer.bos_token_id]
         bos = tokenizer.bos_token if with_bos and tokenizer.bos_token else ""
-        template = _jinja_template(PLAIN_TEMPLATE, eos_token=eos, bos_token=bos)
+        template = _JinjaTemplate(PLAIN_TEMPLATE, eos, bos)
     return TextTokenizer(backend, template, name, eos, tokenizer.pad_token or eos)
 
 
-def _jinja_template(source: str, **tokens: str) -> Template:
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
+# Classes rather than closures: an environment can be pickled.
 
-    compiled = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True).from_string(
-        source
-    )
 
-    def template(messages: list[dict[str, str]], add_generation_prompt: bool) -> str:
-        return compiled.render(
-            messages=messages, add_generation_prompt=add_generation_prompt, **tokens
+@dataclass(frozen=True)
+class _ChatTemplate:
+    """The template of a Hugging Face tokenizer."""
+
+    tokenizer: Any
+
+    def __call__(self, messages: list[dict[str, str]], add_generation_prompt: bool) -> str:
+        return str(
+            self.tokenizer.apply_chat_template(
+                messages, tokenize=False, add_generation_prompt=add_generation_prompt
+            )
         )
 
-    return template
+
+@dataclass(frozen=True)
+class _JinjaTemplate:
+    """A template by its source."""
+
+    source: str
+    eos_token: str
+    bos_token: str
+
+    def __call__(self, messages: list[dict[str, str]], add_generation_prompt: bool) -> str:
+        return str(
+            _compile(self.source).render(
+                messages=messages,
+                add_generation_prompt=add_generation_prompt,
+                eos_token=self.eos_token,
+                bos_token=self.bos_token,
+            )
+        )
+
+
+@functools.cache
+def _compile(source: str) -> Any:
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    return ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True).from_string(source)
 
 
 def _without_markers(tokenizer_json: str) -> str:

@@ -46,13 +46,13 @@ class SmallVocabulary(gym.Wrapper[Observation, Any, Observation, Any], RecordCon
     def __init__(self, env: gym.Env[Observation, Any], words: Sequence[str]) -> None:
         RecordConstructorArgs.__init__(self, words=tuple(words))
         gym.Wrapper.__init__(self, env)
-        tokenizer = _core(env, "token").tokenizer
+        self._core = _core(env, "token")
+        tokenizer = self._core.tokenizer
         if isinstance(words, str) or not words or len({*words}) < len(words) or "" in words:
             raise ConfigError("words is a list of one or more texts; each once, and none empty.")
         self.words = tuple(words)
         self._ids = [[tokenizer.end_id], *(tokenizer.encode(word) for word in words)]
         self._n_tokens = np.array([len(ids) for ids in self._ids])
-        self._left = 0  # tokens of the turn
         self.action_space = gym.spaces.Discrete(len(self._ids))
 
     def step(self, action: Any) -> Step:
@@ -62,28 +62,18 @@ class SmallVocabulary(gym.Wrapper[Observation, Any, Observation, Any], RecordCon
                 f"Action {action!r} is none of the vocabulary: 0 ends the turn, 1 to "
                 f"{len(self.words)} write a word."
             )
-        paid = 0.0
+        paid, n_turns = 0.0, len(self._core.turns[0])
         for id in self._ids[int(action)]:
             observation, reward, terminated, truncated, info = self.env.step(np.int64(id))
             paid += float(reward)
             # A word that is too long for the turn is cut where the turn ends.
-            if terminated or truncated or observation["remaining"][0] > self._left:
+            if terminated or truncated or len(self._core.turns[0]) > n_turns:
                 break
-            self._left = int(observation["remaining"][0])
-        self._left = int(observation["remaining"][0])
         return observation, paid, terminated, truncated, info
-
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Observation, Info]:
-        """Begins an episode."""
-        observation, info = self.env.reset(seed=seed, options=options)
-        self._left = int(observation["remaining"][0])
-        return observation, info
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Returns which actions are open, bool (K + 1,)."""
-        return np.asarray(self._n_tokens <= self._left)
+        return np.asarray(self._n_tokens <= self._core.remaining[0])
 
 
 class TranscriptObservation(gym.ObservationWrapper[str, Any, Observation], RecordConstructorArgs):
@@ -236,19 +226,18 @@ class RecordVectorEpisodes(gym.vector.VectorWrapper):
 
     def __init__(self, env: gym.vector.VectorEnv[Any, Any, Any], path: str | Path) -> None:
         super().__init__(env)
-        core = _core(env)
-        file = _EpisodeFile(path)
-
-        def record(slot: int, reward: float, terminated: bool, info: Info) -> None:
-            file.append(_so_far(core, slot), reward, terminated, info)
-
-        core.end_listeners.append(record)
+        _core(env).end_listeners.append(_EpisodeFile(path).record)
 
 
 class _EpisodeFile:
     def __init__(self, path: str | Path) -> None:
         self._path = Path(path)
         self._path.parent.mkdir(parents=True, exist_ok=True)
+
+    def record(
+        self, core: TextCore, slot: int, reward: float, terminated: bool, info: Info
+    ) -> None:
+        self.append(_so_far(core, slot), reward, terminated, info)
 
     def append(self, episode: Episode, reward: float, terminated: bool, info: Info) -> None:
         record = {

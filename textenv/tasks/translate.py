@@ -148,7 +148,7 @@ class TranslateTask(Task):
 
     def opening(self, example: Example) -> tuple[Turn, ...]:
         """Asks for the translation; a source that is too long loses its end."""
-        code = str(example.metadata["target_language"])
+        code = str(example.metadata.get("target_language", self.target_language))
         ask = f"Translate to {_language_name(code)}: "
         return (Turn("user", ask + example.prompt, cut=(len(ask), len(ask) + len(example.prompt))),)
 
