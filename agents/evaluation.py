@@ -99,6 +99,14 @@ def evaluate_policy_on_split(
     Raises:
         ConfigError: The policy was made for shorter texts, or for another tokenizer.
     """
+    if not _same_kind(policy.observation_space, core.single_observation_space) or (
+        core.action_level == "select" and policy.action_space != core.single_action_space
+    ):
+        raise ConfigError(
+            f"The policy was made for {policy.action_space} and another action level, or other "
+            f"candidates, than this environment's {core.single_action_space}. Make it for this "
+            "environment."
+        )
     if core.window > policy.window or core.tokenizer.vocab_size != policy.vocab_size:
         raise ConfigError(
             f"The environment's texts have up to {core.window} tokens of "
@@ -115,6 +123,10 @@ def evaluate_policy_on_split(
 
     policy.set_training_mode(False)
     return _play_slots(choose, core, split, n_examples, progress)
+
+
+def _same_kind(one: Any, other: Any) -> bool:
+    return set(getattr(one, "spaces", ())) == set(getattr(other, "spaces", ()))
 
 
 def evaluate_random(

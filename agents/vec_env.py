@@ -8,6 +8,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
@@ -32,13 +33,19 @@ class TextVecEnv(VecEnv):
 
     Args:
         env: What `gymnasium.make_vec` returned, at token or select level; its own autoreset mode
-            does not matter here.
+            does not matter here. Wrappers of it are left out, but for `RecordVectorEpisodes`.
 
     Raises:
-        ConfigError: The environment is at text level.
+        ConfigError: The environment is another kind of vector environment, or at text level.
     """
 
-    def __init__(self, env: TextVectorEnv) -> None:
+    def __init__(self, env: VectorEnv[Any, Any, Any]) -> None:
+        env = env.unwrapped
+        if not isinstance(env, TextVectorEnv):
+            raise ConfigError(
+                f"TextVecEnv steps what gymnasium.make_vec makes of a text environment, not a "
+                f"{type(env).__name__}: leave its vectorization_mode as it is."
+            )
         if env.core.action_level == "text":
             raise ConfigError(
                 "Stable-Baselines3 knows no text spaces. Use what gymnasium.make_vec returns as it "

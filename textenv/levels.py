@@ -191,7 +191,8 @@ class TextLevel(ActionLevel):
     def write(self, rows: Rows, actions: Any) -> NDArray[np.intp]:
         """Writes a turn in each of some slots."""
         n_slots = self._slots.n_slots
-        if isinstance(actions, str) or len(actions) != n_slots:
+        is_one = isinstance(actions, str) or not isinstance(actions, Sequence | np.ndarray)
+        if is_one or len(actions) != n_slots:
             raise ConfigError(
                 f"step takes one text a slot, {n_slots} of them, in a list or a tuple."
             )

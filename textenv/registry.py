@@ -62,6 +62,7 @@ class EnvironmentKwargs(BaseModel):
     split: str | None = None
     reward: JsonValue = None
     action_level: str | None = None
+    text_observation: str | None = None
     max_prompt_tokens: PositiveInt | None = None
     max_new_tokens: PositiveInt | None = None
     max_turns: PositiveInt | None = None
@@ -289,19 +290,32 @@ def _resolve_paths(folder: Path, raw: object) -> object:
     row = dict(raw)
     task, kwargs = row.get("task"), row.get("kwargs")
     if isinstance(task, str):
-        module_name, colon, class_name = task.rpartition(":")
-        if is_file(module_name):
-            row["task"] = f"{(folder / module_name).resolve()}{colon}{class_name}"
-    dataset = kwargs.get("dataset") if isinstance(kwargs, dict) else None
-    # A dataset may also be an embedded name or a hub id: only what lies there is a path.
-    if isinstance(dataset, str) and (folder / dataset).exists():
-        row["kwargs"] = {**row["kwargs"], "dataset": str((folder / dataset).resolve())}
-    elif isinstance(dataset, Mapping) and isinstance(dataset.get("path"), str):
-        located = folder / dataset["path"]
-        if located.exists():
-            found = {**dataset, "path": str(located.resolve())}
-            row["kwargs"] = {**row["kwargs"], "dataset": found}
+        row["task"] = _locate_target(folder, task)
+    if not isinstance(kwargs, dict):
+        return row
+    row["kwargs"] = kwargs = dict(kwargs)
+    for key in {"dataset", "tokenizer"} & set(kwargs):
+        kwargs[key] = _locate(folder, kwargs[key])
+    dataset = kwargs.get("dataset")
+    if isinstance(dataset, Mapping) and "path" in dataset:
+        kwargs["dataset"] = {**dataset, "path": _locate(folder, dataset["path"])}
+    if isinstance(kwargs.get("reward"), str):
+        kwargs["reward"] = _locate_target(folder, kwargs["reward"])
     return row
+
+
+def _locate_target(folder: Path, target: str) -> str:
+    module_name, colon, name = target.rpartition(":")
+    if is_file(module_name):
+        return f"{(folder / module_name).resolve()}{colon}{name}"
+    return target
+
+
+def _locate(folder: Path, name: object) -> object:
+    """Makes a path absolute; what does not lie there may be an embedded name or a hub id."""
+    if isinstance(name, str) and (folder / name).exists():
+        return str((folder / name).resolve())
+    return name
 
 
 def _malformed_id(id: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Task classes by name: "module:Class", or "/path/to/file.py:Class"."""
+"""Code by name: "module:Class", or "/path/to/file.py:Class"."""
 
 from __future__ import annotations
 
@@ -28,10 +28,7 @@ def resolve_target(target: str) -> type[Task]:
     if problem:
         raise RegistryError(f"task '{target}': {problem}")
     try:
-        if is_file(module_name):
-            module = _load_file(Path(module_name))
-        else:
-            module = importlib.import_module(module_name)
+        module = load_module(module_name)
     except Exception as error:
         raise RegistryError(
             f"task '{target}': importing '{module_name}' fails with {type(error).__name__}: {error}"
@@ -49,6 +46,13 @@ def resolve_target(target: str) -> type[Task]:
         )
     task_class: type[Task] = found
     return task_class
+
+
+def load_module(module_name: str) -> ModuleType:
+    """Imports a module by its name, or a Python file by its path, once."""
+    if is_file(module_name):
+        return _load_file(Path(module_name))
+    return importlib.import_module(module_name)
 
 
 def is_file(module_name: str) -> bool:

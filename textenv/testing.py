@@ -50,6 +50,7 @@ def check_text_env(
     Raises:
         ContractError: A promise is broken; the message says which, and by which example.
     """
+    shown = {"text_observation": kwargs.pop("text_observation", "messages")}
     core = _core(gym.make(id, **{**kwargs, "action_level": "token"}))
     read = {str(split): _read(core, split, n_examples) for split in SPLITS}
     splits = {split: examples for split, examples in read.items() if examples}
@@ -60,8 +61,9 @@ def check_text_env(
     levels = ["token", "text", *(["select"] if core.task.n_candidates else [])]
     _check_levels(id, kwargs, levels, len(splits[core.split]))
     for level in levels:
-        _check_streams(id, {**kwargs, "action_level": level})
-        env = gym.make(id, **{"render_mode": "ansi", **kwargs, "action_level": level})
+        arguments = {**kwargs, "action_level": level, **(shown if level == "text" else {})}
+        _check_streams(id, arguments)
+        env = gym.make(id, **{"render_mode": "ansi", **arguments})
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             check_env(env.unwrapped, skip_render_check=True)
@@ -109,6 +111,10 @@ def _check_candidates(core: TextCore, example: Example) -> None:
         offered = core.task.candidates(example, transcript)
         gold = core.task.gold(example, transcript)
         _require(
+            all(isinstance(text, str) for text in offered),
+            f"The candidates of example '{example.id}' must be texts: {offered}.",
+        )
+        _require(
             len({*offered}) == len(offered) <= core.task.n_candidates,
             f"The candidates of example '{example.id}' must differ, and be at most "
             f"{core.task.n_candidates}: {offered}.",
@@ -125,6 +131,13 @@ def _check_candidates(core: TextCore, example: Example) -> None:
 
 def _check_rewards(core: TextCore, example: Example, ceiling: float, floor: float) -> None:
     before = copy.deepcopy(example)
+    opening = tuple(core.task.opening(example))
+    spoken = (*opening, Turn("assistant", core.task.gold(example, opening)))
+    reply = core.task.reply(example, spoken)
+    _require(
+        reply is None or isinstance(reply, Turn),
+        f"The reply to example '{example.id}' must be a Turn, or None, not {reply!r}.",
+    )
     ideal = core.play(example, core.task.gold)
     _require(
         ideal.stop_reason == "end_of_turn",
@@ -206,7 +219,9 @@ def _check_streams(id: str, kwargs: dict[str, Any], n_steps: int = 40) -> None:
 def _actions(core: TextCore, step: int) -> list[Any]:
     """Returns two slots' actions: some tokens and then the end of the turn, texts, or choices."""
     if core.action_level == "text":
-        return [f"Is it {step}?", "" if step % 3 else "你好 <|end|>"]
+        # What spells the template's marks is text like any other.
+        marks = "".join(core.tokenizer.special_texts)
+        return [f"Is it {step}?", "" if step % 3 else f"你好 {marks}"]
     if core.action_level == "select":
         return [step % core.task.n_candidates, 0]
     ids = core.tokenizer.encode("What is this?")

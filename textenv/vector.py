@@ -47,9 +47,9 @@ class TextVectorEnv(VectorEnv[Observation, Any, NDArray[Any]]):
     Args:
         num_envs: The number of slots.
         render_mode: As in `TextEnv`; `render` returns one frame a slot.
-        autoreset_mode: "next_step" (Gymnasium's default: the step after an end resets, ignores its
-            action and pays 0), "same_step" (with `final_obs` and `final_info`) or "disabled": a
-            slot that ended rests, whatever its action, until
+        autoreset_mode: Gymnasium's `AutoresetMode`, or its name. "next_step" (the default: the step
+            after an end resets, ignores its action and pays 0), "same_step" (with `final_obs` and
+            `final_info`) or "disabled": a slot that ended rests, whatever its action, until
             `reset(options={"reset_mask": mask})`.
         arguments: As in `TextEnv`, and `max_episode_steps`, after which an unfinished episode is
             truncated (with `gym.make` Gymnasium's own wrapper does this).
@@ -60,9 +60,11 @@ class TextVectorEnv(VectorEnv[Observation, Any, NDArray[Any]]):
         num_envs: int = 1,
         *,
         render_mode: str | None = None,
-        autoreset_mode: str = "next_step",
+        autoreset_mode: str | AutoresetMode = "next_step",
         **arguments: Any,
     ) -> None:
+        if isinstance(autoreset_mode, AutoresetMode):
+            autoreset_mode = autoreset_mode.name.lower()
         check_arguments(arguments, render_mode, autoreset_mode)
         self.core = TextCore(num_envs, **arguments)
         self.num_envs = num_envs

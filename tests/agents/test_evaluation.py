@@ -174,3 +174,14 @@ def test_random_choices_are_candidates_and_of_every_place(make_choice_env):
     result = evaluate_random(core, "train", 40)
     places = [offered(core, e).index(e.response) for e in result.episodes]
     assert {*places} == {0, 1, 2}
+
+
+def test_a_policy_of_another_level_or_of_fewer_candidates_is_refused(
+    make_choice_env, make_env, save_model, policy
+):
+    core = make_choice_env(2).core
+    with pytest.raises(ConfigError, match="another action level, or other candidates"):
+        evaluate_policy_on_split(policy, core, "train", 2)
+    chooser = load_policy(save_model(spread=0.3), core)
+    with pytest.raises(ConfigError, match="another action level, or other candidates"):
+        evaluate_policy_on_split(chooser, make_env(2).core, "train", 2)

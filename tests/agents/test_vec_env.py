@@ -13,6 +13,7 @@ from stable_baselines3.common.vec_env import VecMonitor, is_vecenv_wrapped
 from agents.vec_env import TextVecEnv
 from textenv.errors import ConfigError, RewardError
 from textenv.rewards import RewardResult
+from textenv.wrappers import RecordVectorEpisodes
 
 END = 1
 N = 3
@@ -322,3 +323,17 @@ def test_sb3s_own_make_vec_env_takes_an_id(id):
         RandomPolicy(env.action_space.n), env, 2, return_episode_rewards=True
     )
     assert len(rewards) == 2
+
+
+def test_episodes_are_recorded_under_the_adaptor_too(tmp_path):
+    path = tmp_path / "episodes.jsonl"
+    env = TextVecEnv(RecordVectorEpisodes(gym.make_vec("TextQA-v0", num_envs=2), path))
+    env.reset()
+    env.step(np.array([END, END]))
+    assert len(path.read_text().splitlines()) == 2
+
+
+def test_another_kind_of_vector_environment_is_refused():
+    env = gym.make_vec("TextQA-v0", num_envs=2, vectorization_mode="sync")
+    with pytest.raises(ConfigError, match="not a SyncVectorEnv"):
+        TextVecEnv(env)

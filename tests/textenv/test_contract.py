@@ -68,6 +68,18 @@ class DoubledCandidates(Echo):
         return (example.references[0],) * 2
 
 
+class NumberedCandidates(Echo):
+    def candidates(self, example, transcript=()):
+        return (1, example.prompt)
+
+
+class Terse(Echo):
+    n_candidates = 0
+
+    def reply(self, example, transcript):
+        return "Go on."
+
+
 class LongWinded(Echo):
     def gold(self, example, transcript=()):
         return "word " * 100
@@ -129,6 +141,8 @@ def test_a_task_of_ones_own_that_keeps_every_promise_passes(make_id):
         (Impure(), {}, "differs when it is read again"),
         (WrongCandidates(), {}, "is none of its candidates"),
         (DoubledCandidates(), {}, "must differ"),
+        (NumberedCandidates(), {}, "must be texts"),
+        (Terse(), {"max_turns": 2}, "must be a Turn, or None"),
         (LongWinded(), {}, "candidates|does not fit max_new_tokens"),
         (Echo(), {"reward": never}, "the ideal answer earns 0.0, not 1.0"),
         (Echo(), {"reward": lambda e: RewardResult(np.ones(len(e)))}, "no answer earns 1.0"),
@@ -140,6 +154,10 @@ def test_each_broken_promise_is_named(make_id, task, kwargs, message):
     id = make_id(task, **kwargs)
     with pytest.raises(ContractError, match=message):
         check_text_env(id, n_examples=6)
+
+
+def test_it_takes_an_environment_as_a_string_is_shown(make_id):
+    check_text_env(make_id(Echo()), n_examples=3, action_level="text", text_observation="string")
 
 
 def test_a_reward_above_the_ceiling_is_found(make_id):

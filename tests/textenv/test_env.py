@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -590,3 +591,49 @@ def test_what_an_environment_cannot_do_without_is_asked_for(missing):
     kwargs = {k: v for k, v in gym.spec("TextQA-v0").kwargs.items() if k != missing}
     with pytest.raises(ConfigError, match=f"The environment has no {missing}: give {missing}="):
         TextEnv(**kwargs)
+
+
+@pytest.mark.parametrize(
+    ("id", "level"),
+    [("TextQA-v0", "token"), ("TextDialogue-v1", "text"), ("TextMath-v0", "select")],
+)
+def test_a_pickled_environment_goes_on_by_itself(id, level):
+    env = gym.make(id, action_level=level)
+    env.reset(seed=0)
+    twin = pickle.loads(pickle.dumps(env))
+    action = "What food?" if level == "text" else 2
+    for _ in range(2):
+        ours, theirs = env.step(action), twin.step(action)
+        assert repr(ours) == repr(theirs)
+        if ours[2]:
+            break
+
+
+def test_an_episode_that_fails_to_start_cannot_go_on():
+    env = gym.make("TextMath-v0", action_level="select").unwrapped
+    env.reset(seed=0)
+    with pytest.raises(ConfigError, match="offers 0 candidates"):
+        env.reset(options={"prompt": "1 + 1?", "references": "2"})
+    with pytest.raises(ResetNeeded):
+        env.step(1)
+
+
+def test_an_example_by_hand_takes_the_metadata_that_its_task_reads():
+    env = gym.make("TextQAChoice-v0", action_level="text").unwrapped
+    options = {"prompt": "Who?", "references": "A) me"}
+    with pytest.raises(ConfigError, match=r"needs the metadata '\w+' of example 'prompt'"):
+        env.reset(options=options)
+    example = env.unwrapped.core.dataset()[0]
+    metadata = {**example.metadata}
+    env.reset(options={**options, "references": example.references, "metadata": metadata})
+    assert env.step(example.references[0])[1] == 1.0
+    with pytest.raises(ConfigError, match='"metadata" is a mapping'):
+        env.reset(options={**options, "metadata": "x"})
+    with pytest.raises(ConfigError, match='"metadata" goes with "prompt"'):
+        env.reset(options={"metadata": metadata})
+
+
+def test_a_sentence_by_hand_is_translated_as_the_task_says():
+    env = gym.make("TextTranslateZh-v0", action_level="text")
+    messages, _ = env.reset(options={"prompt": "Good day.", "references": "你好。"})
+    assert messages[0]["content"] == "Translate to Chinese: Good day."

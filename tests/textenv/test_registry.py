@@ -10,6 +10,7 @@ import pytest
 
 from textenv import registry
 from textenv.errors import RegistryError, UnknownNameError
+from textenv.rewards import load_reward
 from textenv.tasks.base import Task
 
 TASK_FILE = """
@@ -103,6 +104,24 @@ def test_a_registered_spec_survives_json_and_names_both_entry_points(write):
         "dataset": "news",
         "reward": {"rougeL": 1.0},
     }
+
+
+def test_what_a_row_names_lies_beside_its_file(write, tmp_path):
+    (tmp_path / "pay.py").write_text(
+        "import numpy as np\nfrom textenv import RewardResult\n"
+        "def one(episodes):\n    return RewardResult(np.ones(len(episodes)))\n"
+    )
+    (tmp_path / "tok").mkdir()
+    kwargs = (
+        "{dataset: news, reward: 'pay.py:one', tokenizer: tok, action_level: text,"
+        " text_observation: string}"
+    )
+    (entry,) = registry.load_registry(write(row(extra=f"    kwargs: {kwargs}\n")))
+    made = entry.make_kwargs()
+    assert made["reward"] == f"{tmp_path / 'pay.py'}:one"
+    assert made["tokenizer"] == str(tmp_path / "tok")
+    assert made["text_observation"] == "string"
+    assert load_reward(made["reward"])([None, None]).total.tolist() == [1, 1]
 
 
 def test_registering_the_same_rows_twice_changes_nothing(write):

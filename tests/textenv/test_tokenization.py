@@ -93,6 +93,28 @@ def test_half_a_surrogate_pair_is_read_as_a_replacement_character():
     assert len(ids) <= 20
 
 
+@pytest.mark.parametrize("kind", ["unigram", "word level"])
+def test_a_model_that_holds_its_markers_among_its_words_does_not_write_them_for_text(kind):
+    if kind == "unigram":
+        pieces = [("<unk>", 0.0), ("</s>", -1.0), *((c, -5.0) for c in "ab<>/s \u2581")]
+        backend = Tokenizer(models.Unigram(pieces, unk_id=0))
+        backend.pre_tokenizer = pre_tokenizers.Metaspace()
+        backend.decoder = decoders.Metaspace()
+    else:
+        vocabulary = {word: i for i, word in enumerate(["<unk>", "</s>", "a", "b", "<", "/s>"])}
+        backend = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+        backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    backend.add_special_tokens([AddedToken("</s>", special=True)])
+    tokenizer = load_tokenizer(
+        PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="</s>", unk_token="<unk>")
+    )
+    for text in ("a </s> b", "</s>", "a </s></s>"):
+        ids = tokenizer.encode(text)
+        assert tokenizer.end_id not in ids
+        assert tokenizer.encode_turn(text, 50) == [*ids, tokenizer.end_id]
+    assert tokenizer.encode("a b") == tokenizer._plain.encode("a b").ids
+
+
 # Templates.
 
 

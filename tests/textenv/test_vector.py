@@ -99,6 +99,20 @@ def test_n_slots_equal_n_single_environments_at_every_level(id, level, mode):
     assert play_both(ours, theirs, mode, n_steps=24) >= 2 * N
 
 
+def test_gymnasiums_own_modes_are_taken_as_well_as_their_names():
+    for mode in AutoresetMode:
+        env = gym.make_vec("TextQA-v0", num_envs=1, autoreset_mode=mode)
+        assert env.metadata["autoreset_mode"] is mode
+
+
+@pytest.mark.parametrize("actions", [5, None, "ab", ("a",)])
+def test_at_text_level_a_text_a_slot_is_needed(actions):
+    env = gym.make_vec("TextQA-v0", num_envs=2, action_level="text")
+    env.reset(seed=0)
+    with pytest.raises(ConfigError, match="one text a slot, 2 of them"):
+        env.step(actions)
+
+
 # Groups.
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from itertools import pairwise
 
@@ -70,6 +71,13 @@ def test_a_word_taken_although_it_does_not_fit_is_cut_where_the_turn_ends():
     assert observation["remaining"][0] == 3  # a new turn, with nothing written yet
     assert core.action_mask.sum() == 3
     assert env.action_masks()[0]
+
+
+def test_a_word_never_runs_on_into_the_next_turn():
+    env = SmallVocabulary(gym.make("TextDialogue-v1", max_new_tokens=1), WORDS)
+    env.reset(seed=0)
+    env.step(3)
+    assert [turn.role for turn in env.unwrapped.core.turns[0]] == ["user", "assistant", "user"]
 
 
 def test_it_earns_what_the_same_tokens_earn():
@@ -231,6 +239,18 @@ def test_a_vector_environment_records_every_slot_in_every_mode(tmp_path, mode):
     records = [json.loads(line) for line in path.read_text().splitlines()]
     assert [record["response"] for record in records] == ["a", "b", "c"]
     assert [record["turns"][0]["text"] for record in records] == texts
+
+
+def test_a_copied_vector_environment_records_its_own_episodes(tmp_path):
+    path = tmp_path / "episodes.jsonl"
+    env = RecordVectorEpisodes(gym.make_vec("TextQA-v0", num_envs=1, action_level="text"), path)
+    env.reset(seed=0)
+    twin = copy.deepcopy(env)
+    twin.reset(seed=9)
+    twin.step(("the copy",))
+    (record,) = map(json.loads, path.read_text().splitlines())
+    assert record["response"] == "the copy"
+    assert record["turns"][0]["text"] == core_turns(twin, 0) != core_turns(env, 0)
 
 
 def core_turns(env, slot):

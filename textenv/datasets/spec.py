@@ -65,6 +65,10 @@ class RowsSpec:
             DatasetError: The path is missing, or a value has the wrong type.
         """
         if not isinstance(spec, Mapping):
+            if not isinstance(spec, str | Path):
+                raise DatasetError(
+                    f"dataset is a name, a path, or a mapping with 'path', not {spec!r}."
+                )
             return cls(str(spec))
         for key, value in spec.items():
             if key not in cls.__dataclass_fields__:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
@@ -23,6 +22,7 @@ from textenv.rewards.keywords import Coverage, KeywordSentence
 from textenv.rewards.numeric import Numeric
 from textenv.rewards.rewrite import Rewrite
 from textenv.rewards.rouge import rouge1, rouge2, rouge_l
+from textenv.targets import load_module
 
 RewardFactory: TypeAlias = Callable[..., Reward]
 RewardSpec: TypeAlias = str | Reward | Mapping[str, float | Mapping[str, Any]]
@@ -75,7 +75,8 @@ def load_reward(spec: RewardSpec) -> Reward:
     Args:
         spec: One of:
             - a name in `REWARDS`, such as "rougeL";
-            - "module:attribute", a reward to import (a class is called to make it);
+            - "module:attribute" or "path/to/file.py:attribute", a reward to import (a class is
+              called to make it);
             - a mapping from names or import paths to weights, for a weighted sum: {"rougeL": 1,
               "bleu": 0.5}. {"weight": 0.5, ...} in the place of a weight passes options to the
               factory. A weight of 0 reports a reward without paying it;
@@ -191,10 +192,10 @@ def _make(name: str, options: Mapping[str, Any]) -> Reward:
         return _call(name, REWARDS[name], options)
     if ":" not in name:
         raise UnknownNameError("reward", name, REWARDS)
-    module, _, attribute = name.partition(":")
+    module, _, attribute = name.rpartition(":")
     try:
-        found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+        found = getattr(load_module(module), attribute)
+    except (ImportError, AttributeError, ValueError, OSError) as error:
         raise ConfigError(f"Cannot import reward '{name}': {error}.") from error
     if not callable(found):
         raise ConfigError(f"'{name}' is no reward: {found!r} is not callable.")
