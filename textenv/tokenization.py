@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from textenv.errors import PromptTooLongError, TokenizerError, UnknownNameError
 from textenv.examples import Turn
 from textenv.hub import offline_if_unreachable
+from textenv.word_encoder import WordEncoder, remembers_words
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -70,6 +71,7 @@ class TextTokenizer:
         for tokenizer in (self._marked, self._plain):
             tokenizer.no_truncation()
             tokenizer.no_padding()
+        self._words = WordEncoder(self._plain) if remembers_words(self._plain) else None
         self.vocab_size = max(self._marked.get_vocab(with_added_tokens=True).values()) + 1
         added = self._marked.get_added_tokens_decoder()
         markers = {id: token.content for id, token in sorted(added.items()) if token.special}
@@ -89,6 +91,8 @@ class TextTokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Encodes plain text; text that spells a special token is encoded as its characters."""
+        if self._words is not None and text.isascii():
+            return self._words.encode(text)
         text = _mended(text)
         # A batch of one, since only batches have the faster way, which finds no offsets.
         ids: list[int] = self._plain.encode_batch_fast([text], add_special_tokens=False)[0].ids

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from textenv import tokenization
+from textenv import tokenization, word_encoder
 from textenv.errors import PromptTooLongError, TokenizerError, UnknownNameError
 from textenv.examples import Turn
 from textenv.tokenization import TextTokenizer, load_tokenizer
@@ -113,6 +113,44 @@ def test_a_model_that_holds_its_markers_among_its_words_does_not_write_them_for_
         assert tokenizer.end_id not in ids
         assert tokenizer.encode_turn(text, 50) == [*ids, tokenizer.end_id]
     assert tokenizer.encode("a b") == tokenizer._plain.encode("a b").ids
+
+
+ASCII = st.text(st.characters(max_codepoint=127), max_size=60)
+
+
+@settings(max_examples=500, deadline=None)
+@given(ASCII | st.sampled_from(["I'll  go,\n\n they've\x1c 'sgone  ", "\x00\x1f a\t\t b \r\n"]))
+def test_words_from_memory_are_the_tokens_of_the_whole_text(text):
+    assert EMBEDDED._words is not None
+    expected = EMBEDDED._plain.encode(text, add_special_tokens=False).ids
+    assert EMBEDDED.encode(text) == expected
+    assert EMBEDDED.encode(text) == expected  # now all of them are known
+
+
+def test_the_memory_of_words_is_bounded(monkeypatch):
+    monkeypatch.setattr(word_encoder, "_MOST_KNOWN", 10)
+    encoder = word_encoder.WordEncoder(EMBEDDED._plain)
+    for number in range(100):
+        encoder.encode(f"w{number} x")
+    assert len(encoder._known) <= 10
+
+
+def test_only_tokenizers_that_divide_text_as_gpt2_does_remember_words():
+    def accepts(pre_tokenizer, normalizer=None, added=()):
+        tokenizer = Tokenizer(models.BPE())
+        tokenizer.pre_tokenizer = pre_tokenizer
+        if normalizer is not None:
+            tokenizer.normalizer = normalizer
+        tokenizer.add_tokens(list(added))
+        return word_encoder.remembers_words(tokenizer)
+
+    byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    assert accepts(byte_level)
+    assert not accepts(pre_tokenizers.ByteLevel(add_prefix_space=True))
+    assert not accepts(pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False))
+    assert not accepts(pre_tokenizers.Whitespace())
+    assert not accepts(byte_level, normalizer=normalizers.Lowercase())
+    assert not accepts(byte_level, added=["  "])
 
 
 # Templates.
