@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -100,6 +101,47 @@ def test_only_the_right_candidate_gets_everything_and_no_position_gives_it_away(
         assert offered[positions[-1]] == TASK.gold(example)
     # Standard deviation of a position's count among 100: 4.3.
     assert all(abs(positions.count(k) - 25) < 4 * 4.3 for k in range(4))
+
+
+def characters_apart(one, other):
+    one, other = Counter(one), Counter(other)
+    return sum(((one - other) + (other - one)).values())
+
+
+def words_shared(one, other):
+    one, other = (set(re.findall(r"\w+", text.lower())) for text in (one, other))
+    return len(one & other) / len(one | other)
+
+
+PROMPTLESS = {
+    "most central by characters": lambda text, all: -sum(characters_apart(text, t) for t in all),
+    "most central by words": lambda text, all: sum(words_shared(text, t) for t in all),
+    "outlier by words": lambda text, all: -sum(words_shared(text, t) for t in all),
+    "shortest": lambda text, _: -len(text),
+    "longest": lambda text, _: len(text),
+    "most lines": lambda text, _: text.count("\n"),
+    "fewest sentences": lambda text, _: -text.count("."),
+}
+
+
+def test_no_look_at_the_candidates_alone_tells_the_right_one(rewrites):
+    kind, level, _ = rewrites
+    data = ProceduralDataset("rewrites", RewritesGenerator(level, kind), TASK, "train")
+    hits = dict.fromkeys(PROMPTLESS, 0.0)
+    for example in (data[i] for i in range(250)):
+        offered = TASK.candidates(example)
+        for way, rating in PROMPTLESS.items():
+            rated = {text: round(rating(text, offered), 9) for text in offered}
+            best = [text for text in offered if rated[text] == max(rated.values())]
+            hits[way] += (TASK.gold(example) in best) / len(best)
+    # Chance is 62.5 with a standard deviation of 6.8.
+    assert max(hits.values()) < 0.38 * 250, hits
+
+
+def test_a_candidate_drawn_by_chance_earns_less_than_half(rewrites):
+    _, _, examples = rewrites
+    total = [rate([example] * 4, TASK.candidates(example)).total.mean() for example in examples]
+    assert np.mean(total) < 0.5
 
 
 def test_silence_the_source_and_the_prompt_score_nothing(rewrites):

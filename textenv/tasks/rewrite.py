@@ -26,9 +26,9 @@ class RewriteTask(Task):
     ## Description
     The agent sees a text, what to do with it, and constraints in words, and writes the new text.
     There are three kinds. "fix": a sentence with mistakes (doubled words, agreement, a or an,
-    capitals, swapped letters). "simplify": a long sentence with rare words, to be said in short
-    sentences without them. "format": facts to be put into JSON, CSV, a numbered list or an ISO
-    date. Every constraint is verified by a program.
+    capitals, swapped or missing letters). "simplify": a long sentence with rare words, to be said
+    in short sentences without them. "format": facts to be put into JSON, CSV, a numbered list or
+    an ISO date. Every constraint is verified by a program.
 
     ## Rewards
     `rewrite`, in [0, 1], at the end of the episode: how far the constraints are met x how much of
@@ -46,7 +46,8 @@ class RewriteTask(Task):
     - `kind`: "fix" (default), "simplify", "format" or "rewrite", for rows that do not say.
     - `dataset="rewrites"` is generated. Options: `kind` ("mixed", "fix", "simplify" or "format")
       and `difficulty` (how many mistakes, clauses or values there are). Generated rows have 4
-      candidates: the right text, and others that break one constraint or change the content.
+      candidates: the right text, one whose form is wrong (mistakes, rare words, broken JSON), one
+      whose content is, and one where both are. Only the prompt tells right content from wrong.
     - Rows of one's own need `source` and `target` (a text or several). By choice: `kind`;
       `constraints`, a list such as [{"check": "max_words", "n": 9}] (see
       `textenv.rewards.constraints`), without which the edits of the target are what is checked;

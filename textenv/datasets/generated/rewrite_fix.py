@@ -1,61 +1,92 @@
-"""Sentences with mistakes in them: doubled words, agreement, articles, capitals, spelling."""
+"""Sentences with mistakes in them: doubled words, agreement, articles, capitals, spelling.
+
+The wrong candidates have the mistakes left, other content, or both, so that none of the four looks
+more like the others than the right one does.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from textenv.datasets.generated.grammar import third_person
+from textenv.datasets.generated.grammar import third_person, with_article
 from textenv.datasets.generated.keyword_scenes import ADJECTIVES, ADVERBS, PEOPLE, SCENES, TIMES
 from textenv.datasets.generated.procedural import Picker
 from textenv.datasets.generated.words import FIRST_NAMES, LAST_NAMES
 
 _N_MISTAKES = (1, 2, 4)
+_N_CONTENT = 3  # words of the content that differ in half of the candidates
+_MAX_TRIES = 60
 _ACTIONS = tuple(
     (scene, action, third_person(action.verb)) for scene in SCENES for action in scene.actions
 )
-_SHORTEST_SWAPPED = 5  # letters
+_SHORTEST_MISSPELLED = 5  # letters
 
 
 def draw_fix(picker: Picker, level: int) -> dict[str, Any]:
     """Draws a sentence with 1, 2 or 4 mistakes, and three wrong ways of correcting it.
 
     Returns:
-        "source", "target" and "wrong": one mistake left, another one made, the content changed.
+        "source", "target" and "wrong": the mistakes left, the content changed, or both.
     """
     pick = picker.pick
     scene, action, verb = pick(_ACTIONS)
-    thing, other = picker.distinct(action.objects, 2)
-    who = (
-        f"{pick(FIRST_NAMES)} {pick(LAST_NAMES)}"
-        if picker.below(2)
-        else f"{_an(pick(ADJECTIVES))} {pick(PEOPLE + scene.people)}"
-    )
+    named = picker.below(2) == 0
+    name = f"{pick(FIRST_NAMES)} {pick(LAST_NAMES)}"
     tail = f"{pick(scene.places)} {pick(TIMES)}"
-    helper = f"with {_an(pick(ADJECTIVES))} {pick(PEOPLE)}"
-    right = f"{who} {pick(ADVERBS)} {verb} the {thing} {helper} {tail}.".split()
-    right[0] = right[0].capitalize()
-    changed = [f"{other}" if word == thing else word for word in right]
-
-    mistakes: dict[int, str] = {}
-    n = _N_MISTAKES[level] + 1
-    while len(mistakes) < n:
-        kind = pick(_KINDS)
-        i = picker.below(len(right))
-        wrong = kind(right, i, verb, picker)
-        # Not next to another one: the edits would run into each other.
-        if wrong is not None and not {i - 1, i, i + 1} & mistakes.keys():
-            mistakes[i] = wrong
-    spare, *made = mistakes.items()
+    things, people = picker.distinct(action.objects, 2), picker.distinct(PEOPLE, 4)
+    kinds, adverbs = picker.distinct(ADJECTIVES, 4), picker.distinct(ADVERBS, 2)
+    # The right words and those of the wrong content are drawn alike; where they differ, too.
+    differs = picker.distinct((0, 1, 2, 3), _N_CONTENT)
+    right, changed = (
+        _sentence(
+            name if named else f"{with_article(kinds[2])} {people[2]}",
+            verb,
+            adverbs[i * (0 in differs)],
+            things[i * (1 in differs)],
+            f"{with_article(kinds[i * (2 in differs)])} {people[i * (3 in differs)]}",
+            tail,
+        )
+        for i in (0, 1)
+    )
+    made = _mistakes(right, changed, verb, _N_MISTAKES[level], picker)
+    if made is None:
+        return draw_fix(picker, level)
+    left = _with(right, made)
     return {
-        "source": _with(right, dict(made)),
+        "source": left,
         "target": " ".join(right),
-        "wrong": (_with(right, dict(made[:1])), _with(right, dict([spare])), " ".join(changed)),
+        "wrong": (left, " ".join(changed), _with(changed, made)),
     }
 
 
-def _an(word: str) -> str:
-    return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"
+def _sentence(who: str, verb: str, adverb: str, thing: str, helper: str, tail: str) -> list[str]:
+    return f"{who[0].upper()}{who[1:]} {adverb} {verb} the {thing} with {helper} {tail}.".split()
+
+
+def _mistakes(
+    right: list[str], changed: list[str], verb: str, n: int, picker: Picker
+) -> dict[int, str] | None:
+    """Draws n mistakes, by place, in words that two sentences share; None if they do not fit.
+
+    Every other sentence has one doubled word, which makes it longer than the right one; the other
+    kinds make it shorter or leave its length, so that length does not tell a corrected sentence.
+    """
+    mistakes: dict[int, str] = {}
+    kinds = [_doubled] if picker.below(2) else []
+    for _ in range(_MAX_TRIES):
+        i = picker.below(len(right))
+        # Not next to another one, nor to a change of content: the edits would run into each other.
+        if right[i] != changed[i] or not {i - 1, i, i + 1}.isdisjoint(mistakes):
+            continue
+        kind = kinds[0] if kinds else picker.pick(_KINDS)
+        wrong = kind(right, i, verb, picker)
+        if wrong is not None:
+            kinds.clear()
+            mistakes[i] = wrong
+            if len(mistakes) == n:
+                return mistakes
+    return None
 
 
 def _with(words: list[str], mistakes: dict[int, str]) -> str:
@@ -84,12 +115,27 @@ def _small_letter(words: list[str], i: int, verb: str, picker: Picker) -> str | 
 
 def _swapped(words: list[str], i: int, verb: str, picker: Picker) -> str | None:
     word = words[i]
-    if len(word) < _SHORTEST_SWAPPED or not word.islower() or not word.isalpha():
+    if len(word) < _SHORTEST_MISSPELLED or not word.islower() or not word.isalpha():
         return None
     k = 1 + picker.below(len(word) - 3)
     made = f"{word[:k]}{word[k + 1]}{word[k]}{word[k + 2 :]}"
     return made if made != word else None
 
 
+def _dropped(words: list[str], i: int, verb: str, picker: Picker) -> str | None:
+    word = words[i]
+    if len(word) < _SHORTEST_MISSPELLED or not word.islower() or not word.isalpha():
+        return None
+    k = 1 + picker.below(len(word) - 2)
+    return word[:k] + word[k + 1 :]
+
+
 _Kind = Callable[[list[str], int, str, Picker], str | None]
-_KINDS: tuple[_Kind, ...] = (_doubled, _disagreeing, _wrong_article, _small_letter, _swapped)
+_KINDS: tuple[_Kind, ...] = (
+    _disagreeing,
+    _wrong_article,
+    _small_letter,
+    _swapped,
+    _dropped,
+    _dropped,
+)

@@ -1,8 +1,14 @@
-"""Facts in prose, and the same facts as JSON, CSV, a numbered list, or an ISO date."""
+"""Facts in prose, and the same facts as JSON, CSV, a numbered list, or an ISO date.
+
+The wrong candidates have a broken format, other facts, or both, so that none of the four looks more
+like the others than the right one does. What breaks a format makes the text longer as often as
+shorter.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from textenv.datasets.generated.grammar import listed, with_article
@@ -29,6 +35,8 @@ _EVENTS = (
     "The bridge of {town} was built by {name} and opened on {date}.",
     "On {date}, a letter from {name} reached {town}.",
 )
+_ISO = "{y}-{m:02}-{d:02}"
+_NO_DATE = ("{d:02}-{m:02}-{y}", "{m:02}-{d:02}-{y}", "{y}/{m:02}/{d:02}", "{d:02}.{m:02}.{y}")
 _ORDINALS = {1: "st", 2: "nd", 3: "rd", 21: "st", 22: "nd", 23: "rd"}
 
 
@@ -36,19 +44,24 @@ def draw_format(picker: Picker, level: int) -> dict[str, Any]:
     """Draws facts to be formatted, and three wrong ways of doing it.
 
     Returns:
-        "source", "target", "constraints" and "wrong": a value left out, a value changed, and a
-        broken format.
+        "source", "target", "constraints" and "wrong": a broken format, other facts, or both.
     """
     draw = picker.pick((_draw_json, _draw_json, _draw_csv, _draw_list, _draw_date))
     return draw(picker, _N_VALUES[level])
 
 
-def _record(kind: Kind, names: tuple[str, ...], picker: Picker) -> tuple[dict[str, str], str]:
-    """Draws a record with the given slots: their values, and the text that tells them."""
-    slots = kind.draw_subject(picker)
-    slots |= {name: picker.pick(kind.values[name]) for name in names}
+def _records(
+    kind: Kind, names: tuple[str, ...], picker: Picker
+) -> tuple[dict[str, str], dict[str, str], str]:
+    """Draws a record with some slots, another of the same subject, and the text of the first.
+
+    No slot but those of the subject has the same value in both.
+    """
+    subject = kind.draw_subject(picker)
+    pairs = {name: picker.distinct(kind.values[name], 2) for name in names}
+    slots, other = ({**subject, **{name: pairs[name][i] for name in names}} for i in (0, 1))
     said = listed([kind.predicate(name, slots[name], picker.below(2)) for name in names])
-    return slots, f"{kind.subject(slots)} {said}."
+    return slots, other, f"{kind.subject(slots)} {said}."
 
 
 def _told_by_value(kind: Kind) -> tuple[str, ...]:
@@ -58,39 +71,44 @@ def _told_by_value(kind: Kind) -> tuple[str, ...]:
 def _draw_json(picker: Picker, n: int) -> dict[str, Any]:
     kind = picker.pick(KINDS)
     names = picker.distinct(_told_by_value(kind), n)
-    slots, source = _record(kind, names, picker)
-    values = {name: slots[name] for name in picker.distinct(tuple(slots), len(slots))}
-    changed = picker.pick(names)
-    others = tuple(value for value in kind.values[changed] if value != slots[changed])
-    fewer = {name: value for name, value in values.items() if name != changed}
-    right = json.dumps(values)
+    slots, other, source = _records(kind, names, picker)
+    order = picker.distinct(tuple(slots), len(slots))
+    values, changed = ({name: one[name] for name in order} for one in (slots, other))
+    broken = picker.pick(_NO_JSON)
     return {
         "source": source,
-        "target": right,
+        "target": json.dumps(values),
         "constraints": ({"check": "json", "values": values},),
-        "wrong": (
-            json.dumps(fewer),
-            json.dumps({**values, changed: picker.pick(others)}),
-            right[:-1] if picker.below(2) else right.replace('": ', '" '),
-        ),
+        "wrong": (broken(values), json.dumps(changed), broken(changed)),
     }
+
+
+_Values = dict[str, str]
+# Two shorter than the object, two longer.
+_NO_JSON: tuple[Callable[[_Values], str], ...] = (
+    lambda values: json.dumps(values)[:-1],
+    lambda values: json.dumps(values).replace('": "', '" "'),
+    lambda values: f"{json.dumps(values)[:-1]},}}",
+    lambda values: json.dumps(list(values.items())),
+)
+_NO_CSV = (";", "\t", " ")  # in the place of the comma
+_NO_LIST = ("- {thing}", "({number}) {thing}")
 
 
 def _draw_csv(picker: Picker, n: int) -> dict[str, Any]:
     names = picker.distinct(_told_by_value(PERSON), max(2, n - 1))
-    records, texts = zip(*(_record(PERSON, names, picker) for _ in range(2)), strict=True)
+    records, others, texts = zip(*(_records(PERSON, names, picker) for _ in range(2)), strict=True)
     header = ["name", *names]
-    rows = [header, *([record[name] for name in header] for record in records)]
-    changed = picker.pick(names)
-    others = tuple(value for value in PERSON.values[changed] if value != records[0][changed])
-    k = header.index(changed)
-    fewer = [row[:k] + row[k + 1 :] for row in rows]
-    other = [rows[0], [*rows[1][:k], picker.pick(others), *rows[1][k + 1 :]], rows[2]]
+    rows, changed = (
+        [header, *([record[name] for name in header] for record in table)]
+        for table in (records, others)
+    )
+    mark = picker.pick(_NO_CSV)
     return {
         "source": " ".join(texts),
         "target": _lines(rows, ","),
         "constraints": ({"check": "csv", "rows": rows},),
-        "wrong": (_lines(fewer, ","), _lines(other, ","), _lines(rows, " | ")),
+        "wrong": (_lines(rows, mark), _lines(changed, ","), _lines(changed, mark)),
     }
 
 
@@ -99,27 +117,28 @@ def _lines(rows: list[list[str]], mark: str) -> str:
 
 
 def _draw_list(picker: Picker, n: int) -> dict[str, Any]:
-    *things, other = (with_article(thing) for thing in picker.distinct(_THINGS, n + 2))
+    n_things = n + 1
+    n_same = n_things // 2
+    drawn = [with_article(thing) for thing in picker.distinct(_THINGS, 2 * n_things - n_same)]
+    things, spare = drawn[:n_things], drawn[n_things:]
+    same = set(picker.distinct(tuple(things), n_same))
+    changed = [thing if thing in same else spare.pop() for thing in things]
     source = picker.pick(_LISTS).format(
         town=picker.pick(TOWNS),
         name=f"{picker.pick(FIRST_NAMES)} {picker.pick(LAST_NAMES)}",
         things=listed(things),
     )
-    k = picker.below(len(things))
+    broken = picker.pick(_NO_LIST)
     return {
         "source": source,
         "target": _numbered(things),
         "constraints": ({"check": "numbered_list", "items": things},),
-        "wrong": (
-            _numbered(things[:k] + things[k + 1 :]),
-            _numbered([*things[:k], other, *things[k + 1 :]]),
-            "\n".join(f"- {thing}" for thing in things),
-        ),
+        "wrong": (_numbered(things, broken), _numbered(changed), _numbered(changed, broken)),
     }
 
 
-def _numbered(items: list[str]) -> str:
-    return "\n".join(f"{number}. {item}" for number, item in enumerate(items, 1))
+def _numbered(items: list[str], form: str = "{number}. {thing}") -> str:
+    return "\n".join(form.format(number=k, thing=thing) for k, thing in enumerate(items, 1))
 
 
 def _draw_date(picker: Picker, n: int) -> dict[str, Any]:
@@ -137,14 +156,23 @@ def _draw_date(picker: Picker, n: int) -> dict[str, Any]:
         town=picker.pick(TOWNS),
         date=date,
     )
-    right = f"{year}-{month:02}-{day:02}"
+    parts = {"y": year, "m": month, "d": day}
+    part = picker.pick(("y", "m", "d"))
+    other = {
+        "y": 1900 + (year - 1899 + picker.below(124)) % 125,
+        "m": 1 + (month + picker.below(11)) % 12,
+        "d": 13 + (day - 12 + picker.below(15)) % 16,
+    }
+    changed = {**parts, part: other[part]}
+    broken = picker.pick(_NO_DATE)
+    right = _ISO.format_map(parts)
     return {
         "source": source,
         "target": right,
         "constraints": ({"check": "iso_date", "value": right},),
         "wrong": (
-            f"{year}-{month:02}",
-            f"{year}-{month % 12 + 1:02}-{day:02}",
-            f"{day:02}-{month:02}-{year}",
+            broken.format_map(parts),
+            _ISO.format_map(changed),
+            broken.format_map(changed),
         ),
     }

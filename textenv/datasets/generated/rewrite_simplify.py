@@ -1,4 +1,8 @@
-"""Long sentences with rare words, and the short ones that say the same."""
+"""Long sentences with rare words, and the short ones that say the same.
+
+The wrong candidates are not simple, have other facts, or both, so that none of the four looks more
+like the others than the right one does.
+"""
 
 from __future__ import annotations
 
@@ -81,50 +85,31 @@ _AFTER = _parts(
 _THINGS = split_words("house boat barn mill garden tower bridge cottage farm stable")
 _SHOPS = split_words("bakery school library shop inn museum bank theater clinic")
 _SKILLS = split_words("Spanish Latin chess music sailing painting cooking Greek dancing")
+_SUMS = tuple(str(200 + 10 * k) for k in range(390))
+_PRICES = tuple(str(4200 + 10 * k) for k in range(390))
 
 
 def draw_simplify(picker: Picker, level: int) -> dict[str, Any]:
     """Draws a sentence of 2, 3 or 4 clauses, and three wrong ways of making it simple.
 
     Returns:
-        "source", "target", "constraints", "keep" and "wrong": a sentence too long, a rare word
-        left, a fact changed.
+        "source", "target", "constraints", "keep" and "wrong": the style not simple, the facts
+        changed, or both. What is not simple is one long sentence, hardly ever longer than the right
+        text, or has the rare words left, and is mostly longer.
     """
     pick = picker.pick
     first = pick(FIRST_NAMES)
-    towns = picker.distinct(TOWNS, 4)
-    slots = {
-        "name": f"{first} {pick(LAST_NAMES)}",
-        "he": "She" if first in WOMEN else "He",
-        "job": pick(JOBS),
-        "xjob": pick(JOBS),
-        "town": towns[0],
-        "xtown": towns[1],
-        "ytown": towns[2],
-        "thing": pick(_THINGS),
-        "shop": pick(_SHOPS),
-        "skill": pick(_SKILLS),
-        "yjob": pick(JOBS),
-        "sum": str(200 + 10 * picker.below(390)),
-        "price": str(4200 + 10 * picker.below(390)),
-        "month": pick(MONTHS[:6]),
-        "end": pick(MONTHS[6:]),
-    }
+    who = {"name": f"{first} {pick(LAST_NAMES)}", "he": "She" if first in WOMEN else "He"}
     before, main = pick(_BEFORE), pick(_MAIN)
-    after = picker.distinct(_AFTER, _N_PARTS[level] - 2)
-    parts = (before, main, *after)
+    parts = (before, main, *picker.distinct(_AFTER, _N_PARTS[level] - 2))
+    # The right facts and the wrong ones are drawn alike.
+    slots, other = ({**who, **facts} for facts in _facts(picker))
     rest = "".join(
-        f", and {part.rare}" if part is after[-1] else f", {part.rare}" for part in after
+        f", and {part.rare}" if part is parts[-1] else f", {part.rare}" for part in parts[2:]
     )
-    source = f"{slots['name']}, {before.rare}, {main.rare}{rest}.".format_map(slots)
-    plain = [part.plain.format_map(slots) for part in parts]
-    sentences = _sentences(slots, plain)
-
-    merged = [f"{sentences[0][:-1]} and {plain[1]}.", *sentences[2:]]
-    k = picker.below(len(parts))
-    rare, word = pick(parts[k].swap)
-    rare_kept = _sentences(slots, [*plain[:k], plain[k].replace(word, rare, 1), *plain[k + 1 :]])
-    changed = [sentence.replace(slots["xtown"], towns[3]) for sentence in sentences]
+    source = f"{who['name']}, {before.rare}, {main.rare}{rest}.".format_map(slots)
+    sentences = _sentences(slots, parts)
+    not_simple = _merged if picker.below(2) else _with_rare_words
     keep = [slots[name] for part in parts for name in part.keep]
     return {
         "source": source,
@@ -134,9 +119,50 @@ def draw_simplify(picker: Picker, level: int) -> dict[str, Any]:
             {"check": "avoid", "words": tuple(rare for part in parts for rare, _ in part.swap)},
         ),
         "keep": tuple(dict.fromkeys((slots["name"], *keep))),
-        "wrong": (" ".join(merged), " ".join(rare_kept), " ".join(changed)),
+        "wrong": (
+            not_simple(slots, parts),
+            " ".join(_sentences(other, parts)),
+            not_simple(other, parts),
+        ),
     }
 
 
-def _sentences(slots: dict[str, str], plain: list[str]) -> list[str]:
-    return [f"{slots['he'] if k else slots['name']} {said}." for k, said in enumerate(plain)]
+def _facts(picker: Picker) -> tuple[dict[str, str], dict[str, str]]:
+    """Draws the values of the slots twice; no slot has the same value in both."""
+    columns = {
+        **dict(zip(("job", "xjob", "yjob"), _pairs(picker, JOBS, 3), strict=True)),
+        **dict(zip(("town", "xtown", "ytown"), _pairs(picker, TOWNS, 3), strict=True)),
+        "thing": picker.distinct(_THINGS, 2),
+        "shop": picker.distinct(_SHOPS, 2),
+        "skill": picker.distinct(_SKILLS, 2),
+        "sum": picker.distinct(_SUMS, 2),
+        "price": picker.distinct(_PRICES, 2),
+        "month": picker.distinct(MONTHS[:6], 2),
+        "end": picker.distinct(MONTHS[6:], 2),
+    }
+    one, other = ({name: pair[i] for name, pair in columns.items()} for i in (0, 1))
+    return one, other
+
+
+def _pairs(picker: Picker, values: tuple[str, ...], n: int) -> list[tuple[str, ...]]:
+    drawn = picker.distinct(values, 2 * n)
+    return [drawn[k : k + 2] for k in range(0, 2 * n, 2)]
+
+
+def _sentences(slots: dict[str, str], parts: tuple[_Part, ...]) -> list[str]:
+    who = [slots["name"], *[slots["he"]] * (len(parts) - 1)]
+    return [f"{one} {part.plain.format_map(slots)}." for one, part in zip(who, parts, strict=True)]
+
+
+def _merged(slots: dict[str, str], parts: tuple[_Part, ...]) -> str:
+    """Says everything in one sentence."""
+    return f"{slots['name']} {' and '.join(part.plain for part in parts)}.".format_map(slots)
+
+
+def _with_rare_words(slots: dict[str, str], parts: tuple[_Part, ...]) -> str:
+    """Says everything in short sentences, with the rare words of all of them."""
+    said = " ".join(_sentences(slots, parts))
+    for part in parts:
+        for rare, word in part.swap:
+            said = said.replace(f" {word} ", f" {rare} ", 1)
+    return said
