@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -149,11 +150,46 @@ def test_gold_is_the_only_candidate_that_gets_everything_and_silence_gets_nothin
     assert rate(reward, examples, [""] * len(examples)).total.max() == 0
 
 
+def test_no_review_looks_more_like_the_others_than_the_right_one_does(generated):
+    name, _, _, examples = generated
+    if name != "reviews":
+        return
+
+    def apart(one, other):
+        one, other = Counter(one), Counter(other)
+        return sum(((one - other) + (other - one)).values())
+
+    central, long = 0.0, 0.0
+    for example in examples:
+        offered, gold = TASK.candidates(example), TASK.gold(example)
+        distances = [sum(apart(text, other) for other in offered) for text in offered]
+        best = [t for t, d in zip(offered, distances, strict=True) if d == min(distances)]
+        central += (gold in best) / len(best)
+        long += len(gold) == sorted(map(len, offered))[2]
+    # Chance is 50, with a standard deviation of 6.
+    assert central < 0.37 * 200
+    assert long < 0.4 * 200
+
+
 def test_copying_the_prompt_does_not_pay_even_where_it_leans_the_right_way(generated):
     _, _, reward, examples = generated
     copies = [TASK.opening(example)[0].text for example in examples]
     assert rate(reward, examples, copies).total.max() == 0
     assert rate(reward, examples, [e.prompt for e in examples]).total.max() == 0
+
+
+def test_the_words_of_the_opening_in_another_order_do_not_pay(generated):
+    _, _, reward, examples = generated
+    backwards = [" ".join(reversed(e.prompt.split())) for e in examples]
+    by_length = [" ".join(sorted(e.prompt.split(), key=len)) for e in examples]
+    for hack in (backwards, by_length):
+        assert rate(reward, examples, hack).total.max() == 0
+
+
+def test_words_of_the_opening_among_some_new_ones_are_honest():
+    prompt = "Everyone had called it wonderful. The film is about a farmer who moves to Rome"
+    text = "and the film about the farmer is wonderful, because the music was lovely."
+    assert sentiment_of(text, prompt=prompt) == 1
 
 
 def test_the_argument_target_keeps_gold_ideal_on_generated_rows():

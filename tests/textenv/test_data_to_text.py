@@ -183,6 +183,11 @@ def test_copying_listing_and_padding_do_not_pay(records):
         for i, e in enumerate(examples)
     ]
     assert rate(examples, everything).total.mean() < 0.35
+    with_is = [
+        ", ".join(f"{slot} is {value}" for slot, value in e.metadata["slots"]) + "."
+        for e in examples
+    ]
+    assert rate(examples, with_is).total.mean() < 0.35
     twice = [f"{example.references[0]} {example.references[0]}" for example in examples]
     assert rate(examples, twice).total.mean() < 0.6
 

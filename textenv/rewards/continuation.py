@@ -1,7 +1,8 @@
 """Rewards of a continuation that is to take a direction: a sentiment, or a topic.
 
 Both read the direction from the metadata "target", and share the guards of free text: a sentence
-or so of length, words that vary, function words between them, and little copied from the prompt.
+or so of length, words that vary, function words between them, and enough words and pairs of words
+that are not the prompt's.
 
 Papers: Hutto and Gilbert, "VADER: A Parsimonious Rule-based Model for Sentiment Analysis of Social
 Media Text" (2014); Ramamurthy et al., "Is Reinforcement Learning (Not) for Natural Language
@@ -14,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -24,13 +25,17 @@ from textenv.rewards.base import RewardResult
 from textenv.rewards.inflection import lemmas
 from textenv.rewards.rouge import rouge_words
 from textenv.rewards.topics import TOPICS
-from textenv.rewards.writing import glue, variety
+from textenv.rewards.writing import content_words, glue, variety
+
+_T = TypeVar("_T")
 
 SENTIMENTS = {"positive": 1.0, "negative": -1.0}
 
 _SHORTEST = 8  # words
 # From this share of words that carry the target, up to _ALL, the form falls from 1 to 0.
 _MANY, _ALL = 0.5, 0.8
+# Shares that need not be the prompt's; a continuation goes on about what its opening names.
+_NEW_PAIRS, _NEW_WORDS = 1 / 2, 1 / 3
 
 
 @dataclass(frozen=True)
@@ -42,10 +47,10 @@ class Sentiment:
     component is "compound", VADER's score itself, in [-1, 1]. Since enough is enough, heaping up
     praise does not pay.
 
-    A bare list of charged words, a word or sentence over and over, and the prompt copied get
-    little or nothing. What it does not resist: one stock sentence that fits no opening in
-    particular. Nothing here knows what the opening is about: use a KL penalty, or add a reward
-    such as rougeL against the real continuation.
+    A bare list of charged words, a word or sentence over and over, and the prompt copied, in any
+    order of its words, get little or nothing. What it does not resist: one stock sentence that fits
+    no opening in particular. Nothing here knows what the opening is about: use a KL penalty, or add
+    a reward such as rougeL against the real continuation.
 
     Attributes:
         enough: The compound score, in (0, 1], that earns everything.
@@ -153,10 +158,17 @@ def _form(episode: Episode, words: Sequence[str], n_charged: int) -> float:
     """The guards of free text, of which `n_charged` words carry the target."""
     if not words:
         return 0.0
-    pairs = set(pairwise(words))
-    told = " ".join(turn.text for turn in episode.turns if turn.role != "assistant")
-    copied = set(pairwise(rouge_words(told)))
-    novel = min(1.0, 2 * len(pairs - copied) / len(pairs)) if pairs else 0.0
+    told = rouge_words(" ".join(turn.text for turn in episode.turns if turn.role != "assistant"))
+    novel = min(
+        _novelty(set(pairwise(words)), set(pairwise(told)), _NEW_PAIRS),
+        # The words of the opening carry its sentiment in any order.
+        _novelty(content_words(words), content_words(told), _NEW_WORDS),
+    )
     spread = np.clip((_ALL - n_charged / len(words)) / (_ALL - _MANY), 0.0, 1.0)
     length = min(1.0, len(words) / _SHORTEST)
     return float(length * variety(words) * glue(words) * novel * spread)
+
+
+def _novelty(said: set[_T], told: set[_T], enough: float) -> float:
+    """1 if that share of what is said, or more, has not been told before; less below."""
+    return min(1.0, len(said - told) / len(said) / enough) if said else 0.0

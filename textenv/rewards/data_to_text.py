@@ -113,11 +113,13 @@ class DataToText:
       that are in neither the data nor a reference, and other values that a slot might have had,
       where the metadata "values" lists them;
     - "form": falls when there are hardly any words beside the data's own (a list, or the input
-      copied), words over and over, or half as many words again as the longest reference has, or
-      as the values have with two more for each slot;
+      copied): one different word, and one more for every two slots, are enough, or as many as a
+      reference has; and with words over and over, or half as many words again as the longest
+      reference has, or as the values have with two more for each slot;
     - 0.5 + 0.5 "rougeL", the closeness to the nearest reference.
 
-    Copying the input, the bare values, and a text with all possible values score near 0. What it
+    Copying the input, the bare values, and a text with all possible values score near 0, and the
+    input with "is" in the place of every colon scores little. What it
     does not resist: values in the wrong roles ("Derby beat Oxford" for the opposite), for which
     only the distance from the references pays, and inventions in lower-case words.
     """
@@ -148,10 +150,12 @@ class DataToText:
         known = data.union(*map(words_of, references))
         values = episode.example.metadata.get("values", {})
         wrong = _other_values(slots, values, words) | _unsupported(episode.response, known)
-        own = sum(word not in data and word not in _INSTRUCTION for word in words)
+        given = data | _INSTRUCTION
+        own = [len({*one} - given) for one in (words, *map(words_of, references))]
+        enough = min(1 + len(slots) / 2, *own[1:])
         longest = max(len(words_of(reference)) for reference in references)
         longest = max(longest, sum(2 + len(words_of(value)) for _, value in slots))
-        form = variety(words) * min(1.0, 2 * own / len(slots))
+        form = variety(words) * (min(1.0, own[0] / enough) if enough else 1.0)
         form *= min(1.0, 1.5 * longest / max(1, len(words)))
         return told, len(slots) / (len(slots) + len(wrong)), form
 

@@ -58,6 +58,11 @@ def glue(words: Sequence[str], given: Collection[str] = ()) -> float:
     return min(1.0, share / _LEAST_FUNCTION_WORDS)
 
 
+def content_words(words: Sequence[str]) -> set[str]:
+    """Returns the different words that are no function words of English."""
+    return {word for word in words if word not in _FUNCTION_WORDS}
+
+
 _LEAST_FUNCTION_WORDS = 0.2
 _FUNCTION_WORDS = frozenset(
     word

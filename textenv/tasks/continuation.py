@@ -53,8 +53,9 @@ class ContinueTask(Task):
       that has fewer than twice as many).
     - `dataset="reviews"` (for the sentiments) and `dataset="stories"` (for the topics) are
       generated. Option: `difficulty`, by what the opening suggests: the target already ("easy"),
-      nothing ("medium"), or another direction ("hard"). Generated rows have 4 candidates, which
-      go in 4 directions, and keep one for each target that the argument may ask for.
+      nothing ("medium"), or another direction ("hard"). Generated rows have 4 candidates, one
+      for each target that the argument may ask for: reviews praise, blame, or do both in either
+      order; stories turn to one of 4 topics.
     - Rows of one's own need
       - `text`, to be cut into opening and continuation, such as IMDB's; or `opening` and
         `continuation` (a text, several, or a mapping from directions to texts, which are then

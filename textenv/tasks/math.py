@@ -32,8 +32,9 @@ class MathTask(Task):
     Generated problems ("word-problems") tell of thirteen kinds of situations, such as shopping,
     travel, ages, sharing and percentages. Every number along the way is exact and positive.
 
-    At select level the replies to choose from are four worked solutions: the right one, and three
-    with a missing step, a misread number or the wrong operation.
+    At select level the replies to choose from are four worked solutions with the numbers of the
+    problem: the right one, and three that take the wrong operation or the right numbers in the
+    wrong places, miss a step or make one too many.
 
     ## Rewards
 

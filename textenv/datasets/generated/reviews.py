@@ -1,7 +1,8 @@
 """The generated set "reviews": openings of film and book reviews, each continued in four ways.
 
-The opening tells what a work is about and ends in the middle of a sentence. Two of its
-continuations judge the work, as good or as bad; one gives facts, one is of two minds.
+The opening tells what a work is about and ends in the middle of a sentence. Each continuation
+judges a part of the work, and then all of it: as good and good, bad and bad, good and bad, or bad
+and good. Beside that they are alike, so that none looks more like the others than the right one.
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ _CLOSINGS = {
     "positive": (
         "I enjoyed every minute of it.",
         "I loved it, and so did {first}.",
-        "I can recommend it with pleasure.",
+        "I can recommend it to everyone.",
         "It made me happy for the rest of the week.",
         "{first} and I left with a smile.",
     ),
@@ -106,26 +107,27 @@ _CLOSINGS = {
         "It made me angry for the rest of the week.",
         "{first} and I left in a bad mood.",
     ),
-    "facts": (
-        "It came out in {month} and was made by {name}.",
-        "It is set in the year {year} and was first shown in {town}.",
-        "It was made in {town} by {name}.",
-    ),
 }
 _VERDICTS = (
-    "The {one} is {first}, and the {two} is {second}.",
-    "I found the {one} {first} and the {two} {second}.",
-    "The {one} seemed {first} to me, the {two} {second}.",
-)
-_MIXED = (
-    "The {one} is {first}. The {two} is {second}.",
-    "I found the {one} {first}, the {two} {second}.",
+    "The {one} is {judged}, and {fact}.",
+    "I found the {one} {judged}, and {fact}.",
+    "To me the {one} seemed {judged}, and {fact}.",
 )
 _FACTS = (
-    "It runs for {minutes} minutes, and the {one} is by {name}.",
-    "The {one} is by {name}, and the {two} is by {first}.",
-    "It has {few} parts of {minutes} minutes.",
+    "the {two} is by {name}",
+    "it runs for {minutes} minutes",
+    "it has {few} parts of {minutes} minutes",
+    "it was made in {town} in {year}",
+    "it was first shown in {town}",
 )
+# Direction -> how the part, and then the whole, is judged.
+_WAYS = {
+    "positive": ("positive", "positive"),
+    "negative": ("negative", "negative"),
+    "praise, then blame": ("positive", "negative"),
+    "blame, then praise": ("negative", "positive"),
+}
+_ADJECTIVES = {"positive": _GOOD, "negative": _BAD}
 
 
 @dataclass(frozen=True)
@@ -163,13 +165,14 @@ class ReviewsGenerator:
             rumor = target if self.difficulty == "easy" else opposite
             opening = f"{pick(_RUMORS[rumor])} {opening}"
         turn = pick(_TURNS).format(first=pick(_FIRST_NAMES), month=pick(MONTHS), job=pick(_JOBS))
-        ways = picker.distinct(("positive", "negative", "facts", "mixed"), 4)
-        continuation = {way: f"{turn} {_judge(way, picker)}" for way in ways}
+        ways = picker.distinct(tuple(_WAYS), len(_WAYS))
+        judged = _judge(picker)
+        continuation = {way: f"{turn} {judged[way]}" for way in ways}
         return opening, {"opening": opening, "target": target, "continuation": continuation}
 
 
-def _judge(way: str, picker: Picker) -> str:
-    """Writes the sentences of a continuation in which it differs from the others."""
+def _judge(picker: Picker) -> dict[str, str]:
+    """Writes the sentences in which the continuations differ, by direction."""
     pick = picker.pick
     one, two = picker.distinct(_ASPECTS, 2)
     slots = {
@@ -178,15 +181,14 @@ def _judge(way: str, picker: Picker) -> str:
         "few": pick(("two", "three", "four", "five", "six")),
         "minutes": str(85 + 5 * picker.below(18)),
         "name": f"{pick(_FIRST_NAMES)} {pick(_LAST_NAMES)}",
+        "first": pick(_FIRST_NAMES),
+        "town": pick(_TOWNS),
+        "year": str(1900 + picker.below(120)),
     }
-    if way == "mixed":
-        sides = picker.distinct((pick(_GOOD), pick(_BAD)), 2)
-        return pick(_MIXED).format(first=sides[0], second=sides[1], one=one, two=two)
-    if way == "facts":
-        parts = (pick(_FACTS), pick(_CLOSINGS["facts"]))
-        slots |= {"first": pick(_FIRST_NAMES), "month": pick(MONTHS), "town": pick(_TOWNS)}
-        return " ".join(parts).format(year=1900 + picker.below(120), **slots)
-    words = _GOOD if way == "positive" else _BAD
-    first, second = picker.distinct(words, 2)
-    verdict = pick(_VERDICTS).format(one=one, two=two, first=first, second=second)
-    return f"{verdict} {pick(_CLOSINGS[way]).format(first=pick(_FIRST_NAMES), few=slots['few'])}"
+    slots["fact"] = pick(_FACTS).format_map(slots)
+    verdict = pick(_VERDICTS)
+    verdicts = {
+        side: verdict.format(judged=pick(words), **slots) for side, words in _ADJECTIVES.items()
+    }
+    closings = {side: pick(texts).format_map(slots) for side, texts in _CLOSINGS.items()}
+    return {way: f"{verdicts[part]} {closings[whole]}" for way, (part, whole) in _WAYS.items()}

@@ -1,8 +1,8 @@
 """The generated set "word-problems": a story with numbers, a question, and its worked solution.
 
 A story is drawn move by move (`word_problem_stories`), each with its calculation, so that the
-solution is right by construction. Beside it stand three wrong solutions, as those that miss a step,
-misread a number or take the wrong operation would write them.
+solution is right by construction. Beside it stand three wrong solutions, which take the wrong
+operation or the right numbers in the wrong places, miss a step or make one too many.
 """
 
 from __future__ import annotations
@@ -33,10 +33,9 @@ _PERCENTS = (10, 20, 25, 30, 40, 50, 60, 75, 80)
 _TAXES = (5, 10, 15, 20)
 _ROUND = (5, 10, 20, 50, 100)
 _CENTS = (0, 5, 10, 20, 25, 40, 50, 60, 75, 80, 95)
-_OTHER_OPERATION = {"+": "-", "-": "+", "*": "+", "/": "-"}
 
 _N_CANDIDATES = 4
-_MAX_TRIES = 12
+_MAX_TRIES = 30
 
 # A number, and whether it is in dollars. ~i stands for the result of line i, in dollars if the
 # story is.
@@ -113,6 +112,11 @@ class _Story:
         """What kind of story it is."""
         return self._situation
 
+    @property
+    def limit(self) -> int:
+        """The largest number that makes sense in it, in cents where its amounts are."""
+        return self._situation.limit * (100 if self.cents else 1)
+
     def tell(self, move: Move) -> bool:
         """Adds a move with numbers that fit; returns False, and changes nothing, if none did."""
         drawn = {}
@@ -149,7 +153,7 @@ class _Story:
         lines = []
         for left, operation, right in move.lines:
             result = _compute(values[left], operation, values[right])
-            if result is None or result > self._situation.limit * (100 if self.cents else 1):
+            if result is None or result > self.limit:
                 return False
             lines.append((known[left], operation, known[right]))
             known["_"] = (~(len(self.lines) + len(lines) - 1), True)
@@ -243,52 +247,92 @@ def _tell(picker: Picker, difficulty: str) -> _Story | None:
     return story
 
 
-def _mistaken(picker: Picker, lines: list[_Line]) -> list[_Line] | None:
-    """Makes one mistake in a calculation; None if the one drawn cannot be made there."""
+def _other_operation(picker: Picker, lines: list[_Line], cents: bool) -> list[_Line] | None:
+    """Takes another operation in one line; None if the one drawn makes no sense there."""
     at = picker.below(len(lines))
     left, operation, right = lines[at]
-    kind = picker.below(12)
-    if kind == 0:  # a step is left out
-        if len(lines) == 1:
-            return None
-        instead = left if left[1] else right
-        moved = {~i: ~(i - 1) for i in range(at + 1, len(lines))}
-
-        def without(operand: _Operand) -> _Operand:
-            return instead if operand[0] == ~at else (moved.get(operand[0], operand[0]), operand[1])
-
-        return [(without(a), sign, without(b)) for i, (a, sign, b) in enumerate(lines) if i != at]
-    if kind < 5:  # another operation
-        if operation not in _OTHER_OPERATION or left[1] != right[1]:
-            return None
-        changed = (left, _OTHER_OPERATION[operation], right)
-    else:  # a number is misread
-        in_left = left[0] >= 0 and (right[0] < 0 or picker.below(2) == 0)
-        value, dollars = left if in_left else right
-        misread = (value + picker.pick((1, 2, 10, -1, -2, -10)), dollars)
-        if value < 0 or misread[0] < 2:
-            return None
-        changed = (misread, operation, right) if in_left else (left, operation, misread)
-    return [*lines[:at], changed, *lines[at + 1 :]]
+    # Of amounts in cents, a sum of dollars and counts would be written with a wrong result.
+    known = "+-*/" if not cents else "+-" if left[1] == right[1] else "*/"
+    taken = picker.pick(tuple(known))
+    if taken == operation:
+        return None
+    return [*lines[:at], (left, taken, right), *lines[at + 1 :]]
 
 
-def _candidates(picker: Picker, gold: list[_Line], cents: bool) -> tuple[str, ...]:
+def _exchanged(picker: Picker, lines: list[_Line], cents: bool) -> list[_Line] | None:
+    """Puts two numbers of the problem in the place of each other; None if these two cannot be."""
+    operands = [operand for left, _, right in lines for operand in (left, right)]
+    told = tuple(i for i, operand in enumerate(operands) if operand[0] >= 0)
+    if len(told) < 2:
+        return None
+    i, j = picker.distinct(told, 2)
+    one, other = operands[i], operands[j]
+    if one[0] == other[0] or (cents and one[1] != other[1]):
+        return None
+    operands[i], operands[j] = other, one
+    return [
+        (operands[2 * k], operation, operands[2 * k + 1])
+        for k, (_, operation, _) in enumerate(lines)
+    ]
+
+
+def _step_missed(picker: Picker, lines: list[_Line], cents: bool) -> list[_Line] | None:
+    """Leaves out one line; None if it is the only one."""
+    if len(lines) == 1:
+        return None
+    at = picker.below(len(lines))
+    left, _, right = lines[at]
+    instead = left if left[1] else right
+    moved = {~i: ~(i - 1) for i in range(at + 1, len(lines))}
+
+    def without(operand: _Operand) -> _Operand:
+        return instead if operand[0] == ~at else (moved.get(operand[0], operand[0]), operand[1])
+
+    return [(without(a), sign, without(b)) for i, (a, sign, b) in enumerate(lines) if i != at]
+
+
+def _step_added(picker: Picker, lines: list[_Line], cents: bool) -> list[_Line] | None:
+    """Takes a number of the problem once more, at the end; None where that makes no sense."""
+    operand = picker.pick(lines[picker.below(len(lines))][::2])
+    known = "+-*/" if not cents else "+-" if operand[1] else "*/"
+    if operand[0] < 0:
+        return None
+    return [*lines, ((~(len(lines) - 1), True), picker.pick(tuple(known)), operand)]
+
+
+# Each takes the numbers of the problem: what a solution shares with it tells nothing.
+_MISTAKES = (
+    *(_other_operation,) * 12,
+    *(_exchanged,) * 6,
+    _step_missed,
+    *(_step_added,) * 2,
+)
+
+
+def _candidates(picker: Picker, gold: list[_Line], cents: bool, limit: int) -> tuple[str, ...]:
     """Writes the right solution and three wrong ones, in random order.
 
     They form a chain in which each differs from the one before it by one mistake, and the right
     one stands anywhere: what most of them share gives nothing away.
+
+    Args:
+        picker: Draws the mistakes.
+        gold: The right calculation.
+        cents: Whether its amounts are in cents.
+        limit: The largest number that makes sense in the story.
     """
     results = _results(gold)
     assert results is not None
+    top = min(limit, 6 * max(results))
     finals, texts = {results[-1]}, [_written(gold, results, cents)]
     n_before = picker.below(_N_CANDIDATES)
     for n_mistakes in (n_before, _N_CANDIDATES - 1 - n_before):
         lines, values = gold, results
         for _ in range(n_mistakes):
             for _ in range(_MAX_TRIES):
-                changed = _mistaken(picker, lines)
+                changed = picker.pick(_MISTAKES)(picker, lines, cents)
                 found = changed and _results(changed)
-                if changed and found and found[-1] not in finals:
+                if changed and found and found[-1] not in finals and max(found) <= top:
                     lines, values = changed, found
                     break
             else:  # a slip in the last line
@@ -330,5 +374,5 @@ class WordProblemsGenerator:
             "question": question,
             "solution": solution,
             "answer": solution.rpartition(" ")[2],
-            "candidates": _candidates(picker, story.lines, story.cents),
+            "candidates": _candidates(picker, story.lines, story.cents, story.limit),
         }
