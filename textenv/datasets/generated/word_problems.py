@@ -35,7 +35,7 @@ _ROUND = (5, 10, 20, 50, 100)
 _CENTS = (0, 5, 10, 20, 25, 40, 50, 60, 75, 80, 95)
 
 _N_CANDIDATES = 4
-_MAX_TRIES = 30
+_MAX_TRIES = 20
 
 # A number, and whether it is in dollars. ~i stands for the result of line i, in dollars if the
 # story is.
