@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
+from textenv.datasets import load_dataset
 from textenv.datasets.base import split_of
 from textenv.datasets.generated import phrase_words, phrases
 from textenv.datasets.generated.phrases import ChinesePhrases, GermanPhrases, PhrasesGenerator
@@ -368,6 +369,27 @@ def test_the_two_old_sets_take_the_same_sentences_as_the_new_one():
         assert [(row["source"], row["target"]) for row in rows] == [
             (row["en"], row[code]) for row in new
         ]
+
+
+@pytest.mark.parametrize(
+    ("path", "source", "target"),
+    [("phrases-en-de", "en", "zh"), ("phrases-en-de", "de", "en"), ("phrases-en-zh", "en", "de")],
+)
+def test_a_set_of_one_direction_refuses_a_task_of_another(path, source, target):
+    task = TranslateTask(source, target)
+    with pytest.raises(ConfigError, match='dataset="phrases" has every direction'):
+        load_dataset(path, task, "train")
+    example = load_dataset("phrases", task, "train")[0]
+    assert example.metadata == {"source_language": source, "target_language": target}
+
+
+def test_a_set_of_one_direction_takes_its_own_by_any_code_of_the_languages():
+    for path, source, target in (
+        ("phrases-en-de", "en", "de"),
+        ("phrases-en-zh", "en_GB", "zh-CN"),
+    ):
+        example = load_dataset(path, TranslateTask(source, target), "train")[0]
+        assert example.metadata["target_language"] == target[:2]
 
 
 def test_an_unknown_difficulty_is_refused():

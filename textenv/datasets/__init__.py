@@ -103,6 +103,10 @@ def _load_procedural(
     if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
         raise ConfigError(f"dataset_seed must be a whole number from 0 up, not {seed!r}.")
     generator = make_generator(path, options)
+    # A generator may have this method, to refuse a task that its rows do not fit.
+    check_task = getattr(generator, "check_task", None)
+    if check_task is not None:
+        check_task(task)
     chosen = ",".join(f"{key}={value}" for key, value in sorted(options.items()))
     return ProceduralDataset(f"{path}({chosen})" if chosen else path, generator, task, split, seed)
 

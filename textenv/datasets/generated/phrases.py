@@ -13,6 +13,7 @@ plans apart is spelled in all three languages), so no German or Chinese prompt l
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, TypeVar, get_args
@@ -32,7 +33,9 @@ from textenv.datasets.generated.phrase_words import TIMES as _TIMES
 from textenv.datasets.generated.phrase_words import VERBS as _VERBS
 from textenv.datasets.generated.phrase_words import WHO as _WHO
 from textenv.datasets.generated.phrase_words import Noun, Reason, Spelled, Subject, Tense, Verb
-from textenv.errors import UnknownNameError
+from textenv.errors import ConfigError, UnknownNameError
+from textenv.tasks.base import Task
+from textenv.tasks.translate import TranslateTask
 
 Difficulty = Literal["easy", "medium", "hard"]
 Mood = Literal["statement", "whether", "why", "where", "who"]
@@ -382,6 +385,26 @@ class _FromEnglish(PhrasesGenerator):
 
     # "de" or "zh". Both see the same English sentences.
     target_language: ClassVar[Literal["de", "zh"]]
+
+    def check_task(self, task: Task) -> None:
+        """Refuses a task that asks for another direction: the rows would overrule it in silence.
+
+        Raises:
+            ConfigError: The languages of the task are not those of the set.
+        """
+        if not isinstance(task, TranslateTask):
+            return
+        asked = (task.source_language, task.target_language)
+        # "zh-CN" and "en_GB" name the same languages.
+        if tuple(re.split("[-_]", code)[0].lower() for code in asked) != (
+            "en",
+            self.target_language,
+        ):
+            raise ConfigError(
+                f"The dataset 'phrases-en-{self.target_language}' goes from 'en' to "
+                f"'{self.target_language}', and the task from '{asked[0]}' to '{asked[1]}'. "
+                "dataset=\"phrases\" has every direction between 'en', 'de' and 'zh'."
+            )
 
     def sample(self, rng: np.random.Generator) -> tuple[str, Mapping[str, Any]]:
         """Draws a row; its content is the English sentence."""

@@ -35,7 +35,7 @@ _ROUND = (5, 10, 20, 50, 100)
 _CENTS = (0, 5, 10, 20, 25, 40, 50, 60, 75, 80, 95)
 
 _N_CANDIDATES = 4
-_MAX_TRIES = 30
+_MAX_TRIES = 20
 
 # A number, and whether it is in dollars. ~i stands for the result of line i, in dollars if the
 # story is.
@@ -293,10 +293,11 @@ def _step_missed(picker: Picker, lines: list[_Line], cents: bool) -> list[_Line]
 
 def _step_added(picker: Picker, lines: list[_Line], cents: bool) -> list[_Line] | None:
     """Takes a number of the problem once more, at the end; None where that makes no sense."""
-    operand = picker.pick(lines[picker.below(len(lines))][::2])
-    known = "+-*/" if not cents else "+-" if operand[1] else "*/"
+    left, _, right = lines[picker.below(len(lines))]
+    operand = picker.pick((left, right))
     if operand[0] < 0:
         return None
+    known = "+-*/" if not cents else "+-" if operand[1] else "*/"
     return [*lines, ((~(len(lines) - 1), True), picker.pick(tuple(known)), operand)]
 
 
@@ -309,7 +310,9 @@ _MISTAKES = (
 )
 
 
-def _candidates(picker: Picker, gold: list[_Line], cents: bool, limit: int) -> tuple[str, ...]:
+def _candidates(
+    picker: Picker, gold: list[_Line], cents: bool, limit: int, most_steps: int
+) -> tuple[str, ...]:
     """Writes the right solution and three wrong ones, in random order.
 
     They form a chain in which each differs from the one before it by one mistake, and the right
@@ -320,6 +323,8 @@ def _candidates(picker: Picker, gold: list[_Line], cents: bool, limit: int) -> t
         gold: The right calculation.
         cents: Whether its amounts are in cents.
         limit: The largest number that makes sense in the story.
+        most_steps: The most lines of a solution, right or wrong, so that what there is room for
+            does not depend on the mistakes.
     """
     results = _results(gold)
     assert results is not None
@@ -332,7 +337,8 @@ def _candidates(picker: Picker, gold: list[_Line], cents: bool, limit: int) -> t
             for _ in range(_MAX_TRIES):
                 changed = picker.pick(_MISTAKES)(picker, lines, cents)
                 found = changed and _results(changed)
-                if changed and found and found[-1] not in finals and max(found) <= top:
+                new = changed and found and found[-1] not in finals
+                if changed and found and new and max(found) <= top and len(found) <= most_steps:
                     lines, values = changed, found
                     break
             else:  # a slip in the last line
@@ -369,10 +375,11 @@ class WordProblemsGenerator:
         question = " ".join(story.sentences)
         results = _results(story.lines)
         assert results is not None
+        most_steps = max(_N_STEPS[self.difficulty])
         solution = _written(story.lines, results, story.cents)
         return question, {
             "question": question,
             "solution": solution,
             "answer": solution.rpartition(" ")[2],
-            "candidates": _candidates(picker, story.lines, story.cents, story.limit),
+            "candidates": _candidates(picker, story.lines, story.cents, story.limit, most_steps),
         }
