@@ -53,7 +53,11 @@ class Picker:
 
 
 class Generator(Protocol):
-    """Draws one row at a time; holds no state, so that equal random numbers give equal rows."""
+    """Draws one row at a time; holds no state, so that equal random numbers give equal rows.
+
+    One that suits only some settings of its task may have a method `check_task(task)`, which raises
+    a ConfigError for the others.
+    """
 
     def sample(self, rng: np.random.Generator) -> tuple[str, Mapping[str, Any]]:
         """Draws a row.
