@@ -32,6 +32,9 @@ from textenv import Episode, Example, Field, RewardResult, Task, Turn
 from textenv.tokenization import EMBEDDED_PATH, load_tokenizer
 from textenv.vector import TextVectorEnv
 
+# With models this small, threads only wait for one another, and on a busy machine for long.
+torch.set_num_threads(1)
+
 VOCAB_SIZE = 97
 # Wide weights make attention sharp, so that a wrong mask or position shows in the results.
 _COMMON = {"vocab_size": VOCAB_SIZE, "bos_token_id": 0, "eos_token_id": 1, "initializer_range": 0.3}
