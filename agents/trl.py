@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from textenv.episode import TextCore
 from textenv.errors import ConfigError
 from textenv.examples import Example, Turn
+from textenv.levels import to_messages
 from textenv.rewards import compute_rewards
 
 Row = dict[str, Any]
@@ -59,9 +60,7 @@ def prompt_rows(id: str, n: int, *, split: str = "train", **arguments: Any) -> l
     for index in range(len(dataset)):
         if len(rows) == n:
             break
-        prompt = [
-            {"role": turn.role, "content": turn.text} for turn in core.task.opening(dataset[index])
-        ]
+        prompt = list(to_messages(core.task.opening(dataset[index])))
         rows.setdefault(_key(prompt), {"prompt": prompt, "index": index, "split": split})
     return list(rows.values())
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from textenv.errors import ConfigError, TextEnvError
 from textenv.examples import Example, Turn
+from textenv.levels import to_messages
 
 Messages = Sequence[Mapping[str, str]]
 
@@ -83,7 +84,7 @@ class ChatAgent:
 
     def __call__(self, example: Example, transcript: tuple[Turn, ...]) -> str:
         """Answers a conversation: the agent that `TextCore.play` and `evaluate_speaker` take."""
-        return self.reply([{"role": turn.role, "content": turn.text} for turn in transcript])
+        return self.reply(to_messages(transcript))
 
     def reply(self, messages: Messages) -> str:
         """Returns the next turn of a conversation.

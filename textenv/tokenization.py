@@ -77,6 +77,7 @@ class TextTokenizer:
         markers = {id: token.content for id, token in sorted(added.items()) if token.special}
         self.special_ids = tuple(markers)
         self.special_texts = tuple(markers.values())
+        self._special_set = frozenset(markers)
         eos_id = self._marked.token_to_id(eos_token)
         if eos_id is None:
             raise TokenizerError(f"Tokenizer '{name}' has no end-of-text token '{eos_token}'.")
@@ -96,11 +97,11 @@ class TextTokenizer:
         text = _mended(text)
         # A batch of one, since only batches have the faster way, which finds no offsets.
         ids: list[int] = self._plain.encode_batch_fast([text], add_special_tokens=False)[0].ids
-        if set(self.special_ids).isdisjoint(ids):
+        if self._special_set.isdisjoint(ids):
             return ids
         # Unigram and word-level models have markers among their words: broken up, none is one.
         parts = self._plain.encode_batch_fast(self._break_markers(text), add_special_tokens=False)
-        return [id for part in parts for id in part.ids if id not in self.special_ids]
+        return [id for part in parts for id in part.ids if id not in self._special_set]
 
     def _break_markers(self, text: str) -> list[str]:
         """Divides a text after the first character of whatever spells a special token."""

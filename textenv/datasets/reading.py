@@ -65,8 +65,8 @@ class Table:
         schema = rows.data.schema  # type: ignore[attr-defined] # a Dataset, as was asked above
         types = {name: schema.field(name).type for name in self.columns}
         if not any(_is_struct(types[path]) for path in wanted if path in types):
-            rows = rows.flatten()  # type: ignore[attr-defined]
-        keep = _kept(tuple(rows.column_names), wanted)  # type: ignore[attr-defined]
+            rows = rows.flatten()  # type: ignore[attr-defined] # rows of `datasets` can
+        keep = _kept(tuple(rows.column_names), wanted)  # type: ignore[attr-defined] # likewise
         return replace(self, columns=keep, rows=rows.select_columns(list(keep)))
 
 
