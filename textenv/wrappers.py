@@ -19,7 +19,7 @@ from textenv.examples import Episode
 from textenv.levels import Info, Observation
 from textenv.rendering import transcript_text
 from textenv.rewards import compute_rewards, load_reward
-from textenv.rewards.compose import RewardSpec
+from textenv.rewards.loading import RewardSpec
 from textenv.spaces import AnyText
 from textenv.tokenization import load_tokenizer
 

@@ -14,13 +14,14 @@ from textenv.errors import ConfigError, RewardError, UnknownNameError
 from textenv.examples import Episode
 from textenv.rewards import (
     RewardResult,
-    compose,
     compute_rewards,
     from_function,
     load_reward,
+    loading,
     register_reward,
     score,
 )
+from textenv.rewards.weighted import WeightedSum
 
 RESPONSES = ["a cat sat", "dogs"]
 REFERENCES = ["the cat sat", "cats"]
@@ -43,7 +44,7 @@ def word_count(episodes: Sequence[Episode]) -> list[int]:
 
 @pytest.fixture
 def words_registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compose, "REWARDS", dict(compose.REWARDS))
+    monkeypatch.setattr(loading, "REWARDS", dict(loading.REWARDS))
     register_reward("words", CountsWords)
 
 
@@ -83,7 +84,7 @@ def test_a_sum_is_valid_where_all_its_parts_are() -> None:
             return RewardResult(np.zeros(len(episodes)), valid=self.valid)
 
     first, second = SometimesBlind([True, False, True]), SometimesBlind([True, True, False])
-    total = compose.WeightedSum((("first", 1.0, first), ("second", 1.0, second)))
+    total = WeightedSum((("first", 1.0, first), ("second", 1.0, second)))
     episodes = [None] * 3
     assert total(episodes).valid.tolist() == [True, False, False]
 
@@ -152,7 +153,7 @@ def test_a_part_of_a_sum_is_held_to_the_same() -> None:
         (not_finite, "nan"),
         (word_count, "'part' returned list.*from_function"),
     ]:
-        reward = compose.WeightedSum((("part", 1.0, part),))
+        reward = WeightedSum((("part", 1.0, part),))
         with pytest.raises(RewardError, match=match):
             score(reward, RESPONSES, REFERENCES)
 
@@ -243,7 +244,7 @@ def test_a_reward_that_raises_names_what_it_was_scoring() -> None:
 
 
 def test_registering_a_reward_in_place_of_its_factory_is_explained(monkeypatch) -> None:
-    monkeypatch.setattr(compose, "REWARDS", dict(compose.REWARDS))
+    monkeypatch.setattr(loading, "REWARDS", dict(loading.REWARDS))
     register_reward("ready_made", lambda episodes: RewardResult(np.zeros(len(episodes))))
     with pytest.raises(ConfigError, match=r"register_reward\('ready_made', lambda: reward\)"):
         load_reward("ready_made")

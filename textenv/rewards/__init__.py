@@ -1,7 +1,8 @@
 """Rewards: batched scores of finished episodes, by name or of one's own."""
 
 from textenv.rewards.base import Reward, RewardResult, compute_rewards
-from textenv.rewards.compose import from_function, load_reward, register_reward
+from textenv.rewards.functions import from_function
+from textenv.rewards.loading import load_reward, register_reward
 from textenv.rewards.score import score
 
 __all__ = [

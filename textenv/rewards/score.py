@@ -8,7 +8,7 @@ from typing import Any
 from textenv.errors import ConfigError
 from textenv.examples import Episode, Example, Turn
 from textenv.rewards.base import RewardResult, compute_rewards
-from textenv.rewards.compose import RewardSpec, load_reward
+from textenv.rewards.loading import RewardSpec, load_reward
 
 
 def score(

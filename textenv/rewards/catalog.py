@@ -1,0 +1,119 @@
+"""The rewards by name: where each is made, what it reads, its range, and what it agrees with.
+
+A row costs nothing until its reward is made: what it needs is imported then. The page
+`docs/rewards.md` is generated from these rows and the docstrings of what they name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from textenv.rewards.base import Reward
+from textenv.targets import load_module
+
+RewardFactory: TypeAlias = Callable[..., Reward]
+Family = Literal[
+    "lexical",
+    "semantic",
+    "learned",
+    "style",
+    "verifiable",
+    "judge",
+    "task",
+    "composition",
+    "control",
+    "own",
+]
+Input = Literal["references", "prompt", "metadata"]
+
+
+@dataclass(frozen=True)
+class NamedReward:
+    """One reward of the library, or one that a user registered.
+
+    Attributes:
+        factory: Makes the reward from its options; "module:attribute" is imported when it is made.
+        family: The section of the generated page.
+        reads: What it needs of an example beside the response.
+        bounds: The least and the greatest total; None where it has none.
+        agrees_with: The package whose scores it repeats, and how closely; empty for one of our own.
+        extra: The optional dependencies of this package that it needs, as in `textenv[extra]`.
+    """
+
+    factory: str | RewardFactory
+    family: Family = "own"
+    reads: tuple[Input, ...] = ()
+    bounds: tuple[float | None, float | None] = (0.0, 1.0)
+    agrees_with: str = ""
+    extra: str | None = None
+
+    def load_factory(self) -> RewardFactory:
+        """Imports what makes the reward."""
+        if not isinstance(self.factory, str):
+            return self.factory
+        module, _, attribute = self.factory.partition(":")
+        factory: RewardFactory = getattr(load_module(module), attribute)
+        return factory
+
+
+_REFERENCES: tuple[Input, ...] = ("references",)
+_METADATA: tuple[Input, ...] = ("metadata",)
+_PROMPT: tuple[Input, ...] = ("prompt",)
+_BY_ROUGE_SCORE = "rouge-score, to 1e-6"
+_BY_SACREBLEU = "sacrebleu, to 1e-6"
+_BY_SQUAD = "SQuAD's evaluation script"
+
+REWARDS: dict[str, NamedReward] = {
+    # Lexical
+    "rouge1": NamedReward(
+        "textenv.rewards.rouge:rouge1", "lexical", _REFERENCES, agrees_with=_BY_ROUGE_SCORE
+    ),
+    "rouge2": NamedReward(
+        "textenv.rewards.rouge:rouge2", "lexical", _REFERENCES, agrees_with=_BY_ROUGE_SCORE
+    ),
+    "rougeL": NamedReward(
+        "textenv.rewards.rouge:rouge_l", "lexical", _REFERENCES, agrees_with=_BY_ROUGE_SCORE
+    ),
+    "bleu": NamedReward(
+        "textenv.rewards.bleu:Bleu", "lexical", _REFERENCES, agrees_with=_BY_SACREBLEU
+    ),
+    "chrf": NamedReward(
+        "textenv.rewards.bleu:ChrF", "lexical", _REFERENCES, agrees_with=_BY_SACREBLEU
+    ),
+    "exact_match": NamedReward(
+        "textenv.rewards.answers:exact_match", "lexical", _REFERENCES, agrees_with=_BY_SQUAD
+    ),
+    "token_f1": NamedReward(
+        "textenv.rewards.answers:token_f1", "lexical", _REFERENCES, agrees_with=_BY_SQUAD
+    ),
+    "coverage": NamedReward("textenv.rewards.keywords:Coverage", "lexical", ("metadata", "prompt")),
+    # Semantic
+    # Learned
+    # Style and safety
+    # Verifiable
+    "numeric": NamedReward("textenv.rewards.numeric:Numeric", "verifiable", _REFERENCES),
+    "choice": NamedReward(
+        "textenv.rewards.choice:Choice", "verifiable", ("references", "metadata")
+    ),
+    # Judge
+    # Rewards that belong to a task
+    "dialogue": NamedReward("textenv.rewards.dialogue:DialogueQuality", "task", _METADATA),
+    "dialogue_success": NamedReward("textenv.rewards.dialogue:DialogueSuccess", "task", _METADATA),
+    "turn_f1": NamedReward("textenv.rewards.dialogue:TurnF1", "task", _METADATA),
+    "selection": NamedReward("textenv.rewards.dialogue:selection", "task", _REFERENCES),
+    "keyword_sentence": NamedReward(
+        "textenv.rewards.keywords:KeywordSentence", "task", ("references", "metadata")
+    ),
+    "data_to_text": NamedReward(
+        "textenv.rewards.data_to_text:DataToText", "task", ("references", "metadata")
+    ),
+    "sentiment": NamedReward("textenv.rewards.continuation:Sentiment", "task", _METADATA),
+    "topic": NamedReward("textenv.rewards.continuation:Topic", "task", _METADATA),
+    "rewrite": NamedReward(
+        "textenv.rewards.rewrite:Rewrite", "task", ("references", "prompt", "metadata")
+    ),
+    # Composition: their options hold rewards
+    # Controls
+}
