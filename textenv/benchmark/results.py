@@ -1,0 +1,322 @@
+"""What the reward benchmarks find, as plain records: the report draws them, JSON keeps them.
+
+Every `Estimate` is a mean with its 95 % interval. Gains of different metrics are made comparable by
+dividing each by the standard deviation of that metric over the untrained policy's samples: "sd".
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from textenv.benchmark.statistics import Estimate
+from textenv.errors import ConfigError
+
+Kind = Literal["design", "control"]
+Judgement = Literal["sound", "drifts", "hacked", "inert", "unclear", "control"]
+Record = TypeVar("Record")
+
+
+@dataclass(frozen=True)
+class Probe:
+    """How one lazy policy fares under a reward, beside the human reference.
+
+    Attributes:
+        name: Such as "title" or "keyword list".
+        what: What the policy writes, in words.
+        score: Its mean.
+        reference_minus_probe: The mean of the paired differences.
+        auc: The chance that a reference scores above the probe's text; a tie counts half.
+        n: How many examples the probe could be built for.
+        example: One text of it.
+        note: Why it could not be built, or what is special; usually empty.
+    """
+
+    name: str
+    what: str
+    score: Estimate | None
+    reference_minus_probe: Estimate | None
+    auc: Estimate | None
+    n: int
+    example: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What adversarial probes find out about one reward, without any training.
+
+    Attributes:
+        reward: Its name or description.
+        dataset: The examples' source.
+        n_examples: How many examples were probed.
+        leave_one_out: True where a human reference was scored against the other ones of its
+            example; else references are scored against themselves, and reach the ceiling.
+        ceiling: The reference's mean.
+        floor: The empty response's mean.
+        best_lazy: The name of the probe that scores highest among those that need no skill.
+        probes: All of them, highest first.
+        correlations: Spearman's, over all probed texts, with other metrics.
+        ms_per_episode: What scoring one response costs.
+        passes: True if no lazy policy comes near the reference.
+        verdict: In words, what it pays for and which policies reach the reference.
+    """
+
+    reward: str
+    dataset: str
+    n_examples: int
+    leave_one_out: bool
+    ceiling: Estimate
+    floor: Estimate
+    best_lazy: str
+    probes: tuple[Probe, ...]
+    correlations: dict[str, float]
+    ms_per_episode: float
+    passes: bool
+    verdict: str
+
+
+@dataclass(frozen=True)
+class BestOfN:
+    """How proxy and gold rise with the best of n samples, picked by the proxy.
+
+    Attributes:
+        proxy: The reward that picks.
+        n: (k,) the sizes.
+        kl_bound: (k,) log n - (n - 1) / n, an upper bound on the KL to the policy, in nats.
+        curves: Metric -> k estimates, the proxy's among them.
+        n_prompts: How many prompts.
+        pool: Samples of each.
+    """
+
+    proxy: str
+    n: tuple[int, ...]
+    kl_bound: tuple[float, ...]
+    curves: dict[str, tuple[Estimate, ...]]
+    n_prompts: int
+    pool: int
+
+
+@dataclass(frozen=True)
+class Design:
+    """One reward that was trained against, or a control.
+
+    Attributes:
+        name: As in the configuration.
+        kind: A control is the untrained policy, or one that was paid at random.
+        spec: The reward as `load_reward` takes it; None for the untrained policy.
+        judgement: What the benchmark concludes.
+        words: The same as a sentence.
+        own_gain: Of the reward itself, in sd.
+        gold_gain: Of the gold metrics' mean, in sd.
+        hacking_index: own_gain minus gold_gain.
+        gold_at_matched_kl: The gold gain where all designs are equally far from the start, in sd.
+        kl: To the start, in nats a response, at the end of the training.
+    """
+
+    name: str
+    kind: Kind
+    spec: Any
+    judgement: Judgement
+    words: str
+    own_gain: Estimate | None
+    gold_gain: Estimate
+    hacking_index: Estimate | None
+    gold_at_matched_kl: Estimate | None
+    kl: Estimate
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One column of the matrix.
+
+    Attributes:
+        name: As in the configuration.
+        kind: "gold" metrics are never trained on; "design" ones are.
+        before: The untrained policy's mean, in the metric's own unit.
+        sd: The standard deviation over its samples.
+    """
+
+    name: str
+    kind: Literal["design", "gold"]
+    before: float
+    sd: float
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What training on one design did to one metric.
+
+    Attributes:
+        gain: Mean of after minus before, in sd.
+        raw_gain: The same in the metric's own unit.
+        iqm: Interquartile mean of the runs' scores after training, in the metric's own unit.
+    """
+
+    gain: Estimate
+    raw_gain: Estimate
+    iqm: Estimate
+
+
+@dataclass(frozen=True)
+class Point:
+    """One look at a run's held-out samples, averaged over seeds; gain in sd."""
+
+    kl: float
+    gain: Estimate
+
+
+@dataclass(frozen=True)
+class Fit:
+    """R = d (a - b log d), d = sqrt(KL), of Gao et al. 2022 (arXiv 2210.10760).
+
+    Attributes:
+        a: The slope at d = 1.
+        b: How fast it falls.
+        peak_kl: Where the fitted curve is highest; None if it does not turn within what was seen.
+        r2: The share of the variance that the curve explains.
+    """
+
+    a: float
+    b: float
+    peak_kl: float | None
+    r2: float
+
+
+@dataclass(frozen=True)
+class Curve:
+    """How one metric moves with the distance from the start, under one design.
+
+    Attributes:
+        design: Trained on.
+        metric: Looked at; "gold" is the mean of the gold metrics.
+        points: In order of training; the first is the start, at KL 0.
+        peak: The index of the highest point.
+        fit: None where there are too few points.
+    """
+
+    design: str
+    metric: str
+    points: tuple[Point, ...]
+    peak: int
+    fit: Fit | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two designs by the gold metrics.
+
+    Attributes:
+        first: A design.
+        second: The other one.
+        difference: Of their gold gains, first minus second, in sd.
+        probability_of_improvement: That a run of the first is better than one of the second.
+        p: Two-sided, by the bootstrap.
+        p_holm: The same, corrected for all comparisons (Holm 1979).
+    """
+
+    first: str
+    second: str
+    difference: Estimate
+    probability_of_improvement: Estimate
+    p: float
+    p_holm: float
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One training run: done, or failed with its error."""
+
+    design: str
+    seed: int
+    status: Literal["done", "failed", "missing"]
+    wall_s: float = 0.0
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class SampleText:
+    """What one policy wrote for an example, and each metric's score of it."""
+
+    design: str
+    seed: int
+    text: str
+    scores: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One held-out example, with the responses of every policy."""
+
+    id: str
+    prompt: str
+    references: tuple[str, ...]
+    responses: tuple[SampleText, ...]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Everything that `textenv rewards bench` found.
+
+    Attributes:
+        title: What was compared.
+        verdict: One paragraph in words: which design is right, and which is hacked.
+        designs: In the order of the configuration, controls last.
+        metrics: The columns: every design, then the gold metrics.
+        matrix: Design -> metric -> cell.
+        curves: Of every design: its own reward and "gold".
+        matched_kl: Where designs are compared; None if no distance was reached by all.
+        comparisons: Of every pair of designs.
+        runs: Every run, failed ones included.
+        samples: Some held-out examples.
+        audits: Of the designs, where they were asked for.
+        n_prompts: Held-out prompts of an evaluation.
+        config: As given.
+        versions: Packages.
+        wall_s: In all, of every start that led here.
+    """
+
+    title: str
+    verdict: str
+    designs: tuple[Design, ...]
+    metrics: tuple[Metric, ...]
+    matrix: dict[str, dict[str, Cell]]
+    curves: tuple[Curve, ...]
+    matched_kl: float | None
+    comparisons: tuple[Comparison, ...]
+    runs: tuple[RunRecord, ...]
+    samples: tuple[Sample, ...]
+    audits: tuple[Audit, ...]
+    n_prompts: int
+    config: dict[str, Any]
+    versions: dict[str, str]
+    wall_s: float
+    best_of_n: tuple[BestOfN, ...] = field(default=())
+
+
+def save_record(record: Any, path: Path) -> None:
+    """Writes a record as JSON."""
+    text = json.dumps(asdict(record), indent=1, ensure_ascii=False, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def load_record(kind: type[Record], path: Path) -> Record:
+    """Reads a record that `save_record` wrote.
+
+    Raises:
+        ConfigError: The file cannot be read, or holds something else.
+    """
+    try:
+        return TypeAdapter(kind).validate_json(path.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"'{path}' cannot be read: {error.strerror}.") from error
+    except ValidationError as error:
+        found = error.errors()[0]
+        where = ".".join(str(part) for part in found["loc"])
+        raise ConfigError(
+            f"'{path}' holds no {kind.__name__} of this version: {where}: {found['msg']}."
+        ) from error
