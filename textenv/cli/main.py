@@ -11,6 +11,7 @@ import textenv
 from textenv.cli.catalog import list_environments, show_environment
 from textenv.cli.console import COMMANDS_GROUP, EXIT_WRONG_INPUT, Commands, print_error
 from textenv.cli.play import play
+from textenv.cli.rewards import GROUP, make_rewards_app
 from textenv.errors import RegistryError
 
 
@@ -32,6 +33,7 @@ def make_app() -> typer.Typer:
     app.command("list")(list_environments)
     app.command("show")(show_environment)
     app.command("play")(play)
+    app.add_typer(make_rewards_app(), name=GROUP)
     for entry_point in entry_points(group=COMMANDS_GROUP):
         try:
             add_commands = entry_point.load()

@@ -1,0 +1,59 @@
+"""The group of commands `textenv rewards`, and its command `list`."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from textenv.cli.catalog import AsJson
+from textenv.cli.console import Commands, print_json
+from textenv.rewards.catalog import REWARDS, NamedReward
+
+GROUP = "rewards"
+
+
+def make_rewards_app() -> typer.Typer:
+    """Builds the group; other packages add theirs by `find_rewards_app`."""
+    app = typer.Typer(cls=Commands, no_args_is_help=True, help="Score with rewards; test rewards.")
+    app.command("list")(list_rewards)
+    return app
+
+
+def find_rewards_app(app: typer.Typer) -> typer.Typer:
+    """Returns the group within the whole command line."""
+    found = next(group for group in app.registered_groups if group.name == GROUP)
+    assert found.typer_instance is not None
+    return found.typer_instance
+
+
+def list_rewards(as_json: AsJson = False) -> None:
+    """List the rewards that a name makes."""
+    rows = [_summary(name, row) for name, row in REWARDS.items()]
+    if as_json:
+        print_json(rows)
+        return
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True, style="bold")
+    table.add_column(no_wrap=True, style="dim")
+    table.add_column(overflow="fold")
+    for row in rows:
+        table.add_row(row["name"], row["family"], Text(row["description"]))
+    Console(highlight=False).print(table)
+
+
+def _summary(name: str, row: NamedReward) -> dict[str, Any]:
+    description = inspect.getdoc(row.load_factory()) or ""
+    return {
+        "name": name,
+        "family": row.family,
+        "description": description.partition("\n")[0],
+        "reads": list(row.reads),
+        "bounds": list(row.bounds),
+        "agrees_with": row.agrees_with,
+        "extra": row.extra,
+    }
