@@ -86,6 +86,22 @@ def evaluate_policy_on_split(
     deterministic: bool = True,
     progress: Progress = _silent,
 ) -> Evaluation:
+    """Plays the first examples of a split with a language model, and scores them.
+
+    Arguments and errors are those of `play_policy_on_split`.
+    """
+    episodes = play_policy_on_split(policy, core, split, n_examples, deterministic, progress)
+    return score_episodes(core, episodes)
+
+
+def play_policy_on_split(
+    policy: LMPolicy,
+    core: TextCore,
+    split: str,
+    n_examples: int,
+    deterministic: bool = True,
+    progress: Progress = _silent,
+) -> list[Episode]:
     """Plays the first examples of a split with a language model, many at a time.
 
     Args:
@@ -95,6 +111,9 @@ def evaluate_policy_on_split(
         n_examples: How many; fewer if the split has fewer.
         deterministic: Take the most likely token or candidate at each step instead of sampling.
         progress: Called with the number of finished examples.
+
+    Returns:
+        The finished episodes, in the order of their examples.
 
     Raises:
         ConfigError: The policy was made for shorter texts, or for another tokenizer.
@@ -140,7 +159,7 @@ def evaluate_random(
             return np.asarray(rng.integers(core.level.action_masks()[slots].sum(axis=1)))
         return rng.integers(core.tokenizer.vocab_size, size=len(slots))
 
-    return _play_slots(choose, core, split, n_examples, progress)
+    return score_episodes(core, _play_slots(choose, core, split, n_examples, progress))
 
 
 def evaluate_speaker(
@@ -195,7 +214,7 @@ def _play_slots(
     split: str,
     n_examples: int,
     progress: Progress,
-) -> Evaluation:
+) -> list[Episode]:
     """Plays examples 0 .. n - 1; a slot that ends takes the next one."""
     dataset = core.dataset(split)
     n_examples = min(n_examples, len(dataset))
@@ -217,5 +236,4 @@ def _play_slots(
             episodes[running.pop(slot)] = core.episode(slot)
             done += 1
         progress(done, "")
-    finished = [episode for episode in episodes if episode is not None]
-    return score_episodes(core, finished)
+    return [episode for episode in episodes if episode is not None]
