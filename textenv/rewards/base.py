@@ -39,14 +39,26 @@ class Reward(Protocol):
         ...
 
 
-def compute_rewards(reward: Reward, episodes: Sequence[Episode]) -> RewardResult:
-    """Calls a reward and checks what it returned.
+def name_of(reward: Reward) -> str:
+    """Returns what messages and components call a reward."""
+    return str(getattr(reward, "name", None) or getattr(reward, "__name__", type(reward).__name__))
+
+
+def call_reward(
+    reward: Reward, episodes: Sequence[Episode], name: str | None = None
+) -> RewardResult:
+    """Calls a reward and checks what it returned, but for missing scores: `valid` tells of them.
+
+    Args:
+        reward: The reward.
+        episodes: To score, in order.
+        name: What messages call it; by default its own name.
 
     Raises:
         RewardError: The reward raised, the result has the wrong type or length, or a score is not
             finite.
     """
-    name = getattr(reward, "name", None) or getattr(reward, "__name__", type(reward).__name__)
+    name = name or name_of(reward)
     scored = ", ".join(f"'{episode.example.id}'" for episode in episodes[:3])
     scored += ", ..." if len(episodes) > 3 else ""
     try:
@@ -59,8 +71,9 @@ def compute_rewards(reward: Reward, episodes: Sequence[Episode]) -> RewardResult
         ) from error
     if not isinstance(result, RewardResult):
         raise RewardError(
-            f"Reward '{name}' returned {type(result).__name__} for {scored}; "
-            "return a textenv.RewardResult."
+            f"Reward '{name}' returned {type(result).__name__} for {scored}; return a "
+            "textenv.RewardResult, or wrap a function that gives plain numbers in "
+            "textenv.rewards.from_function."
         )
     arrays = {"total": result.total, **result.components}
     checked = {key: np.asarray(value, dtype=np.float64) for key, value in arrays.items()}
@@ -80,11 +93,22 @@ def compute_rewards(reward: Reward, episodes: Sequence[Episode]) -> RewardResult
     valid = np.ones(n, np.bool_) if result.valid is None else np.asarray(result.valid, np.bool_)
     if valid.shape != (n,):
         raise RewardError(f"Reward '{name}' returned 'valid' of shape {valid.shape}, not ({n},).")
-    total = checked.pop("total")
-    if not valid.all():
-        bad = int(np.flatnonzero(~valid)[0])
+    return RewardResult(checked.pop("total"), checked, valid)
+
+
+def compute_rewards(reward: Reward, episodes: Sequence[Episode]) -> RewardResult:
+    """Calls a reward and checks what it returned.
+
+    Raises:
+        RewardError: The reward raised, the result has the wrong type or length, or a score is
+            missing or not finite.
+    """
+    result = call_reward(reward, episodes)
+    assert result.valid is not None
+    if not result.valid.all():
+        bad = int(np.flatnonzero(~result.valid)[0])
         raise RewardError(
-            f"Reward '{name}' could not score example '{episodes[bad].example.id}'. "
+            f"Reward '{name_of(reward)}' could not score example '{episodes[bad].example.id}'. "
             "An episode without a score ends the run rather than counting as 0."
         )
-    return RewardResult(total, checked, valid)
+    return result
