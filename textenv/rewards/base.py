@@ -22,12 +22,16 @@ class RewardResult:
     Attributes:
         total: What the agent is paid, float64 (n,).
         components: Named parts or by-products of the total, float64 (n,) each.
-        valid: False where no score could be given, bool (n,). None means all valid.
+        valid: False where no score could be given, bool (n,). None means all valid. What stands in
+            `total` and `components` there does not count: `call_reward` writes NaN over it, so
+            that nothing can take it for a score.
+        reasons: Why there is no score, in words, by the episode's place in the batch.
     """
 
     total: FloatArray
     components: Mapping[str, FloatArray] = field(default_factory=dict)
     valid: NDArray[np.bool_] | None = None
+    reasons: Mapping[int, str] = field(default_factory=dict)
 
 
 @runtime_checkable
@@ -48,6 +52,8 @@ def call_reward(
     reward: Reward, episodes: Sequence[Episode], name: str | None = None
 ) -> RewardResult:
     """Calls a reward and checks what it returned, but for missing scores: `valid` tells of them.
+
+    The totals and components of an episode without a score are NaN.
 
     Args:
         reward: The reward.
@@ -75,25 +81,27 @@ def call_reward(
             "textenv.RewardResult, or wrap a function that gives plain numbers in "
             "textenv.rewards.from_function."
         )
+    n = len(episodes)
+    valid = np.ones(n, np.bool_) if result.valid is None else np.asarray(result.valid, np.bool_)
+    if valid.shape != (n,):
+        raise RewardError(f"Reward '{name}' returned 'valid' of shape {valid.shape}, not ({n},).")
     arrays = {"total": result.total, **result.components}
     checked = {key: np.asarray(value, dtype=np.float64) for key, value in arrays.items()}
-    n = len(episodes)
     for key, value in checked.items():
         if value.shape != (n,):
             raise RewardError(
                 f"Reward '{name}' returned '{key}' of shape {value.shape} for {n} episodes; "
                 f"it must be ({n},): one number an episode, in order. It was scoring {scored}."
             )
-        if not np.isfinite(value).all():
-            bad = int(np.flatnonzero(~np.isfinite(value))[0])
+        if not np.isfinite(value[valid]).all():
+            bad = int(np.flatnonzero(valid & ~np.isfinite(value))[0])
             raise RewardError(
                 f"Reward '{name}' returned '{key}' = {value[bad]} for example "
                 f"'{episodes[bad].example.id}'. Scores must be finite; give a worst score instead."
             )
-    valid = np.ones(n, np.bool_) if result.valid is None else np.asarray(result.valid, np.bool_)
-    if valid.shape != (n,):
-        raise RewardError(f"Reward '{name}' returned 'valid' of shape {valid.shape}, not ({n},).")
-    return RewardResult(checked.pop("total"), checked, valid)
+    if not valid.all():
+        checked = {key: np.where(valid, value, np.nan) for key, value in checked.items()}
+    return RewardResult(checked.pop("total"), checked, valid, result.reasons)
 
 
 def compute_rewards(reward: Reward, episodes: Sequence[Episode]) -> RewardResult:
@@ -106,9 +114,12 @@ def compute_rewards(reward: Reward, episodes: Sequence[Episode]) -> RewardResult
     result = call_reward(reward, episodes)
     assert result.valid is not None
     if not result.valid.all():
-        bad = int(np.flatnonzero(~result.valid)[0])
+        bad = np.flatnonzero(~result.valid).tolist()
+        several = f" and {len(bad) - 1} more of {len(episodes)}" if len(bad) > 1 else ""
+        reason = result.reasons.get(bad[0], "it gave no reason.")
         raise RewardError(
-            f"Reward '{name_of(reward)}' could not score example '{episodes[bad].example.id}'. "
-            "An episode without a score ends the run rather than counting as 0."
+            f"Reward '{name_of(reward)}' could not score example '{episodes[bad[0]].example.id}'"
+            f"{several}: {reason} An episode without a score ends the run rather than counting as "
+            "0."
         )
     return result
