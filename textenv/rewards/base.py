@@ -100,7 +100,9 @@ def call_reward(
                 f"'{episodes[bad].example.id}'. Scores must be finite; give a worst score instead."
             )
     if not valid.all():
-        checked = {key: np.where(valid, value, np.nan) for key, value in checked.items()}
+        # An array that stands under two names, such as a total that is its own part, stays one.
+        masked = {id(value): np.where(valid, value, np.nan) for value in checked.values()}
+        checked = {key: masked[id(value)] for key, value in checked.items()}
     return RewardResult(checked.pop("total"), checked, valid, result.reasons)
 
 
