@@ -182,7 +182,7 @@ def test_a_single_seed_leaves_the_prompts_chance():
 
 @pytest.mark.parametrize("tables", [([[1.0]], [[1.0, 2.0]]), ([1.0, 2.0],), ([[]],)])
 def test_tables_that_do_not_match_are_refused(tables):
-    with pytest.raises(ConfigError, match="[Tt]able"):
+    with pytest.raises(ConfigError, match=r"[Tt]able"):
         two_way_bootstrap(*tables)
     with pytest.raises(ConfigError, match="n_runs, n_tasks"):
         stratified_bootstrap([1.0, 2.0])
