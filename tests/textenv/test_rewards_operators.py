@@ -396,6 +396,21 @@ def test_a_payment_is_what_was_added_since_the_last_one():
     assert env.step(np.int64(core.tokenizer.end_id))[1] == -n_words[4]
 
 
+def test_an_episode_owes_nothing_for_one_that_was_left():
+    spec = {
+        "often": {"reward": "dense", "of": "exact_match", "potential": word_count, "every": 2},
+        "rarely": {"reward": "dense", "of": "exact_match", "potential": word_count, "every": 4},
+    }
+    env = make("TextQA-v0", reward=spec)
+    ids = env.unwrapped.core.tokenizer.encode("red bird and more words of it")
+    paid = []
+    for _ in range(2):
+        env.reset(options={"prompt": "Who?", "references": "red bird"})
+        paid.append([env.step(np.int64(id))[1] for id in ids[:4]])
+    assert paid[0][3] > 0
+    assert paid[1] == paid[0]
+
+
 @pytest.mark.parametrize("id", DENSE)
 def test_dense_pay_of_many_slots_is_that_of_single_ones(id):
     n, steps = 3, 60
