@@ -154,7 +154,7 @@ def parse_score(answer: str, scale: tuple[float, float]) -> float:
     if not isinstance(found, dict) or not found.keys() <= {"reason", "score"}:
         raise ValueError('it is not a JSON object of "reason" and "score"')
     if len(scores) != 1 or "score" not in found:
-        raise ValueError(f"it holds {len(scores)} scores")
+        raise ValueError("it does not hold exactly one score")
     score = scores[0]
     if isinstance(score, bool) or not isinstance(score, int | float):
         raise ValueError("its score is no number")
