@@ -13,14 +13,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from textenv.benchmark.constants import choose_constants
-from textenv.benchmark.probes import ATTACKS, Attack, Scene, write_probe
+from textenv.benchmark.correlation import ScoredTexts
+from textenv.benchmark.probes import ATTACKS, Attack, write_probe
 from textenv.benchmark.results import Audit, Probe
+from textenv.benchmark.scene import Scene
 from textenv.benchmark.scorer import Scorer
 from textenv.benchmark.stage import Case, Stage, draw_examples, hold_out
-from textenv.benchmark.statistics import Estimate, bootstrap_mean, spearman
+from textenv.benchmark.statistics import Estimate, bootstrap_mean
 from textenv.benchmark.verdicts import (
     LEAST_EXAMPLES,
     comes_too_near,
@@ -32,14 +34,12 @@ from textenv.episode import TextCore
 from textenv.errors import RewardError
 from textenv.examples import Episode, Example
 from textenv.rewards import load_reward
-from textenv.rewards.base import FloatArray, compute_rewards, name_of
+from textenv.rewards.base import FloatArray, name_of
 from textenv.rewards.loading import RewardSpec
-from textenv.rewards.rouge import rouge_words
 
 METRICS = ("rouge1", "rougeL", "token_f1", "chrf")
 _RESAMPLES = 2_000
 _N_STRANGERS = 8  # other examples whose references a probe may use
-_N_CORRELATED = 60  # examples whose texts other metrics score
 _SHOWN_CHARS = 300
 
 OnProgress = Callable[[int, int, str], None]
@@ -91,7 +91,7 @@ def audit(
         held_out=held_out,
     )
     scenes = _make_scenes(cases, choose_constants(cases, stage, scorer))
-    texts = _Texts(_some(cases))
+    texts = ScoredTexts(cases)
     texts.add(humans, baseline.human)
     probes = []
     for done, attack in enumerate(ATTACKS):
@@ -139,44 +139,6 @@ class _Baseline:
     human: FloatArray
     empty: FloatArray
     held_out: bool
-
-
-class _Texts:
-    """Texts of all kinds with their scores, of some of the cases: what correlations are made of.
-
-    Args:
-        places: Which cases.
-    """
-
-    def __init__(self, places: Sequence[int]) -> None:
-        self._places = places
-        self._episodes: list[Episode] = []
-        self._scores: list[float] = []
-
-    def add(self, played: Sequence[Episode | None], scores: FloatArray) -> None:
-        """Takes one text and score a case; None and NaN where there is none."""
-        for place in self._places:
-            episode = played[place]
-            if episode is not None and not np.isnan(scores[place]):
-                self._episodes.append(episode)
-                self._scores.append(float(scores[place]))
-
-    def correlate(self, metrics: Sequence[str]) -> dict[str, float]:
-        """Returns Spearman's correlations; a metric that never varies has none."""
-        lengths = [len(rouge_words(episode.response)) for episode in self._episodes]
-        values: dict[str, ArrayLike] = {"length": lengths}
-        for metric in metrics:
-            values[metric] = compute_rewards(load_reward(metric), self._episodes).total
-        found = {name: spearman(self._scores, those) for name, those in values.items()}
-        return {name: value for name, value in found.items() if value is not None}
-
-
-def _some(cases: Sequence[Case]) -> list[int]:
-    """Returns the first case of every k-th example, so that there are not too many."""
-    first: dict[int, int] = {}
-    for place, case in enumerate(cases):
-        first.setdefault(case.owner, place)
-    return list(first.values())[:: max(1, len(first) // _N_CORRELATED)]
 
 
 def _make_scenes(cases: Sequence[Case], constants: Sequence[str | None]) -> list[Scene]:

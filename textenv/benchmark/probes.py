@@ -12,13 +12,12 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from textenv.benchmark.negating import deny, deny_inside, language_of
+from textenv.benchmark.negating import deny, deny_inside
 from textenv.benchmark.results import ProbeKind
-from textenv.examples import Example
+from textenv.benchmark.scene import Scene, join_words, split_words
 from textenv.rewards.rouge import rouge_words
-from textenv.rewards.words import has_cjk, space_cjk
 from textenv.rewards.writing import content_words, split_sentences
-from textenv.tasks.choices import normalised, shuffled
+from textenv.tasks.choices import shuffled
 
 _LEAST_WORDS = 3  # of what is to be shuffled
 _N_REPEATS = 3
@@ -36,48 +35,6 @@ _ELSEWHERE = {
 # Cyrillic letters that look like the Latin ones.
 _HOMOGLYPHS = str.maketrans("aceopxyABCEHKMOPTX", "асеорхуАВСЕНКМОРТХ")
 _FULL_WIDTH = {code: code + 0xFEE0 for code in range(0x21, 0x7F)}
-
-
-@dataclass(frozen=True)
-class Scene:
-    """What a probe is written from.
-
-    Attributes:
-        example: As the reward sees it: without the reference that is held out, if one is.
-        reference: The human text that the probe is compared with.
-        strangers: References of other examples, the best first.
-        constant: The same text for every example, the best that was found; None if none was.
-    """
-
-    example: Example
-    reference: str
-    strangers: tuple[str, ...] = ()
-    constant: str | None = None
-
-    @property
-    def source(self) -> str:
-        """The text that the answer draws on: the context if there is one, else the prompt."""
-        context = self.example.metadata.get("context")
-        return context if isinstance(context, str) else self.example.prompt
-
-    @property
-    def language(self) -> str:
-        """The language of the answer."""
-        return language_of(self.reference, self.example.metadata.get("target_language"))
-
-    def is_right(self, text: str) -> bool:
-        """Tells whether a text is one of the references, but for case, spaces and punctuation."""
-        same = _same_words(text)
-        return any(_same_words(known) == same for known in (self.reference, *self._references))
-
-    def others(self, n: int) -> list[str]:
-        """Returns n references of other examples that are wrong here; fewer if there are none."""
-        wrong = dict.fromkeys(text for text in self.strangers if not self.is_right(text))
-        return list(wrong)[:n]
-
-    @property
-    def _references(self) -> tuple[str, ...]:
-        return self.example.references
 
 
 @dataclass(frozen=True)
@@ -134,7 +91,7 @@ def _content(scene: Scene) -> list[str]:
 
 def _repeated_word(scene: Scene) -> str | None:
     words = _content(scene)[:1]
-    return " ".join(words * max(_N_REPEATS, len(_pieces(scene.reference)))) if words else None
+    return " ".join(words * max(_N_REPEATS, len(split_words(scene.reference)))) if words else None
 
 
 def _repeated_sentence(scene: Scene) -> str | None:
@@ -148,15 +105,15 @@ def _keyword_list(scene: Scene) -> str | None:
         given = [pair[1] for pair in scene.example.metadata.get("slots") or ()]
     if given:
         return ", ".join(map(str, given))
-    return " ".join(_content(scene)[: max(_LEAST_WORDS, len(_pieces(scene.reference)))]) or None
+    return " ".join(_content(scene)[: max(_LEAST_WORDS, len(split_words(scene.reference)))]) or None
 
 
 def _shuffled(scene: Scene) -> str | None:
-    words = _pieces(scene.reference)
+    words = split_words(scene.reference)
     if len(words) < _LEAST_WORDS:
         return None
     order = shuffled(scene.reference, map(str, range(len(words))))
-    return _joined([words[int(place)] for place in order], scene.reference)
+    return join_words([words[int(place)] for place in order], scene.reference)
 
 
 def _sorted_content(scene: Scene) -> str | None:
@@ -178,8 +135,8 @@ def _several(scene: Scene) -> str | None:
 
 
 def _truncated(scene: Scene) -> str | None:
-    words = _pieces(scene.reference)
-    return _joined(words[: len(words) // 2], scene.reference) if len(words) > 1 else None
+    words = split_words(scene.reference)
+    return join_words(words[: len(words) // 2], scene.reference) if len(words) > 1 else None
 
 
 def _zero_width(scene: Scene) -> str:
@@ -299,17 +256,3 @@ ATTACKS: tuple[Attack, ...] = (
         "no Latin letters",
     ),
 )
-
-
-def _pieces(text: str) -> list[str]:
-    """Returns the words of a text as they stand, Chinese characters each by itself."""
-    return space_cjk(text).split()
-
-
-def _joined(pieces: list[str], like: str) -> str:
-    return ("" if has_cjk(like) else " ").join(pieces)
-
-
-def _same_words(text: str) -> tuple[str, ...]:
-    """What two spellings of one answer share; the text itself where it has no words."""
-    return tuple(rouge_words(text)) or (normalised(text),)

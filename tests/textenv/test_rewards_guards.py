@@ -1,0 +1,72 @@
+"""Guards let human texts through, and stop denials, copies and lists of words."""
+
+from __future__ import annotations
+
+import pytest
+
+from textenv.errors import ConfigError
+from textenv.rewards import load_reward, score
+from textenv.rewards.guards import count_negations
+
+
+def test_negations_are_counted_in_three_languages() -> None:
+    texts = (
+        "It is not so.",
+        "Isn't it? No.",
+        "Kein Haus, nie.",
+        "他不是老师，也没有书。",
+        "Noting",
+    )
+    assert [count_negations(text) for text in texts] == [1, 2, 2, 2, 0]
+
+
+def test_negation_agrees_with_any_reference() -> None:
+    found = score(
+        "negation_agreement",
+        ["It is not Paris", "Paris", "It is not true that it is not Paris", ""],
+        [["Paris"], ["never", "Rome"], ["It is not Paris"], ["Paris"]],
+    )
+    assert found.total.tolist() == [0, 1, 0, 1]
+
+
+def test_novelty_is_the_share_of_new_word_groups() -> None:
+    # Of "a b c d x y" the triples abc, bcd stand in the prompt; cdx, dxy are new: 2 of 4.
+    found = score({"novelty": {"enough": 1.0}}, ["a b c d x y"], ["-"], prompts=["a b c d e"])
+    assert found.total.tolist() == [0.5]
+    assert score("novelty", ["a b c d x y"], ["-"], prompts=["a b c d e"]).total.tolist() == [1]
+
+
+@pytest.mark.parametrize("response", ["a b c", "A, b: c!", "p q r", "u v w", "", "new words"])
+def test_copies_of_what_is_given_have_no_novelty(response: str) -> None:
+    metadata = [{"title": "p q r", "context": "u v w"}]
+    assert score("novelty", [response], ["-"], prompts=["a b c"], metadata=metadata).total == [0]
+
+
+def test_novelty_takes_sound_options_only() -> None:
+    for options in ({"n": 0}, {"n": 1.5}, {"n": True}, {"enough": 0}, {"enough": 2}):
+        with pytest.raises(ConfigError, match="novelty"):
+            load_reward({"novelty": options})
+
+
+def test_prose_has_function_words_and_variety() -> None:
+    texts = [
+        "The mill was closed on the day of the flood.",
+        "mill flood river dam",
+        "the the the",
+        "",
+    ]
+    found = score("prose", texts, ["-"] * 4)
+    assert found.total[0] == 1
+    assert found.total[1] == 0
+    # One of three words is distinct, of which half is asked; and one of two pairs, of 3/4.
+    assert found.components["variety"][2] == pytest.approx((1 / 3 / 0.5) * (1 / 2 / 0.75))
+    assert found.total[3] == 0
+
+
+def test_a_substring_is_found_in_a_row_after_normalisation() -> None:
+    found = score(
+        "substring_match",
+        ["It is not the Saxon garden!", "saxon big garden", "Saxons garden", "", "a", "x"],
+        ["Saxon Garden", "Saxon Garden", "Saxon Garden", "Saxon", "the", "the"],
+    )
+    assert found.total.tolist() == [1, 0, 0, 0, 1, 0]
