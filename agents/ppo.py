@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -36,6 +36,7 @@ from textenv.spaces import AnyText, MessagesSpace
 from textenv.vector import TextVectorEnv
 
 Metrics = Mapping[str, float]
+_PRINTED_CHARS = 30
 
 
 class TextPPO(PPO):
@@ -348,12 +349,14 @@ class TextPPO(PPO):
         What could not be scored counts as played, and as nothing else.
         """
         callback.on_rollout_start()
+        components: list[Metrics] = []
 
         def on_step(
             n_tokens: int, rewards: NDArray[np.float32], dones: NDArray[np.bool_], infos: Infos
         ) -> bool:
             self.num_timesteps += n_tokens
             self._update_info_buffer(infos, dones)
+            components.extend(info["reward_components"] for info in infos if _is_scored(info))
             # SB3's callbacks look for "rewards", "dones" and "infos" among these.
             callback.update_locals(locals())
             return callback.on_step()
@@ -366,6 +369,7 @@ class TextPPO(PPO):
             return False
         self.n_episodes_done += len(played)
         self.episodes = episodes = _take_valid(played, self.max_invalid_share)
+        self._log_components(components)
         self.logger.record("rollout/invalid_episodes", len(played) - len(episodes))
         returns = np.array([episode.rewards.sum() for episode in episodes], np.float64)
         self.return_moments.update(returns)
@@ -375,6 +379,14 @@ class TextPPO(PPO):
         self.logger.record("rollout/response_tokens", float(np.mean(lengths)))
         callback.on_rollout_end()
         return True
+
+    def _log_components(self, components: Sequence[Metrics]) -> None:
+        """Logs the mean of each component; one that an episode lacks is 0 there."""
+        for name in {name: None for found in components for name in found}:
+            mean = float(np.mean([found.get(name, 0.0) for found in components]))
+            # SB3 cuts what it prints to so many characters, and fails where two are then alike.
+            exclude = "stdout" if len(name) > _PRINTED_CHARS else None
+            self.logger.record(f"rollout/{name}", mean, exclude)
 
     def train(self) -> None:
         """Updates the policy from the episodes collected last."""
@@ -521,6 +533,10 @@ class TextPPO(PPO):
         from agents.checkpoints import load_agent
 
         return load_agent(cls, Path(path), env, device, overrides)
+
+
+def _is_scored(info: Mapping[str, Any]) -> bool:
+    return "reward_components" in info and info.get("valid", True)
 
 
 def _take_valid(

@@ -16,14 +16,23 @@ from stable_baselines3.common.utils import LinearSchedule
 import textenv
 from agents.baselines import cut_to_first_sentence
 from agents.config import TrainConfig, write_config
-from agents.evaluation import Evaluation, evaluate_policy_on_split, mean_kl
+from agents.evaluation import (
+    Evaluation,
+    evaluate_policy_on_split,
+    mean_kl,
+    play_policy_on_split,
+)
 from agents.models import EMBEDDED
 from agents.ppo import TextPPO
 from agents.progress import track
 from textenv.benchmark.statistics import bootstrap_mean
 from textenv.episode import TextCore
 from textenv.errors import ConfigError
+from textenv.registry import environment_row
+from textenv.rewards import fit_reward
+from textenv.rewards.normalise import needs_fit
 
+FIT_EPISODES = 256  # of the initial policy, on which rewards are normalised
 KL_EPISODES = 128  # at most so many are sampled at the end to estimate the divergence
 _PPO_ARGUMENTS = (
     *("n_episodes", "batch_size", "n_epochs", "gamma", "gae_lambda"),
@@ -73,7 +82,8 @@ def train(config: TrainConfig, out: Path) -> dict[str, Any]:
 
     The folder then holds `config.yaml`, `metrics.jsonl` (a line an iteration), `samples.jsonl`
     (every held-out example before and after), `result.json`, and the agent as `TextPPO.save`
-    writes it, `model/` included. Interrupted, it keeps the agent as it was then.
+    writes it, `model/` included. Interrupted, it keeps the agent as it was then. Rewards that are
+    normalised are fitted first; the configuration that is written holds what was found.
 
     Returns:
         What `result.json` holds.
@@ -84,6 +94,7 @@ def train(config: TrainConfig, out: Path) -> dict[str, Any]:
     """
     started_at = time.perf_counter()
     check_folder(out)
+    config = fit_config(config)
     arguments = environment_arguments(config.model, config.dataset, config.reward, config.env)
     core = make_core(config.id, config.n_envs, arguments)
     # A missing split is found before the training, not after.
@@ -112,6 +123,7 @@ def train(config: TrainConfig, out: Path) -> dict[str, Any]:
         "id": config.id,
         "model": config.model,
         "seed": config.seed,
+        "reward": reward_spec(config),
         "before": before.summary(),
         "before_cut_to_first_sentence": cut_to_first_sentence(core, before).summary(),
         "after": after.summary(),
@@ -126,6 +138,36 @@ def train(config: TrainConfig, out: Path) -> dict[str, Any]:
     }
     (out / "result.json").write_text(json.dumps(result, indent=2), encoding="utf-8")
     return result
+
+
+def reward_spec(config: TrainConfig) -> Any:
+    """Returns the description of the reward that a run is paid by: its own or the environment's."""
+    arguments = environment_arguments(config.model, reward=config.reward, env=config.env)
+    return arguments.get("reward", environment_row(config.id).make_kwargs().get("reward"))
+
+
+def fit_config(config: TrainConfig) -> TrainConfig:
+    """Finds what the rewards of a run need to know of its initial policy: see `fit_reward`.
+
+    The first training examples are played with it, sampling. A configuration whose reward needs
+    nothing is returned as it is, so that what was found once is kept.
+
+    Raises:
+        RewardError: A reward to be normalised scores all samples alike.
+    """
+    spec = reward_spec(config)
+    if not needs_fit(spec):
+        return config
+    arguments = environment_arguments(config.model, config.dataset, "constant", config.env)
+    core = make_core(config.id, config.n_envs, arguments)
+    # The run's own agent is made and seeded anew: what is sampled here changes nothing of it.
+    agent = make_agent(config, arguments)
+    n = min(FIT_EPISODES, len(core.dataset("train")))
+    with track("Sampling to normalise rewards", n) as report:
+        episodes = play_policy_on_split(
+            agent.policy, core, "train", n, deterministic=False, progress=report
+        )
+    return config.model_copy(update={"reward": fit_reward(spec, episodes)})
 
 
 def make_agent(config: TrainConfig, arguments: Mapping[str, Any]) -> TextPPO:
