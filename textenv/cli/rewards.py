@@ -10,8 +10,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from textenv.cli.audit import audit_reward
 from textenv.cli.catalog import AsJson
 from textenv.cli.console import Commands, print_json
+from textenv.cli.report import render_again
 from textenv.rewards.catalog import REWARDS, NamedReward
 
 GROUP = "rewards"
@@ -21,6 +23,8 @@ def make_rewards_app() -> typer.Typer:
     """Builds the group; other packages add theirs by `find_rewards_app`."""
     app = typer.Typer(cls=Commands, no_args_is_help=True, help="Score with rewards; test rewards.")
     app.command("list")(list_rewards)
+    app.command("audit")(audit_reward)
+    app.command("report")(render_again)
     return app
 
 

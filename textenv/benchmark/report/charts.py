@@ -256,8 +256,7 @@ def _part_labels(lines: Sequence[Line]) -> tuple[Line, ...]:
 def _kl_ticks(frame: Frame) -> tuple[Tick, ...]:
     """Returns ticks at whole steps of sqrt(KL), or round parts of one, labelled by their KL."""
     return tuple(
-        Tick(frame.x(d), f"{d * d:.3g}")
-        for d, _ in round_ticks(frame.x_low, frame.x_high, wanted=5)
+        Tick(frame.x(d), f"{d * d:.3g}") for d, _ in round_ticks(frame.x_low, frame.x_high)
     )
 
 
@@ -272,8 +271,7 @@ def _n_ticks(n: Sequence[int], distances: Sequence[float], frame: Frame) -> tupl
 
 def _y_ticks(frame: Frame) -> tuple[Tick, ...]:
     return tuple(
-        Tick(frame.y(value), label)
-        for value, label in round_ticks(frame.y_low, frame.y_high, wanted=5)
+        Tick(frame.y(value), label) for value, label in round_ticks(frame.y_low, frame.y_high)
     )
 
 

@@ -73,7 +73,7 @@ def make_axis(estimates: Iterable[Estimate], reference: float | None = None) -> 
     return Axis(low, high, ticks, _place(0, low, high), at)
 
 
-def round_ticks(low: float, high: float, wanted: int = 4) -> list[tuple[float, str]]:
+def round_ticks(low: float, high: float, wanted: int = 5) -> list[tuple[float, str]]:
     """Returns round values from low to high, each with its label.
 
     Their step is 1, 2 or 5 times a power of ten.

@@ -23,29 +23,47 @@ _SIGNS: dict[type[Record], str] = {Bench: "designs", Audit: "probes", BestOfN: "
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def read_records(path: Path) -> list[Record]:
-    """Reads one saved record, or each one in a folder.
-
-    Args:
-        path: A file that `save_record` wrote, or a folder with `bench.json`, `audit.json` or
-            `best_of_n.json` in it; where there are several of a kind, `audit_2.json` and so on.
+def find_record_files(path: Path) -> list[Path]:
+    """Returns a file itself; of a folder, the files that `write_report` saved records in.
 
     Raises:
-        ConfigError: There is none, or it cannot be read.
+        ConfigError: The folder has none.
     """
     if not path.is_dir():
-        return [_read_record(path)]
+        return [path]
     found = [
         file
         for name in FILE_NAMES.values()
-        for file in sorted(path.glob(f"{Path(name).stem}*.json"))
+        for file in (path / name, *sorted(path.glob(f"{Path(name).stem}_[0-9]*.json")))
+        if file.is_file()
     ]
     if not found:
         raise ConfigError(
             f"'{path}' holds none of {', '.join(FILE_NAMES.values())}. Name the folder that "
             "'textenv rewards bench', 'audit' or 'best-of-n' wrote."
         )
-    return [_read_record(file) for file in found]
+    return found
+
+
+def read_record(path: Path) -> Record:
+    """Reads a saved record of any kind.
+
+    Raises:
+        ConfigError: The file cannot be read, or holds something else.
+    """
+    try:
+        data = json.loads(path.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"'{path}' cannot be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise ConfigError(f"'{path}' is not valid JSON: {error}.") from error
+    for kind, sign in _SIGNS.items():
+        if isinstance(data, dict) and sign in data:
+            return load_record(kind, path)
+    raise ConfigError(
+        f"'{path}' is no record of a bench, an audit or a best-of-n; those are written as "
+        f"{', '.join(FILE_NAMES.values())}."
+    )
 
 
 def without_lone_surrogates(value: Value) -> Value:
@@ -63,19 +81,3 @@ def without_lone_surrogates(value: Value) -> Value:
             value, **{name: without_lone_surrogates(getattr(value, name)) for name in fields}
         )
     return cleaned  # type: ignore[no-any-return] # of the kind it was given
-
-
-def _read_record(path: Path) -> Record:
-    try:
-        data = json.loads(path.read_bytes())
-    except OSError as error:
-        raise ConfigError(f"'{path}' cannot be read: {error.strerror}.") from error
-    except ValueError as error:
-        raise ConfigError(f"'{path}' is not valid JSON: {error}.") from error
-    for kind, sign in _SIGNS.items():
-        if isinstance(data, dict) and sign in data:
-            return load_record(kind, path)
-    raise ConfigError(
-        f"'{path}' is no record of a bench, an audit or a best-of-n; those are written as "
-        f"{', '.join(FILE_NAMES.values())}."
-    )

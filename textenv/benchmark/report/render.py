@@ -45,9 +45,24 @@ def write_report(record: Record | Sequence[Record], folder: Path) -> Path:
             path = path if i == 0 else path.with_stem(f"{path.stem}_{i + 1}")
             save_record(one, path)
             saved.append(path)
-    saved += save_csv_files(records, folder)
+    return write_page(records, folder, saved)
+
+
+def write_page(record: Record | Sequence[Record], folder: Path, saved: Sequence[Path]) -> Path:
+    """Writes `report.html` and the CSV files, for records that are saved already.
+
+    Args:
+        record: As `write_report` takes it.
+        folder: Where the page goes.
+        saved: The JSON files of the records, in that folder.
+
+    Returns:
+        The path of the page.
+    """
+    records = _clean(record)
+    files = [*saved, *save_csv_files(records, folder)]
     page = folder / REPORT_NAME
-    page.write_text(render_report(records, [path.name for path in saved]), encoding="utf-8")
+    page.write_text(render_report(records, [path.name for path in files]), encoding="utf-8")
     return page
 
 

@@ -6,7 +6,7 @@ function sortBy(table, index, header) {
   const ascending = header.getAttribute("aria-sort") === "descending";
   for (const other of header.parentElement.children) other.removeAttribute("aria-sort");
   header.setAttribute("aria-sort", ascending ? "ascending" : "descending");
-  const isText = header.classList.contains("text");
+  const isText = header.classList.contains("words");
   const key = (row) => row.cells[index].dataset.sort;
   const compare = (a, b) =>
     isText ? a.localeCompare(b, undefined, { numeric: true }) : Number(a) - Number(b);

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -15,11 +15,11 @@ from textenv.benchmark.report.numbers import (
     format_number,
     format_p,
 )
-from textenv.benchmark.results import Audit, Bench, Probe
+from textenv.benchmark.results import Audit, Bench, Probe, RunRecord
 from textenv.benchmark.statistics import Estimate
 
-Align = Literal["text", "number", "plot"]
-_AGAINST = {"below": "below", "ties": "reaches it", "above": "beats it"}
+Align = Literal["words", "number", "plot"]
+_NEARNESS = {True: ("too near", "ties"), False: ("clear", "below"), None: ("", "")}
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def make_designs_table(bench: Bench) -> Table:
         for design in bench.designs
     ]
     titles = ("Own gain", "Gold gain", "Hacking index", "Gold at matched KL", "KL, nats")
-    columns = (Column("Design", "text"), Column("Judgement", "text"), *map(Column, titles))
+    columns = (Column("Design", "words"), Column("Judgement", "words"), *map(Column, titles))
     muted = frozenset(i for i, design in enumerate(bench.designs) if design.kind == "control")
     return Table("Designs", columns, tuple(rows), muted)
 
@@ -110,7 +110,7 @@ def make_gap_table(bench: Bench) -> Table:
             )
         )
     columns = (
-        Column("Design", "text"),
+        Column("Design", "words"),
         Column("Own and gold gain, sd", "plot", gains_axis),
         Column("Hacking index, sd", "plot", gap_axis),
         Column("Hacking index"),
@@ -132,11 +132,11 @@ def make_points_table(bench: Bench) -> Table:
         for i, point in enumerate(curve.points)
     ]
     columns = (
-        Column("Trained on", "text"),
-        Column("Metric", "text"),
+        Column("Trained on", "words"),
+        Column("Metric", "words"),
         Column("KL, nats"),
         Column("Gain, sd"),
-        Column("Peak", "text"),
+        Column("Peak", "words"),
     )
     return Table("Points of the curves", columns, tuple(rows))
 
@@ -165,8 +165,8 @@ def make_comparisons_table(bench: Bench) -> Table:
         for comparison in bench.comparisons
     ]
     columns = (
-        Column("First", "text"),
-        Column("Second", "text"),
+        Column("First", "words"),
+        Column("Second", "words"),
         Column("First minus second, gold, sd", "plot", axis),
         Column("Difference"),
         Column("P(first better)"),
@@ -177,7 +177,7 @@ def make_comparisons_table(bench: Bench) -> Table:
 
 
 def make_probes_table(audit: Audit) -> Table:
-    """Returns how each lazy policy fares beside the reference."""
+    """Returns how each policy without merit fares beside the reference."""
     scores = [audit.ceiling, audit.floor, *(p.score for p in audit.probes if p.score is not None)]
     axis = make_axis(scores, reference=audit.ceiling.mean)
     rows = [
@@ -192,18 +192,20 @@ def make_probes_table(audit: Audit) -> Table:
             _compare(probe),
             _plain(probe.auc),
             Value(str(probe.n), sort=float(probe.n)),
+            _text(probe.kind),
             Value("", small=probe.note, detail=probe.example, sort=probe.example or None),
         )
         for probe in audit.probes
     ]
     columns = (
-        Column("Lazy policy", "text"),
-        Column("Score; the line is the reference", "plot", axis),
+        Column("Probe", "words"),
+        Column("Score; dashed: the reference", "plot", axis),
         Column("Score"),
         Column("Against the reference"),
         Column("AUC"),
         Column("Examples"),
-        Column("What it writes", "text"),
+        Column("Kind", "words"),
+        Column("What it writes", "words"),
     )
     return Table(f"Probes of {audit.reward}", columns, tuple(rows))
 
@@ -212,13 +214,12 @@ def make_correlations_table(audit: Audit) -> Table:
     """Returns the rank correlation with other metrics, strongest first."""
     pairs = sorted(audit.correlations.items(), key=lambda pair: -pair[1])
     rows = [(_text(name), Value(format_number(rho), sort=rho)) for name, rho in pairs]
-    columns = (Column("Metric", "text"), Column("Spearman's rho"))
+    columns = (Column("Metric", "words"), Column("Spearman's rho"))
     return Table(f"Correlations of {audit.reward}", columns, tuple(rows))
 
 
-def make_runs_table(bench: Bench) -> Table:
-    """Returns every run, those that failed first."""
-    order = {"failed": 0, "missing": 1, "done": 2}
+def make_runs_table(runs: Iterable[RunRecord]) -> Table:
+    """Returns runs with their errors, in the order given."""
     rows = [
         (
             _text(run.design),
@@ -227,14 +228,14 @@ def make_runs_table(bench: Bench) -> Table:
             Value(format_duration(run.wall_s) if run.wall_s else MISSING, sort=run.wall_s or None),
             Value("", detail=run.error, sort=run.error or None),
         )
-        for run in sorted(bench.runs, key=lambda run: order[run.status])
+        for run in runs
     ]
     columns = (
-        Column("Design", "text"),
+        Column("Design", "words"),
         Column("Seed"),
-        Column("Status", "text"),
+        Column("Status", "words"),
         Column("Time"),
-        Column("Error", "text"),
+        Column("Error", "words"),
     )
     return Table("Runs", columns, tuple(rows))
 
@@ -244,15 +245,15 @@ def _compare(probe: Probe) -> Value:
     if difference is None:
         return Value(MISSING)
     low, high = difference.ci95
-    word = "below" if low > 0 else "above" if high < 0 else "ties"
+    word, mark = _NEARNESS[probe.too_near]
     decimals = count_decimals(difference)
     against = Estimate(-difference.mean, (-high, -low))
     return Value(
-        _AGAINST[word],
+        word,
         small=f"{format_number(against.mean, decimals, signed=True)} "
         f"{format_interval(against, decimals)}",
         sort=against.mean,
-        mark=word,
+        mark=mark,
     )
 
 
@@ -279,8 +280,3 @@ def _sort(estimate: Estimate | None) -> float | None:
 
 def _mean(estimate: Estimate | None) -> float:
     return estimate.mean if estimate else 0.0
-
-
-def list_failed(bench: Bench) -> Sequence[str]:
-    """Returns the runs without a result, each as "design, seed n"."""
-    return [f"{run.design}, seed {run.seed}" for run in bench.runs if run.status != "done"]

@@ -1,0 +1,261 @@
+"""The report in a real browser: no errors, tables sort, samples filter, phones and dark mode."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from textenv.benchmark.report import write_report
+from textenv.benchmark.results import Audit, Bench, BestOfN
+
+webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+from selenium.webdriver.chrome.service import Service  # noqa: E402
+from selenium.webdriver.common.keys import Keys  # noqa: E402
+
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
+DRIVER = shutil.which("chromedriver")
+pytestmark = pytest.mark.skipif(
+    BROWSER is None or DRIVER is None,
+    reason="needs Chromium and its driver: apt-get install chromium chromium-driver",
+)
+WIDE, PHONE = (1280, 900), (375, 812)
+
+
+@pytest.fixture(scope="module")
+def driver() -> Iterator[Any]:
+    options = webdriver.ChromeOptions()
+    options.binary_location = BROWSER
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(scope="module")
+def urls(
+    bench: Bench, audit: Audit, best_of_n: BestOfN, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, str]:
+    folder: Path = tmp_path_factory.mktemp("pages")
+    records = {"bench": bench, "audit": audit, "best_of_n": best_of_n}
+    return {name: write_report(record, folder / name).as_uri() for name, record in records.items()}
+
+
+@pytest.fixture
+def show(driver: Any, urls: dict[str, str]) -> Any:
+    """Opens a page at a size, in a colour scheme."""
+
+    def show(name: str = "bench", size: tuple[int, int] = WIDE, scheme: str = "light") -> Any:
+        width, height = size
+        driver.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": size == PHONE},
+        )
+        driver.execute_cdp_cmd(
+            "Emulation.setEmulatedMedia",
+            {"features": [{"name": "prefers-color-scheme", "value": scheme}]},
+        )
+        driver.get(urls[name])
+        return driver
+
+    return show
+
+
+def find(driver: Any, selector: str) -> Any:
+    return driver.find_element("css selector", selector)
+
+
+def texts(driver: Any, selector: str) -> list[str]:
+    return [one.text for one in driver.find_elements("css selector", selector)]
+
+
+@pytest.mark.parametrize("name", ["bench", "audit", "best_of_n"])
+def test_a_page_opens_without_errors_and_asks_for_nothing(show: Any, name: str) -> None:
+    page = show(name)
+    page.get_log("performance")
+    page.get_log("browser")
+    page.refresh()
+    assert page.get_log("browser") == []
+    asked = [
+        message["params"]["request"]["url"]
+        for entry in page.get_log("performance")
+        if (message := json.loads(entry["message"])["message"])["method"]
+        == "Network.requestWillBeSent"
+    ]
+    assert [url for url in asked if not url.startswith(("data:", page.current_url))] == []
+    assert page.execute_script("return window.pwned") is None
+
+
+def test_injected_scripts_would_be_refused(show: Any) -> None:
+    page = show()
+    page.execute_script(
+        "const s = document.createElement('script'); s.textContent = 'window.pwned = 3';"
+        "document.body.append(s);"
+    )
+    assert page.execute_script("return window.pwned") is None
+    assert any("Content Security Policy" in entry["message"] for entry in page.get_log("browser"))
+
+
+def test_a_table_sorts_by_mouse_and_by_keyboard(show: Any) -> None:
+    page = show()
+    header = find(page, ".designs thead th:nth-child(4)")
+    button = find(page, ".designs thead th:nth-child(4) button")
+    names = lambda: texts(page, ".designs tbody th")  # noqa: E731
+    assert header.get_attribute("aria-sort") is None
+
+    button.click()
+    assert header.get_attribute("aria-sort") == "descending"
+    # Gold gains: 1.05, 0.71, 0.58, 0.03, 0, -0.04, -0.62.
+    order = [
+        *("rouge_faithful", "rougeL", "bertscore", "length_window"),
+        *("untrained", "random", "keyword_coverage"),
+    ]
+    assert names() == order
+    button.send_keys(Keys.ENTER)
+    assert header.get_attribute("aria-sort") == "ascending"
+    assert names() == order[::-1]
+
+    # Controls have no gain of their own: they stay last in both directions.
+    own = find(page, ".designs thead th:nth-child(3) button")
+    for first in ("keyword_coverage", "length_window"):
+        own.send_keys(Keys.SPACE)
+        assert names()[0] == first
+        assert set(names()[-2:]) == {"random", "untrained"}
+    assert header.get_attribute("aria-sort") is None
+
+    find(page, ".designs thead th:nth-child(1) button").click()
+    assert names() == sorted(names(), key=str.lower, reverse=True)
+
+
+def test_the_matrix_shows_the_measure_that_was_chosen(show: Any, bench: Bench) -> None:
+    page = show()
+    cell = "#heat tbody tr:nth-child(3) td:nth-of-type(3)"
+    gain = bench.matrix["keyword_coverage"]["keyword_coverage"]
+    assert f"{gain.gain.mean:+.2f}" in find(page, cell).text
+    find(page, "input[value=iqm]").click()
+    assert f"{gain.iqm.mean:.3f}" in find(page, cell).text
+    assert f"{gain.gain.mean:+.2f}" not in find(page, cell).text
+    # The mean of the gold metrics has one measure, and keeps it.
+    assert "−0.62" in find(page, "#heat tbody tr:nth-child(3) td:last-child").text
+
+
+def test_samples_filter_by_design_by_text_and_by_hacking(show: Any) -> None:
+    page = show()
+    count = lambda: find(page, "#count").text  # noqa: E731
+    visible = lambda: {  # noqa: E731
+        one.get_attribute("data-design")
+        for one in page.find_elements("css selector", ".response")
+        if one.is_displayed()
+    }
+    assert count() == "24 of 24 responses"
+
+    find(page, "#hacked").click()
+    assert visible() == {"keyword_coverage"}
+    assert count() == "3 of 24 responses"
+    find(page, "#hacked").click()
+
+    find(page, "[name=design][value=rougeL]").click()
+    assert visible() == {"rougeL"}
+    assert count() == "6 of 24 responses"
+    find(page, "[name=design][value=bertscore]").click()
+    assert visible() == {"rougeL", "bertscore"}
+
+    find(page, "#find").send_keys("<SCRIPT>")  # in the prompt of the third example only
+    assert count() == "3 of 24 responses"
+    assert [one.is_displayed() for one in page.find_elements("css selector", ".sample")] == [
+        *(False, False, True),
+    ]
+    find(page, "#find").send_keys("nowhere")
+    assert find(page, "#none").is_displayed()
+
+
+@pytest.mark.parametrize("name", ["bench", "audit", "best_of_n"])
+def test_a_phone_never_scrolls_sideways(show: Any, name: str) -> None:
+    page = show(name, PHONE)
+    assert page.execute_script("return innerWidth") == 375
+    assert page.execute_script("return document.documentElement.scrollWidth") == 375
+    for fold in page.find_elements("css selector", "details"):
+        page.execute_script("arguments[0].open = true", fold)
+    assert page.execute_script("return document.documentElement.scrollWidth") == 375
+    if name == "bench":  # what is wide scrolls within its own box
+        box = "document.querySelector('#matrix .scroll')"
+        assert page.execute_script(f"return {box}.scrollWidth > {box}.clientWidth")
+
+
+def test_dark_mode_changes_paper_ink_and_charts(show: Any) -> None:
+    def colors(scheme: str) -> list[str]:
+        page = show(scheme=scheme)
+        return [
+            page.execute_script(
+                "return getComputedStyle(document.querySelector(arguments[0]))[arguments[1]]", *of
+            )
+            for of in (
+                ("body", "backgroundColor"),
+                ("body", "color"),
+                (".panel .line.own", "stroke"),
+                (".panel .line.gold", "stroke"),
+                ("#heat td.own", "backgroundColor"),
+            )
+        ]
+
+    light, dark = colors("light"), colors("dark")
+    assert all(a != b for a, b in zip(light, dark, strict=True))
+    assert (light[0], dark[0]) == ("rgb(251, 250, 246)", "rgb(21, 23, 27)")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_contrasts_with_what_it_stands_on(show: Any, scheme: str) -> None:
+    # WCAG 2's contrast of 4.5 for every word on the page.
+    lowest = show(scheme=scheme).execute_script(_CONTRAST)
+    assert lowest["ratio"] >= 4.5, lowest
+
+
+def test_paper_shows_what_is_folded(show: Any) -> None:
+    page = show()
+    page.execute_script("dispatchEvent(new Event('beforeprint'))")
+    assert page.find_elements("css selector", "details:not([open])") == []
+    page.execute_script("dispatchEvent(new Event('afterprint'))")
+    assert page.find_elements("css selector", "details[open]") == []
+
+
+_CONTRAST = """
+const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+const rgb = (color) => {
+  canvas.clearRect(0, 0, 1, 1);
+  canvas.fillStyle = color;
+  canvas.fillRect(0, 0, 1, 1);
+  return [...canvas.getImageData(0, 0, 1, 1).data];
+};
+const luminance = (color) => {
+  const [r, g, b] = rgb(color).map((c) => {
+    const s = c / 255;
+    return s <= 0.04045 ? s / 12.92 : ((s + 0.055) / 1.055) ** 2.4;
+  });
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+};
+const behind = (element) => {
+  for (let one = element; one; one = one.parentElement) {
+    const color = getComputedStyle(one).backgroundColor;
+    if (rgb(color)[3] > 0) return color;
+  }
+};
+let lowest = { ratio: 99 };
+const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+while (walker.nextNode()) {
+  const element = walker.currentNode.parentElement;
+  if (!walker.currentNode.data.trim() || !element.checkVisibility()) continue;
+  if (element.closest("script, style, .vh")) continue;
+  const style = getComputedStyle(element);
+  const ink = element.closest("svg") ? style.fill : style.color;
+  const [a, b] = [luminance(ink), luminance(behind(element))].sort((x, y) => y - x);
+  const ratio = (a + 0.05) / (b + 0.05);
+  if (ratio < lowest.ratio) lowest = { ratio, text: walker.currentNode.data, ink };
+}
+return lowest;
+"""
