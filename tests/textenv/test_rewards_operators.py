@@ -148,6 +148,24 @@ def test_a_language_without_a_reward_is_no_0():
         totals(spec, metadata=[{}, {}])
 
 
+def test_a_language_is_detected_where_that_is_asked_for():
+    texts = [
+        "Das Wetter ist heute sehr schön.",
+        "The weather is very fine today.",
+        "今天天气很好。",
+    ]
+    spec = {"by_language": {"detect": "reference", "de": word_count, "en": "exact_match"}}
+    # Whatever the response is written in: it is the reference's language that counts.
+    result = score(spec, [texts[1], texts[1]], texts[:2])
+    assert result.total.tolist() == [6, 1]
+    assert result.components["by_language/de/share"].tolist() == [1, 0]
+    with_rest = {"by_language": {"detect": "prompt", "de": word_count, "default": "constant"}}
+    result = score(with_rest, texts, ["x"] * 3, prompts=texts)
+    assert result.components["by_language/default/share"].tolist() == [0, 1, 1]
+    with pytest.raises(RewardError, match="its detected language is missing"):
+        score(spec, ["x"], ["12 + 3"])
+
+
 # Missing scores and errors.
 
 
@@ -220,6 +238,9 @@ def test_what_is_wrong_with_a_part_names_the_part(wrap, scores, match):
         ({"normalise": {"of": "rougeL", "std": 0}}, "must be above 0"),
         ({"by_language": {}}, "a reward for each language"),
         ({"by_language": {False: "rougeL"}}, "put them in quotes"),
+        ({"by_language": {"detect": "response", "en": "rougeL"}}, "no detect 'response'"),
+        ({"by_language": {"detect": "prompt", "xx": "rougeL", "en": "bleu"}}, "cannot detect 'xx'"),
+        ({"by_language": {"detect": "prompt", "en": "rougeL"}}, "needs two or more"),
         ({"dense": {"of": "rougeL", "every": 0}}, "every 1 or more tokens"),
         ({"clip": {"of": {"dense": {"of": "rougeL"}}, "high": 1}}, "alone or in a sum"),
         ({"a": {"reward": word_count, "scale": 2}}, "takes no options here, but 'scale'"),
