@@ -1,16 +1,24 @@
-"""BLEU and chrF of single responses: n-grams of words, and of characters, by sacrebleu."""
+"""BLEU, chrF and chrF++ of single responses: n-grams of words and of characters, by sacrebleu."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from textenv.errors import ConfigError
 from textenv.examples import Episode
-from textenv.rewards.base import RewardResult
-from textenv.rewards.lexical import references_of
+from textenv.rewards.base import FloatArray, RewardResult
+from textenv.rewards.lexical import check_lengths, check_positive, references_of
 from textenv.rewards.words import has_cjk, space_cjk
+
+# Those that need no download and no further package.
+_TOKENIZERS = ("13a", "intl", "char", "none", "zh")
+# Their n-grams would need gigabytes, and minutes, beyond.
+_MOST_CHARS = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -22,26 +30,45 @@ class Bleu:
     on text whose characters of these scripts are set apart.
 
     Paper: Papineni et al., "BLEU: a Method for Automatic Evaluation of Machine Translation" (2002).
+
+    Attributes:
+        lowercase: True ignores case.
+        tokenize: A tokenizer of sacrebleu, used on every text as it is: "13a", "intl", "char",
+            "none" or "zh". None for the rule above.
     """
 
     name: str = "bleu"
+    lowercase: bool = False
+    tokenize: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.tokenize not in (None, *_TOKENIZERS):
+            raise ConfigError(
+                f"BLEU's option 'tokenize' is one of {', '.join(_TOKENIZERS)}; "
+                f"not {self.tokenize!r}."
+            )
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
-        """Scores the episodes, in order."""
+        """Scores the episodes, in order.
+
+        Raises:
+            RewardError: A text is longer than two million characters.
+        """
         from sacrebleu.metrics.bleu import BLEU
 
-        spaced = BLEU(effective_order=True)
-        characters = BLEU(effective_order=True, tokenize="zh")
-        total = np.zeros(len(episodes))
-        for i, episode in enumerate(episodes):
-            response, references = episode.response, references_of(episode, self.name)
-            metric = spaced
-            if any(has_cjk(reference) for reference in references):
-                metric = characters
-                response = space_cjk(response)
-                references = tuple(space_cjk(reference) for reference in references)
-            # A perfect score exceeds 100 by a rounding error.
-            total[i] = min(metric.sentence_score(response, references).score / 100, 1.0)
+        def make_metric(references: tuple[str, ...]) -> tuple[Any, Callable[[str], str]]:
+            by_characters = self.tokenize is None and any(map(has_cjk, references))
+            prepare = space_cjk if by_characters else str
+            metric = BLEU(
+                effective_order=True,
+                lowercase=self.lowercase,
+                tokenize="zh" if by_characters else self.tokenize,
+                references=[[prepare(reference)] for reference in references],
+            )
+            return metric, prepare
+
+        total = _score(episodes, self.name, make_metric)
+        _forget_texts()
         return RewardResult(total, {self.name: total})
 
 
@@ -53,18 +80,95 @@ class ChrF:
     It needs no words, and so suits every script.
 
     Paper: Popović, "chrF: character n-gram F-score for automatic MT evaluation" (2015).
+
+    Attributes:
+        lowercase: True ignores case.
+        char_order: The longest n-gram of characters.
+        beta: How much more recall weighs than precision.
+        word_order: The longest n-gram of words; 0 for none.
     """
 
     name: str = "chrf"
+    lowercase: bool = False
+    char_order: int = 6
+    beta: int = 2
+    word_order: int = 0
+
+    def __post_init__(self) -> None:
+        check_positive(self.char_order, "char_order", self.name)
+        check_positive(self.beta, "beta", self.name)
+        if self.word_order:
+            check_positive(self.word_order, "word_order", self.name)
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
-        """Scores the episodes, in order."""
+        """Scores the episodes, in order.
+
+        Raises:
+            RewardError: A text is longer than two million characters.
+        """
         from sacrebleu.metrics.chrf import CHRF
 
-        metric = CHRF()
-        total = np.zeros(len(episodes))
-        for i, episode in enumerate(episodes):
-            references = references_of(episode, self.name)
-            score = metric.sentence_score(episode.response, references).score
-            total[i] = min(score / 100, 1.0)
+        prepare = space_cjk if self.word_order else str
+
+        def make_metric(references: tuple[str, ...]) -> tuple[Any, Callable[[str], str]]:
+            metric = CHRF(
+                char_order=self.char_order,
+                word_order=self.word_order,
+                beta=self.beta,
+                lowercase=self.lowercase,
+                references=[[prepare(reference)] for reference in references],
+            )
+            return metric, prepare
+
+        total = _score(episodes, self.name, make_metric)
         return RewardResult(total, {self.name: total})
+
+
+def chrf_plus_plus(lowercase: bool = False) -> ChrF:
+    """Sentence chrF++ in [0, 1], the best over the references: chrF with words and pairs of words.
+
+    As `sacrebleu.sentence_chrf` with `word_order=2`, over 100. Characters of Chinese, Japanese and
+    Korean are words.
+
+    Paper: Popović, "chrF++: words helping character n-grams" (2017).
+    """
+    return ChrF("chrf++", lowercase=lowercase, word_order=2)
+
+
+def _score(
+    episodes: Sequence[Episode],
+    name: str,
+    make_metric: Callable[[tuple[str, ...]], tuple[Any, Callable[[str], str]]],
+) -> FloatArray:
+    """Scores episodes by a metric of sacrebleu, which counts distinct references once.
+
+    Args:
+        episodes: The episodes.
+        name: Names the reward in errors.
+        make_metric: Makes the metric of some references, and what prepares a response for it.
+
+    Returns:
+        Scores in [0, 1], float64 (n,).
+    """
+    known: dict[tuple[str, ...], tuple[Any, Callable[[str], str]]] = {}
+    total = np.zeros(len(episodes))
+    for i, episode in enumerate(episodes):
+        references = references_of(episode, name)
+        check_lengths((episode.response, *references), _MOST_CHARS, name)
+        if references not in known:
+            known[references] = make_metric(references)
+        metric, prepare = known[references]
+        # A corpus of one sentence: only so does sacrebleu use references that it has counted.
+        score = metric.corpus_score([prepare(episode.response)], None).score
+        # A perfect score exceeds 100 by a rounding error.
+        total[i] = min(score / 100, 1.0)
+    return total
+
+
+def _forget_texts() -> None:
+    """Drops the texts that sacrebleu's tokenizers keep: up to 65,536 of any length each."""
+    for name in (*_TOKENIZERS, "re"):
+        module = sys.modules.get(f"sacrebleu.tokenizers.tokenizer_{name}")
+        for kind in vars(module).values() if module else ():
+            if isinstance(kind, type) and hasattr(kind.__call__, "cache_clear"):
+                kind.__call__.cache_clear()

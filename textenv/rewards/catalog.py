@@ -76,11 +76,26 @@ REWARDS: dict[str, NamedReward] = {
     "rougeL": NamedReward(
         "textenv.rewards.rouge:rouge_l", "lexical", _REFERENCES, agrees_with=_BY_ROUGE_SCORE
     ),
+    "rougeLsum": NamedReward(
+        "textenv.rewards.rouge:rouge_lsum", "lexical", _REFERENCES, agrees_with=_BY_ROUGE_SCORE
+    ),
     "bleu": NamedReward(
         "textenv.rewards.bleu:Bleu", "lexical", _REFERENCES, agrees_with=_BY_SACREBLEU
     ),
     "chrf": NamedReward(
         "textenv.rewards.bleu:ChrF", "lexical", _REFERENCES, agrees_with=_BY_SACREBLEU
+    ),
+    "chrf++": NamedReward(
+        "textenv.rewards.bleu:chrf_plus_plus", "lexical", _REFERENCES, agrees_with=_BY_SACREBLEU
+    ),
+    "ter": NamedReward(
+        "textenv.rewards.ter:Ter", "lexical", _REFERENCES, agrees_with=_BY_SACREBLEU
+    ),
+    "edit_similarity": NamedReward(
+        "textenv.rewards.edit:edit_similarity",
+        "lexical",
+        _REFERENCES,
+        agrees_with="rapidfuzz's normalised Levenshtein similarity, exactly",
     ),
     "exact_match": NamedReward(
         "textenv.rewards.answers:exact_match", "lexical", _REFERENCES, agrees_with=_BY_SQUAD
@@ -129,6 +144,8 @@ REWARDS: dict[str, NamedReward] = {
         agrees_with="transformers' own loss, to 1e-5",
     ),
     # Style and safety
+    "repetition": NamedReward("textenv.rewards.repetition:Repetition", "style"),
+    "distinct": NamedReward("textenv.rewards.repetition:Distinct", "style"),
     "polarity": NamedReward(
         "textenv.rewards.polarity:Polarity", "style", agrees_with="vaderSentiment, exactly"
     ),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 import numpy as np
 
-from textenv.errors import RewardError
+from textenv.errors import ConfigError, RewardError
 from textenv.examples import Episode
 from textenv.rewards.base import RewardResult
 
@@ -60,3 +60,30 @@ def references_of(episode: Episode, reward: str) -> tuple[str, ...]:
             "has none. Give its dataset a reference column, or choose another reward."
         )
     return episode.example.references
+
+
+def check_lengths(texts: Iterable[str], most_chars: int, reward: str) -> None:
+    """Refuses texts that a metric could not hold in memory, or not score in minutes.
+
+    Raises:
+        RewardError: One is longer than `most_chars`.
+    """
+    longest = max(map(len, texts), default=0)
+    if longest > most_chars:
+        raise RewardError(
+            f"Reward '{reward}' takes texts of up to {most_chars:,} characters, and one has "
+            f"{longest:,}. Shorten it, or choose a reward such as 'rouge1'."
+        )
+
+
+def check_positive(value: object, option: str, reward: str) -> None:
+    """Refuses an option that counts something and is no whole number from 1 on.
+
+    Raises:
+        ConfigError: It is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ConfigError(
+            f"Option '{option}' of reward '{reward}' must be a whole number from 1 on, "
+            f"not {value!r}."
+        )

@@ -10,6 +10,8 @@ CJK_CLASS = (
     r"\uac00-\ud7a3\uf900-\ufaff\uff10-\uff19\uff21-\uff3a\uff41-\uff5a\uff66-\uff9f"
     r"\U00020000-\U0003ffff"
 )
+# A run of letters, digits and their marks, or one mark of punctuation.
+_TOKEN = re.compile(r"[\w\u0300-\u036f\u0900-\u1dff]+|[^\w\s]")
 _CJK = re.compile(f"[{CJK_CLASS}]")
 
 
@@ -21,3 +23,8 @@ def has_cjk(text: str) -> bool:
 def space_cjk(text: str) -> str:
     """Sets a space on both sides of every Chinese, Japanese or Korean character."""
     return text if text.isascii() else _CJK.sub(r" \g<0> ", text)
+
+
+def tokens(text: str) -> list[str]:
+    """Returns the words and the punctuation marks of a text in any script, in lower case."""
+    return _TOKEN.findall(space_cjk(text.lower()))
