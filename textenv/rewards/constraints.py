@@ -63,15 +63,19 @@ class Check:
 
 def check_all(text: str, constraints: Sequence[Mapping[str, Any]]) -> list[Checked]:
     """Checks a text against each constraint, in order."""
-    text = text.strip()
-    fenced = _FENCE.match(text)
-    if fenced:  # as chat models quote JSON
-        text = fenced[1]
+    text = without_fence(text)
     found = []
     for constraint in constraints:
         check = find_check(constraint)
         found.append(check.run(text, constraint[check.option]))
     return found
+
+
+def without_fence(text: str) -> str:
+    """Strips a text, and the Markdown fence in which chat models quote JSON."""
+    text = text.strip()
+    fenced = _FENCE.match(text)
+    return fenced[1] if fenced else text
 
 
 def describe_all(constraints: Sequence[Mapping[str, Any]]) -> str:

@@ -23,6 +23,7 @@ from textenv.errors import ConfigError, RewardError
 from textenv.examples import Episode
 from textenv.rewards.base import RewardResult
 from textenv.rewards.inflection import lemmas
+from textenv.rewards.polarity import load_vader
 from textenv.rewards.rouge import rouge_words
 from textenv.rewards.topics import TOPICS
 from textenv.rewards.writing import content_words, glue, variety
@@ -70,7 +71,7 @@ class Sentiment:
         Raises:
             RewardError: An example's target is no sentiment.
         """
-        analyzer = _analyzer()
+        analyzer = load_vader()
         compound, sentiment, form = (np.zeros(len(episodes)) for _ in range(3))
         for i, episode in enumerate(episodes):
             sign = SENTIMENTS[_target(episode, self.name, SENTIMENTS)]
@@ -134,13 +135,6 @@ def topic_of(word: str) -> str | None:
             if not vocabulary.isdisjoint(bases):
                 return topic
     return None
-
-
-@lru_cache(maxsize=1)
-def _analyzer() -> Any:
-    from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
-
-    return SentimentIntensityAnalyzer()
 
 
 def _target(episode: Episode, reward: str, known: Sequence[str] | dict[str, Any]) -> str:
