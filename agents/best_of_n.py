@@ -67,6 +67,17 @@ def pay_nothing(episodes: Sequence[Episode]) -> RewardResult:
     return RewardResult(np.zeros(len(episodes)))
 
 
+def try_rewards(rewards: Mapping[str, Reward], core: TextCore, split: str) -> None:
+    """Scores one ideal answer by each reward: what cannot be scored is found before the sampling.
+
+    Raises:
+        RewardError: A reward cannot score the environment's episodes.
+    """
+    episode = core.play(core.dataset(split)[0], core.task.gold)
+    for reward in rewards.values():
+        compute_rewards(reward, [episode])
+
+
 def sample_pool(
     policy: LMPolicy,
     core: TextCore,

@@ -32,6 +32,7 @@ from textenv.cli.console import parse_spec, print_json
 from textenv.errors import ConfigError
 from textenv.registry import environment_row
 from textenv.rewards import Reward, load_reward
+from textenv.rewards.base import name_of
 
 if TYPE_CHECKING:
     from agents.best_of_n import Pool
@@ -96,7 +97,7 @@ def best_of_n(
 
     import torch
 
-    from agents.best_of_n import pay_nothing, sample_pool, score_pool, write_picks
+    from agents.best_of_n import pay_nothing, sample_pool, score_pool, try_rewards, write_picks
     from agents.evaluation import load_policy
     from agents.progress import track
     from agents.training import check_folder, environment_arguments, make_core
@@ -107,6 +108,7 @@ def best_of_n(
     arguments = environment_arguments(found, parse_spec(dataset), pay_nothing, env)
     core = make_core(id, _SLOTS, arguments)
     n_prompts = min(prompts, len(core.dataset(split)))
+    try_rewards(rewards, core, split)
     policy = load_policy(found, core, chosen, **policy_arguments)
     torch.manual_seed(seed or 0)
     started_at = time.perf_counter()
@@ -150,12 +152,14 @@ def split_specs(texts: Sequence[str]) -> list[str]:
 
 
 def load_named_rewards(specs: Sequence[str]) -> dict[str, Reward]:
-    """Makes rewards from texts; a plain name stays, and a mapping is named by its sum."""
-    rewards = {}
+    """Makes rewards from texts: names, import paths (called by what they import), mappings."""
+    rewards: dict[str, Reward] = {}
     for text in specs:
         spec: Any = parse_spec(text)
         made = load_reward(spec)
-        rewards[spec if isinstance(spec, str) else getattr(made, "name", text)] = made
+        name = text.rpartition(":")[2] if isinstance(spec, str) else name_of(made)
+        taken = name in rewards and isinstance(spec, str) and ":" in spec
+        rewards[spec if taken else name] = made
     return rewards
 
 

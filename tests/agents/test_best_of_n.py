@@ -15,9 +15,8 @@ from typer.testing import CliRunner
 
 from agents.best_of_n import pay_nothing, sample_pool, score_pool, write_picks
 from agents.evaluation import load_policy, play_policy_on_split
-from agents.rewards_cli import split_specs
-from textenv.benchmark.report import read_records
-from textenv.benchmark.results import BestOfN
+from agents.rewards_cli import load_named_rewards, split_specs
+from textenv.benchmark.results import BestOfN, load_record
 from textenv.cli import console, main
 from textenv.examples import Episode
 from textenv.rewards import RewardResult
@@ -176,8 +175,7 @@ def test_a_folder_gets_the_record_the_report_and_the_picks(run, tmp_path):
     out = tmp_path / "new"
     done = run("--reward", "{chrf: 1, rouge1: 0.5}", "--gold", "bleu", "--out", out)
     assert done.exit_code == 0, done.output
-    (record,) = read_records(out)
-    assert isinstance(record, BestOfN)
+    record = load_record(BestOfN, out / "best_of_n.json")
     assert record.proxy == "1 chrf + 0.5 rouge1"
     assert (out / "report.html").is_file()
     assert len((out / "picks.jsonl").read_text(encoding="utf-8").splitlines()) == 3
@@ -188,12 +186,27 @@ def test_golds_are_named_together_or_one_by_one():
     assert split_specs(["{a: 1, b: 2}", "c"]) == ["{a: 1, b: 2}", "c"]
 
 
+def test_rewards_are_called_by_short_names(tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text(
+        "import numpy as np\n"
+        "from textenv.rewards import RewardResult\n"
+        "def chrf(episodes):\n"
+        "    return RewardResult(np.zeros(len(episodes)))\n"
+        "ones = chrf\n",
+        encoding="utf-8",
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    specs = ["chrf", "mine:chrf", "mine:ones", "{chrf: 2}"]
+    assert list(load_named_rewards(specs)) == ["chrf", "mine:chrf", "ones", "2 chrf"]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["--reward", "chrf", "--gold", "chrff"], "Did you mean 'chrf'?"),
         (["--reward", "chrf", "--gold", "chrf"], "Name a --gold metric"),
         (["--reward", "chrf", "--gold", "bleu", "--split", "tset"], "There is no split 'tset'"),
+        (["--reward", "chrf", "--gold", "turn_f1"], "is no recorded dialogue"),
         (["--reward", "chrf", "--gold", "bleu", "pool=3"], "not of the form env.KEY=VALUE"),
         (["--reward", "chrf", "--gold", "bleu", "--out", "."], "not empty"),
         (["--reward", "chrf", "--gold", "bleu", "--temperature", "0"], "temperature must be"),
