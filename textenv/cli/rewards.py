@@ -14,6 +14,7 @@ from textenv.cli.audit import audit_reward
 from textenv.cli.catalog import AsJson
 from textenv.cli.console import Commands, print_json
 from textenv.cli.report import render_again
+from textenv.cli.score import score_file
 from textenv.rewards.catalog import REWARDS, NamedReward
 
 GROUP = "rewards"
@@ -23,6 +24,7 @@ def make_rewards_app() -> typer.Typer:
     """Builds the group; other packages add theirs by `find_rewards_app`."""
     app = typer.Typer(cls=Commands, no_args_is_help=True, help="Score with rewards; test rewards.")
     app.command("list")(list_rewards)
+    app.command("score")(score_file)
     app.command("audit")(audit_reward)
     app.command("report")(render_again)
     return app

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from textenv.errors import ConfigError
@@ -13,47 +13,96 @@ from textenv.rewards.loading import RewardSpec, load_reward
 
 def score(
     reward: RewardSpec,
-    responses: Sequence[str],
-    references: Sequence[str | Sequence[str]],
-    prompts: Sequence[str] | None = None,
-    metadata: Sequence[Mapping[str, Any]] | None = None,
+    responses: Iterable[str],
+    references: Iterable[str | Iterable[str]] | None = None,
+    prompts: Iterable[str] | None = None,
+    metadata: Iterable[Mapping[str, Any]] | None = None,
 ) -> RewardResult:
     """Scores responses as an environment would score the episodes in which they were given.
 
+        >>> result = textenv.score("rougeL", ["a cat sat"], ["the cat sat"])
+        >>> result.total, result.components["rougeL"]
+        (array([0.66666667]), array([0.66666667]))
+
     Args:
         reward: What `load_reward` takes: a name, weights, an import path or a callable.
-        responses: The texts to score.
-        references: For each response its reference, or several of them.
+        responses: The texts to score: a list, an array, a column of a table, ...
+        references: For each response its reference, or several of them. None for rewards that
+            compare with none.
         prompts: What each responds to; by default empty.
         metadata: Each example's further fields, for rewards that read them.
 
     Returns:
-        One total and one number of every component for each response, in order.
+        `total`, a float64 array (n,), and `components`, such arrays by name, in the order of the
+        responses.
 
     Raises:
-        ConfigError: The arguments differ in length.
+        ConfigError: The arguments differ in length, or are no texts.
         RewardError: A score is missing or not finite.
     """
-    n = len(responses)
-    prompts = [""] * n if prompts is None else prompts
-    metadata = [{}] * n if metadata is None else metadata
-    given = {
-        "responses": responses,
-        "references": references,
-        "prompts": prompts,
-        "metadata": metadata,
+    episodes = make_episodes(responses, references, prompts, metadata)
+    return compute_rewards(load_reward(reward), episodes)
+
+
+def make_episodes(
+    responses: Iterable[str],
+    references: Iterable[str | Iterable[str]] | None = None,
+    prompts: Iterable[str] | None = None,
+    metadata: Iterable[Mapping[str, Any]] | None = None,
+    ids: Iterable[str] | None = None,
+) -> list[Episode]:
+    """Returns one finished episode for each response; see `score`.
+
+    Args:
+        responses: What the agent said.
+        references: A text or several for each.
+        prompts: What was said to the agent.
+        metadata: Further fields of the examples.
+        ids: The examples' names; by default their places, from 0.
+
+    Raises:
+        ConfigError: The arguments differ in length, or are no texts.
+    """
+    texts = _column("responses", responses)
+    n = len(texts)
+    columns = {
+        "references": [()] * n if references is None else _column("references", references),
+        "prompts": [""] * n if prompts is None else _column("prompts", prompts),
+        "metadata": [{}] * n if metadata is None else _column("metadata", metadata),
+        "ids": list(map(str, range(n))) if ids is None else _column("ids", ids),
     }
-    for key, values in given.items():
-        if isinstance(values, str):
-            raise ConfigError(f"'{key}' is one text; give a list with one entry for each response.")
+    for name, values in columns.items():
         if len(values) != n:
             raise ConfigError(
-                f"'{key}' has {len(values)} entries for {n} responses; give one for each."
+                f"'{name}' has {len(values)} entries for {n} responses; give one for each."
             )
-    episodes = []
-    for i, (prompt, response) in enumerate(zip(prompts, responses, strict=True)):
-        reference = references[i]
-        texts = (reference,) if isinstance(reference, str) else tuple(reference)
-        example = Example(str(i), prompt, texts, metadata[i])
-        episodes.append(Episode(example, (Turn("user", prompt), Turn("assistant", response))))
-    return compute_rewards(load_reward(reward), episodes)
+    return [_episode(*row) for row in zip(texts, *columns.values(), strict=True)]
+
+
+def _column(name: str, values: Any) -> list[Any]:
+    if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
+        kind = "one text" if isinstance(values, str) else type(values).__name__
+        raise ConfigError(f"'{name}' is {kind}; give a list with one entry for each response.")
+    return list(values)
+
+
+def _episode(response: Any, references: Any, prompt: Any, metadata: Any, id: str) -> Episode:
+    for name, text in (("response", response), ("prompt", prompt)):
+        if not isinstance(text, str):
+            raise ConfigError(f"The {name} of example '{id}' is {text!r}; it has to be a text.")
+    if isinstance(references, str):
+        references = (references,)
+    if not isinstance(references, Iterable) or isinstance(references, bytes | Mapping):
+        raise ConfigError(
+            f"The references of example '{id}' are {references!r}; give a text, or a list of them."
+        )
+    references = tuple(references)
+    for text in references:
+        if not isinstance(text, str):
+            raise ConfigError(f"A reference of example '{id}' is {text!r}; it has to be a text.")
+    if not isinstance(metadata, Mapping):
+        raise ConfigError(
+            f"The metadata of example '{id}' is {metadata!r}; it has to be a mapping."
+        )
+    example = Example(id, prompt, references, metadata)
+    return Episode(example, (Turn("user", prompt), Turn("assistant", response)))

@@ -1,0 +1,107 @@
+"""The command `rewards score`: scores texts of a file, a row out for each row in."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from textenv.cli.catalog import AsJson
+from textenv.cli.console import parse_spec
+from textenv.errors import ConfigError
+from textenv.rewards import RewardResult, compute_rewards, load_reward
+from textenv.rewards.rows import read_rows
+
+
+def score_file(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE.jsonl", help="Rows to score; - for standard input.")
+    ],
+    reward: Annotated[
+        list[str],
+        typer.Option(
+            metavar="NAME|SPEC",
+            help="A name, such as rougeL, or a YAML mapping, such as '{rougeL: 1, bleu: 0.5}'. "
+            "May be given several times: then all are shown, and the total is their sum.",
+        ),
+    ],
+    as_json: AsJson = False,
+    out: Annotated[Path | None, typer.Option(help="Write the rows as JSON Lines here.")] = None,
+) -> None:
+    """Score the responses in a file.
+
+    A row is a JSON object with "response" and "references" (a text or a list),
+    and, as the reward needs them, "prompt" and metadata: further keys, or a
+    mapping "metadata". "id" names it. For each row comes one with "total" and
+    "components", in order; without --json, a summary of them.
+    """
+    spec = _sum([parse_spec(text) for text in reward])
+    loaded = load_reward(spec)
+    source = "standard input" if str(file) == "-" else f"'{file}'"
+    try:
+        opened = nullcontext(sys.stdin.buffer) if str(file) == "-" else file.open("rb")
+        with opened as lines:
+            episodes = read_rows(lines, source)
+    except OSError as error:
+        raise ConfigError(f"{source} cannot be read: {error.strerror}.") from error
+    result = compute_rewards(loaded, episodes)
+    rows = [_row(episode.example.id, result, i) for i, episode in enumerate(episodes)]
+    if out is not None:
+        try:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            out.write_text("".join(rows), encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"'{out}' cannot be written: {error.strerror}.") from error
+    if as_json:
+        sys.stdout.writelines(rows)
+    else:
+        _print_summary(result)
+
+
+def _sum(specs: list[Any]) -> Any:
+    """Returns one description of all the rewards that were given."""
+    if len(specs) == 1:
+        return specs[0]
+    merged: dict[str, Any] = {}
+    for spec in specs:
+        entries = spec if isinstance(spec, Mapping) else {spec: 1.0}
+        for name, entry in entries.items():
+            if name in merged:
+                raise ConfigError(
+                    f"The reward '{name}' is given twice. Give one a name of its own: "
+                    f"--reward '{{another: {{reward: {name}}}}}'."
+                )
+            merged[name] = entry
+    return merged
+
+
+def _row(id: str, result: RewardResult, i: int) -> str:
+    components = {name: float(values[i]) for name, values in result.components.items()}
+    row = {"id": id, "total": float(result.total[i]), "components": components}
+    return json.dumps(row) + "\n"
+
+
+def _print_summary(result: RewardResult) -> None:
+    n = len(result.total)
+    table = Table.grid(padding=(0, 2))
+    table.add_column(overflow="fold")
+    for _ in range(4):
+        table.add_column(justify="right", no_wrap=True)
+    table.add_row(*(Text(title, style="dim") for title in ("", "mean", "sd", "min", "max")))
+    for name, values in {"total": result.total, **result.components}.items():
+        sd = float(np.std(values, ddof=1)) if n > 1 else 0.0
+        numbers = (values.mean(), sd, values.min(), values.max())
+        style = "bold" if name == "total" else ""
+        table.add_row(Text(name, style=style), *(f"{number:.4f}" for number in numbers))
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(Text(f"{n} row{'s' * (n != 1)}; sd over rows.", style="dim"))
