@@ -20,12 +20,14 @@ class CollectedEpisode:
         action_mask: True where the agent wrote the token, bool (length,).
         rewards: What the environment paid for writing each token, float32 (length,).
         truncated: True if it was cut off before it could be scored.
+        invalid_reason: Why the reward could not score it, and NaN was paid; None where it did.
     """
 
     input_ids: NDArray[np.int32]
     action_mask: NDArray[np.bool_]
     rewards: NDArray[np.float32]
     truncated: bool = False
+    invalid_reason: str | None = None
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ FORMAT = 1
 _ARGUMENTS = (
     *("batch_size", "n_epochs", "gamma", "gae_lambda", "normalize_advantage", "ent_coef"),
     *("vf_coef", "max_grad_norm", "target_kl", "seed", "n_episodes", "kl_coef", "kl_target"),
-    *("kl_horizon", "scale_rewards", "value_lr_factor", "critic_warmup"),
+    *("kl_horizon", "scale_rewards", "value_lr_factor", "critic_warmup", "max_invalid_share"),
 )
 _SCHEDULES = ("learning_rate", "clip_range", "clip_range_vf")
 _POLICY_ARGUMENTS = ("temperature", "separate_critic", "bf16", "max_batch_tokens")

@@ -35,6 +35,7 @@ from agents.display import (
 )
 from textenv.cli.catalog import Id
 from textenv.cli.console import EXIT_INTERRUPTED, parse_spec, print_error, print_json
+from textenv.cli.rewards import find_rewards_app
 from textenv.errors import ConfigError, UnknownNameError
 from textenv.registry import environment_row
 
@@ -102,6 +103,10 @@ def add_commands(app: typer.Typer) -> None:
         epilog=f"[bold]Keys:[/] {'  '.join(SFT_KEYS)}\n\nenv.max_new_tokens=64 and the like pass "
         "any argument that 'textenv show ID' lists.",
     )(sft)
+    # It takes its options from here.
+    from agents.rewards_cli import add_rewards_commands
+
+    add_rewards_commands(find_rewards_app(app))
 
 
 def train(
@@ -182,7 +187,7 @@ def evaluate(
     environment_row(id)
     if agent not in AGENTS:
         raise UnknownNameError("agent", agent, AGENTS)
-    env = _environment_keys(overrides or ())
+    env = environment_keys(overrides or ())
     found, policy_arguments = find_model(model or "embedded")
     chosen = pick_device(device or "auto")
 
@@ -358,7 +363,7 @@ def _needs_model(agent: str) -> bool:
     return agent in ("greedy", "sample", "first_sentence")
 
 
-def _environment_keys(overrides: Sequence[str]) -> dict[str, Any]:
+def environment_keys(overrides: Sequence[str]) -> dict[str, Any]:
     """Reads "env.KEY=VALUE" arguments, and refuses others."""
     values: dict[str, Any] = {}
     apply_overrides(values, overrides)

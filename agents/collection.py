@@ -34,7 +34,8 @@ def collect_episodes(
             end and info, which are 0, False and empty where a slot rests; False stops.
 
     Returns:
-        The episodes in the order in which they ended, or None if stopped.
+        The episodes in the order in which they ended, or None if stopped. Within
+        `TextVecEnv.masking_invalid` those that could not be scored are among them.
     """
     observation = env.reset()
     assert isinstance(observation, dict)
@@ -67,6 +68,7 @@ def collect_episodes(
                     action_mask[slot, :length].copy(),
                     paid[slot, :length].copy(),
                     bool(infos[slot].get("TimeLimit.truncated", False)),
+                    _invalid_reason(infos[slot]),
                 )
             )
             action_mask[slot] = False
@@ -79,6 +81,12 @@ def collect_episodes(
             return None
         _rest(env, ~active)
     return episodes
+
+
+def _invalid_reason(info: dict[str, Any]) -> str | None:
+    if info.get("valid", True):
+        return None
+    return f"example '{info['example_id']}': {info['invalid_reason']}"
 
 
 def _rest(env: VecEnv, slots: Any) -> None:

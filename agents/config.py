@@ -76,6 +76,9 @@ class TrainConfig(BaseModel):
     scale_rewards: bool = False
     value_lr_factor: PositiveFloat = 3.0
     critic_warmup: NonNegativeInt = 2
+    max_invalid_share: float = Field(
+        0.5, ge=0, le=1, description="of a rollout that a reward may fail to score"
+    )
     temperature: PositiveFloat = 1.0
     separate_critic: bool = False
     bf16: bool = False

@@ -102,6 +102,7 @@ def play_policy_on_split(
     n_examples: int,
     deterministic: bool = True,
     progress: Progress = _silent,
+    n_samples: int = 1,
 ) -> list[Episode]:
     """Plays the first examples of a split with a language model, many at a time.
 
@@ -111,10 +112,11 @@ def play_policy_on_split(
         split: "train", "validation" or "test".
         n_examples: How many; fewer if the split has fewer.
         deterministic: Take the most likely token or candidate at each step instead of sampling.
-        progress: Called with the number of finished examples.
+        progress: Called with the number of finished episodes.
+        n_samples: How often to play each example.
 
     Returns:
-        The finished episodes, in the order of their examples.
+        The finished episodes, in the order of their examples: `n_samples` of the first, and so on.
 
     Raises:
         ConfigError: The policy was made for shorter texts, or for another tokenizer.
@@ -142,7 +144,7 @@ def play_policy_on_split(
         return policy.act(core.input_ids[slots], lengths, slots, deterministic)
 
     policy.set_training_mode(False)
-    return _play_slots(choose, core, split, n_examples, progress)
+    return _play_slots(choose, core, split, n_examples, progress, n_samples)
 
 
 def _same_kind(one: Any, other: Any) -> bool:
@@ -215,18 +217,19 @@ def _play_slots(
     split: str,
     n_examples: int,
     progress: Progress,
+    n_samples: int = 1,
 ) -> list[Episode]:
-    """Plays examples 0 .. n - 1; a slot that ends takes the next one."""
+    """Plays examples 0 .. n - 1, each so often; a slot that ends takes the next one."""
     dataset = core.dataset(split)
-    n_examples = min(n_examples, len(dataset))
-    episodes: list[Episode | None] = [None] * n_examples
+    n_episodes = n_samples * min(n_examples, len(dataset))
+    episodes: list[Episode | None] = [None] * n_episodes
     core.playing[:] = False
     running: dict[int, int] = {}
     started = done = 0
-    while done < n_examples:
+    while done < n_episodes:
         for slot in range(core.n_slots):
-            if slot not in running and started < n_examples:
-                core.start(slot, dataset[started])
+            if slot not in running and started < n_episodes:
+                core.start(slot, dataset[started // n_samples])
                 running[slot] = started
                 started += 1
         slots = np.flatnonzero(core.playing)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -30,7 +31,7 @@ from agents.policy import LMPolicy, find_action_level
 from agents.reference import Reference
 from agents.targets import Targets, evaluate_rollout
 from agents.vec_env import TextVecEnv
-from textenv.errors import ConfigError, UnknownNameError
+from textenv.errors import ConfigError, RewardError, UnknownNameError
 from textenv.spaces import AnyText, MessagesSpace
 from textenv.vector import TextVectorEnv
 
@@ -86,6 +87,10 @@ class TextPPO(PPO):
             anything, lambda < 1 would pay late tokens for what early ones did.
         reference: The model of the KL penalty, as in `policy_kwargs["model"]`; by default the one
             that the policy starts from.
+        max_invalid_share: The share of a rollout's episodes that the reward may fail to score.
+            They are left out of the update and of all statistics, and counted in
+            `rollout/invalid_episodes`; when there are more, `learn` raises. Other vector
+            environments than `make_vec`'s raise at the first.
 
     Raises:
         ConfigError: An argument does not fit.
@@ -132,6 +137,7 @@ class TextPPO(PPO):
         value_lr_factor: float = 3.0,
         critic_warmup: int = 2,
         reference: str | None = None,
+        max_invalid_share: float = 0.5,
     ) -> None:
         if rollout_buffer_class is not None or rollout_buffer_kwargs is not None:
             raise ConfigError("TextPPO has a buffer of its own, of whole episodes.")
@@ -151,6 +157,8 @@ class TextPPO(PPO):
         ):
             if not value >= least:
                 raise ConfigError(f"{name} must be at least {least}, not {value}.")
+        if not 0 <= max_invalid_share <= 1:
+            raise ConfigError(f"max_invalid_share must be from 0 to 1, not {max_invalid_share}.")
         if isinstance(env, str):
             env = gym.make_vec(env, num_envs=min(n_envs, n_episodes))  # type: ignore[assignment] # SB3 knows no vector environments of Gymnasium
         super().__init__(
@@ -194,6 +202,7 @@ class TextPPO(PPO):
         self.scale_rewards = scale_rewards
         self.value_lr_factor = value_lr_factor
         self.critic_warmup = critic_warmup
+        self.max_invalid_share = max_invalid_share
         self._reference_name = reference
         self._reference: Reference | None = None
         if _init_setup_model:
@@ -277,6 +286,10 @@ class TextPPO(PPO):
             progress_bar: SB3's, over `total_timesteps`.
             total_episodes: Budget in episodes, instead.
             after_iteration: Called with the metrics of each iteration; False stops.
+
+        Raises:
+            RewardError: The reward raised, or could not score more of a rollout than
+                `max_invalid_share`, or none of it.
         """
         if (total_timesteps is None) == (total_episodes is None):
             raise ConfigError("Give learn() either total_timesteps or total_episodes.")
@@ -303,14 +316,14 @@ class TextPPO(PPO):
 
         while progress() < 1:
             self._current_progress_remaining = 1 - progress()
-            started_at = time.perf_counter()
+            started_at, tokens_before = time.perf_counter(), self.num_timesteps
             if not self.collect_rollouts(self.env, callback):
                 break
             iteration += 1
             self.logger.record("time/rollout_s", time.perf_counter() - started_at)
             self.train()
             wall_s = time.perf_counter() - started_at
-            tokens = sum(int(episode.action_mask.sum()) for episode in self.episodes)
+            tokens = self.num_timesteps - tokens_before
             self.logger.record("time/iteration_s", wall_s)
             self.logger.record("time/tokens_per_s", tokens / wall_s)
             self.logger.record("time/episodes", self.n_episodes_done)
@@ -330,7 +343,10 @@ class TextPPO(PPO):
     def collect_rollouts(
         self, env: VecEnv, callback: BaseCallback, *unused: Any, **unused_too: Any
     ) -> bool:
-        """Plays `n_episodes` episodes to their end; False if a callback stopped it."""
+        """Plays `n_episodes` episodes to their end; False if a callback stopped it.
+
+        What could not be scored counts as played, and as nothing else.
+        """
         callback.on_rollout_start()
 
         def on_step(
@@ -342,11 +358,15 @@ class TextPPO(PPO):
             callback.update_locals(locals())
             return callback.on_step()
 
-        episodes = collect_episodes(env, self.policy, self.n_episodes, on_step)
-        if episodes is None:
+        # Only our own adaptor can mask; with any other a step raises, as it does for its users.
+        masking = env.masking_invalid() if isinstance(env, TextVecEnv) else nullcontext()
+        with masking:
+            played = collect_episodes(env, self.policy, self.n_episodes, on_step)
+        if played is None:
             return False
-        self.episodes = episodes
-        self.n_episodes_done += len(episodes)
+        self.n_episodes_done += len(played)
+        self.episodes = episodes = _take_valid(played, self.max_invalid_share)
+        self.logger.record("rollout/invalid_episodes", len(played) - len(episodes))
         returns = np.array([episode.rewards.sum() for episode in episodes], np.float64)
         self.return_moments.update(returns)
         self.logger.record("rollout/reward_mean", float(returns.mean()))
@@ -501,6 +521,26 @@ class TextPPO(PPO):
         from agents.checkpoints import load_agent
 
         return load_agent(cls, Path(path), env, device, overrides)
+
+
+def _take_valid(
+    episodes: list[CollectedEpisode], max_invalid_share: float
+) -> list[CollectedEpisode]:
+    """Returns the episodes that were scored.
+
+    Raises:
+        RewardError: Too many were not.
+    """
+    valid = [episode for episode in episodes if episode.invalid_reason is None]
+    n_invalid = len(episodes) - len(valid)
+    if not valid or n_invalid > max_invalid_share * len(episodes):
+        reason = next(e.invalid_reason for e in episodes if e.invalid_reason is not None)
+        raise RewardError(
+            f"{n_invalid} of the {len(episodes)} episodes of a rollout could not be scored; "
+            f"max_invalid_share = {max_invalid_share:g} allows no more than that share, and never "
+            f"all. The first was {reason}"
+        )
+    return valid
 
 
 def _most_tokens(env: VecEnv) -> int:

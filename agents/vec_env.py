@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import gymnasium as gym
@@ -57,6 +58,7 @@ class TextVecEnv(VecEnv):
         self._started_at = time.perf_counter()
         self._returns = np.zeros(env.num_envs)
         self._steps = np.zeros(env.num_envs, np.int64)
+        self._failed = False
         self.render_mode = env.render_mode
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
 
@@ -64,6 +66,20 @@ class TextVecEnv(VecEnv):
     def unwrapped_core(self) -> Any:
         """The batched transition."""
         return self.env.core
+
+    @contextmanager
+    def masking_invalid(self) -> Iterator[None]:
+        """Steps within it pay NaN for an episode that cannot be scored, instead of raising.
+
+        Its info has "valid" False and "invalid_reason", and no "episode", so that it does not count
+        in SB3's statistics.
+        """
+        core = self.env.core
+        before, core.mask_invalid = core.mask_invalid, True
+        try:
+            yield
+        finally:
+            core.mask_invalid = before
 
     def rest(self, slots: NDArray[np.bool_]) -> None:
         """Lets slots ignore their actions, at no cost, until the next `reset`.
@@ -88,6 +104,7 @@ class TextVecEnv(VecEnv):
         self._reset_options()
         self._returns[:] = 0.0
         self._steps[:] = 0
+        self._failed = False
         return observation
 
     def step_async(self, actions: NDArray[np.int64]) -> None:
@@ -102,13 +119,21 @@ class TextVecEnv(VecEnv):
         Raises:
             ConfigError: The actions are not one valid action a slot.
             RewardError: An episode ended and could not be scored.
-            gymnasium.error.ResetNeeded: `reset` was never called.
+            gymnasium.error.ResetNeeded: `reset` was never called, or not after a step that failed
+                when episodes had ended in it.
         """
         if not self.env.all_started:
             raise gym.error.ResetNeeded("No episode has begun yet: call reset().")
+        if self._failed:
+            raise gym.error.ResetNeeded("Episodes ended in a step that failed: call reset().")
         core = self.env.core
-        self._steps += core.playing
-        rewards, terminated, truncated, slot_infos = core.step(self._actions)
+        played = core.playing.copy()
+        try:
+            rewards, terminated, truncated, slot_infos = core.step(self._actions)
+        except Exception:
+            self._failed = bool((played & ~core.playing).any())
+            raise
+        self._steps += played
         self._returns += rewards
         dones = terminated | truncated
         # A dict of its own for each slot, since SB3's wrappers may write into it.
@@ -131,12 +156,13 @@ class TextVecEnv(VecEnv):
                 **infos[slot],
                 "TimeLimit.truncated": bool(cut_short[slot]),
                 "terminal_observation": self.env.core.level.observe_slot(slot),
-                "episode": {
+            }
+            if infos[slot].get("valid", True):
+                infos[slot]["episode"] = {
                     "r": float(self._returns[slot]),
                     "l": int(self._steps[slot]),
                     "t": time.perf_counter() - self._started_at,
-                },
-            }
+                }
         self._returns[dones] = 0.0
         self._steps[dones] = 0
         observation, reset_infos = self.env.reset(options={"reset_mask": dones})

@@ -26,6 +26,7 @@ from textenv.errors import (
 from textenv.examples import Episode, Example, StopReason, Turn
 from textenv.levels import Info, Observation, make_level
 from textenv.rewards import Reward, RewardResult, compute_rewards, load_reward
+from textenv.rewards.base import call_reward
 from textenv.slots import Slots
 from textenv.tasks.base import Task
 from textenv.tokenization import load_tokenizer
@@ -46,6 +47,9 @@ class TextCore(Slots):
         level: What the agent sees and does.
         end_listeners: Called with this core, the slot, reward, whether it terminated, and info of
             every episode that `step` ends.
+        mask_invalid: Whether `step` pays an episode that could not be scored NaN, with "valid"
+            False and "invalid_reason" in its info, instead of raising. Only for an agent that
+            leaves such episodes out of everything that it computes.
     """
 
     def __init__(
@@ -98,6 +102,7 @@ class TextCore(Slots):
         self._datasets: dict[str, TextDataset] = {}
         self.dataset(split)
         self.end_listeners: list[Callable[[TextCore, int, float, bool, Info], None]] = []
+        self.mask_invalid = False
 
     def observe(self) -> Observation:
         """Returns every slot's observation, batched; it shares no memory with the slots."""
@@ -191,7 +196,9 @@ class TextCore(Slots):
 
         Raises:
             ConfigError: The actions are not one valid action a slot; nothing was written.
-            RewardError: A finished episode could not be scored; its slot has ended.
+            RewardError: A finished episode could not be scored. Each slot has taken its action all
+                the same: those whose episodes ended in this step rest, unpaid, until they are
+                started again, and the others go on as if nothing had happened.
         """
         rewards = np.zeros(self.n_slots, np.float64)
         terminated = np.zeros(self.n_slots, np.bool_)
@@ -217,7 +224,8 @@ class TextCore(Slots):
             self.playing[truncated] = False
         if finished:
             episodes = [self.episode(slot) for slot in finished]
-            result = compute_rewards(self.reward, episodes)
+            score = call_reward if self.mask_invalid else compute_rewards
+            result = score(self.reward, episodes)
             for i, slot in enumerate(finished):
                 rewards[slot] = result.total[i]
                 terminated[slot] = True
@@ -348,10 +356,14 @@ def _example_by_hand(prompt: object, references: object, metadata: object) -> Ex
 
 
 def _final_info(episode: Episode, result: RewardResult, i: int) -> Info:
-    return {
+    info: Info = {
         "example_id": episode.example.id,
         "prompt_cut": episode.prompt_cut,
         "response": episode.response,
         "stop_reason": episode.stop_reason,
         "reward_components": {key: float(values[i]) for key, values in result.components.items()},
     }
+    if result.valid is not None and not result.valid[i]:
+        reason = result.reasons.get(i, "The reward gave no reason.")
+        info |= {"valid": False, "invalid_reason": reason, "reward_components": {}}
+    return info

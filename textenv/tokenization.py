@@ -94,7 +94,7 @@ class TextTokenizer:
         """Encodes plain text; text that spells a special token is encoded as its characters."""
         if self._words is not None and text.isascii():
             return self._words.encode(text)
-        text = _mended(text)
+        text = mended(text)
         # A batch of one, since only batches have the faster way, which finds no offsets.
         ids: list[int] = self._plain.encode_batch_fast([text], add_special_tokens=False)[0].ids
         if self._special_set.isdisjoint(ids):
@@ -196,7 +196,7 @@ class TextTokenizer:
         """How many characters of the cuttable span to keep so as to lose `excess` tokens."""
         assert turn.cut
         start, end = turn.cut
-        span = self._plain.encode(_mended(turn.text[start:end]), add_special_tokens=False)
+        span = self._plain.encode(mended(turn.text[start:end]), add_special_tokens=False)
         keep = len(span.ids) - excess
         # Offsets count characters; a character of several tokens is kept whole or not at all.
         fits = span.offsets[keep - 1][1] if keep > 0 else 0
@@ -403,7 +403,7 @@ def _without_markers(tokenizer_json: str) -> str:
     return json.dumps(data)
 
 
-def _mended(text: str) -> str:
+def mended(text: str) -> str:
     """Puts "\ufffd" for half a surrogate pair, which JSON may hold, and which is no character."""
     if text.isascii():
         return text

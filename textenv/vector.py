@@ -125,12 +125,20 @@ class TextVectorEnv(VectorEnv[Observation, Any, NDArray[Any]]):
 
         Raises:
             ConfigError: The actions are not one valid action a slot.
-            RewardError: An episode ended and could not be scored.
-            gymnasium.error.ResetNeeded: A slot has never begun an episode.
+            RewardError: An episode ended and could not be scored. Slots whose episodes ended in
+                this step were not paid, and begin anew as their autoreset mode says, but in
+                "same_step", where they need a reset; the others go on.
+            gymnasium.error.ResetNeeded: A slot has never begun an episode, or ended in a step that
+                failed.
         """
         if not self.all_started:
             raise ResetNeeded("Not every slot has begun an episode yet: call reset().")
         resting = np.flatnonzero(~self.core.playing)
+        if self._mode is AutoresetMode.SAME_STEP and len(resting):
+            raise ResetNeeded(
+                f"The episodes of slots {resting.tolist()} ended in a step that failed: call "
+                'reset(), or reset(options={"reset_mask": ...}) for these slots.'
+            )
         rewards, terminated, truncated, slot_infos = self.core.step(actions)
         if self.render_mode == "human":
             for slot in np.flatnonzero(terminated | truncated).tolist():

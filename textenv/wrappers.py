@@ -193,7 +193,8 @@ class RecordEpisodes(gym.Wrapper[Observation, Any, Observation, Any], RecordCons
 
     A line holds example_id, turns (role and text), response, stop_reason, n_tokens (the agent's),
     reward, reward_components, and truncated. An episode that was truncated has no stop reason, no
-    pay and no components.
+    pay and no components; one that could not be scored, where the agent allows that, has null as
+    its reward.
 
     Args:
         env: A text environment.
@@ -246,7 +247,7 @@ class _EpisodeFile:
             "response": episode.response,
             "stop_reason": episode.stop_reason if terminated else None,
             "n_tokens": int(episode.action_mask.sum()),
-            "reward": reward,
+            "reward": reward if info.get("valid", True) else None,
             "reward_components": info.get("reward_components", {}),
             "truncated": not terminated,
         }

@@ -11,7 +11,7 @@ import pytest
 
 import textenv.rewards
 from textenv.errors import ConfigError, RewardError, UnknownNameError
-from textenv.examples import Episode
+from textenv.examples import Episode, Example
 from textenv.rewards import (
     RewardResult,
     compute_rewards,
@@ -85,7 +85,7 @@ def test_a_sum_is_valid_where_all_its_parts_are() -> None:
 
     first, second = SometimesBlind([True, False, True]), SometimesBlind([True, True, False])
     total = WeightedSum((("first", 1.0, first), ("second", 1.0, second)))
-    episodes = [None] * 3
+    episodes = [Episode(Example(str(i), "", ("",)), ()) for i in range(3)]
     assert total(episodes).valid.tolist() == [True, False, False]
 
 

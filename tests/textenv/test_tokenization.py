@@ -361,7 +361,7 @@ def test_a_document_of_10_megabytes_is_cut_like_a_page(monkeypatch, chat):
         encoded.append(len(text))
         return text
 
-    monkeypatch.setattr(tokenization, "_mended", counting)
+    monkeypatch.setattr(tokenization, "mended", counting)
     document = "word " * 2_000_000
     turn = Turn("user", "Sum: " + document + "\nNow.", cut=(5, 5 + len(document)))
     ids, (shown,) = chat.encode_opening([turn], 64)

@@ -22,12 +22,16 @@ class RewardResult:
     Attributes:
         total: What the agent is paid, float64 (n,).
         components: Named parts or by-products of the total, float64 (n,) each.
-        valid: False where no score could be given, bool (n,). None means all valid.
+        valid: False where no score could be given, bool (n,). None means all valid. What stands in
+            `total` and `components` there does not count: `call_reward` writes NaN over it, so
+            that nothing can take it for a score.
+        reasons: Why there is no score, in words, by the episode's place in the batch.
     """
 
     total: FloatArray
     components: Mapping[str, FloatArray] = field(default_factory=dict)
     valid: NDArray[np.bool_] | None = None
+    reasons: Mapping[int, str] = field(default_factory=dict)
 
 
 @runtime_checkable
@@ -39,14 +43,28 @@ class Reward(Protocol):
         ...
 
 
-def compute_rewards(reward: Reward, episodes: Sequence[Episode]) -> RewardResult:
-    """Calls a reward and checks what it returned.
+def name_of(reward: Reward) -> str:
+    """Returns what messages and components call a reward."""
+    return str(getattr(reward, "name", None) or getattr(reward, "__name__", type(reward).__name__))
+
+
+def call_reward(
+    reward: Reward, episodes: Sequence[Episode], name: str | None = None
+) -> RewardResult:
+    """Calls a reward and checks what it returned, but for missing scores: `valid` tells of them.
+
+    The totals and components of an episode without a score are NaN.
+
+    Args:
+        reward: The reward.
+        episodes: To score, in order.
+        name: What messages call it; by default its own name.
 
     Raises:
         RewardError: The reward raised, the result has the wrong type or length, or a score is not
             finite.
     """
-    name = getattr(reward, "name", None) or getattr(reward, "__name__", type(reward).__name__)
+    name = name or name_of(reward)
     scored = ", ".join(f"'{episode.example.id}'" for episode in episodes[:3])
     scored += ", ..." if len(episodes) > 3 else ""
     try:
@@ -59,32 +77,51 @@ def compute_rewards(reward: Reward, episodes: Sequence[Episode]) -> RewardResult
         ) from error
     if not isinstance(result, RewardResult):
         raise RewardError(
-            f"Reward '{name}' returned {type(result).__name__} for {scored}; "
-            "return a textenv.RewardResult."
+            f"Reward '{name}' returned {type(result).__name__} for {scored}; return a "
+            "textenv.RewardResult, or wrap a function that gives plain numbers in "
+            "textenv.rewards.from_function."
         )
+    n = len(episodes)
+    valid = np.ones(n, np.bool_) if result.valid is None else np.asarray(result.valid, np.bool_)
+    if valid.shape != (n,):
+        raise RewardError(f"Reward '{name}' returned 'valid' of shape {valid.shape}, not ({n},).")
     arrays = {"total": result.total, **result.components}
     checked = {key: np.asarray(value, dtype=np.float64) for key, value in arrays.items()}
-    n = len(episodes)
     for key, value in checked.items():
         if value.shape != (n,):
             raise RewardError(
                 f"Reward '{name}' returned '{key}' of shape {value.shape} for {n} episodes; "
                 f"it must be ({n},): one number an episode, in order. It was scoring {scored}."
             )
-        if not np.isfinite(value).all():
-            bad = int(np.flatnonzero(~np.isfinite(value))[0])
+        if not np.isfinite(value[valid]).all():
+            bad = int(np.flatnonzero(valid & ~np.isfinite(value))[0])
             raise RewardError(
                 f"Reward '{name}' returned '{key}' = {value[bad]} for example "
                 f"'{episodes[bad].example.id}'. Scores must be finite; give a worst score instead."
             )
-    valid = np.ones(n, np.bool_) if result.valid is None else np.asarray(result.valid, np.bool_)
-    if valid.shape != (n,):
-        raise RewardError(f"Reward '{name}' returned 'valid' of shape {valid.shape}, not ({n},).")
-    total = checked.pop("total")
     if not valid.all():
-        bad = int(np.flatnonzero(~valid)[0])
+        # An array that stands under two names, such as a total that is its own part, stays one.
+        masked = {id(value): np.where(valid, value, np.nan) for value in checked.values()}
+        checked = {key: masked[id(value)] for key, value in checked.items()}
+    return RewardResult(checked.pop("total"), checked, valid, result.reasons)
+
+
+def compute_rewards(reward: Reward, episodes: Sequence[Episode]) -> RewardResult:
+    """Calls a reward and checks what it returned.
+
+    Raises:
+        RewardError: The reward raised, the result has the wrong type or length, or a score is
+            missing or not finite.
+    """
+    result = call_reward(reward, episodes)
+    assert result.valid is not None
+    if not result.valid.all():
+        bad = np.flatnonzero(~result.valid).tolist()
+        several = f" and {len(bad) - 1} more of {len(episodes)}" if len(bad) > 1 else ""
+        reason = result.reasons.get(bad[0], "it gave no reason.")
         raise RewardError(
-            f"Reward '{name}' could not score example '{episodes[bad].example.id}'. "
-            "An episode without a score ends the run rather than counting as 0."
+            f"Reward '{name_of(reward)}' could not score example '{episodes[bad[0]].example.id}'"
+            f"{several}: {reason} An episode without a score ends the run rather than counting as "
+            "0."
         )
-    return RewardResult(total, checked, valid)
+    return result

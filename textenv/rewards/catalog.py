@@ -115,5 +115,17 @@ REWARDS: dict[str, NamedReward] = {
         "textenv.rewards.rewrite:Rewrite", "task", ("references", "prompt", "metadata")
     ),
     # Composition: their options hold rewards
+    "product": NamedReward("textenv.rewards.operators:product", "composition", bounds=(None, None)),
+    "gate": NamedReward("textenv.rewards.operators:gate", "composition", bounds=(None, None)),
+    "clip": NamedReward("textenv.rewards.operators:clip", "composition", bounds=(None, None)),
+    "normalise": NamedReward(
+        "textenv.rewards.normalise:normalise", "composition", bounds=(None, None)
+    ),
+    "by_language": NamedReward(
+        "textenv.rewards.languages:by_language", "composition", bounds=(None, None)
+    ),
+    "dense": NamedReward("textenv.rewards.operators:dense", "composition", bounds=(None, None)),
     # Controls
+    "random": NamedReward("textenv.rewards.controls:Random", "control"),
+    "constant": NamedReward("textenv.rewards.controls:Constant", "control", bounds=(None, None)),
 }

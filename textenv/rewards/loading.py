@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from math import isfinite
+import inspect
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from textenv.errors import ConfigError, UnknownNameError
-from textenv.rewards.base import Reward
+from textenv.rewards.base import Reward, name_of
 from textenv.rewards.catalog import REWARDS, NamedReward, RewardFactory
+from textenv.rewards.dense import potential_terms
+from textenv.rewards.options import check_number, check_options
+from textenv.rewards.parts import Part
 from textenv.rewards.weighted import WeightedSum
 from textenv.targets import load_module
 
@@ -44,7 +47,8 @@ def load_reward(spec: RewardSpec) -> Reward:
               called to make it);
             - a mapping from names or import paths to weights, for a weighted sum: {"rougeL": 1,
               "bleu": 0.5}. {"weight": 0.5, ...} in the place of a weight passes options to the
-              factory. A weight of 0 reports a reward without paying it;
+              factory. A weight of 0 reports a reward without paying it. {"short": {"reward":
+              "length", ...}} gives a reward another name, so that it may come twice;
             - a reward, returned as it is.
 
     Raises:
@@ -63,22 +67,73 @@ def load_reward(spec: RewardSpec) -> Reward:
     return spec
 
 
+def load_part(spec: RewardSpec) -> Part:
+    """Makes a reward that is to stand within another one.
+
+    A mapping with one entry of weight 1 is that reward, by that name; any other one is a "sum".
+
+    Raises:
+        UnknownNameError: No reward has that name.
+        ConfigError: The description is not valid, or of a reward that pays within the episode.
+    """
+    reward = load_reward(spec)
+    name = spec if isinstance(spec, str) else name_of(reward)
+    if isinstance(spec, Mapping) and isinstance(reward, WeightedSum):
+        name = "sum"
+        if len(reward.parts) == 1 and reward.parts[0][1] == 1:
+            name, _, reward = reward.parts[0]
+    if potential_terms(reward):
+        raise ConfigError(
+            "'dense' pays within the episode, so it stands alone or in a sum: put other rewards "
+            f"inside of it, not around it as in {spec!r}."
+        )
+    return Part(name, reward)
+
+
+def load_parts(specs: Sequence[RewardSpec], operator: str) -> tuple[Part, ...]:
+    """Makes the parts of an operator.
+
+    Raises:
+        ConfigError: Two have the same name, or one is not valid.
+    """
+    parts = tuple(map(load_part, specs))
+    names = [part.name for part in parts]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(
+                f"'{operator}' has two parts called '{name}'. Give one another name: "
+                f"{{'another': {{'reward': '{name}', ...}}}}."
+            )
+    return parts
+
+
 def _weighted_sum(spec: Mapping[str, Any]) -> WeightedSum:
     if not spec:
         raise ConfigError("A sum of rewards needs at least one, such as {'rougeL': 1.0}.")
     parts = []
     for name, entry in spec.items():
+        if not isinstance(name, str):
+            raise ConfigError(f"The reward {name!r} must be given by its name, as text.")
         options = dict(entry) if isinstance(entry, Mapping) else {"weight": entry}
-        weight = options.pop("weight", 1.0)
-        if isinstance(weight, bool) or not isinstance(weight, int | float) or not isfinite(weight):
-            raise ConfigError(f"The weight of reward '{name}' must be a number, not {weight!r}.")
-        parts.append((name, float(weight), _make(name, options)))
+        weight = check_number(name, "weight", options.pop("weight", 1.0))
+        named = options.pop("reward", name)
+        if not isinstance(named, str) and options:
+            given = ", ".join(f"'{key}'" for key in options)
+            raise ConfigError(
+                f"'{name}' has a reward that takes no options here, but {given} was given."
+            )
+        reward = _make(named, options) if isinstance(named, str) else load_reward(named)
+        parts.append((name, weight, reward))
     return WeightedSum(tuple(parts))
 
 
 def _make(name: str, options: Mapping[str, Any]) -> Reward:
     if name in REWARDS:
-        return _call(name, REWARDS[name].load_factory(), options)
+        row = REWARDS[name]
+        factory = row.load_factory()
+        if row.family == "own" and not options:
+            _check_makes_reward(name, factory)
+        return _call(name, factory, options)
     if ":" not in name:
         raise UnknownNameError("reward", name, REWARDS)
     module, _, attribute = name.rpartition(":")
@@ -93,13 +148,23 @@ def _make(name: str, options: Mapping[str, Any]) -> Reward:
 
 
 def _call(name: str, factory: RewardFactory, options: Mapping[str, Any]) -> Reward:
+    check_options(name, factory, options)
     try:
         return factory(**options)
     except TypeError as error:
-        if not options:
-            raise ConfigError(
-                f"Reward '{name}' cannot be made: {error}. What is registered is a function "
-                f"without arguments that makes it: register_reward('{name}', lambda: reward)."
-            ) from error
-        given = ", ".join(f"'{key}'" for key in options)
+        given = ", ".join(f"'{key}'" for key in options) or "no options"
         raise ConfigError(f"Reward '{name}' does not take {given} so: {error}.") from error
+
+
+def _check_makes_reward(name: str, factory: RewardFactory) -> None:
+    """Refuses a reward that was registered in the place of what makes it."""
+    if not inspect.isroutine(factory):
+        return
+    parameters = inspect.signature(factory).parameters.values()
+    needed = [p.name for p in parameters if p.default is p.empty and p.kind is not p.VAR_KEYWORD]
+    if len(needed) == 1:
+        raise ConfigError(
+            f"Reward '{name}' cannot be made: what is registered needs '{needed[0]}'. If that is "
+            "an option, give it; if it is the reward itself, register what makes it: "
+            f"register_reward('{name}', lambda: reward)."
+        )

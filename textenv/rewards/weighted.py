@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from textenv.errors import RewardError
 from textenv.examples import Episode
-from textenv.rewards.base import FloatArray, Reward, RewardResult
+from textenv.rewards.base import Reward, RewardResult
+from textenv.rewards.parts import Part, combine
 
 
 @dataclass(frozen=True)
@@ -33,26 +33,10 @@ class WeightedSum:
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
         """Scores the episodes, in order."""
         total = np.zeros(len(episodes))
-        valid = np.ones(len(episodes), np.bool_)
-        components: dict[str, FloatArray] = {}
+        scored = []
         for name, weight, reward in self.parts:
-            result = reward(episodes)
-            if not isinstance(result, RewardResult):
-                raise RewardError(
-                    f"Reward '{name}' returned {type(result).__name__}; return a RewardResult, or "
-                    "wrap a function that gives plain numbers in textenv.rewards.from_function."
-                )
-            if np.shape(result.total) != total.shape:
-                # Numpy would broadcast a single number over all episodes.
-                raise RewardError(
-                    f"Reward '{name}' returned 'total' of shape {np.shape(result.total)} for "
-                    f"{len(episodes)} episodes; it must hold one number an episode, in order."
-                )
-            total += weight * np.asarray(result.total, np.float64)
-            if result.valid is not None:
-                valid &= result.valid
-            components[name] = result.total
-            for key, value in result.components.items():
-                if key != name:
-                    components[f"{name}/{key}"] = value
-        return RewardResult(total, components, valid)
+            part = Part(name, reward)
+            result = part.score(episodes)
+            total += weight * result.total
+            scored.append((part, result))
+        return combine(total, scored)

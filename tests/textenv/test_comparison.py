@@ -1,0 +1,93 @@
+"""Comparisons of agents: worked by hand with the published formulas."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from textenv.benchmark.comparison import bootstrap_p, holm, probability_of_improvement
+from textenv.benchmark.statistics import make_estimate
+from textenv.errors import ConfigError
+
+
+def test_the_probability_of_improvement_is_the_share_of_pairs_won():
+    # X's runs of the first task are 1 2 1 2, Y's 1 2 3. A 1 wins 1/2 of 3 pairs (a tie), a 2 wins
+    # 1 + 1/2: in all 2 * 0.5 + 2 * 1.5 of 12. The second task has the same scores in another order.
+    x = [[1, 2], [2, 2], [1, 1], [2, 1]]
+    y = [[1, 1], [2, 2], [3, 3]]
+    assert probability_of_improvement(x, y).mean == pytest.approx(1 / 3)
+    assert probability_of_improvement(y, x).mean == pytest.approx(2 / 3)
+
+
+def test_tasks_weigh_the_same():
+    # Always better on one task, always worse on two.
+    x, y = [[5, 0, 0], [5, 0, 0]], [[1, 1, 1]]
+    estimate = probability_of_improvement(x, y, resamples=100)
+    assert estimate.mean == pytest.approx(1 / 3)
+    assert estimate.ci95 == pytest.approx((1 / 3, 1 / 3))
+
+
+def test_equal_agents_have_even_chances():
+    assert probability_of_improvement([1, 2, 3], [1, 2, 3]).mean == 0.5
+
+
+def test_its_interval_comes_from_drawing_runs():
+    # X draws twice of (1, 3) against 2: loses both, one or none with chances 1/4, 1/2, 1/4.
+    estimate = probability_of_improvement([1, 3], [2])
+    assert estimate.mean == 0.5
+    assert estimate.ci95 == (0.0, 1.0)
+    # Both tasks lose every pair with a chance of 1/16 each; runs of tasks are drawn apart, else
+    # it were 1/4 and the quantile at 20 % were 0.
+    both = probability_of_improvement([[1, 1], [3, 3]], [[2, 2]])
+    assert both.ci95 == (0.0, 1.0)
+    assert both == probability_of_improvement([[1, 1], [3, 3]], [[2, 2]])
+
+
+def test_its_interval_holds_the_truth_about_as_often_as_it_says():
+    # P(X > Y) = Phi(1 / sqrt(2)) = 0.7602
+    rng = np.random.default_rng(0)
+    hits = 0
+    for i in range(200):
+        x, y = rng.normal(1, 1, size=(20, 2)), rng.normal(size=(15, 2))
+        low, high = probability_of_improvement(x, y, resamples=300, seed=i).ci95
+        hits += low <= 0.7602 <= high
+    assert 0.88 < hits / 200 < 0.99
+
+
+def test_agents_on_different_tasks_are_not_compared():
+    with pytest.raises(ConfigError, match="2 tasks and Y on 3"):
+        probability_of_improvement(np.zeros((4, 2)), np.zeros((4, 3)))
+    with pytest.raises(ConfigError, match="n_runs, n_tasks"):
+        probability_of_improvement([], [1.0])
+
+
+def test_a_p_value_counts_the_rarer_side_twice_and_one_more():
+    assert bootstrap_p(np.ones(99)) == pytest.approx(2 * 1 / 100)
+    assert bootstrap_p([-1.0] * 4 + [1.0] * 95) == pytest.approx(2 * 5 / 100)
+    assert bootstrap_p([1.0] * 4 + [-1.0] * 95) == pytest.approx(2 * 5 / 100)
+    assert bootstrap_p(np.zeros(10)) == 1.0
+    assert bootstrap_p([-1.0, 1.0]) == 1.0
+
+
+def test_a_small_p_value_means_an_interval_without_0():
+    rng = np.random.default_rng(1)
+    for mean in np.linspace(0, 4, 40):
+        resampled = rng.normal(mean, 1, size=400)
+        if bootstrap_p(resampled) < 0.05:
+            assert make_estimate(mean, resampled).ci95[0] > 0
+
+
+def test_holm_by_hand():
+    # In order 0.005 * 4, 0.01 * 3, 0.03 * 2; the last, 0.04 * 1, may not fall below 0.06.
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.6, 0.5]) == pytest.approx([1, 1])
+    assert holm([0.03]) == pytest.approx([0.03])
+    assert holm([]).shape == (0,)
+
+
+def test_holm_stays_between_the_p_value_and_bonferronis():
+    p = np.random.default_rng(2).random(20) ** 3
+    adjusted = holm(p)
+    assert (adjusted >= p).all()
+    assert (adjusted <= np.minimum(20 * p, 1)).all()
+    assert (np.diff(adjusted[np.argsort(p)]) >= 0).all()

@@ -1,0 +1,68 @@
+"""Checks of the options by which a reward is made, with messages in the user's words."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Collection, Mapping
+from math import isfinite
+from typing import Any
+
+from textenv.errors import ConfigError, did_you_mean
+
+# Options of every entry of a sum, whatever its reward.
+ENTRY_OPTIONS = ("weight", "reward")
+
+
+def check_number(reward: str, option: str, value: object) -> float:
+    """Returns an option that has to be a finite number.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+        raise ConfigError(f"The {option} of reward '{reward}' must be a number, not {value!r}.")
+    return float(value)
+
+
+def check_choice(reward: str, option: str, value: object, known: Collection[str]) -> None:
+    """Refuses an option that is none of a few words.
+
+    Raises:
+        ConfigError: It is none of them.
+    """
+    if value not in known:
+        raise ConfigError(
+            f"Reward '{reward}' has no {option} '{value}'.{did_you_mean(str(value), known)}"
+        )
+
+
+def check_options(reward: str, factory: Callable[..., Any], options: Mapping[str, Any]) -> None:
+    """Refuses options that a factory does not take, or lacks.
+
+    Raises:
+        ConfigError: There is an unknown option, or a missing one.
+    """
+    try:
+        parameters = inspect.signature(factory).parameters.values()
+    except (TypeError, ValueError):  # Some built-in callables have none.
+        return
+    known = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    for option in options:
+        if not isinstance(option, str):
+            raise ConfigError(
+                f"An option of reward '{reward}' is called {option!r}, which is no text. In YAML "
+                "yes, no, on and off stand for true and false: put them in quotes."
+            )
+        if option not in known and not takes_any:
+            near = did_you_mean(option, [*known, *ENTRY_OPTIONS])
+            raise ConfigError(f"Reward '{reward}' does not take '{option}'.{near}")
+    missing = [p.name for p in parameters if p.name in known and p.default is p.empty]
+    missing = [name for name in missing if name not in options]
+    if missing:
+        names = " and ".join(f"'{name}'" for name in missing)
+        example = ", ".join(f"'{name}': ..." for name in missing)
+        raise ConfigError(
+            f"Reward '{reward}' needs the option{'s' * (len(missing) > 1)} {names}: write "
+            f"{{'{reward}': {{{example}}}}}."
+        )
