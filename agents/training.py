@@ -116,9 +116,7 @@ def train(config: TrainConfig, out: Path) -> dict[str, Any]:
         "before_cut_to_first_sentence": cut_to_first_sentence(core, before).summary(),
         "after": after.summary(),
         "gain": bootstrap_mean(after.rewards - before.rewards).to_json(),
-        "kl_ref": float(
-            kl_per_episode(agent.policy, agent.reference, sampled.episodes).mean()
-        ),
+        "kl_ref": float(kl_per_episode(agent.policy, agent.reference, sampled.episodes).mean()),
         "episodes": agent.n_episodes_done,
         "tokens": agent.num_timesteps,
         "stop_reason": stop_reason,

@@ -54,7 +54,9 @@ def save_run(run: Run, folder: Path) -> None:
             "kl": look.kl.tolist(),
             "said": [
                 {
-                    "turns": [[turn.role, turn.text] for turn in episode.turns[episode.n_opening :]],
+                    "turns": [
+                        [turn.role, turn.text] for turn in episode.turns[episode.n_opening :]
+                    ],
                     "stop_reason": episode.stop_reason,
                 }
                 for episode in look.episodes

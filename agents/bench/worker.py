@@ -20,18 +20,16 @@ import torch
 
 from agents.bench.config import BenchConfig, parse_bench_config
 from agents.bench.records import Look, Run, save_run
+from agents.best_of_n import pay_nothing
 from agents.evaluation import kl_per_episode, play_policy_on_split
 from agents.ppo import TextPPO
 from agents.training import environment_arguments, make_agent, make_core
 from textenv.episode import TextCore
 from textenv.errors import TextEnvError
-from textenv.rewards import from_function
 
 # Every look of every run with the same seed draws the same random numbers, which makes differences
 # between designs less noisy than either.
 _LOOK_SEED = 1_000_003
-# Scores are computed afterwards, by all metrics at once.
-_UNSCORED = from_function(lambda episodes: [0.0] * len(episodes), "unscored")
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,8 @@ def run_job(job: Job) -> None:
     config = parse_bench_config(job.config)
     torch.set_num_threads(config.threads)
     settings = config.train_config(job.reward, job.seed)
-    unscored = environment_arguments(config.model, config.dataset, _UNSCORED, dict(config.env))
+    # Looks are scored afterwards, by all metrics at once.
+    unscored = environment_arguments(config.model, config.dataset, pay_nothing, dict(config.env))
     paid = unscored if job.reward is None else {**unscored, "reward": job.reward}
     agent = make_agent(settings, paid)
     core = make_core(config.id, settings.n_envs, unscored)
