@@ -48,6 +48,8 @@ from textenv.benchmark.statistics import Estimate, FloatArray
 from textenv.episode import TextCore
 from textenv.errors import ConfigError, TextEnvError
 from textenv.rewards import compute_rewards, load_reward
+from textenv.rewards.loading import RewardSpec
+from textenv.rewards.normalise import fit_reward
 
 CONFIG_FILE = "bench.yaml"
 Report = Callable[[float, str], None]
@@ -88,8 +90,13 @@ def run_bench(config: BenchConfig, out: Path, stage: Stage) -> Bench:
     for run in start_runs:
         if not run.is_done:
             raise TextEnvError(f"The untrained policy cannot be looked at: {run.error}")
-    scorer = _Scorer(config, core)
     start = {run.seed: load_run(run.folder, core, config.split) for run in start_runs}
+    samples = [episode for run in start.values() for episode in run.looks[0].episodes]
+    specs = {
+        name: fit_reward(spec, samples)  # type: ignore[arg-type] # checked before
+        for name, spec in {**config.designs, **config.gold}.items()
+    }
+    scorer = _Scorer(specs)
     with stage("Scoring the start", 1):
         start_scores = {seed: scorer.score(run)[:, 0] for seed, run in start.items()}
     stacked = {
@@ -98,7 +105,7 @@ def run_bench(config: BenchConfig, out: Path, stage: Stage) -> Bench:
     }
     metrics = measure_start(stacked, list(config.designs), list(config.gold))
 
-    rewards = _rewards_of_runs(config, metrics)
+    rewards = _rewards_of_runs(config, specs, metrics)
     wanted = wanted_runs(config, list(rewards), rewards, out)
     _make(wanted, config, stage, "Training runs")
     done = [run for run in wanted if run.is_done]
@@ -120,12 +127,16 @@ def _claim_folder(config: BenchConfig, out: Path) -> None:
     (out / CONFIG_FILE).write_text(text, encoding="utf-8")
 
 
-def _rewards_of_runs(config: BenchConfig, metrics: Sequence[Metric]) -> dict[str, Any]:
+def _rewards_of_runs(
+    config: BenchConfig, specs: Mapping[str, RewardSpec], metrics: Sequence[Metric]
+) -> dict[str, Any]:
     """Returns what each design or control trains against."""
     units = {metric.name: metric.sd for metric in metrics}
     rewards: dict[str, Any] = {
-        name: {"normalise": {"of": spec, "std": units[name]}} if config.normalise else spec
-        for name, spec in config.designs.items()
+        name: {"normalise": {"of": specs[name], "std": units[name]}}
+        if config.normalise
+        else specs[name]
+        for name in config.designs
     }
     # Uniform on [0, 1], of which the standard deviation is 1 / sqrt(12).
     noise = {"normalise": {"of": RANDOM, "std": 12**-0.5}} if config.normalise else RANDOM
@@ -152,11 +163,9 @@ def _make(wanted: Sequence[Wanted], config: BenchConfig, stage: Stage, what: str
 class _Scorer:
     """Scores runs on every metric, each made once."""
 
-    def __init__(self, config: BenchConfig, core: TextCore) -> None:
-        specs = {**config.designs, **config.gold}
+    def __init__(self, specs: Mapping[str, RewardSpec]) -> None:
         self.names = tuple(specs)
-        self._rewards = [load_reward(spec) for spec in specs.values()]  # type: ignore[arg-type] # checked before
-        self._core = core
+        self._rewards = [load_reward(spec) for spec in specs.values()]
 
     def score(self, run: Run) -> FloatArray:
         """Returns (n_metrics, n_looks, n_prompts)."""

@@ -105,7 +105,7 @@ def give_verdict(
     parts += [
         f"Paid at random, the gold metrics move by {sd(design.gold_gain)}."
         for design in designs
-        if design.kind == "control" and design.own_gain is not None
+        if design.kind == "control" and design.spec is not None
     ]
     failed = [run for run in runs if run.status != "done"]
     if failed:

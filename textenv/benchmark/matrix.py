@@ -79,14 +79,14 @@ def measure_start(
     """
     metrics = []
     for name in (*designs, *gold):
-        sd = float(np.std(values[name]))
-        if not sd > 0:
+        if np.ptp(values[name]) == 0:
             raise ConfigError(
                 f"'{name}' gives every sample of the untrained policy the same score, "
                 f"{np.mean(values[name]):g}: there is nothing to learn from, and no unit to "
                 "measure a gain in. Choose a graded metric, more prompts, or a better start."
             )
         kind = "gold" if name in gold else "design"
+        sd = float(np.std(values[name]))
         metrics.append(Metric(name, kind, float(np.mean(values[name])), sd))  # type: ignore[arg-type] # one of two literals
     return tuple(metrics)
 
