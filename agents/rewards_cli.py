@@ -176,14 +176,14 @@ def print_curves(console: Console, record: BestOfN) -> None:
 
 
 def print_gains(console: Console, record: BestOfN, gains: dict[str, Estimate]) -> None:
-    """Prints what the largest n changes, and where each gold metric is highest."""
+    """Prints what the largest n changes, and where a metric turns before it."""
     words = {}
     for name, gain in gains.items():
         low, high = gain.ci95
         moved = "rises" if low > 0 else "falls" if high < 0 else "no clear change"
         words[name] = f"{interval(gain.to_json(), signed=True)}, {moved}"
-        if name != record.proxy:
-            means = [estimate.mean for estimate in record.curves[name]]
+        means = [estimate.mean for estimate in record.curves[name]]
+        if max(means) > means[-1]:
             words[name] += f"; highest at n = {record.n[means.index(max(means))]}"
     console.print()
     print_facts(console, f"The best of {record.pool} against a single sample", words)

@@ -11,10 +11,13 @@ vLLM, llama.cpp's server, Ollama and most hosted models speak it. Needs the pack
 
 from __future__ import annotations
 
+import math
 import os
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from email.utils import parsedate_to_datetime
+from typing import Any, Literal
 
 from textenv.errors import ConfigError, TextEnvError
 from textenv.examples import Example, Turn
@@ -24,7 +27,33 @@ Messages = Sequence[Mapping[str, str]]
 
 
 class ChatError(TextEnvError):
-    """A chat endpoint cannot be reached, refuses, or answers with something other than text."""
+    """A chat endpoint cannot be reached, refuses, or answers with something other than text.
+
+    Attributes:
+        kind: What went wrong: no connection, no answer in time, a status of refusal, or an answer
+            that is no text.
+        status: The status of a refusal, else None.
+        retry_after_s: How long the server asked to be left alone, in seconds, or None.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        kind: Literal["connection", "timeout", "status", "answer"] = "answer",
+        status: int | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.status = status
+        self.retry_after_s = retry_after_s
+
+    @property
+    def passes(self) -> bool:
+        """Whether the same request may well succeed later."""
+        if self.status is not None:
+            return self.status in (408, 409, 429) or self.status >= 500
+        return self.kind in ("connection", "timeout")
 
 
 class ChatAgent:
@@ -81,6 +110,7 @@ class ChatAgent:
         self._client = openai.OpenAI(
             base_url=base_url, api_key=api_key, timeout=timeout_s, max_retries=max_retries
         )
+        self.base_url = str(self._client.base_url)
 
     def __call__(self, example: Example, transcript: tuple[Turn, ...]) -> str:
         """Answers a conversation: the agent that `TextCore.play` and `evaluate_speaker` take."""
@@ -100,7 +130,7 @@ class ChatAgent:
         asked = [dict(message) for message in messages]
         if self.system is not None and (not asked or asked[0]["role"] != "system"):
             asked.insert(0, {"role": "system", "content": self.system})
-        where = f"'{self.model}' at {self._client.base_url}"
+        where = f"'{self.model}' at {self.base_url}"
         try:
             answer: Any = self._client.chat.completions.create(
                 model=self.model,
@@ -109,17 +139,23 @@ class ChatAgent:
             )
         except openai.APITimeoutError as error:
             raise ChatError(
-                f"{where} did not answer in time. Give a longer timeout_s, or ask for fewer tokens."
+                f"{where} did not answer in time. Give a longer timeout_s, or ask for fewer "
+                "tokens.",
+                "timeout",
             ) from error
         except openai.APIConnectionError as error:
             raise ChatError(
                 f"{where} cannot be reached: {error.__cause__ or error}. Is the server running, "
-                "and is base_url right?"
+                "and is base_url right?",
+                "connection",
             ) from error
         except openai.APIStatusError as error:
             raise ChatError(
                 f"{where} refused with status {error.status_code}: {_brief(error.message)}"
-                f"{_HINTS.get(error.status_code, '')}"
+                f"{_HINTS.get(error.status_code, '')}",
+                "status",
+                error.status_code,
+                parse_retry_after(error.response.headers),
             ) from error
         except (openai.OpenAIError, ValueError) as error:
             raise ChatError(
@@ -135,6 +171,26 @@ class ChatAgent:
         """
         with ThreadPoolExecutor(self.concurrency) as pool:
             return tuple(pool.map(self.reply, conversations))
+
+
+def parse_retry_after(headers: Mapping[str, str]) -> float | None:
+    """Returns the seconds that a refusal asks to wait, or None where it says nothing to be read.
+
+    The header Retry-After holds seconds or a date; retry-after-ms, which some servers send, is
+    more exact and goes first.
+    """
+    for header, unit_s in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        try:
+            wait_s = float(headers[header]) * unit_s
+        except (KeyError, ValueError):
+            continue
+        if math.isfinite(wait_s):
+            return max(0.0, wait_s)
+    try:
+        until = parsedate_to_datetime(headers["retry-after"])
+    except (KeyError, ValueError, OverflowError):
+        return None
+    return max(0.0, until.timestamp() - time.time())
 
 
 _HINTS = {

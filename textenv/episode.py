@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,8 @@ from textenv.examples import Episode, Example, StopReason, Turn
 from textenv.levels import Info, Observation, make_level
 from textenv.rewards import Reward, RewardResult, compute_rewards, load_reward
 from textenv.rewards.base import call_reward
-from textenv.slots import Slots
+from textenv.rewards.dense import DensePay, potential_terms
+from textenv.slots import Rows, Slots
 from textenv.tasks.base import Task
 from textenv.tokenization import load_tokenizer
 
@@ -43,10 +45,10 @@ class TextCore(Slots):
     Attributes:
         task: What is played.
         tokenizer: How text becomes tokens.
-        reward: What an episode is worth.
+        reward: What an episode is worth. At token level a dense one is paid within the episode.
         level: What the agent sees and does.
-        end_listeners: Called with this core, the slot, reward, whether it terminated, and info of
-            every episode that `step` ends.
+        end_listeners: Called with this core, the slot, what the episode is worth, whether it
+            terminated, and info of every episode that `step` ends.
         mask_invalid: Whether `step` pays an episode that could not be scored NaN, with "valid"
             False and "invalid_reason" in its info, instead of raising. Only for an agent that
             leaves such episodes out of everything that it computes.
@@ -96,13 +98,24 @@ class TextCore(Slots):
         self.max_new_tokens = int(max_new_tokens)
         self.max_turns = int(max_turns)
         self.max_episode_steps = max_episode_steps
-        self.reward: Reward = load_reward(reward)
+        self.reward = load_reward(reward)
         self._dataset_spec = dataset
         self._dataset_seed = dataset_seed
         self._datasets: dict[str, TextDataset] = {}
         self.dataset(split)
         self.end_listeners: list[Callable[[TextCore, int, float, bool, Info], None]] = []
         self.mask_invalid = False
+
+    @property
+    def reward(self) -> Reward:
+        """What an episode is worth."""
+        return self._reward
+
+    @reward.setter
+    def reward(self, reward: Reward) -> None:
+        self._reward = reward
+        terms = potential_terms(reward) if self.action_level == "token" else ()
+        self._dense = DensePay(terms, self.n_slots) if terms else None
 
     def observe(self) -> Observation:
         """Returns every slot's observation, batched; it shares no memory with the slots."""
@@ -174,6 +187,8 @@ class TextCore(Slots):
         except PromptTooLongError as error:
             raise PromptTooLongError(f"Example '{example.id}': {error}") from None
         self.open(slot, example, shown, ids)
+        if self._dense is not None:
+            self._dense.start(slot)
         self.prompt_cut[slot] = shown != tuple(turns)
         info = {"example_id": example.id, "prompt_cut": self.prompt_cut[slot]}
         info |= self._begin_turn(slot)
@@ -189,16 +204,16 @@ class TextCore(Slots):
             actions: One a slot: token ids or candidates' numbers (n_slots,), or a list of texts.
 
         Returns:
-            rewards, terminated, truncated, each (n_slots,), and the info of each slot that has
-            some: where an episode terminated, or, at select level, a new turn began. As with
-            Gymnasium's TimeLimit, an episode that terminates at the last of `max_episode_steps`
-            is both.
+            What each slot is paid, terminated, truncated, each (n_slots,), and the info of each
+            slot that has some: where an episode terminated, or, at select level, a new turn began.
+            As with Gymnasium's TimeLimit, an episode that terminates at the last of
+            `max_episode_steps` is both.
 
         Raises:
             ConfigError: The actions are not one valid action a slot; nothing was written.
-            RewardError: A finished episode could not be scored. Each slot has taken its action all
-                the same: those whose episodes ended in this step rest, unpaid, until they are
-                started again, and the others go on as if nothing had happened.
+            RewardError: An episode that was due for pay could not be scored. Each slot has taken
+                its action all the same: those whose episodes ended in this step rest, unpaid, until
+                they are started again, and the others go on as if nothing had happened.
         """
         rewards = np.zeros(self.n_slots, np.float64)
         terminated = np.zeros(self.n_slots, np.bool_)
@@ -230,11 +245,12 @@ class TextCore(Slots):
                 rewards[slot] = result.total[i]
                 terminated[slot] = True
                 infos[slot] = _final_info(episodes[i], result, i)
+        paid = rewards if self._dense is None else self._pay_dense(rows, rewards, terminated)
         for listen in self.end_listeners:
             for slot in np.flatnonzero(terminated | truncated).tolist():
                 ended = bool(terminated[slot])
                 listen(self, slot, float(rewards[slot]), ended, infos.get(slot, {}))
-        return rewards, terminated, truncated, infos
+        return paid, terminated, truncated, infos
 
     def play(self, example: Example, speak: Speaker, slot: int = 0) -> Episode:
         """Plays a whole episode in a slot with an agent that answers in text.
@@ -269,6 +285,10 @@ class TextCore(Slots):
             n_opening=self.n_opening[slot],
         )
 
+    def so_far(self, slot: int) -> Episode:
+        """Returns a slot's episode as it stands, an unfinished turn included."""
+        return replace(self.episode(slot), turns=self.transcript(slot))
+
     def transcript(self, slot: int) -> tuple[Turn, ...]:
         """Returns the conversation so far, an unfinished agent turn included."""
         written = self.written(slot)
@@ -276,6 +296,16 @@ class TextCore(Slots):
         if not written or turns[-1].role == "assistant":
             return turns
         return (*turns, Turn("assistant", self.tokenizer.decode(written)))
+
+    def _pay_dense(
+        self, rows: Rows, rewards: NDArray[np.float64], terminated: NDArray[np.bool_]
+    ) -> NDArray[np.float64]:
+        """Returns what a step pays, given what the episodes that it ended are worth."""
+        assert self._dense is not None
+        n_tokens = np.zeros(self.n_slots, np.int64)
+        n_tokens[rows] = np.count_nonzero(self.action_mask[rows], axis=1)
+        score = call_reward if self.mask_invalid else compute_rewards
+        return self._dense.pay(rewards, terminated, n_tokens, self.so_far, score)
 
     def _begin_turn(self, slot: int) -> Info:
         self.turn_starts[slot] = self.lengths[slot]

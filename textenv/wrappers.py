@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, SupportsFloat, cast
 
@@ -19,6 +18,7 @@ from textenv.examples import Episode
 from textenv.levels import Info, Observation
 from textenv.rendering import transcript_text
 from textenv.rewards import compute_rewards, load_reward
+from textenv.rewards.dense import PotentialDifferences
 from textenv.rewards.loading import RewardSpec
 from textenv.spaces import AnyText
 from textenv.tokenization import load_tokenizer
@@ -138,11 +138,12 @@ class TokenObservation(
 
 
 class PotentialShaping(gym.Wrapper[Observation, Any, Observation, Any], RecordConstructorArgs):
-    """Pays a reward as the text grows, without changing what is best.
+    """Pays a reward at every step by what it adds to a potential, without changing what is best.
 
     Each step adds gamma * potential(after) - potential(before), and the potential of an ended
     episode is 0. The start counts as 0, too, so with gamma 1 an episode's sum is what the
-    environment itself pays. `info["shaping"]` is what was added.
+    environment itself pays. `info["shaping"]` is what was added. The reward `dense` does the same
+    within the environment, every so many tokens, and in vector environments, too.
 
     Paper: Ng, Harada and Russell, "Policy invariance under reward transformations" (1999).
 
@@ -159,7 +160,7 @@ class PotentialShaping(gym.Wrapper[Observation, Any, Observation, Any], RecordCo
         gym.Wrapper.__init__(self, env)
         self._core = _core(env)
         self._reward = load_reward(potential)
-        self._gamma = gamma
+        self._differences = PotentialDifferences(1, gamma)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -167,15 +168,14 @@ class PotentialShaping(gym.Wrapper[Observation, Any, Observation, Any], RecordCo
         """Begins an episode."""
         observation, info = self.env.reset(seed=seed, options=options)
         self._start = self._score()
-        self._potential = 0.0
+        self._differences.start(0)
         return observation, info
 
     def step(self, action: Any) -> Step:
         """Takes an action; its reward is the environment's own and the shaping."""
         observation, reward, terminated, truncated, info = self.env.step(action)
         potential = 0.0 if terminated else self._score() - self._start
-        shaping = self._gamma * potential - self._potential
-        self._potential = potential
+        shaping = float(self._differences.move(0, potential))
         return (
             observation,
             float(reward) + shaping,
@@ -185,16 +185,16 @@ class PotentialShaping(gym.Wrapper[Observation, Any, Observation, Any], RecordCo
         )
 
     def _score(self) -> float:
-        return float(compute_rewards(self._reward, [_so_far(self._core)]).total[0])
+        return float(compute_rewards(self._reward, [self._core.so_far(0)]).total[0])
 
 
 class RecordEpisodes(gym.Wrapper[Observation, Any, Observation, Any], RecordConstructorArgs):
     """Appends each finished episode to a JSON Lines file, for a person or another program.
 
     A line holds example_id, turns (role and text), response, stop_reason, n_tokens (the agent's),
-    reward, reward_components, and truncated. An episode that was truncated has no stop reason, no
-    pay and no components; one that could not be scored, where the agent allows that, has null as
-    its reward.
+    reward (of the whole episode), reward_components, and truncated. An episode that was truncated
+    has no stop reason, no pay and no components; one that could not be scored, where the agent
+    allows that, has null as its reward.
 
     Args:
         env: A text environment.
@@ -206,12 +206,22 @@ class RecordEpisodes(gym.Wrapper[Observation, Any, Observation, Any], RecordCons
         gym.Wrapper.__init__(self, env)
         self._core = _core(env)
         self._file = _EpisodeFile(path)
+        self._paid = 0.0
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, Info]:
+        """Begins an episode."""
+        self._paid = 0.0
+        return self.env.reset(seed=seed, options=options)
 
     def step(self, action: Any) -> Step:
         """Takes an action, and records the episode if it ends it."""
         observation, reward, terminated, truncated, info = self.env.step(action)
+        self._paid += float(reward)
         if terminated or truncated:
-            self._file.append(_so_far(self._core), float(reward), terminated, info)
+            worth = self._paid if terminated else 0.0
+            self._file.append(self._core.so_far(0), worth, terminated, info)
         return observation, reward, terminated, truncated, info
 
 
@@ -238,7 +248,7 @@ class _EpisodeFile:
     def record(
         self, core: TextCore, slot: int, reward: float, terminated: bool, info: Info
     ) -> None:
-        self.append(_so_far(core, slot), reward, terminated, info)
+        self.append(core.so_far(slot), reward, terminated, info)
 
     def append(self, episode: Episode, reward: float, terminated: bool, info: Info) -> None:
         record = {
@@ -272,8 +282,3 @@ def _core(env: Any, level: str | None = None) -> TextCore:
             f'"{core.action_level}".'
         )
     return core
-
-
-def _so_far(core: TextCore, slot: int = 0) -> Episode:
-    """Returns the episode as it stands, an unfinished turn included."""
-    return replace(core.episode(slot), turns=core.transcript(slot))

@@ -2,80 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 import gymnasium as gym
 import pytest
 
 import textenv
-from textenv.chat import ChatAgent, ChatError
+from textenv.chat import ChatAgent, ChatError, parse_retry_after
 from textenv.rewards import compute_rewards
 
 pytest.importorskip("openai")
 
-Answer = tuple[int, str]
 _HELLO = [{"role": "user", "content": "Hello?"}]
-
-
-def completion(text: str | None, finish_reason: str = "stop") -> Answer:
-    message = {"role": "assistant", "content": text}
-    choice = {"index": 0, "message": message, "finish_reason": finish_reason}
-    return 200, json.dumps({"id": "1", "object": "chat.completion", "created": 0, "model": "m",
-                            "choices": [choice]})  # fmt: skip
-
-
-class Server:
-    """Notes each request, and answers by calling `answer` on its body."""
-
-    def __init__(self) -> None:
-        self.answer: Callable[[dict[str, Any]], Answer] = lambda body: completion("Hi.")
-        self.bodies: list[dict[str, Any]] = []
-        self.paths: list[str] = []
-        noted = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-                noted.bodies.append(body)
-                noted.paths.append(self.path)
-                status, text = noted.answer(body)
-                self.send_response(status)
-                self.send_header("content-type", "application/json")
-                self.send_header("retry-after-ms", "1")
-                self.end_headers()
-                self.wfile.write(text.encode())
-
-            def log_message(self, *arguments: Any) -> None:
-                """Says nothing."""
-
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._http.server_port}/v1"
-
-    def in_turn(self, *answers: Answer) -> None:
-        """Gives these answers one after the other."""
-        left = list(answers)
-        self.answer = lambda body: left.pop(0)
-
-    def start(self) -> None:
-        threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True).start()
-
-    def stop(self) -> None:
-        self._http.shutdown()
-        self._http.server_close()
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    server = Server()
-    server.start()
-    yield server
-    server.stop()
 
 
 def test_it_sends_the_conversation_and_returns_the_answer(server):
@@ -95,7 +35,7 @@ def test_a_system_prompt_comes_first_unless_there_is_one(server):
 
 
 def test_a_rate_limit_and_a_server_error_are_tried_again(server):
-    server.in_turn((429, "{}"), (500, "{}"), completion("At last."))
+    server.in_turn((429, "{}"), (500, "{}"), server.completion("At last."))
     assert ChatAgent("m", base_url=server.url).reply(_HELLO) == "At last."
     assert len(server.bodies) == 3
 
@@ -110,6 +50,31 @@ def test_after_the_last_retry_the_status_is_told(server, status, message):
         ChatAgent("m", base_url=server.url, max_retries=2).reply(_HELLO)
     assert "out of order" in str(caught.value)
     assert len(server.bodies) == 3
+
+
+def test_a_refusal_says_what_it_was_and_how_long_to_wait(server):
+    server.answer = lambda body: (429, "{}")
+    with pytest.raises(ChatError) as caught:
+        ChatAgent("m", base_url=server.url, max_retries=0).reply(_HELLO)
+    error = caught.value
+    assert (error.kind, error.status, error.retry_after_s) == ("status", 429, 0.001)
+    assert error.passes
+
+
+@pytest.mark.parametrize(
+    ("headers", "wait_s"),
+    [
+        ({}, None),
+        ({"retry-after": "20"}, 20.0),
+        ({"retry-after": "20", "retry-after-ms": "1500"}, 1.5),
+        ({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0.0),  # long past
+        ({"retry-after": "-5"}, 0.0),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after": "nan"}, None),
+    ],
+)
+def test_how_long_to_wait_is_read_from_seconds_milliseconds_and_dates(headers, wait_s):
+    assert parse_retry_after(headers) == wait_s
 
 
 def test_a_wrong_path_is_told_at_once(server):
@@ -127,7 +92,7 @@ def test_an_answer_that_is_no_completion_is_told(server, garbage):
 
 
 def test_an_answer_without_text_is_an_error_and_an_empty_one_is_an_answer(server):
-    server.in_turn(completion(None, "length"), completion(""))
+    server.in_turn(server.completion(None, "length"), server.completion(""))
     agent = ChatAgent("m", base_url=server.url)
     with pytest.raises(ChatError, match=r"without text \(finish_reason 'length'\)"):
         agent.reply(_HELLO)
@@ -136,7 +101,7 @@ def test_an_answer_without_text_is_an_error_and_an_empty_one_is_an_answer(server
 
 def test_a_slow_endpoint_is_told(server):
     released = threading.Event()
-    server.answer = lambda body: (released.wait(5), completion("Hi."))[1]
+    server.answer = lambda body: (released.wait(5), server.completion("Hi."))[1]
     with pytest.raises(ChatError, match="did not answer in time"):
         ChatAgent("m", base_url=server.url, timeout_s=0.05, max_retries=0).reply(_HELLO)
     released.set()
@@ -160,7 +125,7 @@ def test_many_conversations_are_answered_together_and_in_order(server):
 
     def repeat(body):
         together.wait(5)  # breaks unless four requests are under way at once
-        return completion(body["messages"][0]["content"])
+        return server.completion(body["messages"][0]["content"])
 
     server.answer = repeat
     asked = [[{"role": "user", "content": str(i)}] for i in range(8)]
@@ -175,7 +140,7 @@ def test_it_plays_episodes_of_several_turns(server):
 
     def perfect(body):
         said = sum(message["role"] == "assistant" for message in body["messages"])
-        return completion(gold[said])
+        return server.completion(gold[said])
 
     server.answer = perfect
     episode = core.play(example, ChatAgent("m", base_url=server.url))

@@ -36,11 +36,19 @@ def test_its_interval_comes_from_drawing_runs():
     estimate = probability_of_improvement([1, 3], [2])
     assert estimate.mean == 0.5
     assert estimate.ci95 == (0.0, 1.0)
-    # Both tasks lose every pair with a chance of 1/16 each; runs of tasks are drawn apart, else
-    # it were 1/4 and the quantile at 20 % were 0.
-    both = probability_of_improvement([[1, 1], [3, 3]], [[2, 2]])
-    assert both.ci95 == (0.0, 1.0)
-    assert both == probability_of_improvement([[1, 1], [3, 3]], [[2, 2]])
+
+
+def test_runs_of_each_task_are_drawn_apart():
+    # Over 4 such tasks the sum of wins is binomial, 8 draws of 1/2: none has a chance of 1/256, at
+    # most one 9/256. Whole rows would lose all with a chance of 1/4.
+    x, y = [[1] * 4, [3] * 4], [[2] * 4]
+    assert probability_of_improvement(x, y).ci95 == pytest.approx((1 / 8, 7 / 8))
+
+
+def test_the_seed_decides():
+    x, y = np.random.default_rng(3).normal(size=(2, 7, 3))
+    one, same, other = (probability_of_improvement(x, y, resamples=700, seed=s) for s in (1, 1, 2))
+    assert one == same != other
 
 
 def test_its_interval_holds_the_truth_about_as_often_as_it_says():

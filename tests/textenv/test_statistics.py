@@ -140,6 +140,16 @@ def test_an_axis_alone_has_students_interval(n: int, t: float):
     )
 
 
+@pytest.mark.parametrize(
+    ("n", "t"), [(6, 2.5706), (9, 2.3060), (10, 2.2622), (13, 2.1788), (26, 2.0595), (61, 2.0003)]
+)
+def test_the_stretch_is_students_quantile_to_four_digits(n: int, t: float):
+    # One value of 1: a draw without it has mean 1 / n - stretch / n.
+    lowest = two_way_bootstrap(np.eye(n)[:, :1], resamples=500).min()
+    stretch = 1 - n * lowest
+    assert stretch / (n / (n - 1)) ** 0.5 * 1.959964 == pytest.approx(t, abs=5e-4)
+
+
 @pytest.mark.parametrize("spread", [(1, 0, 0), (0, 1, 0), (1, 1, 1), (0.3, 1, 1)])
 def test_two_way_intervals_hold_the_truth_even_with_five_seeds(spread):
     rng = np.random.default_rng(6)

@@ -18,12 +18,13 @@ from textenv.errors import ConfigError
 
 Kind = Literal["design", "control"]
 Judgement = Literal["sound", "drifts", "hacked", "inert", "unclear", "control"]
+ProbeKind = Literal["lazy", "wrong", "near"]
 Record = TypeVar("Record")
 
 
 @dataclass(frozen=True)
 class Probe:
-    """How one lazy policy fares under a reward, beside the human reference.
+    """How one policy without merit fares under a reward, beside the human reference.
 
     Attributes:
         name: Such as "title" or "keyword list".
@@ -34,6 +35,10 @@ class Probe:
         n: How many examples the probe could be built for.
         example: One text of it.
         note: Why it could not be built, or what is special; usually empty.
+        kind: "lazy" needs no skill; "wrong" bears the words of a good answer without its meaning;
+            "near" is a good answer cut, doubled or oddly encoded, and decides nothing.
+        too_near: True if it comes too near the reference for the reward to pass (the rule is in
+            `textenv.benchmark.verdicts`). None where it decides nothing.
     """
 
     name: str
@@ -44,6 +49,8 @@ class Probe:
     n: int
     example: str = ""
     note: str = ""
+    kind: ProbeKind = "lazy"
+    too_near: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -59,10 +66,10 @@ class Audit:
         ceiling: The reference's mean.
         floor: The empty response's mean.
         best_lazy: The name of the probe that scores highest among those that need no skill.
-        probes: All of them, highest first.
+        probes: All of them, highest first; last those that could not be built.
         correlations: Spearman's, over all probed texts, with other metrics.
         ms_per_episode: What scoring one response costs.
-        passes: True if no lazy policy comes near the reference.
+        passes: True if no lazy or wrong text comes too near the reference.
         verdict: In words, what it pays for and which policies reach the reference.
     """
 

@@ -40,8 +40,24 @@ def token_f1() -> BestOverReferences[list[str]]:
     return BestOverReferences("token_f1", answer_words, _token_f1)
 
 
+def substring_match() -> BestOverReferences[list[str]]:
+    """1 if all words of a reference stand in the response, in a row, after normalisation; else 0.
+
+    Lenient towards answers in whole sentences, and so towards "It is not X" and lists of answers.
+    A reference of which nothing is left is found only in a response of which nothing is left.
+    """
+    return BestOverReferences("substring_match", answer_words, _holds)
+
+
 def _equal(response: list[str], reference: list[str]) -> float:
     return float(response == reference)
+
+
+def _holds(response: list[str], reference: list[str]) -> float:
+    n = len(reference)
+    if not n:
+        return float(not response)
+    return float(any(response[i : i + n] == reference for i in range(len(response) - n + 1)))
 
 
 def _token_f1(response: list[str], reference: list[str]) -> float:

@@ -88,16 +88,72 @@ REWARDS: dict[str, NamedReward] = {
     "token_f1": NamedReward(
         "textenv.rewards.answers:token_f1", "lexical", _REFERENCES, agrees_with=_BY_SQUAD
     ),
+    "substring_match": NamedReward(
+        "textenv.rewards.answers:substring_match", "lexical", _REFERENCES
+    ),
     "coverage": NamedReward("textenv.rewards.keywords:Coverage", "lexical", ("metadata", "prompt")),
+    "negation_agreement": NamedReward(
+        "textenv.rewards.guards:negation_agreement", "lexical", _REFERENCES
+    ),
+    "novelty": NamedReward("textenv.rewards.guards:Novelty", "lexical", ("prompt", "metadata")),
+    "prose": NamedReward("textenv.rewards.guards:Prose", "lexical"),
     # Semantic
+    "embedding_cosine": NamedReward(
+        "textenv.rewards.embedding:EmbeddingCosine",
+        "semantic",
+        _REFERENCES,
+        agrees_with="sentence-transformers, to 1e-5",
+        extra="semantic",
+    ),
+    "bertscore": NamedReward(
+        "textenv.rewards.bertscore:BertScore",
+        "semantic",
+        _REFERENCES,
+        agrees_with="bert-score without idf, to 1e-5",
+    ),
     # Learned
+    "reward_model": NamedReward(
+        "textenv.rewards.reward_model:RewardModel",
+        "learned",
+        _PROMPT,
+        bounds=(None, None),
+        agrees_with="transformers' own logits, to 1e-5",
+    ),
+    "nli_faithfulness": NamedReward(
+        "textenv.rewards.faithfulness:NliFaithfulness", "learned", ("metadata", "prompt")
+    ),
+    "perplexity": NamedReward(
+        "textenv.rewards.perplexity:Perplexity",
+        "learned",
+        _PROMPT,
+        agrees_with="transformers' own loss, to 1e-5",
+    ),
     # Style and safety
+    "polarity": NamedReward(
+        "textenv.rewards.polarity:Polarity", "style", agrees_with="vaderSentiment, exactly"
+    ),
+    "toxicity": NamedReward("textenv.rewards.toxicity:Toxicity", "style"),
+    "readability": NamedReward("textenv.rewards.readability:Readability", "style"),
+    "language": NamedReward(
+        "textenv.rewards.language:Language",
+        "style",
+        _METADATA,
+        agrees_with="lingua, exactly",
+        extra="style",
+    ),
+    "length": NamedReward("textenv.rewards.length:Length", "style"),
     # Verifiable
+    "regex": NamedReward("textenv.rewards.format:Regex", "verifiable"),
+    "json": NamedReward("textenv.rewards.format:Json", "verifiable"),
+    "constraints": NamedReward("textenv.rewards.format:Constraints", "verifiable", _METADATA),
     "numeric": NamedReward("textenv.rewards.numeric:Numeric", "verifiable", _REFERENCES),
     "choice": NamedReward(
         "textenv.rewards.choice:Choice", "verifiable", ("references", "metadata")
     ),
     # Judge
+    "judge": NamedReward(
+        "textenv.rewards.judge:Judge", "judge", ("references", "prompt"), extra="chat"
+    ),
     # Rewards that belong to a task
     "dialogue": NamedReward("textenv.rewards.dialogue:DialogueQuality", "task", _METADATA),
     "dialogue_success": NamedReward("textenv.rewards.dialogue:DialogueSuccess", "task", _METADATA),

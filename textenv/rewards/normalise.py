@@ -97,7 +97,8 @@ def fit_reward(spec: RewardSpec, episodes: Sequence[Episode]) -> RewardSpec:
             )
         return {**options, "std": std}
 
-    return _map_unfitted(spec, fit)
+    fitted: RewardSpec = _map_unfitted(spec, fit)
+    return fitted
 
 
 def _map_unfitted(spec: Any, change: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> Any:

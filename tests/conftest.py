@@ -1,0 +1,73 @@
+"""A chat endpoint of the tests' own, on this machine."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+Answer = tuple[int, str]
+
+
+class ChatServer:
+    """Notes each request, and answers by calling `answer` on its body.
+
+    `headers` go with every answer; as they are, a refusal asks to be sent again after 1 ms.
+    """
+
+    def __init__(self) -> None:
+        self.answer: Callable[[dict[str, Any]], Answer] = lambda body: self.completion("Hi.")
+        self.bodies: list[dict[str, Any]] = []
+        self.paths: list[str] = []
+        self.headers = {"retry-after-ms": "1"}
+        noted = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                noted.bodies.append(body)
+                noted.paths.append(self.path)
+                status, text = noted.answer(body)
+                self.send_response(status)
+                self.send_header("content-type", "application/json")
+                for header in noted.headers.items():
+                    self.send_header(*header)
+                self.end_headers()
+                self.wfile.write(text.encode())
+
+            def log_message(self, *arguments: Any) -> None:
+                """Says nothing."""
+
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._http.server_port}/v1"
+
+    @staticmethod
+    def completion(text: str | None, finish_reason: str = "stop") -> Answer:
+        message = {"role": "assistant", "content": text}
+        choice = {"index": 0, "message": message, "finish_reason": finish_reason}
+        return 200, json.dumps({"id": "1", "object": "chat.completion", "created": 0, "model": "m",
+                                "choices": [choice]})  # fmt: skip
+
+    def in_turn(self, *answers: Answer) -> None:
+        """Gives these answers one after the other."""
+        left = list(answers)
+        self.answer = lambda body: left.pop(0)
+
+    def start(self) -> None:
+        threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True).start()
+
+    def stop(self) -> None:
+        self._http.shutdown()
+        self._http.server_close()
+
+
+@pytest.fixture
+def server() -> Iterator[ChatServer]:
+    server = ChatServer()
+    server.start()
+    yield server
+    server.stop()

@@ -1,0 +1,288 @@
+"""Attacks a reward with texts that should not be paid, beside the human reference; no training.
+
+Where examples have several references, each is held out in turn: it is scored against the others,
+and so is every probe, so that both sides always face the same number of references. An example
+counts once, with the mean over its held-out references; to hold out one of them by a rule (the
+first, the longest) would favour whoever tends to stand there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from textenv.benchmark.constants import choose_constants
+from textenv.benchmark.probes import ATTACKS, Attack, Scene, write_probe
+from textenv.benchmark.results import Audit, Probe
+from textenv.benchmark.scorer import Scorer
+from textenv.benchmark.stage import Case, Stage, draw_examples, hold_out
+from textenv.benchmark.statistics import Estimate, bootstrap_mean, spearman
+from textenv.benchmark.verdicts import (
+    LEAST_EXAMPLES,
+    comes_too_near,
+    margin_of,
+    nearness,
+    write_verdict,
+)
+from textenv.episode import TextCore
+from textenv.errors import RewardError
+from textenv.examples import Episode, Example
+from textenv.rewards import load_reward
+from textenv.rewards.base import FloatArray, compute_rewards, name_of
+from textenv.rewards.loading import RewardSpec
+from textenv.rewards.rouge import rouge_words
+
+METRICS = ("rouge1", "rougeL", "token_f1", "chrf")
+_RESAMPLES = 2_000
+_N_STRANGERS = 8  # other examples whose references a probe may use
+_N_CORRELATED = 60  # examples whose texts other metrics score
+_SHOWN_CHARS = 300
+
+OnProgress = Callable[[int, int, str], None]
+
+
+def audit(
+    reward: RewardSpec,
+    source: TextCore | Sequence[Example],
+    *,
+    n_examples: int = 500,
+    split: str | None = None,
+    metrics: Sequence[str] = METRICS,
+    dataset: str = "",
+    seed: int = 0,
+    on_progress: OnProgress | None = None,
+) -> Audit:
+    """Attacks a reward with probes built from examples; see `textenv.benchmark.probes`.
+
+    Texts are scored as they are: no window or budget shortens them.
+
+    Args:
+        reward: What `load_reward` takes.
+        source: An environment's core, of which the task and the dataset are used, or examples of
+            a task of one turn.
+        n_examples: How many examples to draw; all, where there are fewer.
+        split: Of the core's dataset: "train", "validation", "test" or "all"; by default the
+            core's own.
+        metrics: Rewards to correlate with, by name; the length in words is always there.
+        dataset: What the result calls the examples' source.
+        seed: Chooses the examples.
+        on_progress: Called with how many of the probes are done, of how many, and the next one.
+
+    Raises:
+        ConfigError: There are fewer than two examples, or no such split.
+        RewardError: The reward cannot score a reference or the empty text, or a metric cannot
+            score a text.
+    """
+    examples, stage = draw_examples(source, n_examples, split, seed)
+    cases, held_out = hold_out(examples, stage)
+    scorer = Scorer(load_reward(reward))
+    progress = on_progress or (lambda done, total, name: None)
+    progress(0, len(ATTACKS), "references")
+    humans = _play_all(cases, stage, lambda human: human)
+    scorer.warm_up(humans[0])
+    baseline = _Baseline(
+        owners=np.array([case.owner for case in cases]),
+        human=scorer.score(humans, strict=True),
+        empty=scorer.score(_play_all(cases, stage, lambda _: ""), strict=True),
+        held_out=held_out,
+    )
+    scenes = _make_scenes(cases, choose_constants(cases, stage, scorer))
+    texts = _Texts(_some(cases))
+    texts.add(humans, baseline.human)
+    probes = []
+    for done, attack in enumerate(ATTACKS):
+        progress(done, len(ATTACKS), attack.name)
+        played = [_play(attack, *pair, stage) for pair in zip(cases, scenes, strict=True)]
+        try:
+            scores = _score(played, scorer)
+        except RewardError as error:
+            probes.append(_unscored(attack, f"the reward fails: {error}", too_near=True))
+            continue
+        texts.add(played, scores)
+        probes.append(_compare(attack, played, scores, baseline))
+    progress(len(ATTACKS), len(ATTACKS), "other metrics")
+    ceiling = _estimate(baseline.human, baseline.owners)
+    floor = _estimate(baseline.empty, baseline.owners)
+    passes, verdict = write_verdict(probes, ceiling, floor, held_out=held_out)
+    return Audit(
+        reward=_described(reward, scorer),
+        dataset=dataset,
+        n_examples=len(set(baseline.owners.tolist())),
+        leave_one_out=held_out,
+        ceiling=ceiling,
+        floor=floor,
+        best_lazy=min((probe for probe in probes if probe.kind == "lazy"), key=nearness).name,
+        probes=tuple(sorted(probes, key=_rank, reverse=True)),
+        correlations=texts.correlate(metrics),
+        ms_per_episode=scorer.ms_per_episode,
+        passes=passes,
+        verdict=verdict,
+    )
+
+
+@dataclass(frozen=True)
+class _Baseline:
+    """What probes are compared with, by case: the human texts and the empty one, both scored.
+
+    Attributes:
+        owners: (n,) the example of each case.
+        human: (n,)
+        empty: (n,)
+        held_out: Whether the human texts are held-out references.
+    """
+
+    owners: NDArray[np.int64]
+    human: FloatArray
+    empty: FloatArray
+    held_out: bool
+
+
+class _Texts:
+    """Texts of all kinds with their scores, of some of the cases: what correlations are made of.
+
+    Args:
+        places: Which cases.
+    """
+
+    def __init__(self, places: Sequence[int]) -> None:
+        self._places = places
+        self._episodes: list[Episode] = []
+        self._scores: list[float] = []
+
+    def add(self, played: Sequence[Episode | None], scores: FloatArray) -> None:
+        """Takes one text and score a case; None and NaN where there is none."""
+        for place in self._places:
+            episode = played[place]
+            if episode is not None and not np.isnan(scores[place]):
+                self._episodes.append(episode)
+                self._scores.append(float(scores[place]))
+
+    def correlate(self, metrics: Sequence[str]) -> dict[str, float]:
+        """Returns Spearman's correlations; a metric that never varies has none."""
+        lengths = [len(rouge_words(episode.response)) for episode in self._episodes]
+        values: dict[str, ArrayLike] = {"length": lengths}
+        for metric in metrics:
+            values[metric] = compute_rewards(load_reward(metric), self._episodes).total
+        found = {name: spearman(self._scores, those) for name, those in values.items()}
+        return {name: value for name, value in found.items() if value is not None}
+
+
+def _some(cases: Sequence[Case]) -> list[int]:
+    """Returns the first case of every k-th example, so that there are not too many."""
+    first: dict[int, int] = {}
+    for place, case in enumerate(cases):
+        first.setdefault(case.owner, place)
+    return list(first.values())[:: max(1, len(first) // _N_CORRELATED)]
+
+
+def _make_scenes(cases: Sequence[Case], constants: Sequence[str | None]) -> list[Scene]:
+    """Gives every case the references of the next examples, and its constant."""
+    first: dict[int, str] = {}
+    for case in cases:
+        first.setdefault(case.owner, case.reference)
+    n = len(first)
+    return [
+        Scene(
+            case.example,
+            case.reference,
+            tuple(first[(case.owner + k) % n] for k in range(1, min(n, _N_STRANGERS + 1))),
+            constant,
+        )
+        for case, constant in zip(cases, constants, strict=True)
+    ]
+
+
+def _play(attack: Attack, case: Case, scene: Scene, stage: Stage) -> Episode | None:
+    """Plays a case with an attack's text; None where it cannot be written."""
+    return stage.play(case, lambda human: write_probe(attack, replace(scene, reference=human)))
+
+
+def _score(played: Sequence[Episode | None], scorer: Scorer) -> FloatArray:
+    """Returns a score a case, NaN where there is no episode or no score."""
+    scores = np.full(len(played), np.nan)
+    built = [i for i, episode in enumerate(played) if episode is not None]
+    scores[built] = scorer.score([episode for episode in played if episode is not None])
+    return scores
+
+
+def _compare(
+    attack: Attack, played: Sequence[Episode | None], scores: FloatArray, baseline: _Baseline
+) -> Probe:
+    """Compares the texts of one attack with the human ones, case by case."""
+    episodes = [episode for episode in played if episode is not None]
+    scored = ~np.isnan(scores)
+    if not scored.any():
+        return _unscored(attack, "no score for any text" if episodes else attack.needs)
+    owners, score = baseline.owners[scored], scores[scored]
+    difference = baseline.human[scored] - score
+    margin = margin_of(attack.kind, held_out=baseline.held_out)
+    to_lose = margin * (baseline.human - baseline.empty)[scored]
+    auc = _estimate((difference > 0) + 0.5 * (difference == 0), owners)
+    n, n_all = len(np.unique(owners)), len(np.unique(baseline.owners))
+    notes = []
+    if unscored := len(episodes) - int(scored.sum()):
+        notes.append(f"no score for {unscored} of {len(episodes)} texts")
+    decides = attack.kind != "near" and n >= min(LEAST_EXAMPLES, n_all)
+    if attack.kind != "near" and not decides:
+        notes.append(f"built for {n} of {n_all} examples only: decides nothing")
+    spread = _estimate(difference, owners)
+    too_near = comes_too_near(spread, _estimate(difference - to_lose, owners), auc)
+    return Probe(
+        name=attack.name,
+        what=attack.what,
+        score=_estimate(score, owners),
+        reference_minus_probe=spread,
+        auc=auc,
+        n=n,
+        example=_shown(episodes[0].response),
+        note="; ".join(notes),
+        kind=attack.kind,
+        too_near=too_near if decides else None,
+    )
+
+
+def _unscored(attack: Attack, note: str, too_near: bool | None = None) -> Probe:
+    return Probe(
+        name=attack.name,
+        what=attack.what,
+        score=None,
+        reference_minus_probe=None,
+        auc=None,
+        n=0,
+        note=note or "it would be a right answer everywhere",
+        kind=attack.kind,
+        too_near=too_near,
+    )
+
+
+def _play_all(cases: Sequence[Case], stage: Stage, write: Callable[[str], str]) -> list[Episode]:
+    played = (stage.play(case, write) for case in cases)
+    return [episode for episode in played if episode is not None]
+
+
+def _estimate(values: FloatArray, owners: NDArray[np.int64]) -> Estimate:
+    """Averages over the cases of each example, and estimates the mean over examples."""
+    _, group, counts = np.unique(owners, return_inverse=True, return_counts=True)
+    return bootstrap_mean(np.bincount(group, values) / counts, resamples=_RESAMPLES)
+
+
+def _described(spec: RewardSpec, scorer: Scorer) -> str:
+    if isinstance(spec, str):
+        return spec
+    if isinstance(spec, Mapping):
+        return json.dumps(spec, ensure_ascii=False, default=repr)
+    return name_of(scorer.reward)
+
+
+def _rank(probe: Probe) -> float:
+    return -np.inf if probe.score is None else probe.score.mean
+
+
+def _shown(text: str) -> str:
+    """Returns the start of a text, in characters that can be saved."""
+    cut = text[:_SHOWN_CHARS] + ("..." if len(text) > _SHOWN_CHARS else "")
+    return cut.encode("utf-8", "backslashreplace").decode("utf-8")

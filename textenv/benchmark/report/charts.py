@@ -1,0 +1,286 @@
+"""The geometry of the line charts: small panels that share their scales.
+
+They are drawn by the template as inline SVG, whose colours are the page's own and so follow it into
+dark mode.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from textenv.benchmark.report.intervals import Tick, round_ticks
+from textenv.benchmark.report.numbers import format_interval, format_number
+from textenv.benchmark.results import Bench, BestOfN, Curve, Fit
+from textenv.benchmark.statistics import Estimate
+
+WIDTH, HEIGHT = 340.0, 230.0
+LEFT, RIGHT, TOP, BOTTOM = 38.0, 46.0, 16.0, 36.0  # around the area that is plotted in
+_FIT_STEPS = 60
+_LABEL_PX = 12.0  # the least distance of two labels' baselines
+
+
+@dataclass(frozen=True)
+class Dot:
+    """A measured point, and what it says when pointed at."""
+
+    x: float
+    y: float
+    title: str
+
+
+@dataclass(frozen=True)
+class Line:
+    """One curve.
+
+    Attributes:
+        role: "gold" or "own": its colour and its marks.
+        label: Written at its end.
+        label_x: Where.
+        label_y: Where.
+        path: Through the means, as SVG path data.
+        band: Around the intervals, as SVG path data.
+        dots: The means.
+        peak: The highest of them; None if that is the first or the last one.
+        fit: The fitted curve, as SVG path data; empty without one.
+    """
+
+    role: str
+    label: str
+    label_x: float
+    label_y: float
+    path: str
+    band: str
+    dots: tuple[Dot, ...]
+    peak: Dot | None
+    fit: str
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One chart.
+
+    Attributes:
+        title: What was trained on, or the metric.
+        mark: The design's judgement; empty for none.
+        lines: Its curves.
+        x_ticks: In pixels.
+        y_ticks: In pixels.
+        zero_y: Where a gain of 0 is; None if out of sight.
+        matched_x: Where the designs are compared; None for nowhere.
+        notes: What the chart shows, a sentence each.
+    """
+
+    title: str
+    mark: str
+    lines: tuple[Line, ...]
+    x_ticks: tuple[Tick, ...]
+    y_ticks: tuple[Tick, ...]
+    zero_y: float | None
+    matched_x: float | None
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The two scales of a panel."""
+
+    x_low: float
+    x_high: float
+    y_low: float
+    y_high: float
+
+    def x(self, value: float) -> float:
+        """Returns a place in pixels from the left."""
+        share = (value - self.x_low) / (self.x_high - self.x_low)
+        return round(LEFT + share * (WIDTH - LEFT - RIGHT), 1)
+
+    def y(self, value: float) -> float:
+        """Returns a place in pixels from the top."""
+        share = (value - self.y_low) / (self.y_high - self.y_low)
+        return round(HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM), 1)
+
+
+def make_curve_panels(bench: Bench) -> list[Panel]:
+    """Returns a panel for each design: its own reward and gold against the distance walked."""
+    if not bench.curves:
+        return []
+    points = [point for curve in bench.curves for point in curve.points]
+    distances = [_distance(point.kl) for point in points]
+    if bench.matched_kl is not None:
+        distances.append(_distance(bench.matched_kl))
+    frame = _make_frame(distances, [point.gain for point in points])
+    x_ticks = _kl_ticks(frame)
+    matched_x = None if bench.matched_kl is None else frame.x(_distance(bench.matched_kl))
+    judgements = {design.name: design.judgement for design in bench.designs}
+    panels = []
+    for name in dict.fromkeys(curve.design for curve in bench.curves):
+        curves = [curve for curve in bench.curves if curve.design == name]
+        curves.sort(key=lambda curve: curve.metric == "gold")  # gold is drawn over the others
+        lines = [_make_curve(curve, frame) for curve in curves]
+        panels.append(
+            Panel(
+                name,
+                judgements.get(name, ""),
+                _part_labels(lines),
+                x_ticks,
+                _y_ticks(frame),
+                frame.y(0),
+                matched_x,
+                tuple(_describe(curve) for curve in reversed(curves)),
+            )
+        )
+    return panels
+
+
+def make_best_of_n_panels(best: BestOfN) -> list[Panel]:
+    """Returns a panel for each metric, the proxy's first, each with a scale of its own."""
+    distances = [_distance(kl) for kl in best.kl_bound]
+    panels = []
+    for metric in sorted(best.curves, key=lambda name: name != best.proxy):
+        estimates = best.curves[metric]
+        frame = _make_frame(distances, estimates, with_zero=False)
+        titles = [f"best of {n}" for n in best.n]
+        role = "own" if metric == best.proxy else "gold"
+        peak = max(range(len(estimates)), key=lambda i: estimates[i].mean)
+        line = _make_line(role, "", frame, distances, estimates, titles, peak)
+        first, top = estimates[0], estimates[peak]
+        note = (
+            f"From {format_number(first.mean, 3)} to {format_number(estimates[-1].mean, 3)} "
+            f"{format_interval(estimates[-1], 3)} at the best of {best.n[-1]}"
+        )
+        if 0 < peak < len(estimates) - 1:
+            note += f"; highest at the best of {best.n[peak]}: {format_number(top.mean, 3)}"
+        ticks = _n_ticks(best.n, distances, frame)
+        name = f"{metric}, which picks" if role == "own" else metric
+        panels.append(Panel(name, "", (line,), ticks, _y_ticks(frame), None, None, (note + ".",)))
+    return panels
+
+
+def _make_curve(curve: Curve, frame: Frame) -> Line:
+    gold = curve.metric == "gold"
+    line = _make_line(
+        "gold" if gold else "own",
+        "gold" if gold else "own",
+        frame,
+        [_distance(point.kl) for point in curve.points],
+        [point.gain for point in curve.points],
+        [f"KL {format_number(point.kl)}" for point in curve.points],
+        curve.peak,
+    )
+    if curve.fit is None:
+        return line
+    furthest = max((_distance(point.kl) for point in curve.points), default=0.0)
+    return replace(line, fit=_fit_path(curve.fit, furthest, frame))
+
+
+def _make_line(
+    role: str,
+    label: str,
+    frame: Frame,
+    distances: Sequence[float],
+    estimates: Sequence[Estimate],
+    titles: Sequence[str],
+    peak: int,
+) -> Line:
+    places = [(frame.x(d), frame.y(e.mean)) for d, e in zip(distances, estimates, strict=True)]
+    dots = tuple(
+        Dot(x, y, f"{title}: {format_number(e.mean, 3)} {format_interval(e, 3)}")
+        for (x, y), title, e in zip(places, titles, estimates, strict=True)
+    )
+    # Training may step back towards the start; a band that folds over itself could not be read.
+    ordered = sorted(zip(distances, estimates, strict=True), key=lambda pair: pair[0])
+    upper = [(frame.x(d), frame.y(e.ci95[1])) for d, e in ordered]
+    lower = [(frame.x(d), frame.y(e.ci95[0])) for d, e in reversed(ordered)]
+    turned = 0 < peak < len(dots) - 1
+    return Line(
+        role=role,
+        label=label,
+        label_x=places[-1][0] + 7 if places else 0.0,
+        label_y=places[-1][1] + 4 if places else 0.0,
+        path=_path(places),
+        band=_path([*upper, *lower]) + "Z" if len(places) > 1 else "",
+        dots=dots,
+        peak=dots[peak] if turned else None,
+        fit="",
+    )
+
+
+def _make_frame(
+    distances: Sequence[float], estimates: Sequence[Estimate], with_zero: bool = True
+) -> Frame:
+    values = [value for e in estimates for value in (*e.ci95, e.mean)] + [0.0] * with_zero
+    low, high = min(values), max(values)
+    margin = 0.06 * (high - low) or 0.5
+    return Frame(0.0, max([*distances, 0.0]) or 1.0, low - margin, high + margin)
+
+
+def _fit_path(fit: Fit, furthest: float, frame: Frame) -> str:
+    # R = d (a - b log d), which is 0 at d = 0.
+    places = []
+    for i in range(1, _FIT_STEPS + 1):
+        d = furthest * i / _FIT_STEPS
+        value = d * (fit.a - fit.b * math.log(d)) if d > 0 else 0.0
+        if frame.y_low <= value <= frame.y_high:
+            places.append((frame.x(d), frame.y(value)))
+    return _path(places)
+
+
+def _describe(curve: Curve) -> str:
+    name = "Gold" if curve.metric == "gold" else "Its own reward"
+    if not curve.points:
+        return f"{name} was not measured."
+    peak, last = curve.points[curve.peak], curve.points[-1]
+    text = f"{name} ends at {format_number(last.gain.mean, signed=True)} sd"
+    if 0 < curve.peak < len(curve.points) - 1:
+        highest = format_number(peak.gain.mean, signed=True)
+        text += f", its peak is {highest} at KL {format_number(peak.kl, 1)}"
+    if curve.fit is not None:
+        a, b, r2 = (format_number(x) for x in (curve.fit.a, curve.fit.b, curve.fit.r2))
+        text += f"; fit a = {a}, b = {b}, R² = {r2}"
+        if curve.fit.peak_kl is not None:
+            text += f", turning at KL {format_number(curve.fit.peak_kl, 1)}"
+    return text + "."
+
+
+def _part_labels(lines: Sequence[Line]) -> tuple[Line, ...]:
+    """Moves labels apart that would be written over each other."""
+    placed: list[Line] = []
+    for line in sorted(lines, key=lambda line: line.label_y):
+        least = placed[-1].label_y + _LABEL_PX if placed else 0.0
+        placed.append(replace(line, label_y=round(max(line.label_y, least), 1)))
+    return tuple(sorted(placed, key=lambda line: line.role == "gold"))
+
+
+def _kl_ticks(frame: Frame) -> tuple[Tick, ...]:
+    """Returns ticks at whole steps of sqrt(KL), or round parts of one, labelled by their KL."""
+    return tuple(
+        Tick(frame.x(d), f"{d * d:.3g}")
+        for d, _ in round_ticks(frame.x_low, frame.x_high, wanted=5)
+    )
+
+
+def _n_ticks(n: Sequence[int], distances: Sequence[float], frame: Frame) -> tuple[Tick, ...]:
+    ticks: list[Tick] = []
+    for size, distance in zip(n, distances, strict=True):
+        at = frame.x(distance)
+        if not ticks or at - ticks[-1].at >= 2 * _LABEL_PX:
+            ticks.append(Tick(at, str(size)))
+    return tuple(ticks)
+
+
+def _y_ticks(frame: Frame) -> tuple[Tick, ...]:
+    return tuple(
+        Tick(frame.y(value), label)
+        for value, label in round_ticks(frame.y_low, frame.y_high, wanted=5)
+    )
+
+
+def _distance(kl: float) -> float:
+    """Returns sqrt(KL); an estimate of a KL may fall a little below 0."""
+    return math.sqrt(max(kl, 0.0))
+
+
+def _path(places: Sequence[tuple[float, float]]) -> str:
+    return "M" + "L".join(f"{x:g},{y:g}" for x, y in places) if places else ""

@@ -1,0 +1,91 @@
+"""Intervals drawn in a table's cell, in per cent of its width."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from textenv.benchmark.report.numbers import format_number
+from textenv.benchmark.statistics import Estimate
+
+Mark = Literal["own", "gold", "gap"]
+_MARGIN = 4.0  # per cent left free at either end, so that marks are never cut
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A mean and its interval, in per cent of the axis."""
+
+    mark: Mark
+    low: float
+    mean: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A labelled place on an axis, in per cent or in pixels."""
+
+    at: float
+    label: str
+
+
+@dataclass(frozen=True)
+class Axis:
+    """What one column's intervals share.
+
+    Attributes:
+        low: The value at its start.
+        high: The value at its end.
+        ticks: Round values within it.
+        zero: Where 0 is, in per cent; None outside.
+        reference: Where a value to compare with is, in per cent; None without one.
+    """
+
+    low: float
+    high: float
+    ticks: tuple[Tick, ...]
+    zero: float | None
+    reference: float | None
+
+    def at(self, value: float) -> float:
+        """Returns a value's place in per cent."""
+        return _place(value, self.low, self.high)
+
+    def place(self, estimate: Estimate, mark: Mark) -> Bar:
+        """Returns an estimate as places on this axis."""
+        low, high = estimate.ci95
+        return Bar(mark, self.at(low), self.at(estimate.mean), self.at(high))
+
+
+def make_axis(estimates: Iterable[Estimate], reference: float | None = None) -> Axis:
+    """Returns an axis that holds all intervals, and 0."""
+    bounds = [value for e in estimates for value in (*e.ci95, e.mean)]
+    low, high = min([0.0, *bounds]), max([0.0, *bounds])
+    if low == high:
+        high = low + 1
+    ticks = tuple(
+        Tick(round(_place(value, low, high), 2), label) for value, label in round_ticks(low, high)
+    )
+    at = None if reference is None else _place(reference, low, high)
+    return Axis(low, high, ticks, _place(0, low, high), at)
+
+
+def round_ticks(low: float, high: float, wanted: int = 4) -> list[tuple[float, str]]:
+    """Returns round values from low to high, each with its label.
+
+    Their step is 1, 2 or 5 times a power of ten.
+    """
+    rough = (high - low) / wanted
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough)
+    decimals = max(0, -math.floor(math.log10(step) + 1e-9))
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [(i * step, format_number(i * step, decimals)) for i in range(first, last + 1)]
+
+
+def _place(value: float, low: float, high: float) -> float:
+    share = (value - low) / (high - low)
+    return round(_MARGIN + (100 - 2 * _MARGIN) * share, 2)

@@ -1,0 +1,164 @@
+"""The train x eval matrix as a heat table: what each design did to each metric."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from textenv.benchmark.report.numbers import (
+    MISSING,
+    count_decimals,
+    excludes_zero,
+    format_interval,
+    format_number,
+)
+from textenv.benchmark.results import Bench, Cell, Design, Metric
+from textenv.benchmark.statistics import Estimate
+
+MEASURES = {
+    "gain": "gain, in sd",
+    "raw": "gain, in the metric's unit",
+    "iqm": "score after training",
+}
+_FULL = 100.0  # the strongest colour, in per cent
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One measure of a cell: the mean and its interval."""
+
+    measure: str
+    text: str
+    interval: str
+
+
+@dataclass(frozen=True)
+class HeatCell:
+    """One coloured cell.
+
+    Attributes:
+        shown: Each measure, in the order of `MEASURES`; empty where there is no cell.
+        tint: How strong its colour is, 0 to 100.
+        falls: The gain is negative.
+        own: The design is judged by the metric that it was trained on.
+        gold: The metric is a gold one.
+        sure: The interval of the gain excludes 0.
+        title: Everything about it, in a sentence.
+    """
+
+    shown: tuple[Shown, ...]
+    tint: float
+    falls: bool
+    own: bool
+    gold: bool
+    sure: bool
+    title: str
+
+
+@dataclass(frozen=True)
+class HeatTable:
+    """The matrix with its headings and its legend.
+
+    Attributes:
+        designs: The rows.
+        metrics: The columns, the gold ones last.
+        n_gold: How many of them are gold.
+        rows: A cell for each design and metric, then one for the mean of the gold metrics.
+        legend: (label, tint, falls) from the largest loss to the largest gain.
+    """
+
+    designs: tuple[Design, ...]
+    metrics: tuple[Metric, ...]
+    n_gold: int
+    rows: tuple[tuple[HeatCell, ...], ...]
+    legend: tuple[tuple[str, float, bool], ...]
+
+
+def make_matrix(bench: Bench) -> HeatTable:
+    """Arranges a benchmark's matrix; designs that it lacks get empty cells."""
+    metrics = sorted(bench.metrics, key=lambda metric: metric.kind == "gold")
+    gains = [cell.gain.mean for row in bench.matrix.values() for cell in row.values()]
+    gains += [design.gold_gain.mean for design in bench.designs]
+    largest = max((abs(gain) for gain in gains), default=0.0) or 1.0
+    rows = tuple(
+        (
+            *(
+                _make_cell(design, metric, bench.matrix.get(design.name, {}), largest)
+                for metric in metrics
+            ),
+            _make_mean(design, largest),
+        )
+        for design in bench.designs
+    )
+    n_gold = sum(metric.kind == "gold" for metric in metrics)
+    return HeatTable(bench.designs, tuple(metrics), n_gold, rows, _make_legend(largest))
+
+
+def _make_cell(design: Design, metric: Metric, row: dict[str, Cell], largest: float) -> HeatCell:
+    gold, own = metric.kind == "gold", metric.name == design.name
+    cell = row.get(metric.name)
+    if cell is None:
+        return HeatCell((), 0.0, False, own, gold, False, "Not measured")
+    shown = (
+        _show("gain", cell.gain, signed=True, decimals=2),
+        _show("raw", cell.raw_gain, signed=True),
+        _show("iqm", cell.iqm),
+    )
+    before = format_number(metric.before, count_decimals(cell.iqm))
+    title = (
+        f"Trained on {design.name}, {metric.name}: "
+        f"{shown[0].text} sd {shown[0].interval}; in its own unit {shown[1].text} "
+        f"{shown[1].interval}, from {before}; after training {shown[2].text} {shown[2].interval}"
+    )
+    return _color(shown, cell.gain, largest, own=own, gold=gold, title=title)
+
+
+def _make_mean(design: Design, largest: float) -> HeatCell:
+    shown = (_show("gain", design.gold_gain, signed=True, decimals=2),)
+    title = (
+        f"Trained on {design.name}, mean of the gold metrics: {shown[0].text} sd "
+        f"{shown[0].interval}"
+    )
+    return _color(shown, design.gold_gain, largest, own=False, gold=True, title=title)
+
+
+def _color(
+    shown: tuple[Shown, ...],
+    gain: Estimate,
+    largest: float,
+    *,
+    own: bool,
+    gold: bool,
+    title: str,
+) -> HeatCell:
+    tint = compute_tint(gain.mean, largest)
+    return HeatCell(shown, tint, gain.mean < 0, own, gold, excludes_zero(gain), title)
+
+
+def compute_tint(gain: float, largest: float) -> float:
+    """Returns the strength of a gain's colour, 0 to 100.
+
+    It follows the square root, so that one hacked design does not leave all others white.
+    """
+    if not math.isfinite(gain):
+        return 0.0
+    return round(_FULL * math.sqrt(min(abs(gain) / largest, 1.0)), 1)
+
+
+def _show(measure: str, estimate: Estimate, signed: bool = False, decimals: int = -1) -> Shown:
+    decimals = count_decimals(estimate) if decimals < 0 else decimals
+    text = format_number(estimate.mean, decimals, signed)
+    return Shown(measure, text, "" if text == MISSING else format_interval(estimate, decimals))
+
+
+def _make_legend(largest: float) -> tuple[tuple[str, float, bool], ...]:
+    shares: Sequence[float] = (-1, -0.5, -0.1, 0, 0.1, 0.5, 1)
+    return tuple(
+        (
+            format_number(share * largest, signed=True),
+            compute_tint(share * largest, largest),
+            share < 0,
+        )
+        for share in shares
+    )

@@ -1,0 +1,201 @@
+"""The command `rewards audit`: a reward under attack, in a table, as JSON and as CSV."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from textenv.benchmark.audit import METRICS, OnProgress, audit
+from textenv.benchmark.results import Audit, Probe, save_record
+from textenv.benchmark.statistics import Estimate
+from textenv.cli.catalog import AsJson
+from textenv.cli.console import make_core, parse_spec, print_json
+from textenv.episode import TextCore
+from textenv.errors import ConfigError
+
+CSV_NAME, JSON_NAME = "audit.csv", "audit.json"
+_PASSES = {True: ("too near", "red"), False: ("below", "green"), None: ("", "dim")}
+
+Source = Annotated[
+    str,
+    typer.Argument(
+        metavar="ID_OR_TASK", help="Environment id, or a task as 'module:Class' with --dataset."
+    ),
+]
+RewardOption = Annotated[
+    str | None,
+    typer.Option(
+        help="The reward: a name, 'module:attribute', or a YAML mapping such as '{rougeL: 1}'.",
+        show_default="the environment's",
+    ),
+]
+DatasetOption = Annotated[
+    str | None,
+    typer.Option(
+        help="A file, a set's name, or a YAML mapping with 'path'.",
+        show_default="the environment's",
+    ),
+]
+
+
+def audit_reward(
+    source: Source,
+    reward: RewardOption = None,
+    dataset: DatasetOption = None,
+    examples: Annotated[int, typer.Option(help="How many examples to draw.")] = 500,
+    split: Annotated[
+        str | None,
+        typer.Option(help="train, validation, test or all.", show_default="the environment's"),
+    ] = None,
+    metrics: Annotated[
+        str, typer.Option(help="Rewards to correlate with, with commas between them.")
+    ] = ",".join(METRICS),
+    as_json: AsJson = False,
+    out: Annotated[
+        Path | None, typer.Option(help=f"Folder for {JSON_NAME} and {CSV_NAME}.")
+    ] = None,
+) -> None:
+    """Attack a reward with texts that should not be paid; no training.
+
+    Empty, copied, repeated, shuffled, denied and other texts are built from the examples and
+    scored beside the human reference. The verdict says which of them come too near.
+    """
+    if out is not None:
+        _make_folder(out)
+    spec = parse_spec(reward)
+    core = _make_core(source, parse_spec(dataset), spec)
+    with _track(silent=as_json) as on_progress:
+        result = audit(
+            core.reward if spec is None else spec,
+            core,
+            n_examples=examples,
+            split=split,
+            metrics=[name.strip() for name in metrics.split(",") if name.strip()],
+            dataset=f"{source}, {dataset}" if dataset else source,
+            on_progress=on_progress,
+        )
+    if out is not None:
+        save_record(result, out / JSON_NAME)
+        _save_table(result, out / CSV_NAME)
+    if as_json:
+        print_json(asdict(result))
+    else:
+        _print_audit(Console(highlight=False), result)
+
+
+def _make_core(source: str, dataset: Any, reward: Any) -> TextCore:
+    if ":" not in source:
+        return make_core(source, dataset, reward)
+    if dataset is None or reward is None:
+        raise ConfigError(f"The task '{source}' needs --dataset and --reward; an id has its own.")
+    return TextCore(1, task=source, dataset=dataset, reward=reward)
+
+
+def _make_folder(out: Path) -> None:
+    """Makes the folder before the work, not after it.
+
+    Raises:
+        ConfigError: It cannot be made.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"The folder '{out}' cannot be made: {error.strerror}.") from error
+
+
+@contextmanager
+def _track(silent: bool) -> Iterator[OnProgress | None]:
+    """Shows a progress bar on standard error."""
+    if silent:
+        yield None
+        return
+    columns = (
+        TextColumn("Probes"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task("", total=None)
+        yield lambda done, total, name: progress.update(
+            bar, completed=done, total=total, description=name
+        )
+
+
+def _print_audit(console: Console, result: Audit) -> None:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("text", "kind"):
+        table.add_column(name, no_wrap=True)
+    for name in ("score", "reference - text", "AUC", "n"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("")
+    n = str(result.n_examples)
+    human = ("human reference", "", _mean(result.ceiling), "", "", n, "")
+    scored = [probe for probe in result.probes if probe.score is not None]
+    above = [p for p in scored if p.score is not None and p.score.mean > result.ceiling.mean]
+    for probe in above:
+        table.add_row(*_row(probe))
+    table.add_row(*(Text(cell, style="bold") for cell in human))
+    for probe in scored[len(above) :]:
+        table.add_row(*_row(probe))
+    console.print(table)
+    for probe in result.probes:
+        if probe.note:
+            console.print(Text(f"{probe.name}: {probe.note}", style="dim"))
+    console.print()
+    correlations = ", ".join(f"{name} {rho:.2f}" for name, rho in result.correlations.items())
+    console.print(Text(f"Rank correlation over all texts: {correlations or 'none'}."))
+    console.print(Text(f"Cost: {result.ms_per_episode:.3g} ms per episode."))
+    console.print()
+    console.print(Text(result.verdict, style="bold green" if result.passes else "bold red"))
+
+
+def _row(probe: Probe) -> tuple[Text, ...]:
+    assert probe.score is not None
+    assert probe.reference_minus_probe is not None
+    assert probe.auc is not None
+    mark, style = _PASSES[probe.too_near]
+    difference = probe.reference_minus_probe
+    cells = (
+        probe.name,
+        probe.kind,
+        _mean(probe.score),
+        f"{difference.mean:+.3f} [{difference.ci95[0]:+.3f}, {difference.ci95[1]:+.3f}]",
+        f"{probe.auc.mean:.2f} [{probe.auc.ci95[0]:.2f}, {probe.auc.ci95[1]:.2f}]",
+        str(probe.n),
+        mark,
+    )
+    return tuple(
+        Text(cell, style=style if probe.too_near or cell == mark else "") for cell in cells
+    )
+
+
+def _mean(estimate: Estimate) -> str:
+    return f"{estimate.mean:.3f}"
+
+
+def _save_table(result: Audit, path: Path) -> None:
+    """Writes a row for each probe."""
+    columns = ("score", "reference_minus_probe", "auc")
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        ends = [name for column in columns for name in (column, f"{column}_low", f"{column}_high")]
+        writer.writerow(["probe", "kind", *ends, "n", "too_near", "what", "note", "example"])
+        for probe in result.probes:
+            numbers: list[float | None] = []
+            for column in columns:
+                estimate: Estimate | None = getattr(probe, column)
+                numbers += [None] * 3 if estimate is None else [estimate.mean, *estimate.ci95]
+            texts = [probe.what, probe.note, probe.example]
+            writer.writerow([probe.name, probe.kind, *numbers, probe.n, probe.too_near, *texts])
