@@ -19,7 +19,7 @@ from agents.bench import runs as bench_runs
 from agents.bench.bench import run_bench
 from agents.bench.config import BenchConfig, load_bench_config, parse_bench_config
 from agents.bench.records import load_run, save_run
-from agents.bench.runs import make_runs, untrained_runs, wanted_runs
+from agents.bench.runs import make_runs, wanted_runs
 from agents.bench.worker import Job, run_job
 from agents.training import make_core
 from textenv.benchmark.results import Bench, load_record
@@ -67,6 +67,7 @@ def make_config(save_model: Callable[..., str]) -> Callable[..., BenchConfig]:
             "train": {"n_episodes": 8, "n_envs": 8, "batch_size": 4, "critic_warmup": 0},
             "device": "cpu",
             "samples": 2,
+            "jobs": 1,  # runs in one process share its random numbers
         }
         return parse_bench_config({**values, **changes})
 
@@ -285,12 +286,15 @@ def test_a_metric_that_cannot_tell_the_start_apart_is_refused(
         run_bench(make_config(gold=["exact_match"]), tmp_path / "out", silent)
 
 
-def test_an_untrained_policy_that_fails_ends_it(make_config, tmp_path):
-    config = make_config(env={"max_new_tokens": 6, "max_prompt_tokens": 3})
-    (run,) = untrained_runs(config, tmp_path)
-    make_runs([run], config)
-    assert not run.is_done
-    assert run.error
+def test_an_untrained_policy_that_fails_ends_it(make_config, tmp_path, monkeypatch):
+    def make_run(run: Any, config: BenchConfig, device: str, running: Any) -> str:
+        run.folder.mkdir(parents=True)
+        (run.folder / "error.txt").write_text("out of memory")
+        return "failed"
+
+    monkeypatch.setattr(bench_runs, "_make_run", make_run)
+    with pytest.raises(TextEnvError, match="cannot be looked at: out of memory"):
+        run_bench(make_config(), tmp_path / "out", silent)
 
 
 def test_the_command_writes_a_report(make_config, tmp_path, in_this_process):
