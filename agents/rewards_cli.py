@@ -97,12 +97,12 @@ def best_of_n(
     chosen = pick_device(device or "auto")
 
     import torch
-    from textenv.benchmark.report import write_report
 
     from agents.best_of_n import pay_nothing, sample_pool, score_pool, write_picks
     from agents.evaluation import load_policy
     from agents.progress import track
     from agents.training import check_folder, environment_arguments, make_core
+    from textenv.benchmark.report import write_report
 
     if out is not None:
         check_folder(out)

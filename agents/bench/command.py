@@ -55,10 +55,9 @@ def bench(
         }
         print_facts(console, settings.title or f"Reward designs for {settings.id}", facts)
 
-    from textenv.benchmark.report import write_report
-
     from agents.bench.bench import run_bench
     from agents.progress import track
+    from textenv.benchmark.report import write_report
 
     try:
         found = run_bench(settings, out, track)

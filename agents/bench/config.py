@@ -137,10 +137,12 @@ class BenchConfig(BaseModel):
 
     def digest(self, reward: Any, seed: int) -> str:
         """Names everything that a run's numbers depend on, so that it is not repeated."""
-        decisive = {
-            "train": self.train_config(reward, seed).model_dump(exclude={"device"}),
-            "evaluation": [self.looks, self.split, self.prompts, self.threads],
-        }
+        settings = self.train_config(reward, seed).model_dump(exclude={"device"})
+        looks = self.looks
+        if reward is None:  # the untrained policy is the same however long others train
+            del settings["total_episodes"]
+            looks = 1
+        decisive = [settings, looks, self.split, self.prompts, self.threads]
         text = json.dumps(decisive, sort_keys=True, ensure_ascii=False)
         return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
 

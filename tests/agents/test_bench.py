@@ -142,7 +142,7 @@ def test_unknown_keys_are_named(make_config):
 
 
 def test_a_wrong_reward_is_found_before_anything_runs(make_config, tmp_path):
-    with pytest.raises(ConfigError, match="The gold metric 'bleu': .*rogueL"):
+    with pytest.raises(ConfigError, match=r"The gold metric 'bleu': .*rogueL"):
         run_bench(make_config(gold={"bleu": {"rogueL": 1}}), tmp_path / "out", silent)
     assert not (tmp_path / "out").exists()
 

@@ -13,8 +13,8 @@ from agents.evaluation import (
     evaluate_policy_on_split,
     evaluate_random,
     evaluate_speaker,
-    load_policy,
     kl_per_episode,
+    load_policy,
 )
 from textenv import ConfigError, Example, RewardResult
 

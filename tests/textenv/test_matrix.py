@@ -63,7 +63,7 @@ def test_a_gain_is_in_standard_deviations_of_the_start():
 
 
 def test_a_metric_without_spread_is_no_measure():
-    with pytest.raises(ConfigError, match="'flat' gives every sample .* the same score, 0.3"):
+    with pytest.raises(ConfigError, match=r"'flat' gives every sample .* the same score, 0.3"):
         measure_start({"flat": np.full((2, 5), 0.3)}, ["flat"], [])
 
 
