@@ -116,12 +116,30 @@ def load_config(
     """
     values: dict[str, Any] = {}
     if file is not None:
-        values |= _read_file(file)
+        values |= read_config_file(file)
     values |= {key: value for key, value in given.items() if value is not None}
     apply_overrides(values, overrides)
     if values.get("model", EMBEDDED) == EMBEDDED:
         values = {**EMBEDDED_SETTINGS, **values}
     return parse_config(values)
+
+
+def read_config_file(file: Path) -> dict[str, Any]:
+    """Reads a YAML file of configuration keys.
+
+    Raises:
+        ConfigError: It cannot be read, or holds something else.
+    """
+    try:
+        data = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ConfigError(f"The configuration '{file}' cannot be read: {reason}.") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"'{file}' is not valid YAML: {error}") from error
+    if not isinstance(data, dict):
+        raise ConfigError(f"'{file}' must hold keys and values, such as 'total_episodes: 1000'.")
+    return data
 
 
 def apply_overrides(values: dict[str, Any], overrides: Sequence[str]) -> None:
@@ -169,19 +187,6 @@ def write_config(config: TrainConfig, path: Path) -> None:
     path.write_text(
         yaml.safe_dump(config.model_dump(), sort_keys=False, allow_unicode=True), encoding="utf-8"
     )
-
-
-def _read_file(file: Path) -> dict[str, Any]:
-    try:
-        data = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise ConfigError(f"The configuration '{file}' cannot be read: {reason}.") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"'{file}' is not valid YAML: {error}") from error
-    if not isinstance(data, dict):
-        raise ConfigError(f"'{file}' must hold keys and values, such as 'total_episodes: 1000'.")
-    return data
 
 
 def _parse(override: str, text: str) -> Any:

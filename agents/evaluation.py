@@ -12,6 +12,7 @@ import torch
 from agents.buffer import CollectedEpisode, make_batch
 from agents.policy import LMPolicy
 from agents.reference import Reference
+from agents.targets import evaluate_rollout
 from textenv.benchmark.statistics import bootstrap_mean
 from textenv.episode import Speaker, TextCore
 from textenv.errors import ConfigError
@@ -190,8 +191,14 @@ def score_episodes(core: TextCore, episodes: Sequence[Episode]) -> Evaluation:
     return Evaluation(tuple(episodes), result.total, metrics)
 
 
-def mean_kl(policy: LMPolicy, reference: Reference, episodes: Sequence[Episode]) -> float:
-    """Estimates KL(policy, reference) in nats a sequence from episodes that the policy sampled."""
+def kl_per_episode(
+    policy: LMPolicy, reference: Reference, episodes: Sequence[Episode]
+) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Estimates KL(policy, reference) in nats from episodes that the policy sampled.
+
+    Returns:
+        (n,) log pi - log pi_ref of each episode; its mean is the unbiased estimate.
+    """
     batch = make_batch(
         [
             CollectedEpisode(e.input_ids, e.action_mask, np.zeros(len(e.input_ids), np.float32))
@@ -199,15 +206,9 @@ def mean_kl(policy: LMPolicy, reference: Reference, episodes: Sequence[Episode])
         ],
         policy.device,
     )
-    total = 0.0
-    with torch.no_grad():
-        everything = torch.arange(len(batch), device=policy.device)
-        for rows in batch.micro_batches(everything, policy.max_batch_tokens):
-            part = batch.take(rows)
-            total += float(
-                (policy.evaluate_sequences(part).logprobs - reference.logprobs(part)).sum()
-            )
-    return total / len(batch)
+    evaluated = evaluate_rollout(policy, reference, batch)
+    log_ratios = evaluated.logprobs.double() - evaluated.ref_logprobs.double()
+    return log_ratios.sum(dim=1).cpu().numpy()
 
 
 def _play_slots(

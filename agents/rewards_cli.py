@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from agents.bench.command import EPILOG, bench
 from agents.cli import (
     Dataset,
     Device,
@@ -52,6 +53,7 @@ def add_rewards_commands(group: typer.Typer) -> None:
         "less where samples tie.\n\nenv.max_new_tokens=64 and the like pass any argument that "
         "'textenv show ID' lists.",
     )(best_of_n)
+    group.command("bench", epilog=EPILOG)(bench)
 
 
 def best_of_n(

@@ -19,7 +19,7 @@ from agents.config import TrainConfig, write_config
 from agents.evaluation import (
     Evaluation,
     evaluate_policy_on_split,
-    mean_kl,
+    kl_per_episode,
     play_policy_on_split,
 )
 from agents.models import EMBEDDED
@@ -128,7 +128,7 @@ def train(config: TrainConfig, out: Path) -> dict[str, Any]:
         "before_cut_to_first_sentence": cut_to_first_sentence(core, before).summary(),
         "after": after.summary(),
         "gain": bootstrap_mean(after.rewards - before.rewards).to_json(),
-        "kl_ref": mean_kl(agent.policy, agent.reference, sampled.episodes),
+        "kl_ref": float(kl_per_episode(agent.policy, agent.reference, sampled.episodes).mean()),
         "episodes": agent.n_episodes_done,
         "tokens": agent.num_timesteps,
         "stop_reason": stop_reason,

@@ -1,0 +1,194 @@
+"""The configuration of a benchmark: which designs, which gold metrics, how much of everything."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from agents.config import (
+    EMBEDDED_SETTINGS,
+    TrainConfig,
+    apply_overrides,
+    invalid,
+    parse_config,
+    read_config_file,
+)
+from textenv.errors import ConfigError, UnknownNameError
+from textenv.tokenization import EMBEDDED
+
+UNTRAINED, RANDOM = "untrained", "random"
+# What the benchmark decides itself, run by run.
+_RESERVED = ("id", "model", "dataset", "env", "reward", "seed", "total_episodes", "device")
+
+
+class BenchConfig(BaseModel):
+    """What is compared, and how large each run is."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    title: str = Field("", description="what is compared, as the report's heading")
+    id: str = Field(description="environment id")
+    designs: dict[str, JsonValue] = Field(description="name -> reward to train against")
+    gold: dict[str, JsonValue] = Field(description="name -> metric that no run is trained on")
+    controls: tuple[Literal["random"], ...] = Field(
+        ("random",), description="beside the untrained policy, which always is one"
+    )
+    seeds: tuple[NonNegativeInt, ...] = Field((0, 1, 2, 3, 4), description="a run of each")
+    budget: PositiveInt = Field(2048, description="training episodes of each run")
+    looks: PositiveInt = Field(6, description="evaluations along each run, the last at its end")
+    split: str = Field("test", description="where the held-out prompts are")
+    prompts: PositiveInt = Field(128, description="how many of them each look plays")
+    normalise: bool = Field(
+        True,
+        description="pay each design in standard deviations of the untrained policy's samples, "
+        "so that one KL coefficient means the same to all",
+    )
+    model: str = Field("embedded", description="as for `textenv train`")
+    dataset: JsonValue = None
+    env: dict[str, JsonValue] = {}
+    train: dict[str, JsonValue] = Field({}, description="keys of `textenv train` for every run")
+    samples: NonNegativeInt = Field(12, description="held-out examples shown in the report")
+    audit: NonNegativeInt = Field(200, description="examples each design is probed with; 0: none")
+    device: str = "auto"
+    threads: PositiveInt = Field(
+        1, description="CPU threads of a run; its numbers may depend on this, not on `jobs`"
+    )
+    jobs: PositiveInt | None = Field(
+        None, description="runs at a time; by default as many as cores or GPUs allow"
+    )
+
+    @field_validator("gold", "designs", mode="before")
+    @classmethod
+    def _names_alone(cls, value: Any) -> Any:
+        return {name: name for name in value} if isinstance(value, list | tuple) else value
+
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def _count(cls, value: Any) -> Any:
+        is_count = isinstance(value, int) and not isinstance(value, bool)
+        return tuple(range(value)) if is_count else value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> BenchConfig:
+        for name in ("designs", "gold", "seeds"):
+            if not getattr(self, name):
+                raise ValueError(f"{name}: at least one is needed")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError("seeds: each only once")
+        for name in self.designs:
+            if name in self.gold:
+                raise ValueError(
+                    f"gold: '{name}' is a design, too; a gold metric must not be trained on"
+                )
+        for name in (*self.designs, *self.gold):
+            if name in (UNTRAINED, RANDOM, "gold") or "/" in name or name.startswith("."):
+                raise ValueError(f"'{name}' cannot name a design or a metric; choose another name")
+        for design, spec in self.designs.items():
+            for gold, other in self.gold.items():
+                if spec == other:
+                    raise ValueError(
+                        f"gold: '{gold}' is the same reward as the design '{design}'; a gold "
+                        "metric must not be trained on"
+                    )
+        for key in self.train:
+            if key in _RESERVED:
+                raise ValueError(f"train: '{key}' is set by the benchmark itself")
+        return self
+
+    def runs(self) -> list[tuple[str, int]]:
+        """Returns (design or control, seed) of every training run."""
+        names = (*self.designs, *self.controls)
+        return [(name, seed) for seed in self.seeds for name in names]
+
+    def train_config(self, reward: Any, seed: int) -> TrainConfig:
+        """Returns the configuration of one run.
+
+        Raises:
+            UnknownNameError: `train` has a key that does not exist.
+            ConfigError: A value of `train` does not fit.
+        """
+        own = EMBEDDED_SETTINGS if self.model == EMBEDDED else {}
+        fixed = {
+            "id": self.id,
+            "model": self.model,
+            "dataset": self.dataset,
+            "env": self.env,
+            "reward": reward,
+            "seed": seed,
+            "total_episodes": self.budget,
+            "device": self.device,
+        }
+        return parse_config({**own, **self.train, **fixed})
+
+    def digest(self, reward: Any, seed: int) -> str:
+        """Names everything that a run's numbers depend on, so that it is not repeated."""
+        settings = self.train_config(reward, seed).model_dump(exclude={"device"})
+        looks = self.looks
+        if reward is None:  # the untrained policy is the same however long others train
+            del settings["total_episodes"]
+            looks = 1
+        decisive = [settings, looks, self.split, self.prompts, self.threads]
+        text = json.dumps(decisive, sort_keys=True, ensure_ascii=False)
+        return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+
+
+def load_bench_config(file: Path, overrides: Sequence[str] = ()) -> BenchConfig:
+    """Reads a configuration file, and "key=value" overrides.
+
+    Raises:
+        UnknownNameError: A key that does not exist.
+        ConfigError: The file cannot be read, or a value does not fit.
+    """
+    values = read_config_file(file)
+    apply_overrides(values, overrides)
+    return parse_bench_config(values)
+
+
+def parse_bench_config(values: Mapping[str, Any]) -> BenchConfig:
+    """Checks configuration values.
+
+    Raises:
+        UnknownNameError: A key that does not exist.
+        ConfigError: A value that does not fit.
+    """
+    for key in values:
+        if key not in BenchConfig.model_fields:
+            raise UnknownNameError("configuration key", key, BenchConfig.model_fields)
+    try:
+        config = BenchConfig(**values)
+    except ValidationError as error:
+        raise invalid(error) from error
+    config.train_config(None, config.seeds[0])  # refuses wrong keys now, not in every run
+    return config
+
+
+def check_rewards(config: BenchConfig) -> None:
+    """Makes every reward once, so that a wrong name is found before anything is trained.
+
+    Raises:
+        TextEnvError: One cannot be made.
+    """
+    from textenv.errors import TextEnvError
+    from textenv.rewards import load_reward
+
+    for kind, specs in (("design", config.designs), ("gold metric", config.gold)):
+        for name, spec in specs.items():
+            try:
+                load_reward(spec)  # type: ignore[arg-type] # JSON of any kind: it says what is wrong
+            except TextEnvError as error:
+                raise ConfigError(f"The {kind} '{name}': {error}") from error

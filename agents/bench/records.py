@@ -1,0 +1,112 @@
+"""What a run leaves behind: its looks, each with every held-out episode and its distance."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textenv.episode import TextCore
+from textenv.examples import Episode, Turn
+
+RUN_FILE = "run.json"
+
+
+@dataclass(frozen=True)
+class Look:
+    """One evaluation along a run.
+
+    Attributes:
+        episodes_trained: Training episodes before it.
+        kl: (n_prompts,) log pi - log pi_ref of each sampled episode, in nats.
+        episodes: (n_prompts,) what was said, in the order of the prompts.
+    """
+
+    episodes_trained: int
+    kl: NDArray[np.float64]
+    episodes: tuple[Episode, ...]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished training run.
+
+    Attributes:
+        digest: Names the configuration that led to it.
+        looks: In order of training.
+        wall_s: What it took.
+    """
+
+    digest: str
+    looks: tuple[Look, ...]
+    wall_s: float
+
+
+def save_run(run: Run, folder: Path) -> None:
+    """Writes a run, so that the file is either whole or missing."""
+    looks = [
+        {
+            "episodes_trained": look.episodes_trained,
+            "kl": look.kl.tolist(),
+            "said": [
+                {
+                    "turns": [
+                        [turn.role, turn.text] for turn in episode.turns[episode.n_opening :]
+                    ],
+                    "stop_reason": episode.stop_reason,
+                }
+                for episode in look.episodes
+            ],
+        }
+        for look in run.looks
+    ]
+    data = {"digest": run.digest, "wall_s": run.wall_s, "looks": looks}
+    folder.mkdir(parents=True, exist_ok=True)
+    unfinished = folder / f"{RUN_FILE}.part"
+    unfinished.write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")
+    unfinished.replace(folder / RUN_FILE)
+
+
+def read_digest(folder: Path) -> str | None:
+    """Returns the digest of the run that a folder holds, or None if it holds none."""
+    try:
+        data = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
+        return str(data["digest"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def load_run(folder: Path, core: TextCore, split: str) -> Run:
+    """Reads a run; its prompts are those of the environment's split."""
+    data = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
+    looks = [
+        Look(
+            look["episodes_trained"],
+            np.array(look["kl"], np.float64),
+            tuple(_episodes(look["said"], core, split)),
+        )
+        for look in data["looks"]
+    ]
+    return Run(data["digest"], tuple(looks), data["wall_s"])
+
+
+def _episodes(said: Sequence[dict[str, object]], core: TextCore, split: str) -> list[Episode]:
+    dataset = core.dataset(split)
+    episodes = []
+    for index, entry in enumerate(said):
+        example = dataset[index]
+        opening = core.task.opening(example)
+        turns = [Turn(role, text) for role, text in entry["turns"]]  # type: ignore[attr-defined] # as `save_run` wrote it
+        episodes.append(
+            Episode(
+                example,
+                (*opening, *turns),
+                stop_reason=entry["stop_reason"],  # type: ignore[arg-type] # as `save_run` wrote it
+                n_opening=len(opening),
+            )
+        )
+    return episodes

@@ -1,0 +1,169 @@
+"""Makes the runs of a benchmark in parallel processes, and none of them twice."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+from agents.bench.config import UNTRAINED, BenchConfig
+from agents.bench.records import read_digest
+from agents.bench.worker import Job
+
+_ERROR_FILE, _LOG_FILE, _JOB_FILE = "error.txt", "log.txt", "job.json"
+_ERROR_CHARS = 2_000
+Done = Callable[[str, int, str], None]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One run that the configuration asks for.
+
+    Attributes:
+        name: The design or control.
+        seed: Its seed.
+        reward: What it trains against; None for the untrained policy.
+        digest: Names the configuration that leads to it.
+        folder: Where it lies.
+    """
+
+    name: str
+    seed: int
+    reward: Any
+    digest: str
+    folder: Path
+
+    @property
+    def is_done(self) -> bool:
+        """True if the folder holds a run of just this configuration."""
+        return read_digest(self.folder) == self.digest
+
+    @property
+    def error(self) -> str:
+        """Why the last attempt failed; empty if it did not."""
+        path = self.folder / _ERROR_FILE
+        return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+def wanted_runs(
+    config: BenchConfig, names: Sequence[str], rewards: Mapping[str, Any], out: Path
+) -> list[Wanted]:
+    """Returns the runs of some designs or controls, seed by seed.
+
+    Args:
+        config: The benchmark.
+        names: Which.
+        rewards: What each trains against.
+        out: The benchmark's folder.
+    """
+    return [
+        Wanted(
+            name,
+            seed,
+            rewards[name],
+            config.digest(rewards[name], seed),
+            out / "runs" / name / str(seed),
+        )
+        for seed in config.seeds
+        for name in names
+    ]
+
+
+def untrained_runs(config: BenchConfig, out: Path) -> list[Wanted]:
+    """Returns the looks at the untrained policy, one a seed."""
+    return wanted_runs(config, [UNTRAINED], {UNTRAINED: None}, out)
+
+
+def make_runs(
+    wanted: Sequence[Wanted], config: BenchConfig, report: Done = lambda name, seed, status: None
+) -> None:
+    """Makes the runs that are missing, some at a time; one that fails leaves its error.
+
+    Args:
+        wanted: The runs.
+        config: The benchmark.
+        report: Called as each ends, with its name, its seed and "done" or "failed".
+
+    Raises:
+        KeyboardInterrupt: After the runs under way were ended.
+    """
+    missing = [run for run in wanted if not run.is_done]
+    devices = _devices(config)
+    free: SimpleQueue[str] = SimpleQueue()
+    for device in devices:
+        free.put(device)
+    running: dict[int, subprocess.Popen[bytes]] = {}
+    stopping = threading.Event()
+
+    def make(run: Wanted) -> str:
+        device = free.get()
+        try:
+            return "stopped" if stopping.is_set() else _make_run(run, config, device, running)
+        finally:
+            free.put(device)
+
+    with ThreadPoolExecutor(len(devices)) as pool:
+        futures = {pool.submit(make, run): run for run in missing}
+        try:
+            for future in as_completed(futures):
+                run = futures[future]
+                report(run.name, run.seed, future.result())
+        except BaseException:
+            stopping.set()
+            for process in list(running.values()):
+                process.terminate()
+            raise
+
+
+def _make_run(
+    run: Wanted, config: BenchConfig, device: str, running: dict[int, subprocess.Popen[bytes]]
+) -> str:
+    run.folder.mkdir(parents=True, exist_ok=True)
+    (run.folder / _ERROR_FILE).unlink(missing_ok=True)
+    values = {**config.model_dump(mode="json"), "device": device}
+    job = Job(values, run.reward, run.seed, run.digest, str(run.folder), os.getpid())
+    path = run.folder / _JOB_FILE
+    job.save(path)
+    environment = {**os.environ, "OMP_NUM_THREADS": str(config.threads)}
+    with (run.folder / _LOG_FILE).open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "agents.bench.worker", str(path)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=environment,
+        )
+        running[process.pid] = process
+        code = process.wait()
+        del running[process.pid]
+    if code == 0 and run.is_done:
+        return "done"
+    said = (run.folder / _LOG_FILE).read_text(encoding="utf-8", errors="replace").strip()
+    last = said.splitlines()[-1] if said else "it said nothing"
+    text = f"{last[:_ERROR_CHARS]} (exit status {code})"
+    (run.folder / _ERROR_FILE).write_text(text, encoding="utf-8")
+    return "failed"
+
+
+def _devices(config: BenchConfig) -> list[str]:
+    """Returns a device for each run that may be under way at the same time."""
+    import torch
+
+    n_gpus = torch.cuda.device_count()
+    if config.device == "auto" and n_gpus:
+        jobs = config.jobs or n_gpus
+        return [f"cuda:{i % n_gpus}" for i in range(jobs)]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    jobs = config.jobs or (max(1, (cores or 1) // config.threads) if _on_cpu(config) else 1)
+    return [config.device] * jobs
+
+
+def _on_cpu(config: BenchConfig) -> bool:
+    return config.device in ("auto", "cpu")

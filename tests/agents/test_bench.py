@@ -1,0 +1,308 @@
+"""The benchmark of rewards: it trains, resumes, shows failures, and names a hacked design."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from agents.bench import runs as bench_runs
+from agents.bench.bench import run_bench
+from agents.bench.config import BenchConfig, load_bench_config, parse_bench_config
+from agents.bench.records import load_run, save_run
+from agents.bench.runs import make_runs, wanted_runs
+from agents.bench.worker import Job, run_job
+from agents.training import make_core
+from textenv.benchmark.results import Bench, load_record
+from textenv.cli.main import make_app
+from textenv.errors import ConfigError, TextEnvError, UnknownNameError
+from textenv.rewards import from_function
+
+# Scores of a random model's babble, graded finely enough to have a spread.
+brevity = from_function(lambda episodes: [1 / (1 + len(e.response)) for e in episodes], "brevity")
+letters = from_function(lambda episodes: [float(len(e.response)) for e in episodes], "letters")
+BREVITY, LETTERS = f"{__file__}:brevity", f"{__file__}:letters"
+
+
+def broken(episodes: Any) -> Any:
+    if any(episode.n_opening == 0 or len(episode.input_ids) for episode in episodes):
+        raise ValueError("the metric's server is gone")
+    return letters(episodes)
+
+
+BROKEN = f"{__file__}:broken"
+
+
+@contextmanager
+def silent(what: str, total: float) -> Any:
+    yield lambda done, note="": None
+
+
+@pytest.fixture
+def make_config(save_model: Callable[..., str]) -> Callable[..., BenchConfig]:
+    """A benchmark so small that a run takes a second, once its process is there."""
+
+    def make(**changes: Any) -> BenchConfig:
+        values = {
+            "id": "TextSummarize-v0",
+            "model": save_model(tokenizer="embedded", spread=0.3),
+            "designs": {"brevity": BREVITY},
+            "gold": {"letters": LETTERS},
+            "controls": [],
+            "seeds": 1,
+            "budget": 16,
+            "looks": 2,
+            "prompts": 6,
+            "audit": 0,
+            "env": {"max_new_tokens": 6},
+            "train": {"n_episodes": 8, "n_envs": 8, "batch_size": 4, "critic_warmup": 0},
+            "device": "cpu",
+            "samples": 2,
+            "jobs": 1,  # runs in one process share its random numbers
+        }
+        return parse_bench_config({**values, **changes})
+
+    return make
+
+
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """Makes runs without processes of their own, which take seconds to start; lists them."""
+    made: list[tuple[str, int]] = []
+
+    def make_run(run: Any, config: BenchConfig, device: str, running: Any) -> str:
+        made.append((run.name, run.seed))
+        values = config.model_dump(mode="json")
+        run_job(Job(values, run.reward, run.seed, run.digest, str(run.folder), os.getppid()))
+        return "done"
+
+    monkeypatch.setattr(bench_runs, "_make_run", make_run)
+    return made
+
+
+def without_times(found: Bench) -> Bench:
+    runs = tuple(dataclasses.replace(run, wall_s=0.0) for run in found.runs)
+    return dataclasses.replace(found, runs=runs, wall_s=0.0)
+
+
+# The configuration.
+
+
+def test_a_file_and_overrides_make_a_configuration(tmp_path):
+    path = tmp_path / "bench.yaml"
+    values = {"id": "TextSummarize-v0", "designs": ["rougeL", "chrf"], "gold": ["bleu"], "seeds": 3}
+    path.write_text(yaml.safe_dump(values))
+    config = load_bench_config(path, ["budget=64", "train.kl_coef=0.1", "controls=[]"])
+    assert config.designs == {"rougeL": "rougeL", "chrf": "chrf"}
+    assert config.seeds == (0, 1, 2)
+    assert config.runs() == [(name, s) for s in (0, 1, 2) for name in ("rougeL", "chrf")]
+    trained = config.train_config("rougeL", 2)
+    assert (trained.total_episodes, trained.kl_coef, trained.seed) == (64, 0.1, 2)
+    assert trained.temperature == 0.5  # the embedded model's own setting
+    # How many go on at a time does not change a run; what it is paid does.
+    more_jobs = load_bench_config(path, ["budget=64", "train.kl_coef=0.1", "jobs=7"])
+    assert more_jobs.digest("rougeL", 2) == config.digest("rougeL", 2)
+    assert config.digest("chrf", 2) != config.digest("rougeL", 2) != config.digest("rougeL", 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"gold": {"brevity": LETTERS}}, "'brevity' is a design, too"),
+        ({"gold": {"other": BREVITY}}, "the same reward as the design 'brevity'"),
+        ({"designs": {}}, "designs: at least one"),
+        ({"designs": {"random": BREVITY}}, "'random' cannot name"),
+        ({"designs": {"a/b": BREVITY}}, "'a/b' cannot name"),
+        ({"train": {"seed": 3}}, "'seed' is set by the benchmark itself"),
+        ({"train": {"n_epochs": 0}}, "n_epochs"),
+        ({"seeds": [1, 1]}, "each only once"),
+        ({"budget": 0}, "budget"),
+        ({"controls": ["chance"]}, "controls"),
+    ],
+)
+def test_a_configuration_that_makes_no_sense_is_refused(make_config, changes, message):
+    with pytest.raises(ConfigError, match=message):
+        make_config(**changes)
+
+
+def test_unknown_keys_are_named(make_config):
+    with pytest.raises(UnknownNameError, match="Did you mean 'budget'"):
+        make_config(budgets=3)
+    with pytest.raises(UnknownNameError, match="Did you mean 'n_epochs'"):
+        make_config(train={"n_epoch": 3})
+
+
+def test_a_wrong_reward_is_found_before_anything_runs(make_config, tmp_path):
+    with pytest.raises(ConfigError, match=r"The gold metric 'bleu': .*rogueL"):
+        run_bench(make_config(gold={"bleu": {"rogueL": 1}}), tmp_path / "out", silent)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_of_something_else_is_left_alone(make_config, tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(ConfigError, match="holds something else"):
+        run_bench(make_config(), tmp_path, silent)
+
+
+# Runs.
+
+
+def test_a_run_looks_at_equal_shares_of_its_budget_and_repeats(make_config, tmp_path):
+    config = make_config()
+    made = []
+    for name in ("once", "again"):
+        folder = tmp_path / name
+        run_job(Job(config.model_dump(mode="json"), BREVITY, 0, "d", str(folder), os.getppid()))
+        core = make_core(config.id, 1, {"tokenizer": config.model, **config.env})
+        made.append(load_run(folder, core, config.split))
+    assert [look.episodes_trained for look in made[0].looks] == [8, 16]
+    assert all(len(look.episodes) == len(look.kl) == 6 for look in made[0].looks)
+    for one, other in zip(made[0].looks, made[1].looks, strict=True):
+        assert [e.response for e in one.episodes] == [e.response for e in other.episodes]
+        np.testing.assert_array_equal(one.kl, other.kl)
+    assert made[0].looks[0].kl.any()
+
+
+def test_a_run_is_read_as_it_was_played(make_config, tmp_path):
+    config = make_config()
+    run_job(Job(config.model_dump(mode="json"), None, 3, "d", str(tmp_path / "a"), os.getppid()))
+    core = make_core(config.id, 1, {"tokenizer": config.model, **config.env})
+    run = load_run(tmp_path / "a", core, config.split)
+    assert [look.episodes_trained for look in run.looks] == [0]
+    assert run.looks[0].kl == pytest.approx(0.0, abs=1e-4)
+    episode = run.looks[0].episodes[2]
+    assert episode.example == core.dataset("test")[2]
+    assert episode.turns[: episode.n_opening] == core.task.opening(episode.example)
+    save_run(run, tmp_path / "b")
+    texts = [(tmp_path / name / "run.json").read_text() for name in "ab"]
+    assert texts[0] == texts[1]
+
+
+def test_a_run_ends_with_the_benchmark_that_wanted_it(make_config, tmp_path):
+    values = make_config().model_dump(mode="json")
+    with pytest.raises(TextEnvError, match="has ended"):
+        run_job(Job(values, BREVITY, 0, "d", str(tmp_path / "a"), parent=1 << 30))
+    assert not (tmp_path / "a" / "run.json").exists()
+
+
+def test_processes_make_runs_and_one_that_fails_leaves_its_error(make_config, tmp_path):
+    config = make_config(designs={"brevity": BREVITY, "broken": BROKEN}, jobs=2)
+    names = ["brevity", "broken"]
+    wanted = wanted_runs(config, names, config.designs, tmp_path)
+    seen = []
+    make_runs(wanted, config, lambda *what: seen.append(what))
+    assert sorted(seen) == [("brevity", 0, "done"), ("broken", 0, "failed")]
+    assert [run.is_done for run in wanted] == [True, False]
+    assert "the metric's server is gone" in wanted[1].error
+    assert not wanted[0].error
+
+
+# The whole.
+
+
+def test_what_is_done_is_not_repeated_and_ends_with_the_same_numbers(
+    make_config, tmp_path, in_this_process
+):
+    config = make_config(seeds=2, controls=["random"])
+    whole = run_bench(config, tmp_path / "whole", silent)
+    assert len(in_this_process) == 2 + 4
+    # Killed half-way: the starts and one run are there.
+    in_this_process.clear()
+    half = tmp_path / "half"
+    half.mkdir()
+    (half / "bench.yaml").write_text("")
+    for name in ("untrained/0", "untrained/1", "brevity/0"):
+        (half / "runs" / name).mkdir(parents=True)
+        file = Path("runs") / name / "run.json"
+        (half / file).write_text((tmp_path / "whole" / file).read_text())
+    (half / "runs" / "brevity" / "1").mkdir()
+    (half / "runs" / "brevity" / "1" / "run.json.part").write_text('{"digest": ')
+    resumed = run_bench(config, half, silent)
+    assert in_this_process == [("random", 0), ("brevity", 1), ("random", 1)]
+    assert without_times(resumed) == without_times(whole)
+    # A run of another configuration is another run.
+    in_this_process.clear()
+    run_bench(config.model_copy(update={"budget": 8}), half, silent)
+    assert len(in_this_process) == 4
+    assert "untrained" not in dict(in_this_process)
+
+
+def test_everything_that_was_measured_is_in_the_record(make_config, tmp_path, in_this_process):
+    config = make_config(seeds=2, controls=["random"], designs={"brevity": BREVITY, "f1": "chrf"})
+    found = run_bench(config, tmp_path / "out", silent)
+    assert [design.name for design in found.designs] == ["brevity", "f1", "random", "untrained"]
+    assert [metric.name for metric in found.metrics] == ["brevity", "f1", "letters"]
+    assert set(found.matrix) == {"brevity", "f1", "random"}
+    assert set(found.matrix["f1"]) == {"brevity", "f1", "letters"}
+    assert [(c.design, c.metric) for c in found.curves] == [
+        *(("brevity", "brevity"), ("brevity", "gold"), ("f1", "f1"), ("f1", "gold")),
+        ("random", "gold"),
+    ]
+    assert all(len(curve.points) == 3 for curve in found.curves)
+    assert len(found.comparisons) == 3
+    assert {run.status for run in found.runs} == {"done"}
+    assert [len(sample.responses) for sample in found.samples] == [4, 4]
+    shown = found.samples[0].responses[0]
+    assert shown.scores["letters"] == len(shown.text)
+    assert found.n_prompts == 6
+    assert found.verdict
+    assert json.loads(json.dumps(found.config)) == found.config
+
+
+def test_a_design_that_fails_is_shown_and_the_others_go_on(make_config, tmp_path, monkeypatch):
+    def make_run(run: Any, config: BenchConfig, device: str, running: Any) -> str:
+        if run.name == "letters2":
+            run.folder.mkdir(parents=True)
+            (run.folder / "error.txt").write_text("out of memory")
+            return "failed"
+        values = config.model_dump(mode="json")
+        run_job(Job(values, run.reward, run.seed, run.digest, str(run.folder), os.getppid()))
+        return "done"
+
+    monkeypatch.setattr(bench_runs, "_make_run", make_run)
+    designs = {"brevity": BREVITY, "letters2": {LETTERS: 2}}
+    found = run_bench(make_config(designs=designs), tmp_path / "out", silent)
+    assert [(r.design, r.status, r.error) for r in found.runs] == [
+        ("brevity", "done", ""),
+        ("letters2", "failed", "out of memory"),
+    ]
+    assert set(found.matrix) == {"brevity"}
+    assert "1 of 2 runs failed or are missing (letters2)" in found.verdict
+
+
+def test_a_metric_that_cannot_tell_the_start_apart_is_refused(
+    make_config, tmp_path, in_this_process
+):
+    with pytest.raises(ConfigError, match="'exact_match' gives every sample"):
+        run_bench(make_config(gold=["exact_match"]), tmp_path / "out", silent)
+
+
+def test_an_untrained_policy_that_fails_ends_it(make_config, tmp_path, monkeypatch):
+    def make_run(run: Any, config: BenchConfig, device: str, running: Any) -> str:
+        run.folder.mkdir(parents=True)
+        (run.folder / "error.txt").write_text("out of memory")
+        return "failed"
+
+    monkeypatch.setattr(bench_runs, "_make_run", make_run)
+    with pytest.raises(TextEnvError, match="cannot be looked at: out of memory"):
+        run_bench(make_config(), tmp_path / "out", silent)
+
+
+def test_the_command_writes_a_report(make_config, tmp_path, in_this_process):
+    path, out = tmp_path / "bench.yaml", tmp_path / "out"
+    path.write_text(yaml.safe_dump(make_config().model_dump(mode="json")))
+    shown = CliRunner().invoke(make_app(), ["rewards", "bench", str(path), "--out", str(out)])
+    assert shown.exit_code == 0, shown.output
+    assert "brevity" in shown.output
+    assert (out / "report.html").is_file()
+    found = load_record(Bench, out / "bench.json")
+    assert found.verdict.split()[0] in shown.output
