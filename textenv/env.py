@@ -42,7 +42,8 @@ class TextEnv(gym.Env[Observation, Any]):
 
     ## Rewards
     0 at every step but the last of an episode, which pays what `reward` says of the whole episode.
-    The same conversation is paid the same at every level.
+    The same conversation is paid the same at every level. A `dense` reward pays in parts, every
+    so many tokens, at token level; they sum to the same.
 
     ## Starting State
     The task's opening messages for an example drawn from `split` with `self.np_random`, or pinned
@@ -116,7 +117,8 @@ class TextEnv(gym.Env[Observation, Any]):
         rewards, terminated, truncated, infos = self.core.step([action])
         reward, info = float(rewards[0]), infos.get(0, {})
         if self.render_mode == "human" and (terminated[0] or truncated[0]):
-            render_transcript(self.core.transcript(0), "human", reward_text(reward, info))
+            result = reward_text(float(self.core.worth[0]), info)
+            render_transcript(self.core.transcript(0), "human", result)
         observation = self.core.level.observe_slot(0)
         return observation, reward, bool(terminated[0]), bool(truncated[0]), info
 

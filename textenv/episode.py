@@ -46,6 +46,8 @@ class TextCore(Slots):
         task: What is played.
         tokenizer: How text becomes tokens.
         reward: What an episode is worth. At token level a dense one is paid within the episode.
+        worth: What each episode that ended in the latest step is worth as a whole, 0 elsewhere,
+            float64 (n_slots,).
         level: What the agent sees and does.
         end_listeners: Called with this core, the slot, what the episode is worth, whether it
             terminated, and info of every episode that `step` ends.
@@ -99,6 +101,7 @@ class TextCore(Slots):
         self.max_turns = int(max_turns)
         self.max_episode_steps = max_episode_steps
         self.reward = load_reward(reward)
+        self.worth = np.zeros(n_slots, np.float64)
         self._dataset_spec = dataset
         self._dataset_seed = dataset_seed
         self._datasets: dict[str, TextDataset] = {}
@@ -245,6 +248,7 @@ class TextCore(Slots):
                 rewards[slot] = result.total[i]
                 terminated[slot] = True
                 infos[slot] = _final_info(episodes[i], result, i)
+        self.worth = rewards
         paid = rewards if self._dense is None else self._pay_dense(rows, rewards, terminated)
         for listen in self.end_listeners:
             for slot in np.flatnonzero(terminated | truncated).tolist():

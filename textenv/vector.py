@@ -142,7 +142,7 @@ class TextVectorEnv(VectorEnv[Observation, Any, NDArray[Any]]):
         rewards, terminated, truncated, slot_infos = self.core.step(actions)
         if self.render_mode == "human":
             for slot in np.flatnonzero(terminated | truncated).tolist():
-                result = reward_text(float(rewards[slot]), slot_infos.get(slot, {}))
+                result = reward_text(float(self.core.worth[slot]), slot_infos.get(slot, {}))
                 render_transcript(self.core.transcript(slot), "human", result)
         infos: Info = {}
         if self._mode is AutoresetMode.SAME_STEP:

@@ -485,6 +485,19 @@ def test_shaping_and_recording_go_with_dense_pay(tmp_path):
     assert [json.loads(line)["reward"] for line in lines] == pytest.approx(worths, abs=1e-12)
 
 
+def test_a_person_is_shown_what_the_whole_episode_is_worth(capsys):
+    spec = {"dense": {"of": "token_f1", "every": 1}}
+    env = make("TextQA-v0", reward=spec, render_mode="human")
+    env.reset(options={"prompt": "Who?", "references": "red bird"})
+    for id in (
+        *env.unwrapped.core.tokenizer.encode("red bird"),
+        env.unwrapped.core.tokenizer.end_id,
+    ):
+        _, last, *_ = env.step(np.int64(id))
+    assert last == 0
+    assert "reward 1.000 (dense 1.000" in capsys.readouterr().out
+
+
 def test_a_truncated_episode_keeps_what_it_was_paid():
     spec = {"dense": {"of": "exact_match", "potential": word_count, "every": 2}}
     many = gym.make_vec("TextQA-v0", num_envs=2, reward=spec, max_episode_steps=4)

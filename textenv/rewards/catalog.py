@@ -195,7 +195,7 @@ REWARDS: dict[str, NamedReward] = {
         "textenv.rewards.normalise:normalise", "composition", bounds=(None, None)
     ),
     "by_language": NamedReward(
-        "textenv.rewards.languages:by_language", "composition", bounds=(None, None)
+        "textenv.rewards.languages:by_language", "composition", _METADATA, (None, None)
     ),
     "dense": NamedReward("textenv.rewards.operators:dense", "composition", bounds=(None, None)),
     # Controls
