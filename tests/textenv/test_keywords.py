@@ -210,3 +210,13 @@ def test_a_prompt_by_hand_gives_its_own_keywords_and_none_at_all_is_an_error():
     with pytest.raises(RewardError, match="has none"):
         score("coverage", ["dogs ran"], ["x"])
     assert load_reward({"coverage": 1.0})
+
+
+def test_keywords_may_be_the_same_for_every_response():
+    house_style = {"coverage": {"keywords": ["on", "percent", "dog park"]}}
+    found = score(house_style, ["On the park, dog", "Dog parks, 5 percent on"], ["x", "y"])
+    assert found.total == pytest.approx([1 / 3, 1])
+    with pytest.raises(ConfigError, match="a list of words, not 'on'"):
+        load_reward({"coverage": {"keywords": "on"}})
+    with pytest.raises(ConfigError, match="a list of words"):
+        load_reward({"coverage": {"keywords": ["on", "..."]}})

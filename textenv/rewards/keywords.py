@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from textenv.errors import RewardError
+from textenv.errors import ConfigError, RewardError
 from textenv.examples import Episode
 from textenv.rewards.base import FloatArray, RewardResult
 from textenv.rewards.inflection import contains, lemmas, phrase_of
@@ -40,10 +40,12 @@ def keywords_of(episode: Episode, reward: str) -> tuple[tuple[str, ...], ...]:
     return phrases
 
 
-def _coverage(episodes: Sequence[Episode], name: str) -> FloatArray:
+def _coverage(
+    episodes: Sequence[Episode], name: str, fixed: tuple[tuple[str, ...], ...] = ()
+) -> FloatArray:
     total = np.zeros(len(episodes))
     for i, episode in enumerate(episodes):
-        words, keywords = rouge_words(episode.response), keywords_of(episode, name)
+        words, keywords = rouge_words(episode.response), fixed or keywords_of(episode, name)
         total[i] = sum(contains(words, keyword) for keyword in keywords) / len(keywords)
     return total
 
@@ -54,9 +56,24 @@ class Coverage:
 
     "runs" and "ran" use "run" (see `textenv.rewards.inflection`). It asks for no sentence: the
     bare list of keywords scores 1. Pay it with other rewards, or pay `keyword_sentence`.
+
+    Attributes:
+        keywords: What every response is to use; by default each example's own keywords, its
+            metadata "concepts" or the words of its prompt.
     """
 
+    keywords: Sequence[str] | None = None
     name: str = "coverage"
+
+    def __post_init__(self) -> None:
+        """Refuses keywords that are no words."""
+        given = self.keywords
+        if given is not None and (
+            isinstance(given, str) or not given or not all(map(phrase_of, map(str, given)))
+        ):
+            raise ConfigError(
+                f"The 'keywords' of reward 'coverage' are a list of words, not {given!r}."
+            )
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
         """Scores the episodes, in order.
@@ -64,7 +81,8 @@ class Coverage:
         Raises:
             RewardError: An example has no keywords.
         """
-        total = _coverage(episodes, self.name)
+        fixed = tuple(phrase_of(str(keyword)) for keyword in self.keywords or ())
+        total = _coverage(episodes, self.name, fixed)
         return RewardResult(total, {self.name: total})
 
 
