@@ -90,7 +90,7 @@ def _print_bench(console: Console, found: Bench) -> None:
         if run.status != "done":
             what = f"{run.design} seed {run.seed} {run.status}: {run.error}"
             console.print(Text(what, style="red"))
-    console.print(f"\nAll runs together took {duration(found.wall_s)}.")
+    console.print(f"\nAll runs together took {duration(found.run_s)}.")
 
 
 def _row(design: Design) -> tuple[str, ...]:

@@ -53,6 +53,11 @@ class BenchConfig(BaseModel):
     looks: PositiveInt = Field(6, description="evaluations along each run, the last at its end")
     split: str = Field("test", description="where the held-out prompts are")
     prompts: PositiveInt = Field(128, description="how many of them each look plays")
+    pool: PositiveInt = Field(
+        32,
+        description="samples of each prompt from the untrained policy, for all seeds together: "
+        "what gains are measured from, and what the best of n is picked from",
+    )
     normalise: bool = Field(
         True,
         description="pay each design in standard deviations of the untrained policy's samples, "
@@ -115,6 +120,10 @@ class BenchConfig(BaseModel):
         names = (*self.designs, *self.controls)
         return [(name, seed) for seed in self.seeds for name in names]
 
+    def samples_per_seed(self) -> int:
+        """Returns how often each seed's untrained policy answers each prompt."""
+        return -(-self.pool // len(self.seeds))
+
     def train_config(self, reward: Any, seed: int) -> TrainConfig:
         """Returns the configuration of one run.
 
@@ -138,11 +147,11 @@ class BenchConfig(BaseModel):
     def digest(self, reward: Any, seed: int) -> str:
         """Names everything that a run's numbers depend on, so that it is not repeated."""
         settings = self.train_config(reward, seed).model_dump(exclude={"device"})
-        looks = self.looks
+        size: list[Any] = [self.looks]
         if reward is None:  # the untrained policy is the same however long others train
             del settings["total_episodes"]
-            looks = 1
-        decisive = [settings, looks, self.split, self.prompts, self.threads]
+            size = ["pool", self.samples_per_seed()]
+        decisive = [settings, size, self.split, self.prompts, self.threads]
         text = json.dumps(decisive, sort_keys=True, ensure_ascii=False)
         return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
 

@@ -22,11 +22,13 @@ class Look:
 
     Attributes:
         episodes_trained: Training episodes before it.
-        kl: (n_prompts,) log pi - log pi_ref of each sampled episode, in nats.
-        episodes: (n_prompts,) what was said, in the order of the prompts.
+        n_samples: Episodes of each prompt.
+        kl: (n_prompts * n_samples,) log pi - log pi_ref of each sampled episode, in nats.
+        episodes: (n_prompts * n_samples,) what was said, prompt by prompt.
     """
 
     episodes_trained: int
+    n_samples: int
     kl: NDArray[np.float64]
     episodes: tuple[Episode, ...]
 
@@ -51,6 +53,7 @@ def save_run(run: Run, folder: Path) -> None:
     looks = [
         {
             "episodes_trained": look.episodes_trained,
+            "n_samples": look.n_samples,
             "kl": look.kl.tolist(),
             "said": [
                 {
@@ -86,19 +89,22 @@ def load_run(folder: Path, core: TextCore, split: str) -> Run:
     looks = [
         Look(
             look["episodes_trained"],
+            look["n_samples"],
             np.array(look["kl"], np.float64),
-            tuple(_episodes(look["said"], core, split)),
+            tuple(_episodes(look["said"], look["n_samples"], core, split)),
         )
         for look in data["looks"]
     ]
     return Run(data["digest"], tuple(looks), data["wall_s"])
 
 
-def _episodes(said: Sequence[dict[str, object]], core: TextCore, split: str) -> list[Episode]:
+def _episodes(
+    said: Sequence[dict[str, object]], n_samples: int, core: TextCore, split: str
+) -> list[Episode]:
     dataset = core.dataset(split)
     episodes = []
     for index, entry in enumerate(said):
-        example = dataset[index]
+        example = dataset[index // n_samples]
         opening = core.task.opening(example)
         turns = [Turn(role, text) for role, text in entry["turns"]]  # type: ignore[attr-defined] # as `save_run` wrote it
         episodes.append(

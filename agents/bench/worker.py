@@ -69,7 +69,7 @@ def run_job(job: Job) -> None:
     agent = make_agent(settings, paid)
     core = make_core(config.id, settings.n_envs, unscored)
     if job.reward is None:
-        looks = [_look(agent, core, config, job.seed)]
+        looks = [_look(agent, core, config, job.seed, config.samples_per_seed())]
     else:
         looks = _train(agent, core, config, job)
     save_run(Run(job.digest, tuple(looks), time.perf_counter() - started_at), Path(job.folder))
@@ -93,14 +93,21 @@ def _train(agent: TextPPO, core: TextCore, config: BenchConfig, job: Job) -> lis
     return looks
 
 
-def _look(agent: TextPPO, core: TextCore, config: BenchConfig, seed: int) -> Look:
+def _look(
+    agent: TextPPO, core: TextCore, config: BenchConfig, seed: int, n_samples: int = 1
+) -> Look:
     with torch.random.fork_rng():
         torch.manual_seed(_LOOK_SEED + seed)
         episodes = play_policy_on_split(
-            agent.policy, core, config.split, config.prompts, deterministic=False
+            agent.policy,
+            core,
+            config.split,
+            config.prompts,
+            deterministic=False,
+            n_samples=n_samples,
         )
     kl = kl_per_episode(agent.policy, agent.reference, episodes)
-    return Look(agent.n_episodes_done, kl, tuple(episodes))
+    return Look(agent.n_episodes_done, n_samples, kl, tuple(episodes))
 
 
 def main() -> None:

@@ -284,7 +284,8 @@ class Bench:
         n_prompts: Held-out prompts of an evaluation.
         config: As given.
         versions: Packages.
-        wall_s: In all, of every start that led here.
+        run_s: What all runs took together, in seconds.
+        best_of_n: Of the designs, from the untrained policy's samples.
     """
 
     title: str
@@ -301,7 +302,7 @@ class Bench:
     n_prompts: int
     config: dict[str, Any]
     versions: dict[str, str]
-    wall_s: float
+    run_s: float
     best_of_n: tuple[BestOfN, ...] = field(default=())
 
 
