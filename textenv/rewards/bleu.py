@@ -131,6 +131,9 @@ def chrf_plus_plus(lowercase: bool = False) -> ChrF:
     Korean are words.
 
     Paper: Popović, "chrF++: words helping character n-grams" (2017).
+
+    Args:
+        lowercase: True ignores case.
     """
     return ChrF("chrf++", lowercase=lowercase, word_order=2)
 
