@@ -27,7 +27,7 @@ from typing import Any, Literal, TypeVar
 
 from textenv.errors import ConfigError
 from textenv.rewards.lexical import BestOverReferences
-from textenv.rewards.subsequences import union_hits
+from textenv.rewards.subsequences import common_length, union_hits
 from textenv.rewards.words import CJK_CLASS
 
 Measure = Literal["fmeasure", "precision", "recall"]
@@ -144,9 +144,7 @@ class _Subsequence:
     measure: Measure
 
     def __call__(self, response: list[str], reference: list[str]) -> float:
-        from rapidfuzz.distance.LCSseq import similarity
-
-        shared = similarity(response, reference)
+        shared = common_length(response, reference)
         return _ratio(shared, len(response), len(reference), self.measure)
 
 
