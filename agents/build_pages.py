@@ -1,4 +1,4 @@
-"""Builds the generated pages: `docs/environments.md` and `docs/datasets.md`.
+"""Builds the generated pages of `docs/`: environments, datasets and rewards.
 
     python -m agents.build_pages [--all]
 
@@ -26,7 +26,9 @@ from agents.pages.records import (
     read_record,
     save_measurements,
 )
+from agents.pages.rewards import render_rewards
 from agents.progress import track
+from textenv.rewards.catalog import REWARDS
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 MEASUREMENTS = DOCS / "environments.json"
@@ -51,6 +53,7 @@ def render_pages(records: Sequence[EnvironmentRecord]) -> dict[Path, str]:
     return {
         DOCS / "environments.md": render_environments(records),
         DOCS / "datasets.md": render_datasets(records),
+        DOCS / "rewards.md": render_rewards(REWARDS),
     }
 
 

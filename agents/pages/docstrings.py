@@ -6,6 +6,8 @@ import inspect
 import re
 
 _SECTION = re.compile(r"^(Args|Attributes):\n((?:(?: {4}.*)?\n?)*)", re.MULTILINE)
+# Of those who write code, and of no page.
+_DROPPED = re.compile(r"^(Returns|Raises|Yields):\n((?:(?: {4}.*)?\n?)*)", re.MULTILINE)
 _ENTRY = re.compile(r"^ {4}(\w+): ", re.MULTILINE)
 
 
@@ -14,7 +16,7 @@ def text_of(documented: object) -> str:
 
     Headings are set apart from what follows them by an empty line, as Markdown wants it.
     """
-    text = _SECTION.sub("", inspect.getdoc(documented) or "")
+    text = _DROPPED.sub("", _SECTION.sub("", inspect.getdoc(documented) or ""))
     return re.sub(r"^(#+ .*)\n(?!\n)", r"\1\n\n", text, flags=re.MULTILINE).strip()
 
 

@@ -339,17 +339,19 @@ def test_help_lists_the_keys_with_their_defaults_and_loads_nothing_heavy():
         "import sys, typer\n"
         "from typer.testing import CliRunner\n"
         "from agents.cli import add_commands\n"
+        "from textenv.cli.rewards import GROUP, make_rewards_app\n"
         "app = typer.Typer()\n"
+        "app.add_typer(make_rewards_app(), name=GROUP)\n"
         "add_commands(app)\n"
-        "for command in ('train', 'evaluate', 'sft'):\n"
-        "    done = CliRunner().invoke(app, [command, '--help'])\n"
+        "for command in ('train', 'evaluate', 'sft', 'rewards best-of-n'):\n"
+        "    done = CliRunner().invoke(app, [*command.split(), '--help'])\n"
         "    sys.stdout.write(done.output)\n"
         "heavy = {'torch', 'transformers', 'datasets', 'pandas', 'stable_baselines3'}\n"
         "sys.stderr.write(' '.join(sorted(heavy & set(sys.modules))))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
-    for text in ("total_episodes=10000", "kl_coef=", "first_sentence", "prompt_weight"):
+    for text in ("total_episodes=10000", "kl_coef=", "first_sentence", "prompt_weight", "--pool"):
         assert text in done.stdout
 
 

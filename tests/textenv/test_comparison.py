@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from textenv.benchmark.comparison import bootstrap_p, holm, probability_of_improvement
-from textenv.benchmark.statistics import make_estimate
+from textenv.benchmark.statistics import iqm, make_estimate, optimality_gap
 from textenv.errors import ConfigError
 
 
@@ -17,6 +17,18 @@ def test_the_probability_of_improvement_is_the_share_of_pairs_won():
     y = [[1, 1], [2, 2], [3, 3]]
     assert probability_of_improvement(x, y).mean == pytest.approx(1 / 3)
     assert probability_of_improvement(y, x).mean == pytest.approx(2 / 3)
+
+
+def test_a_worked_example_in_rliables_layout():
+    # Runs are rows, tasks columns. Of X's 12 scores in order, 0.05 0.20 0.20 0.28 0.35 0.58 0.61
+    # 0.66 0.75 0.90 1.10 1.30, 3 go at each end: (0.28 + 0.35 + 0.58 + 0.61 + 0.66 + 0.75) / 6.
+    x = [[0.61, 1.10, 0.20], [0.75, 0.90, 0.35], [0.58, 1.30, 0.05], [0.66, 0.20, 0.28]]
+    y = [[0.60, 0.95, 0.28], [0.70, 1.10, 0.15], [0.75, 0.85, 0.30]]
+    assert iqm(x) == pytest.approx(3.23 / 6)
+    # They sum to 6.98, of which 0.1 and 0.3 lie above 1.
+    assert optimality_gap(x) == pytest.approx(1 - 6.58 / 12)
+    # Each run of X meets 3 of Y; by task it wins 1 + 2.5 + 0 + 1, 2.5 + 1 + 3 + 0, 1 + 3 + 0 + 1.5.
+    assert probability_of_improvement(x, y).mean == pytest.approx((4.5 + 6.5 + 5.5) / 36)
 
 
 def test_tasks_weigh_the_same():

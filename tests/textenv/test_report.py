@@ -361,11 +361,12 @@ def test_digits_durations_and_p_values() -> None:
 
 
 def test_a_verdict_sets_off_whole_names_and_keeps_intervals_whole() -> None:
-    text = emphasise("rouge and rougeL: <b> [−0.1, 0.2]", ["rougeL", "rouge", "b"])
+    text = emphasise("rouge and rougeL: <b> [-0.1, 0.2]", ["rougeL", "rouge", "b"])
     assert text == (
         '<b>rouge</b> and <b>rougeL</b>: &lt;<b>b</b>&gt; <span class="whole">[−0.1, 0.2]</span>'
     )
     assert breakable("a_b<c/d") == "a_<wbr>b&lt;c/<wbr>d"
+    assert emphasise("-1 to -.5, not v-1 nor 2-3", []) == "−1 to −.5, not v-1 nor 2-3"
     assert emphasise("none & [1, 2]", []) == 'none &amp; <span class="whole">[1, 2]</span>'
 
 

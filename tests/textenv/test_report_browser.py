@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Iterator
@@ -26,6 +27,26 @@ pytestmark = pytest.mark.skipif(
 WIDE, PHONE = (1280, 900), (375, 812)
 
 
+def with_unbroken_names(bench: Bench) -> Bench:
+    name = "x" * 80
+    old = bench.designs[0].name
+    return dataclasses.replace(
+        bench,
+        title=name,
+        verdict=f"{name} is right",
+        designs=(dataclasses.replace(bench.designs[0], name=name), *bench.designs[1:]),
+        metrics=(dataclasses.replace(bench.metrics[0], name=name), *bench.metrics[1:]),
+        matrix={name: {name: bench.matrix[old][old]}, **bench.matrix},
+        curves=tuple(dataclasses.replace(curve, design=name) for curve in bench.curves[:2]),
+        samples=tuple(
+            dataclasses.replace(sample, id=name, prompt=name, references=(name,))
+            for sample in bench.samples
+        ),
+        versions={name: name},
+        config={name: name},
+    )
+
+
 @pytest.fixture(scope="module")
 def driver() -> Iterator[Any]:
     options = webdriver.ChromeOptions()
@@ -43,7 +64,12 @@ def urls(
     bench: Bench, audit: Audit, best_of_n: BestOfN, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, str]:
     folder: Path = tmp_path_factory.mktemp("pages")
-    records = {"bench": bench, "audit": audit, "best_of_n": best_of_n}
+    records = {
+        "bench": bench,
+        "audit": audit,
+        "best_of_n": best_of_n,
+        "unbroken": with_unbroken_names(bench),
+    }
     return {name: write_report(record, folder / name).as_uri() for name, record in records.items()}
 
 
@@ -175,7 +201,7 @@ def test_samples_filter_by_design_by_text_and_by_hacking(show: Any) -> None:
     assert find(page, "#none").is_displayed()
 
 
-@pytest.mark.parametrize("name", ["bench", "audit", "best_of_n"])
+@pytest.mark.parametrize("name", ["bench", "audit", "best_of_n", "unbroken"])
 def test_a_phone_never_scrolls_sideways(show: Any, name: str) -> None:
     page = show(name, PHONE)
     assert page.execute_script("return innerWidth") == 375

@@ -124,6 +124,30 @@ def test_further_keys_and_metadata_reach_the_reward(run, tmp_path):
     assert [row["total"] for row in read_out(done.stdout)] == [1, 0.5, 0.5]
 
 
+def test_a_row_without_a_score_is_null_with_its_reason_and_never_0(run, file, tmp_path):
+    (tmp_path / "blind.py").write_text(
+        "import numpy as np\n"
+        "from textenv.rewards import RewardResult\n"
+        "def blind(episodes):\n"
+        "    valid = np.array([episode.response != 'dogs' for episode in episodes])\n"
+        "    return RewardResult(np.ones(len(episodes)), {}, valid, {1: 'It sees no dogs.'})\n"
+    )
+    spec = f"{{blind: {{reward: '{tmp_path / 'blind.py'}:blind'}}, rougeL: 1}}"
+    done = run("score", file, "--reward", spec, "--json")
+    assert done.exit_code == 1
+    assert "1 of 3 rows could not be scored. The first is 'd7': 'blind': It sees no dogs." in (
+        " ".join(done.stderr.split())
+    )
+    rows = read_out(done.stdout)
+    assert rows[1] == {
+        "id": "d7", "total": None, "components": {}, "invalid": "'blind': It sees no dogs.",
+    }  # fmt: skip
+    assert rows[2]["total"] == 2
+    summary = run("score", file, "--reward", spec).stdout
+    assert "1.8333" in summary  # of the two that have a score: 1 + 2/3 and 2
+    assert "2 rows" in summary
+
+
 def test_odd_text_is_scored_and_comes_out_as_json(run, tmp_path):
     rows = [
         {"response": "", "references": [""], "id": "\ud83d"},

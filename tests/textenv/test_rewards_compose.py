@@ -115,6 +115,19 @@ def test_an_import_path_names_a_reward_a_class_or_a_factory(
     assert score(spec, ["x"], ["y"]).total == [11]
 
 
+def test_an_imported_function_that_takes_no_episodes_makes_the_reward() -> None:
+    result = score({"textenv.rewards.rouge:rouge1": 1}, ["a cat sat"], ["the cat sat"])
+    assert result.total == pytest.approx([2 / 3])
+
+
+def test_no_component_takes_the_place_of_the_total() -> None:
+    def confused(episodes: Sequence[Episode]) -> RewardResult:
+        return RewardResult(np.zeros(len(episodes)), {"total": np.ones(len(episodes))})
+
+    with pytest.raises(RewardError, match="'confused' has a component called 'total'"):
+        score(confused, ["x"], ["y"])
+
+
 def test_a_function_of_episodes_becomes_a_reward() -> None:
     reward = from_function(word_count)
     result = score(reward, RESPONSES, REFERENCES)

@@ -46,6 +46,22 @@ def test_novelty_takes_sound_options_only() -> None:
     for options in ({"n": 0}, {"n": 1.5}, {"n": True}, {"enough": 0}, {"enough": 2}):
         with pytest.raises(ConfigError, match="novelty"):
             load_reward({"novelty": options})
+    with pytest.raises(ConfigError, match="grounding"):
+        load_reward({"grounding": {"enough": 1.5}})
+
+
+def test_grounding_is_the_share_of_content_words_in_the_source() -> None:
+    # Content words: mills, closing, early, often; "mill" and "closed" are in the source.
+    found = score(
+        "grounding",
+        ["The mills are closing early, often.", "The mill", "It is of the", "Boats sank."],
+        ["-"] * 4,
+        prompts=["The mill", "", "The mill", "The mill"],
+        metadata=[{"context": "It was closed."}, {"context": "A mill."}, {}, {"title": "Boats"}],
+    )
+    assert found.total.tolist() == [1, 1, 0, 0]
+    strict = score({"grounding": {"enough": 1.0}}, ["mills burn"], ["-"], prompts=["mill"])
+    assert strict.total.tolist() == [0.5]
 
 
 def test_prose_has_function_words_and_variety() -> None:

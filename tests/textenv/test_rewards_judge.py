@@ -373,6 +373,23 @@ def test_a_judge_that_refuses_everything_stops_the_batch_at_once(make_judge, ser
     assert len(server.bodies) < 20
 
 
+def test_what_waits_to_be_sent_again_stops_with_the_batch(make_judge, server):
+    refused = threading.Event()
+    server.headers = {"retry-after": "100"}
+
+    def answer(body: dict[str, Any]) -> Any:
+        if "busy" in body["messages"][-1]["content"]:
+            refused.set()
+            return 503, "{}"
+        refused.wait(5)
+        return 401, "{}"
+
+    server.answer = answer
+    with pytest.raises(RewardError, match="status 401"):
+        call_reward(make_judge(concurrency=2), [judged("busy"), judged("bad")])
+    assert len(server.bodies) == 2
+
+
 def test_a_judge_that_was_never_there_is_told_at_once(make_judge, server):
     server.stop()
     judge = make_judge(on_failure="mark", backoff_s=1000)
@@ -496,7 +513,10 @@ def test_only_scores_are_kept_and_no_text_that_was_judged(make_judge, server, tm
 
 @pytest.mark.parametrize(
     "damage",
-    [b"", b"{", b"\xff\xfe", b"null", b'{"answer": "x"}', b'{"key": 1, "answer": 2}', b"[" * 99999],
+    [
+        *(b"", b"{", b"\xff\xfe", b"null", b"[" * 99999, b'{"answer": "x"}'),
+        b'{"key": "another", "answer": "{\\"score\\": 5}"}',
+    ],
 )
 def test_a_damaged_entry_is_asked_for_again(make_judge, grade, server, tmp_path, damage):
     grade(10)

@@ -231,6 +231,7 @@ def test_what_is_wrong_with_a_part_names_the_part(wrap, scores, match):
         ({"product": {"of": ["rougeL", "rougeL"]}}, "two parts called 'rougeL'.*'reward'"),
         ({"gate": {"of": "rougeL"}}, r"'gate' needs the option 'when': write \{'gate'"),
         ("gate", "needs the options 'of' and 'when'"),
+        ({"gate": {"of": {"open": {"reward": word_count}}, "when": "bleu"}}, "be called 'open'"),
         ({"gate": {"of": "rougeL", "when": "bleu", "at_least": "1"}}, "at_least of reward 'gate'"),
         ({"clip": {"of": "rougeL"}}, "'low', 'high' or both"),
         ({"clip": {"of": "rougeL", "low": 1, "high": 1}}, "low < high"),

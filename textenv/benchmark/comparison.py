@@ -52,9 +52,9 @@ def probability_of_improvement(
 def bootstrap_p(resampled: ArrayLike) -> float:
     """Returns the two-sided p-value of the hypothesis that a statistic is 0.
 
-    It is twice the share of resamples on the rarer side of 0, and is below 0.05 where the 95 %
-    percentile interval excludes 0. One more resample than were drawn counts as contrary, so that
-    it is never 0 (Davison and Hinkley 1997, section 4.2).
+    It is twice the share of resamples on the rarer side of 0, and is below 0.05 only where the
+    95 % percentile interval excludes 0. One more resample than were drawn counts as contrary, so
+    that it is never 0 (Davison and Hinkley 1997, chapter 4).
 
     Args:
         resampled: (n,) the statistic in each resample, such as a difference.

@@ -42,8 +42,10 @@ def _best(cases: Sequence[Case], stage: Stage, scorer: Scorer) -> str | None:
     trials = list(first.values())[:: max(1, len(first) // _N_TRIALS)]
 
     def worth(text: str) -> float:
-        # A text must not be chosen because it is the reference of a trial.
-        played = [stage.play(case, lambda _: text) for case in trials if case.reference != text]
+        # A text must not be chosen because one trial, where it comes from, has it as reference.
+        origin = next((case for case in cases if case.reference == text), None)
+        others = (case for case in trials if origin is None or case.owner != origin.owner)
+        played = [stage.play(case, lambda _: text) for case in others]
         totals = scorer.score([episode for episode in played if episode is not None])
         scored = totals[~np.isnan(totals)]
         return float(scored.mean()) if len(scored) else -np.inf

@@ -16,10 +16,13 @@ from rich.table import Table
 from rich.text import Text
 
 from textenv.cli.catalog import AsJson
-from textenv.cli.console import parse_spec
+from textenv.cli.console import parse_spec, print_error
 from textenv.errors import ConfigError
-from textenv.rewards import RewardResult, compute_rewards, load_reward
+from textenv.rewards import RewardResult, load_reward
+from textenv.rewards.base import call_reward
 from textenv.rewards.rows import read_rows
+
+EXIT_NOT_ALL = 1  # some rows could not be scored
 
 
 def score_file(
@@ -42,7 +45,8 @@ def score_file(
     A row is a JSON object with "response" and "references" (a text or a list),
     and, as the reward needs them, "prompt" and metadata: further keys, or a
     mapping "metadata". "id" names it. For each row comes one with "total" and
-    "components", in order; without --json, a summary of them.
+    "components", in order; without --json, a summary of them. What could not be
+    scored has the total null and a reason, "invalid", and the exit code is 1.
     """
     spec = _sum([parse_spec(text) for text in reward])
     loaded = load_reward(spec)
@@ -53,7 +57,7 @@ def score_file(
             episodes = read_rows(lines, source)
     except OSError as error:
         raise ConfigError(f"{source} cannot be read: {error.strerror}.") from error
-    result = compute_rewards(loaded, episodes)
+    result = call_reward(loaded, episodes)
     rows = [_row(episode.example.id, result, i) for i, episode in enumerate(episodes)]
     if out is not None:
         try:
@@ -65,6 +69,12 @@ def score_file(
         sys.stdout.writelines(rows)
     else:
         _print_summary(result)
+    assert result.valid is not None
+    bad = np.flatnonzero(~result.valid).tolist()
+    if bad:
+        first = f"'{episodes[bad[0]].example.id}': {_reason(result, bad[0])}"
+        print_error(f"{len(bad)} of {len(rows)} rows could not be scored. The first is {first}")
+        raise typer.Exit(EXIT_NOT_ALL)
 
 
 def _sum(specs: list[Any]) -> Any:
@@ -85,19 +95,31 @@ def _sum(specs: list[Any]) -> Any:
 
 
 def _row(id: str, result: RewardResult, i: int) -> str:
-    components = {name: float(values[i]) for name, values in result.components.items()}
-    row = {"id": id, "total": float(result.total[i]), "components": components}
+    row: dict[str, Any] = {"id": id, "total": None, "components": {}}
+    if result.valid is None or result.valid[i]:
+        row["total"] = float(result.total[i])
+        row["components"] = {name: float(values[i]) for name, values in result.components.items()}
+    else:
+        row["invalid"] = _reason(result, i)
     return json.dumps(row) + "\n"
 
 
+def _reason(result: RewardResult, i: int) -> str:
+    return result.reasons.get(i, "The reward gave no reason.")
+
+
 def _print_summary(result: RewardResult) -> None:
-    n = len(result.total)
+    valid = np.asarray(result.valid)
+    n = int(valid.sum())
+    if n == 0:
+        return
     table = Table.grid(padding=(0, 2))
     table.add_column(overflow="fold")
     for _ in range(4):
         table.add_column(justify="right", no_wrap=True)
     table.add_row(*(Text(title, style="dim") for title in ("", "mean", "sd", "min", "max")))
-    for name, values in {"total": result.total, **result.components}.items():
+    for name, all_values in {"total": result.total, **result.components}.items():
+        values = all_values[valid]
         sd = float(np.std(values, ddof=1)) if n > 1 else 0.0
         numbers = (values.mean(), sd, values.min(), values.max())
         style = "bold" if name == "total" else ""

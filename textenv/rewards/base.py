@@ -85,6 +85,8 @@ def call_reward(
     valid = np.ones(n, np.bool_) if result.valid is None else np.asarray(result.valid, np.bool_)
     if valid.shape != (n,):
         raise RewardError(f"Reward '{name}' returned 'valid' of shape {valid.shape}, not ({n},).")
+    if "total" in result.components:
+        raise RewardError(f"Reward '{name}' has a component called 'total'; call it otherwise.")
     arrays = {"total": result.total, **result.components}
     checked = {key: np.asarray(value, dtype=np.float64) for key, value in arrays.items()}
     for key, value in checked.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -131,6 +132,9 @@ def chrf_plus_plus(lowercase: bool = False) -> ChrF:
     Korean are words.
 
     Paper: Popović, "chrF++: words helping character n-grams" (2017).
+
+    Args:
+        lowercase: True ignores case.
     """
     return ChrF("chrf++", lowercase=lowercase, word_order=2)
 
@@ -150,14 +154,16 @@ def _score(
     Returns:
         Scores in [0, 1], float64 (n,).
     """
+    times = Counter(episode.example.references for episode in episodes)
     known: dict[tuple[str, ...], tuple[Any, Callable[[str], str]]] = {}
     total = np.zeros(len(episodes))
     for i, episode in enumerate(episodes):
         references = references_of(episode, name)
         check_lengths((episode.response, *references), _MOST_CHARS, name)
-        if references not in known:
-            known[references] = make_metric(references)
-        metric, prepare = known[references]
+        made = known.get(references) or make_metric(references)
+        if times[references] > 1:  # n-grams of what is scored once would only fill the memory
+            known[references] = made
+        metric, prepare = made
         # A corpus of one sentence: only so does sacrebleu use references that it has counted.
         score = metric.corpus_score([prepare(episode.response)], None).score
         # A perfect score exceeds 100 by a rounding error.

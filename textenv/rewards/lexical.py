@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -19,7 +20,8 @@ Words = TypeVar("Words")
 class BestOverReferences(Generic[Words]):
     """Scores each response against each of its references, and takes the best.
 
-    A call splits every distinct text once, so that samples of one example share its references.
+    A call splits a reference once for all samples of its example. What is needed once is not kept:
+    words that stay in memory take a third longer than those that are dropped at once.
 
     Attributes:
         name: The reward's name, and that of its one component.
@@ -33,18 +35,22 @@ class BestOverReferences(Generic[Words]):
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
         """Scores the episodes, in order."""
+        split, compare = self.split, self.compare
+        times = Counter(text for episode in episodes for text in episode.example.references)
         known: dict[str, Words] = {}
-
-        def words(text: str) -> Words:
-            if text not in known:
-                known[text] = self.split(text)
-            return known[text]
-
         total = np.zeros(len(episodes))
         for i, episode in enumerate(episodes):
-            response = words(episode.response)
-            references = references_of(episode, self.name)
-            total[i] = max(self.compare(response, words(reference)) for reference in references)
+            response = split(episode.response)
+            best = 0.0
+            for text in references_of(episode, self.name):
+                if times[text] == 1:
+                    reference = split(text)
+                elif text in known:
+                    reference = known[text]
+                else:
+                    reference = known[text] = split(text)
+                best = max(best, compare(response, reference))
+            total[i] = best
         return RewardResult(total, {self.name: total})
 
 

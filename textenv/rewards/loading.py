@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from textenv.errors import ConfigError, UnknownNameError
@@ -43,8 +43,8 @@ def load_reward(spec: RewardSpec) -> Reward:
     Args:
         spec: One of:
             - a name in `REWARDS`, such as "rougeL";
-            - "module:attribute" or "path/to/file.py:attribute", a reward to import (a class is
-              called to make it);
+            - "module:attribute" or "path/to/file.py:attribute", a reward to import (a class, or a
+              function that takes no episodes, is called to make it);
             - a mapping from names or import paths to weights, for a weighted sum: {"rougeL": 1,
               "bleu": 0.5}. {"weight": 0.5, ...} in the place of a weight passes options to the
               factory. A weight of 0 reports a reward without paying it. {"short": {"reward":
@@ -143,7 +143,8 @@ def _make(name: str, options: Mapping[str, Any]) -> Reward:
         raise ConfigError(f"Cannot import reward '{name}': {error}.") from error
     if not callable(found):
         raise ConfigError(f"'{name}' is no reward: {found!r} is not callable.")
-    made: Reward = _call(name, found, options) if options or isinstance(found, type) else found
+    makes_one = bool(options) or isinstance(found, type) or not _takes_episodes(found)
+    made: Reward = _call(name, found, options) if makes_one else found
     return made
 
 
@@ -154,6 +155,19 @@ def _call(name: str, factory: RewardFactory, options: Mapping[str, Any]) -> Rewa
     except TypeError as error:
         given = ", ".join(f"'{key}'" for key in options) or "no options"
         raise ConfigError(f"Reward '{name}' does not take {given} so: {error}.") from error
+
+
+def _takes_episodes(found: Callable[..., Any]) -> bool:
+    """Tells whether something has to be called with episodes, or else makes what has to be."""
+    try:
+        parameters = inspect.signature(found).parameters.values()
+    except (TypeError, ValueError):  # Some built-in callables have none.
+        return True
+    return any(
+        p.kind is p.VAR_POSITIONAL
+        or (p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty)
+        for p in parameters
+    )
 
 
 def _check_makes_reward(name: str, factory: RewardFactory) -> None:

@@ -43,6 +43,8 @@ def gate(of: RewardSpec, when: RewardSpec, at_least: float = 1.0, otherwise: flo
         otherwise: What is paid elsewhere.
     """
     paid, condition = load_parts((of, when), "gate")
+    if "open" in (paid.name, condition.name):
+        raise ConfigError("A part of 'gate' cannot be called 'open': that is whether it is open.")
     return Gate(
         paid,
         condition,

@@ -27,7 +27,7 @@ from typing import Any, Literal, TypeVar
 
 from textenv.errors import ConfigError
 from textenv.rewards.lexical import BestOverReferences
-from textenv.rewards.subsequences import union_hits
+from textenv.rewards.subsequences import common_length, union_hits
 from textenv.rewards.words import CJK_CLASS
 
 Measure = Literal["fmeasure", "precision", "recall"]
@@ -52,7 +52,13 @@ def stemmed_words(text: str) -> list[str]:
 
 
 def rouge1(stem: bool = False, measure: Measure = "fmeasure") -> BestOverReferences[Counter[str]]:
-    """F1 (or precision, recall) of the shared words; in [0, 1]."""
+    """F1 (or precision, recall) of the shared words; in [0, 1].
+
+    Args:
+        stem: True counts words of more than three letters by their stems, as rouge-score's
+            `use_stemmer`.
+        measure: "fmeasure" (F1), "precision" or "recall".
+    """
     return BestOverReferences("rouge1", _Counts(_splitter(stem)), _Overlap(_checked(measure)))
 
 
@@ -62,12 +68,23 @@ def rouge2(
     """F1 (or precision, recall) of the shared pairs of neighbours; in [0, 1].
 
     One word has no pair: 0.
+
+    Args:
+        stem: True counts words of more than three letters by their stems, as rouge-score's
+            `use_stemmer`.
+        measure: "fmeasure" (F1), "precision" or "recall".
     """
     return BestOverReferences("rouge2", _Pairs(_splitter(stem)), _Overlap(_checked(measure)))
 
 
 def rouge_l(stem: bool = False, measure: Measure = "fmeasure") -> BestOverReferences[list[str]]:
-    """F1 (or precision, recall) of the longest common subsequence of words; in [0, 1]."""
+    """F1 (or precision, recall) of the longest common subsequence of words; in [0, 1].
+
+    Args:
+        stem: True counts words of more than three letters by their stems, as rouge-score's
+            `use_stemmer`.
+        measure: "fmeasure" (F1), "precision" or "recall".
+    """
     return BestOverReferences("rougeL", _splitter(stem), _Subsequence(_checked(measure)))
 
 
@@ -80,6 +97,11 @@ def rouge_lsum(
     A text without newlines is one sentence, and for two of them the score is that of `rougeL`. For
     each sentence of the reference, the words count that are in its longest common subsequence with
     any sentence of the response; none counts more often than it is there.
+
+    Args:
+        stem: True counts words of more than three letters by their stems, as rouge-score's
+            `use_stemmer`.
+        measure: "fmeasure" (F1), "precision" or "recall".
     """
     return BestOverReferences("rougeLsum", _Lines(_splitter(stem)), _Union(_checked(measure)))
 
@@ -122,9 +144,7 @@ class _Subsequence:
     measure: Measure
 
     def __call__(self, response: list[str], reference: list[str]) -> float:
-        from rapidfuzz.distance.LCSseq import similarity
-
-        shared = similarity(response, reference)
+        shared = common_length(response, reference)
         return _ratio(shared, len(response), len(reference), self.measure)
 
 

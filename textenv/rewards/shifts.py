@@ -6,8 +6,9 @@ for the few texts whose best one does not, sacrebleu itself counts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 # Of Tercom: the longest phrase that moves, and how far.
 _MOST_WORDS = 10
@@ -122,9 +123,15 @@ def _move(words: str, start: int, length: int, to: int) -> str:
 
 
 def _distance(written: str, wanted: str) -> int:
+    return _load_distance()(written, wanted)
+
+
+@cache
+def _load_distance() -> Callable[[str, str], int]:
+    # Kept, since an import takes as long as comparing two sentences.
     from rapidfuzz.distance.Levenshtein import distance
 
-    return distance(written, wanted)
+    return distance
 
 
 def _check_band(written: str, wanted: str, edits: int) -> None:

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 
 from textenv.errors import RewardError
 
 # 1 GiB: two lines of 90,000 words.
 _MOST_BITS = 2**33
+
+
+def common_length(first: Sequence[str], second: Sequence[str]) -> int:
+    """Returns the length of the longest common subsequence."""
+    return _load_similarity()(first, second)
+
+
+@cache
+def _load_similarity() -> Callable[[Sequence[str], Sequence[str]], int]:
+    # Kept, since an import takes as long as comparing two sentences.
+    from rapidfuzz.distance.LCSseq import similarity
+
+    return similarity
 
 
 def union_hits(response: Sequence[Sequence[str]], reference: Sequence[Sequence[str]]) -> int:
@@ -26,9 +40,7 @@ def union_hits(response: Sequence[Sequence[str]], reference: Sequence[Sequence[s
         RewardError: Two sentences are too long to be aligned in memory.
     """
     if len(response) == 1 and len(reference) == 1:
-        from rapidfuzz.distance.LCSseq import similarity
-
-        return similarity(response[0], reference[0])
+        return common_length(response[0], reference[0])
     left = Counter(word for sentence in response for word in sentence)
     # Equal sentences have equal subsequences; those without a word in common have none.
     sentences = {words: frozenset(words) for words in map(tuple, response)}

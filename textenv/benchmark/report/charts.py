@@ -16,7 +16,7 @@ from textenv.benchmark.results import Bench, BestOfN, Curve, Fit
 from textenv.benchmark.statistics import Estimate
 
 WIDTH, HEIGHT = 340.0, 230.0
-LEFT, RIGHT, TOP, BOTTOM = 38.0, 46.0, 16.0, 36.0  # around the area that is plotted in
+LEFT, RIGHT, TOP, BOTTOM = 38.0, 46.0, 20.0, 36.0  # around the area that is plotted in
 _FIT_STEPS = 60
 _LABEL_PX = 12.0  # the least distance of two labels' baselines
 

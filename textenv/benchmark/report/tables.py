@@ -9,7 +9,6 @@ from typing import Literal
 from textenv.benchmark.report.intervals import Axis, Bar, make_axis
 from textenv.benchmark.report.numbers import (
     MISSING,
-    count_decimals,
     format_duration,
     format_interval,
     format_number,
@@ -246,12 +245,10 @@ def _compare(probe: Probe) -> Value:
         return Value(MISSING)
     low, high = difference.ci95
     word, mark = _NEARNESS[probe.too_near]
-    decimals = count_decimals(difference)
     against = Estimate(-difference.mean, (-high, -low))
     return Value(
         word,
-        small=f"{format_number(against.mean, decimals, signed=True)} "
-        f"{format_interval(against, decimals)}",
+        small=f"{format_number(against.mean, 3, signed=True)} {format_interval(against, 3)}",
         sort=against.mean,
         mark=mark,
     )

@@ -1,4 +1,4 @@
-"""Running text as safe HTML: names stand out, may break where they are long, intervals may not."""
+"""Words as safe HTML: names stand out in running text, and may break where they are long."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ from collections.abc import Iterable
 from markupsafe import Markup, escape
 
 _INTERVAL = r"\[[^\[\]\n]{1,30}\]"
+_MINUS = re.compile(r"(?<![\w.-])-(?=\.?\d)")
 _JOINT = re.compile(r"(?<=[_/.,:-])(?=\w)")
 
 
 def emphasise(text: str, names: Iterable[str]) -> Markup:
-    """Sets off each of the names in a text, and keeps "[0.1, 0.2]" on one line."""
+    """Sets off each of the names in a text.
+
+    Numbers get a true minus sign, and intervals such as "[0.1, 0.2]" stay on one line.
+    """
+    text = _MINUS.sub("\N{MINUS SIGN}", text)
     ordered = sorted((name for name in names if name), key=len, reverse=True)
     known = "|".join(re.escape(name) for name in ordered)
     pattern = rf"(?<!\w)({known})(?!\w)|({_INTERVAL})" if known else f"(?!)()|({_INTERVAL})"
@@ -22,7 +27,7 @@ def emphasise(text: str, names: Iterable[str]) -> Markup:
         pieces.append(escape(text[end : match.start()]))
         name, interval = match.groups()
         pieces.append(
-            Markup("<b>{}</b>").format(breakable(name))
+            Markup("<b>{}</b>").format(name)
             if name
             else Markup('<span class="whole">{}</span>').format(interval)
         )

@@ -1,0 +1,128 @@
+"""The lexical rewards beside the packages that they repeat: the same scores, and how much sooner.
+
+    python -m benchmarks.rewards [--data DIR] [--responses 3] [--rounds 7] [--json out.json]
+
+Agreement: on every row of every set of the folder (summaries, translations, answers; without one,
+on generated sets), responses of nine kinds: the reference of another row, the source and its lead,
+the reference shuffled, cut short, strewn with marks, doubled, broken into lines, and nothing.
+Chinese is set apart by characters before it goes to packages that know words alone.
+
+Throughput: 600 responses of 5 to 65 words, the beginnings of documents, with their summaries as
+references: finished episodes, as an environment scores them, and plain texts for `textenv.score`
+and the peers. Each round times every reward and its peer one after the other, in seconds of the
+CPU; a ratio is the median over rounds of the ratios within a round, so that a machine's other work
+falls on both.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from benchmarks.reward_agreement import Agreement, measure_agreement
+from benchmarks.reward_texts import KINDS, load_rows, make_texts
+from benchmarks.reward_throughput import Speed, make_workload, measure_speeds
+
+TOLERANCE = 1e-6
+LEAST_RATIO = 20.0  # of ROUGE-L
+
+
+def main(
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            file_okay=False,
+            help="A folder of summ_*.jsonl, mt_*.jsonl and qa_*.jsonl; by default generated sets.",
+        ),
+    ] = None,
+    responses: Annotated[
+        int, typer.Option(min=1, max=len(KINDS), help="Responses a row, of the nine kinds.")
+    ] = 3,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each reward is timed.")] = 7,
+    json_path: Annotated[
+        Path | None, typer.Option("--json", help="Write the figures here.")
+    ] = None,
+) -> None:
+    """Measure the lexical rewards' agreement with their reference packages, and their speed."""
+    sets = load_rows(data)
+    agreements: list[Agreement] = []
+    with Progress(console=Console(stderr=True)) as progress:
+        speed_bar = progress.add_task("Timing", total=rounds)
+        summaries = next((rows for name, rows in sets.items() if "summ" in name), None)
+        workload = make_workload(summaries or next(iter(sets.values())))
+        speeds = measure_speeds(workload, rounds, lambda: progress.advance(speed_bar))
+        bar = progress.add_task("Comparing", total=len(sets))
+        for name, rows in sets.items():
+            agreements += measure_agreement(make_texts(name, rows, responses))
+            progress.advance(bar)
+    _print_agreements(agreements)
+    _print_speeds(speeds, rounds)
+    if json_path is not None:
+        packages = ("textenv", "rouge-score", "sacrebleu", "rapidfuzz", "nltk", "numpy")
+        figures = {
+            "rounds": rounds,
+            "machine": {"python": platform.python_version(), "processor": platform.machine()},
+            "versions": {name: version(name) for name in packages},
+            "agreement": [asdict(agreement) for agreement in agreements],
+            "throughput": [asdict(speed) for speed in speeds],
+        }
+        json_path.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    if any(agreement.largest_difference > TOLERANCE for agreement in agreements):
+        raise typer.Exit(1)
+
+
+def _print_agreements(agreements: list[Agreement]) -> None:
+    table = _make_table(f"Largest difference over all responses; wanted: {TOLERANCE:g} at most")
+    for column in ("reward", "beside"):
+        table.add_column(column)
+    for column in ("sets", "rows", "scores", "mean", "difference"):
+        table.add_column(column, justify="right")
+    groups: dict[tuple[str, str], list[Agreement]] = {}
+    for agreement in agreements:
+        groups.setdefault((agreement.reward, agreement.peer), []).append(agreement)
+    for (reward, peer), found in groups.items():
+        scores = sum(a.n_responses for a in found)
+        mean = sum(a.mean * a.n_responses for a in found) / scores
+        rows = sum(a.n_rows for a in found)
+        worst = max(a.largest_difference for a in found)
+        table.add_row(
+            *(reward, peer, f"{len(found)}", f"{rows:,}", f"{scores:,}"),
+            *(f"{mean:.3f}", f"{worst:.1e}{'' if worst <= TOLERANCE else '  too much'}"),
+        )
+    Console().print(table)
+
+
+def _print_speeds(speeds: list[Speed], rounds: int) -> None:
+    table = _make_table(f"Throughput, medians of {rounds} rounds")
+    table.add_column("reward")
+    for column in ("ms each", "responses/s", "peer's", "ratio", "of a round"):
+        table.add_column(column, justify="right")
+    table.add_column("wanted")
+    for speed in speeds:
+        row = [speed.reward, f"{1e3 / speed.responses_per_s:.3f}", f"{speed.responses_per_s:,.0f}"]
+        if speed.ratio is not None and speed.spread is not None:
+            low, high = speed.spread
+            row += [f"{speed.peer_responses_per_s:,.0f}", f"{speed.ratio:.1f}"]
+            row += [f"{low:.1f}-{high:.1f}"]
+        if speed.reward == "rougeL":
+            row += [f"at least {LEAST_RATIO:g}"]
+        table.add_row(*row)
+    Console().print(table)
+
+
+def _make_table(title: str) -> Table:
+    return Table(box=None, padding=(0, 2, 0, 0), title=title, title_justify="left")
+
+
+if __name__ == "__main__":
+    typer.run(main)

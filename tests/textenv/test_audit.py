@@ -1,0 +1,339 @@
+"""The audit compares like with like, by numbers worked by hand, and says what it found."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from textenv.benchmark.audit import audit
+from textenv.benchmark.results import Audit, Probe, load_record
+from textenv.benchmark.statistics import Estimate
+from textenv.benchmark.verdicts import LEAST_AUC, comes_too_near, margin_of
+from textenv.cli import main
+from textenv.errors import ConfigError, RewardError
+from textenv.examples import Episode, Example
+from textenv.rewards import RewardResult, from_function
+
+COLOURS = ("red", "green", "blue", "black", "white", "brown", "pink", "grey", "gold", "teal")
+THINGS = ("car", "hat", "door", "ship", "cup", "bag")
+
+
+def with_two_references(n: int = 12) -> list[Example]:
+    return [
+        Example(
+            f"two/{i}",
+            f"Here stands thing {i}. It has a colour.",
+            (f"w{i} x{i}", f"w{i} y{i}"),
+            {"title": f"w{i}"},
+        )
+        for i in range(n)
+    ]
+
+
+def with_one_reference(n: int = 40) -> list[Example]:
+    answers = [f"{colour} {thing}" for thing in THINGS for colour in COLOURS][:n]
+    return [
+        Example(f"one/{i}", f"What is number {i}? Look well.", (answer,))
+        for i, answer in enumerate(answers)
+    ]
+
+
+def core_of(id: str, **kwargs):
+    return gym.make(id, **kwargs).unwrapped.core
+
+
+def probe_of(result: Audit, name: str) -> Probe:
+    return next(probe for probe in result.probes if probe.name == name)
+
+
+def test_held_out_references_and_probes_are_scored_against_the_same_others() -> None:
+    # "w x" against "w y": 2 * 1 / (2 + 2). The title "w" against either: 2 * 1 / (1 + 2).
+    result = audit("rouge1", with_two_references(), metrics=())
+    title = probe_of(result, "title")
+    assert result.leave_one_out
+    assert result.ceiling == Estimate(0.5, (0.5, 0.5))
+    assert title.score.mean == pytest.approx(2 / 3)
+    assert title.reference_minus_probe.mean == pytest.approx(1 / 2 - 2 / 3)
+    assert title.auc.mean == 0
+    assert title.n == result.n_examples == 12
+    assert result.best_lazy == "title"
+    assert not result.passes
+    assert "bare title scores higher than a human reference (difference +0.167" in result.verdict
+
+
+def test_never_is_a_text_scored_against_another_number_of_references() -> None:
+    examples = [
+        Example(f"e{i}", "p", tuple(f"r{i} s{k}" for k in range(2 + i % 6))) for i in range(12)
+    ]
+    seen: dict[str, set[int]] = {}
+
+    def count(episodes: Sequence[Episode]) -> list[float]:
+        for episode in episodes:
+            seen.setdefault(episode.example.id, set()).add(len(episode.example.references))
+            # What is held out is not there to be compared with.
+            assert len(set(episode.example.references)) == len(episode.example.references)
+        return [0.0] * len(episodes)
+
+    audit(from_function(count), examples, metrics=())
+    assert seen == {f"e{i}": {1 + i % 6} for i in range(12)}
+
+
+def test_an_example_counts_once_however_many_references_it_has() -> None:
+    # Held out, each of "a b", "a c" gets 1/2; each of three equal sets "p q", "p q r" ... differs.
+    examples = [
+        Example("pair", "s", ("a b", "a c")),
+        Example("four", "s", ("p q", "p r", "x y", "x z")),
+    ]
+    result = audit("rouge1", examples, metrics=())
+    assert result.ceiling.mean == pytest.approx(0.5)
+    examples[1] = Example("four", "s", ("p", "q", "r", "t"))
+    assert audit("rouge1", examples, metrics=()).ceiling.mean == pytest.approx((0.5 + 0) / 2)
+
+
+def test_single_references_are_left_out_where_most_have_several() -> None:
+    mixed = [*with_two_references(12), *with_one_reference(5)]
+    assert audit("rouge1", mixed, metrics=()).n_examples == 12
+
+
+def test_where_few_have_several_references_are_scored_against_themselves() -> None:
+    result = audit("rouge1", [*with_one_reference(13), *with_two_references(12)], metrics=())
+    assert not result.leave_one_out
+    assert result.n_examples == 25
+    assert result.ceiling.mean == 1
+
+
+def test_a_strict_reward_passes_and_a_lenient_one_is_found_out() -> None:
+    examples = with_one_reference()
+    assert audit("exact_match", examples, metrics=()).passes
+    lenient = audit("substring_match", examples, metrics=())
+    denied = probe_of(lenient, "negated")
+    assert denied.example == f"It is not {examples[0].references[0]}"
+    assert denied.score.mean == 1
+    assert denied.too_near
+    assert "It is not X" in lenient.verdict
+    assert not lenient.passes
+
+
+def test_token_f1_keeps_too_much_for_a_denied_answer() -> None:
+    # "red car" in "It is not red car": 2 * 2 / (2 + 5).
+    denied = probe_of(audit("token_f1", with_one_reference(), metrics=()), "negated")
+    assert denied.score.mean == pytest.approx(4 / 7)
+    assert denied.auc.mean == 1
+    assert denied.too_near
+
+
+def test_near_valid_texts_decide_nothing() -> None:
+    def first_words(episodes: Sequence[Episode]) -> list[float]:
+        wanted = [episode.example.references[0].split() for episode in episodes]
+        said = [episode.response.split() for episode in episodes]
+        return [float(bool(a) and a[: len(b)] == b) for a, b in zip(said, wanted, strict=True)]
+
+    result = audit(from_function(first_words), with_one_reference(), metrics=())
+    doubled = probe_of(result, "doubled")
+    assert doubled.score.mean == 1
+    assert doubled.too_near is None
+    assert result.passes
+
+
+def test_the_best_constant_is_found_and_never_tried_on_what_it_was_chosen_by() -> None:
+    # 26 of 40 are answered "yes", which a constant gets without reading.
+    examples = [
+        Example(f"e{i}", f"Is {i} so?", ("no" if i % 3 == 0 else "yes",)) for i in range(40)
+    ]
+    constant = probe_of(audit("exact_match", examples, metrics=()), "constant")
+    assert constant.score.mean == pytest.approx(26 / 40)
+    # Where all answers differ, none helps any other example.
+    unique = audit("exact_match", with_one_reference(), metrics=())
+    assert probe_of(unique, "constant").score.mean == 0
+
+
+def test_a_reward_at_random_passes_nothing() -> None:
+    result = audit({"random": {"seed": 0}}, with_one_reference(), metrics=())
+    assert not result.passes
+
+
+def test_a_reward_that_fails_on_a_probe_is_told_of() -> None:
+    def fragile(episodes: Sequence[Episode]) -> list[float]:
+        for episode in episodes:
+            if "\u200b" in episode.response:
+                raise ValueError("zero width")
+        return [float(e.response == e.example.references[0]) for e in episodes]
+
+    result = audit(from_function(fragile), with_one_reference(), metrics=())
+    odd = probe_of(result, "odd characters")
+    assert odd.score is None
+    assert "zero width" in odd.note
+    assert not result.passes
+    assert "cannot be scored" in result.verdict
+
+
+def test_missing_scores_are_counted_and_not_taken_for_zero() -> None:
+    def half(episodes: Sequence[Episode]) -> RewardResult:
+        total = np.array([float(e.response == e.example.references[0]) for e in episodes])
+        blind = [e.response == "NaN" and e.example.id.endswith(("0", "1")) for e in episodes]
+        return RewardResult(total, valid=~np.array(blind, np.bool_))
+
+    result = audit(half, with_one_reference(), metrics=())
+    assert probe_of(result, "NaN").n == 32
+    assert probe_of(result, "NaN").note == "no score for 8 of 40 texts"
+    assert result.passes
+
+
+def test_a_reward_that_cannot_score_silence_is_an_error() -> None:
+    def mute(episodes: Sequence[Episode]) -> RewardResult:
+        valid = np.array([bool(episode.response) for episode in episodes])
+        return RewardResult(np.ones(len(episodes)), valid=valid)
+
+    with pytest.raises(RewardError, match="could not score"):
+        audit(mute, with_one_reference(), metrics=())
+
+
+@pytest.mark.parametrize(
+    ("difference", "less_margin", "auc", "too_near"),
+    [
+        ((0.1, 0.3), (0.05, 0.2), (0.7, 0.8), False),
+        ((-0.1, 0.3), (-0.1, 0.3), (0.7, 0.8), True),  # not paid less
+        ((0.1, 0.3), (-0.01, 0.2), (0.7, 0.8), True),  # keeps more than half
+        ((0.1, 0.3), (0.05, 0.2), (LEAST_AUC, 0.8), True),  # wins too often
+    ],
+)
+def test_the_rule_reads_the_lower_ends(difference, less_margin, auc, too_near: bool) -> None:
+    ends = [Estimate(sum(end) / 2, end) for end in (difference, less_margin, auc)]
+    assert comes_too_near(*ends) is too_near
+
+
+def test_only_lazy_texts_beside_held_out_references_need_no_margin() -> None:
+    assert margin_of("lazy", held_out=True) == 0
+    assert margin_of("lazy", held_out=False) == margin_of("wrong", held_out=True) == 0.5
+
+
+def test_the_correlation_with_the_reward_itself_is_one() -> None:
+    metrics = ("rouge1", "exact_match")
+    found = audit("rouge1", with_one_reference(), metrics=metrics).correlations
+    assert set(found) == {"length", "rouge1", "exact_match"}
+    assert found["rouge1"] == pytest.approx(1)
+    assert 0 < found["exact_match"] < 1
+
+
+def test_the_same_audit_twice_is_the_same_but_for_its_time() -> None:
+    first, second = (audit("rougeL", with_two_references()) for _ in range(2))
+    assert first.probes == second.probes
+    assert first.correlations == second.correlations
+
+
+def test_probes_are_sorted_and_each_is_there() -> None:
+    probes = audit("rouge1", with_one_reference(), metrics=()).probes
+    scores = [-1.0 if probe.score is None else probe.score.mean for probe in probes]
+    assert scores == sorted(scores, reverse=True)
+    assert scores.count(-1.0) > 0
+    assert all(probe.note for probe in probes if probe.score is None)
+
+
+def test_too_few_examples_and_wrong_splits_are_told() -> None:
+    with pytest.raises(ConfigError, match="at least 2"):
+        audit("rouge1", with_one_reference(1))
+    with pytest.raises(ConfigError, match="at least 2"):
+        audit("rouge1", with_one_reference(), n_examples=1)
+    with pytest.raises(ConfigError, match="no splits"):
+        audit("rouge1", with_one_reference(), split="test")
+    with pytest.raises(ConfigError, match="'bare' has no reference"):
+        audit("rouge1", [*with_one_reference(3), Example("bare", "p", ())])
+
+
+def test_progress_goes_from_the_start_to_the_end() -> None:
+    seen: list[tuple[int, int, str]] = []
+    audit("rouge1", with_one_reference(5), on_progress=lambda *report: seen.append(report))
+    assert seen[0][0] == 0
+    assert seen[-1][0] == seen[-1][1]
+    assert [done for done, _, _ in seen] == sorted(done for done, _, _ in seen)
+
+
+def test_keywords_reach_coverage_and_do_not_reach_a_sentence() -> None:
+    core = core_of("TextKeywords-v0")
+    covered = probe_of(audit("coverage", core, n_examples=20, metrics=()), "keyword list")
+    assert covered.reference_minus_probe.mean == 0
+    assert covered.too_near
+    sentence = probe_of(audit("keyword_sentence", core, n_examples=20, metrics=()), "keyword list")
+    assert sentence.too_near is False
+
+
+def test_a_conversation_is_attacked_turn_by_turn() -> None:
+    core = core_of("TextDialogue-v1")
+    result = audit(core.reward, core, n_examples=12, metrics=())
+    assert result.ceiling.mean == pytest.approx(1)
+    assert result.floor.mean == 0
+    assert probe_of(result, "negated").example.startswith("It is not ")
+
+
+def test_a_title_survives_the_mapping_of_columns(tmp_path: Path) -> None:
+    rows = [
+        {
+            "headline": f"w{i}",
+            "body": f"Thing {i} stands. It is old.",
+            "tldr": [f"w{i} x", f"w{i} y"],
+        }
+        for i in range(60)
+    ]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    columns = {"document": "body", "summary": "tldr", "title": "headline"}
+    core = core_of("TextSummarize-v0", dataset={"path": str(path), "columns": columns})
+    result = audit("rouge1", core, split="all", metrics=())
+    assert result.n_examples == 60
+    assert probe_of(result, "title").n == 60
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(main, "entry_points", lambda group: [])
+    monkeypatch.setenv("COLUMNS", "140")
+
+    def invoke(*arguments: str):
+        return CliRunner().invoke(main.make_app(), ["rewards", "audit", *arguments])
+
+    return invoke
+
+
+def test_the_command_prints_a_table_and_writes_json_and_csv(run, tmp_path: Path) -> None:
+    out = tmp_path / "audit"
+    shown = run("TextQA-v0", "--examples", "20", "--metrics", "rouge1", "--out", str(out))
+    assert shown.exit_code == 0, shown.output
+    assert "human reference" in shown.stdout
+    assert "Passes. A human reference scores 1.000" in shown.stdout
+    saved = load_record(Audit, out / "audit.json")
+    assert saved.reward == "token_f1"
+    assert saved.n_examples == 20
+    with (out / "audit.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["probe"] for row in rows] == [probe.name for probe in saved.probes]
+    assert float(rows[0]["score"]) == saved.probes[0].score.mean
+
+
+def test_the_command_takes_a_task_and_gives_json(run, tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    rows = ({"question": f"Who is {i}?", "answers": [f"Ann {i}"]} for i in range(30))
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    task = "textenv.tasks.qa:QATask"
+    arguments = ("--dataset", str(path), "--reward", "{token_f1: 1}", "--split", "all", "--json")
+    found = json.loads(run(task, *arguments).stdout)
+    assert found["n_examples"] == 30
+    assert found["reward"] == '{"token_f1": 1}'
+    assert found["dataset"] == f"{task}, {path}"
+    failed = run(task)
+    assert failed.exit_code == 2
+    assert "needs --dataset and --reward" in failed.stderr
+
+
+def test_the_command_tells_of_names_that_do_not_exist(run) -> None:
+    assert "There is no reward 'rougl'" in run("TextQA-v0", "--reward", "rougl").stderr
+    assert (
+        "There is no reward 'blue'"
+        in run(*("TextQA-v0", "--examples", "2", "--metrics", "blue")).stderr
+    )
