@@ -217,7 +217,7 @@ def test_an_interrupted_benchmark_starts_no_further_run(make_config, tmp_path, i
 
     with pytest.raises(KeyboardInterrupt):
         make_runs(wanted, config, interrupt)
-    assert [run.is_done for run in wanted][0]
+    assert wanted[0].is_done
     assert len(in_this_process) < 3
 
 
