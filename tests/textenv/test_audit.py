@@ -116,6 +116,7 @@ def test_a_strict_reward_passes_and_a_lenient_one_is_found_out() -> None:
     denied = probe_of(lenient, "negated")
     assert denied.example == f"It is not {examples[0].references[0]}"
     assert denied.score.mean == 1
+    assert denied.auc.mean == 0.5  # all are ties
     assert denied.too_near
     assert "It is not X" in lenient.verdict
     assert not lenient.passes
@@ -149,9 +150,24 @@ def test_the_best_constant_is_found_and_never_tried_on_what_it_was_chosen_by() -
     ]
     constant = probe_of(audit("exact_match", examples, metrics=()), "constant")
     assert constant.score.mean == pytest.approx(26 / 40)
-    # Where all answers differ, none helps any other example.
-    unique = audit("exact_match", with_one_reference(), metrics=())
-    assert probe_of(unique, "constant").score.mean == 0
+
+    def treasure(episodes: Sequence[Episode]) -> list[float]:
+        """Pays much for a right answer, and a little for "maybe", wherever it is said."""
+        said = [(e.response, e.response == e.example.references[0]) for e in episodes]
+        return [0.1 if text == "maybe" else 10.0 * right for text, right in said]
+
+    # Each answer is right once, which helps no other example.
+    answers = ["maybe", "maybe", *(f"w{i}" for i in range(10))]
+    unique = [Example(f"e{i}", "p", (answer,)) for i, answer in enumerate(answers)]
+    constant = probe_of(audit(from_function(treasure), unique, metrics=()), "constant")
+    assert constant.example == "maybe"
+
+
+def test_another_examples_reference_is_the_next_ones() -> None:
+    examples = with_one_reference()
+    other = probe_of(audit("exact_match", examples, metrics=()), "another's reference")
+    assert other.example == examples[1].references[0]
+    assert other.n == 40
 
 
 def test_a_reward_at_random_passes_nothing() -> None:
