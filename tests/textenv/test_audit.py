@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from textenv.benchmark.audit import audit
-from textenv.benchmark.results import Audit, Probe, load_record
+from textenv.benchmark.results import Audit, Probe, load_record, save_record
 from textenv.benchmark.statistics import Estimate
 from textenv.benchmark.verdicts import LEAST_AUC, comes_too_near, margin_of
 from textenv.cli import main
@@ -188,6 +188,18 @@ def test_a_reward_that_fails_on_a_probe_is_told_of() -> None:
     assert "zero width" in odd.note
     assert not result.passes
     assert "cannot be scored" in result.verdict
+
+
+def test_halves_of_surrogate_pairs_can_be_saved(tmp_path: Path) -> None:
+    def fragile(episodes: Sequence[Episode]) -> list[float]:
+        if any(episode.response.startswith("It is not") for episode in episodes):
+            raise ValueError("no \ud800 here")
+        return [float(e.response == e.example.references[0]) for e in episodes]
+
+    examples = [Example(f"e{i}", "p", (f"w{i} \ud800",)) for i in range(12)]
+    result = audit(from_function(fragile), examples)
+    save_record(result, tmp_path / "audit.json")
+    assert load_record(Audit, tmp_path / "audit.json") == result
 
 
 def test_missing_scores_are_counted_and_not_taken_for_zero() -> None:
