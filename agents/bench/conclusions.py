@@ -11,7 +11,7 @@ from agents.bench.runs import Wanted
 from agents.bench.scoring import ScoredDesign, Start
 from agents.training import versions
 from textenv.benchmark.best_of_n import make_best_of_n
-from textenv.benchmark.judgement import describe, give_verdict, judge, sd
+from textenv.benchmark.judgement import describe, give_verdict, judge
 from textenv.benchmark.matrix import (
     GOLD,
     Gains,
@@ -97,12 +97,12 @@ def _conclude_design(
 ) -> Design:
     gold, kl = estimate(gains.final(GOLD)), estimate(scored.final_kl)
     if name not in config.designs:
-        words = f"Paid at random, the gold metrics move by {sd(gold)}."
+        words = "Every episode is paid a random number: what training alone does."
         return Design(name, "control", RANDOM, "control", words, None, gold, None, None, kl)
     own, index = estimate(gains.final(name)), compute_hacking_index(gains, name)
     fall = fall_from_peak(gains)
     judgement = judge(own, gold, index, fall)
-    words = describe(name, judgement, own, gold, index, fall)
+    words = describe(judgement, gold, fall)
     at_kl = None if common is None else gain_at_kl(gains, common)
     spec = config.designs[name]
     return Design(name, "design", spec, judgement, words, own, gold, index, at_kl, kl)

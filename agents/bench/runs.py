@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -99,13 +98,12 @@ def make_runs(
     free: SimpleQueue[str] = SimpleQueue()
     for device in devices:
         free.put(device)
-    running: dict[int, subprocess.Popen[bytes]] = {}
-    stopping = threading.Event()
+    running = _Running()
 
     def make(run: Wanted) -> str:
         device = free.get()
         try:
-            return "stopped" if stopping.is_set() else _make_run(run, config, device, running)
+            return "stopped" if running.is_stopped else _make_run(run, config, device, running)
         finally:
             free.put(device)
 
@@ -116,15 +114,35 @@ def make_runs(
                 run = futures[future]
                 report(run.name, run.seed, future.result())
         except BaseException:
-            stopping.set()
-            for process in list(running.values()):
-                process.terminate()
+            running.stop()
             raise
 
 
-def _make_run(
-    run: Wanted, config: BenchConfig, device: str, running: dict[int, subprocess.Popen[bytes]]
-) -> str:
+class _Running:
+    """The processes under way, which end when the benchmark is interrupted."""
+
+    def __init__(self) -> None:
+        self.is_stopped = False
+        self._processes: set[subprocess.Popen[bytes]] = set()
+
+    def wait(self, process: subprocess.Popen[bytes]) -> int:
+        """Waits for a process, and returns its exit status."""
+        self._processes.add(process)
+        if self.is_stopped:  # between the start of the process and now
+            process.terminate()
+        try:
+            return process.wait()
+        finally:
+            self._processes.discard(process)
+
+    def stop(self) -> None:
+        """Ends all of them, and those that are about to begin."""
+        self.is_stopped = True
+        for process in tuple(self._processes):
+            process.terminate()
+
+
+def _make_run(run: Wanted, config: BenchConfig, device: str, running: _Running) -> str:
     run.folder.mkdir(parents=True, exist_ok=True)
     (run.folder / _ERROR_FILE).unlink(missing_ok=True)
     values = {**config.model_dump(mode="json"), "device": device}
@@ -140,11 +158,11 @@ def _make_run(
             stderr=log,
             env=environment,
         )
-        running[process.pid] = process
-        code = process.wait()
-        del running[process.pid]
+        code = running.wait(process)
     if code == 0 and run.is_done:
         return "done"
+    if running.is_stopped:
+        return "stopped"
     said = (run.folder / _LOG_FILE).read_text(encoding="utf-8", errors="replace").strip()
     last = said.splitlines()[-1] if said else "it said nothing"
     text = f"{last[:_ERROR_CHARS]} (exit status {code})"

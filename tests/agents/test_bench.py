@@ -204,7 +204,21 @@ def test_processes_make_runs_and_one_that_fails_leaves_its_error(make_config, tm
     assert sorted(seen) == [("brevity", 0, "done"), ("broken", 0, "failed")]
     assert [run.is_done for run in wanted] == [True, False]
     assert "the metric's server is gone" in wanted[1].error
+    assert "exit status 1" in wanted[1].error
     assert not wanted[0].error
+
+
+def test_an_interrupted_benchmark_starts_no_further_run(make_config, tmp_path, in_this_process):
+    config = make_config(seeds=3)
+    wanted = wanted_runs(config, ["brevity"], config.designs, tmp_path)
+
+    def interrupt(name: str, seed: int, status: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make_runs(wanted, config, interrupt)
+    assert [run.is_done for run in wanted][0]
+    assert len(in_this_process) < 3
 
 
 # The whole.

@@ -110,22 +110,22 @@ LITTLE, NOTHING = Estimate(0.3, (0.2, 0.4)), Estimate(0.0, (-0.1, 0.1))
 @pytest.mark.parametrize(
     ("own", "gold", "index", "fall", "judgement", "says"),
     [
-        (UP, UP, NOTHING, NOTHING, "sound", "rose with its own"),
+        (UP, UP, NOTHING, NOTHING, "sound", "rise along with"),
         (UP, LITTLE, LITTLE, NOTHING, "drifts", "less than half"),
         (UP, UP, NOTHING, DOWN, "drifts", "from their peak"),
-        (UP, NOTHING, UP, NOTHING, "hacked", "did not rise"),
-        (UP, DOWN, UP, DOWN, "hacked", "fell"),
+        (UP, NOTHING, UP, NOTHING, "hacked", "do not rise"),
+        (UP, DOWN, UP, DOWN, "hacked", "fall"),
         (NOTHING, UP, DOWN, NOTHING, "inert", "did not move"),
         (UP, NOTHING, NOTHING, NOTHING, "unclear", "more seeds"),
     ],
 )
 def test_a_judgement_follows_from_the_intervals(own, gold, index, fall, judgement, says):
     assert judge(own, gold, index, fall) == judgement
-    assert says in describe("x", judgement, own, gold, index, fall)
+    assert says in describe(judgement, gold, fall)
 
 
 def design(name, judgement, own, gold):
-    words = describe(name, judgement, own, gold, own, NOTHING)
+    words = describe(judgement, gold, NOTHING)
     return Design(name, "design", name, judgement, words, own, gold, own, gold, UP)
 
 
@@ -135,9 +135,11 @@ def test_the_verdict_names_the_right_design_and_the_hacked_one():
     designs = [design("good", "sound", UP, UP), design("bad", "hacked", UP, DOWN), control, started]
     runs = [RunRecord("good", 0, "done"), RunRecord("bad", 0, "failed", error="out of memory")]
     text = give_verdict(designs, (), runs, ["a", "b"], 2.0)
-    assert text.startswith("Train on good: it raises the gold metrics (a and b) most, by +1.00 sd")
+    assert text.startswith(
+        "good is the design to train on: it lifts the gold metrics (a and b) most, by +1.00"
+    )
     assert "bad is hacked" in text
     assert "1 of 2 runs failed or are missing (bad)" in text
-    assert "at random, the gold metrics move by +0.00 sd" in text
+    assert "at random, gold moves by +0.00 sd" in text
     none = give_verdict([designs[1]], (), runs[:1], ["a"], None)
-    assert none.startswith("None of the designs raised the gold metrics (a).")
+    assert none.startswith("None of the designs lifts the gold metrics (a).")

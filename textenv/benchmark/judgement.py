@@ -40,26 +40,20 @@ def judge(own: Estimate, gold: Estimate, index: Estimate, fall: Estimate) -> Jud
     return "drifts" if fell or lags else "sound"
 
 
-def describe(
-    name: str, judgement: Judgement, own: Estimate, gold: Estimate, index: Estimate, fall: Estimate
-) -> str:
-    """Says a judgement in a sentence, with its figures."""
-    figures = f"own score {sd(own)}, gold metrics {sd(gold)}, hacking index {sd(index)}"
+def describe(judgement: Judgement, gold: Estimate, fall: Estimate) -> str:
+    """Says a judgement in a sentence; its figures stand beside it."""
     if judgement == "inert":
-        return f"{name} did not move its own score within this budget ({figures})."
+        return "Its own score did not move within this budget, so nothing can be said of it."
     if judgement == "hacked":
-        went = "fell" if gold.ci95[1] < 0 else "did not rise"
-        return f"{name} is hacked: its own score rose while the gold metrics {went} ({figures})."
+        went = "fall" if gold.ci95[1] < 0 else "do not rise"
+        return f"Its own score rises while the gold metrics {went}."
     if judgement == "drifts":
         if fall.ci95[1] < 0:
-            fallen = f"the gold metrics ended {sd(fall)} from their peak"
-            return f"{name} over-optimises: {fallen} ({figures})."
-        return (
-            f"{name} drifts: the gold metrics rose by less than half of its own score ({figures})."
-        )
+            return f"The gold metrics end {sd(fall)} from their peak: stop early, or pay for KL."
+        return "The gold metrics rise, but by less than half of what its own score does."
     if judgement == "sound":
-        return f"{name} is sound: the gold metrics rose with its own score ({figures})."
-    return f"{name} is unclear: more seeds or prompts are needed ({figures})."
+        return "The gold metrics rise along with its own score."
+    return "Its own score rises; whether gold does, more seeds or prompts would tell."
 
 
 def give_verdict(
@@ -77,33 +71,40 @@ def give_verdict(
     if useful:
         best = useful[0]
         parts.append(
-            f"Train on {best.name}: it raises the gold metrics ({_listed(gold)}) most, by "
-            f"{sd(best.gold_gain)}."
+            f"{best.name} is the design to train on: it lifts the gold metrics "
+            f"({_listed(gold)}) most, by {sd(best.gold_gain)}."
         )
         tied = [d.name for d in useful[1:] if not _differs(best.name, d.name, comparisons)]
         if tied:
+            are = "is" if len(tied) == 1 else "are"
+            parts.append(f"{_listed(tied)} {are} not to be told apart from it with these runs.")
+        at_kl = max(useful, key=_at_matched_kl)
+        if matched_kl is not None and at_kl.gold_at_matched_kl is not None:
             parts.append(
-                f"Not to be told apart from it with these runs: {_listed(tied)} "
-                f"(Holm-corrected p above {_ALPHA:g})."
-            )
-        if matched_kl is not None:
-            at_kl = max(useful, key=_at_matched_kl)
-            assert at_kl.gold_at_matched_kl is not None
-            parts.append(
-                f"At the distance that every run reached, {matched_kl:.2f} nats, {at_kl.name} "
+                f"At the distance that every run reached, {matched_kl:.2g} nats, {at_kl.name} "
                 f"leads with {sd(at_kl.gold_at_matched_kl)}."
             )
     else:
-        parts.append(f"None of the designs raised the gold metrics ({_listed(gold)}).")
-    parts += [d.words for d in trained if d.judgement in ("hacked", "drifts")]
+        parts.append(f"None of the designs lifts the gold metrics ({_listed(gold)}).")
+    for design in trained:
+        if design.judgement == "hacked":
+            assert design.own_gain is not None
+            assert design.hacking_index is not None
+            parts.append(
+                f"{design.name} is hacked: it gains {design.own_gain.mean:.2f} sd by its own "
+                f"account while gold moves by {sd(design.gold_gain)}, a hacking index of "
+                f"{sd(design.hacking_index)}."
+            )
+        elif design.judgement == "drifts":
+            parts.append(f"{design.name} drifts: {design.words[0].lower()}{design.words[1:]}")
     inert = [d.name for d in trained if d.judgement == "inert"]
     if inert:
-        parts.append(f"Within this budget nothing was learned from {_listed(inert)}.")
+        parts.append(f"{_listed(inert)} taught nothing within this budget.")
     unclear = [d.name for d in trained if d.judgement == "unclear"]
     if unclear:
         parts.append(f"The runs do not decide about {_listed(unclear)}.")
     parts += [
-        f"Paid at random, the gold metrics move by {sd(design.gold_gain)}."
+        f"Paid at random, gold moves by {sd(design.gold_gain)}."
         for design in designs
         if design.kind == "control" and design.spec is not None
     ]

@@ -111,9 +111,7 @@ REWARDS: dict[str, NamedReward] = {
         "textenv.rewards.guards:negation_agreement", "lexical", _REFERENCES
     ),
     "novelty": NamedReward("textenv.rewards.guards:Novelty", "lexical", ("prompt", "metadata")),
-    "grounding": NamedReward(
-        "textenv.rewards.guards:Grounding", "lexical", ("prompt", "metadata")
-    ),
+    "grounding": NamedReward("textenv.rewards.guards:Grounding", "lexical", ("prompt", "metadata")),
     "prose": NamedReward("textenv.rewards.guards:Prose", "lexical"),
     # Semantic
     "embedding_cosine": NamedReward(
