@@ -118,6 +118,7 @@ def test_a_strict_reward_passes_and_a_lenient_one_is_found_out() -> None:
     assert denied.score.mean == 1
     assert denied.auc.mean == 0.5  # all are ties
     assert denied.too_near
+    assert "No lazy text comes too near, but wrong ones do." in lenient.verdict
     assert "It is not X" in lenient.verdict
     assert not lenient.passes
 
