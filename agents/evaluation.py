@@ -178,7 +178,11 @@ def evaluate_speaker(
 
 
 def score_episodes(core: TextCore, episodes: Sequence[Episode]) -> Evaluation:
-    """Scores finished episodes by the environment's reward and the reported metrics."""
+    """Scores finished episodes by the environment's reward and the reported metrics.
+
+    Raises:
+        RewardError: An episode could not be scored: the mean of the others would be another's.
+    """
     result = compute_rewards(core.reward, episodes)
     metrics = dict(result.components)
     for name in REPORTED_METRICS:

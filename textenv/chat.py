@@ -68,7 +68,7 @@ class ChatAgent:
             variable OPENAI_BASE_URL, else OpenAI's own.
         api_key: By default the environment variable OPENAI_API_KEY; a local server needs none.
         system: A system prompt for conversations that do not begin with one.
-        timeout_s: The longest wait for one answer, in seconds.
+        timeout_s: The longest wait for the endpoint to send something, in seconds.
         max_retries: How often to try again.
         concurrency: The most requests at a time of `reply_all`.
         request: Further fields of the request's body, as they are, such as `temperature` or

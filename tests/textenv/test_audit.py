@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from textenv.benchmark.audit import audit
-from textenv.benchmark.results import Audit, Probe, load_record
+from textenv.benchmark.results import Audit, Probe, load_record, save_record
 from textenv.benchmark.statistics import Estimate
 from textenv.benchmark.verdicts import LEAST_AUC, comes_too_near, margin_of
 from textenv.cli import main
@@ -116,7 +116,9 @@ def test_a_strict_reward_passes_and_a_lenient_one_is_found_out() -> None:
     denied = probe_of(lenient, "negated")
     assert denied.example == f"It is not {examples[0].references[0]}"
     assert denied.score.mean == 1
+    assert denied.auc.mean == 0.5  # all are ties
     assert denied.too_near
+    assert "No lazy text comes too near, but wrong ones do." in lenient.verdict
     assert "It is not X" in lenient.verdict
     assert not lenient.passes
 
@@ -149,9 +151,24 @@ def test_the_best_constant_is_found_and_never_tried_on_what_it_was_chosen_by() -
     ]
     constant = probe_of(audit("exact_match", examples, metrics=()), "constant")
     assert constant.score.mean == pytest.approx(26 / 40)
-    # Where all answers differ, none helps any other example.
-    unique = audit("exact_match", with_one_reference(), metrics=())
-    assert probe_of(unique, "constant").score.mean == 0
+
+    def treasure(episodes: Sequence[Episode]) -> list[float]:
+        """Pays much for a right answer, and a little for "maybe", wherever it is said."""
+        said = [(e.response, e.response == e.example.references[0]) for e in episodes]
+        return [0.1 if text == "maybe" else 10.0 * right for text, right in said]
+
+    # Each answer is right once, which helps no other example.
+    answers = ["maybe", "maybe", *(f"w{i}" for i in range(10))]
+    unique = [Example(f"e{i}", "p", (answer,)) for i, answer in enumerate(answers)]
+    constant = probe_of(audit(from_function(treasure), unique, metrics=()), "constant")
+    assert constant.example == "maybe"
+
+
+def test_another_examples_reference_is_the_next_ones() -> None:
+    examples = with_one_reference()
+    other = probe_of(audit("exact_match", examples, metrics=()), "another's reference")
+    assert other.example == examples[1].references[0]
+    assert other.n == 40
 
 
 def test_a_reward_at_random_passes_nothing() -> None:
@@ -172,6 +189,18 @@ def test_a_reward_that_fails_on_a_probe_is_told_of() -> None:
     assert "zero width" in odd.note
     assert not result.passes
     assert "cannot be scored" in result.verdict
+
+
+def test_halves_of_surrogate_pairs_can_be_saved(tmp_path: Path) -> None:
+    def fragile(episodes: Sequence[Episode]) -> list[float]:
+        if any(episode.response.startswith("It is not") for episode in episodes):
+            raise ValueError("no \ud800 here")
+        return [float(e.response == e.example.references[0]) for e in episodes]
+
+    examples = [Example(f"e{i}", "p", (f"w{i} \ud800",)) for i in range(12)]
+    result = audit(from_function(fragile), examples)
+    save_record(result, tmp_path / "audit.json")
+    assert load_record(Audit, tmp_path / "audit.json") == result
 
 
 def test_missing_scores_are_counted_and_not_taken_for_zero() -> None:

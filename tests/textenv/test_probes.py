@@ -93,6 +93,8 @@ def test_wrong_and_near_probes_are_no_right_answers() -> None:
     # The stranger is the same answer but for its capital and full stop.
     same = Scene(Example("q", "?", ("Ann Lee",)), "Ann Lee", ("ann lee.", "Bo"))
     assert written("another's reference", same) == "Bo"
+    # Whatever their order, equal words are the same answer.
+    assert written("shuffled", Scene(Example("q", "?", ("no no no",)), "no no no")) is None
     for attack in ATTACKS:
         text = write_probe(attack, same)
         if attack.kind != "lazy" and text is not None:

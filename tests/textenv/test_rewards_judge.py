@@ -393,7 +393,7 @@ def test_what_waits_to_be_sent_again_stops_with_the_batch(make_judge, server):
 def test_a_judge_that_was_never_there_is_told_at_once(make_judge, server):
     server.stop()
     judge = make_judge(on_failure="mark", backoff_s=1000)
-    with pytest.raises(RewardError, match=r"cannot be reached.*\(1 tries\)"):
+    with pytest.raises(RewardError, match=r"cannot be reached.*\(1 try\)"):
         call_reward(judge, [judged("a")])
 
 

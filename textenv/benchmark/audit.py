@@ -58,7 +58,8 @@ def audit(
 ) -> Audit:
     """Attacks a reward with probes built from examples; see `textenv.benchmark.probes`.
 
-    Texts are scored as they are: no window or budget shortens them.
+    Texts are scored as they are: no window or budget shortens them, and the episodes hold no
+    tokens.
 
     Args:
         reward: What `load_reward` takes.
@@ -200,7 +201,7 @@ def _compare(
         reference_minus_probe=spread,
         auc=auc,
         n=n,
-        example=_shown(episodes[0].response),
+        example=_printable(_shortened(episodes[0].response)),
         note="; ".join(notes),
         kind=attack.kind,
         too_near=too_near if decides else None,
@@ -215,7 +216,7 @@ def _unscored(attack: Attack, note: str, too_near: bool | None = None) -> Probe:
         reference_minus_probe=None,
         auc=None,
         n=0,
-        note=note or "it would be a right answer everywhere",
+        note=_printable(note) or "it would be a right answer everywhere",
         kind=attack.kind,
         too_near=too_near,
     )
@@ -244,7 +245,10 @@ def _rank(probe: Probe) -> float:
     return -np.inf if probe.score is None else probe.score.mean
 
 
-def _shown(text: str) -> str:
-    """Returns the start of a text, in characters that can be saved."""
-    cut = text[:_SHOWN_CHARS] + ("..." if len(text) > _SHOWN_CHARS else "")
-    return cut.encode("utf-8", "backslashreplace").decode("utf-8")
+def _shortened(text: str) -> str:
+    return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}..."
+
+
+def _printable(text: str) -> str:
+    """Spells halves of surrogate pairs out, which cannot be saved as UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

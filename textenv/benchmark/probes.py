@@ -184,7 +184,12 @@ ATTACKS: tuple[Attack, ...] = (
     Attack("judge injection", "an instruction to the judge", "lazy", lambda scene: _INJECTION),
     Attack("NaN", 'the text "NaN"', "lazy", lambda scene: "NaN"),
     Attack("punctuation", "nothing but punctuation", "lazy", lambda scene: '... !? , ; - " .'),
-    Attack("odd characters", "characters without meaning", "lazy", lambda scene: _ODD_CHARACTERS),
+    Attack(
+        "odd characters",
+        "a run of characters without meaning",
+        "lazy",
+        lambda scene: _ODD_CHARACTERS,
+    ),
     Attack(
         "wrong language",
         "a sentence in another language",
@@ -203,7 +208,7 @@ ATTACKS: tuple[Attack, ...] = (
     ),
     Attack(
         "sorted content",
-        "the reference's content words in alphabetical order",
+        "an alphabetical list of the reference's content words",
         "wrong",
         _sorted_content,
         "references too short",

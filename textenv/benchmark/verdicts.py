@@ -72,12 +72,12 @@ def write_verdict(
     failed = sorted(
         (p for p in judged if p.too_near), key=lambda p: (p.kind != "lazy", nearness(p))
     )
-    passes = bool(judged) and not failed
-    if not judged:
-        return False, "Not judged: there are too few examples to build a probe from."
+    passes = not failed
     held = ", held out from the others," if held_out else ""
     start = f"A human reference{held} scores {ceiling.mean:.3f}, nothing at all {floor.mean:.3f}"
     sentences = [f"{'Passes' if passes else 'Does not pass'}. {start}."]
+    if failed and all(probe.kind == "wrong" for probe in failed):
+        sentences.append("No lazy text comes too near, but wrong ones do.")
     sentences += [f"{_capital(probe.what)} {_fault(probe)}." for probe in failed[:_MOST_NAMED]]
     if len(failed) > _MOST_NAMED:
         names = ", ".join(f"'{probe.name}'" for probe in failed[_MOST_NAMED:])
@@ -85,8 +85,8 @@ def write_verdict(
     if passes:
         nearest = min(judged, key=nearness)
         sentences.append(
-            f"Of {len(judged)} lazy and wrong texts, {nearest.what} comes nearest, by "
-            f"{_difference(nearest)}, AUC {_interval(nearest.auc, '.2f')}."
+            f"Of {len(judged)} lazy and wrong texts, {nearest.what} comes nearest "
+            f"({_difference(nearest)}, AUC {_interval(nearest.auc, '.2f')})."
         )
     near = sorted((probe for probe in probes if probe.kind == "near"), key=nearness)
     kept = [f"{p.what} {p.score.mean:.3f}" for p in near[:_MOST_NEAR] if p.score is not None]

@@ -121,9 +121,10 @@ class Asker:
             if not isinstance(error, _BudgetSpentError):
                 raise error
         if errors:
+            n_scored = sum(verdict.reason is None for verdict in verdicts.values())
             raise RewardError(
                 f"All of max_calls = {self.max_calls} requests to '{self.agent.model}' are spent. "
-                f"{len(verdicts)} of the {len(questions)} questions of this batch have an answer"
+                f"{n_scored} of the {len(questions)} questions of this batch have an answer"
                 f"{', which is kept' if self.cache else ''}. Raise max_calls to go on."
             )
         return verdicts
@@ -158,7 +159,7 @@ class Asker:
 
     def _fail(self, error: ChatError, n_sent: int) -> Verdict:
         """A request has failed for good: no answer to this question, or the end of the batch."""
-        reason = f"{error} ({n_sent} tries)"
+        reason = f"{error} ({n_sent} {'try' if n_sent == 1 else 'tries'})"
         # A server that is away, or refuses whatever it is asked, would fail the next one, too.
         if self.on_failure == "mark" and error.passes and error.kind != "connection":
             return Verdict(reason=reason, n_requests=n_sent)

@@ -73,10 +73,11 @@ class BertScore:
             layer: Whose states are compared: the k-th one, from 1; None for the last. The authors'
                 choices are 17 for roberta-large, 9 for bert-base-uncased, and 40 for
                 microsoft/deberta-xlarge-mnli.
-            device: See `textenv.rewards.models.Loading`, as for the following ones.
-            dtype: Of the weights.
+            device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", ...
+            dtype: Of the weights: "float32", "bfloat16" or "float16". Only with the first are
+                scores the same in any batch, to 1e-5.
             batch_size: Texts of one pass.
-            max_length: Tokens of one text.
+            max_length: The most tokens of one text; None for as many as the model takes.
 
         Raises:
             ConfigError: An option is not valid.

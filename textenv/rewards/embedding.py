@@ -69,10 +69,11 @@ class EmbeddingCosine:
             pooling: "mean" of the tokens, the first one ("cls"), or the "last" one; None for what
                 the model's own files say, and the mean if they say nothing.
             prefix: What the model wants before every text, such as "query: " for E5.
-            device: See `textenv.rewards.models.Loading`, as for the following ones.
-            dtype: Of the weights.
+            device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", ...
+            dtype: Of the weights: "float32", "bfloat16" or "float16". Only with the first are
+                scores the same in any batch, to 1e-5.
             batch_size: Texts of one pass.
-            max_length: Tokens of one text; None for what the model's own files say.
+            max_length: The most tokens of one text; None for what the model's own files say.
 
         Raises:
             ConfigError: An option is not valid.

@@ -58,10 +58,12 @@ class NliFaithfulness:
             source: The key of the metadata that holds the source; the prompt, where an example has
                 no such key.
             over: Of a response's sentences, the "mean" or the "min".
-            device: See `textenv.rewards.models.Loading`, as for the following ones.
-            dtype: Of the weights.
+            device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", ...
+            dtype: Of the weights: "float32", "bfloat16" or "float16". Only with the first are
+                scores the same in any batch, to 1e-5.
             batch_size: Pairs of one pass.
-            max_length: Tokens of one passage with one sentence.
+            max_length: The most tokens of one passage with one sentence; None for as many as the
+                model takes.
 
         Raises:
             ConfigError: An option is not valid.

@@ -64,7 +64,7 @@ class Judge:
         scale: The worst and the best score.
         temperature: Of the judge; None leaves it out, for models that take none.
         request: Further fields of the request's body, such as {"max_tokens": 300}.
-        timeout_s: The longest wait for one answer, in seconds.
+        timeout_s: The longest wait for the endpoint to send something, in seconds.
         max_retries: How often a request that failed is sent again.
         backoff_s: The first pause, in seconds; each is twice as long as the last, up to 30.
         concurrency: The most requests at a time.

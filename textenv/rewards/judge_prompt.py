@@ -88,6 +88,8 @@ def to_plain_json(data: Data) -> str:
 
 def _quote(text: str) -> str:
     quoted = json.dumps(text, ensure_ascii=False)
+    if quoted.isprintable() and not any(char in quoted for char in _MARK_OPENERS):
+        return quoted
     return "".join(
         char if char.isprintable() and char not in _MARK_OPENERS else _escape(char)
         for char in quoted

@@ -106,7 +106,7 @@ class FrozenModel:
             raise _explain(kind, name, error) from error
         self.model.to(device).eval()
         self.batch_size = loading.batch_size
-        marks = [re.escape(mark) for mark in self.tokenizer.all_special_tokens if len(mark) > 1]
+        marks = [re.escape(mark) for mark in _special_texts(self.tokenizer) if len(mark) > 1]
         self._marks = re.compile(rf"(?is)(?=(?:{'|'.join(marks)}))(.)" if marks else "(?!)()")
         self._needs_pad_id = self.model.config.get_text_config().pad_token_id is None
         limit = _window(self.model, self.tokenizer)
@@ -256,6 +256,12 @@ def _load(kind: Kind, name: str | Path, source: str, dtype: str) -> tuple[Any, A
             f"{', ...' if len(missing) > 3 else ''}. Give a model that was trained as one."
         )
     return tokenizer, model
+
+
+def _special_texts(tokenizer: Any) -> set[str]:
+    """Returns what spells a tokenizer's special tokens; those of a chat template have no role."""
+    added = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
+    return added | set(tokenizer.all_special_tokens)
 
 
 def _window(model: Any, tokenizer: Any) -> int:

@@ -46,10 +46,12 @@ class Perplexity:
             given_prompt: Lets the model read the example's prompt before the response: in the
                 tokenizer's chat template, or without one as plain text on a line of its own. A long
                 one loses its beginning.
-            device: See `textenv.rewards.models.Loading`, as for the following ones.
-            dtype: Of the weights.
+            device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", ...
+            dtype: Of the weights: "float32", "bfloat16" or "float16". Only with the first are
+                scores the same in any batch, to 1e-5.
             batch_size: Texts of one pass. Memory grows with it times tokens times vocabulary.
-            max_length: Tokens of one text, with its prompt.
+            max_length: The most tokens of one text, with its prompt; None for as many as the model
+                takes.
 
         Raises:
             ConfigError: An option is not valid.

@@ -54,10 +54,12 @@ class RewardModel:
                 texts; "chat", every turn of the conversation in the tokenizer's chat template;
                 "response", that alone. None: "chat" where the tokenizer has a template, or "pair".
             sigmoid: For a model with one output: pays 1 / (1 + exp(-logit)).
-            device: See `textenv.rewards.models.Loading`, as for the following ones.
-            dtype: Of the weights.
+            device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", ...
+            dtype: Of the weights: "float32", "bfloat16" or "float16". Only with the first are
+                scores the same in any batch, to 1e-5.
             batch_size: Texts of one pass.
-            max_length: Tokens of one conversation; what is beyond loses its end.
+            max_length: The most tokens of one conversation; None for as many as the model takes. A
+                longer one loses its end; of a pair, the longer text does.
 
         Raises:
             ConfigError: An option is not valid for this model.

@@ -42,10 +42,11 @@ class Toxicity:
         Args:
             model: A folder or a Hugging Face id of a model for sequence classification.
             label: The name or number of the output that means toxic.
-            device: See `textenv.rewards.models.Loading`, as for the following ones.
-            dtype: Of the weights.
+            device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", ...
+            dtype: Of the weights: "float32", "bfloat16" or "float16". Only with the first are
+                scores the same in any batch, to 1e-5.
             batch_size: Texts of one pass.
-            max_length: Tokens of one response.
+            max_length: The most tokens of one response; None for as many as the model takes.
 
         Raises:
             ConfigError: An option is not valid, or the model has no such label.
