@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -15,13 +14,14 @@ from benchmarks.reward_peers import (
     ROUGE,
     Peer,
     Scores,
-    drop_punctuation,
+    has_wide,
     rouge_scores,
+    set_answer_apart,
     set_apart,
 )
 from benchmarks.reward_texts import TextSet, break_sentences
 from textenv.rewards import score
-from textenv.rewards.words import has_cjk
+from textenv.rewards.loading import RewardSpec
 
 
 @dataclass(frozen=True)
@@ -50,60 +50,47 @@ class Agreement:
 def measure_agreement(texts: TextSet) -> Iterator[Agreement]:
     """Compares every lexical reward that has a peer, on every response of a set.
 
-    TER's peer takes up to a second for a response, and scores the first of each row alone.
+    Ours get the texts as they are; peers get those with Chinese set apart by characters, since they
+    know words alone. TER's peer takes up to a second for a response, and scores the first of each
+    row alone.
     """
-    wide = any(has_cjk(reference) for group in texts.references for reference in group)
-    yield from _measure_rouge(texts, wide)
-    yield from _measure_rouge(break_sentences(texts), wide, names=("rougeLsum",))
-    peers = {name: peer for name, peer in PEERS.items() if name not in ROUGE}
-    for name, peer in peers.items():
-        chosen = texts.take_first() if name == "ter" else texts
-        if wide:
-            yield from _measure_wide(name, peer, chosen)
-        else:
-            yield _compare(name, _source(name), chosen, peer(chosen.responses, chosen.references))
+    yield from _measure_rouge(texts, ROUGE)
+    yield from _measure_rouge(break_sentences(texts), ("rougeLsum",))
+    for name, peer in PEERS.items():
+        if name not in ROUGE:
+            yield _measure(name, peer, texts.take_first() if name == "ter" else texts)
 
 
-def _measure_rouge(
-    texts: TextSet, wide: bool, names: tuple[str, ...] = ROUGE
-) -> Iterator[Agreement]:
+def _measure_rouge(texts: TextSet, names: tuple[str, ...]) -> Iterator[Agreement]:
     for stem in (False, True):
-        if wide and stem:  # rouge-score's own tokenizer, which alone stems, sees no Chinese
-            return
-        theirs = rouge_scores(texts.responses, texts.references, names, stem, wide)
+        theirs = rouge_scores(texts.responses, texts.references, names, stem)
         for name in names:
             for measure in MEASURES:
-                options = {"stem": stem, "measure": measure}
                 label = " ".join([name, *(["stem"] if stem else []), measure])
-                yield _compare(label, "rouge-score", texts, theirs[name, measure], {name: options})
+                spec = {name: {"stem": stem, "measure": measure}}
+                yield _compare(label, "rouge-score", texts, theirs[name, measure], spec)
 
 
-def _measure_wide(name: str, peer: Peer, texts: TextSet) -> Iterator[Agreement]:
-    """Gives the peer text whose characters are set apart; ours sets them apart itself."""
-    prepare: Callable[[str], str] = set_apart
-    if name in ("exact_match", "token_f1"):
-        prepare = _without_marks
+def _measure(name: str, peer: Peer, texts: TextSet) -> Agreement:
+    answers = name in ("exact_match", "token_f1")
+    prepare = set_answer_apart if answers else set_apart
     responses = tuple(map(prepare, texts.responses))
     references = tuple(tuple(map(prepare, group)) for group in texts.references)
-    theirs = peer(responses, references)
     if name == "bleu":
-        by_characters = np.array([any(map(has_cjk, group)) for group in texts.references])
-        theirs = np.where(by_characters, BLEU_OF_CHINESE(responses, references), theirs)
-    yield _compare(name, _source(name), texts, theirs)
+        # Its tokenizer depends on the references' script.
+        chinese = np.array([any(map(has_wide, group)) for group in texts.references])
+        theirs = np.where(
+            chinese,
+            BLEU_OF_CHINESE(responses, references),
+            peer(texts.responses, texts.references),
+        )
+    else:
+        theirs = peer(responses, references)
+    return _compare(name, "SQuAD's rules" if answers else "sacrebleu", texts, theirs, name)
 
 
-def _without_marks(text: str) -> str:
-    return set_apart(drop_punctuation(text))
-
-
-def _source(name: str) -> str:
-    return "SQuAD's rules" if name in ("exact_match", "token_f1") else "sacrebleu"
-
-
-def _compare(
-    label: str, peer: str, texts: TextSet, theirs: Scores, spec: Any | None = None
-) -> Agreement:
-    ours = score(label if spec is None else spec, texts.responses, texts.references).total
+def _compare(label: str, peer: str, texts: TextSet, theirs: Scores, spec: RewardSpec) -> Agreement:
+    ours = score(spec, texts.responses, texts.references).total
     return Agreement(
         label,
         peer,

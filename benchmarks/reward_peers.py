@@ -12,6 +12,7 @@ import numpy as np
 import sacrebleu
 from numpy.typing import NDArray
 from rouge_score import rouge_scorer
+from rouge_score.tokenizers import DefaultTokenizer
 
 Scores = NDArray[np.float64]
 References = Sequence[Sequence[str]]
@@ -26,18 +27,30 @@ def _is_wide(character: str) -> bool:
     return character.isalnum() and unicodedata.east_asian_width(character) in "WF"
 
 
+def has_wide(text: str) -> bool:
+    """Tells whether a text holds a letter or digit of Chinese, Japanese or Korean."""
+    return not text.isascii() and any(map(_is_wide, text))
+
+
 def set_apart(text: str) -> str:
     """Sets a space on both sides of each wide letter: what goes to packages that know words."""
     return "".join(f" {c} " if _is_wide(c) else c for c in text)
 
 
 class CharacterTokenizer:
-    """For rouge-score: each wide letter, and each run of a-z and 0-9, is a word."""
+    """rouge-score's own tokenizer, between wide letters, each of which is a word."""
+
+    def __init__(self, stem: bool) -> None:
+        self._between = DefaultTokenizer(use_stemmer=stem)
 
     def tokenize(self, text: str) -> list[str]:
         """Splits a text."""
-        kept = (c if (c.isascii() and c.isalnum()) or _is_wide(c) else " " for c in text.lower())
-        return set_apart("".join(kept)).split()
+        if not has_wide(text):
+            return list(self._between.tokenize(text))
+        found: list[str] = []
+        for piece in set_apart(text.lower()).split():
+            found += [piece] if has_wide(piece) else self._between.tokenize(piece)
+        return found
 
 
 def rouge_scores(
@@ -45,11 +58,9 @@ def rouge_scores(
     references: References,
     names: Sequence[str] = ROUGE,
     stem: bool = False,
-    wide: bool = False,
 ) -> dict[tuple[str, str], Scores]:
     """Returns rouge-score's scores of each type and measure, the best over the references."""
-    tokenizer = CharacterTokenizer() if wide else None
-    scorer = rouge_scorer.RougeScorer(names, use_stemmer=stem, tokenizer=tokenizer)
+    scorer = rouge_scorer.RougeScorer(names, tokenizer=CharacterTokenizer(stem))
     found: dict[tuple[str, str], list[float]] = {(n, m): [] for n in names for m in MEASURES}
     for response, group in zip(responses, references, strict=True):
         scores = [scorer.score(reference, response) for reference in group]
@@ -117,6 +128,8 @@ PEERS: dict[str, Peer] = {
 BLEU_OF_CHINESE = _sacrebleu("bleu", tokenize="zh")
 
 
-def drop_punctuation(text: str) -> str:
-    """Drops the punctuation of all scripts, of which SQuAD's script knows that of ASCII alone."""
-    return "".join(c for c in text if not unicodedata.category(c).startswith("P"))
+def set_answer_apart(text: str) -> str:
+    """Prepares an answer with wide letters: apart, and without the marks that SQuAD knows not."""
+    if not has_wide(text):
+        return text
+    return set_apart("".join(c for c in text if not unicodedata.category(c).startswith("P")))

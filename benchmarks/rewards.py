@@ -84,9 +84,10 @@ def main(
 def _print_agreements(agreements: list[Agreement]) -> None:
     table = _make_table(f"Largest difference over all responses; wanted: {TOLERANCE:g} at most")
     for column in ("reward", "beside"):
-        table.add_column(column)
-    for column in ("sets", "rows", "scores", "mean", "difference"):
+        table.add_column(column, no_wrap=True)
+    for column in ("rows", "scores", "mean"):
         table.add_column(column, justify="right")
+    table.add_column("difference", no_wrap=True)
     groups: dict[tuple[str, str], list[Agreement]] = {}
     for agreement in agreements:
         groups.setdefault((agreement.reward, agreement.peer), []).append(agreement)
@@ -96,15 +97,15 @@ def _print_agreements(agreements: list[Agreement]) -> None:
         rows = sum(a.n_rows for a in found)
         worst = max(a.largest_difference for a in found)
         table.add_row(
-            *(reward, peer, f"{len(found)}", f"{rows:,}", f"{scores:,}"),
-            *(f"{mean:.3f}", f"{worst:.1e}{'' if worst <= TOLERANCE else '  too much'}"),
+            *(reward, peer, f"{rows:,}", f"{scores:,}", f"{mean:.3f}"),
+            f"{worst:.1e}{'' if worst <= TOLERANCE else '  too much'}",
         )
     Console().print(table)
 
 
 def _print_speeds(speeds: list[Speed], rounds: int) -> None:
     table = _make_table(f"Throughput, medians of {rounds} rounds")
-    table.add_column("reward")
+    table.add_column("reward", no_wrap=True)
     for column in ("ms each", "responses/s", "peer's", "ratio", "of a round"):
         table.add_column(column, justify="right")
     table.add_column("wanted")

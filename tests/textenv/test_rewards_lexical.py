@@ -6,16 +6,20 @@ import pickle
 import re
 import string
 from collections import Counter
+from functools import partial
 
 import numpy as np
 import pytest
 import sacrebleu
-from rouge_score import rouge_scorer
+from sacrebleu.metrics import BLEU, CHRF, TER
 
-from textenv.errors import RewardError
+from textenv.errors import ConfigError, RewardError
 from textenv.rewards import load_reward, score
 
-LEXICAL = ("rouge1", "rouge2", "rougeL", "bleu", "chrf", "exact_match", "token_f1")
+LEXICAL = (
+    *("rouge1", "rouge2", "rougeL", "rougeLsum", "bleu", "chrf", "chrf++", "ter"),
+    *("edit_similarity", "exact_match", "token_f1"),
+)
 TOLERANCE = 1e-6
 
 # Few words, so that they overlap; with marks, capitals, contractions and accents among them.
@@ -42,13 +46,20 @@ def random_cases(
 RESPONSES, REFERENCES = random_cases(300, seed=0)
 
 
-@pytest.mark.parametrize("name", ["rouge1", "rouge2", "rougeL"])
-def test_rouge_is_rouge_scores_best_f1(name: str) -> None:
-    scorer = rouge_scorer.RougeScorer([name])
+@pytest.mark.parametrize("name", ["bleu", "chrf", "chrf++", "ter"])
+def test_translation_metrics_are_sacrebleus_over_a_hundred(name: str) -> None:
+    sentence_score = {
+        "bleu": sacrebleu.sentence_bleu,
+        "chrf": sacrebleu.sentence_chrf,
+        "chrf++": partial(sacrebleu.sentence_chrf, word_order=2),
+        "ter": sacrebleu.sentence_ter,
+    }[name]
     expected = [
-        scorer.score_multi(references, response)[name].fmeasure
+        sentence_score(response, references).score / 100
         for response, references in zip(RESPONSES, REFERENCES, strict=True)
     ]
+    if name == "ter":
+        expected = [max(0.0, 1 - rate) for rate in expected]
     assert 0 < np.mean(expected) < 1
     np.testing.assert_allclose(
         score(name, RESPONSES, REFERENCES).total, expected, rtol=0, atol=TOLERANCE
@@ -56,17 +67,40 @@ def test_rouge_is_rouge_scores_best_f1(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "reference"), [("bleu", sacrebleu.sentence_bleu), ("chrf", sacrebleu.sentence_chrf)]
+    ("name", "options", "metric"),
+    [
+        ("bleu", {"lowercase": True}, BLEU(lowercase=True, effective_order=True)),
+        ("bleu", {"tokenize": "char"}, BLEU(tokenize="char", effective_order=True)),
+        ("bleu", {"tokenize": "intl"}, BLEU(tokenize="intl", effective_order=True)),
+        ("chrf", {"lowercase": True, "beta": 1}, CHRF(lowercase=True, beta=1)),
+        ("chrf", {"char_order": 4, "word_order": 1}, CHRF(char_order=4, word_order=1)),
+        ("chrf++", {"lowercase": True}, CHRF(lowercase=True, word_order=2)),
+        ("ter", {"normalized": True}, TER(normalized=True)),
+        (
+            "ter",
+            {"no_punct": True, "case_sensitive": True},
+            TER(no_punct=True, case_sensitive=True),
+        ),
+    ],
 )
-def test_translation_metrics_are_sacrebleus_over_a_hundred(name: str, reference) -> None:
-    expected = [
-        reference(response, references).score / 100
-        for response, references in zip(RESPONSES, REFERENCES, strict=True)
-    ]
-    assert 0 < np.mean(expected) < 1
-    np.testing.assert_allclose(
-        score(name, RESPONSES, REFERENCES).total, expected, rtol=0, atol=TOLERANCE
-    )
+def test_options_are_those_of_sacrebleu(name: str, options: dict, metric) -> None:
+    responses = [text.title() for text in RESPONSES]
+    pairs = zip(responses, REFERENCES, strict=True)
+    expected = np.array([metric.sentence_score(*pair).score / 100 for pair in pairs])
+    if name == "ter":
+        expected = np.maximum(0, 1 - expected)
+    total = score({name: options}, responses, REFERENCES).total
+    np.testing.assert_allclose(total, expected, rtol=0, atol=TOLERANCE)
+    assert (total != score(name, responses, REFERENCES).total).any()
+
+
+def test_samples_of_one_example_score_as_each_by_itself() -> None:
+    # What is counted of references once is shared by their samples.
+    responses, references = RESPONSES[:40], [REFERENCES[i % 3] for i in range(40)]
+    for name in LEXICAL:
+        together = score(name, responses, references).total
+        alone = [score(name, [responses[i]], [references[i]]).total[0] for i in range(40)]
+        assert together.tolist() == alone
 
 
 def test_bleu_of_chinese_is_sacrebleus_with_its_chinese_tokenizer() -> None:
@@ -144,9 +178,28 @@ def test_words_of_every_script_count() -> None:
     assert score("rouge1", responses, references).total == pytest.approx(list(pairs.values()))
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("ter", 1 - 2 / 5),  # 爱 for 去, and 了 at the end
+        ("edit_similarity", 1 - 2 / 5),
+        ("chrf++", None),
+    ],
+)
+def test_words_of_chinese_are_characters_for_edits_too(name: str, expected: float | None) -> None:
+    if expected is None:
+        metric = CHRF(word_order=2)
+        expected = metric.sentence_score("我 爱 北 京", ["我 去 北 京 了"]).score / 100
+    assert score(name, ["我爱北京"], ["我去北京了"]).total == pytest.approx([expected])
+
+
 def test_chinese_answers_ignore_punctuation_and_spaces() -> None:
     result = score("exact_match", ["“北京”。", "1949 年", "北京"], ["北京", "1949年！", "南京"])
     assert result.total.tolist() == [1, 1, 0]
+
+
+def test_articles_beside_chinese_are_dropped_as_anywhere() -> None:
+    assert score("exact_match", ["the电视", "a 电视"], ["电视", "电视"]).total.tolist() == [1, 1]
 
 
 def test_kana_and_hangul_are_characters_for_bleu_too() -> None:
@@ -158,6 +211,8 @@ def test_a_reference_gets_the_ceiling_and_empty_text_the_floor(name: str) -> Non
     gold = ["The cat sat on the mat.", "Für Elise & more: 3.5% of it!", "我们明天去北京看看。"]
     references = [["something else entirely", text] for text in gold]
     assert score(name, gold, references).total.tolist() == pytest.approx([1, 1, 1])
+    if name == "ter":  # the edits to the shortest reference, of the mean length of all
+        references = [[text] for text in gold]
     assert score(name, [""] * 3, references).total.tolist() == [0, 0, 0]
     assert score(name, [" \n"] * 3, references).total.tolist() == [0, 0, 0]
 
@@ -193,3 +248,27 @@ def test_a_reward_travels_between_processes(name: str) -> None:
 def test_an_example_without_references_is_refused(name: str) -> None:
     with pytest.raises(RewardError, match="has none"):
         score(name, ["text"], [[]])
+
+
+@pytest.mark.parametrize(
+    ("spec", "match"),
+    [
+        ({"bleu": {"tokenize": "flores200"}}, "one of 13a, intl, char, none, zh; not 'flores200'"),
+        ({"chrf": {"beta": 0}}, "'beta' of reward 'chrf' must be a whole number"),
+        ({"chrf": {"char_order": 2.5}}, "'char_order' of reward 'chrf' must be a whole number"),
+        ({"chrf": {"word_order": True}}, "'word_order' of reward 'chrf' must be"),
+    ],
+)
+def test_an_option_that_makes_no_sense_is_refused(spec, match: str) -> None:
+    with pytest.raises(ConfigError, match=match):
+        load_reward(spec)
+
+
+def test_texts_are_not_kept_by_sacrebleus_tokenizers() -> None:
+    from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
+    from sacrebleu.tokenizers.tokenizer_re import TokenizerRegexp
+    from sacrebleu.tokenizers.tokenizer_ter import TercomTokenizer
+
+    score({"bleu": 1.0, "ter": 1.0}, RESPONSES, REFERENCES)
+    for tokenizer in (Tokenizer13a, TokenizerRegexp, TercomTokenizer):
+        assert tokenizer.__call__.cache_info().currsize == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import urllib.request
 from typing import Any
 
 import numpy as np
@@ -229,10 +230,13 @@ def test_json_is_paid_for_its_keys_and_its_schema() -> None:
     assert judge("json", ["3", "nil"]).total.tolist() == [1, 0]
 
 
-def test_a_schema_fetches_nothing() -> None:
+def test_a_schema_fetches_nothing(monkeypatch) -> None:
+    opened: list[Any] = []
+    monkeypatch.setattr(urllib.request, "urlopen", lambda request: opened.append(request))
     schema = {"$ref": "https://example.invalid/schema.json"}
     with pytest.raises(RewardError, match="Unresolvable"):
         judge("json", ["{}"], schema=schema)
+    assert opened == []
 
 
 def test_constraints_are_met_on_average_and_all_of_them() -> None:

@@ -27,7 +27,7 @@ def answer_words(text: str) -> list[str]:
     text = text.lower().translate(_DROP_PUNCTUATION)
     if has_cjk(text):
         text = "".join(c for c in text if not unicodedata.category(c).startswith("P"))
-    return space_cjk(_ARTICLE.sub(" ", text)).split()
+    return _ARTICLE.sub(" ", space_cjk(text)).split()
 
 
 def exact_match() -> BestOverReferences[list[str]]:

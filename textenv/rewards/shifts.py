@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
+from textenv.rewards.subsequences import bit_masks, has_bit
+
 # Of Tercom: the longest phrase that moves, and how far.
 _MOST_WORDS = 10
 _MOST_DISTANCE = 50
@@ -171,20 +173,18 @@ def _align(written: str, wanted: str) -> _Alignment:
         _BeyondBandError: It leaves the band. If it does not, it is that of sacrebleu: a cell on it
             has the same value there, and what would be taken before it would be taken here.
     """
-    occurrences: dict[str, int] = {}
-    for j, word in enumerate(wanted):
-        occurrences[word] = occurrences.get(word, 0) | 1 << j
-    everything = (1 << len(wanted)) - 1
+    masks = bit_masks(wanted, written)
+    everything, n_bytes = (1 << len(wanted)) - 1, len(wanted) // 8 + 1
     rises, falls = everything, 0  # where a cell is one more, or less, than that to its left
     kept, dropped = [], []
     for word in written:
-        equal = occurrences.get(word, 0)
+        equal = masks[word]
         # Where a cell equals the one before it on the diagonal.
         diagonal = (((equal & rises) + rises) ^ rises) | equal | falls
         up = falls | ~(diagonal | rises)  # where a cell is one more than that above it
         down = diagonal & rises
-        kept.append(diagonal)
-        dropped.append(up)
+        kept.append((diagonal & everything).to_bytes(n_bytes, "little"))
+        dropped.append((up & everything).to_bytes(n_bytes, "little"))
         up, down = up << 1 | 1, down << 1
         rises = (down | ~(diagonal | up)) & everything
         falls = up & diagonal & everything
@@ -199,10 +199,10 @@ def _align(written: str, wanted: str) -> _Alignment:
             step = "add"
         elif not j:
             step = "drop"
-        elif written[i - 1] == wanted[j - 1] or not kept[i - 1] >> (j - 1) & 1:
+        elif written[i - 1] == wanted[j - 1] or not has_bit(kept[i - 1], j - 1):
             step = "pair"
         else:
-            step = "drop" if dropped[i - 1] >> (j - 1) & 1 else "add"
+            step = "drop" if has_bit(dropped[i - 1], j - 1) else "add"
         if step == "drop":
             i -= 1
             continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 
 from textenv.errors import RewardError
@@ -74,26 +74,38 @@ def common_indices(first: Sequence[str], second: Sequence[str]) -> list[int]:
             f"Reward 'rougeLsum' cannot align lines of {len(second):,} and {len(first):,} words: "
             "they are too long. Break them into lines of one sentence, or use 'rougeL'."
         )
-    places: dict[str, int] = {}
-    for i, word in enumerate(first):
-        places[word] = places.get(word, 0) | 1 << i
-    everything = (1 << len(first)) - 1
+    masks = bit_masks(first, second)
+    everything, n_bytes = (1 << len(first)) - 1, len(first) // 8 + 1
     # Bit i of rows[j] is 0 where first[: i + 1] has a longer subsequence with second[:j] than
     # first[:i] has.
     row = everything
-    rows = [row]
+    rows = [row.to_bytes(n_bytes, "little")]
     for word in second:
-        matched = row & places.get(word, 0)
+        matched = row & masks[word]
         row = ((row + matched) | (row - matched)) & everything
-        rows.append(row)
+        rows.append(row.to_bytes(n_bytes, "little"))
     found = []
     i, j = len(first), len(second)
     while i and j:
         if first[i - 1] == second[j - 1]:
             i, j = i - 1, j - 1
             found.append(i)
-        elif rows[j] >> (i - 1) & 1:
+        elif has_bit(rows[j], i - 1):
             i -= 1
         else:
             j -= 1
     return found
+
+
+def bit_masks(words: Sequence[str], sought: Iterable[str]) -> dict[str, int]:
+    """Returns for each sought word a number whose bit i tells whether it is words[i]."""
+    masks = {word: bytearray(len(words) // 8 + 1) for word in sought}
+    for i, word in enumerate(words):
+        if word in masks:
+            masks[word][i >> 3] |= 1 << (i & 7)
+    return {word: int.from_bytes(mask, "little") for word, mask in masks.items()}
+
+
+def has_bit(row: bytes, i: int) -> int:
+    """Tells whether bit i of a number's little-endian bytes is set, whatever its length."""
+    return row[i >> 3] >> (i & 7) & 1

@@ -27,7 +27,8 @@ class Ter:
     (insertions, deletions, substitutions, and moves of up to ten words as one edit), divided by the
     references' mean length in words. Moves are found greedily, as Tercom does. Words are set apart
     by white space, marks are part of them, and case does not count; characters of Chinese, Japanese
-    and Korean are words.
+    and Korean are words. Beware: beside references of different lengths silence is paid, as its
+    edits are those to the shortest one.
 
     Paper: Snover et al., "A Study of Translation Edit Rate with Targeted Human Annotation" (2006).
 
