@@ -106,9 +106,9 @@ def _print_agreements(agreements: list[Agreement]) -> None:
 def _print_speeds(speeds: list[Speed], rounds: int) -> None:
     table = _make_table(f"Throughput, medians of {rounds} rounds")
     table.add_column("reward", no_wrap=True)
-    for column in ("ms each", "responses/s", "peer's", "ratio", "of a round"):
+    for column in ("ms each", "a second", "peer's", "ratio", "of a round"):
         table.add_column(column, justify="right")
-    table.add_column("wanted")
+    table.add_column("wanted", no_wrap=True)
     for speed in speeds:
         row = [speed.reward, f"{1e3 / speed.responses_per_s:.3f}", f"{speed.responses_per_s:,.0f}"]
         if speed.ratio is not None and speed.spread is not None:
