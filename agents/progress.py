@@ -1,33 +1,13 @@
-"""Progress bars for long work, on standard error."""
+"""Progress bars for training and other long work, on standard error."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from textenv.cli.progress import track
 
-Report = Callable[[float, str], None]
-
-
-@contextmanager
-def track(description: str, total: float) -> Iterator[Report]:
-    """Shows a progress bar; the report takes how much is done, and a note to show beside it."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        bar = progress.add_task(description, total=total, note="")
-
-        def report(done: float, note: str = "") -> None:
-            progress.update(bar, completed=done, note=note)
-
-        yield report
+__all__ = ["track", "track_steps"]
 
 
 @contextmanager

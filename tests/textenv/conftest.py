@@ -310,6 +310,6 @@ def bench(audit: Audit, best_of_n: BestOfN) -> Bench:
             "note": HOSTILE,
         },
         versions={"textenv": "0.1.0", "torch": "2.13.0", "transformers": "5.23.0"},
-        wall_s=2894.0,
+        run_s=2894.0,
         best_of_n=(best_of_n,),
     )

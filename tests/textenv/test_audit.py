@@ -330,7 +330,7 @@ def run(monkeypatch: pytest.MonkeyPatch):
     return invoke
 
 
-def test_the_command_prints_a_table_and_writes_json_and_csv(run, tmp_path: Path) -> None:
+def test_the_command_prints_a_table_and_writes_a_report_json_and_csv(run, tmp_path: Path) -> None:
     out = tmp_path / "audit"
     shown = run("TextQA-v0", "--examples", "20", "--metrics", "rouge1", "--out", str(out))
     assert shown.exit_code == 0, shown.output
@@ -339,9 +339,13 @@ def test_the_command_prints_a_table_and_writes_json_and_csv(run, tmp_path: Path)
     saved = load_record(Audit, out / "audit.json")
     assert saved.reward == "token_f1"
     assert saved.n_examples == 20
-    with (out / "audit.csv").open(encoding="utf-8", newline="") as file:
+    assert {path.name for path in out.iterdir()} == {"report.html", "audit.json", "probes.csv"}
+    with (out / "probes.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["probe"] for row in rows] == [probe.name for probe in saved.probes]
+    assert [row["kind"] for row in rows] == [probe.kind for probe in saved.probes]
+    verdicts = {True: "True", False: "False", None: ""}
+    assert [row["too_near"] for row in rows] == [verdicts[p.too_near] for p in saved.probes]
     assert float(rows[0]["score"]) == saved.probes[0].score.mean
 
 

@@ -1,8 +1,7 @@
-"""The command `rewards audit`: a reward under attack, in a table, as JSON and as CSV."""
+"""The command `rewards audit`: a reward under attack, in a table and as a report."""
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -11,19 +10,18 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 from textenv.benchmark.audit import METRICS, OnProgress, audit
-from textenv.benchmark.results import Audit, Probe, save_record
+from textenv.benchmark.results import Audit, Probe
 from textenv.benchmark.statistics import Estimate
 from textenv.cli.catalog import AsJson
 from textenv.cli.console import make_core, parse_spec, print_json
+from textenv.cli.progress import track
 from textenv.episode import TextCore
 from textenv.errors import ConfigError
 
-CSV_NAME, JSON_NAME = "audit.csv", "audit.json"
 _PASSES = {True: ("too near", "red"), False: ("below", "green"), None: ("", "dim")}
 
 Source = Annotated[
@@ -62,7 +60,7 @@ def audit_reward(
     ] = ",".join(METRICS),
     as_json: AsJson = False,
     out: Annotated[
-        Path | None, typer.Option(help=f"Folder for {JSON_NAME} and {CSV_NAME}.")
+        Path | None, typer.Option(help="Folder for report.html, audit.json and probes.csv.")
     ] = None,
 ) -> None:
     """Attack a reward with texts that should not be paid; no training.
@@ -85,8 +83,9 @@ def audit_reward(
             on_progress=on_progress,
         )
     if out is not None:
-        save_record(result, out / JSON_NAME)
-        _save_table(result, out / CSV_NAME)
+        from textenv.benchmark.report import write_report
+
+        write_report(result, out)
     if as_json:
         print_json(asdict(result))
     else:
@@ -115,22 +114,12 @@ def _make_folder(out: Path) -> None:
 
 @contextmanager
 def _track(silent: bool) -> Iterator[OnProgress | None]:
-    """Shows a progress bar on standard error."""
+    """Shows a progress bar, as the audit reports to it."""
     if silent:
         yield None
         return
-    columns = (
-        TextColumn("Probes"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.description}"),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        bar = progress.add_task("", total=None)
-        yield lambda done, total, name: progress.update(
-            bar, completed=done, total=total, description=name
-        )
+    with track("Probes", None) as report:
+        yield lambda done, total, name: report(done, name, total)
 
 
 def _print_audit(console: Console, result: Audit) -> None:
@@ -183,19 +172,3 @@ def _row(probe: Probe) -> tuple[Text, ...]:
 
 def _mean(estimate: Estimate) -> str:
     return f"{estimate.mean:.3f}"
-
-
-def _save_table(result: Audit, path: Path) -> None:
-    """Writes a row for each probe."""
-    columns = ("score", "reference_minus_probe", "auc")
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        ends = [name for column in columns for name in (column, f"{column}_low", f"{column}_high")]
-        writer.writerow(["probe", "kind", *ends, "n", "too_near", "what", "note", "example"])
-        for probe in result.probes:
-            numbers: list[float | None] = []
-            for column in columns:
-                estimate: Estimate | None = getattr(probe, column)
-                numbers += [None] * 3 if estimate is None else [estimate.mean, *estimate.ci95]
-            texts = [probe.what, probe.note, probe.example]
-            writer.writerow([probe.name, probe.kind, *numbers, probe.n, probe.too_near, *texts])

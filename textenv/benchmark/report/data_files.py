@@ -73,11 +73,11 @@ _PAIRS = (
 _RUNS = ("design", "seed", "status", "wall_s", "error")
 _SAMPLES = ("example", "prompt", "design", "seed", "text", "metric", "score")
 _PROBES = (
-    *("reward", "dataset", "probe", "what"),
+    *("reward", "dataset", "probe", "kind", "what"),
     *_three("score"),
     *_three("reference_minus_probe"),
     *_three("auc"),
-    *("n", "note", "example"),
+    *("n", "too_near", "note", "example"),
 )
 _BEST = ("proxy", "metric", "n", "kl_bound", *_three("score"))
 
@@ -131,11 +131,11 @@ def _sample_rows(bench: Bench) -> Iterator[Row]:
 def _probe_rows(audit: Audit) -> Iterator[Row]:
     for probe in audit.probes:
         yield (
-            *(audit.reward, audit.dataset, probe.name, probe.what),
+            *(audit.reward, audit.dataset, probe.name, probe.kind, probe.what),
             *_flat(probe.score),
             *_flat(probe.reference_minus_probe),
             *_flat(probe.auc),
-            *(probe.n, probe.note, probe.example),
+            *(probe.n, probe.too_near, probe.note, probe.example),
         )
 
 

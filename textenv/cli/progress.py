@@ -1,0 +1,41 @@
+"""A progress bar for long work, on standard error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+class Report(Protocol):
+    """Moves a bar on."""
+
+    def __call__(self, done: float, note: str = "", total: float | None = None) -> None:
+        """Takes how much is done, a note to show beside it, and the total once that is known."""
+
+
+@contextmanager
+def track(description: str, total: float | None) -> Iterator[Report]:
+    """Shows a progress bar.
+
+    Args:
+        description: What is done.
+        total: How much there is to do; None if only the reports will tell.
+    """
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        bar = progress.add_task(description, total=total, note="")
+
+        def report(done: float, note: str = "", total: float | None = None) -> None:
+            progress.update(bar, completed=done, total=total, note=note)
+
+        yield report
