@@ -33,6 +33,19 @@ from agents.display import (
     print_samples,
     print_training_result,
 )
+from agents.options import (
+    Dataset,
+    Device,
+    EnvKeys,
+    Model,
+    Out,
+    RewardText,
+    Seed,
+    environment_keys,
+    find_model,
+    pick_device,
+)
+from agents.rewards_cli import add_rewards_commands
 from textenv.cli.catalog import Id
 from textenv.cli.console import EXIT_INTERRUPTED, parse_spec, print_error, print_json
 from textenv.cli.rewards import find_rewards_app
@@ -65,23 +78,8 @@ SFT_KEYS = (
     "max_batch_tokens",
     "seed",
 )
-_MODEL_HELP = "'embedded', a folder, a run's folder, a Hugging Face id or a .gguf file."
-_SPEC_HELP = "in place of the environment's own: a name, a path, or a mapping as YAML."
 _SLOTS = 64  # episodes that are evaluated at a time
 _OPTIONS = ("id", "model", "dataset", "reward", "seed", "device", "env")  # not in the list of keys
-
-Model = Annotated[str | None, typer.Option(help=_MODEL_HELP, show_default="embedded")]
-Dataset = Annotated[str | None, typer.Option(help=f"A data set {_SPEC_HELP}")]
-RewardText = Annotated[str | None, typer.Option("--reward", help=f"A reward {_SPEC_HELP}")]
-Out = Annotated[Path | None, typer.Option(help="New folder.", show_default="runs/ID-DATE-TIME")]
-Seed = Annotated[int | None, typer.Option(min=0, help="Of everything random.", show_default="0")]
-Device = Annotated[
-    str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...", show_default="auto")
-]
-EnvKeys = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="env.KEY=VALUE", help="Further arguments of the environment."),
-]
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -104,8 +102,6 @@ def add_commands(app: typer.Typer) -> None:
         "any argument that 'textenv show ID' lists.",
     )(sft)
     # It takes its options from here.
-    from agents.rewards_cli import add_rewards_commands
-
     add_rewards_commands(find_rewards_app(app))
 
 
@@ -285,43 +281,6 @@ def sft(
     print_folder(console, out, f"train on with --model {out / 'model'}")
 
 
-def find_model(model: str) -> tuple[str, dict[str, Any]]:
-    """Finds the language model that a name stands for; a run's folder stands for its `model/`.
-
-    Returns:
-        What loads the model, and the policy's arguments that the run acted with.
-    """
-    folder = Path(model)
-    if (folder / "config.json").is_file() or not (folder / "model" / "config.json").is_file():
-        return model, {}
-    arguments: dict[str, Any] = {}
-    if (folder / "agent.json").is_file():
-        saved = json.loads((folder / "agent.json").read_text(encoding="utf-8"))
-        names = ("temperature", "bf16", "max_batch_tokens")
-        arguments = {name: saved["policy_arguments"][name] for name in names}
-    return str(folder / "model"), arguments
-
-
-def pick_device(name: str) -> torch.device:
-    """Returns the device of a name; "auto" is the accelerator if there is one.
-
-    Raises:
-        ConfigError: There is no such device.
-    """
-    import torch
-    from stable_baselines3.common.utils import get_device
-
-    try:
-        device = get_device(name)
-    except RuntimeError as error:
-        raise ConfigError(f"There is no device '{name}'. Use auto, cpu or cuda.") from error
-    if name.startswith("cuda") and (
-        device.type != "cuda" or (device.index or 0) >= torch.cuda.device_count()
-    ):
-        raise ConfigError(f"This machine has no device '{name}' that torch can use. Use cpu.")
-    return device
-
-
 def _evaluate_agent(
     agent: str,
     core: TextCore,
@@ -361,17 +320,6 @@ def _evaluate_agent(
 
 def _needs_model(agent: str) -> bool:
     return agent in ("greedy", "sample", "first_sentence")
-
-
-def environment_keys(overrides: Sequence[str]) -> dict[str, Any]:
-    """Reads "env.KEY=VALUE" arguments, and refuses others."""
-    values: dict[str, Any] = {}
-    apply_overrides(values, overrides)
-    for key in values:
-        if key != "env":
-            raise ConfigError(f"'{key}' is not of the form env.KEY=VALUE, env.max_new_tokens=64.")
-    env: dict[str, Any] = values.get("env", {})
-    return env
 
 
 def _sft_settings(overrides: Sequence[str], seed: int | None) -> tuple[SFTSettings, dict[str, Any]]:

@@ -17,7 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 from agents.bench.command import EPILOG, bench
-from agents.cli import (
+from agents.display import duration, interval, print_facts, print_folder
+from agents.options import (
     Dataset,
     Device,
     EnvKeys,
@@ -27,7 +28,6 @@ from agents.cli import (
     find_model,
     pick_device,
 )
-from agents.display import duration, interval, print_facts, print_folder
 from textenv.cli.catalog import AsJson, Id
 from textenv.cli.console import parse_spec, print_json
 from textenv.errors import ConfigError

@@ -68,7 +68,8 @@ def _about(
     """Text tasks as Gymnasium environments, and agents whose policy is a language model.
 
     Look around with [bold]list[/], [bold]show[/] and [bold]play[/]; improve a language model with
-    [bold]train[/]; compare agents with [bold]evaluate[/].
+    [bold]train[/]; compare agents with [bold]evaluate[/]; find the right reward with
+    [bold]rewards[/].
     """
 
 
