@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from agents.buffer import CollectedEpisode
 from agents.policy import LMPolicy
 from agents.vec_env import TextVecEnv
+from textenv.errors import RewardError
 
 Infos = list[dict[str, Any]]
 StepHook = Callable[[int, NDArray[np.float32], NDArray[np.bool_], Infos], bool]
@@ -81,6 +82,31 @@ def collect_episodes(
             return None
         _rest(env, ~active)
     return episodes
+
+
+def is_scored(info: Mapping[str, Any]) -> bool:
+    """Tells whether an info is that of an episode that ended with a score."""
+    return "reward_components" in info and info.get("valid", True)
+
+
+def take_valid(
+    episodes: list[CollectedEpisode], max_invalid_share: float
+) -> list[CollectedEpisode]:
+    """Returns the episodes that were scored.
+
+    Raises:
+        RewardError: Too many were not.
+    """
+    valid = [episode for episode in episodes if episode.invalid_reason is None]
+    n_invalid = len(episodes) - len(valid)
+    if not valid or n_invalid > max_invalid_share * len(episodes):
+        reason = next(e.invalid_reason for e in episodes if e.invalid_reason is not None)
+        raise RewardError(
+            f"{n_invalid} of the {len(episodes)} episodes of a rollout could not be scored; "
+            f"max_invalid_share = {max_invalid_share:g} allows no more than that share, and never "
+            f"all. The first was {reason}"
+        )
+    return valid
 
 
 def _invalid_reason(info: dict[str, Any]) -> str | None:

@@ -24,14 +24,14 @@ from torch import Tensor
 
 from agents.advantages import compute_gae, whiten
 from agents.buffer import CollectedEpisode, EpisodeBatch, make_batch
-from agents.collection import Infos, collect_episodes
+from agents.collection import Infos, collect_episodes, is_scored, take_valid
 from agents.kl import AdaptiveKL, FixedKL, kl_penalty
 from agents.losses import policy_loss, value_loss
 from agents.policy import LMPolicy, find_action_level
 from agents.reference import Reference
 from agents.targets import Targets, evaluate_rollout
 from agents.vec_env import TextVecEnv
-from textenv.errors import ConfigError, RewardError, UnknownNameError
+from textenv.errors import ConfigError, UnknownNameError
 from textenv.spaces import AnyText, MessagesSpace
 from textenv.vector import TextVectorEnv
 
@@ -356,7 +356,7 @@ class TextPPO(PPO):
         ) -> bool:
             self.num_timesteps += n_tokens
             self._update_info_buffer(infos, dones)
-            components.extend(info["reward_components"] for info in infos if _is_scored(info))
+            components.extend(info["reward_components"] for info in infos if is_scored(info))
             # SB3's callbacks look for "rewards", "dones" and "infos" among these.
             callback.update_locals(locals())
             return callback.on_step()
@@ -368,7 +368,7 @@ class TextPPO(PPO):
         if played is None:
             return False
         self.n_episodes_done += len(played)
-        self.episodes = episodes = _take_valid(played, self.max_invalid_share)
+        self.episodes = episodes = take_valid(played, self.max_invalid_share)
         self._log_components(components)
         self.logger.record("rollout/invalid_episodes", len(played) - len(episodes))
         returns = np.array([episode.rewards.sum() for episode in episodes], np.float64)
@@ -533,30 +533,6 @@ class TextPPO(PPO):
         from agents.checkpoints import load_agent
 
         return load_agent(cls, Path(path), env, device, overrides)
-
-
-def _is_scored(info: Mapping[str, Any]) -> bool:
-    return "reward_components" in info and info.get("valid", True)
-
-
-def _take_valid(
-    episodes: list[CollectedEpisode], max_invalid_share: float
-) -> list[CollectedEpisode]:
-    """Returns the episodes that were scored.
-
-    Raises:
-        RewardError: Too many were not.
-    """
-    valid = [episode for episode in episodes if episode.invalid_reason is None]
-    n_invalid = len(episodes) - len(valid)
-    if not valid or n_invalid > max_invalid_share * len(episodes):
-        reason = next(e.invalid_reason for e in episodes if e.invalid_reason is not None)
-        raise RewardError(
-            f"{n_invalid} of the {len(episodes)} episodes of a rollout could not be scored; "
-            f"max_invalid_share = {max_invalid_share:g} allows no more than that share, and never "
-            f"all. The first was {reason}"
-        )
-    return valid
 
 
 def _most_tokens(env: VecEnv) -> int:
