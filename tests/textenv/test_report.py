@@ -16,7 +16,12 @@ import pytest
 from typer.testing import CliRunner
 
 from textenv.benchmark.report import render_report, write_report
-from textenv.benchmark.report.charts import make_best_of_n_panels, make_curve_panels
+from textenv.benchmark.report.charts import (
+    BOTTOM,
+    HEIGHT,
+    make_best_of_n_panels,
+    make_curve_panels,
+)
 from textenv.benchmark.report.intervals import make_axis, round_ticks
 from textenv.benchmark.report.matrix import compute_tint, make_matrix
 from textenv.benchmark.report.numbers import (
@@ -255,6 +260,14 @@ def test_the_matrix_outlines_what_was_trained_on_and_puts_gold_last(bench: Bench
     assert not matrix.rows[3][8].sure  # 0.03 [-0.18, 0.24]
 
 
+def test_the_untrained_policy_has_gained_nothing_by_definition(bench: Bench) -> None:
+    without = {name: row for name, row in bench.matrix.items() if name != "untrained"}
+    start = make_matrix(dataclasses.replace(bench, matrix=without)).rows[-1]
+    assert {cell.shown[0].text for cell in start} == {"0.00"}  # the mean of gold among them
+    assert {cell.shown[2].text for cell in start[:-1]} == {"0.310"}  # what all metrics start from
+    assert {shown.interval for cell in start for shown in cell.shown} == {""}
+
+
 def test_colour_follows_the_square_root_of_a_gain() -> None:
     assert [compute_tint(gain, 4.0) for gain in (0.0, 1.0, -1.0, 4.0)] == [0, 50, 50, 100]
 
@@ -265,14 +278,15 @@ def test_curves_are_drawn_against_the_root_of_the_kl(bench: Bench) -> None:
     rising = Curve("rougeL", "rougeL", points[:2], 1, None)
     drawn = dataclasses.replace(bench, curves=(rising, curve), matched_kl=4.0)
     (panel,) = make_curve_panels(drawn)
-    own, gold = panel.lines
+    assert panel.same == panel.own  # of one panel alone
+    own, gold = panel.own.lines
     assert (own.role, gold.role) == ("own", "gold")
     x = [dot.x for dot in gold.dots]
     third = (x[3] - x[0]) / 3  # sqrt(9) is three times sqrt(1)
     assert x == pytest.approx([x[0], x[0] + third, x[0] + 2 * third, x[3]], abs=0.11)
-    assert panel.matched_x == x[2]
+    assert panel.own.matched_x == x[2]
     assert panel.mark == "drifts"
-    assert [tick.label for tick in panel.x_ticks] == ["0", "1", "4", "9"]
+    assert [tick.label for tick in panel.own.x_ticks] == ["0", "1", "4", "9"]
     # The gains 2, 1 and 0 are evenly spaced, highest on top.
     y = [dot.y for dot in gold.dots]
     assert y[0] - y[2] == pytest.approx(y[2] - y[1], abs=0.11)
@@ -284,6 +298,51 @@ def test_curves_are_drawn_against_the_root_of_the_kl(bench: Bench) -> None:
     assert abs(own.label_y - gold.label_y) >= 12
 
 
+def test_a_hacked_design_squashes_the_others_only_on_the_same_scales(bench: Bench) -> None:
+    hacked = Curve(
+        "keyword_coverage", "gold", (Point(0, estimate(0)), Point(144, estimate(6))), 1, None
+    )
+    honest = Curve("rougeL", "gold", (Point(0, estimate(0)), Point(9, estimate(0.6))), 1, None)
+    drawn = dataclasses.replace(bench, curves=(hacked, honest), matched_kl=None)
+    _, panel = make_curve_panels(drawn)
+    assert panel.same is not None
+    (own,), (same,) = panel.own.lines, panel.same.lines
+    walked = [line.dots[1].x - line.dots[0].x for line in (own, same)]
+    risen = [line.dots[0].y - line.dots[1].y for line in (own, same)]
+    assert walked[0] == pytest.approx(4 * walked[1], abs=0.5)  # sqrt(144) is four times sqrt(9)
+    assert risen[0] > 5 * risen[1] > 0
+    # Labels keep clear of every point and of the ring around a peak, whose radius is 7.5.
+    for line in (own, same):
+        assert line.label_x > max(dot.x for dot in line.dots) + 8
+
+
+def test_labels_stay_apart_within_the_panel(bench: Bench) -> None:
+    falls = (Point(0, estimate(0)), Point(1, estimate(-3)))
+    curves = tuple(Curve("rougeL", metric, falls, 0, None) for metric in ("rougeL", "gold"))
+    (panel,) = make_curve_panels(dataclasses.replace(bench, curves=curves, matched_kl=None))
+    own, gold = panel.own.lines
+    assert gold.label_y - own.label_y >= 12
+    assert gold.label_y < HEIGHT - BOTTOM
+
+
+def test_where_training_steps_back_intervals_stand_alone(bench: Bench) -> None:
+    points = [Point(kl, estimate(gain)) for kl, gain in ((0, 0), (4, 1), (1, 2))]
+    for kept, banded in ((points[:2], True), (points, False)):
+        curve = Curve("rougeL", "gold", tuple(kept), 1, None)
+        (panel,) = make_curve_panels(dataclasses.replace(bench, curves=(curve,), matched_kl=None))
+        (line,) = panel.own.lines
+        assert (line.band != "", line.whiskers != "") == (banded, not banded)
+    assert line.whiskers.count("M") == 3
+
+
+def test_a_fit_that_explains_little_is_not_drawn(bench: Bench) -> None:
+    points = (Point(0, estimate(0)), Point(1, estimate(1)))
+    curve = Curve("rougeL", "gold", points, 1, Fit(1.0, 0.1, 5.0, 0.1))
+    (panel,) = make_curve_panels(dataclasses.replace(bench, curves=(curve,)))
+    assert panel.own.lines[0].fit == ""
+    assert panel.notes == ("Gold ends at +1.00\u00a0sd; no fit explains it (R²\u00a0=\u00a00.10).",)
+
+
 def test_best_of_n_has_a_panel_for_each_metric_the_proxys_first(best_of_n: BestOfN) -> None:
     panels = make_best_of_n_panels(best_of_n)
     assert [panel.title for panel in panels] == [
@@ -292,7 +351,7 @@ def test_best_of_n_has_a_panel_for_each_metric_the_proxys_first(best_of_n: BestO
         "nli_faithful",
     ]
     assert "highest at the best of 4: 0.445" in panels[1].notes[0]
-    assert [tick.label for tick in panels[0].x_ticks] == ["1", "2", "4", "8", "16", "32", "64"]
+    assert [tick.label for tick in panels[0].own.x_ticks] == ["1", "2", "4", "8", "16", "32", "64"]
 
 
 def test_axes_hold_zero_and_every_interval() -> None:
@@ -366,8 +425,27 @@ def test_a_verdict_sets_off_whole_names_and_keeps_intervals_whole() -> None:
         '<b>rouge</b> and <b>rougeL</b>: &lt;<b>b</b>&gt; <span class="whole">[−0.1, 0.2]</span>'
     )
     assert breakable("a_b<c/d") == "a_<wbr>b&lt;c/<wbr>d"
+    assert emphasise("-0.2 sd and 4.9 nats", []) == "−0.2\u00a0sd and 4.9\u00a0nats"
     assert emphasise("-1 to -.5, not v-1 nor 2-3", []) == "−1 to −.5, not v-1 nor 2-3"
     assert emphasise("none & [1, 2]", []) == 'none &amp; <span class="whole">[1, 2]</span>'
+
+
+def test_a_verdict_sets_off_designs_but_not_what_is_paid_at_random(bench: Bench) -> None:
+    told = dataclasses.replace(bench, verdict="Train on rougeL. Paid at random, gold falls.")
+    html = render_report(told)
+    assert '<p class="verdict">Train on <b>rougeL</b>. Paid at random, gold falls.</p>' in html
+
+
+def test_only_the_probes_of_what_was_hacked_are_unfolded(bench: Bench, audit: Audit) -> None:
+    def unfolded(shown: Bench) -> list[bool]:
+        return ["open" in a for a in Page(render_report(shown)).with_class("probed")]
+
+    sound = dataclasses.replace(audit, reward="rouge_faithful")
+    audits = (sound, dataclasses.replace(audit, reward="keyword_coverage"))
+    audited = dataclasses.replace(bench, audits=audits)
+    assert unfolded(audited) == [False, True]
+    honest = tuple(dataclasses.replace(d, judgement="sound") for d in bench.designs)
+    assert unfolded(dataclasses.replace(audited, designs=honest)) == [True, False]
 
 
 def test_the_command_renders_a_folder_or_a_file_again(

@@ -69,6 +69,7 @@ def urls(
         "audit": audit,
         "best_of_n": best_of_n,
         "unbroken": with_unbroken_names(bench),
+        "many": dataclasses.replace(bench, samples=bench.samples * 3),
     }
     return {name: write_report(record, folder / name).as_uri() for name, record in records.items()}
 
@@ -171,6 +172,24 @@ def test_the_matrix_shows_the_measure_that_was_chosen(show: Any, bench: Bench) -
     assert "−0.62" in find(page, "#heat tbody tr:nth-child(3) td:last-child").text
 
 
+def test_curves_are_drawn_on_the_scales_that_were_chosen(show: Any, bench: Bench) -> None:
+    page = show()
+    shown = lambda kind: {  # noqa: E731
+        chart.is_displayed() for chart in page.find_elements("css selector", f".panel .{kind}")
+    }
+    assert (shown("own-scales"), shown("same-scales")) == ({True}, {False})
+    find(page, "input[name=scales][value=own]").send_keys(Keys.ARROW_RIGHT)
+    assert (shown("own-scales"), shown("same-scales")) == ({False}, {True})
+
+
+def test_a_search_unfolds_the_examples_that_were_folded(show: Any) -> None:
+    page = show("many")
+    fold = find(page, "#more")
+    assert fold.get_attribute("open") is None
+    find(page, "#find").send_keys("a")
+    assert fold.get_attribute("open") is not None
+
+
 def test_samples_filter_by_design_by_text_and_by_hacking(show: Any) -> None:
     page = show()
     count = lambda: find(page, "#count").text  # noqa: E731
@@ -244,10 +263,11 @@ def test_text_contrasts_with_what_it_stands_on(show: Any, scheme: str) -> None:
 
 def test_paper_shows_what_is_folded(show: Any) -> None:
     page = show()
+    unfolded = page.find_elements("css selector", "details[open]")
     page.execute_script("dispatchEvent(new Event('beforeprint'))")
     assert page.find_elements("css selector", "details:not([open])") == []
     page.execute_script("dispatchEvent(new Event('afterprint'))")
-    assert page.find_elements("css selector", "details[open]") == []
+    assert page.find_elements("css selector", "details[open]") == unfolded
 
 
 _CONTRAST = """

@@ -1,4 +1,4 @@
-"""The geometry of the line charts: small panels that share their scales.
+"""The geometry of the line charts: small panels, each with scales of its own or all with the same.
 
 They are drawn by the template as inline SVG, whose colours are the page's own and so follow it into
 dark mode.
@@ -6,12 +6,14 @@ dark mode.
 
 from __future__ import annotations
 
+import itertools
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from textenv.benchmark.report.intervals import Tick, round_ticks
-from textenv.benchmark.report.numbers import format_interval, format_number
+from textenv.benchmark.report.numbers import NBSP, format_interval, format_number
 from textenv.benchmark.results import Bench, BestOfN, Curve, Fit
 from textenv.benchmark.statistics import Estimate
 
@@ -19,6 +21,8 @@ WIDTH, HEIGHT = 340.0, 230.0
 LEFT, RIGHT, TOP, BOTTOM = 38.0, 46.0, 20.0, 36.0  # around the area that is plotted in
 _FIT_STEPS = 60
 _LABEL_PX = 12.0  # the least distance of two labels' baselines
+_LABEL_GAP = 11.0  # from the last point on the right: clear of a ring around it
+_TOLD_R2 = 0.5  # a fit that explains less than this share of the variance is not shown
 
 
 @dataclass(frozen=True)
@@ -36,14 +40,16 @@ class Line:
 
     Attributes:
         role: "gold" or "own": its colour and its marks.
-        label: Written at its end.
-        label_x: Where.
-        label_y: Where.
+        label: Written to the right of all points, at the height of the curve's end.
+        label_x: Where it starts.
+        label_y: Its baseline.
         path: Through the means, as SVG path data.
-        band: Around the intervals, as SVG path data.
+        band: Around the intervals, as SVG path data; empty where training stepped back, for then a
+            band would fold over itself.
+        whiskers: The intervals one by one, as SVG path data; empty where there is a band.
         dots: The means.
         peak: The highest of them; None if that is the first or the last one.
-        fit: The fitted curve, as SVG path data; empty without one.
+        fit: The fitted curve, as SVG path data; empty where none explains half of the variance.
     """
 
     role: str
@@ -52,33 +58,47 @@ class Line:
     label_y: float
     path: str
     band: str
+    whiskers: str
     dots: tuple[Dot, ...]
     peak: Dot | None
     fit: str
 
 
 @dataclass(frozen=True)
-class Panel:
-    """One chart.
+class Chart:
+    """Lines on a pair of scales.
 
     Attributes:
-        title: What was trained on, or the metric.
-        mark: The design's judgement; empty for none.
-        lines: Its curves.
+        lines: The curves.
         x_ticks: In pixels.
         y_ticks: In pixels.
         zero_y: Where a gain of 0 is; None if out of sight.
         matched_x: Where the designs are compared; None for nowhere.
-        notes: What the chart shows, a sentence each.
     """
 
-    title: str
-    mark: str
     lines: tuple[Line, ...]
     x_ticks: tuple[Tick, ...]
     y_ticks: tuple[Tick, ...]
     zero_y: float | None
     matched_x: float | None
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One design or metric.
+
+    Attributes:
+        title: What was trained on, or the metric.
+        mark: The design's judgement; empty for none.
+        own: Its chart, on scales of its own.
+        same: The same on the scales of all panels; None where they measure different things.
+        notes: What the chart shows, a sentence each.
+    """
+
+    title: str
+    mark: str
+    own: Chart
+    same: Chart | None
     notes: tuple[str, ...]
 
 
@@ -104,30 +124,19 @@ class Frame:
 
 def make_curve_panels(bench: Bench) -> list[Panel]:
     """Returns a panel for each design: its own reward and gold against the distance walked."""
-    if not bench.curves:
-        return []
-    points = [point for curve in bench.curves for point in curve.points]
-    distances = [_distance(point.kl) for point in points]
-    if bench.matched_kl is not None:
-        distances.append(_distance(bench.matched_kl))
-    frame = _make_frame(distances, [point.gain for point in points])
-    x_ticks = _kl_ticks(frame)
-    matched_x = None if bench.matched_kl is None else frame.x(_distance(bench.matched_kl))
+    shared = _frame_curves(bench.curves, bench.matched_kl)
     judgements = {design.name: design.judgement for design in bench.designs}
     panels = []
     for name in dict.fromkeys(curve.design for curve in bench.curves):
         curves = [curve for curve in bench.curves if curve.design == name]
         curves.sort(key=lambda curve: curve.metric == "gold")  # gold is drawn over the others
-        lines = [_make_curve(curve, frame) for curve in curves]
+        own = _frame_curves(curves, bench.matched_kl)
         panels.append(
             Panel(
                 name,
                 judgements.get(name, ""),
-                _part_labels(lines),
-                x_ticks,
-                _y_ticks(frame),
-                frame.y(0),
-                matched_x,
+                _make_chart(curves, own, bench.matched_kl),
+                _make_chart(curves, shared, bench.matched_kl),
                 tuple(_describe(curve) for curve in reversed(curves)),
             )
         )
@@ -154,8 +163,27 @@ def make_best_of_n_panels(best: BestOfN) -> list[Panel]:
             note += f"; highest at the best of {best.n[peak]}: {format_number(top.mean, 3)}"
         ticks = _n_ticks(best.n, distances, frame)
         name = f"{metric}, which picks" if role == "own" else metric
-        panels.append(Panel(name, "", (line,), ticks, _y_ticks(frame), None, None, (note + ".",)))
+        chart = Chart((line,), ticks, _y_ticks(frame), None, None)
+        panels.append(Panel(name, "", chart, None, (note + ".",)))
     return panels
+
+
+def _frame_curves(curves: Sequence[Curve], matched_kl: float | None) -> Frame:
+    points = [point for curve in curves for point in curve.points]
+    distances = [_distance(point.kl) for point in points]
+    if matched_kl is not None:
+        distances.append(_distance(matched_kl))
+    return _make_frame(distances, [point.gain for point in points])
+
+
+def _make_chart(curves: Sequence[Curve], frame: Frame, matched_kl: float | None) -> Chart:
+    return Chart(
+        _place_labels([_make_curve(curve, frame) for curve in curves]),
+        _kl_ticks(frame),
+        _y_ticks(frame),
+        frame.y(0),
+        None if matched_kl is None else frame.x(_distance(matched_kl)),
+    )
 
 
 def _make_curve(curve: Curve, frame: Frame) -> Line:
@@ -169,7 +197,7 @@ def _make_curve(curve: Curve, frame: Frame) -> Line:
         [f"KL {format_number(point.kl)}" for point in curve.points],
         curve.peak,
     )
-    if curve.fit is None:
+    if curve.fit is None or curve.fit.r2 < _TOLD_R2:
         return line
     furthest = max((_distance(point.kl) for point in curve.points), default=0.0)
     return replace(line, fit=_fit_path(curve.fit, furthest, frame))
@@ -189,18 +217,20 @@ def _make_line(
         Dot(x, y, f"{title}: {format_number(e.mean, 3)} {format_interval(e, 3)}")
         for (x, y), title, e in zip(places, titles, estimates, strict=True)
     )
-    # Training may step back towards the start; a band that folds over itself could not be read.
-    ordered = sorted(zip(distances, estimates, strict=True), key=lambda pair: pair[0])
-    upper = [(frame.x(d), frame.y(e.ci95[1])) for d, e in ordered]
-    lower = [(frame.x(d), frame.y(e.ci95[0])) for d, e in reversed(ordered)]
+    xs = [x for x, _ in places]
+    highs, lows = ([frame.y(e.ci95[end]) for e in estimates] for end in (1, 0))
+    onward = all(a < b for a, b in itertools.pairwise(xs))
+    upper, lower = list(zip(xs, highs, strict=True)), list(zip(xs, lows, strict=True))
+    whiskers = "".join(map(_path, zip(lower, upper, strict=True)))
     turned = 0 < peak < len(dots) - 1
     return Line(
         role=role,
         label=label,
-        label_x=places[-1][0] + 7 if places else 0.0,
+        label_x=max((x for x, _ in places), default=0.0),
         label_y=places[-1][1] + 4 if places else 0.0,
         path=_path(places),
-        band=_path([*upper, *lower]) + "Z" if len(places) > 1 else "",
+        band=_path([*upper, *reversed(lower)]) + "Z" if onward and len(places) > 1 else "",
+        whiskers="" if onward else whiskers,
         dots=dots,
         peak=dots[peak] if turned else None,
         fit="",
@@ -236,20 +266,32 @@ def _describe(curve: Curve) -> str:
     if 0 < curve.peak < len(curve.points) - 1:
         highest = format_number(peak.gain.mean, signed=True)
         text += f", its peak is {highest} at KL {format_number(peak.kl, 1)}"
-    if curve.fit is not None:
+    if curve.fit is not None and curve.fit.r2 < _TOLD_R2:
+        text += f"; no fit explains it (R² = {format_number(curve.fit.r2)})"
+    elif curve.fit is not None:
         a, b, r2 = (format_number(x) for x in (curve.fit.a, curve.fit.b, curve.fit.r2))
         text += f"; fit a = {a}, b = {b}, R² = {r2}"
         if curve.fit.peak_kl is not None:
             text += f", turning at KL {format_number(curve.fit.peak_kl, 1)}"
-    return text + "."
+    # A number stays beside its name.
+    return re.sub(r" = |(?<=KL) |(?= sd\b) ", lambda found: found[0].replace(" ", NBSP), text) + "."
 
 
-def _part_labels(lines: Sequence[Line]) -> tuple[Line, ...]:
-    """Moves labels apart that would be written over each other."""
-    placed: list[Line] = []
-    for line in sorted(lines, key=lambda line: line.label_y):
-        least = placed[-1].label_y + _LABEL_PX if placed else 0.0
-        placed.append(replace(line, label_y=round(max(line.label_y, least), 1)))
+def _place_labels(lines: Sequence[Line]) -> tuple[Line, ...]:
+    """Sets labels to the right of every point, and apart from each other within the panel."""
+    x = max((line.label_x for line in lines), default=0.0) + _LABEL_GAP
+    ordered = sorted(lines, key=lambda line: line.label_y)
+    heights = [line.label_y for line in ordered]
+    for i in range(1, len(heights)):
+        heights[i] = max(heights[i], heights[i - 1] + _LABEL_PX)
+    highest = HEIGHT - BOTTOM - 3
+    for i in reversed(range(len(heights))):
+        heights[i] = min(heights[i], highest)
+        highest = heights[i] - _LABEL_PX
+    placed = [
+        replace(line, label_x=round(x, 1), label_y=round(y, 1))
+        for line, y in zip(ordered, heights, strict=True)
+    ]
     return tuple(sorted(placed, key=lambda line: line.role == "gold"))
 
 

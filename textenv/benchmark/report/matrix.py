@@ -13,6 +13,7 @@ from textenv.benchmark.report.numbers import (
     format_interval,
     format_number,
 )
+from textenv.benchmark.report.reading import is_untrained
 from textenv.benchmark.results import Bench, Cell, Design, Metric
 from textenv.benchmark.statistics import Estimate
 
@@ -76,7 +77,10 @@ class HeatTable:
 
 
 def make_matrix(bench: Bench) -> HeatTable:
-    """Arranges a benchmark's matrix; designs that it lacks get empty cells."""
+    """Arranges a benchmark's matrix; designs that it lacks get empty cells.
+
+    Gains are counted from the untrained policy, whose own row is 0 by definition.
+    """
     metrics = sorted(bench.metrics, key=lambda metric: metric.kind == "gold")
     gains = [cell.gain.mean for row in bench.matrix.values() for cell in row.values()]
     gains += [design.gold_gain.mean for design in bench.designs]
@@ -97,6 +101,12 @@ def make_matrix(bench: Bench) -> HeatTable:
 
 def _make_cell(design: Design, metric: Metric, row: dict[str, Cell], largest: float) -> HeatCell:
     gold, own = metric.kind == "gold", metric.name == design.name
+    if is_untrained(design):
+        before = format_number(metric.before, 3)
+        texts = {"gain": "0.00", "raw": "0", "iqm": before}
+        shown = tuple(Shown(measure, text, "") for measure, text in texts.items())
+        title = f"The start of every run: {metric.name} is {before}"
+        return HeatCell(shown, 0.0, False, own, gold, False, title)
     cell = row.get(metric.name)
     if cell is None:
         return HeatCell((), 0.0, False, own, gold, False, "Not measured")
@@ -115,6 +125,9 @@ def _make_cell(design: Design, metric: Metric, row: dict[str, Cell], largest: fl
 
 
 def _make_mean(design: Design, largest: float) -> HeatCell:
+    if is_untrained(design):
+        shown = (Shown("gain", "0.00", ""),)
+        return HeatCell(shown, 0.0, False, False, True, False, "The start of every run")
     shown = (_show("gain", design.gold_gain, signed=True, decimals=2),)
     title = (
         f"Trained on {design.name}, mean of the gold metrics: {shown[0].text} sd "

@@ -7,6 +7,7 @@ import math
 from textenv.benchmark.statistics import Estimate
 
 MISSING = "–"
+NBSP = "\N{NO-BREAK SPACE}"
 _MINUS = "\N{MINUS SIGN}"
 
 

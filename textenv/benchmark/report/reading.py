@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Any, TypeVar
 
-from textenv.benchmark.results import Audit, Bench, BestOfN, load_record
+from textenv.benchmark.results import Audit, Bench, BestOfN, Design, load_record
 from textenv.errors import ConfigError
 
 Record = Bench | Audit | BestOfN
@@ -64,6 +64,11 @@ def read_record(path: Path) -> Record:
         f"'{path}' is no record of a bench, an audit or a best-of-n; those are written as "
         f"{', '.join(FILE_NAMES.values())}."
     )
+
+
+def is_untrained(design: Design) -> bool:
+    """Returns True for the policy that every run starts from: its gains are 0 by definition."""
+    return design.kind == "control" and design.spec is None
 
 
 def without_lone_surrogates(value: Value) -> Value:

@@ -15,10 +15,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 import textenv
-from textenv.benchmark.report import charts, matrix, numbers, samples, tables
+from textenv.benchmark.report import charts, matrix, numbers, samples, tables, wording
 from textenv.benchmark.report.data_files import save_csv_files
 from textenv.benchmark.report.reading import FILE_NAMES, Record, without_lone_surrogates
-from textenv.benchmark.report.wording import breakable, emphasise
 from textenv.benchmark.results import Audit, Bench, BestOfN, save_record
 from textenv.errors import ConfigError
 
@@ -115,9 +114,14 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals.update(
-        charts=charts, matrix=matrix, numbers=numbers, samples=samples, tables=tables
+        charts=charts,
+        matrix=matrix,
+        numbers=numbers,
+        samples=samples,
+        tables=tables,
+        wording=wording,
     )
-    environment.filters.update(yaml=_yaml, emphasise=emphasise, breakable=breakable)
+    environment.filters.update(yaml=_yaml, emphasise=wording.emphasise, breakable=wording.breakable)
     return environment
 
 

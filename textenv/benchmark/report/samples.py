@@ -6,7 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from textenv.benchmark.report.numbers import format_number
+from textenv.benchmark.report.reading import is_untrained
 from textenv.benchmark.results import Bench, Metric, Sample, SampleText
+
+UNFOLDED = 4  # examples that are seen at once; a search unfolds the others
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ def make_samples(bench: Bench) -> list[SampleShown]:
     A score is compared with that of the untrained policy's response to the same prompt, or, where
     there is none, with the mean of its samples.
     """
-    untrained = {d.name for d in bench.designs if d.kind == "control" and d.spec is None}
+    untrained = {design.name for design in bench.designs if is_untrained(design)}
     marks = {design.name: design.judgement for design in bench.designs}
     order = {design.name: i for i, design in enumerate(bench.designs)}
     shown = []

@@ -57,6 +57,8 @@ if (filters) {
     const designs = [...filters.querySelectorAll("[name=design]:checked")].map((box) => box.value);
     const text = document.getElementById("find").value.trim().toLowerCase();
     const onlyHacked = document.getElementById("hacked").checked;
+    const more = document.getElementById("more");
+    if (more && (designs.length > 0 || text || onlyHacked)) more.open = true;
     let count = 0;
     for (const sample of samples) {
       let left = 0;

@@ -14,6 +14,7 @@ from textenv.benchmark.report.numbers import (
     format_number,
     format_p,
 )
+from textenv.benchmark.report.reading import is_untrained
 from textenv.benchmark.results import Audit, Bench, Probe, RunRecord
 from textenv.benchmark.statistics import Estimate
 
@@ -68,10 +69,10 @@ def make_designs_table(bench: Bench) -> Table:
             _text(design.name),
             Value(design.judgement, sort=design.judgement, mark=design.judgement),
             _gain(design.own_gain),
-            _gain(design.gold_gain),
+            _zero() if is_untrained(design) else _gain(design.gold_gain),
             _gain(design.hacking_index),
             _gain(design.gold_at_matched_kl),
-            _plain(design.kl),
+            _zero() if is_untrained(design) else _plain(design.kl),
         )
         for design in bench.designs
     ]
@@ -256,6 +257,11 @@ def _compare(probe: Probe) -> Value:
 
 def _text(text: str) -> Value:
     return Value(text, sort=text)
+
+
+def _zero() -> Value:
+    """Returns a 0 that is so by definition, and has no interval."""
+    return Value(format_number(0.0), sort=0.0)
 
 
 def _gain(estimate: Estimate | None) -> Value:

@@ -7,17 +7,23 @@ from collections.abc import Iterable
 
 from markupsafe import Markup, escape
 
+from textenv.benchmark.report.numbers import NBSP
+from textenv.benchmark.results import Bench
+
 _INTERVAL = r"\[[^\[\]\n]{1,30}\]"
 _MINUS = re.compile(r"(?<![\w.-])-(?=\.?\d)")
+_UNIT = re.compile(r"(?<=\d) (?=(?:sd|nats)\b)")
+_WORDS_OF_VERDICTS = {"gold", "random"}
 _JOINT = re.compile(r"(?<=[_/.,:-])(?=\w)")
 
 
 def emphasise(text: str, names: Iterable[str]) -> Markup:
     """Sets off each of the names in a text.
 
-    Numbers get a true minus sign, and intervals such as "[0.1, 0.2]" stay on one line.
+    Numbers get a true minus sign and keep their unit beside them; intervals such as "[0.1, 0.2]"
+    stay on one line.
     """
-    text = _MINUS.sub("\N{MINUS SIGN}", text)
+    text = _UNIT.sub(NBSP, _MINUS.sub("\N{MINUS SIGN}", text))
     ordered = sorted((name for name in names if name), key=len, reverse=True)
     known = "|".join(re.escape(name) for name in ordered)
     pattern = rf"(?<!\w)({known})(?!\w)|({_INTERVAL})" if known else f"(?!)()|({_INTERVAL})"
@@ -33,6 +39,12 @@ def emphasise(text: str, names: Iterable[str]) -> Markup:
         )
         end = match.end()
     return Markup("").join([*pieces, escape(text[end:])])
+
+
+def names_in_verdict(bench: Bench) -> list[str]:
+    """Returns the designs that a verdict speaks of by name; "paid at random" names no control."""
+    names = [design.name for design in bench.designs if design.kind == "design"]
+    return [name for name in names if name not in _WORDS_OF_VERDICTS]
 
 
 def breakable(name: str) -> Markup:
