@@ -22,6 +22,7 @@ LEFT, RIGHT, TOP, BOTTOM = 38.0, 46.0, 20.0, 36.0  # around the area that is plo
 _FIT_STEPS = 60
 _LABEL_PX = 12.0  # the least distance of two labels' baselines
 _LABEL_GAP = 11.0  # from the last point on the right: clear of a ring around it
+_STEP_BACK_PX = 1.5  # a band that folds over itself by less looks whole
 _TOLD_R2 = 0.5  # a fit that explains less than this share of the variance is not shown
 
 
@@ -219,7 +220,7 @@ def _make_line(
     )
     xs = [x for x, _ in places]
     highs, lows = ([frame.y(e.ci95[end]) for e in estimates] for end in (1, 0))
-    onward = all(a < b for a, b in itertools.pairwise(xs))
+    onward = all(b >= a - _STEP_BACK_PX for a, b in itertools.pairwise(xs))
     upper, lower = list(zip(xs, highs, strict=True)), list(zip(xs, lows, strict=True))
     whiskers = "".join(map(_path, zip(lower, upper, strict=True)))
     turned = 0 < peak < len(dots) - 1

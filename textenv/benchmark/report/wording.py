@@ -14,7 +14,7 @@ _INTERVAL = r"\[[^\[\]\n]{1,30}\]"
 _MINUS = re.compile(r"(?<![\w.-])-(?=\.?\d)")
 _UNIT = re.compile(r"(?<=\d) (?=(?:sd|nats)\b)")
 _WORDS_OF_VERDICTS = {"gold", "random"}
-_JOINT = re.compile(r"(?<=[_/.,:-])(?=\w)")
+_JOINT = re.compile(r"(?<=[_/.,:-])(?=[^\W\d])")
 
 
 def emphasise(text: str, names: Iterable[str]) -> Markup:
@@ -33,7 +33,7 @@ def emphasise(text: str, names: Iterable[str]) -> Markup:
         pieces.append(escape(text[end : match.start()]))
         name, interval = match.groups()
         pieces.append(
-            Markup("<b>{}</b>").format(name)
+            Markup("<b>{}</b>").format(breakable(name))
             if name
             else Markup('<span class="whole">{}</span>').format(interval)
         )
