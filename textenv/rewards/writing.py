@@ -14,7 +14,7 @@ from itertools import pairwise
 _LEAST_DISTINCT_WORDS = 0.5
 _LEAST_DISTINCT_PAIRS = 0.75
 
-_SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=\S)|\s*\n\s*")
+_SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=\S)|\n")
 # A period that ends no sentence: of a title, an initial, or a common abbreviation.
 _ABBREVIATION = re.compile(r"\b(?:[A-Z]|Mr|Mrs|Ms|Dr|St|Prof|vs|etc|e\.g|i\.e|No)\.$")
 
@@ -36,13 +36,14 @@ def variety(words: Sequence[str]) -> float:
 
 def split_sentences(text: str) -> list[str]:
     """Returns the sentences of a text: they end at ., ! or ? before a space, or at a line's end."""
-    found: list[str] = []
+    found: list[list[str]] = []
+    has_ended = True
     for part in filter(None, (part.strip() for part in _SENTENCE_END.split(text))):
-        if found and _ABBREVIATION.search(found[-1]):
-            found[-1] = f"{found[-1]} {part}"
-        else:
-            found.append(part)
-    return found
+        if has_ended:
+            found.append([])
+        found[-1].append(part)
+        has_ended = not _ABBREVIATION.search(part)
+    return [" ".join(parts) for parts in found]
 
 
 def glue(words: Sequence[str], given: Collection[str] = ()) -> float:
