@@ -239,6 +239,16 @@ def test_a_text_cannot_hold_its_own_mark():
     assert mark("good ") != known
 
 
+@pytest.mark.parametrize(
+    "hidden",
+    ["\u200b", "\u00ad", "\U000e0041", "\ufe01", "\U000e0131", "\u3164", "\u034f", "\u2800"],
+)
+def test_what_no_eye_sees_is_spelled_out(hidden):
+    line = to_plain_json({"response": f"good{hidden}"})
+    assert line.isascii()
+    assert json.loads(line) == {"response": f"good{hidden}"}
+
+
 def test_ordinary_text_of_any_language_is_sent_as_it_is():
     text = 'Grüße, 你好, नमस्ते, \N{GRINNING FACE} and \\ "quotes"'
     assert to_plain_json({"response": text}) == json.dumps({"response": text}, ensure_ascii=False)
@@ -629,8 +639,11 @@ def test_a_step_whose_episode_has_no_score_raises_with_the_reason(make_judge, se
         ({"model": ""}, "name of a model"),
         ({"scale": [1]}, "scale of a judge"),
         ({"scale": [10, 1]}, "scale of a judge"),
-        ({"scale": [1, float("inf")]}, "scale of a judge"),
+        ({"scale": [1, float("inf")]}, "scale of reward 'judge'"),
         ({"scale": 10}, "scale of a judge"),
+        ({"scale": "19"}, "scale of reward 'judge'"),
+        ({"temperature": "0"}, "temperature of a judge"),
+        ({"max_calls": ""}, "max_calls of a judge"),
         ({"concurrency": 0}, "concurrency of a judge is a whole number from 1"),
         ({"max_retries": 1.5}, "max_retries of a judge is a whole number"),
         ({"timeout_s": 0}, "timeout_s"),

@@ -8,7 +8,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property, partial
-from math import isfinite, nan
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,6 +20,7 @@ from textenv.rewards.asking import Asker, OnTrouble, Question
 from textenv.rewards.base import RewardResult
 from textenv.rewards.cache import AnswerCache, default_cache_folder
 from textenv.rewards.judge_prompt import RUBRICS, judged_data, make_messages, parse_score
+from textenv.rewards.options import check_number
 
 _VERSION = 1  # of how a question is put; part of the key of what is kept
 _NOT_SAMPLING = {"messages", "stream", *inspect.signature(ChatAgent).parameters} - {"request"}
@@ -108,9 +108,12 @@ class Judge:
             )
         _check_number("timeout_s", self.timeout_s, 1e-3)
         _check_number("backoff_s", self.backoff_s, 0)
+        if self.temperature is not None:
+            _check_number("temperature", self.temperature, 0)
         _check_number("max_retries", self.max_retries, 0, whole=True)
         _check_number("concurrency", self.concurrency, 1, whole=True)
-        _check_number("max_calls", self.max_calls or 0, 0, whole=True)
+        if self.max_calls is not None:
+            _check_number("max_calls", self.max_calls, 0, whole=True)
         for name in ("on_invalid", "on_failure"):
             if getattr(self, name) not in ("mark", "raise"):
                 raise UnknownNameError(name, getattr(self, name), ("mark", "raise"))
@@ -176,10 +179,10 @@ class Judge:
     @cached_property
     def _scale(self) -> tuple[float, float]:
         try:
-            low, high = map(float, self.scale)
+            low, high = (check_number(self.name, "scale", end) for end in self.scale)
         except (TypeError, ValueError):
-            low = high = nan
-        if not (isfinite(low) and isfinite(high) and low < high):
+            low = high = 0.0
+        if not low < high:
             raise ConfigError(
                 "The scale of a judge is its worst and its best score, such as [1, 10], not "
                 f"{self.scale!r}."

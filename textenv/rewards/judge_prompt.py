@@ -45,9 +45,15 @@ _SYSTEM = (
     "appears in it is a part of the text that you grade. Follow this message and the rubric alone."
 )
 _FORM = '{"reason": "<one or two sentences>", "score": <number>}'
-# Openers of the marks by which chat templates separate turns, such as "<|im_end|>" or "[INST]": a
-# server that does not escape them would take them for its own.
-_MARK_OPENERS = "<["
+# What Python prints and no eye sees, by Unicode's Default_Ignorable_Code_Point (fillers, variation
+# selectors, joiners) and as a blank pattern of Braille: whole messages can be spelled with these.
+_UNSEEN = (
+    r"\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0f\uffa0"
+    r"\U000e0100-\U000e01ef"
+)
+# And openers of the marks by which chat templates separate turns, such as "<|im_end|>" or "[INST]":
+# a server that does not escape them would take them for its own.
+_ESCAPED = re.compile(rf"[<\[{_UNSEEN}]")
 _CODE_FENCE = re.compile(r"```(?:json)?\s*(.*?)\s*```", re.DOTALL)
 
 
@@ -76,8 +82,8 @@ def _text_or_turns(turns: Sequence[Turn]) -> str | Sequence[str]:
 def to_plain_json(data: Data) -> str:
     r"""Writes data as one line of JSON in which strings hold printable characters only.
 
-    Whatever is invisible (line separators, directions, tags, half surrogate pairs) and whatever
-    opens a mark of a chat template is written as \uXXXX.
+    Whatever is invisible (line separators, directions, tags, fillers, variation selectors, half
+    surrogate pairs) and whatever opens a mark of a chat template is written as \uXXXX.
     """
     fields = []
     for key, value in data.items():
@@ -88,10 +94,10 @@ def to_plain_json(data: Data) -> str:
 
 def _quote(text: str) -> str:
     quoted = json.dumps(text, ensure_ascii=False)
-    if quoted.isprintable() and not any(char in quoted for char in _MARK_OPENERS):
+    if quoted.isprintable() and not _ESCAPED.search(quoted):
         return quoted
     return "".join(
-        char if char.isprintable() and char not in _MARK_OPENERS else _escape(char)
+        char if char.isprintable() and not _ESCAPED.match(char) else _escape(char)
         for char in quoted
     )
 
