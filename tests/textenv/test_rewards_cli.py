@@ -110,6 +110,22 @@ def test_standard_input_and_a_file_to_write_do_as_well(run, file, tmp_path):
     assert out.read_text(encoding="utf-8") == printed
 
 
+def test_a_place_that_cannot_be_written_to_costs_no_score_and_no_rows(run, file, tmp_path):
+    (tmp_path / "own.py").write_text("def called(episodes):\n    raise ValueError('scored')\n")
+    reward = f"{tmp_path / 'own.py'}:called"
+    before = file.read_bytes()
+    for out, words in [
+        (tmp_path, "it is a folder"),
+        (file / "scores.jsonl", "File exists"),
+        (file, "--out would write over"),
+    ]:
+        done = run("score", file, "--reward", reward, "--out", out)
+        assert done.exit_code == 2
+        assert words in done.stderr
+        assert "scored'" not in done.stderr
+    assert file.read_bytes() == before
+
+
 def test_further_keys_and_metadata_reach_the_reward(run, tmp_path):
     path = tmp_path / "rows.jsonl"
     spec = "{by_language: {de: exact_match, en: {constant: {value: 0.5}}}}"
@@ -178,6 +194,7 @@ def test_odd_text_is_scored_and_comes_out_as_json(run, tmp_path):
         ('{"response": "a", "metadata": 3}\n', ["Line 1", "has to be an object"]),
         ('{"response": "a", "references": []}\n', ["'line 1'", "has none"]),
         ('{"response": "a"}\n' + "[" * 100_000, ["Line 2", "is not JSON"]),
+        ('{"response": "a", "n": ' + "9" * 5000 + "}", ["Line 1", "a number is too long"]),
     ],
 )
 def test_a_bad_row_is_named_by_its_line(run, tmp_path, text, words):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -50,6 +51,8 @@ def score_file(
     """
     spec = _sum([parse_spec(text) for text in reward])
     loaded = load_reward(spec)
+    if out is not None:
+        _check_out(out, file)
     source = "standard input" if str(file) == "-" else f"'{file}'"
     try:
         opened = nullcontext(sys.stdin.buffer) if str(file) == "-" else file.open("rb")
@@ -61,7 +64,6 @@ def score_file(
     rows = [_row(episode.example.id, result, i) for i, episode in enumerate(episodes)]
     if out is not None:
         try:
-            out.parent.mkdir(parents=True, exist_ok=True)
             out.write_text("".join(rows), encoding="utf-8")
         except OSError as error:
             raise ConfigError(f"'{out}' cannot be written: {error.strerror}.") from error
@@ -75,6 +77,19 @@ def score_file(
         first = f"'{episodes[bad[0]].example.id}': {_reason(result, bad[0])}"
         print_error(f"{len(bad)} of {len(rows)} rows could not be scored. The first is {first}")
         raise typer.Exit(EXIT_NOT_ALL)
+
+
+def _check_out(out: Path, file: Path) -> None:
+    """Refuses a place that the scores cannot be written to, before they cost anything."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"'{out}' cannot be written: {error.strerror}.") from error
+    if out.is_dir() or not os.access(out if out.exists() else out.parent, os.W_OK):
+        reason = "it is a folder" if out.is_dir() else "permission denied"
+        raise ConfigError(f"'{out}' cannot be written: {reason}.")
+    if out.exists() and file.exists() and out.samefile(file):
+        raise ConfigError(f"--out would write over '{file}', whose rows are scored.")
 
 
 def _sum(specs: list[Any]) -> Any:

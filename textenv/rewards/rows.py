@@ -42,8 +42,10 @@ def _read_row(line: bytes, number: int, source: str) -> Episode:
         row = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
     except UnicodeDecodeError as error:
         raise ConfigError(f"{where} is not UTF-8 text.") from error
-    except (json.JSONDecodeError, RecursionError) as error:
-        problem = error.msg if isinstance(error, json.JSONDecodeError) else "it is nested too deep"
+    except (ValueError, RecursionError) as error:
+        problem = "it is nested too deep, or a number is too long"
+        if isinstance(error, json.JSONDecodeError):
+            problem = error.msg
         raise ConfigError(
             f"{where} is not JSON ({problem}). Each line is an object such as "
             '{"response": "...", "references": ["..."]}.'
