@@ -9,6 +9,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+_NO_IDS = np.zeros(0, np.int32)
+_NO_MASK = np.zeros(0, np.bool_)
+for _array in (_NO_IDS, _NO_MASK):
+    _array.setflags(write=False)  # episodes without tokens share them
+
 Role = Literal["system", "user", "assistant"]
 StopReason = Literal["end_of_turn", "max_new_tokens"]
 
@@ -63,8 +68,8 @@ class Episode:
     example: Example
     turns: tuple[Turn, ...]
     stop_reason: StopReason = "end_of_turn"
-    input_ids: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
-    action_mask: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
+    input_ids: NDArray[np.int32] = field(default_factory=lambda: _NO_IDS)
+    action_mask: NDArray[np.bool_] = field(default_factory=lambda: _NO_MASK)
     prompt_cut: bool = False
     n_opening: int = 0
 

@@ -82,7 +82,22 @@ def test_words_that_two_options_share_need_the_letter():
     assert scored("C) Yes", 2, choices) == (1, 1)
 
 
-@pytest.mark.parametrize("metadata", [{}, {"choices": CHOICES}, {"choices": [], "correct": 0}])
+def test_an_option_of_no_words_is_named_by_its_letter():
+    for choices in (["A", "B"], ["the", "B"], ["", ""]):
+        assert scored("A", 0, choices) == (1, 1)
+        assert scored("A and B", 0, choices)[0] == 0
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {},
+        {"choices": CHOICES},
+        {"choices": [], "correct": 0},
+        {"choices": "ABC", "correct": 0},
+        {"choices": ["a", 1], "correct": 0},
+    ],
+)
 def test_an_example_without_choices_is_an_error_not_a_0(metadata):
-    with pytest.raises(RewardError, match="'choices' and 'correct'"):
+    with pytest.raises(RewardError, match=r"'choices' \(a list of texts\) and 'correct'"):
         score("choice", ["B"], ["x"], metadata=[metadata])

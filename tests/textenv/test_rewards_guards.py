@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from textenv.errors import ConfigError
+from textenv.errors import ConfigError, RewardError
 from textenv.rewards import load_reward, score
 from textenv.rewards.guards import count_negations
 
@@ -18,6 +18,20 @@ def test_negations_are_counted_in_three_languages() -> None:
         "Noting",
     )
     assert [count_negations(text) for text in texts] == [1, 2, 2, 2, 0]
+
+
+@pytest.mark.parametrize(
+    "text", ["It isnt so", "It is n't so", "It isn\u02bct so", "It isn\u2019t so", "You cant"]
+)
+def test_a_contraction_negates_however_it_is_spelled(text: str) -> None:
+    assert count_negations(text) == 1
+
+
+@pytest.mark.parametrize("name", ["novelty", "grounding"])
+def test_without_a_source_there_is_no_score(name: str) -> None:
+    for prompt, metadata in (("", {}), (" ", {"context": ""}), ("", {"context": 3})):
+        with pytest.raises(RewardError, match=f"'{name}' compares with a source"):
+            score(name, ["A text."], prompts=[prompt], metadata=[metadata])
 
 
 def test_negation_agrees_with_any_reference() -> None:

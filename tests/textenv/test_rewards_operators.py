@@ -242,7 +242,7 @@ def test_what_is_wrong_with_a_part_names_the_part(wrap, scores, match):
         ({"by_language": {"detect": "response", "en": "rougeL"}}, "no detect 'response'"),
         ({"by_language": {"detect": "prompt", "xx": "rougeL", "en": "bleu"}}, "cannot detect 'xx'"),
         ({"by_language": {"detect": "prompt", "en": "rougeL"}}, "needs two or more"),
-        ({"dense": {"of": "rougeL", "every": 0}}, "every 1 or more tokens"),
+        ({"dense": {"of": "rougeL", "every": 0}}, "'every' of reward 'dense' must be a whole"),
         ({"clip": {"of": {"dense": {"of": "rougeL"}}, "high": 1}}, "alone or in a sum"),
         ({"a": {"reward": word_count, "scale": 2}}, "takes no options here, but 'scale'"),
         ({"random": {"seed": 1.5}}, "must be whole"),

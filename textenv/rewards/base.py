@@ -81,6 +81,12 @@ def call_reward(
             "textenv.RewardResult, or wrap a function that gives plain numbers in "
             "textenv.rewards.from_function."
         )
+    for key in ("components", "reasons"):
+        if not isinstance(getattr(result, key), Mapping):
+            raise RewardError(
+                f"Reward '{name}' returned {type(getattr(result, key)).__name__} as '{key}'; "
+                "they must be a mapping."
+            )
     n = len(episodes)
     valid = np.ones(n, np.bool_) if result.valid is None else np.asarray(result.valid, np.bool_)
     if valid.shape != (n,):
@@ -88,7 +94,7 @@ def call_reward(
     if "total" in result.components:
         raise RewardError(f"Reward '{name}' has a component called 'total'; call it otherwise.")
     arrays = {"total": result.total, **result.components}
-    checked = {key: np.asarray(value, dtype=np.float64) for key, value in arrays.items()}
+    checked = {key: _to_floats(value, name, key) for key, value in arrays.items()}
     for key, value in checked.items():
         if value.shape != (n,):
             raise RewardError(
@@ -106,6 +112,20 @@ def call_reward(
         masked = {id(value): np.where(valid, value, np.nan) for value in checked.values()}
         checked = {key: masked[id(value)] for key, value in checked.items()}
     return RewardResult(checked.pop("total"), checked, valid, result.reasons)
+
+
+def _to_floats(values: object, name: str, key: object) -> FloatArray:
+    if not isinstance(key, str):
+        raise RewardError(f"Reward '{name}' has a component called {key!r}, which is no text.")
+    try:
+        array = np.asarray(values)
+        if array.dtype.kind in "biufO":  # no text, and of a complex number no part
+            return array.astype(np.float64, copy=False)
+    except (TypeError, ValueError, RuntimeError):  # uneven rows, other objects, a GPU's tensor
+        pass
+    raise RewardError(
+        f"Reward '{name}' returned a '{key}' that is no array of numbers: {values!r}."
+    )
 
 
 def compute_rewards(reward: Reward, episodes: Sequence[Episode]) -> RewardResult:

@@ -13,7 +13,8 @@ import numpy as np
 from textenv.errors import ConfigError
 from textenv.examples import Episode
 from textenv.rewards.base import FloatArray, RewardResult
-from textenv.rewards.lexical import check_lengths, check_positive, references_of
+from textenv.rewards.lexical import check_lengths, references_of
+from textenv.rewards.options import check_count
 from textenv.rewards.words import has_cjk, space_cjk
 
 # Those that need no download and no further package.
@@ -96,10 +97,10 @@ class ChrF:
     word_order: int = 0
 
     def __post_init__(self) -> None:
-        check_positive(self.char_order, "char_order", self.name)
-        check_positive(self.beta, "beta", self.name)
+        check_count(self.name, "char_order", self.char_order)
+        check_count(self.name, "beta", self.beta)
         if self.word_order:
-            check_positive(self.word_order, "word_order", self.name)
+            check_count(self.name, "word_order", self.word_order)
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
         """Scores the episodes, in order.

@@ -37,7 +37,9 @@ def named_options(text: str, choices: Sequence[str]) -> list[frozenset[int]]:
     """
     text = _MARKER.split(text.replace("**", ""))[-1]
     named = []
-    options = "|".join(sorted(map(re.escape, choices), key=len, reverse=True))
+    # An option without words of its own, such as "A" or "the", is named by its letter alone.
+    worded = [choice for choice in choices if answer_words(choice)]
+    options = "|".join(sorted(map(re.escape, worded), key=len, reverse=True)) or "(?!)"
     for match in _LETTER.finditer(re.sub(rf"(?i)(?<!\w)(?:{options})(?!\w)", "option", text)):
         letter = match[1].upper()
         is_word = letter in "AI" and _WORD_AFTER.match(match.string, match.end())
@@ -80,12 +82,14 @@ class Choice:
         total, answered = np.zeros(len(episodes)), np.zeros(len(episodes))
         for i, episode in enumerate(episodes):
             metadata = episode.example.metadata
-            choices, correct = metadata.get("choices"), metadata.get("correct")
-            if not choices or not isinstance(correct, int) or not 0 <= correct < len(choices):
+            choices, correct = metadata.get("choices", ()), metadata.get("correct")
+            is_list = isinstance(choices, list | tuple) and all(isinstance(c, str) for c in choices)
+            if not is_list or not isinstance(correct, int) or not 0 <= correct < len(choices):
                 raise RewardError(
-                    f"Reward '{self.name}' needs the metadata 'choices' and 'correct' (an index "
-                    f"into them), which example '{episode.example.id}' lacks. Use it with a "
-                    "multiple-choice task, such as TextQAChoice-v0."
+                    f"Reward '{self.name}' needs the metadata 'choices' (a list of texts) and "
+                    f"'correct' (an index into it), which example '{episode.example.id}' has as "
+                    f"{choices!r} and {correct!r}. Use it with a multiple-choice task, such as "
+                    "TextQAChoice-v0."
                 )
             named = named_options(episode.response, choices)
             meant = frozenset.intersection(*named) if named else frozenset()

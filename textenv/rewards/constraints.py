@@ -27,7 +27,7 @@ from textenv.rewards.rouge import rouge_words
 from textenv.rewards.writing import split_sentences
 
 _ITEM = re.compile(r"(\d+)[.)]\s+(.*\S)")
-_FENCE = re.compile(r"\A```\w*\n(.*?)\n?```\Z", re.DOTALL)
+_FENCE = re.compile(r"\A```\w*[ \t\r]*\n(.*?)\r?\n?```\Z", re.DOTALL)
 
 
 @dataclass(frozen=True)

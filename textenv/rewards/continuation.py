@@ -19,10 +19,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from textenv.errors import ConfigError, RewardError
+from textenv.errors import RewardError
 from textenv.examples import Episode
 from textenv.rewards.base import RewardResult
 from textenv.rewards.inflection import lemmas
+from textenv.rewards.options import check_count, check_share
 from textenv.rewards.polarity import load_vader
 from textenv.rewards.rouge import rouge_words
 from textenv.rewards.topics import TOPICS
@@ -62,8 +63,7 @@ class Sentiment:
 
     def __post_init__(self) -> None:
         """Refuses a goal that no text can reach."""
-        if isinstance(self.enough, bool) or not 0 < self.enough <= 1:
-            raise ConfigError(f"'enough' of reward 'sentiment' is {self.enough!r}; use 0 to 1.")
+        check_share(self.name, "enough", self.enough)
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
         """Scores the episodes, in order.
@@ -104,8 +104,7 @@ class Topic:
 
     def __post_init__(self) -> None:
         """Refuses a goal that no text can miss."""
-        if isinstance(self.enough, bool) or not isinstance(self.enough, int) or self.enough < 1:
-            raise ConfigError(f"'enough' of reward 'topic' is {self.enough!r}; use 1 or more.")
+        check_count(self.name, "enough", self.enough)
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
         """Scores the episodes, in order.

@@ -79,13 +79,18 @@ class Json:
         Raises:
             ConfigError: An option is not valid, or jsonschema is missing.
         """
-        if isinstance(required, str) or not all(isinstance(key, str) for key in required):
+        is_list = isinstance(required, list | tuple)
+        if not is_list or not all(isinstance(key, str) for key in required):
             raise ConfigError(f"'required' of reward '{self.name}' lists keys, not {required!r}.")
         self._required = tuple(required)
         self._validator = None if schema is None else _load_validator(schema)
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
-        """Scores the episodes, in order."""
+        """Scores the episodes, in order.
+
+        Raises:
+            ConfigError: The schema refers to something that is not in it.
+        """
         parts = np.zeros((len(episodes), 3))
         for i, episode in enumerate(episodes):
             parts[i] = self._parts(episode.response)
@@ -96,13 +101,27 @@ class Json:
     def _parts(self, text: str) -> tuple[float, float, float]:
         try:
             value = json.loads(without_fence(text), parse_constant=_refuse)
-            valid = self._validator is None or self._validator.is_valid(value)
+            valid = self._validator is None or self._is_valid(value)
         except (ValueError, RecursionError):
             return 0.0, 0.0, 0.0
         if not self._required:
             return 1.0, 1.0, float(valid)
         n_there = sum(isinstance(value, dict) and key in value for key in self._required)
         return 1.0, n_there / len(self._required), float(valid)
+
+    def _is_valid(self, value: Any) -> bool:
+        from referencing.exceptions import Unresolvable
+
+        assert self._validator is not None
+        try:
+            return bool(self._validator.is_valid(value))
+        except OverflowError:  # 1e999, an infinite float, is a multiple of nothing
+            return False
+        except Unresolvable as error:
+            raise ConfigError(
+                f"The schema of reward '{self.name}' refers to '{error.ref}', which is not in it. "
+                "Nothing is fetched: put what it means under its '$defs'."
+            ) from error
 
 
 class Constraints:
@@ -168,6 +187,8 @@ def _refuse(constant: str) -> None:
 
 def _load_validator(schema: Mapping[str, Any]) -> Any:
     """Returns jsonschema's validator of a schema."""
+    if not isinstance(schema, Mapping):
+        raise ConfigError(f"The schema of reward 'json' is a mapping, not {schema!r}.")
     try:
         import jsonschema
         from jsonschema.validators import validator_for

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from textenv.errors import RewardError
+from textenv.errors import ConfigError, RewardError
 from textenv.examples import Episode
 from textenv.rewards.base import Reward, RewardResult
 
@@ -20,7 +20,12 @@ def from_function(
     Args:
         function: Takes a batch of finished episodes, returns their scores, in order.
         name: Names the reward and its component; by default the function's name.
+
+    Raises:
+        ConfigError: `function` cannot be called.
     """
+    if not callable(function):
+        raise ConfigError(f"from_function takes a function of episodes, not {function!r}.")
     return _FunctionReward(name or str(getattr(function, "__name__", "reward")), function)
 
 

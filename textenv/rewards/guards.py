@@ -13,18 +13,20 @@ from functools import lru_cache
 
 import numpy as np
 
-from textenv.errors import ConfigError
+from textenv.errors import RewardError
 from textenv.examples import Episode
 from textenv.rewards.base import RewardResult
 from textenv.rewards.inflection import lemmas
 from textenv.rewards.lexical import BestOverReferences
-from textenv.rewards.options import check_number
+from textenv.rewards.options import check_count, check_share
 from textenv.rewards.rouge import rouge_words
 from textenv.rewards.words import has_cjk
 from textenv.rewards.writing import content_words, glue, variety
 
 _NEGATION = re.compile(
-    r"\b(?:not|no|never|none|nobody|nothing|neither|nor|cannot|without|\w+n['\u2019]t"
+    r"\b(?:not|no|never|none|nobody|nothing|neither|nor|cannot|without|\w*n['\u2019\u02bc]t"
+    # The apostrophe left out, these are hardly ever other words.
+    r"|(?:ai|are|ca|could|did|do|does|had|has|have|is|must|need|should|was|were|wo|would)nt"
     r"|nicht|kein\w*|nie|niemals|niemand|nichts|weder|ohne)\b",
     re.IGNORECASE,
 )
@@ -68,20 +70,24 @@ class Novelty:
     name: str = "novelty"
 
     def __post_init__(self) -> None:
-        if isinstance(self.n, bool) or not isinstance(self.n, int) or self.n < 1:
-            raise ConfigError(f"'novelty' counts n-grams of n >= 1 words, not {self.n!r}.")
-        _check_enough(self.name, self.enough)
+        check_count(self.name, "n", self.n)
+        check_share(self.name, "enough", self.enough)
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
-        """Scores the episodes, in order."""
+        """Scores the episodes, in order.
+
+        Raises:
+            RewardError: An example shows no text.
+        """
         total = np.array([self._score(episode) for episode in episodes], np.float64)
         return RewardResult(total, {self.name: total})
 
     def _score(self, episode: Episode) -> float:
+        given = _given(episode, self.name)
         written = _grams(rouge_words(episode.response), self.n)
         if not written:
             return 0.0
-        known = [_gram_set(text, self.n) for text in _given(episode)]
+        known = [_gram_set(text, self.n) for text in given]
         new = sum(not any(gram in grams for grams in known) for gram in written)
         return min(1.0, new / len(written) / self.enough)
 
@@ -103,18 +109,23 @@ class Grounding:
     name: str = "grounding"
 
     def __post_init__(self) -> None:
-        _check_enough(self.name, self.enough)
+        check_share(self.name, "enough", self.enough)
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
-        """Scores the episodes, in order."""
+        """Scores the episodes, in order.
+
+        Raises:
+            RewardError: An example shows no text.
+        """
         total = np.array([self._score(episode) for episode in episodes], np.float64)
         return RewardResult(total, {self.name: total})
 
     def _score(self, episode: Episode) -> float:
+        source = _source(episode, self.name)
         written = content_words(rouge_words(episode.response))
         if not written:
             return 0.0
-        known = [_forms(text) for text in _source(episode)]
+        known = [_forms(text) for text in source]
         found = sum(any(not lemmas(word).isdisjoint(forms) for forms in known) for word in written)
         return min(1.0, found / len(written) / self.enough)
 
@@ -155,18 +166,24 @@ def _forms(text: str) -> frozenset[str]:
     return frozenset(form for word in rouge_words(text) for form in lemmas(word))
 
 
-def _source(episode: Episode) -> list[str]:
-    """Returns the texts that an example shows."""
+def _source(episode: Episode, reward: str) -> list[str]:
+    """Returns the texts that an example shows.
+
+    Raises:
+        RewardError: It shows none.
+    """
     context = episode.example.metadata.get("context")
-    return [episode.example.prompt, *([context] if isinstance(context, str) else [])]
+    texts = [episode.example.prompt, *([context] if isinstance(context, str) else [])]
+    if not any(map(str.strip, texts)):
+        raise RewardError(
+            f"Reward '{reward}' compares with a source, and example '{episode.example.id}' has "
+            "neither a prompt nor a text 'context' in its metadata. Give it one, or choose another "
+            "reward."
+        )
+    return texts
 
 
-def _given(episode: Episode) -> list[str]:
+def _given(episode: Episode, reward: str) -> list[str]:
     """Returns the texts that an example shows, or that give its answer away."""
     title = episode.example.metadata.get("title")
-    return [*_source(episode), *([title] if isinstance(title, str) else [])]
-
-
-def _check_enough(name: str, enough: object) -> None:
-    if not 0 < check_number(name, "enough", enough) <= 1:
-        raise ConfigError(f"The 'enough' of reward '{name}' lies in (0, 1], and is {enough!r}.")
+    return [*_source(episode, reward), *([title] if isinstance(title, str) else [])]

@@ -30,7 +30,8 @@ def keywords_of(episode: Episode, reward: str) -> tuple[tuple[str, ...], ...]:
     from textenv.tasks.keywords import split_concepts
 
     example = episode.example
-    concepts = example.metadata.get("concepts") or split_concepts(example.prompt)
+    concepts = example.metadata.get("concepts") or example.prompt
+    concepts = split_concepts(concepts) if isinstance(concepts, str) else concepts
     phrases = tuple(filter(None, map(phrase_of, concepts)))
     if not phrases:
         raise RewardError(

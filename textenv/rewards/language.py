@@ -46,7 +46,8 @@ class Language:
                 longer to load.
 
         Raises:
-            ConfigError: lingua is missing, or does not know a language.
+            ConfigError: lingua is missing, or does not know a language, or fewer than two are
+                considered.
         """
         try:
             import lingua
@@ -61,6 +62,10 @@ class Language:
         self._wanted = None if language is None else self._find(language)
         considered = {self._find(one) for one in among}
         self._considered = considered | ({self._wanted} if self._wanted else set())
+        if len(self._considered) < 2:
+            raise ConfigError(
+                f"Reward '{self.name}' considers one language alone; give more in 'among'."
+            )
         self._detector: Any = None
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
@@ -72,10 +77,6 @@ class Language:
         """
         wanted = [self._wanted or self._wanted_of(episode) for episode in episodes]
         if self._detector is None:
-            if len(self._considered) < 2:
-                raise ConfigError(
-                    f"Reward '{self.name}' considers one language alone; give more in 'among'."
-                )
             # In a fixed order, since sums of floats depend on it.
             languages = sorted(self._considered, key=lambda language: str(language.name))
             self._detector = self._builder.from_languages(*languages).build()

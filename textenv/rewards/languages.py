@@ -45,6 +45,8 @@ def by_language(
     """
     if not languages:
         raise ConfigError(f"'{NAME}' needs a reward for each language: en: rougeL, zh: chrf.")
+    if len(set(map(_folded, languages))) < len(languages):
+        raise ConfigError(f"'{NAME}' has a language twice: {', '.join(languages)}.")
     if detect is not None:
         check_choice(NAME, "detect", detect, DETECTED)
     parts = {code: Part(code, load_part(spec).reward) for code, spec in languages.items()}
@@ -97,10 +99,10 @@ class ByLanguage:
 
     def _code(self, episode: Episode) -> str:
         found = self.find(episode)
-        folded = _folded(found)
-        for code in self.parts:
-            if code != DEFAULT and _folded(code) in (folded, folded.split("-")[0]):
-                return code
+        codes = {_folded(code): code for code in self.parts if code != DEFAULT}
+        for wanted in (_folded(found), _folded(found).split("-")[0]):
+            if wanted in codes:
+                return codes[wanted]
         if DEFAULT in self.parts:
             return DEFAULT
         raise RewardError(

@@ -52,9 +52,10 @@ class Length:
         if self.margin < 0:
             raise ConfigError(f"'margin' of reward '{self.name}' is {margin}; use 0 or more.")
         if not 0 <= self.least <= self.most or (self.least == 0 and self.most == inf):
+            problem = "is missing" if self.least == 0 else f"goes from {least} to {most}"
             raise ConfigError(
-                f"The window of reward '{self.name}' goes from 'least' {least} to 'most' {most}: "
-                f"give at least one of them, such as {{'least': 10, 'most': 40}}."
+                f"The window of reward '{self.name}' {problem}: give 'least', 'most' or both, such "
+                "as {'least': 10, 'most': 40}."
             )
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from textenv.errors import ConfigError, RewardError
+from textenv.errors import RewardError
 from textenv.examples import Episode
 from textenv.rewards.base import RewardResult
 
@@ -79,17 +79,4 @@ def check_lengths(texts: Iterable[str], most_chars: int, reward: str) -> None:
         raise RewardError(
             f"Reward '{reward}' takes texts of up to {most_chars:,} characters, and one has "
             f"{longest:,}. Shorten it, or choose a reward such as 'rouge1'."
-        )
-
-
-def check_positive(value: object, option: str, reward: str) -> None:
-    """Refuses an option that counts something and is no whole number from 1 on.
-
-    Raises:
-        ConfigError: It is not.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigError(
-            f"Option '{option}' of reward '{reward}' must be a whole number from 1 on, "
-            f"not {value!r}."
         )

@@ -6,14 +6,14 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from textenv.errors import ConfigError, UnknownNameError
+from textenv.errors import ConfigError, TextEnvError, UnknownNameError, did_you_mean
 from textenv.rewards.base import Reward, name_of
 from textenv.rewards.catalog import REWARDS, NamedReward, RewardFactory
 from textenv.rewards.dense import potential_terms
 from textenv.rewards.options import check_number, check_options
 from textenv.rewards.parts import Part
 from textenv.rewards.weighted import WeightedSum
-from textenv.targets import load_module
+from textenv.targets import load_module, missing_module
 
 RewardSpec: TypeAlias = str | Reward | Mapping[str, float | Mapping[str, Any]]
 
@@ -102,7 +102,7 @@ def load_parts(specs: Sequence[RewardSpec], operator: str) -> tuple[Part, ...]:
         if names.count(name) > 1:
             raise ConfigError(
                 f"'{operator}' has two parts called '{name}'. Give one another name: "
-                f"{{'another': {{'reward': '{name}', ...}}}}."
+                f"{{'another': {{'reward': {repr(name) if name in REWARDS else '...'}}}}}."
             )
     return parts
 
@@ -114,6 +114,12 @@ def _weighted_sum(spec: Mapping[str, Any]) -> WeightedSum:
     for name, entry in spec.items():
         if not isinstance(name, str):
             raise ConfigError(f"The reward {name!r} must be given by its name, as text.")
+        if isinstance(entry, str | list | tuple) or callable(entry):
+            key = "of" if name in REWARDS and REWARDS[name].family == "composition" else "reward"
+            raise ConfigError(
+                f"The weight of reward '{name}' must be a number, not {entry!r}. If that is what "
+                f"'{name}' is made of, write {{'{name}': {{'{key}': ...}}}}."
+            )
         options = dict(entry) if isinstance(entry, Mapping) else {"weight": entry}
         weight = check_number(name, "weight", options.pop("weight", 1.0))
         named = options.pop("reward", name)
@@ -132,18 +138,39 @@ def _make(name: str, options: Mapping[str, Any]) -> Reward:
         row = REWARDS[name]
         factory = row.load_factory()
         if row.family == "own" and not options:
-            _check_makes_reward(name, factory)
+            _check_makes_reward(
+                name,
+                factory,
+                {},
+                f"register what makes it: register_reward('{name}', lambda: reward)",
+            )
         return _call(name, factory, options)
     if ":" not in name:
         raise UnknownNameError("reward", name, REWARDS)
     module, _, attribute = name.rpartition(":")
+    problem = missing_module(module) if module else "write 'module:attribute'."
+    if module in REWARDS:
+        problem = f"a weight stands in a mapping: {{{module}: 1}}."
+    if problem:
+        raise ConfigError(f"Cannot import reward '{name}': {problem}")
     try:
-        found = getattr(load_module(module), attribute)
-    except (ImportError, AttributeError, ValueError, OSError) as error:
-        raise ConfigError(f"Cannot import reward '{name}': {error}.") from error
+        loaded = load_module(module)
+    except Exception as error:
+        raise ConfigError(
+            f"Cannot import reward '{name}': '{module}' raises {type(error).__name__}: {error}."
+        ) from error
+    if not hasattr(loaded, attribute):
+        known = [key for key, value in vars(loaded).items() if key[0] != "_" and callable(value)]
+        raise ConfigError(
+            f"Cannot import reward '{name}': '{module}' has no '{attribute}'."
+            f"{did_you_mean(attribute, known)}"
+        )
+    found = getattr(loaded, attribute)
     if not callable(found):
         raise ConfigError(f"'{name}' is no reward: {found!r} is not callable.")
     makes_one = bool(options) or isinstance(found, type) or not _takes_episodes(found)
+    if options:
+        _check_makes_reward(name, found, options, "it takes no options: name what makes it of them")
     made: Reward = _call(name, found, options) if makes_one else found
     return made
 
@@ -151,10 +178,19 @@ def _make(name: str, options: Mapping[str, Any]) -> Reward:
 def _call(name: str, factory: RewardFactory, options: Mapping[str, Any]) -> Reward:
     check_options(name, factory, options)
     try:
-        return factory(**options)
-    except TypeError as error:
-        given = ", ".join(f"'{key}'" for key in options) or "no options"
-        raise ConfigError(f"Reward '{name}' does not take {given} so: {error}.") from error
+        made = factory(**options)
+    except TextEnvError:
+        raise
+    except Exception as error:
+        given = " and ".join(f"'{key}'" for key in options) or "no options"
+        raise ConfigError(
+            f"Reward '{name}' cannot be made with {given}: {type(error).__name__}: {error}."
+        ) from error
+    if not callable(made):
+        raise ConfigError(
+            f"'{name}' makes no reward but {made!r}, which cannot be called with episodes."
+        )
+    return made
 
 
 def _takes_episodes(found: Callable[..., Any]) -> bool:
@@ -170,15 +206,23 @@ def _takes_episodes(found: Callable[..., Any]) -> bool:
     )
 
 
-def _check_makes_reward(name: str, factory: RewardFactory) -> None:
-    """Refuses a reward that was registered in the place of what makes it."""
-    if not inspect.isroutine(factory):
+def _check_makes_reward(
+    name: str, factory: RewardFactory, options: Mapping[str, Any], remedy: str
+) -> None:
+    """Refuses a reward in the place of what makes it."""
+    if isinstance(factory, type):
         return
-    parameters = inspect.signature(factory).parameters.values()
-    needed = [p.name for p in parameters if p.default is p.empty and p.kind is not p.VAR_KEYWORD]
-    if len(needed) == 1:
+    try:
+        parameters = inspect.signature(factory).parameters.values()
+    except (TypeError, ValueError):  # Some built-in callables have none.
+        return
+    missing = [
+        p.name
+        for p in parameters
+        if p.default is p.empty and p.kind is not p.VAR_KEYWORD and p.name not in options
+    ]
+    if len(missing) == 1:
         raise ConfigError(
-            f"Reward '{name}' cannot be made: what is registered needs '{needed[0]}'. If that is "
-            "an option, give it; if it is the reward itself, register what makes it: "
-            f"register_reward('{name}', lambda: reward)."
+            f"Reward '{name}' cannot be made: that needs '{missing[0]}'. If '{missing[0]}' is an "
+            f"option, give it; if '{name}' is the reward itself, {remedy}."
         )

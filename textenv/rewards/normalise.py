@@ -11,7 +11,7 @@ from textenv.examples import Episode
 from textenv.rewards.base import RewardResult, compute_rewards
 from textenv.rewards.catalog import REWARDS
 from textenv.rewards.loading import RewardSpec, load_part
-from textenv.rewards.options import check_number
+from textenv.rewards.options import ENTRY_OPTIONS, check_number, check_options
 from textenv.rewards.parts import Part, combine
 
 NAME = "normalise"
@@ -84,7 +84,9 @@ def fit_reward(spec: RewardSpec, episodes: Sequence[Episode]) -> RewardSpec:
     """
 
     def fit(options: Mapping[str, Any]) -> Mapping[str, Any]:
-        part = load_part(options["of"]) if "of" in options else normalise(**options).of
+        own = {key: value for key, value in options.items() if key not in ENTRY_OPTIONS}
+        check_options(NAME, normalise, own)
+        part = load_part(options["of"])
         totals = compute_rewards(part.reward, episodes).total
         std = float(totals.std()) if len(totals) else 0.0
         # The deviation of n equal floats may be rounding.

@@ -16,7 +16,7 @@ from textenv.examples import Episode
 from textenv.rewards.base import RewardResult
 from textenv.rewards.dense import Dense
 from textenv.rewards.loading import RewardSpec, load_part, load_parts
-from textenv.rewards.options import check_number
+from textenv.rewards.options import check_count, check_number
 from textenv.rewards.parts import Part, combine
 
 
@@ -83,8 +83,7 @@ def dense(of: RewardSpec, potential: RewardSpec | None = None, every: int = 8) -
         potential: The reward that scores the unfinished episode; by default `of` itself.
         every: Tokens between two payments.
     """
-    if isinstance(every, bool) or not isinstance(every, int) or every < 1:
-        raise ConfigError(f"'dense' pays every 1 or more tokens, a whole number, not {every!r}.")
+    check_count("dense", "every", every)
     part = load_part(of)
     return Dense(part, part if potential is None else load_part(potential), every)
 

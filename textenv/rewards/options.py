@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Collection, Mapping
 from math import isfinite
+from numbers import Integral, Real  # those of NumPy are some
 from typing import Any
 
 from textenv.errors import ConfigError, did_you_mean
@@ -19,9 +20,37 @@ def check_number(reward: str, option: str, value: object) -> float:
     Raises:
         ConfigError: It is none.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
-        raise ConfigError(f"The {option} of reward '{reward}' must be a number, not {value!r}.")
-    return float(value)
+    try:
+        if not isinstance(value, bool) and isinstance(value, Real) and isfinite(value):
+            return float(value)
+    except OverflowError:  # a whole number beyond all floats
+        pass
+    raise ConfigError(f"The {option} of reward '{reward}' must be a number, not {value!r}.")
+
+
+def check_count(reward: str, option: str, value: object) -> None:
+    """Refuses an option that counts something and is no whole number from 1 on.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+        raise ConfigError(
+            f"Option '{option}' of reward '{reward}' must be a whole number from 1 on, "
+            f"not {value!r}."
+        )
+
+
+def check_share(reward: str, option: str, value: object) -> None:
+    """Refuses an option that is a share of something and not in (0, 1].
+
+    Raises:
+        ConfigError: It is not.
+    """
+    if not 0 < check_number(reward, option, value) <= 1:
+        raise ConfigError(
+            f"Option '{option}' of reward '{reward}' must be above 0 and at most 1, not {value!r}."
+        )
 
 
 def check_choice(reward: str, option: str, value: object, known: Collection[str]) -> None:
@@ -37,16 +66,17 @@ def check_choice(reward: str, option: str, value: object, known: Collection[str]
 
 
 def check_options(reward: str, factory: Callable[..., Any], options: Mapping[str, Any]) -> None:
-    """Refuses options that a factory does not take, or lacks.
+    """Refuses options that a factory does not take, or lacks, or that are neither true nor false.
 
     Raises:
-        ConfigError: There is an unknown option, or a missing one.
+        ConfigError: There is an unknown option, or a missing one, or a text, say, for a bool.
     """
     try:
         parameters = inspect.signature(factory).parameters.values()
     except (TypeError, ValueError):  # Some built-in callables have none.
         return
     known = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    yes_or_no = {p.name for p in parameters if p.annotation in (bool, "bool")}
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
     for option in options:
         if not isinstance(option, str):
@@ -57,6 +87,10 @@ def check_options(reward: str, factory: Callable[..., Any], options: Mapping[str
         if option not in known and not takes_any:
             near = did_you_mean(option, [*known, *ENTRY_OPTIONS])
             raise ConfigError(f"Reward '{reward}' does not take '{option}'.{near}")
+        if option in yes_or_no and not isinstance(options[option], bool):
+            raise ConfigError(
+                f"Option '{option}' of reward '{reward}' is true or false, not {options[option]!r}."
+            )
     missing = [p.name for p in parameters if p.name in known and p.default is p.empty]
     missing = [name for name in missing if name not in options]
     if missing:

@@ -13,7 +13,7 @@ import numpy as np
 
 from textenv.examples import Episode
 from textenv.rewards.base import RewardResult
-from textenv.rewards.lexical import check_positive
+from textenv.rewards.options import check_count
 from textenv.rewards.words import tokens
 
 
@@ -33,7 +33,7 @@ class Repetition:
     name: str = "repetition"
 
     def __post_init__(self) -> None:
-        check_positive(self.n, "n", self.name)
+        check_count(self.name, "n", self.n)
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
         """Scores the episodes, in order."""
@@ -64,7 +64,7 @@ class Distinct:
     name: str = "distinct"
 
     def __post_init__(self) -> None:
-        check_positive(self.n, "n", self.name)
+        check_count(self.name, "n", self.n)
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
         """Scores the episodes, in order."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 from textenv.errors import ConfigError
@@ -80,7 +80,9 @@ def make_episodes(
 
 
 def _column(name: str, values: Any) -> list[Any]:
-    if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
+    # Going through a set gives no order, and through a table the names of its columns.
+    is_other = isinstance(values, str | bytes | Mapping | Set) or hasattr(values, "columns")
+    if is_other or not isinstance(values, Iterable):
         kind = "one text" if isinstance(values, str) else type(values).__name__
         raise ConfigError(f"'{name}' is {kind}; give a list with one entry for each response.")
     return list(values)
