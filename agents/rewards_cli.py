@@ -154,14 +154,16 @@ def split_specs(texts: Sequence[str]) -> list[str]:
 
 
 def load_named_rewards(specs: Sequence[str]) -> dict[str, Reward]:
-    """Makes rewards from texts: names, import paths (called by what they import), mappings."""
+    """Makes rewards from texts: names, import paths (called by what they import), mappings.
+
+    Where two would be called alike, the second goes by its whole text.
+    """
     rewards: dict[str, Reward] = {}
     for text in specs:
         spec: Any = parse_spec(text)
         made = load_reward(spec)
         name = text.rpartition(":")[2] if isinstance(spec, str) else name_of(made)
-        taken = name in rewards and isinstance(spec, str) and ":" in spec
-        rewards[spec if taken else name] = made
+        rewards[text if name in rewards else name] = made
     return rewards
 
 

@@ -7,16 +7,18 @@ OUT/bench.json, report.html, and tables as CSV: what `textenv.benchmark.report` 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from agents.bench.checks import RANDOM
 from agents.bench.conclusions import conclude
-from agents.bench.config import RANDOM, BenchConfig, check_rewards
+from agents.bench.config import BenchConfig, check_rewards
 from agents.bench.records import Run, load_run
 from agents.bench.runs import Wanted, make_runs, untrained_runs, wanted_runs
 from agents.bench.scoring import Report, ScoredDesign, Scorer, Start
@@ -25,6 +27,7 @@ from textenv.benchmark.matrix import measure_start
 from textenv.benchmark.results import Audit, Bench, Metric
 from textenv.episode import TextCore
 from textenv.errors import ConfigError, TextEnvError
+from textenv.registry import environment_row
 from textenv.rewards.loading import RewardSpec
 from textenv.rewards.normalise import fit_reward
 
@@ -47,10 +50,16 @@ def run_bench(config: BenchConfig, out: Path, stage: Stage) -> Bench:
         KeyboardInterrupt: After the runs under way were ended; those done stay.
     """
     check_rewards(config)
-    _claim_folder(config, out)
+    environment_row(config.id)
     arguments = environment_arguments(config.model, config.dataset, None, config.env)
     core = make_core(config.id, 1, arguments)
+    core.dataset(config.split)  # a missing one is found now
+    with _claimed(out):
+        _write_config(config, out)
+        return _run(config, core, out, stage)
 
+
+def _run(config: BenchConfig, core: TextCore, out: Path, stage: Stage) -> Bench:
     runs = _look_at_start(config, core, out, stage)
     specs = _fitted_specs(config, runs)
     scorer = Scorer(specs)
@@ -66,12 +75,35 @@ def run_bench(config: BenchConfig, out: Path, stage: Stage) -> Bench:
     return conclude(config, metrics, start, scored, wanted, _audits(config, specs, core, stage))
 
 
-def _claim_folder(config: BenchConfig, out: Path) -> None:
+@contextmanager
+def _claimed(out: Path) -> Iterator[None]:
+    """Keeps the folder for this benchmark, which must be new or hold one already.
+
+    Raises:
+        ConfigError: It is something else, or another process is at work in it.
+    """
     if out.exists() and not out.is_dir():
         raise ConfigError(f"'{out}' is a file. Choose a folder for --out.")
     if out.exists() and any(out.iterdir()) and not (out / CONFIG_FILE).is_file():
         raise ConfigError(f"'{out}' holds something else than a benchmark. Choose another --out.")
     out.mkdir(parents=True, exist_ok=True)
+    with (out / CONFIG_FILE).open("a", encoding="utf-8") as file:
+        # The lock goes with its process, however that ends. Some systems have none.
+        if sys.platform != "win32":
+            import fcntl
+
+            with suppress(OSError):
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError as error:
+                    raise ConfigError(
+                        f"Another benchmark is at work in '{out}'. Wait for it, or choose another "
+                        "--out."
+                    ) from error
+        yield
+
+
+def _write_config(config: BenchConfig, out: Path) -> None:
     text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     (out / CONFIG_FILE).write_text(text, encoding="utf-8")
 

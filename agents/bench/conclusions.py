@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from agents.bench.config import RANDOM, UNTRAINED, BenchConfig
+from agents.bench.checks import RANDOM, UNTRAINED
+from agents.bench.config import BenchConfig
 from agents.bench.runs import Wanted
 from agents.bench.scoring import ScoredDesign, Start
 from agents.training import versions
 from textenv.benchmark.best_of_n import make_best_of_n
-from textenv.benchmark.judgement import describe, give_verdict, judge
+from textenv.benchmark.judgement import describe, give_verdict, judge, rises
 from textenv.benchmark.matrix import (
     GOLD,
     Gains,
@@ -19,6 +20,7 @@ from textenv.benchmark.matrix import (
     compute_curve,
     compute_gains,
     compute_hacking_index,
+    compute_lag,
     compute_row,
     estimate,
     fall_from_peak,
@@ -56,10 +58,16 @@ def conclude(
         audits: Of the designs.
     """
     gains = {name: compute_gains(found.scores, metrics) for name, found in scored.items()}
-    # The control would only shorten the distance at which designs are compared.
-    reached = [kl for name in config.designs if name in gains for kl in gains[name].kl]
-    common = matched_kl(reached) if reached else None
-    designs = [_conclude_design(name, config, scored[name], gains[name], common) for name in gains]
+    own = {name: estimate(gains[name].final(name)) for name in config.designs if name in gains}
+    # Controls, and designs that taught nothing, would only shorten the distance at which the
+    # others are compared, to nothing in the end.
+    common = matched_kl(kl for name, gain in own.items() if rises(gain) for kl in gains[name].kl)
+    designs = [
+        _conclude_design(name, config, own[name], gains[name], scored[name], common)
+        if name in own
+        else _control(gains[name], scored[name])
+        for name in gains
+    ]
     designs.append(_untrained(start))
     comparisons = compare_all(gains, list(config.gold))
     records = [_run_record(run, scored) for run in wanted]
@@ -93,19 +101,34 @@ def conclude(
 
 
 def _conclude_design(
-    name: str, config: BenchConfig, scored: ScoredDesign, gains: Gains, common: float | None
+    name: str,
+    config: BenchConfig,
+    own: Estimate,
+    gains: Gains,
+    scored: ScoredDesign,
+    common: float | None,
 ) -> Design:
-    gold, kl = estimate(gains.final(GOLD)), estimate(scored.final_kl)
-    if name not in config.designs:
-        words = "Every episode is paid a random number: what training alone does."
-        return Design(name, "control", RANDOM, "control", words, None, gold, None, None, kl)
-    own, index = estimate(gains.final(name)), compute_hacking_index(gains, name)
+    gold, index = estimate(gains.final(GOLD)), compute_hacking_index(gains, name)
     fall = fall_from_peak(gains)
-    judgement = judge(own, gold, index, fall)
-    words = describe(judgement, gold, fall)
-    at_kl = None if common is None else gain_at_kl(gains, common)
-    spec = config.designs[name]
-    return Design(name, "design", spec, judgement, words, own, gold, index, at_kl, kl)
+    judgement = judge(own, gold, index, compute_lag(gains, name), fall)
+    return Design(
+        name=name,
+        kind="design",
+        spec=config.designs[name],
+        judgement=judgement,
+        words=describe(judgement, gold, fall),
+        own_gain=own,
+        gold_gain=gold,
+        hacking_index=index,
+        gold_at_matched_kl=None if common is None or not rises(own) else gain_at_kl(gains, common),
+        kl=estimate(scored.final_kl),
+    )
+
+
+def _control(gains: Gains, scored: ScoredDesign) -> Design:
+    words = "Every episode is paid a random number: what training alone does."
+    gold, kl = estimate(gains.final(GOLD)), estimate(scored.final_kl)
+    return Design(RANDOM, "control", RANDOM, "control", words, None, gold, None, None, kl)
 
 
 def _untrained(start: Start) -> Design:

@@ -17,9 +17,14 @@ from pydantic import (
     PositiveInt,
     ValidationError,
     field_validator,
-    model_validator,
 )
 
+from agents.bench.checks import (
+    check_names,
+    check_settings,
+    contents,
+    named_rewards,
+)
 from agents.config import (
     EMBEDDED_SETTINGS,
     TrainConfig,
@@ -30,10 +35,6 @@ from agents.config import (
 )
 from textenv.errors import ConfigError, UnknownNameError
 from textenv.tokenization import EMBEDDED
-
-UNTRAINED, RANDOM = "untrained", "random"
-# What the benchmark decides itself, run by run.
-_RESERVED = ("id", "model", "dataset", "env", "reward", "seed", "total_episodes", "device")
 
 
 class BenchConfig(BaseModel):
@@ -77,43 +78,11 @@ class BenchConfig(BaseModel):
         None, description="runs at a time; by default as many as cores or GPUs allow"
     )
 
-    @field_validator("gold", "designs", mode="before")
-    @classmethod
-    def _names_alone(cls, value: Any) -> Any:
-        return {name: name for name in value} if isinstance(value, list | tuple) else value
-
     @field_validator("seeds", mode="before")
     @classmethod
     def _count(cls, value: Any) -> Any:
         is_count = isinstance(value, int) and not isinstance(value, bool)
         return tuple(range(value)) if is_count else value
-
-    @model_validator(mode="after")
-    def _consistent(self) -> BenchConfig:
-        for name in ("designs", "gold", "seeds"):
-            if not getattr(self, name):
-                raise ValueError(f"{name}: at least one is needed")
-        if len(set(self.seeds)) < len(self.seeds):
-            raise ValueError("seeds: each only once")
-        for name in self.designs:
-            if name in self.gold:
-                raise ValueError(
-                    f"gold: '{name}' is a design, too; a gold metric must not be trained on"
-                )
-        for name in (*self.designs, *self.gold):
-            if name in (UNTRAINED, RANDOM, "gold") or "/" in name or name.startswith("."):
-                raise ValueError(f"'{name}' cannot name a design or a metric; choose another name")
-        for design, spec in self.designs.items():
-            for gold, other in self.gold.items():
-                if spec == other:
-                    raise ValueError(
-                        f"gold: '{gold}' is the same reward as the design '{design}'; a gold "
-                        "metric must not be trained on"
-                    )
-        for key in self.train:
-            if key in _RESERVED:
-                raise ValueError(f"train: '{key}' is set by the benchmark itself")
-        return self
 
     def runs(self) -> list[tuple[str, int]]:
         """Returns (design or control, seed) of every training run."""
@@ -152,6 +121,8 @@ class BenchConfig(BaseModel):
             del settings["total_episodes"]
             size = ["pool", self.samples_per_seed()]
         decisive = [settings, size, self.split, self.prompts, self.threads]
+        # What was edited since is no longer what a run was made from.
+        decisive += filter(None, [contents([settings["dataset"], reward])])
         text = json.dumps(decisive, sort_keys=True, ensure_ascii=False)
         return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
 
@@ -179,9 +150,11 @@ def parse_bench_config(values: Mapping[str, Any]) -> BenchConfig:
         if key not in BenchConfig.model_fields:
             raise UnknownNameError("configuration key", key, BenchConfig.model_fields)
     try:
-        config = BenchConfig(**values)
+        config = BenchConfig(**{**values, **named_rewards(values)})
     except ValidationError as error:
         raise invalid(error) from error
+    check_names(config)
+    check_settings(config)
     config.train_config(None, config.seeds[0])  # refuses wrong keys now, not in every run
     return config
 

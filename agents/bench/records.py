@@ -79,7 +79,7 @@ def read_digest(folder: Path) -> str | None:
     try:
         data = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
         return str(data["digest"])
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +13,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from agents.bench.config import UNTRAINED, BenchConfig
+from agents.bench.checks import UNTRAINED
+from agents.bench.config import BenchConfig
 from agents.bench.records import read_digest
 from agents.bench.worker import Job
 
@@ -161,13 +163,22 @@ def _make_run(run: Wanted, config: BenchConfig, device: str, running: _Running) 
         code = running.wait(process)
     if code == 0 and run.is_done:
         return "done"
-    if running.is_stopped:
+    # Ctrl-C reaches the processes of a terminal at the same time as this one, or before it.
+    if running.is_stopped or code == -signal.SIGINT:
         return "stopped"
     said = (run.folder / _LOG_FILE).read_text(encoding="utf-8", errors="replace").strip()
-    last = said.splitlines()[-1] if said else "it said nothing"
-    text = f"{last[:_ERROR_CHARS]} (exit status {code})"
-    (run.folder / _ERROR_FILE).write_text(text, encoding="utf-8")
+    last = said.splitlines()[-1][:_ERROR_CHARS] if said else "it said nothing"
+    (run.folder / _ERROR_FILE).write_text(f"{last} ({_ending(code)})", encoding="utf-8")
     return "failed"
+
+
+def _ending(code: int) -> str:
+    """Says how a process ended."""
+    if code >= 0:
+        return f"exit status {code}"
+    # Linux ends what takes the last of the memory in this way.
+    hint = ", as when memory runs out" if code == -signal.SIGKILL else ""
+    return f"killed by signal {-code}{hint}"
 
 
 def _devices(config: BenchConfig) -> list[str]:

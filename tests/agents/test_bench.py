@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import signal
 from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,10 +16,11 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from agents.bench import bench as bench_module
 from agents.bench import runs as bench_runs
 from agents.bench.bench import run_bench
 from agents.bench.config import BenchConfig, load_bench_config, parse_bench_config
-from agents.bench.records import load_run, save_run
+from agents.bench.records import load_run, read_digest, save_run
 from agents.bench.runs import make_runs, wanted_runs
 from agents.bench.worker import Job, run_job
 from agents.training import make_core
@@ -45,6 +47,13 @@ BROKEN = f"{__file__}:broken"
 @contextmanager
 def silent(what: str, total: float) -> Any:
     yield lambda done, note="": None
+
+
+def killed(episodes: Any) -> Any:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+KILLED = f"{__file__}:killed"
 
 
 @pytest.fixture
@@ -128,6 +137,19 @@ def test_a_file_and_overrides_make_a_configuration(tmp_path):
         ({"seeds": [1, 1]}, "each only once"),
         ({"budget": 0}, "budget"),
         ({"controls": ["chance"]}, "controls"),
+        ({"controls": ["random", "random"]}, "controls: each only once"),
+        ({"gold": {"other": {BREVITY: 2.0}}}, "the same reward as the design 'brevity'"),
+        ({"designs": {"": BREVITY}}, "'' cannot name"),
+        ({"designs": {"a\nb": BREVITY}}, "cannot name"),
+        ({"designs": {"x" * 300: BREVITY}}, "cannot name"),
+        ({"designs": {"a": BREVITY, "A": "chrf"}}, "differ in case alone"),
+        ({"designs": {True: BREVITY}}, "designs: .* in quotes"),
+        ({"designs": [{"chrf": 1}]}, "designs: give a list of names"),
+        ({"gold": None}, "gold: give a list of names"),
+        ({"train": {"patience": 3}}, "'patience' changes nothing here"),
+        ({"env": {"reward": "chrf"}}, "'reward' is set by the benchmark itself"),
+        ({"split": "train"}, "'train' is what the runs train on"),
+        ({"env": {"split": "test"}}, "'test' is what the runs train on"),
     ],
 )
 def test_a_configuration_that_makes_no_sense_is_refused(make_config, changes, message):
@@ -142,10 +164,48 @@ def test_unknown_keys_are_named(make_config):
         make_config(train={"n_epoch": 3})
 
 
+def test_an_inverted_metric_is_another_one(make_config):
+    make_config(gold={"other": {BREVITY: -1}})
+
+
+def test_a_run_of_code_or_data_that_was_edited_since_is_another_run(make_config, tmp_path):
+    code, data = tmp_path / "mine.py", tmp_path / "rows.jsonl"
+    config = make_config(dataset={"path": str(data)})
+    spec = {"normalise": {"of": f"{code}:reward", "std": 2.0}}
+    digests = set()
+    for path, text in ((code, "1"), (code, "2"), (data, "{}"), (data, "[]")):
+        path.write_text(text)
+        assert config.digest(spec, 0) == config.digest(spec, 0)
+        digests.add(config.digest(spec, 0))
+    assert len(digests) == 4
+
+
 def test_a_wrong_reward_is_found_before_anything_runs(make_config, tmp_path):
     with pytest.raises(ConfigError, match=r"The gold metric 'bleu': .*rogueL"):
         run_bench(make_config(gold={"bleu": {"rogueL": 1}}), tmp_path / "out", silent)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_wrong_environment_or_split_is_found_before_a_folder_is_made(make_config, tmp_path):
+    for changes, error in (({"split": "tset"}, "tset"), ({"id": "TextSummarise-v0"}, "TextSumm")):
+        with pytest.raises(TextEnvError, match=error):
+            run_bench(make_config(**changes), tmp_path / "out", silent)
+        assert not (tmp_path / "out").exists()
+
+
+def test_one_folder_takes_one_benchmark_at_a_time(make_config, tmp_path, monkeypatch):
+    def meanwhile(*arguments: Any) -> None:
+        run_bench(make_config(), tmp_path / "out", silent)
+
+    monkeypatch.setattr(bench_module, "_run", meanwhile)
+    with pytest.raises(ConfigError, match="Another benchmark is at work"):
+        run_bench(make_config(), tmp_path / "out", silent)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", '{"looks": []}'])
+def test_a_file_that_is_no_run_counts_as_missing(tmp_path, text):
+    (tmp_path / "run.json").write_text(text)
+    assert read_digest(tmp_path) is None
 
 
 def test_a_folder_of_something_else_is_left_alone(make_config, tmp_path):
@@ -196,16 +256,20 @@ def test_a_run_ends_with_the_benchmark_that_wanted_it(make_config, tmp_path):
 
 
 def test_processes_make_runs_and_one_that_fails_leaves_its_error(make_config, tmp_path):
-    config = make_config(designs={"brevity": BREVITY, "broken": BROKEN}, jobs=2)
-    names = ["brevity", "broken"]
+    designs = {"brevity": BREVITY, "broken": BROKEN, "killed": KILLED}
+    config = make_config(designs=designs, jobs=2)
+    names = list(designs)
     wanted = wanted_runs(config, names, config.designs, tmp_path)
     seen = []
     make_runs(wanted, config, lambda *what: seen.append(what))
-    assert sorted(seen) == [("brevity", 0, "done"), ("broken", 0, "failed")]
-    assert [run.is_done for run in wanted] == [True, False]
+    assert sorted(seen) == [
+        *(("brevity", 0, "done"), ("broken", 0, "failed"), ("killed", 0, "failed"))
+    ]
+    assert [run.is_done for run in wanted] == [True, False, False]
     assert "the metric's server is gone" in wanted[1].error
     assert "exit status 1" in wanted[1].error
     assert not wanted[0].error
+    assert "killed by signal 9, as when memory runs out" in wanted[2].error
 
 
 def test_an_interrupted_benchmark_starts_no_further_run(make_config, tmp_path, in_this_process):
@@ -284,7 +348,7 @@ def test_a_design_that_fails_is_shown_and_the_others_go_on(make_config, tmp_path
         return "done"
 
     monkeypatch.setattr(bench_runs, "_make_run", make_run)
-    designs = {"brevity": BREVITY, "letters2": {LETTERS: 2}}
+    designs = {"brevity": BREVITY, "letters2": "chrf"}
     found = run_bench(make_config(designs=designs), tmp_path / "out", silent)
     assert [(r.design, r.status, r.error) for r in found.runs] == [
         ("brevity", "done", ""),

@@ -200,6 +200,13 @@ def test_rewards_are_called_by_short_names(tmp_path, monkeypatch):
     assert list(load_named_rewards(specs)) == ["chrf", "mine:chrf", "ones", "2 chrf"]
 
 
+def test_options_alone_keep_two_rewards_apart():
+    recall, precision = (
+        "{rouge1: {measure: " + measure + "}}" for measure in ("recall", "precision")
+    )
+    assert list(load_named_rewards([recall, precision])) == ["1 rouge1", precision]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

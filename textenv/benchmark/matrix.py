@@ -1,9 +1,9 @@
 """From the scores of finished runs to the train x eval matrix, curves and comparisons.
 
 Every run of every design is looked at on the same held-out prompts, some times along its training;
-the first look is the untrained policy, drawn with the same random numbers. A gain is a score minus
-that of the same prompt and seed at the start, in standard deviations of the metric over all of the
-untrained policy's samples. Intervals draw seeds and prompts anew (`two_way_bootstrap`).
+the first look is the untrained policy, of which each seed has some samples a prompt. A gain is a
+score minus their mean for the same prompt and seed, in standard deviations of the metric over all
+of the untrained policy's samples. Intervals draw seeds and prompts anew (`two_way_bootstrap`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,12 @@ from itertools import combinations
 
 import numpy as np
 
-from textenv.benchmark.comparison import bootstrap_p, holm, probability_of_improvement
+from textenv.benchmark.comparison import (
+    bootstrap_p,
+    holm,
+    probability_of_improvement,
+    runs_p,
+)
 from textenv.benchmark.overoptimisation import at_matched_kl, fit_gao
 from textenv.benchmark.results import Cell, Comparison, Curve, Metric, Point
 from textenv.benchmark.statistics import (
@@ -28,6 +33,7 @@ from textenv.benchmark.statistics import (
 from textenv.errors import ConfigError
 
 GOLD = "gold"  # the mean of the gold metrics, as a column of its own
+KEEPS_UP = 0.5  # the share of a design's own gain that gold has to rise by to keep up with it
 
 
 @dataclass(frozen=True)
@@ -150,8 +156,15 @@ def compute_hacking_index(gains: Gains, metric: str) -> Estimate:
     return estimate(gains.final(metric) - gains.final(GOLD))
 
 
+def compute_lag(gains: Gains, metric: str) -> Estimate:
+    """Estimates by how much gold falls short of half of a design's gain by its own measure."""
+    return estimate(KEEPS_UP * gains.final(metric) - gains.final(GOLD))
+
+
 def compare_all(gains: Mapping[str, Gains], gold: Sequence[str]) -> tuple[Comparison, ...]:
     """Compares every pair of designs by their gold gains, with Holm's correction.
+
+    A p-value is the larger of the bootstrap's, over seeds and prompts, and Student's, over seeds.
 
     Args:
         gains: Of each design or control that was trained.
@@ -166,7 +179,8 @@ def compare_all(gains: Mapping[str, Gains], gold: Sequence[str]) -> tuple[Compar
             float(one.final(GOLD).mean() - other.final(GOLD).mean()), drawn[:, 0] - drawn[:, 1]
         )
         improvement = probability_of_improvement(_by_run(one, gold), _by_run(other, gold))
-        p = bootstrap_p(drawn[:, 0] - drawn[:, 1])
+        runs = [gains.final(GOLD).mean(axis=1) for gains in (one, other)]
+        p = max(bootstrap_p(drawn[:, 0] - drawn[:, 1]), runs_p(*runs, paired=paired))
         found.append((first, second, difference, improvement, p))
     corrected = holm([p for *_, p in found])
     return tuple(

@@ -222,7 +222,7 @@ class Comparison:
         second: The other one.
         difference: Of their gold gains, first minus second, in sd.
         probability_of_improvement: That a run of the first is better than one of the second.
-        p: Two-sided, by the bootstrap.
+        p: Two-sided: the larger of the bootstrap's and of Student's t over runs.
         p_holm: The same, corrected for all comparisons (Holm 1979).
     """
 
@@ -276,7 +276,7 @@ class Bench:
         metrics: The columns: every design, then the gold metrics.
         matrix: Design -> metric -> cell.
         curves: Of every design: its own reward and "gold".
-        matched_kl: Where designs are compared; None if no distance was reached by all.
+        matched_kl: Where designs that learned are compared; None if no distance was reached by all.
         comparisons: Of every pair of designs.
         runs: Every run, failed ones included.
         samples: Some held-out examples.

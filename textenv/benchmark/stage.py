@@ -119,18 +119,20 @@ def draw_examples(
 def hold_out(examples: Sequence[Example], stage: Stage) -> tuple[list[Case], bool]:
     """Makes the cases, and tells whether references are held out.
 
-    Where at least half of the examples have several references, each is held out in turn (of more
-    than four, four by a hash), and examples with one are left out. Else, and in conversations,
-    the ideal text is scored against all references, itself among them.
+    Where at least half of the examples have several different references, each is held out in turn
+    (of more than four, four by a hash), and examples with one are left out. Else, and in
+    conversations, the ideal text is scored against all references, itself among them.
     """
-    several = [example for example in examples if len(example.references) > 1]
+    several = [example for example in examples if len(set(example.references)) > 1]
     if stage.max_turns > 1 or len(several) < 2 or 2 * len(several) < len(examples):
         cases = [Case(i, example, stage.gold(example)) for i, example in enumerate(examples)]
         return cases, False
     cases = []
     for i, example in enumerate(several):
-        for held in shuffled(example.id, example.references)[:_MOST_HELD_OUT]:
-            others = tuple(text for text in example.references if text != held)
+        # Some data have the same reference twice, which would be its own judge.
+        references = tuple(dict.fromkeys(example.references))
+        for held in shuffled(example.id, references)[:_MOST_HELD_OUT]:
+            others = tuple(text for text in references if text != held)
             cases.append(Case(i, replace(example, references=others), held))
     return cases, True
 

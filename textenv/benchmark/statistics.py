@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import sqrt
+from math import atan, cos, pi, sin, sqrt
 from typing import Any
 
 import numpy as np
@@ -184,6 +184,24 @@ def spearman(x: ArrayLike, y: ArrayLike) -> float | None:
     first, second = first - first.mean(), second - second.mean()
     norm = sqrt(float((first**2).sum() * (second**2).sum()))
     return float((first * second).sum()) / norm if norm > 0 else None
+
+
+def student_p(t: float, df: int) -> float:
+    """Returns the chance that Student's t lies beyond +-t (Abramowitz, Stegun 26.7.3 and 26.7.4).
+
+    Args:
+        t: At least 0.
+        df: Degrees of freedom, a whole number from 1 up.
+    """
+    angle = atan(t / sqrt(df))
+    odd = df % 2
+    term = cos(angle) if odd else 1.0
+    total = 0.0
+    for k in range(1 + odd, df, 2):
+        total += term
+        term *= cos(angle) ** 2 * k / (k + 1)
+    inside = 2 / pi * (angle + sin(angle) * total) if odd else sin(angle) * total
+    return max(0.0, 1 - inside)
 
 
 def _ranks(values: FloatArray) -> FloatArray:
