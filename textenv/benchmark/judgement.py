@@ -3,8 +3,8 @@
 The rules, by 95 % intervals:
 
 - inert: the design's own score did not rise, so nothing can be said about it;
-- hacked: its own score rose, and the gold metrics by less than half of that, if at all. Both have
-  to be shown: that a rise of gold is not, may be for want of seeds;
+- hacked: its own score rose, the gold metrics did not, and they are shown to lag behind half of
+  what its own score did: that a rise of gold is not seen may be for want of seeds;
 - drifts: the gold metrics rose, but by less than half of what the design's own score did, or they
   ended below their peak;
 - sound: the gold metrics rose, and kept up with at least half of it;
