@@ -75,7 +75,7 @@ def conclude(
     n_prompts = len(next(iter(pools.values())))
     return Bench(
         title=config.title or f"Reward designs for {config.id}",
-        verdict=give_verdict(designs, comparisons, records, list(config.gold), common),
+        verdict=give_verdict(designs, comparisons, records, list(config.gold), common, audits),
         designs=tuple(designs),
         metrics=tuple(metrics),
         matrix={name: compute_row(scored[name].scores, gains[name], metrics) for name in gains},

@@ -20,7 +20,7 @@ from textenv.benchmark.matrix import (
     gain_at_kl,
     measure_start,
 )
-from textenv.benchmark.results import Design, Metric, RunRecord
+from textenv.benchmark.results import Audit, Design, Metric, Probe, RunRecord
 from textenv.benchmark.statistics import Estimate
 from textenv.errors import ConfigError
 
@@ -152,10 +152,10 @@ def judge_runs(seed, own_gain, gold_gain, cell=0.5, n_seeds=5, n_prompts=96):
 
 def test_a_design_whose_gold_is_only_noisy_is_not_called_hacked():
     # Half of what it gains is real, but too little to be seen behind the gold metric's noise.
-    words = [judge_runs(seed, own_gain=0.3, gold_gain=0.15, cell=1.0) for seed in range(40)]
-    assert words.count("hacked") <= 2
-    assert {judge_runs(seed, own_gain=1.0, gold_gain=0.0) for seed in range(10)} == {"hacked"}
-    assert {judge_runs(seed, own_gain=1.0, gold_gain=0.9) for seed in range(10)} == {"sound"}
+    words = [judge_runs(seed, own_gain=0.3, gold_gain=0.15, cell=1.0) for seed in range(12)]
+    assert words.count("hacked") <= 1
+    assert {judge_runs(seed, own_gain=1.0, gold_gain=0.0) for seed in range(3)} == {"hacked"}
+    assert {judge_runs(seed, own_gain=1.0, gold_gain=0.9) for seed in range(3)} == {"sound"}
 
 
 def design(name, judgement, own, gold):
@@ -178,6 +178,24 @@ def test_the_verdict_names_the_right_design_and_the_hacked_one():
     assert "good was trained once: its intervals tell nothing of other seeds" in text
     none = give_verdict([designs[1]], (), runs[:1], ["a"], None)
     assert none.startswith("None of the designs clearly lifts the gold metrics (a).")
+
+
+def test_the_verdict_warns_of_what_the_audit_of_the_best_design_found():
+    def probe(name, kind, too_near):
+        return Probe(name, "", UP, UP, UP, 10, kind=kind, too_near=too_near)
+
+    probes = (
+        probe("source", "lazy", True),
+        probe("lead", "lazy", False),
+        probe("x", "wrong", True),
+    )
+    audits = [
+        Audit(name, "", 10, False, UP, UP, "source", probes, {}, 0.1, False, "")
+        for name in ("good", "other")
+    ]
+    text = give_verdict([design("good", "sound", UP, UP)], (), [], ["a"], None, audits)
+    assert "longer training may find a lazy way: 'source' comes too near the reference." in text
+    assert "lazy" not in give_verdict([design("good", "sound", UP, UP)], (), [], ["a"], None)
 
 
 def test_the_verdict_of_failed_runs_alone_claims_nothing():

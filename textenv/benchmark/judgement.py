@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from textenv.benchmark.results import Comparison, Design, Judgement, RunRecord
+from textenv.benchmark.results import Audit, Comparison, Design, Judgement, RunRecord
 from textenv.benchmark.statistics import Estimate
 
 _ALPHA = 0.05
@@ -70,6 +70,7 @@ def give_verdict(
     runs: Sequence[RunRecord],
     gold: Sequence[str],
     matched_kl: float | None,
+    audits: Sequence[Audit] = (),
 ) -> str:
     """Writes the paragraph that comes first: which design to train on, and which not to."""
     trained = [design for design in designs if design.kind == "design"]
@@ -86,6 +87,12 @@ def give_verdict(
         if tied:
             are = "is" if len(tied) == 1 else "are"
             parts.append(f"{_listed(tied)} {are} not to be told apart from it with these runs.")
+        lazy = _lazy_ways(best.name, audits)
+        if lazy:
+            parts.append(
+                f"Its audit warns that longer training may find a lazy way: {_listed(lazy)} "
+                f"{'comes' if len(lazy) == 1 else 'come'} too near the reference."
+            )
         at_kl = max(useful, key=_at_matched_kl)
         if matched_kl is not None and at_kl.gold_at_matched_kl is not None and len(useful) > 1:
             parts.append(
@@ -141,6 +148,12 @@ def sd(value: Estimate) -> str:
 def _at_matched_kl(design: Design) -> float:
     found = design.gold_at_matched_kl
     return float("-inf") if found is None else found.mean
+
+
+def _lazy_ways(design: str, audits: Sequence[Audit]) -> list[str]:
+    """Returns what a policy could write without skill and be paid nearly as a person is."""
+    probes = [probe for audit in audits if audit.reward == design for probe in audit.probes]
+    return [f"'{probe.name}'" for probe in probes if probe.kind == "lazy" and probe.too_near]
 
 
 def _differs(first: str, second: str, comparisons: Sequence[Comparison]) -> bool:
