@@ -119,9 +119,10 @@ class DataToText:
     - 0.5 + 0.5 "rougeL", the closeness to the nearest reference.
 
     Copying the input, the bare values, and a text with all possible values score near 0, and the
-    input with "is" in the place of every colon scores little. What it
-    does not resist: values in the wrong roles ("Derby beat Oxford" for the opposite), for which
-    only the distance from the references pays, and inventions in lower-case words.
+    input with "is" in the place of every colon scores little. What it does not resist: the bare
+    values with a stock phrase beside them, and values in the wrong roles ("Derby beat Oxford" for
+    the opposite), for which only the distance from the references pays; and inventions in
+    lower-case words.
     """
 
     name: str = "data_to_text"

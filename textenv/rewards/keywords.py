@@ -98,8 +98,8 @@ class KeywordSentence:
     The bare list of keywords scores 0, with "and" or commas, too, and so does the prompt. On
     CommonGen's development set a human sentence gets 0.73 against the other humans' (coverage
     1.00, ROUGE-L 0.46). What it does not resist: keywords in an order that makes no sense, joined
-    by prepositions ("the dog with the park in the frisbee"); only their distance from the
-    references holds them down.
+    by prepositions ("the dog with the park in the frisbee"), or listed at the end of a stock phrase
+    ("We saw it: dog frisbee catch park"); only their distance from the references holds them down.
     """
 
     name: str = "keyword_sentence"
