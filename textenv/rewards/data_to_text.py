@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -125,7 +126,7 @@ class DataToText:
     lower-case words.
     """
 
-    name: str = "data_to_text"
+    name: ClassVar[str] = "data_to_text"
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
         """Scores the episodes, in order.

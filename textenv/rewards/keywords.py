@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -64,7 +65,7 @@ class Coverage:
     """
 
     keywords: Sequence[str] | None = None
-    name: str = "coverage"
+    name: ClassVar[str] = "coverage"
 
     def __post_init__(self) -> None:
         """Refuses keywords that are no words."""
@@ -102,7 +103,7 @@ class KeywordSentence:
     ("We saw it: dog frisbee catch park"); only their distance from the references holds them down.
     """
 
-    name: str = "keyword_sentence"
+    name: ClassVar[str] = "keyword_sentence"
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
         """Scores the episodes, in order.
