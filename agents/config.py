@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from textenv.errors import ConfigError, UnknownNameError
+from textenv.strict_yaml import load_yaml
 from textenv.tokenization import EMBEDDED
 
 # For the model that comes with the package, in place of the defaults below, which are meant for
@@ -131,7 +132,7 @@ def read_config_file(file: Path) -> dict[str, Any]:
         ConfigError: It cannot be read, or holds something else.
     """
     try:
-        data = yaml.safe_load(file.read_text(encoding="utf-8"))
+        data = load_yaml(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ConfigError(f"The configuration '{file}' cannot be read: {reason}.") from error
@@ -191,7 +192,7 @@ def write_config(config: TrainConfig, path: Path) -> None:
 
 def _parse(override: str, text: str) -> Any:
     try:
-        value = yaml.safe_load(text)
+        value = load_yaml(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"The value of '{override}' is not valid YAML.") from error
     # YAML 1.1 reads 1e-4, which has no dot, as text.

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, PositiveInt, Valid
 from pydantic_core import ErrorDetails
 
 from textenv.errors import RegistryError, UnknownNameError, did_you_mean
+from textenv.strict_yaml import load_yaml
 from textenv.targets import is_file, missing_module, resolve_target
 
 __all__ = [
@@ -209,25 +210,9 @@ def _register(path: Path, rows: tuple[EnvironmentRow, ...]) -> list[str]:
     return [row.id for row in rows]
 
 
-class _StrictLoader(yaml.SafeLoader):
-    """A safe loader that refuses a repeated key, of which YAML itself would keep the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                continue
-            if key.value in seen:
-                raise yaml.MarkedYAMLError(
-                    problem=f"the key '{key.value}' stands twice", problem_mark=key.start_mark
-                )
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
 def _read_rows(path: Path) -> list[Any]:
     try:
-        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)
+        data = load_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise RegistryError(f"{path}: the registry file cannot be read: {reason}.") from error

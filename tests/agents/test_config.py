@@ -69,12 +69,20 @@ def test_an_unknown_key_names_the_nearest():
         (["n_epochs"], "'n_epochs' is not of the form key=value"),
         (["=3"], "'=3' is not of the form key=value"),
         (["n_epochs=[1"], "The value of 'n_epochs=\\[1' is not valid YAML"),
+        (["reward={ter: 1, ter: 2}"], "is not valid YAML"),
         (["seed.x=1", "seed=2", "seed.y=1"], "reaches into 'seed', which holds no keys"),
     ],
 )
 def test_a_value_that_does_not_fit_is_named_with_its_key(overrides, message):
     with pytest.raises(ConfigError, match=message):
         load_config(overrides=overrides, id="X-v0")
+
+
+def test_a_key_that_stands_twice_in_a_file_is_refused(tmp_path):
+    file = tmp_path / "c.yaml"
+    file.write_text("id: X-v0\nreward: rougeL\nreward: chrf\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="the key 'reward' stands twice"):
+        load_config(file)
 
 
 def test_several_wrong_values_are_all_named():

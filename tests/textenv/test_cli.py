@@ -183,6 +183,7 @@ def test_text_that_looks_like_markup_is_printed_as_it_is(capsys):
         (["show", "TextQA-v0", "--index", "-1"], "There is no example -1"),
         (["play", "TextQA-v0", "--reward", "token_f2"], "Did you mean 'token_f1'?"),
         (["play", "TextQA-v0", "--reward", "{a: ["], "is not a valid YAML mapping"),
+        (["play", "TextQA-v0", "--reward", "{ter: 1, ter: 2}"], "the key 'ter' stands twice"),
         (["play", "TextQA-v0", "--dataset", "factz"], "Did you mean 'facts'?"),
     ],
 )

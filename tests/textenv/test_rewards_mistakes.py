@@ -138,6 +138,7 @@ def test_numbers_of_any_kind_are_scores_and_weights() -> None:
     [
         ({"rouge1": {"stem": "no"}}, "'stem' of reward 'rouge1' is true or false, not 'no'"),
         ({"bleu": {"lowercase": 1}}, "'lowercase' of reward 'bleu' is true or false"),
+        ({"bleu": {"name": "mine"}}, "does not take 'name'"),
         ({"product": ["rougeL", "chrf"]}, r"write \{'product': \{'of': ...\}\}"),
         ({"mine": "rougeL"}, r"write \{'mine': \{'reward': ...\}\}"),
         (

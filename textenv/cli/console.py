@@ -20,6 +20,7 @@ from textenv.episode import TextCore
 from textenv.errors import ConfigError, TextEnvError
 from textenv.examples import Turn
 from textenv.registry import environment_row
+from textenv.strict_yaml import load_yaml
 
 COMMANDS_GROUP = "textenv.commands"  # entry points that add commands
 EXIT_WRONG_INPUT = 2
@@ -76,10 +77,12 @@ def parse_spec(text: str | None) -> Any:
     if text is None or not text.lstrip().startswith("{"):
         return text
     try:
-        return yaml.safe_load(text)
+        return load_yaml(text)
     except yaml.YAMLError as error:
+        problem = f" ({error.problem})" if isinstance(error, yaml.MarkedYAMLError) else ""
         raise ConfigError(
-            f"'{text}' is not a valid YAML mapping; write it like '{{rougeL: 1, bleu: 0.5}}'."
+            f"'{text}' is not a valid YAML mapping{problem}; write it like "
+            "'{rougeL: 1, bleu: 0.5}'."
         ) from error
 
 

@@ -6,7 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -39,7 +39,7 @@ class Bleu:
             "none" or "zh". None for the rule above.
     """
 
-    name: str = "bleu"
+    name: ClassVar[str] = "bleu"
     lowercase: bool = False
     tokenize: str | None = None
 
@@ -90,17 +90,21 @@ class ChrF:
         word_order: The longest n-gram of words; 0 for none.
     """
 
-    name: str = "chrf"
     lowercase: bool = False
     char_order: int = 6
     beta: int = 2
     word_order: int = 0
 
+    @property
+    def name(self) -> str:
+        """chrF, chrF+ or chrF++, as they are called by the n-grams of words."""
+        return "chrf" + "+" * self.word_order
+
     def __post_init__(self) -> None:
-        check_count(self.name, "char_order", self.char_order)
-        check_count(self.name, "beta", self.beta)
+        check_count("chrf", "char_order", self.char_order)
+        check_count("chrf", "beta", self.beta)
         if self.word_order:
-            check_count(self.name, "word_order", self.word_order)
+            check_count("chrf", "word_order", self.word_order)
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
         """Scores the episodes, in order.
@@ -137,7 +141,7 @@ def chrf_plus_plus(lowercase: bool = False) -> ChrF:
     Args:
         lowercase: True ignores case.
     """
-    return ChrF("chrf++", lowercase=lowercase, word_order=2)
+    return ChrF(lowercase=lowercase, word_order=2)
 
 
 def _score(

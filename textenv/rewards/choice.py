@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -71,7 +72,7 @@ class Choice:
     names B), and any further text that names no option.
     """
 
-    name: str = "choice"
+    name: ClassVar[str] = "choice"
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
         """Scores the episodes, in order.

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -59,7 +59,7 @@ class Sentiment:
     """
 
     enough: float = 0.6
-    name: str = "sentiment"
+    name: ClassVar[str] = "sentiment"
 
     def __post_init__(self) -> None:
         """Refuses a goal that no text can reach."""
@@ -100,7 +100,7 @@ class Topic:
     """
 
     enough: int = 3
-    name: str = "topic"
+    name: ClassVar[str] = "topic"
 
     def __post_init__(self) -> None:
         """Refuses a goal that no text can miss."""

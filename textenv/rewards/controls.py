@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -24,7 +25,7 @@ class Random:
     """
 
     seed: int = 0
-    name: str = "random"
+    name: ClassVar[str] = "random"
 
     def __post_init__(self) -> None:
         if isinstance(self.seed, bool) or not isinstance(self.seed, int):
@@ -51,7 +52,7 @@ class Constant:
     """
 
     value: float = 0.0
-    name: str = "constant"
+    name: ClassVar[str] = "constant"
 
     def __post_init__(self) -> None:
         check_number("constant", "value", self.value)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -119,12 +120,13 @@ class DataToText:
     - 0.5 + 0.5 "rougeL", the closeness to the nearest reference.
 
     Copying the input, the bare values, and a text with all possible values score near 0, and the
-    input with "is" in the place of every colon scores little. What it
-    does not resist: values in the wrong roles ("Derby beat Oxford" for the opposite), for which
-    only the distance from the references pays, and inventions in lower-case words.
+    input with "is" in the place of every colon scores little. What it does not resist: the bare
+    values with a stock phrase beside them, and values in the wrong roles ("Derby beat Oxford" for
+    the opposite), for which only the distance from the references pays; and inventions in
+    lower-case words.
     """
 
-    name: str = "data_to_text"
+    name: ClassVar[str] = "data_to_text"
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
         """Scores the episodes, in order.

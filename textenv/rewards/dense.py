@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,7 @@ class Dense:
     of: Part
     potential: Part
     every: int
-    name: str = "dense"
+    name: ClassVar[str] = "dense"
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
         """Scores finished episodes, in order."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
+from typing import ClassVar
 
 import numpy as np
 
@@ -50,7 +51,7 @@ class DialogueQuality:
     """
 
     weights: dict[str, float] | None = None
-    name: str = "dialogue"
+    name: ClassVar[str] = "dialogue"
 
     def __post_init__(self) -> None:
         """Refuses weights that give no mean."""
@@ -139,7 +140,7 @@ class DialogueSuccess:
     Further components: "success" (1 if every slot is right) and "turns" (how many it took).
     """
 
-    name: str = "dialogue_success"
+    name: ClassVar[str] = "dialogue_success"
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
         """Scores the episodes, in order.
@@ -199,7 +200,7 @@ class TurnF1:
     Components: "turn_f1" (the total) and "turns" (how many the agent took).
     """
 
-    name: str = "turn_f1"
+    name: ClassVar[str] = "turn_f1"
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
         """Scores the episodes, in order.

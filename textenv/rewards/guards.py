@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import ClassVar
 
 import numpy as np
 
@@ -67,7 +68,7 @@ class Novelty:
 
     n: int = 3
     enough: float = 0.25
-    name: str = "novelty"
+    name: ClassVar[str] = "novelty"
 
     def __post_init__(self) -> None:
         check_count(self.name, "n", self.n)
@@ -106,7 +107,7 @@ class Grounding:
     """
 
     enough: float = 0.5
-    name: str = "grounding"
+    name: ClassVar[str] = "grounding"
 
     def __post_init__(self) -> None:
         check_share(self.name, "enough", self.enough)
@@ -139,7 +140,7 @@ class Prose:
     It sees no order: a shuffled sentence is prose to it.
     """
 
-    name: str = "prose"
+    name: ClassVar[str] = "prose"
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
         """Scores the episodes, in order."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -64,7 +65,7 @@ class Coverage:
     """
 
     keywords: Sequence[str] | None = None
-    name: str = "coverage"
+    name: ClassVar[str] = "coverage"
 
     def __post_init__(self) -> None:
         """Refuses keywords that are no words."""
@@ -98,11 +99,11 @@ class KeywordSentence:
     The bare list of keywords scores 0, with "and" or commas, too, and so does the prompt. On
     CommonGen's development set a human sentence gets 0.73 against the other humans' (coverage
     1.00, ROUGE-L 0.46). What it does not resist: keywords in an order that makes no sense, joined
-    by prepositions ("the dog with the park in the frisbee"); only their distance from the
-    references holds them down.
+    by prepositions ("the dog with the park in the frisbee"), or listed at the end of a stock phrase
+    ("We saw it: dog frisbee catch park"); only their distance from the references holds them down.
     """
 
-    name: str = "keyword_sentence"
+    name: ClassVar[str] = "keyword_sentence"
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
         """Scores the episodes, in order.

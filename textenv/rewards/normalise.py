@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from textenv.errors import ConfigError, RewardError
 from textenv.examples import Episode
@@ -38,7 +38,7 @@ class Normalise:
 
     of: Part
     std: float | None
-    name: str = NAME
+    name: ClassVar[str] = NAME
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
         """Scores the episodes, in order.

@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import ClassVar
 
 import numpy as np
 
@@ -134,7 +135,7 @@ class Numeric:
     that words or "=" separate from it; the solution itself is not judged.
     """
 
-    name: str = "numeric"
+    name: ClassVar[str] = "numeric"
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
         """Scores the episodes, in order.

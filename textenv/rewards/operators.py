@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -93,7 +94,7 @@ class Product:
     """The product of its parts."""
 
     parts: tuple[Part, ...]
-    name: str = "product"
+    name: ClassVar[str] = "product"
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
         """Scores the episodes, in order."""
@@ -110,7 +111,7 @@ class Gate:
     when: Part
     at_least: float
     otherwise: float
-    name: str = "gate"
+    name: ClassVar[str] = "gate"
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
         """Scores the episodes, in order."""
@@ -128,7 +129,7 @@ class Clip:
     of: Part
     low: float
     high: float
-    name: str = "clip"
+    name: ClassVar[str] = "clip"
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
         """Scores the episodes, in order."""

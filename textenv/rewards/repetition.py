@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -30,7 +31,7 @@ class Repetition:
     """
 
     n: int = 4
-    name: str = "repetition"
+    name: ClassVar[str] = "repetition"
 
     def __post_init__(self) -> None:
         check_count(self.name, "n", self.n)
@@ -61,7 +62,7 @@ class Distinct:
     """
 
     n: int = 2
-    name: str = "distinct"
+    name: ClassVar[str] = "distinct"
 
     def __post_init__(self) -> None:
         check_count(self.name, "n", self.n)

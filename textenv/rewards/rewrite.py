@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import ClassVar
 
 import numpy as np
 
@@ -72,7 +73,7 @@ class Rewrite:
     are changed in a text close to the reference.
     """
 
-    name: str = "rewrite"
+    name: ClassVar[str] = "rewrite"
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
         """Scores the episodes, in order.

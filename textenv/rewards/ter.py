@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -38,7 +39,7 @@ class Ter:
         case_sensitive: True tells "The" from "the".
     """
 
-    name: str = "ter"
+    name: ClassVar[str] = "ter"
     normalized: bool = False
     no_punct: bool = False
     case_sensitive: bool = False
