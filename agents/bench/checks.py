@@ -13,6 +13,7 @@ from textenv.errors import ConfigError
 
 if TYPE_CHECKING:
     from agents.bench.config import BenchConfig
+    from agents.config import TrainConfig
 
 UNTRAINED, RANDOM = "untrained", "random"
 # What the benchmark decides itself, run by run.
@@ -30,7 +31,12 @@ def named_rewards(values: Mapping[str, Any]) -> dict[str, Any]:
     """Returns designs and gold metrics as mappings, where they are a list of names."""
     found = {}
     for key in ("designs", "gold"):
-        given = values.get(key)
+        if values.get(key) is None:
+            raise ConfigError(
+                f"{key}: missing. Give a list of names of rewards, or a mapping from names to "
+                "rewards."
+            )
+        given = values[key]
         if isinstance(given, list | tuple):
             given = dict(zip(given, given, strict=True)) if _are_texts(given) else None
         elif isinstance(given, Mapping) and not _are_texts(given):
@@ -121,6 +127,10 @@ def check_settings(config: BenchConfig) -> None:
     for key in ("seeds", "controls"):
         if len(set(getattr(config, key))) < len(getattr(config, key)):
             raise ConfigError(f"{key}: each only once.")
+    if config.audit == 1:
+        raise ConfigError("audit: one example shows nothing; give 2 or more, or 0 for no audit.")
+    if config.pool < 2:
+        raise ConfigError("pool: give 2 samples of a prompt or more, to pick the better one from.")
     for key in config.train:
         if key in _RESERVED:
             raise ConfigError(f"train: '{key}' is set by the benchmark itself.")
@@ -134,4 +144,19 @@ def check_settings(config: BenchConfig) -> None:
     if config.env.get("split", _TRAINED_ON) == config.split:
         raise ConfigError(
             f"split: '{config.split}' is what the runs train on; held-out prompts need another."
+        )
+
+
+def check_budget(settings: TrainConfig) -> None:
+    """Refuses a budget within which no run could move.
+
+    Args:
+        settings: Those of a run.
+    """
+    idle = settings.n_episodes * settings.critic_warmup
+    if settings.total_episodes <= idle:
+        raise ConfigError(
+            f"budget: in the first {settings.critic_warmup} iterations of {settings.n_episodes} "
+            f"episodes only the critic learns, so give more than {idle} episodes, or set "
+            "train.critic_warmup or train.n_episodes."
         )

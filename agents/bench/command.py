@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from pydantic.fields import FieldInfo
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -21,10 +23,15 @@ if TYPE_CHECKING:
     from textenv.benchmark.results import Bench, Cell, Design
     from textenv.benchmark.statistics import Estimate
 
+
+def _described(name: str, field: FieldInfo) -> str:
+    has_default = not field.is_required() and field.default not in ("", None, {})
+    default = f" [dim](default: {escape(str(field.default))})[/]" if has_default else ""
+    return f"[bold]{name}[/]: {field.description or 'as for `textenv train`'}{default}"
+
+
 EPILOG = "[bold]Keys of the configuration[/]\n\n" + "\n\n".join(
-    f"[bold]{name}[/]: {field.description}"
-    for name, field in BenchConfig.model_fields.items()
-    if field.description
+    _described(name, field) for name, field in BenchConfig.model_fields.items()
 )
 # A matrix wider than this does not fit a terminal; the report shows it whole.
 _WIDEST = 8

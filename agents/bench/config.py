@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from agents.bench.checks import (
+    check_budget,
     check_names,
     check_settings,
     contents,
@@ -49,8 +50,14 @@ class BenchConfig(BaseModel):
     controls: tuple[Literal["random"], ...] = Field(
         ("random",), description="beside the untrained policy, which always is one"
     )
-    seeds: tuple[NonNegativeInt, ...] = Field((0, 1, 2, 3, 4), description="a run of each")
-    budget: PositiveInt = Field(2048, description="training episodes of each run")
+    seeds: tuple[NonNegativeInt, ...] = Field(
+        (0, 1, 2, 3, 4), description="how many, or a list of them: a run of each"
+    )
+    budget: PositiveInt = Field(
+        2048,
+        description="training episodes of each run, in iterations of `train.n_episodes` (64): the "
+        "last one is played in full",
+    )
     looks: PositiveInt = Field(6, description="evaluations along each run, the last at its end")
     split: str = Field("test", description="where the held-out prompts are")
     prompts: PositiveInt = Field(128, description="how many of them each look plays")
@@ -81,8 +88,11 @@ class BenchConfig(BaseModel):
     @field_validator("seeds", mode="before")
     @classmethod
     def _count(cls, value: Any) -> Any:
-        is_count = isinstance(value, int) and not isinstance(value, bool)
-        return tuple(range(value)) if is_count else value
+        if isinstance(value, int) and not isinstance(value, bool):
+            return tuple(range(value))
+        if not isinstance(value, list | tuple):
+            raise ValueError("give how many seeds, such as 5, or a list of them")
+        return value
 
     def runs(self) -> list[tuple[str, int]]:
         """Returns (design or control, seed) of every training run."""
@@ -155,7 +165,8 @@ def parse_bench_config(values: Mapping[str, Any]) -> BenchConfig:
         raise invalid(error) from error
     check_names(config)
     check_settings(config)
-    config.train_config(None, config.seeds[0])  # refuses wrong keys now, not in every run
+    # What `train` says is checked now, not in every run.
+    check_budget(config.train_config(None, config.seeds[0]))
     return config
 
 

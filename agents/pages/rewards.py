@@ -37,9 +37,29 @@ A row of `answers.jsonl` has a `response`, `references` (a text or a list), and 
 them a `prompt` and metadata (further keys, or a mapping `metadata`).
 
 A reward of your own is a callable on a batch of `textenv.Episode`s that returns a
-`textenv.RewardResult`; give it as it is, by "module:attribute", or by a name after
-`textenv.register_reward`. `textenv.rewards.from_function` makes one of a function that returns
-plain numbers. What cannot be scored is an error, never a 0.
+`textenv.RewardResult`. An episode has the `response`, the `turns`, and the `example` with its
+`prompt`, `references` and `metadata`:
+
+```python
+# my_reward.py
+import textenv
+
+
+class Names:
+    def __init__(self, least=1):
+        self.least = least
+
+    def __call__(self, episodes):
+        found = [sum(w.istitle() for w in e.response.split()) for e in episodes]
+        wanted = [sum(w.istitle() for w in e.example.references[0].split()) for e in episodes]
+        total = [float(f >= max(self.least, w)) for f, w in zip(found, wanted)]
+        return textenv.RewardResult(total, {"found": found})
+```
+
+Give it as it is (`reward=Names(least=2)`), by its file or module (`--reward my_reward.py:Names`, or
+`{"my_reward.py:Names": {"least": 2}}` with options: a class is called to make it), or by a name
+after `textenv.register_reward`. `textenv.rewards.from_function` makes one of a function that takes
+the batch and returns plain numbers. What cannot be scored is an error, never a 0.
 """
 _COMPOSITION = """\
 ## Putting rewards together

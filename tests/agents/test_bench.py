@@ -111,15 +111,15 @@ def test_a_file_and_overrides_make_a_configuration(tmp_path):
     path = tmp_path / "bench.yaml"
     values = {"id": "TextSummarize-v0", "designs": ["rougeL", "chrf"], "gold": ["bleu"], "seeds": 3}
     path.write_text(yaml.safe_dump(values))
-    config = load_bench_config(path, ["budget=64", "train.kl_coef=0.1", "controls=[]"])
+    config = load_bench_config(path, ["budget=256", "train.kl_coef=0.1", "controls=[]"])
     assert config.designs == {"rougeL": "rougeL", "chrf": "chrf"}
     assert config.seeds == (0, 1, 2)
     assert config.runs() == [(name, s) for s in (0, 1, 2) for name in ("rougeL", "chrf")]
     trained = config.train_config("rougeL", 2)
-    assert (trained.total_episodes, trained.kl_coef, trained.seed) == (64, 0.1, 2)
+    assert (trained.total_episodes, trained.kl_coef, trained.seed) == (256, 0.1, 2)
     assert trained.temperature == 0.5  # the embedded model's own setting
     # How many go on at a time does not change a run; what it is paid does.
-    more_jobs = load_bench_config(path, ["budget=64", "train.kl_coef=0.1", "jobs=7"])
+    more_jobs = load_bench_config(path, ["budget=256", "train.kl_coef=0.1", "jobs=7"])
     assert more_jobs.digest("rougeL", 2) == config.digest("rougeL", 2)
     assert config.digest("chrf", 2) != config.digest("rougeL", 2) != config.digest("rougeL", 1)
 
@@ -136,6 +136,11 @@ def test_a_file_and_overrides_make_a_configuration(tmp_path):
         ({"train": {"n_epochs": 0}}, "n_epochs"),
         ({"seeds": [1, 1]}, "each only once"),
         ({"budget": 0}, "budget"),
+        ({"train": {"n_episodes": 8, "critic_warmup": 2}}, "only the critic learns, so give more"),
+        ({"seeds": "two"}, "give how many seeds, such as 5, or a list"),
+        ({"audit": 1}, "one example shows nothing"),
+        ({"pool": 1}, "2 samples of a prompt or more"),
+        ({"gold": None}, "gold: missing"),
         ({"controls": ["chance"]}, "controls"),
         ({"controls": ["random", "random"]}, "controls: each only once"),
         ({"gold": {"other": {BREVITY: 2.0}}}, "the same reward as the design 'brevity'"),

@@ -65,8 +65,8 @@ def call_reward(
             finite.
     """
     name = name or name_of(reward)
-    scored = ", ".join(f"'{episode.example.id}'" for episode in episodes[:3])
-    scored += ", ..." if len(episodes) > 3 else ""
+    ids = list(dict.fromkeys(episode.example.id for episode in episodes))
+    scored = ", ".join(f"'{id}'" for id in ids[:3]) + (", ..." if len(ids) > 3 else "")
     try:
         result = reward(episodes)
     except TextEnvError:
