@@ -39,12 +39,12 @@ def named_rewards(values: Mapping[str, Any]) -> dict[str, Any]:
         given = values[key]
         if isinstance(given, list | tuple):
             given = dict(zip(given, given, strict=True)) if _are_texts(given) else None
-        elif isinstance(given, Mapping) and not _are_texts(given):
+        elif not isinstance(given, Mapping) or not _are_texts(given):
             given = None
         if given is None:
             raise ConfigError(
                 f"{key}: give a list of names of rewards, or a mapping from names to rewards, not "
-                f"{values.get(key)!r}. A name that YAML takes for something else than text, such "
+                f"{values[key]!r}. A name that YAML takes for something else than text, such "
                 "as on, yes or 1, stands in quotes."
             )
         found[key] = given

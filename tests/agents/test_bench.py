@@ -150,7 +150,7 @@ def test_a_file_and_overrides_make_a_configuration(tmp_path):
         ({"designs": {"a": BREVITY, "A": "chrf"}}, "differ in case alone"),
         ({"designs": {True: BREVITY}}, "designs: .* in quotes"),
         ({"designs": [{"chrf": 1}]}, "designs: give a list of names"),
-        ({"gold": None}, "gold: give a list of names"),
+        ({"gold": 7}, "gold: give a list of names"),
         ({"train": {"patience": 3}}, "'patience' changes nothing here"),
         ({"env": {"reward": "chrf"}}, "'reward' is set by the benchmark itself"),
         ({"split": "train"}, "'train' is what the runs train on"),
