@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -370,3 +373,26 @@ def test_the_command_tells_of_names_that_do_not_exist(run) -> None:
         "There is no reward 'blue'"
         in run(*("TextQA-v0", "--examples", "2", "--metrics", "blue")).stderr
     )
+
+
+def test_every_process_writes_the_same_probes() -> None:
+    # Words that are equally common must not stand in the order of a set, which Python shuffles.
+    script = (
+        "import gymnasium as gym, textenv\n"
+        "from textenv.benchmark.audit import audit\n"
+        "core = gym.make('TextSummarize-v0').unwrapped.core\n"
+        "found = audit({'coverage': {'keywords': ['in', 'on', 'at']}}, core, n_examples=60)\n"
+        "print([(probe.name, probe.score, probe.example) for probe in found.probes])\n"
+    )
+    printed = [
+        subprocess.run(
+            [sys.executable, "-c", script],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    ]
+    assert "constant" in printed[0]
+    assert printed[0] == printed[1]

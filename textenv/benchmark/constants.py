@@ -36,7 +36,8 @@ def _best(cases: Sequence[Case], stage: Stage, scorer: Scorer) -> str | None:
     common = [text for text, _ in counts.most_common(_N_COMMON)]
     words = [rouge_words(case.reference) for case in cases]
     length = int(np.median([len(found) for found in words]))
-    frequent = Counter(word for found in words for word in set(found)).most_common(length)
+    # Each text counts a word once; a set would put ties in another order in each process.
+    frequent = Counter(word for found in words for word in dict.fromkeys(found)).most_common(length)
     in_a_row = " ".join(word for word, _ in frequent)
     first = {case.owner: case for case in cases}
     trials = list(first.values())[:: max(1, len(first) // _N_TRIALS)]
