@@ -381,7 +381,9 @@ def test_every_process_writes_the_same_probes() -> None:
         "import gymnasium as gym, textenv\n"
         "from textenv.benchmark.audit import audit\n"
         "core = gym.make('TextSummarize-v0').unwrapped.core\n"
-        "found = audit({'coverage': {'keywords': ['in', 'on', 'at']}}, core, n_examples=60)\n"
+        "words = ['in', 'on', 'with', 'for', 'of', 'by', 'at', 'from']\n"
+        "reward = {'coverage': {'keywords': words}}\n"
+        "found = audit(reward, core, split='test', n_examples=60)\n"
         "print([(probe.name, probe.score, probe.example) for probe in found.probes])\n"
     )
     printed = [
