@@ -451,7 +451,7 @@ def test_only_the_probes_of_what_was_hacked_are_unfolded(bench: Bench, audit: Au
 def test_the_command_renders_a_folder_or_a_file_again(
     folder: Path, audit: Audit, html: str, tmp_path: Path
 ) -> None:
-    run = lambda *arguments: CliRunner().invoke(main.make_app(), ["rewards", "report", *arguments])  # noqa: E731
+    run = lambda *arguments: CliRunner().invoke(main.make_app(), ["rewards", "report", *arguments])  # noqa: E731 - one line each
     (folder / "report.html").unlink()
     again = run(str(folder))
     assert again.output.strip() == str(folder / "report.html")

@@ -15,8 +15,8 @@ from textenv.benchmark.report import write_report
 from textenv.benchmark.results import Audit, Bench, BestOfN
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-from selenium.webdriver.chrome.service import Service  # noqa: E402
-from selenium.webdriver.common.keys import Keys  # noqa: E402
+from selenium.webdriver.chrome.service import Service  # noqa: E402 - once it is known to be there
+from selenium.webdriver.common.keys import Keys  # noqa: E402 - once it is known to be there
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
@@ -133,7 +133,7 @@ def test_a_table_sorts_by_mouse_and_by_keyboard(show: Any) -> None:
     page = show()
     header = find(page, ".designs thead th:nth-child(4)")
     button = find(page, ".designs thead th:nth-child(4) button")
-    names = lambda: texts(page, ".designs tbody th")  # noqa: E731
+    names = lambda: texts(page, ".designs tbody th")  # noqa: E731 - one line each
     assert header.get_attribute("aria-sort") is None
 
     button.click()
@@ -174,7 +174,7 @@ def test_the_matrix_shows_the_measure_that_was_chosen(show: Any, bench: Bench) -
 
 def test_curves_are_drawn_on_the_scales_that_were_chosen(show: Any, bench: Bench) -> None:
     page = show()
-    shown = lambda kind: {  # noqa: E731
+    shown = lambda kind: {  # noqa: E731 - one line each
         chart.is_displayed() for chart in page.find_elements("css selector", f".panel .{kind}")
     }
     assert (shown("own-scales"), shown("same-scales")) == ({True}, {False})
@@ -192,8 +192,8 @@ def test_a_search_unfolds_the_examples_that_were_folded(show: Any) -> None:
 
 def test_samples_filter_by_design_by_text_and_by_hacking(show: Any) -> None:
     page = show()
-    count = lambda: find(page, "#count").text  # noqa: E731
-    visible = lambda: {  # noqa: E731
+    count = lambda: find(page, "#count").text  # noqa: E731 - one line each
+    visible = lambda: {  # noqa: E731 - one line each
         one.get_attribute("data-design")
         for one in page.find_elements("css selector", ".response")
         if one.is_displayed()
