@@ -34,7 +34,7 @@ _ARGUMENTS = (
     *("kl_horizon", "scale_rewards", "value_lr_factor", "critic_warmup", "max_invalid_share"),
 )
 _SCHEDULES = ("learning_rate", "clip_range", "clip_range_vf")
-_POLICY_ARGUMENTS = ("temperature", "separate_critic", "bf16", "max_batch_tokens")
+_POLICY_ARGUMENTS = ("temperature", "separate_critic", "bf16", "max_tokens_per_batch")
 
 
 def save_agent(agent: TextPPO, folder: Path) -> None:

@@ -75,7 +75,7 @@ SFT_KEYS = (
     "prompt_weight",
     "max_grad_norm",
     "bf16",
-    "max_batch_tokens",
+    "max_tokens_per_batch",
     "seed",
 )
 _SLOTS = 64  # episodes that are evaluated at a time

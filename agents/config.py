@@ -83,7 +83,7 @@ class TrainConfig(BaseModel):
     temperature: PositiveFloat = 1.0
     separate_critic: bool = False
     bf16: bool = False
-    max_batch_tokens: PositiveInt = 8192
+    max_tokens_per_batch: PositiveInt = 8192
 
     eval_split: str = Field("test", description="where the gain is measured")
     eval_examples: PositiveInt = Field(256, description="how many of its examples")

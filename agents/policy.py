@@ -71,7 +71,7 @@ class LMPolicy(ActorCriticPolicy):
             chance, and the first distribution hardly any entropy.
         separate_critic: Give the value head a copy of the backbone of its own.
         bf16: Compute in bfloat16 by autocast; weights stay in float32.
-        max_batch_tokens: The most tokens, padding included, of one teacher-forced pass.
+        max_tokens_per_batch: The most tokens, padding included, of one teacher-forced pass.
         optimizer_class: AdamW by default.
         optimizer_kwargs: By default betas (0.9, 0.95), eps 1e-5 and no weight decay for AdamW.
 
@@ -95,7 +95,7 @@ class LMPolicy(ActorCriticPolicy):
         length_normalized: bool = True,
         separate_critic: bool = False,
         bf16: bool = False,
-        max_batch_tokens: int = 8192,
+        max_tokens_per_batch: int = 8192,
         optimizer_class: type[torch.optim.Optimizer] = torch.optim.AdamW,
         optimizer_kwargs: dict[str, Any] | None = None,
     ) -> None:
@@ -109,7 +109,7 @@ class LMPolicy(ActorCriticPolicy):
         self.length_normalized = length_normalized
         self.separate_critic = separate_critic
         self.bf16 = bf16
-        self.max_batch_tokens = max_batch_tokens
+        self.max_tokens_per_batch = max_tokens_per_batch
         ids_space = observation_space["input_ids"]  # type: ignore[index] # checked to be a Dict
         self.window = int(ids_space.shape[0])
         # Further rows of the model's output are never used.
@@ -164,7 +164,7 @@ class LMPolicy(ActorCriticPolicy):
             "length_normalized": self.length_normalized,
             "separate_critic": self.separate_critic,
             "bf16": self.bf16,
-            "max_batch_tokens": self.max_batch_tokens,
+            "max_tokens_per_batch": self.max_tokens_per_batch,
             "optimizer_class": self.optimizer_class,
             "optimizer_kwargs": self.optimizer_kwargs,
         }
@@ -312,7 +312,7 @@ class LMPolicy(ActorCriticPolicy):
                 choices,
                 vocab_size=self.vocab_size,
                 window=self.window,
-                max_batch_tokens=self.max_batch_tokens,
+                max_tokens_per_batch=self.max_tokens_per_batch,
             )
         logits = choice_logits(
             logprobs,

@@ -483,7 +483,7 @@ class TextPPO(PPO):
         n_tokens = int(batch.action_mask[rows].sum())
         critic_only = self.n_iterations < self.critic_warmup
         totals: dict[str, float] = {}
-        for micro_rows in batch.micro_batches(rows, self.policy.max_batch_tokens):
+        for micro_rows in batch.micro_batches(rows, self.policy.max_tokens_per_batch):
             part = batch.take(micro_rows)
             wanted = targets.take(micro_rows, part)
             outputs = self.policy.evaluate_sequences(

@@ -75,7 +75,7 @@ def score_choices(
     *,
     vocab_size: int,
     window: int,
-    max_batch_tokens: int,
+    max_tokens_per_batch: int,
 ) -> tuple[Tensor, Tensor]:
     """Returns how likely each reply is, and the state of the text before any, with gradient.
 
@@ -88,7 +88,7 @@ def score_choices(
         choices: What to score.
         vocab_size: The tokenizer's highest id + 1; further rows of the head take no part.
         window: The most tokens of one sequence.
-        max_batch_tokens: The most tokens, padding included, of one pass.
+        max_tokens_per_batch: The most tokens, padding included, of one pass.
 
     Returns:
         Log-likelihoods (batch, N) in nats, each the sum over a reply's tokens, 0 where there is no
@@ -98,7 +98,7 @@ def score_choices(
     def one_pass(part: Choices) -> tuple[Tensor, Tensor]:
         return _score(backbone, head, part, vocab_size, window)
 
-    groups = list(choices.micro_batches(max_batch_tokens))
+    groups = list(choices.micro_batches(max_tokens_per_batch))
     recompute = len(groups) > 1 and torch.is_grad_enabled()
     logprobs, hidden = [], []
     for rows in groups:

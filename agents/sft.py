@@ -30,7 +30,7 @@ class SFTSettings:
             0 the model also learns to write prompts, which helps one that starts from nothing.
         max_grad_norm: Gradient norm limit.
         bf16: Compute in bfloat16 by autocast.
-        max_batch_tokens: The most tokens, padding included, of one pass.
+        max_tokens_per_batch: The most tokens, padding included, of one pass.
         seed: Of the examples' order.
     """
 
@@ -40,12 +40,18 @@ class SFTSettings:
     prompt_weight: float = 0.0
     max_grad_norm: float = 1.0
     bf16: bool = False
-    max_batch_tokens: int = 8192
+    max_tokens_per_batch: int = 8192
     seed: int = 0
 
     def __post_init__(self) -> None:
         """Refuses numbers that mean nothing."""
-        for name in ("steps", "batch_size", "learning_rate", "max_grad_norm", "max_batch_tokens"):
+        for name in (
+            "steps",
+            "batch_size",
+            "learning_rate",
+            "max_grad_norm",
+            "max_tokens_per_batch",
+        ):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} must be above 0, not {getattr(self, name)}.")
         for name in ("prompt_weight", "seed"):
@@ -88,7 +94,7 @@ def train_supervised(
         total = float(weights.sum())
         loss = 0.0
         optimizer.zero_grad()
-        for rows in batch.micro_batches(everything, settings.max_batch_tokens):
+        for rows in batch.micro_batches(everything, settings.max_tokens_per_batch):
             part = batch.take(rows)
             part_weights = weights[rows, : part.input_ids.shape[1]]
             with torch.autocast(model.device.type, torch.bfloat16, enabled=settings.bf16):

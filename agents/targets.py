@@ -65,7 +65,7 @@ def evaluate_rollout(
     final_values = torch.zeros(len(batch), device=device)
     everything = torch.arange(len(batch), device=device)
     with torch.no_grad():
-        for rows in batch.micro_batches(everything, policy.max_batch_tokens):
+        for rows in batch.micro_batches(everything, policy.max_tokens_per_batch):
             part = batch.take(rows)
             outputs = policy.evaluate_sequences(part)
             row, time_step = part.action_mask.nonzero(as_tuple=True)

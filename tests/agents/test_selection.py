@@ -42,7 +42,7 @@ def choices_of(texts: list[Any], replies: list[Any], pad: int = 0, extra: int = 
 
 def score(model, choices: Choices, **changes: Any) -> tuple[torch.Tensor, torch.Tensor]:
     disable_dropout(model)
-    settings = {"vocab_size": 20, "window": WINDOW, "max_batch_tokens": 10_000, **changes}
+    settings = {"vocab_size": 20, "window": WINDOW, "max_tokens_per_batch": 10_000, **changes}
     return score_choices(*backbone_and_head(model), choices, **settings)
 
 
@@ -96,7 +96,7 @@ def test_the_size_of_a_pass_changes_neither_scores_nor_gradients(tiny_models):
     for limit in (1, 45, 10_000):
         model.zero_grad()
         widths.clear()
-        logprobs, hidden = score(model, choices_of(TEXTS, REPLIES), max_batch_tokens=limit)
+        logprobs, hidden = score(model, choices_of(TEXTS, REPLIES), max_tokens_per_batch=limit)
         # The first two passes are the check of the model's parts.
         assert len(widths) - 2 == {1: 4, 45: 3, 10_000: 1}[limit]
         assert limit == 1 or max(widths) <= limit  # a row alone may be longer

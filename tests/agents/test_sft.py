@@ -91,14 +91,14 @@ def reference_loss(model, core, prompt_weight):
 
 
 @pytest.mark.parametrize("prompt_weight", [0.0, 0.3])
-@pytest.mark.parametrize("max_batch_tokens", [8192, 30])
+@pytest.mark.parametrize("max_tokens_per_batch", [8192, 30])
 def test_the_gradient_is_that_of_the_weighted_mean(
-    core, save_model, prompt_weight, max_batch_tokens
+    core, save_model, prompt_weight, max_tokens_per_batch
 ):
     name = save_model(spread=0.3)
     found, loss = first_gradient(
         load_model(name), core, prompt_weight=prompt_weight,
-        max_batch_tokens=max_batch_tokens,
+        max_tokens_per_batch=max_tokens_per_batch,
     )  # fmt: skip
     model = load_model(name)
     wanted = reference_loss(model, core, prompt_weight)
