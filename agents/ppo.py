@@ -26,10 +26,10 @@ from agents.advantages import compute_gae, whiten
 from agents.buffer import CollectedEpisode, EpisodeBatch, make_batch
 from agents.collection import Infos, collect_episodes, is_scored, take_valid
 from agents.kl import AdaptiveKL, FixedKL, kl_penalty
-from agents.losses import policy_loss, value_loss
 from agents.policy import LMPolicy, find_action_level
 from agents.reference import Reference
 from agents.targets import Targets, evaluate_rollout
+from agents.update import LossSettings, accumulate_gradients
 from agents.vec_env import TextVecEnv
 from textenv.errors import ConfigError, UnknownNameError
 from textenv.spaces import AnyText, MessagesSpace
@@ -474,46 +474,21 @@ class TextPPO(PPO):
         Returns:
             Means over the minibatch's tokens.
         """
-        self.policy.set_training_mode(True)
-        self.policy.optimizer.zero_grad()
-        clip_range = self.clip_range(self._current_progress_remaining)  # type: ignore[operator] # SB3 made it a schedule
-        clip_range_vf = self.clip_range_vf
-        if clip_range_vf is not None:
-            clip_range_vf = clip_range_vf(self._current_progress_remaining)  # type: ignore[operator] # SB3 made it a schedule
-        n_tokens = int(batch.action_mask[rows].sum())
-        critic_only = self.n_iterations < self.critic_warmup
-        totals: dict[str, float] = {}
-        for micro_rows in batch.micro_batches(rows, self.policy.max_tokens_per_batch):
-            part = batch.take(micro_rows)
-            wanted = targets.take(micro_rows, part)
-            outputs = self.policy.evaluate_sequences(
-                part, with_entropy=True, critic_only=critic_only
-            )
-            policy_part, stats = policy_loss(
-                outputs.logprobs, wanted.old_logprobs, wanted.advantages, clip_range=clip_range
-            )
-            value_part = value_loss(
-                outputs.values, wanted.values, wanted.returns, clip_range_vf=clip_range_vf
-            )
-            assert outputs.entropy is not None
-            loss = (
-                policy_part.sum()
-                + self.vf_coef * value_part.sum()
-                - self.ent_coef * outputs.entropy.sum()
-            ) / n_tokens
-            loss.backward()  # type: ignore[no-untyped-call] # has no types
-            sums = {
-                "loss": loss.detach() * n_tokens,
-                "policy_gradient_loss": policy_part.detach().sum(),
-                "value_loss": value_part.detach().sum(),
-                "entropy": outputs.entropy.detach().sum(),
-                "clip_fraction": stats.clipped,
-                "approx_kl": stats.k3,
-                "ratio": stats.ratio,
-            }
-            for key, value in sums.items():
-                totals[key] = totals.get(key, 0.0) + float(value)
-        return {key: value / n_tokens for key, value in totals.items()}
+        return accumulate_gradients(self.policy, batch, targets, rows, self._loss_settings())
+
+    def _loss_settings(self) -> LossSettings:
+        """Returns the loss as the schedules have it now."""
+
+        def now(schedule: Any) -> Any:
+            return schedule(self._current_progress_remaining)
+
+        return LossSettings(
+            clip_range=now(self.clip_range),
+            clip_range_vf=None if self.clip_range_vf is None else now(self.clip_range_vf),
+            vf_coef=self.vf_coef,
+            ent_coef=self.ent_coef,
+            critic_only=self.n_iterations < self.critic_warmup,
+        )
 
     def save(self, path: str | Path, *unused: Any, **unused_too: Any) -> None:  # type: ignore[override] # a folder, not a zip file
         """Saves to a folder, as safetensors and JSON: see `agents.checkpoints`."""

@@ -13,6 +13,7 @@ from stable_baselines3.common.buffers import DictRolloutBuffer
 from stable_baselines3.common.logger import Logger
 
 import agents.ppo
+import agents.update
 from agents.buffer import CollectedEpisode, make_batch
 from agents.collection import collect_episodes
 from agents.policy import TokenOutputs
@@ -362,15 +363,15 @@ def test_law_10_ppo_learns(learner):
 
 def test_law_10_without_its_losses_nothing_is_learned(learner, monkeypatch):
     """Also no part of the update changes weights behind the losses' back."""
-    true_policy_loss, true_value_loss = agents.ppo.policy_loss, agents.ppo.value_loss
+    true_policy_loss, true_value_loss = agents.update.policy_loss, agents.update.value_loss
 
     def no_policy_loss(*args, **kwargs):
         losses, stats = true_policy_loss(*args, **kwargs)
         return 0.0 * losses, stats
 
-    monkeypatch.setattr(agents.ppo, "policy_loss", no_policy_loss)
+    monkeypatch.setattr(agents.update, "policy_loss", no_policy_loss)
     monkeypatch.setattr(
-        agents.ppo, "value_loss", lambda *args, **kwargs: 0.0 * true_value_loss(*args, **kwargs)
+        agents.update, "value_loss", lambda *args, **kwargs: 0.0 * true_value_loss(*args, **kwargs)
     )
     before_weights = copy.deepcopy(learner.policy.state_dict())
     before, after = learning_curve(learner, 12)
