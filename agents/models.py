@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import importlib.util
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,13 +17,14 @@ from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
+    BitsAndBytesConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
 from transformers.utils import logging as transformers_logging
 
 import textenv
-from textenv.errors import ModelError
+from textenv.errors import ConfigError, ModelError
 from textenv.hub import offline_if_unreachable
 
 EMBEDDED = "embedded"
@@ -52,6 +54,22 @@ class _Source(NamedTuple):
         return arguments | ({"gguf_file": self.gguf_file} if self.gguf_file else {})
 
 
+# What makes models in place of loading them; None: they are loaded.
+_BUILDER: ContextVar[Callable[[Any, torch.dtype], PreTrainedModel] | None] = ContextVar(
+    "builder", default=None
+)
+
+
+@contextmanager
+def building_models(build: Callable[[Any, torch.dtype], PreTrainedModel]) -> Iterator[None]:
+    """Has `load_model` read no weights: `build` makes each model of its configuration and type."""
+    token = _BUILDER.set(build)
+    try:
+        yield
+    finally:
+        _BUILDER.reset(token)
+
+
 @contextmanager
 def without_progress_bars() -> Iterator[None]:
     """Silences transformers' own progress bars, for what takes no time."""
@@ -68,6 +86,7 @@ def load_model(
     model: str | Path,
     device: str | torch.device = "cpu",
     dtype: torch.dtype = torch.float32,
+    quantize: str | None = None,
 ) -> PreTrainedModel:
     """Loads a causal language model, in eval mode.
 
@@ -76,11 +95,17 @@ def load_model(
             (dequantised while loading), or a Hugging Face id.
         device: where its weights go.
         dtype: the type of its weights.
+        quantize: "4bit" or "8bit" holds the weights of linear layers so, by bitsandbytes, and only
+            for low-rank adapters to learn beside them. Such a model is on the accelerator at once
+            where there is one.
 
     Raises:
-        ModelError: there is no such model, or it is not a causal language model.
+        ModelError: there is no such model, or it is not a causal language model, or bitsandbytes is
+            missing.
+        ConfigError: another `quantize`.
     """
     source = _find(model)
+    quantization = {} if quantize is None else _quantization(quantize, source, dtype)
     try:
         with offline_if_unreachable(source.name):
             config = AutoConfig.from_pretrained(**source.arguments())
@@ -89,27 +114,55 @@ def load_model(
                     f"'{model}' is of type '{config.model_type}', which is not a causal language "
                     f"model. {_USE_LOCAL}"
                 )
+            build = _BUILDER.get()
+            if build is not None:
+                return build(config, dtype)
             # Only a file that has to be converted keeps one waiting.
             with nullcontext() if source.gguf_file else without_progress_bars():
                 pair: Any = AutoModelForCausalLM.from_pretrained(
-                    **source.arguments(), dtype=dtype, output_loading_info=True
+                    **source.arguments(), dtype=dtype, output_loading_info=True, **quantization
                 )
     except (OSError, ValueError, ImportError) as error:
         raise _explain(model, error) from error
-    result: PreTrainedModel = pair[0].to(device)
+    result: PreTrainedModel = pair[0] if quantization else pair[0].to(device)
     missing = sorted(pair[1]["missing_keys"])
     if missing:
         raise ModelError(
             f"'{model}' lacks weights of a causal language model: {', '.join(missing[:3])}"
             f"{', ...' if len(missing) > 3 else ''}. Save it with its language-model head."
         )
-    if getattr(result, "hf_quantizer", None) is not None:
+    if quantization:
+        for module in result.modules():
+            # Repacked for some CPUs, eval mode would compute in another type than train mode.
+            if hasattr(module, "support_avx512bf16_for_cpu"):
+                module.support_avx512bf16_for_cpu = False
+    elif getattr(result, "hf_quantizer", None) is not None:
         # Dequantised weights are plain numbers; the mark of their origin would forbid saving them.
         result.hf_quantizer = None  # type: ignore[assignment] # torch thinks of a submodule
         if hasattr(result.config, "quantization_config"):
             del result.config.quantization_config
     result.eval()  # type: ignore[no-untyped-call] # has no types
     return result
+
+
+def _quantization(quantize: str, source: _Source, dtype: torch.dtype) -> dict[str, Any]:
+    """Returns the arguments of `from_pretrained` that quantize a model while it is loaded."""
+    if quantize not in ("4bit", "8bit"):
+        raise ConfigError(f"quantize must be '4bit', '8bit' or None, not {quantize!r}.")
+    if source.gguf_file:
+        raise ModelError("A .gguf file is dequantised while loading: quantize needs a folder.")
+    if not all(importlib.util.find_spec(package) for package in ("bitsandbytes", "accelerate")):
+        raise ModelError("quantize needs more packages: pip install textenv[qlora]")
+    if quantize == "8bit":
+        return {"quantization_config": BitsAndBytesConfig(load_in_8bit=True)}  # type: ignore[no-untyped-call] # has no types
+    config = BitsAndBytesConfig(  # type: ignore[no-untyped-call] # has no types
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        # Where autocast is off; inside it the activations come in its own type.
+        bnb_4bit_compute_dtype=dtype,
+    )
+    return {"quantization_config": config}
 
 
 def load_model_tokenizer(model: str | Path) -> PreTrainedTokenizerBase:
