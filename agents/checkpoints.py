@@ -102,7 +102,7 @@ def save_agent(agent: TextPPO, folder: Path) -> None:
 def save_language_model(policy: LMPolicy, folder: Path) -> None:
     """Writes the policy's language model and tokenizer as plain transformers reads them."""
     with without_progress_bars():
-        policy.lm.save_pretrained(folder)  # type: ignore[operator] # has no types
+        policy.lm.save_pretrained(folder)
     load_model_tokenizer(policy.model_name).save_pretrained(folder)
 
 

@@ -135,7 +135,7 @@ def load_model(
         for module in result.modules():
             # Repacked for some CPUs, eval mode would compute in another type than train mode.
             if hasattr(module, "support_avx512bf16_for_cpu"):
-                module.support_avx512bf16_for_cpu = False
+                module.support_avx512bf16_for_cpu = False  # type: ignore[assignment] # torch thinks of a submodule
     elif getattr(result, "hf_quantizer", None) is not None:
         # Dequantised weights are plain numbers; the mark of their origin would forbid saving them.
         result.hf_quantizer = None  # type: ignore[assignment] # torch thinks of a submodule

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -13,9 +14,12 @@ from stable_baselines3.common.distributions import CategoricalDistribution, Dist
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
+from agents.adapters import add_adapter, parse_lora
 from agents.buffer import EpisodeBatch
 from agents.decoding import SlotDecoder
+from agents.lora_settings import LoraSettings
 from agents.losses import token_logprobs
 from agents.models import (
     backbone_and_head,
@@ -26,7 +30,11 @@ from agents.models import (
     teacher_forced_hidden,
 )
 from agents.selection import Choices, choice_logits, score_choices
+from agents.trunk import check_frozen_layers, freeze_trunk, share_frozen
 from textenv.errors import ConfigError
+
+if TYPE_CHECKING:
+    from peft import PeftModel
 
 TOKEN_KEYS = {"attention_mask", "input_ids", "remaining"}
 SELECT_KEYS = {"attention_mask", "candidate_ids", "candidate_mask", "input_ids"}
@@ -69,9 +77,19 @@ class LMPolicy(ActorCriticPolicy):
         length_normalized: At select level, whether a candidate's logit is its mean log-likelihood a
             token (GPT-3's score, the default) or the sum, by which a long one hardly ever has a
             chance, and the first distribution hardly any entropy.
-        separate_critic: Give the value head a copy of the backbone of its own.
+        separate_critic: Give the value head a backbone of its own. Whatever of the language model
+            does not learn is shared with it; with `lora` it has adapters of its own.
         bf16: Compute in bfloat16 by autocast; weights stay in float32.
         max_tokens_per_batch: The most tokens, padding included, of one teacher-forced pass.
+        lora: Let low-rank adapters learn in place of the weights: keys of `LoraSettings` such as
+            {"r": 16}, or {} for its defaults. The model without them is the reference.
+        quantize: Hold the frozen weights of linear layers in "4bit" (QLoRA's NF4, arXiv 2305.14314)
+            or "8bit" (LLM.int8(), arXiv 2208.07339); with `lora` only.
+        frozen_layers: Embeddings and so many of the lowest layers do not learn, if any; with `lora`
+            they get no adapters. An output layer that is tied to the embeddings is frozen with
+            them. The reference and a separate critic share what is frozen.
+        gradient_checkpointing: Keep only each layer's input for the backward pass and compute the
+            rest again: less memory for about a third more computation.
         optimizer_class: AdamW by default.
         optimizer_kwargs: By default betas (0.9, 0.95), eps 1e-5 and no weight decay for AdamW.
 
@@ -80,7 +98,7 @@ class LMPolicy(ActorCriticPolicy):
         ModelError: The model cannot be loaded or does not fit the environment.
     """
 
-    lm: nn.Module
+    lm: PreTrainedModel
     value_head: nn.Linear
 
     def __init__(
@@ -96,6 +114,10 @@ class LMPolicy(ActorCriticPolicy):
         separate_critic: bool = False,
         bf16: bool = False,
         max_tokens_per_batch: int = 8192,
+        lora: LoraSettings | Mapping[str, Any] | None = None,
+        quantize: Literal["4bit", "8bit"] | None = None,
+        frozen_layers: int = 0,
+        gradient_checkpointing: bool = False,
         optimizer_class: type[torch.optim.Optimizer] = torch.optim.AdamW,
         optimizer_kwargs: dict[str, Any] | None = None,
     ) -> None:
@@ -110,6 +132,12 @@ class LMPolicy(ActorCriticPolicy):
         self.separate_critic = separate_critic
         self.bf16 = bf16
         self.max_tokens_per_batch = max_tokens_per_batch
+        self._lora = parse_lora(lora)
+        if quantize is not None and self._lora is None:
+            raise ConfigError("Quantized weights cannot learn: with quantize, give lora, too.")
+        self.quantize = quantize
+        self.frozen_layers = frozen_layers
+        self.gradient_checkpointing = gradient_checkpointing
         ids_space = observation_space["input_ids"]  # type: ignore[index] # checked to be a Dict
         self.window = int(ids_space.shape[0])
         # Further rows of the model's output are never used.
@@ -128,31 +156,67 @@ class LMPolicy(ActorCriticPolicy):
         )
 
     def _build(self, lr_schedule: Schedule) -> None:
-        lm = load_model(self.model_name)
+        lm = self._load()
         check_vocabulary(lm, self.vocab_size)
         check_window(lm, self.window)
-        disable_dropout(lm)
         self.lm = lm
         # A tuple, so that the parts are not registered a second time.
         self._parts = backbone_and_head(lm)
-        hidden_size = int(self._parts[1].weight.shape[1])  # type: ignore[index] # a linear layer
-        self.critic = load_model(self.model_name).base_model if self.separate_critic else None
-        if self.critic is not None:
-            disable_dropout(self.critic)
+        hidden_size = lm.config.get_text_config().hidden_size
+        self.critic: Any = self._load().base_model if self.separate_critic else None
+        # peft's handle holds the model; a tuple again keeps it from being registered twice.
+        self._adapters = self._freeze()
         self.value_head = nn.Linear(hidden_size, 1)
         nn.init.zeros_(self.value_head.weight)
         nn.init.zeros_(self.value_head.bias)
         # Two groups, since a head that starts at zero may learn faster than a pretrained model.
+        learning = [p for p in lm.parameters() if p.requires_grad]
         self.optimizer = self.optimizer_class(
-            [{"params": list(self.lm.parameters())}, {"params": self.critic_parameters()}],
+            [{"params": learning}, {"params": self.critic_parameters()}],
             lr=lr_schedule(1),  # type: ignore[call-arg] # SB3 types the class as the base, which takes no lr
             **self.optimizer_kwargs,
         )
 
+    def _load(self) -> PreTrainedModel:
+        model = load_model(self.model_name, quantize=self.quantize)
+        disable_dropout(model)
+        if self.gradient_checkpointing:
+            # Without dropout nothing is random in a layer, so no state of a generator is kept.
+            model.gradient_checkpointing_enable(  # type: ignore[no-untyped-call] # has no types
+                {"use_reentrant": False, "preserve_rng_state": False}
+            )
+        return model
+
+    def _freeze(self) -> tuple[PeftModel, ...]:
+        """Freezes what does not learn, and adds the adapters that learn instead."""
+        backbones = [self._parts[0], *([] if self.critic is None else [self.critic])]
+        for backbone in backbones:
+            if self._lora is not None:
+                check_frozen_layers(backbone, self.frozen_layers)
+                backbone.requires_grad_(False)
+            elif self.frozen_layers:
+                freeze_trunk(backbone, self.frozen_layers)
+        if self.critic is not None:
+            share_frozen(self.critic, self._parts[0])
+        if self._lora is None:
+            return ()
+        models = [self.lm, *([] if self.critic is None else [self.critic])]
+        return tuple(add_adapter(model, self._lora, self.frozen_layers) for model in models)
+
+    @property
+    def lora(self) -> dict[str, Any] | None:
+        """The settings of the adapters, as the constructor takes them."""
+        return None if self._lora is None else self._lora.model_dump()
+
+    @property
+    def adapter(self) -> PeftModel | None:
+        """The handle of peft on the language model's adapter, if it has one."""
+        return self._adapters[0] if self._adapters else None
+
     def critic_parameters(self) -> list[nn.Parameter]:
-        """Returns the parameters that only the value depends on."""
-        critic = [] if self.critic is None else list(self.critic.parameters())
-        return [*self.value_head.parameters(), *critic]
+        """Returns the parameters that learn and that only the value depends on."""
+        critic = [] if self.critic is None else self.critic.parameters()
+        return [*self.value_head.parameters(), *(p for p in critic if p.requires_grad)]
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
         return {
@@ -165,6 +229,10 @@ class LMPolicy(ActorCriticPolicy):
             "separate_critic": self.separate_critic,
             "bf16": self.bf16,
             "max_tokens_per_batch": self.max_tokens_per_batch,
+            "lora": self.lora,
+            "quantize": self.quantize,
+            "frozen_layers": self.frozen_layers,
+            "gradient_checkpointing": self.gradient_checkpointing,
             "optimizer_class": self.optimizer_class,
             "optimizer_kwargs": self.optimizer_kwargs,
         }

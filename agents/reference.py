@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
 import torch
 from torch import Tensor
 
+from agents.adapters import adapter_off
 from agents.buffer import EpisodeBatch
 from agents.losses import token_logprobs
 from agents.models import (
     backbone_and_head,
     check_vocabulary,
     check_window,
+    disable_dropout,
     load_model,
     teacher_forced_hidden,
 )
 from agents.policy import LMPolicy
+from agents.trunk import SharedTrunk, share_frozen
 
 
 class Reference:
     """The policy's model as it was before training, without gradient.
 
     It lies outside the policy, so that it is in no optimizer, no `parameters()` and no saved
-    file: it is loaded again by its name.
+    file. A policy with an adapter on this very model is the reference while its adapter is off, and
+    no second model is in memory. Otherwise the model is loaded, and shares the policy's frozen
+    parameters, if it has some that are the same numbers: with `frozen_layers` only what learns is
+    there twice, and the pass of the frozen layers need be computed once for both.
 
     Args:
         policy: Gives the distribution: temperature, vocabulary, precision.
@@ -33,16 +42,28 @@ class Reference:
 
     def __init__(self, policy: LMPolicy, model: str) -> None:
         self._policy = policy
-        self.model = load_model(model, policy.device).requires_grad_(False)
-        check_vocabulary(self.model, policy.vocab_size)
-        check_window(self.model, policy.window)
-        self._parts = backbone_and_head(self.model)
+        # Only a model of the policy's own name is surely what lies below its adapter.
+        is_base = policy.adapter is not None and _is_same_model(model, policy.model_name)
+        self._adapter = policy.adapter if is_base else None
+        if self._adapter is not None:
+            self.model = policy.lm
+        else:
+            self.model = load_model(model).requires_grad_(False)
+            disable_dropout(self.model)
+            share_frozen(self.model, policy.lm)
+            self.model.to(policy.device)  # type: ignore[arg-type] # has no types
+            check_vocabulary(self.model, policy.vocab_size)
+            check_window(self.model, policy.window)
+        with self._base():
+            self._parts = backbone_and_head(self.model)
+        self._trunk = self._find_trunk()
 
     def logprobs(self, batch: EpisodeBatch) -> Tensor:
         """Returns the log-probabilities of the agent's tokens, flat in (row, time) order."""
         backbone, head = self._parts
         policy = self._policy
-        with torch.no_grad(), policy.autocast():
+        sharing = nullcontext() if self._trunk is None else self._trunk.replaying(batch.input_ids)
+        with torch.no_grad(), policy.autocast(), self._base(), sharing:
             hidden = teacher_forced_hidden(backbone, batch.input_ids, batch.lengths)
             written = batch.action_mask[:, 1:]
             return token_logprobs(
@@ -52,3 +73,32 @@ class Reference:
                 vocab_size=policy.vocab_size,
                 temperature=policy.temperature,
             )[0]
+
+    def recording(self) -> AbstractContextManager[None]:
+        """Lets the next `logprobs` take over what the policy's pass within computes for both.
+
+        Frozen layers that the policy and the reference share need no second pass over the same
+        tokens.
+        """
+        return nullcontext() if self._trunk is None else self._trunk.recording()
+
+    def _base(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._adapter is None else adapter_off(self._adapter)
+
+    def _find_trunk(self) -> SharedTrunk | None:
+        """Returns the layers that both share from the embeddings on, if there are any."""
+        policy = self._policy
+        if policy.frozen_layers == 0:
+            return None
+        own = dict(self.model.named_parameters())
+        frozen = {n: p for n, p in policy.lm.named_parameters() if not p.requires_grad}
+        if any(own.get(name) is not parameter for name, parameter in frozen.items()):
+            return None
+        return SharedTrunk(policy._parts[0], self._parts[0], policy.frozen_layers)
+
+
+def _is_same_model(one: str, other: str) -> bool:
+    """Tells whether two names stand for one model: the same words, or paths of one folder."""
+    return one == other or (
+        Path(one).exists() and Path(other).exists() and Path(one).samefile(other)
+    )

@@ -67,7 +67,8 @@ def evaluate_rollout(
     with torch.no_grad():
         for rows in batch.micro_batches(everything, policy.max_tokens_per_batch):
             part = batch.take(rows)
-            outputs = policy.evaluate_sequences(part)
+            with reference.recording():
+                outputs = policy.evaluate_sequences(part)
             row, time_step = part.action_mask.nonzero(as_tuple=True)
             at = rows[row], time_step
             logprobs[at] = outputs.logprobs

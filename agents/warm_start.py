@@ -122,7 +122,7 @@ def _learn(policy: LMPolicy, cores: Sequence[TextCore], run: WarmStart) -> int:
         def after_step(step: int, loss: float) -> bool:
             return report(step, loss) and time.perf_counter() < until
 
-        return train_supervised(policy.lm, cores, run.settings, after_step)  # type: ignore[arg-type] # `nn.Module` says Tensor or Module of any attribute
+        return train_supervised(policy.lm, cores, run.settings, after_step)
 
 
 def _evaluate(policy: LMPolicy, core: TextCore, run: WarmStart, id: str) -> Evaluation:

@@ -1,0 +1,147 @@
+"""Low-rank adapters on a language model, through peft: added, switched off, merged, saved."""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from pydantic import ValidationError
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
+
+from agents.config import invalid
+from agents.lora_settings import LoraSettings
+from agents.trunk import find_layers
+from textenv.errors import ConfigError, ModelError, UnknownNameError
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+
+ADAPTER = "default"
+
+
+def parse_lora(value: LoraSettings | Mapping[str, Any] | None) -> LoraSettings | None:
+    """Reads the argument `lora` of `LMPolicy`; an empty mapping stands for all defaults.
+
+    Raises:
+        UnknownNameError: A key that does not exist.
+        ConfigError: A value that does not fit.
+    """
+    if value is None or isinstance(value, LoraSettings):
+        return value
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"lora must be a mapping such as {{'r': 16}}, or None, not {value!r}.")
+    for key in value:
+        if key not in LoraSettings.model_fields:
+            raise UnknownNameError("key of lora", key, LoraSettings.model_fields)
+    try:
+        return LoraSettings(**value)
+    except ValidationError as error:
+        raise invalid(error) from error
+
+
+def add_adapter(model: PreTrainedModel, settings: LoraSettings, first_layer: int = 0) -> PeftModel:
+    """Puts trainable low-rank adapters beside linear layers of a model, and freezes all else.
+
+    Args:
+        model: A causal language model or its decoder; changed in place.
+        settings: Which layers, and how.
+        first_layer: The lowest layer that gets adapters.
+
+    Returns:
+        peft's handle on the model, which is no part of it.
+
+    Raises:
+        ModelError: peft is missing, or the layers of this architecture cannot be found.
+        UnknownNameError: A target module that the layers do not have.
+    """
+    if importlib.util.find_spec("peft") is None:
+        raise ModelError("lora needs one more package: pip install textenv[lora]")
+    from peft import LoraConfig, get_peft_model
+
+    list_name, layers = find_layers(model.base_model)
+    linear: dict[str, nn.Module] = {
+        name.rpartition(".")[2]: module
+        for name, module in layers[first_layer:].named_modules()
+        if isinstance(module, nn.Linear | Conv1D)
+    }
+    targets = linear if settings.target_modules == "all-linear" else settings.target_modules
+    for name in targets:
+        if name not in linear:
+            raise UnknownNameError("linear layer of the model", name, linear)
+    config = LoraConfig(
+        r=settings.r,
+        lora_alpha=settings.alpha,  # type: ignore[arg-type] # a factor, whatever its annotation
+        target_modules=list(targets),
+        lora_dropout=0.0,
+        layers_to_transform=list(range(first_layer, len(layers))),
+        layers_pattern=list_name,
+        # GPT-2 keeps its weights transposed.
+        fan_in_fan_out=any(isinstance(linear[name], Conv1D) for name in targets),
+        task_type="CAUSAL_LM" if model.base_model is not model else None,
+    )
+    return get_peft_model(model, config, adapter_name=ADAPTER)
+
+
+@contextmanager
+def adapter_off(adapter: PeftModel) -> Iterator[None]:
+    """Switches an adapter off: the model is its base for so long.
+
+    peft freezes adapters that are off and wakes all that are on; which parameters learn is here as
+    it was before. Nothing may be decoded with a cache meanwhile.
+    """
+    learns = [(parameter, parameter.requires_grad) for parameter in adapter.parameters()]
+    tuner: Any = adapter.base_model
+    tuner.disable_adapter_layers()
+    try:
+        yield
+    finally:
+        tuner.enable_adapter_layers()
+        for parameter, flag in learns:
+            parameter.requires_grad_(flag)
+
+
+@torch.no_grad()
+def merge_adapter(adapter: PeftModel) -> PreTrainedModel:
+    """Returns a plain model on the CPU, the adapter added to its weights: W + alpha / r * B A.
+
+    The model that learns is left as it is, to the last bit. A quantized base is dequantized.
+    """
+    from peft.tuners.lora import LoraLayer
+    from peft.utils.integrations import dequantize_module_weight
+
+    model = adapter.get_base_model()
+    tensors: dict[str, Tensor] = dict(model.state_dict())
+    for name, module in model.named_modules():
+        if not isinstance(module, LoraLayer):
+            continue
+        layer: Any = module
+        for key in [key for key in tensors if key.startswith(f"{name}.")]:
+            del tensors[key]
+        base = layer.get_base_layer()
+        weight = dequantize_module_weight(base).float()
+        tensors[f"{name}.weight"] = weight + layer.get_delta_weight(ADAPTER)
+        if base.bias is not None:
+            tensors[f"{name}.bias"] = base.bias
+    config: Any = copy.deepcopy(model.config)
+    if hasattr(config, "quantization_config"):
+        del config.quantization_config
+    with torch.device("meta"):
+        plain: Any = type(model)(config)
+    plain.load_state_dict({key: tensor.cpu() for key, tensor in tensors.items()}, assign=True)
+    plain.tie_weights()
+    plain.generation_config = model.generation_config
+    merged: PreTrainedModel = plain.eval()
+    return merged
+
+
+def save_adapter(adapter: PeftModel, folder: Path) -> None:
+    """Writes an adapter as peft keeps it; `PeftModel.from_pretrained(base, folder)` reads it."""
+    # Without this, peft asks the Hub whether the base model's vocabulary has grown.
+    adapter.save_pretrained(str(folder), save_embedding_layers=False)
