@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -50,6 +51,12 @@ class EpisodeBatch:
 
     def __len__(self) -> int:
         return int(self.lengths.shape[0])
+
+    @cached_property
+    def written(self) -> tuple[Tensor, Tensor]:
+        """The row and the time of each of the agent's tokens, (n_tokens,) each, row by row."""
+        row, time = self.action_mask.nonzero(as_tuple=True)
+        return row, time
 
     def take(self, rows: Tensor) -> EpisodeBatch:
         """Returns the episodes `rows`, padded only to the longest of them."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
+from torch import Tensor
 
 from agents.kl import k1, k3
 
@@ -75,69 +74,3 @@ def value_loss(
         return errors
     held = old_values + (values - old_values).clamp(-clip_range_vf, clip_range_vf)
     return torch.maximum(errors, (held - returns).square())
-
-
-def entropy_from_logits(logits: Tensor) -> Tensor:
-    """Returns the entropy in nats of the distributions with these logits.
-
-    Args:
-        logits: (..., vocab); -inf for what cannot happen.
-
-    Returns:
-        (...).
-    """
-    return _entropy(torch.log_softmax(logits, dim=-1))
-
-
-def token_logprobs(
-    head: nn.Module,
-    hidden: Tensor,
-    targets: Tensor,
-    vocab_size: int,
-    *,
-    temperature: float = 1.0,
-    chunk_size: int = 1024,
-    with_entropy: bool = False,
-) -> tuple[Tensor, Tensor | None]:
-    """Returns the log-probabilities of given tokens, with logits only where they are needed.
-
-    Logits live for one chunk of positions at a time; with gradients and more than one chunk they
-    are computed again in the backward pass. They are float32 from the output layer on, also under
-    autocast.
-
-    Args:
-        head: the output layer.
-        hidden: (n, hidden) final states before each of the tokens.
-        targets: (n,) token ids.
-        vocab_size: the tokenizer's highest id + 1; further rows of the head take no part.
-        temperature: that of the sampling.
-        chunk_size: positions whose logits live at once.
-        with_entropy: whether to compute entropies, too.
-
-    Returns:
-        Log-probabilities (n,), and entropies (n,) in nats or None.
-    """
-
-    def one_chunk(states: Tensor, ids: Tensor) -> tuple[Tensor, Tensor | None]:
-        logits = head(states)[:, :vocab_size].float() / temperature
-        logprobs = torch.log_softmax(logits, dim=-1)
-        chosen = logprobs.gather(1, ids[:, None])[:, 0]
-        return chosen, _entropy(logprobs) if with_entropy else None
-
-    chunks = list(
-        zip(torch.split(hidden, chunk_size), torch.split(targets, chunk_size), strict=True)
-    )
-    if len(chunks) > 1 and torch.is_grad_enabled():
-        parts = [
-            checkpoint(one_chunk, *chunk, use_reentrant=False, preserve_rng_state=False)
-            for chunk in chunks
-        ]
-    else:
-        parts = [one_chunk(*chunk) for chunk in chunks]
-    chosen = torch.cat([part[0] for part in parts])
-    return chosen, torch.cat([part[1] for part in parts]) if with_entropy else None
-
-
-def _entropy(logprobs: Tensor) -> Tensor:
-    # The clamp makes 0 log 0 = 0.
-    return -(logprobs.exp() * logprobs.clamp(min=torch.finfo(logprobs.dtype).min)).sum(-1)

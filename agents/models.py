@@ -24,6 +24,8 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 import textenv
+from agents.attention import NAME as OWN_ATTENTION
+from agents.attention import use_own_attention
 from textenv.errors import ConfigError, ModelError
 from textenv.hub import offline_if_unreachable
 
@@ -141,6 +143,7 @@ def load_model(
         result.hf_quantizer = None  # type: ignore[assignment] # torch thinks of a submodule
         if hasattr(result.config, "quantization_config"):
             del result.config.quantization_config
+    use_own_attention(result)
     result.eval()  # type: ignore[no-untyped-call] # has no types
     return result
 
@@ -263,7 +266,7 @@ def check_window(backbone: nn.Module, window: int) -> None:
             f"{', '.join(sorted(kinds - _CACHEABLE_LAYERS))}, which cannot be decoded slot by "
             "slot. Use a model with plain causal attention."
         )
-    if config._attn_implementation not in ("sdpa", "eager"):
+    if config._attn_implementation not in (OWN_ATTENTION, "sdpa", "eager"):
         raise ModelError(
             f"Attention implementation '{config._attn_implementation}' takes no mask for each row. "
             "Load the model with attn_implementation='sdpa'."
@@ -299,26 +302,23 @@ def disable_dropout(model: nn.Module) -> None:
         _zero_dropouts(config.get_text_config())
 
 
-def teacher_forced_hidden(backbone: nn.Module, input_ids: Tensor, lengths: Tensor) -> Tensor:
+def teacher_forced_hidden(backbone: nn.Module, input_ids: Tensor) -> Tensor:
     """Returns the final hidden state after every token of right-padded sequences, in one pass.
 
     Padding stands right of all that counts, so the causal mask alone hides it: no mask of lengths
-    is made, and the fastest attention kernel can be used.
+    is made, and the fastest attention kernel can be used. The states at padding mean nothing.
 
     Args:
         backbone: the decoder without its output layer.
         input_ids: (batch, time) token ids, right-padded with any legal id.
-        lengths: (batch,) true lengths.
 
     Returns:
-        (batch, time, hidden), zero beyond each length.
+        (batch, time, hidden).
     """
     hidden: Tensor = backbone(
         input_ids=input_ids, attention_mask=torch.ones_like(input_ids), use_cache=False
     ).last_hidden_state
-    time = torch.arange(input_ids.shape[1], device=input_ids.device)
-    is_padding = time >= lengths.to(input_ids.device)[:, None]
-    return hidden.masked_fill(is_padding[:, :, None], 0.0)
+    return hidden
 
 
 def _zero_dropouts(holder: object) -> None:

@@ -19,8 +19,8 @@ from transformers import PreTrainedModel
 from agents.adapters import add_adapter, parse_lora
 from agents.buffer import EpisodeBatch
 from agents.decoding import SlotDecoder
+from agents.logprobs import token_logprobs
 from agents.lora_settings import LoraSettings
-from agents.losses import token_logprobs
 from agents.models import (
     backbone_and_head,
     check_vocabulary,
@@ -91,7 +91,8 @@ class LMPolicy(ActorCriticPolicy):
         gradient_checkpointing: Keep only each layer's input for the backward pass and compute the
             rest again: less memory for about a third more computation.
         optimizer_class: AdamW by default.
-        optimizer_kwargs: By default betas (0.9, 0.95), eps 1e-5 and no weight decay for AdamW.
+        optimizer_kwargs: By default betas (0.9, 0.95), eps 1e-5, no weight decay and one fused
+            step for AdamW.
 
     Raises:
         ConfigError: The environment is not a text environment at token or select level.
@@ -144,7 +145,12 @@ class LMPolicy(ActorCriticPolicy):
         self.vocab_size = int(ids_space.high.max()) + 1
         self._decoders: tuple[SlotDecoder, ...] = ()
         if optimizer_kwargs is None and optimizer_class is torch.optim.AdamW:
-            optimizer_kwargs = {"betas": (0.9, 0.95), "eps": 1e-5, "weight_decay": 0.0}
+            optimizer_kwargs = {
+                "betas": (0.9, 0.95),
+                "eps": 1e-5,
+                "weight_decay": 0.0,
+                "fused": True,
+            }
         super().__init__(
             observation_space,
             action_space,
@@ -321,26 +327,27 @@ class LMPolicy(ActorCriticPolicy):
             critic_only: Let only the values carry gradient, and only into `critic_parameters`.
         """
         backbone, head = self._parts
+        rows, times = batch.written
+        # The state before a token is the hidden state of the token before it.
+        before = rows, times - 1
+        last = torch.arange(len(batch), device=rows.device), batch.lengths - 1
         with self.autocast():
-            # The state before a token is the hidden state of the token before it.
-            written = batch.action_mask[:, 1:]
             with torch.set_grad_enabled(torch.is_grad_enabled() and not critic_only):
-                hidden = teacher_forced_hidden(backbone, batch.input_ids, batch.lengths)
+                hidden = teacher_forced_hidden(backbone, batch.input_ids)
                 logprobs, entropy = token_logprobs(
                     head,
-                    hidden[:, :-1][written],
-                    batch.input_ids[:, 1:][written],
+                    hidden[before],
+                    batch.input_ids[batch.written],
                     vocab_size=self.vocab_size,
                     temperature=self.temperature,
                     with_entropy=with_entropy,
                 )
             critic_hidden = hidden
             if self.critic is not None:
-                critic_hidden = teacher_forced_hidden(self.critic, batch.input_ids, batch.lengths)
-        last = torch.arange(len(batch), device=hidden.device), batch.lengths - 1
+                critic_hidden = teacher_forced_hidden(self.critic, batch.input_ids)
         return TokenOutputs(
             logprobs,
-            self._values(critic_hidden[:, :-1][written]),
+            self._values(critic_hidden[before]),
             entropy,
             self._values(critic_hidden[last]),
         )
@@ -433,7 +440,7 @@ class LMPolicy(ActorCriticPolicy):
         ids, lengths = ids.to(self.device).long(), lengths.to(self.device)
         ids = ids[:, : int(lengths.max())]
         with self.autocast():
-            hidden = teacher_forced_hidden(backbone, ids, lengths)
+            hidden = teacher_forced_hidden(backbone, ids)
         return hidden[torch.arange(len(ids), device=ids.device), lengths - 1]
 
 

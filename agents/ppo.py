@@ -454,6 +454,7 @@ class TextPPO(PPO):
         )
         if self.normalize_advantage:
             advantages = whiten(advantages, written)
+        self.logger.record("train/entropy", float(evaluated.entropy[written].mean()))
         self.logger.record("kl/ref", kl)
         self.logger.record("kl/coef", coef)
         self.kl_controller.update(kl, len(batch))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from agents.adapters import adapter_off
 from agents.buffer import EpisodeBatch
-from agents.losses import token_logprobs
+from agents.logprobs import token_logprobs
 from agents.models import (
     backbone_and_head,
     check_vocabulary,
@@ -64,12 +64,12 @@ class Reference:
         policy = self._policy
         sharing = nullcontext() if self._trunk is None else self._trunk.replaying(batch.input_ids)
         with torch.no_grad(), policy.autocast(), self._base(), sharing:
-            hidden = teacher_forced_hidden(backbone, batch.input_ids, batch.lengths)
-            written = batch.action_mask[:, 1:]
+            hidden = teacher_forced_hidden(backbone, batch.input_ids)
+            rows, times = batch.written
             return token_logprobs(
                 head,
-                hidden[:, :-1][written],
-                batch.input_ids[:, 1:][written],
+                hidden[rows, times - 1],
+                batch.input_ids[batch.written],
                 vocab_size=policy.vocab_size,
                 temperature=policy.temperature,
             )[0]

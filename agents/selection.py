@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from agents.losses import token_logprobs
+from agents.logprobs import token_logprobs
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from agents.buffer import CollectedEpisode, EpisodeBatch, make_batch
-from agents.losses import token_logprobs
+from agents.logprobs import token_logprobs
 from agents.models import backbone_and_head, disable_dropout, teacher_forced_hidden
 from textenv.episode import TextCore
 from textenv.errors import ConfigError
@@ -138,7 +138,7 @@ def _weighted_nll(
     parts: tuple[nn.Module, nn.Module], batch: EpisodeBatch, weights: Tensor
 ) -> Tensor:
     backbone, head = parts
-    hidden = teacher_forced_hidden(backbone, batch.input_ids, batch.lengths)
+    hidden = teacher_forced_hidden(backbone, batch.input_ids)
     counted = weights[:, 1:] > 0
     logprobs, _ = token_logprobs(
         head,

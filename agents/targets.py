@@ -21,12 +21,14 @@ class EvaluatedRollout:
         ref_logprobs: (batch, time) of the reference, likewise.
         values: (batch, time) of the state before each of the agent's tokens, zero elsewhere.
         final_values: (batch,) of the state after the last token.
+        entropy: (batch, time) of the policy in nats, zero off the agent's tokens.
     """
 
     logprobs: Tensor
     ref_logprobs: Tensor
     values: Tensor
     final_values: Tensor
+    entropy: Tensor
 
 
 @dataclass(frozen=True)
@@ -47,9 +49,10 @@ class Targets:
 
     def take(self, rows: Tensor, batch: EpisodeBatch) -> Targets:
         """Returns the agent's tokens of some rows, flat in (row, time) order."""
-        width, mask = batch.action_mask.shape[1], batch.action_mask
+        row, time = batch.written
+        at = rows[row], time
         parts = (self.old_logprobs, self.values, self.advantages, self.returns)
-        return Targets(*(part[rows, :width][mask] for part in parts))
+        return Targets(*(part[at] for part in parts))
 
 
 def evaluate_rollout(
@@ -61,18 +64,20 @@ def evaluate_rollout(
     first ratio is 1 in every precision.
     """
     shape, device = batch.action_mask.shape, batch.input_ids.device
-    logprobs, ref_logprobs, values = (torch.zeros(shape, device=device) for _ in range(3))
+    logprobs, ref_logprobs, values, entropy = (torch.zeros(shape, device=device) for _ in range(4))
     final_values = torch.zeros(len(batch), device=device)
     everything = torch.arange(len(batch), device=device)
     with torch.no_grad():
         for rows in batch.micro_batches(everything, policy.max_tokens_per_batch):
             part = batch.take(rows)
             with reference.recording():
-                outputs = policy.evaluate_sequences(part)
-            row, time_step = part.action_mask.nonzero(as_tuple=True)
-            at = rows[row], time_step
+                outputs = policy.evaluate_sequences(part, with_entropy=True)
+            row, time = part.written
+            at = rows[row], time
             logprobs[at] = outputs.logprobs
             values[at] = outputs.values
+            assert outputs.entropy is not None
+            entropy[at] = outputs.entropy
             ref_logprobs[at] = reference.logprobs(part)
             final_values[rows] = outputs.final_values
-    return EvaluatedRollout(logprobs, ref_logprobs, values, final_values)
+    return EvaluatedRollout(logprobs, ref_logprobs, values, final_values, entropy)

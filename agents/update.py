@@ -69,22 +69,22 @@ def _token_sums(
     policy: LMPolicy, part: EpisodeBatch, wanted: Targets, settings: LossSettings
 ) -> dict[str, Tensor]:
     """Returns the loss of a micro-batch and what is logged of it, summed over its tokens."""
-    outputs = policy.evaluate_sequences(part, with_entropy=True, critic_only=settings.critic_only)
+    # Of use only where it is paid for: a pass over all probabilities, forth and back.
+    with_entropy = settings.ent_coef != 0
+    outputs = policy.evaluate_sequences(part, with_entropy, settings.critic_only)
     policy_part, stats = policy_loss(
         outputs.logprobs, wanted.old_logprobs, wanted.advantages, clip_range=settings.clip_range
     )
     value_part = value_loss(
         outputs.values, wanted.values, wanted.returns, clip_range_vf=settings.clip_range_vf
     )
-    assert outputs.entropy is not None
-    entropy = outputs.entropy.sum()
+    loss = policy_part.sum() + settings.vf_coef * value_part.sum()
+    if outputs.entropy is not None:
+        loss = loss - settings.ent_coef * outputs.entropy.sum()
     return {
-        "loss": policy_part.sum()
-        + settings.vf_coef * value_part.sum()
-        - settings.ent_coef * entropy,
+        "loss": loss,
         "policy_gradient_loss": policy_part.sum(),
         "value_loss": value_part.sum(),
-        "entropy": entropy,
         "clip_fraction": stats.clipped,
         "approx_kl": stats.k3,
         "ratio": stats.ratio,

@@ -298,10 +298,10 @@ def test_law_9_the_environments_tokens_leave_advantages_alone(make_agent, monkey
     generator = torch.Generator().manual_seed(3)
     faked = torch.randn(3, 8, generator=generator)  # logprobs, ref logprobs, values: 8 tokens
 
-    def outputs(part: Any) -> TokenOutputs:
+    def outputs(part: Any, with_entropy: bool) -> TokenOutputs:
         n = int(part.action_mask.sum())
         assert n == 8
-        return TokenOutputs(faked[0], faked[2], None, torch.tensor([1.0, 1.0]))
+        return TokenOutputs(faked[0], faked[2], torch.ones(n), torch.tensor([1.0, 1.0]))
 
     monkeypatch.setattr(agent.policy, "evaluate_sequences", outputs)
     monkeypatch.setattr(type(agent.reference), "logprobs", lambda self, part: faked[1])
