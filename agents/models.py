@@ -154,7 +154,14 @@ def _quantization(quantize: str, source: _Source, dtype: torch.dtype) -> dict[st
     if not all(importlib.util.find_spec(package) for package in ("bitsandbytes", "accelerate")):
         raise ModelError("quantize needs more packages: pip install textenv[qlora]")
     if quantize == "8bit":
-        return {"quantization_config": BitsAndBytesConfig(load_in_8bit=True)}  # type: ignore[no-untyped-call] # has no types
+        if not torch.accelerator.is_available():
+            raise ModelError(
+                "quantize='8bit' needs a GPU: on a CPU bitsandbytes computes otherwise in learning "
+                "than in writing, and the first probability ratio would not be 1. Use '4bit'."
+            )
+        # Outliers would be sought in all rows at once, so that a row's result hung on the others.
+        config = BitsAndBytesConfig(load_in_8bit=True, llm_int8_threshold=0.0)  # type: ignore[no-untyped-call] # has no types
+        return {"quantization_config": config}
     config = BitsAndBytesConfig(  # type: ignore[no-untyped-call] # has no types
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",

@@ -166,6 +166,14 @@ class LMPolicy(ActorCriticPolicy):
         self.critic: Any = self._load().base_model if self.separate_critic else None
         # peft's handle holds the model; a tuple again keeps it from being registered twice.
         self._adapters = self._freeze()
+        if self.gradient_checkpointing:
+            # Only now: where it is on, peft lets the embeddings' output have a gradient, which
+            # recomputation of this kind does not need, and frozen layers would keep activations.
+            for model in (lm, *(() if self.critic is None else (self.critic,))):
+                # Without dropout nothing is random in a layer, so no state of a generator is kept.
+                model.gradient_checkpointing_enable(
+                    {"use_reentrant": False, "preserve_rng_state": False}
+                )
         self.value_head = nn.Linear(hidden_size, 1)
         nn.init.zeros_(self.value_head.weight)
         nn.init.zeros_(self.value_head.bias)
@@ -180,11 +188,6 @@ class LMPolicy(ActorCriticPolicy):
     def _load(self) -> PreTrainedModel:
         model = load_model(self.model_name, quantize=self.quantize)
         disable_dropout(model)
-        if self.gradient_checkpointing:
-            # Without dropout nothing is random in a layer, so no state of a generator is kept.
-            model.gradient_checkpointing_enable(  # type: ignore[no-untyped-call] # has no types
-                {"use_reentrant": False, "preserve_rng_state": False}
-            )
         return model
 
     def _freeze(self) -> tuple[PeftModel, ...]:
