@@ -26,6 +26,7 @@ from agents.models import (
     check_vocabulary,
     check_window,
     disable_dropout,
+    enable_gradient_checkpointing,
     load_model,
     teacher_forced_hidden,
 )
@@ -167,13 +168,8 @@ class LMPolicy(ActorCriticPolicy):
         # peft's handle holds the model; a tuple again keeps it from being registered twice.
         self._adapters = self._freeze()
         if self.gradient_checkpointing:
-            # Only now: where it is on, peft lets the embeddings' output have a gradient, which
-            # recomputation of this kind does not need, and frozen layers would keep activations.
-            for model in (lm, *(() if self.critic is None else (self.critic,))):
-                # Without dropout nothing is random in a layer, so no state of a generator is kept.
-                model.gradient_checkpointing_enable(
-                    {"use_reentrant": False, "preserve_rng_state": False}
-                )
+            for model in self._models():
+                enable_gradient_checkpointing(model)
         self.value_head = nn.Linear(hidden_size, 1)
         nn.init.zeros_(self.value_head.weight)
         nn.init.zeros_(self.value_head.bias)
@@ -192,8 +188,8 @@ class LMPolicy(ActorCriticPolicy):
 
     def _freeze(self) -> tuple[PeftModel, ...]:
         """Freezes what does not learn, and adds the adapters that learn instead."""
-        backbones = [self._parts[0], *([] if self.critic is None else [self.critic])]
-        for backbone in backbones:
+        for model in self._models():
+            backbone = model.base_model
             if self._lora is not None:
                 check_frozen_layers(backbone, self.frozen_layers)
                 backbone.requires_grad_(False)
@@ -203,8 +199,10 @@ class LMPolicy(ActorCriticPolicy):
             share_frozen(self.critic, self._parts[0])
         if self._lora is None:
             return ()
-        models = [self.lm, *([] if self.critic is None else [self.critic])]
-        return tuple(add_adapter(model, self._lora, self.frozen_layers) for model in models)
+        return tuple(add_adapter(m, self._lora, self.frozen_layers) for m in self._models())
+
+    def _models(self) -> list[PreTrainedModel]:
+        return [self.lm] if self.critic is None else [self.lm, self.critic]
 
     @property
     def lora(self) -> dict[str, Any] | None:
