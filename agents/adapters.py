@@ -143,7 +143,7 @@ def merge_adapter(adapter: PeftModel) -> PreTrainedModel:
         plain: Any = type(model)(config)
     # Detached: a parameter that is assigned as it is would be told to learn again.
     plain.load_state_dict(
-        {key: tensor.detach().cpu() for key, tensor in tensors.items()}, assign=True
+        {key: tensor.detach().cpu().float() for key, tensor in tensors.items()}, assign=True
     )
     plain.tie_weights()
     # Those that are never saved, such as the frequencies of rotary positions.

@@ -31,7 +31,7 @@ from agents.models import (
     teacher_forced_hidden,
 )
 from agents.selection import Choices, choice_logits, score_choices
-from agents.trunk import check_frozen_layers, freeze_trunk, share_frozen
+from agents.trunk import check_frozen_layers, freeze_trunk, hold_frozen, share_frozen
 from textenv.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -80,7 +80,8 @@ class LMPolicy(ActorCriticPolicy):
             chance, and the first distribution hardly any entropy.
         separate_critic: Give the value head a backbone of its own. Whatever of the language model
             does not learn is shared with it; with `lora` it has adapters of its own.
-        bf16: Compute in bfloat16 by autocast; weights stay in float32.
+        bf16: Compute in bfloat16 by autocast. Weights that learn stay in float32; linear layers
+            that do not are held in bfloat16, as autocast would round them anyway.
         max_tokens_per_batch: The most tokens, padding included, of one teacher-forced pass.
         lora: Let low-rank adapters learn in place of the weights: keys of `LoraSettings` such as
             {"r": 16}, or {} for its defaults. The model without them is the reference.
@@ -197,9 +198,14 @@ class LMPolicy(ActorCriticPolicy):
                 freeze_trunk(backbone, self.frozen_layers)
         if self.critic is not None:
             share_frozen(self.critic, self._parts[0])
-        if self._lora is None:
-            return ()
-        return tuple(add_adapter(m, self._lora, self.frozen_layers) for m in self._models())
+        adapters: tuple[PeftModel, ...] = ()
+        if self._lora is not None:
+            lora, first_layer = self._lora, self.frozen_layers
+            adapters = tuple(add_adapter(model, lora, first_layer) for model in self._models())
+        if self.bf16:
+            for model in self._models():
+                hold_frozen(model, torch.bfloat16)
+        return adapters
 
     def _models(self) -> list[PreTrainedModel]:
         return [self.lm] if self.critic is None else [self.lm, self.critic]

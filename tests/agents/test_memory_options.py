@@ -9,6 +9,7 @@ import pytest
 import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.logger import Logger
+from transformers import AutoModelForCausalLM
 
 from agents.buffer import EpisodeBatch, make_batch
 from agents.collection import collect_episodes
@@ -287,3 +288,56 @@ def test_frozen_layers_are_checked_in_words(save_model, make_agent):
         make_agent(None, {"model": save_model(), "lora": {}, "frozen_layers": -1})
     with pytest.raises(ModelError, match="Llama, Qwen or GPT-2"):
         freeze_trunk(torch.nn.Linear(2, 2), 1)
+
+
+# Linear layers that do not learn are held in bfloat16 where autocast rounds them anyway
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_holding_frozen_weights_in_bf16_changes_no_number(
+    save_model, make_agent, monkeypatch, family, option
+):
+    model = save_model(family, spread=0.3)
+    policy_kwargs = OPTIONS[option] | {"bf16": True}
+    held = make(make_agent, model, policy_kwargs)
+    with monkeypatch.context() as patch:
+        patch.setattr("agents.policy.hold_frozen", lambda *_: None)
+        patch.setattr("agents.reference.hold_frozen", lambda *_: None)
+        rounded = make(make_agent, model, policy_kwargs)
+        _ = rounded.reference
+    batch, rows = collect(held, 8), torch.arange(8)
+    targets = held.compute_targets(batch)
+    for ours, theirs in zip(
+        vars(targets).values(), vars(rounded.compute_targets(batch)).values(), strict=True
+    ):
+        assert torch.equal(ours, theirs)
+    for agent in (held, rounded):
+        agent.accumulate_gradients(batch, targets, rows)
+    assert torch.equal(gradient(held), gradient(rounded))
+    types = {p.dtype for agent in (held,) for p in agent.policy.parameters() if p.requires_grad}
+    assert types == {torch.float32}
+    of_linear = [
+        p.dtype for p in held.policy.lm.parameters() if not p.requires_grad and p.ndim == 2
+    ]
+    assert torch.bfloat16 in of_linear
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("option", ["lora", "frozen layer"])
+def test_an_agent_in_bf16_is_saved_for_plain_transformers(
+    save_model, make_env, make_agent, tmp_path, family, option
+):
+    agent = make(make_agent, save_model(family, spread=0.3), OPTIONS[option] | {"bf16": True})
+    agent.save(tmp_path)
+    batch = collect(agent, 4)
+    plain = AutoModelForCausalLM.from_pretrained(tmp_path / "model", dtype=torch.float32)
+    assert {p.dtype for p in plain.parameters()} == {torch.float32}
+    with torch.no_grad():
+        with agent.policy.autocast():
+            wanted = agent.policy.lm(input_ids=batch.input_ids).logits
+        found = plain(input_ids=batch.input_ids).logits
+    assert (found - wanted).abs().mean() < 0.02 * wanted.abs().mean()
+    loaded = TextPPO.load(tmp_path, env=make_env(), device="cpu")
+    for name, tensor in agent.policy.state_dict().items():
+        assert torch.equal(loaded.policy.state_dict()[name], tensor), name
