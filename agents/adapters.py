@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib.util
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,11 +67,13 @@ def add_adapter(model: PreTrainedModel, settings: LoraSettings, first_layer: int
     from peft import LoraConfig, get_peft_model
 
     list_name, layers = find_layers(model.base_model)
-    linear: dict[str, nn.Module] = {
-        name.rpartition(".")[2]: module
-        for name, module in layers[first_layer:].named_modules()
-        if isinstance(module, nn.Linear | Conv1D)
+    paths = {
+        f"{list_name}.{i}.{path}": module
+        for i, layer in enumerate(layers)
+        for path, module in layer.named_modules()
+        if i >= first_layer and isinstance(module, nn.Linear | Conv1D)
     }
+    linear = {path.rpartition(".")[2]: module for path, module in paths.items()}
     targets = linear if settings.target_modules == "all-linear" else settings.target_modules
     for name in targets:
         if name not in linear:
@@ -78,15 +81,19 @@ def add_adapter(model: PreTrainedModel, settings: LoraSettings, first_layer: int
     config = LoraConfig(
         r=settings.r,
         lora_alpha=settings.alpha,  # type: ignore[arg-type] # a factor, whatever its annotation
-        target_modules=list(targets),
+        # Names that stand for all layers, or each path.
+        target_modules=sorted(targets)
+        if first_layer == 0
+        else [path for path in paths if path.rpartition(".")[2] in targets],
         lora_dropout=0.0,
-        layers_to_transform=list(range(first_layer, len(layers))),
-        layers_pattern=list_name,
         # GPT-2 keeps its weights transposed.
         fan_in_fan_out=any(isinstance(linear[name], Conv1D) for name in targets),
         task_type="CAUSAL_LM" if model.base_model is not model else None,
     )
-    return get_peft_model(model, config, adapter_name=ADAPTER)
+    with warnings.catch_warnings():
+        # peft asks transformers for gradient checkpointing by a name of before.
+        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing")
+        return get_peft_model(model, config, adapter_name=ADAPTER)
 
 
 @contextmanager
@@ -134,8 +141,16 @@ def merge_adapter(adapter: PeftModel) -> PreTrainedModel:
         del config.quantization_config
     with torch.device("meta"):
         plain: Any = type(model)(config)
-    plain.load_state_dict({key: tensor.cpu() for key, tensor in tensors.items()}, assign=True)
+    # Detached: a parameter that is assigned as it is would be told to learn again.
+    plain.load_state_dict(
+        {key: tensor.detach().cpu().float() for key, tensor in tensors.items()}, assign=True
+    )
     plain.tie_weights()
+    # Those that are never saved, such as the frequencies of rotary positions.
+    for name, buffer in list(plain.named_buffers()):
+        if buffer.is_meta:
+            parent, _, leaf = name.rpartition(".")
+            setattr(plain.get_submodule(parent), leaf, model.get_buffer(name).cpu())
     plain.generation_config = model.generation_config
     merged: PreTrainedModel = plain.eval()
     return merged

@@ -1,8 +1,12 @@
 """Saves and loads a TextPPO agent as safetensors and JSON: nothing that is run when it is read.
 
 FOLDER/agent.json           constructor arguments, counters, KL coefficient, optimizer settings
-FOLDER/agent.safetensors    value head, a separate critic, optimizer state
-FOLDER/model/               the language model and its tokenizer, as transformers saves them
+FOLDER/agent.safetensors    value head, adapters, what learns of a separate critic, optimizer state
+FOLDER/model/               the language model and its tokenizer, as transformers saves them; with
+                            an adapter, the two merged
+FOLDER/adapter/             the adapter as peft saves it, if there is one
+
+An agent with an adapter goes on from its base model, which is referred to by name, and the adapter.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ from safetensors.torch import load_file, save_file
 from stable_baselines3.common.utils import FloatSchedule, LinearSchedule
 from torch import Tensor
 
+from agents.adapters import merge_adapter, save_adapter
 from agents.models import EMBEDDED, load_model_tokenizer, without_progress_bars
 from agents.policy import LMPolicy
 from textenv.errors import ConfigError, ModelError, UnknownNameError
@@ -34,7 +39,12 @@ _ARGUMENTS = (
     *("kl_horizon", "scale_rewards", "value_lr_factor", "critic_warmup", "max_invalid_share"),
 )
 _SCHEDULES = ("learning_rate", "clip_range", "clip_range_vf")
-_POLICY_ARGUMENTS = ("temperature", "separate_critic", "bf16", "max_tokens_per_batch")
+_POLICY_ARGUMENTS = (
+    *("temperature", "separate_critic", "bf16", "max_tokens_per_batch"),
+    *("lora", "quantize", "frozen_layers", "gradient_checkpointing"),
+)
+# The optimizer's state belongs to the parameters that learn, so these decide what can be loaded.
+_FIXED_POLICY_ARGUMENTS = ("lora", "frozen_layers")
 
 
 def save_agent(agent: TextPPO, folder: Path) -> None:
@@ -46,12 +56,16 @@ def save_agent(agent: TextPPO, folder: Path) -> None:
     policy = agent.policy
     if policy.optimizer_class is not torch.optim.AdamW:
         raise ConfigError("Only agents with the AdamW optimizer can be saved.")
-    reference = Path(agent.reference_name).expanduser()
-    if reference.exists() and reference.resolve() == (folder / "model").resolve():
-        raise ConfigError(
-            f"Saving to '{folder}' would overwrite '{reference}', which the KL penalty refers to. "
-            "Choose another folder."
-        )
+    needed = {"the KL penalty": agent.reference_name}
+    if policy.adapter is not None:
+        needed["the adapter"] = policy.model_name
+    for what, name in needed.items():
+        path = Path(name).expanduser()
+        if path.exists() and path.resolve() == (folder / "model").resolve():
+            raise ConfigError(
+                f"Saving to '{folder}' would overwrite '{path}', which {what} refers to. "
+                "Choose another folder."
+            )
     optimizer = policy.optimizer.state_dict()
     space = agent.observation_space
     assert isinstance(space, gym.spaces.Dict)
@@ -61,7 +75,8 @@ def save_agent(agent: TextPPO, folder: Path) -> None:
         | {name: _schedule_to_json(name, getattr(agent, name)) for name in _SCHEDULES}
         | {"reference": _absolute(agent.reference_name)},
         "policy_arguments": {name: getattr(policy, name) for name in _POLICY_ARGUMENTS}
-        | {"optimizer_kwargs": policy.optimizer_kwargs},
+        | {"optimizer_kwargs": policy.optimizer_kwargs}
+        | ({} if policy.adapter is None else {"model": _absolute(policy.model_name)}),
         "spaces": {
             "window": policy.window,
             "vocab_size": policy.vocab_size,
@@ -85,10 +100,13 @@ def save_agent(agent: TextPPO, folder: Path) -> None:
     text = json.dumps(data, indent=2)
     folder.mkdir(parents=True, exist_ok=True)
     save_language_model(policy, folder / "model")
-    tensors = {
-        f"policy/{name}": tensor
-        for name, tensor in policy.state_dict().items()
-        if name.startswith(("value_head.", "critic."))
+    if policy.adapter is not None:
+        save_adapter(policy.adapter, folder / "adapter")
+    tensors: dict[str, Tensor] = {
+        f"policy/{name}": parameter
+        for name, parameter in policy.named_parameters()
+        # All of a plain language model lies in `model/` already.
+        if parameter.requires_grad and (policy.adapter is not None or not name.startswith("lm."))
     }
     for index, state in optimizer["state"].items():
         tensors |= {f"optimizer/{index}/{key}": torch.as_tensor(v) for key, v in state.items()}
@@ -100,9 +118,13 @@ def save_agent(agent: TextPPO, folder: Path) -> None:
 
 
 def save_language_model(policy: LMPolicy, folder: Path) -> None:
-    """Writes the policy's language model and tokenizer as plain transformers reads them."""
+    """Writes the policy's language model and tokenizer as plain transformers reads them.
+
+    An adapter is merged into a copy, so the model that learns stays what it is.
+    """
+    lm = policy.lm if policy.adapter is None else merge_adapter(policy.adapter)
     with without_progress_bars():
-        policy.lm.save_pretrained(folder)
+        lm.save_pretrained(folder)
     load_model_tokenizer(policy.model_name).save_pretrained(folder)
 
 
@@ -139,8 +161,16 @@ def load_agent(
     for name in _SCHEDULES:
         arguments[name] = _schedule_from_json(arguments[name])
     overrides = dict(overrides)
-    policy_kwargs = data["policy_arguments"] | {"model": str(folder / "model")}
-    policy_kwargs |= overrides.pop("policy_kwargs", {})
+    policy_kwargs = {"model": str(folder / "model")} | data["policy_arguments"]
+    changed = overrides.pop("policy_kwargs", {})
+    for name in _FIXED_POLICY_ARGUMENTS:
+        if name in changed and changed[name] != policy_kwargs.get(name):
+            raise ConfigError(
+                f"{name} is {policy_kwargs.get(name)} for the agent in '{folder}' and cannot be "
+                "changed. To start from its language model with another, make an agent with "
+                f"policy_kwargs={{'model': '{folder / 'model'}'}}."
+            )
+    policy_kwargs |= changed
     known = inspect.signature(cls).parameters
     for name in overrides:
         if name not in known:

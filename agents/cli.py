@@ -91,8 +91,8 @@ def add_commands(app: typer.Typer) -> None:
         "train",
         epilog=f"[bold]Keys and their defaults:[/] {escape(keys)}\n\n[bold]With the embedded "
         f"model:[/] {escape(embedded)}\n\nenv.max_new_tokens=64 and the "
-        "like pass any argument that 'textenv show ID' lists. The config.yaml in the folder of a "
-        "run repeats it: --config FILE.",
+        "like pass any argument that 'textenv show ID' lists. lora.r=16 turns low-rank adapters "
+        "on. The config.yaml in the folder of a run repeats it: --config FILE.",
     )(train)
     agents = "\n\n".join(f"[bold]{name}[/]: {what}" for name, what in AGENTS.items())
     app.command("evaluate", epilog=f"[bold]Agents[/]\n\n{agents}")(evaluate)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import (
@@ -19,6 +19,7 @@ from pydantic import (
     ValidationError,
 )
 
+from agents.lora_settings import LoraSettings
 from textenv.errors import ConfigError, UnknownNameError
 from textenv.strict_yaml import load_yaml
 from textenv.tokenization import EMBEDDED
@@ -84,6 +85,16 @@ class TrainConfig(BaseModel):
     separate_critic: bool = False
     bf16: bool = False
     max_tokens_per_batch: PositiveInt = 8192
+    lora: LoraSettings | None = Field(
+        None, description="learn low-rank adapters instead of the weights: lora.r=16, lora.alpha=32"
+    )
+    quantize: Literal["4bit", "8bit"] | None = Field(
+        None, description="hold the weights that adapters go beside in so few bits"
+    )
+    frozen_layers: NonNegativeInt = Field(
+        0, description="so many of the lowest layers do not learn, nor the embeddings"
+    )
+    gradient_checkpointing: bool = Field(False, description="less memory, a third more computation")
 
     eval_split: str = Field("test", description="where the gain is measured")
     eval_examples: PositiveInt = Field(256, description="how many of its examples")
@@ -206,7 +217,10 @@ def _parse(override: str, text: str) -> Any:
 
 def _set(values: dict[str, Any], path: Sequence[str], value: Any) -> None:
     for key in path[:-1]:
-        values = values.setdefault(key, {})
+        # A key that is off, such as `lora: null` in the file of a run, holds no keys yet.
+        if values.get(key) is None:
+            values[key] = {}
+        values = values[key]
         if not isinstance(values, dict):
             raise ConfigError(f"'{'.'.join(path)}' reaches into '{key}', which holds no keys.")
     values[path[-1]] = value

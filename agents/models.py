@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib.util
 import os
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -157,7 +159,14 @@ def _quantization(quantize: str, source: _Source, dtype: torch.dtype) -> dict[st
     if not all(importlib.util.find_spec(package) for package in ("bitsandbytes", "accelerate")):
         raise ModelError("quantize needs more packages: pip install textenv[qlora]")
     if quantize == "8bit":
-        return {"quantization_config": BitsAndBytesConfig(load_in_8bit=True)}  # type: ignore[no-untyped-call] # has no types
+        if not torch.accelerator.is_available():
+            raise ModelError(
+                "quantize='8bit' needs a GPU: on a CPU bitsandbytes computes otherwise in learning "
+                "than in writing, and the first probability ratio would not be 1. Use '4bit'."
+            )
+        # Outliers would be sought in all rows at once, so that a row's result hung on the others.
+        config = BitsAndBytesConfig(load_in_8bit=True, llm_int8_threshold=0.0)  # type: ignore[no-untyped-call] # has no types
+        return {"quantization_config": config}
     config = BitsAndBytesConfig(  # type: ignore[no-untyped-call] # has no types
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
@@ -300,6 +309,26 @@ def disable_dropout(model: nn.Module) -> None:
     if config is not None:
         _zero_dropouts(config)
         _zero_dropouts(config.get_text_config())
+
+
+def enable_gradient_checkpointing(model: PreTrainedModel) -> None:
+    """Has each layer's activations computed again in the backward pass, in train mode.
+
+    The model must have no dropout: no state of a random generator is kept.
+
+    Raises:
+        ModelError: the architecture does not know how.
+    """
+    again = functools.partial(checkpoint, use_reentrant=False, preserve_rng_state=False)
+    try:
+        # Its public caller also lets the embeddings' output have a gradient, which recomputation of
+        # this kind does not need, and by which frozen layers would keep activations.
+        model._set_gradient_checkpointing(enable=True, gradient_checkpointing_func=again)
+    except ValueError as error:
+        raise ModelError(
+            f"Models of type '{model.config.model_type}' know no gradient checkpointing. Leave "
+            "gradient_checkpointing off, and lower max_tokens_per_batch to save memory."
+        ) from error
 
 
 def teacher_forced_hidden(backbone: nn.Module, input_ids: Tensor) -> Tensor:

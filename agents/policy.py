@@ -26,11 +26,12 @@ from agents.models import (
     check_vocabulary,
     check_window,
     disable_dropout,
+    enable_gradient_checkpointing,
     load_model,
     teacher_forced_hidden,
 )
 from agents.selection import Choices, choice_logits, score_choices
-from agents.trunk import check_frozen_layers, freeze_trunk, share_frozen
+from agents.trunk import check_frozen_layers, freeze_trunk, hold_frozen, share_frozen
 from textenv.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -79,7 +80,8 @@ class LMPolicy(ActorCriticPolicy):
             chance, and the first distribution hardly any entropy.
         separate_critic: Give the value head a backbone of its own. Whatever of the language model
             does not learn is shared with it; with `lora` it has adapters of its own.
-        bf16: Compute in bfloat16 by autocast; weights stay in float32.
+        bf16: Compute in bfloat16 by autocast. Weights that learn stay in float32; linear layers
+            that do not are held in bfloat16, as autocast would round them anyway.
         max_tokens_per_batch: The most tokens, padding included, of one teacher-forced pass.
         lora: Let low-rank adapters learn in place of the weights: keys of `LoraSettings` such as
             {"r": 16}, or {} for its defaults. The model without them is the reference.
@@ -172,6 +174,9 @@ class LMPolicy(ActorCriticPolicy):
         self.critic: Any = self._load().base_model if self.separate_critic else None
         # peft's handle holds the model; a tuple again keeps it from being registered twice.
         self._adapters = self._freeze()
+        if self.gradient_checkpointing:
+            for model in self._models():
+                enable_gradient_checkpointing(model)
         self.value_head = nn.Linear(hidden_size, 1)
         nn.init.zeros_(self.value_head.weight)
         nn.init.zeros_(self.value_head.bias)
@@ -186,17 +191,12 @@ class LMPolicy(ActorCriticPolicy):
     def _load(self) -> PreTrainedModel:
         model = load_model(self.model_name, quantize=self.quantize)
         disable_dropout(model)
-        if self.gradient_checkpointing:
-            # Without dropout nothing is random in a layer, so no state of a generator is kept.
-            model.gradient_checkpointing_enable(  # type: ignore[no-untyped-call] # has no types
-                {"use_reentrant": False, "preserve_rng_state": False}
-            )
         return model
 
     def _freeze(self) -> tuple[PeftModel, ...]:
         """Freezes what does not learn, and adds the adapters that learn instead."""
-        backbones = [self._parts[0], *([] if self.critic is None else [self.critic])]
-        for backbone in backbones:
+        for model in self._models():
+            backbone = model.base_model
             if self._lora is not None:
                 check_frozen_layers(backbone, self.frozen_layers)
                 backbone.requires_grad_(False)
@@ -204,10 +204,17 @@ class LMPolicy(ActorCriticPolicy):
                 freeze_trunk(backbone, self.frozen_layers)
         if self.critic is not None:
             share_frozen(self.critic, self._parts[0])
-        if self._lora is None:
-            return ()
-        models = [self.lm, *([] if self.critic is None else [self.critic])]
-        return tuple(add_adapter(model, self._lora, self.frozen_layers) for model in models)
+        adapters: tuple[PeftModel, ...] = ()
+        if self._lora is not None:
+            lora, first_layer = self._lora, self.frozen_layers
+            adapters = tuple(add_adapter(model, lora, first_layer) for model in self._models())
+        if self.bf16:
+            for model in self._models():
+                hold_frozen(model, torch.bfloat16)
+        return adapters
+
+    def _models(self) -> list[PreTrainedModel]:
+        return [self.lm] if self.critic is None else [self.lm, self.critic]
 
     @property
     def lora(self) -> dict[str, Any] | None:

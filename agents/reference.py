@@ -20,7 +20,7 @@ from agents.models import (
     teacher_forced_hidden,
 )
 from agents.policy import LMPolicy
-from agents.trunk import SharedTrunk, share_frozen
+from agents.trunk import SharedTrunk, hold_frozen, share_frozen
 
 
 class Reference:
@@ -46,16 +46,17 @@ class Reference:
         is_base = policy.adapter is not None and _is_same_model(model, policy.model_name)
         self._adapter = policy.adapter if is_base else None
         if self._adapter is not None:
-            self.model = policy.lm
+            self.model, self._parts = policy.lm, policy._parts
         else:
             self.model = load_model(model).requires_grad_(False)
             disable_dropout(self.model)
+            self._parts = backbone_and_head(self.model)
+            if policy.bf16:
+                hold_frozen(self.model, torch.bfloat16)
             share_frozen(self.model, policy.lm)
             self.model.to(policy.device)  # type: ignore[arg-type] # has no types
             check_vocabulary(self.model, policy.vocab_size)
             check_window(self.model, policy.window)
-        with self._base():
-            self._parts = backbone_and_head(self.model)
         self._trunk = self._find_trunk()
 
     def logprobs(self, batch: EpisodeBatch) -> Tensor:

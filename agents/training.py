@@ -40,7 +40,10 @@ _PPO_ARGUMENTS = (
     *("max_grad_norm", "target_kl", "kl_coef", "kl_target", "kl_horizon"),
     *("scale_rewards", "value_lr_factor", "critic_warmup", "max_invalid_share", "seed", "device"),
 )
-_POLICY_ARGUMENTS = ("model", "temperature", "separate_critic", "bf16", "max_tokens_per_batch")
+_POLICY_ARGUMENTS = (
+    *("model", "temperature", "separate_critic", "bf16", "max_tokens_per_batch"),
+    *("lora", "quantize", "frozen_layers", "gradient_checkpointing"),
+)
 
 
 def environment_arguments(

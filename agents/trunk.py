@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 
 from textenv.errors import ConfigError, ModelError
 
@@ -92,6 +94,26 @@ def share_frozen(model: nn.Module, owner: nn.Module) -> None:
         if torch.equal(own.detach().to(other.device), other.detach()):
             parent, _, leaf = name.rpartition(".")
             setattr(model.get_submodule(parent), leaf, other)
+
+
+def hold_frozen(model: PreTrainedModel, dtype: torch.dtype) -> None:
+    """Keeps the linear layers of a model that do not learn in the type that autocast computes in.
+
+    Autocast rounds their weights to it in each pass anyway, so all results stay the same; half the
+    memory is free, and nothing has to be rounded again. Embeddings and norms are not rounded by
+    autocast, and stay as they are. Such a model computes under autocast only.
+
+    Args:
+        model: Changed in place.
+        dtype: Autocast's.
+    """
+    embeddings: Any = model.get_input_embeddings()
+    for module in model.modules():
+        if not isinstance(module, nn.Linear | Conv1D) or module.weight is embeddings.weight:
+            continue
+        for parameter in module.parameters(recurse=False):
+            if not parameter.requires_grad and parameter.is_floating_point():
+                parameter.data = parameter.data.to(dtype)
 
 
 class SharedTrunk:
