@@ -120,20 +120,15 @@ def merge_adapter(adapter: PeftModel) -> PreTrainedModel:
 
     The model that learns is left as it is, to the last bit. A quantized base is dequantized.
     """
-    from peft.tuners.lora import LoraLayer
-    from peft.utils.integrations import dequantize_module_weight
-
     model = adapter.get_base_model()
     tensors: dict[str, Tensor] = dict(model.state_dict())
     for name, module in model.named_modules():
-        if not isinstance(module, LoraLayer):
+        base = module.base_layer if hasattr(module, "lora_A") else module
+        if name.endswith(".base_layer") or (base is module and not _is_quantized(module)):
             continue
-        layer: Any = module
         for key in [key for key in tensors if key.startswith(f"{name}.")]:
             del tensors[key]
-        base = layer.get_base_layer()
-        weight = dequantize_module_weight(base).float()
-        tensors[f"{name}.weight"] = weight + layer.get_delta_weight(ADAPTER)
+        tensors[f"{name}.weight"] = _merged_weight(module, base)
         if base.bias is not None:
             tensors[f"{name}.bias"] = base.bias
     config: Any = copy.deepcopy(model.config)
@@ -154,6 +149,19 @@ def merge_adapter(adapter: PeftModel) -> PreTrainedModel:
     plain.generation_config = model.generation_config
     merged: PreTrainedModel = plain.eval()
     return merged
+
+
+def _is_quantized(module: nn.Module) -> bool:
+    weight = getattr(module, "weight", None)
+    return isinstance(weight, Tensor) and not weight.is_floating_point()
+
+
+def _merged_weight(module: Any, base: Any) -> Tensor:
+    """Returns the weight that a layer and its adapter, if it has one, amount to."""
+    from peft.utils.integrations import dequantize_module_weight
+
+    weight: Tensor = dequantize_module_weight(base).float()
+    return weight if module is base else weight + module.get_delta_weight(ADAPTER)
 
 
 def save_adapter(adapter: PeftModel, folder: Path) -> None:

@@ -35,6 +35,8 @@ EMBEDDED_SETTINGS: Mapping[str, Any] = {
     "temperature": 0.5,
 }
 
+_NESTED = ("lora",)  # keys that hold keys of their own
+
 
 class TrainConfig(BaseModel):
     """Everything that decides a training run, with the defaults of `textenv train`.
@@ -188,7 +190,8 @@ def invalid(error: ValidationError) -> ConfigError:
     problems = []
     for found in error.errors():
         # Types of a union are part of where it looked, not of what the user wrote.
-        key = ".".join(str(part) for part in found["loc"][:1])
+        depth = 2 if found["loc"][0] in _NESTED else 1
+        key = ".".join(str(part) for part in found["loc"][:depth])
         given = "" if found["type"] == "missing" else f"={found['input']!r}"
         problems.append(f"{key}{given}: {found['msg'][0].lower()}{found['msg'][1:]}")
     return ConfigError(f"The configuration is not valid: {'; '.join(problems)}.")

@@ -233,15 +233,22 @@ def test_saving_over_the_base_is_refused(trained, save_model, make_agent, tmp_pa
 # Quantized bases
 
 
-@pytest.mark.parametrize("separate_critic", [False, True])
-def test_adapters_learn_beside_quantized_weights(trained, make_env, tmp_path, separate_critic):
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"separate_critic": True},
+        {"frozen_layers": 1, "gradient_checkpointing": True},
+        {"lora": {"target_modules": ["q_proj"]}},
+    ],
+)
+def test_adapters_learn_beside_quantized_weights(trained, make_env, tmp_path, options):
     pytest.importorskip("bitsandbytes")
-    agent = trained(quantize="4bit", separate_critic=separate_critic)
+    agent = trained(quantize="4bit", **options)
     policy = agent.policy
-    weights = policy.lm.model.layers[0].mlp.up_proj.base_layer.weight
+    weights = policy.lm.model.layers[1].self_attn.q_proj.base_layer.weight
     assert weights.dtype == torch.uint8
-    if separate_critic:
-        assert policy.critic.layers[0].mlp.up_proj.base_layer.weight is weights
+    if policy.critic is not None:
+        assert policy.critic.layers[1].self_attn.q_proj.base_layer.weight is weights
     assert agent.reference.model is policy.lm
     batch = collect(agent)
     with torch.no_grad():

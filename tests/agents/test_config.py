@@ -112,3 +112,20 @@ def test_a_file_that_is_no_configuration_says_why(tmp_path, content, message):
         file.write_bytes(content)
     with pytest.raises(ConfigError, match=message):
         load_config(file, id="X-v0")
+
+
+def test_keys_of_lora_are_reached_checked_and_written(tmp_path):
+    config = load_config(None, ["lora.r=4", "lora.target_modules=[q_proj]"], id="TextQA-v0")
+    assert config.lora is not None
+    assert (config.lora.r, config.lora.alpha, config.lora.target_modules) == (4, 32, ["q_proj"])
+    write_config(config, tmp_path / "config.yaml")
+    assert load_config(tmp_path / "config.yaml") == config
+    # What is off in a file can be turned on.
+    write_config(load_config(None, [], id="TextQA-v0"), tmp_path / "config.yaml")
+    again = load_config(tmp_path / "config.yaml", ["lora.r=8"])
+    assert again.lora is not None
+    assert again.lora.r == 8
+    with pytest.raises(ConfigError, match=r"lora\.rr=8: extra inputs"):
+        load_config(None, ["lora.rr=8"], id="TextQA-v0")
+    with pytest.raises(ConfigError, match="dropout must be 0"):
+        load_config(None, ["lora.dropout=0.1"], id="TextQA-v0")
