@@ -4,102 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
-from transformers.cache_utils import Cache, CacheLayerMixin
+from transformers.cache_utils import Cache
 
+from agents.cuda_graphs import StaticSteps, can_capture
 from agents.models import check_window
+from agents.precast import Precast, can_precast
+from agents.slot_cache import (
+    Access,
+    SlotLayer,
+    aligned_token,
+    first_tokens,
+    further_tokens,
+    next_token,
+)
 
 Ints = NDArray[np.integer[Any]]
 
-_MIN_CAPACITY = 64
-
-
-class _Writing(NamedTuple):
-    """Where the keys and values of one forward pass go, shared by all layers."""
-
-    rows: Tensor | None  # (rows,) slots in play; None: all of them, in order
-    targets: tuple[Tensor, Tensor] | None  # slots (rows, 1), positions (rows, new); None: a block
-    block: slice  # the positions of that block, where every row writes at the same ones
-    n_keys: int  # positions that the longest row in play reaches
-    dtype: torch.dtype  # the type that attention computes in
-
-
-class _SlotLayer(CacheLayerMixin):  # type: ignore[no-untyped-call] # has no types
-    """Keys and values of one layer: (slots, heads, capacity + 1, head_dim).
-
-    The last position belongs to nobody: padding is written there and never read.
-    """
-
-    is_sliding = False
-    keys: Tensor
-    values: Tensor
-
-    def __init__(self, n_slots: int, window: int) -> None:
-        super().__init__()  # type: ignore[no-untyped-call] # has no types
-        self.n_slots = n_slots
-        self.window = window
-        self.capacity = 0
-        self.writing: _Writing
-
-    def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
-        """Makes storage without a position of use, shaped like the first keys and values."""
-        dtype = self.writing.dtype
-        self.keys, self.values = (
-            states.new_zeros(self.n_slots, states.shape[1], 1, states.shape[3], dtype=dtype)
-            for states in (key_states, value_states)
-        )
-        self.is_initialized = True
-
-    def reserve(self, n_keys: int) -> None:
-        """Grows the storage to at least `n_keys` positions, twofold so that growth stays rare."""
-        if n_keys <= self.capacity:
-            return
-        capacity = max(n_keys, min(self.window, max(_MIN_CAPACITY, 2 * self.capacity)))
-        grown = []
-        for old in (self.keys, self.values):
-            # Zeros, not empty memory: a masked NaN would still poison the attention.
-            new = old.new_zeros(self.n_slots, old.shape[1], capacity + 1, old.shape[3])
-            new[:, :, : self.capacity] = old[:, :, : self.capacity]
-            grown.append(new)
-        self.keys, self.values = grown
-        self.capacity = capacity
-
-    def update(
-        self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
-    ) -> tuple[Tensor, Tensor]:
-        """Writes each row's new states at its own positions; returns those of the rows in play."""
-        if not self.is_initialized:
-            self.lazy_initialization(key_states, value_states)
-        writing = self.writing
-        self.reserve(writing.n_keys)
-        read = []
-        for cached, states in ((self.keys, key_states), (self.values, value_states)):
-            if writing.targets is None:
-                cached[:, :, writing.block] = states
-            else:
-                slots, positions = writing.targets
-                cached[slots, :, positions] = states.transpose(1, 2).to(cached.dtype)
-            view = cached[:, :, : writing.n_keys]
-            read.append(view if writing.rows is None else view.index_select(0, writing.rows))
-        return read[0], read[1]
-
-    def get_seq_length(self) -> int:
-        """Returns the positions in play; only asked for by code that is given no positions."""
-        return self.writing.n_keys
-
-    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
-        """Returns the number of keys of the pass in play, which start at position 0."""
-        return self.writing.n_keys, 0
-
-    def get_max_length(self) -> int:
-        """Returns the most positions that a slot can hold."""
-        return self.window
+# Padding that one pass may carry before rows are split by length: what a pass costs in itself, in
+# tokens. On a GPU it is launches that cost, not tokens.
+_PADDING_TOKENS = {"cpu": 64}
+_PADDING_TOKENS_ELSEWHERE = 4096
+# Shorter common beginnings are computed again: a pass from position 0 on needs no mask.
+_SHARED_TOKENS = 16
 
 
 class _StepCounter:
@@ -131,10 +64,19 @@ class SlotDecoder:
     `load_state_dict`, drop the cache; after writing through `.data`, or switching an adapter, call
     `drop`.
 
+    A prefix that another slot has, or that several slots begin with at once, is computed for one of
+    them and copied to the others. Prompts of several slots take one padded pass, unless they differ
+    much in length; the last token of every slot then goes through one pass of a token a row, which
+    on a GPU is a captured graph. Under autocast the weights of linear layers are cast once for all
+    passes of the same weights.
+
     Args:
         backbone: the decoder without its output layer, as `agents.models.backbone_and_head` gives.
         n_slots: the number of sequences kept.
         window: the most tokens of one sequence.
+        max_tokens_per_batch: the most tokens, padding included, of one pass; a single sequence may
+            have more.
+        head: the output layer, for `logits`.
 
     Attributes:
         fed_tokens: tokens that have gone through the backbone so far, without padding.
@@ -143,29 +85,41 @@ class SlotDecoder:
         ModelError: the architecture cannot be cached for this window.
     """
 
-    def __init__(self, backbone: nn.Module, n_slots: int, window: int) -> None:
+    def __init__(
+        self,
+        backbone: nn.Module,
+        n_slots: int,
+        window: int,
+        *,
+        max_tokens_per_batch: int = 8192,
+        head: nn.Module | None = None,
+    ) -> None:
         check_window(backbone, window)
         self.backbone = backbone
+        self.head = head
         self.n_slots = n_slots
         self.window = window
+        self.max_tokens_per_batch = max_tokens_per_batch
         self.fed_tokens = 0
         self._ids = np.zeros((n_slots, window), dtype=np.int32)
         self._lengths = np.zeros(n_slots, dtype=np.int64)
-        self._all_rows = np.arange(n_slots)
-        self._columns = np.arange(window)
-        self._version: tuple[torch.dtype, int, list[tuple[int, int]]] | None = None
+        # The row of storage that each slot has: those in play keep to the first rows, so that a
+        # step reads them in place.
+        self._places = np.arange(n_slots)
+        self._parts: list[nn.Module] = [backbone, *([] if head is None else [head])]
         _OPTIMIZER_STEPS.start()
         self.drop()
 
     def drop(self) -> None:
         """Forgets everything cached, and frees its memory."""
         self._lengths[:] = 0
-        config: Any = self.backbone.config
-        n_layers = config.get_text_config().num_hidden_layers
-        self._layers = [_SlotLayer(self.n_slots, self.window) for _ in range(n_layers)]
-        self._cache = Cache(layers=list(self._layers))
-        # Parameters are looked up anew at each version: an assignment replaces the objects.
-        self._owners = [m._parameters for m in self.backbone.modules() if m._parameters]
+        # Parameters are looked up anew: an assignment replaces the objects.
+        self._owners = [m._parameters for p in self._parts for m in p.modules() if m._parameters]
+        self._version: tuple[int, list[tuple[int, int]]] | None = None
+        self._dtype: torch.dtype | None = None
+        self._layers: list[SlotLayer] = []
+        self._precast: list[Precast | None] = [None] * len(self._parts)
+        self._steps: StaticSteps | None = None
 
     def feed(self, rows: Ints | Tensor, input_ids: Ints | Tensor, lengths: Ints | Tensor) -> Tensor:
         """Returns the final hidden state of each row's last token.
@@ -184,90 +138,239 @@ class SlotDecoder:
                 f"lengths must lie between 1 and the window of {self.window} tokens, "
                 f"not {lengths.min()} to {lengths.max()}."
             )
-        device = next(self.backbone.parameters()).device
-        # Keys in another type, after autocast was switched, are as stale as those of old weights.
-        dtype = _compute_dtype(self.backbone, device)
-        version = (dtype, _OPTIMIZER_STEPS.count, weights_version(self._owners))
-        if version != self._version:
-            self.drop()
-            # Read again: dropping looks the parameters up anew.
-            self._version = (dtype, _OPTIMIZER_STEPS.count, weights_version(self._owners))
+        self._renew()
         ids = ids[:, : lengths.max()].astype(np.int32, copy=False)
         starts = self._common_prefix(rows, ids, lengths)
         # Until the pass is over only the common prefix is valid, should it be interrupted.
         self._lengths[rows] = starts
-        hidden = self._forward_groups(rows, ids, starts, lengths)
+        # Normal tensors even inside a caller's inference mode: they outlive it in the cache.
+        with torch.inference_mode(False), torch.no_grad(), _evaluating(self._running(0)):
+            hidden = self._compute(rows, ids, starts, lengths)
         self._ids[rows, : ids.shape[1]] = ids
         self._lengths[rows] = lengths
-        self.fed_tokens += int((lengths - starts).sum())
         return hidden
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Returns what the output layer makes of hidden states that `feed` has just returned."""
+        logits: Tensor = self._running(1)(hidden)
+        return logits
+
+    def _renew(self) -> None:
+        """Forgets what other weights, or another type of computation, have made."""
+        # Keys in another type, after autocast was switched, are as stale as those of old weights.
+        dtype = _compute_dtype(self.backbone)
+        version = (_OPTIMIZER_STEPS.count, weights_version(self._owners))
+        if dtype == self._dtype and version == self._version:
+            return
+        moved = self._version is None or [at for at, _ in version[1]] != [
+            at for at, _ in self._version[1]
+        ]
+        if dtype != self._dtype or moved:
+            self.drop()
+            self._start(dtype)
+            # Read again: dropping looks the parameters up anew.
+            version = (_OPTIMIZER_STEPS.count, weights_version(self._owners))
+        self._lengths[:] = 0
+        for precast in self._precast:
+            if precast is not None:
+                precast.refresh()
+        self._version = version
+
+    def _start(self, dtype: torch.dtype) -> None:
+        config: Any = self.backbone.config
+        n_layers = config.get_text_config().num_hidden_layers
+        self._dtype = dtype
+        self._layers = [SlotLayer(self.n_slots, self.window, dtype) for _ in range(n_layers)]
+        self._cache = Cache(layers=list(self._layers))
+        if torch.is_autocast_enabled(_device(self.backbone).type):
+            self._precast = [Precast(p, dtype) if can_precast(p) else None for p in self._parts]
+        if can_capture(self.backbone):
+            self._steps = StaticSteps(self._running(0), self._cache, self._layers, captured=True)
+
+    def _running(self, part: int) -> nn.Module:
+        """Returns the module that computes: the backbone's twin in autocast's type, or itself."""
+        precast = self._precast[part]
+        return self._parts[part] if precast is None else precast.twin
 
     def _common_prefix(self, rows: Ints, ids: Ints, lengths: Ints) -> Ints:
         """Returns (k,) how many leading tokens are cached already, leaving at least one to feed."""
         width = ids.shape[1]
-        cached = self._ids[:, :width] if self._is_all(rows) else self._ids[rows, :width]
         limit = np.minimum(self._lengths[rows], lengths - 1)
-        differs = (ids != cached) & (self._columns[:width] < limit[:, None])
-        return np.where(differs.any(axis=1), differs.argmax(axis=1), limit)
+        return _agreement(ids, self._ids[rows, :width], limit)
 
-    def _forward_groups(self, rows: Ints, ids: Ints, starts: Ints, lengths: Ints) -> Tensor:
-        """Feeds rows with one new token apart from rows with several, which need padding."""
-        single = lengths - starts == 1
-        # Normal tensors even inside a caller's inference mode: they outlive it in the cache.
-        with torch.inference_mode(False), torch.no_grad(), _evaluating(self.backbone):
-            if single.all() or not single.any():
-                return self._forward(rows, ids, starts, lengths)
-            parts = [
-                (group, self._forward(rows[group], ids[group], starts[group], lengths[group]))
-                for group in (np.flatnonzero(single), np.flatnonzero(~single))
-            ]
-            order = np.argsort(np.concatenate([group for group, _ in parts]))
-            hidden = torch.cat([part for _, part in parts])
-            return hidden[torch.from_numpy(order).to(hidden.device)]
+    def _compute(self, rows: Ints, ids: Ints, starts: Ints, lengths: Ints) -> Tensor:
+        """Feeds ids[starts:lengths] of each row; returns the last states, in the order of rows."""
+        self._gather(rows)
+        before_last = lengths - 1
+        if (starts < before_last).any():
+            copied = self._share(rows, ids, starts, before_last)
+            if not copied and (starts < before_last).all():
+                return self._feed_several(rows, ids, starts, lengths, want_last=True)
+        return self._feed_one(rows, ids, before_last)
 
-    def _forward(self, rows: Ints, ids: Ints, starts: Ints, lengths: Ints) -> Tensor:
-        """Runs the backbone over ids[starts:lengths] of each row; returns the last states."""
-        device = next(self.backbone.parameters()).device
-        dtype = _compute_dtype(self.backbone, device)
-        n_new, n_keys = int((lengths - starts).max()), int(lengths.max())
-        wanted = starts[:, None] + np.arange(n_new)  # (k, new)
-        is_real = wanted < lengths[:, None]
-        # Padding repeats the row's last token at the row's last position: always a legal input.
-        positions = np.minimum(wanted, lengths[:, None] - 1)
-        new_ids = np.take_along_axis(ids, positions, axis=1)
-        position_ids = torch.from_numpy(positions).to(device)
+    def _share(self, rows: Ints, ids: Ints, starts: Ints, stops: Ints) -> bool:
+        """Brings rows to `stops`, copying what others have; False if nothing could be copied.
 
-        is_all = self._is_all(rows)
-        slots = torch.from_numpy(rows).to(device)
-        targets = None
-        if not (is_all and is_real.all() and (starts == starts[0]).all()):
-            # Column -1 is the storage's last position, which nobody reads.
-            columns = torch.from_numpy(np.where(is_real, positions, -1)).to(device)
-            targets = (slots[:, None], columns)
-        writing = _Writing(
-            rows=None if is_all else slots,
-            targets=targets,
-            block=slice(int(starts[0]), n_keys),
-            n_keys=n_keys,
-            dtype=dtype,
+        In that case nothing was computed where all rows lack something: they need no second pass.
+        """
+        lacking = np.flatnonzero(starts < stops).tolist()
+        leaders: dict[bytes, int] = {}
+        leader_of = {i: leaders.setdefault(ids[i, : stops[i]].tobytes(), i) for i in lacking}
+        followers = [i for i in lacking if leader_of[i] != i]
+        first = np.array(sorted(leaders.values()))
+        copied = self._copy_prefixes(rows, ids, starts, stops, first)
+        if not followers and not copied and len(first) == len(rows):
+            return False
+        first = first[starts[first] < stops[first]]
+        if len(first):
+            self._feed_several(rows[first], ids[first], starts[first], stops[first])
+        if followers:
+            sources = np.array([leader_of[i] for i in followers])
+            self._copy(rows[sources], rows[followers], int(stops[followers].max()))
+            starts[followers] = stops[followers]
+        return True
+
+    def _copy_prefixes(self, rows: Ints, ids: Ints, starts: Ints, stops: Ints, which: Ints) -> bool:
+        """Copies beginnings that other slots have already, where that saves most of the work."""
+        copied = False
+        if not self._lengths.any():
+            return False
+        for i in which:
+            limit = np.minimum(self._lengths, stops[i])
+            limit[rows] = 0  # those in play hold other texts from now on
+            common = _agreement(ids[i : i + 1], self._ids[:, : ids.shape[1]], limit)
+            source = int(common.argmax())
+            saved = int(common[source] - starts[i])
+            if saved >= _SHARED_TOKENS and 2 * saved >= stops[i] - starts[i]:
+                self._copy(np.array([source]), rows[i : i + 1], int(common[source]))
+                starts[i] = common[source]
+                copied = True
+        return copied
+
+    def _copy(self, sources: Ints, targets: Ints, n_keys: int) -> None:
+        """Copies the first keys and values of slots to other slots."""
+        device = _device(self.backbone)
+        read, written = (
+            torch.from_numpy(self._places[slots]).to(device) for slots in (sources, targets)
         )
         for layer in self._layers:
-            layer.writing = writing
+            layer.copy_rows(read, written, n_keys)
 
-        hidden: Tensor = self.backbone(
-            input_ids=torch.from_numpy(new_ids).to(device, torch.long),
-            attention_mask=_causal_mask(position_ids, n_keys, dtype),
+    def _feed_several(
+        self, rows: Ints, ids: Ints, starts: Ints, stops: Ints, want_last: bool = False
+    ) -> Tensor:
+        """Feeds ids[starts:stops]; returns the states of the last of them, if wanted."""
+        states = []
+        order = []
+        for group in self._split(starts, stops):
+            found = self._forward_several(rows[group], ids[group], starts[group], stops[group])
+            if want_last:
+                at = torch.from_numpy(stops[group] - starts[group] - 1).to(found.device)
+                states.append(found[torch.arange(len(group), device=found.device), at])
+                order.append(group)
+        if len(states) <= 1:
+            return states[0] if states else torch.empty(0)
+        back = np.argsort(np.concatenate(order))
+        return torch.cat(states)[torch.from_numpy(back).to(states[0].device)]
+
+    def _split(self, starts: Ints, stops: Ints) -> list[Ints]:
+        """Splits rows into passes, so that padding never outweighs what a pass costs in itself."""
+        n_new = stops - starts
+        allowed = _PADDING_TOKENS.get(_device(self.backbone).type, _PADDING_TOKENS_ELSEWHERE)
+        groups: list[list[int]] = []
+        padding = longest = 0
+        # Rows from position 0 on need no mask, and are kept by themselves.
+        for i in np.lexsort((-n_new, starts > 0)).tolist():
+            fits = groups and (starts[i] > 0) == (starts[groups[-1][0]] > 0)
+            fits = fits and padding + longest - n_new[i] <= allowed
+            if fits and longest * (len(groups[-1]) + 1) <= self.max_tokens_per_batch:
+                groups[-1].append(i)
+                padding += longest - n_new[i]
+            else:
+                groups.append([i])
+                padding, longest = 0, n_new[i]
+        return [np.array(sorted(group)) for group in groups]
+
+    def _forward_several(self, rows: Ints, ids: Ints, starts: Ints, stops: Ints) -> Tensor:
+        """Runs the backbone over ids[starts:stops], padded; returns all states."""
+        device = _device(self.backbone)
+        n_new, n_keys = int((stops - starts).max()), int(stops.max())
+        wanted = starts[:, None] + np.arange(n_new)  # (k, new)
+        # Padding repeats the row's last token at the row's last position: always a legal input.
+        positions = np.minimum(wanted, stops[:, None] - 1)
+        new_ids = torch.from_numpy(np.take_along_axis(ids, positions, axis=1))
+        position_ids = torch.from_numpy(positions).to(device)
+        places = torch.from_numpy(self._places[rows]).to(device)
+        self.fed_tokens += int((stops - starts).sum())
+        if not starts.any():
+            # Padding stands right of all that counts: the causal mask alone hides it.
+            mask = torch.ones(len(rows), n_new, dtype=torch.long, device=device)
+            return self._forward(new_ids, position_ids, mask, first_tokens(places, n_new))
+        columns = torch.from_numpy(np.where(wanted < stops[:, None], positions, -1)).to(device)
+        access = further_tokens(places, columns, n_keys)
+        assert self._dtype is not None
+        return self._forward(
+            new_ids, position_ids, causal_mask(position_ids, n_keys, self._dtype), access
+        )
+
+    def _feed_one(self, rows: Ints, ids: Ints, positions: Ints) -> Tensor:
+        """Feeds one token of each row, all in the first rows of storage; returns its states."""
+        places = self._places[rows]
+        order = np.argsort(places)
+        tokens, positions = ids[order, positions[order]], positions[order]
+        self.fed_tokens += len(rows)
+        if self._steps is not None and self._layers[0].is_initialized:
+            hidden = self._steps.run(tokens, positions)
+        else:
+            hidden = self._forward_one(tokens, positions)
+        if (places == np.arange(len(rows))).all():
+            return hidden
+        return hidden[torch.from_numpy(places).to(hidden.device)]
+
+    def _forward_one(self, tokens: Ints, positions: Ints) -> Tensor:
+        """Runs the backbone over one token in each of the first rows of the storage."""
+        device = _device(self.backbone)
+        n_rows, n_keys = len(tokens), int(positions.max()) + 1
+        position_ids = torch.from_numpy(positions).to(device)[:, None]
+        if (positions == positions[0]).all():
+            access = aligned_token(n_rows, n_keys - 1)
+            mask = torch.ones(n_rows, n_keys, dtype=torch.long, device=device)
+        else:
+            assert self._dtype is not None
+            places = torch.arange(n_rows, device=device)
+            access = next_token(places, position_ids[:, 0], n_keys)
+            mask = causal_mask(position_ids, n_keys, self._dtype)
+        return self._forward(torch.from_numpy(tokens)[:, None], position_ids, mask, access)[:, 0]
+
+    def _forward(
+        self, new_ids: Tensor, position_ids: Tensor, mask: Tensor, access: Access
+    ) -> Tensor:
+        for layer in self._layers:
+            layer.access = access
+        hidden: Tensor = self._running(0)(
+            input_ids=new_ids.to(position_ids.device, torch.long),
+            attention_mask=mask,
             position_ids=position_ids,
             past_key_values=self._cache,
             use_cache=True,
         ).last_hidden_state
-        if n_new == 1:
-            return hidden[:, 0]
-        last = torch.from_numpy(lengths - starts - 1).to(device)
-        return hidden[torch.arange(len(rows), device=device), last]
+        return hidden
 
-    def _is_all(self, rows: Ints) -> bool:
-        return len(rows) == self.n_slots and bool((rows == self._all_rows).all())
+    def _gather(self, rows: Ints) -> None:
+        """Moves slots into the first rows of the storage, in any order; others make room."""
+        n = len(rows)
+        places = self._places[rows]
+        if n == self.n_slots or places.max() < n:
+            return
+        at_place = np.argsort(self._places)
+        moving = rows[places >= n]
+        leaving = at_place[np.setdiff1d(np.arange(n), places)]
+        n_keys = int(max(self._lengths[moving].max(), self._lengths[leaving].max()))
+        slots = np.concatenate([moving, leaving])
+        swapped = np.concatenate([leaving, moving])
+        if n_keys and self._layers[0].is_initialized:
+            self._copy(slots, swapped, n_keys)
+        self._places[slots] = self._places[swapped]
 
 
 def weights_version(owners: list[dict[str, nn.Parameter | None]]) -> list[tuple[int, int]]:
@@ -277,6 +380,16 @@ def weights_version(owners: list[dict[str, nn.Parameter | None]]) -> list[tuple[
         owners: the `_parameters` of every module that has some.
     """
     return [(p.data_ptr(), p._version) for own in owners for p in own.values() if p is not None]
+
+
+def causal_mask(position_ids: Tensor, n_keys: int, dtype: torch.dtype) -> Tensor:
+    """Returns (rows, 1, new, keys): 0 where a key may be seen, the lowest number elsewhere.
+
+    Additive, because eager attention adds whatever mask it is given.
+    """
+    is_later = torch.arange(n_keys, device=position_ids.device) > position_ids[:, None, :, None]
+    mask = torch.zeros(is_later.shape, dtype=dtype, device=position_ids.device)
+    return mask.masked_fill_(is_later, torch.finfo(dtype).min)
 
 
 @contextmanager
@@ -292,21 +405,22 @@ def _evaluating(module: nn.Module) -> Iterator[None]:
         module.train()
 
 
-def _causal_mask(position_ids: Tensor, n_keys: int, dtype: torch.dtype) -> Tensor:
-    """Returns (rows, 1, new, keys): 0 where a key may be seen, the lowest number elsewhere.
-
-    Additive, because eager attention adds whatever mask it is given.
-    """
-    is_later = torch.arange(n_keys, device=position_ids.device) > position_ids[:, None, :, None]
-    mask = torch.zeros(is_later.shape, dtype=dtype, device=position_ids.device)
-    return mask.masked_fill_(is_later, torch.finfo(dtype).min)
+def _agreement(ids: Ints, cached: Ints, limit: Ints) -> Ints:
+    """Returns how many leading tokens of each row agree, at most its limit."""
+    differs = (ids != cached) & (np.arange(ids.shape[1]) < limit[:, None])
+    return np.where(differs.any(axis=1), differs.argmax(axis=1), limit)
 
 
-def _compute_dtype(backbone: nn.Module, device: torch.device) -> torch.dtype:
+def _device(module: nn.Module) -> torch.device:
+    return next(module.parameters()).device
+
+
+def _compute_dtype(backbone: nn.Module) -> torch.dtype:
     """Returns the type that attention computes in: autocast's where it is on."""
-    if torch.is_autocast_enabled(device.type):
-        return torch.get_autocast_dtype(device.type)
-    return next(backbone.parameters()).dtype
+    parameter = next(backbone.parameters())
+    if torch.is_autocast_enabled(parameter.device.type):
+        return torch.get_autocast_dtype(parameter.device.type)
+    return parameter.dtype
 
 
 def _to_numpy(values: Ints | Tensor) -> Ints:

@@ -30,6 +30,7 @@ from agents.models import (
     load_model,
     teacher_forced_hidden,
 )
+from agents.sampling import check_tokens, choose_tokens
 from agents.selection import Choices, choice_logits, score_choices
 from agents.trunk import check_frozen_layers, freeze_trunk, hold_frozen, share_frozen
 from textenv.errors import ConfigError
@@ -278,10 +279,12 @@ class LMPolicy(ActorCriticPolicy):
                 "act writes tokens, and this policy was made for the select level: call predict, "
                 'or make the policy for an environment with action_level="token".'
             )
-        with torch.no_grad():
-            hidden = self._decode(rows, input_ids, lengths)[0]
-            actions: Tensor = self._distribution(hidden).get_actions(deterministic=deterministic)
-        return actions.cpu().numpy()
+        with torch.no_grad(), self.autocast():
+            (decoder,) = self._slot_decoders(int(rows.max()) + 1)[:1]
+            logits = self._scale(decoder.logits(decoder.feed(rows, input_ids, lengths)))
+            tokens = choose_tokens(logits, deterministic)[0].cpu()
+        check_tokens(tokens)
+        return tokens.numpy()
 
     def forward(
         self, obs: PyTorchObs, deterministic: bool = False
@@ -409,8 +412,12 @@ class LMPolicy(ActorCriticPolicy):
     def _distribution(self, hidden: Tensor) -> CategoricalDistribution:
         with self.autocast():
             logits = self._parts[1](hidden)
-        logits = logits[:, : self.vocab_size].float() / self.temperature
-        return CategoricalDistribution(self.vocab_size).proba_distribution(logits)
+        return CategoricalDistribution(self.vocab_size).proba_distribution(self._scale(logits))
+
+    def _scale(self, logits: Tensor) -> Tensor:
+        """Returns float32 logits of the tokenizer's ids, at the temperature: the policy's own."""
+        logits = logits[:, : self.vocab_size].float()
+        return logits if self.temperature == 1.0 else logits / self.temperature
 
     def _values(self, hidden: Tensor) -> Tensor:
         values: Tensor = self.value_head(hidden.float())
@@ -429,13 +436,29 @@ class LMPolicy(ActorCriticPolicy):
         self, rows: NDArray[np.int64], ids: NDArray[np.int32], lengths: NDArray[np.int64]
     ) -> tuple[Tensor, Tensor]:
         """Returns the actor's and the critic's last hidden states, (k, hidden) each."""
-        n_slots = int(rows.max()) + 1
-        if not self._decoders or self._decoders[0].n_slots < n_slots:
-            backbones = [self._parts[0], *([] if self.critic is None else [self.critic])]
-            self._decoders = tuple(SlotDecoder(b, n_slots, self.window) for b in backbones)
         with self.autocast():
-            hidden = [decoder.feed(rows, ids, lengths) for decoder in self._decoders]
+            hidden = [
+                decoder.feed(rows, ids, lengths)
+                for decoder in self._slot_decoders(int(rows.max()) + 1)
+            ]
         return hidden[0], hidden[-1]
+
+    def _slot_decoders(self, n_slots: int) -> tuple[SlotDecoder, ...]:
+        """Returns the actor's decoder, with the output layer, and that of a separate critic."""
+        if not self._decoders or self._decoders[0].n_slots < n_slots:
+            backbone, head = self._parts
+            self._decoders = tuple(
+                SlotDecoder(
+                    part,
+                    n_slots,
+                    self.window,
+                    max_tokens_per_batch=self.max_tokens_per_batch,
+                    head=output,
+                )
+                for part, output in ((backbone, head), (self.critic, None))
+                if part is not None
+            )
+        return self._decoders
 
     def _full_hidden(self, obs: PyTorchObs) -> tuple[Tensor, Tensor]:
         """Returns the actor's and the critic's last hidden states by whole passes."""

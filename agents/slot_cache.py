@@ -1,0 +1,160 @@
+"""Keys and values of growing sequences, and the ways in which a pass writes and reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers.cache_utils import CacheLayerMixin
+
+# Storage grows by so many positions at least: a growth copies all of it.
+GRANULE = 128
+
+
+@dataclass(frozen=True)
+class Access:
+    """What one pass writes to and reads from the storage; the same for all layers.
+
+    Attributes:
+        n_new: New tokens a row, padding included.
+        n_keys: Positions that the attention of the pass reads.
+        exchange: Given a layer's storage of keys or values (slots, heads, capacity + 1, head_dim)
+            and the new states (rows, heads, n_new, head_dim), writes these and returns what
+            attention reads, (rows, heads, n_keys, head_dim).
+    """
+
+    n_new: int
+    n_keys: int
+    exchange: Callable[[Tensor, Tensor], Tensor]
+
+
+def first_tokens(places: Tensor, n_new: int) -> Access:
+    """Rows that begin: nothing cached is read, and padding is written behind what counts.
+
+    Nobody reads beyond a row's length until its next tokens have been written there.
+
+    Args:
+        places: (rows,) rows of the storage.
+        n_new: Tokens of the longest.
+    """
+
+    def exchange(cached: Tensor, states: Tensor) -> Tensor:
+        cached[places, :, :n_new] = states.to(cached.dtype)
+        return states
+
+    return Access(n_new, n_new, exchange)
+
+
+def further_tokens(places: Tensor, columns: Tensor, n_keys: int) -> Access:
+    """Rows that go on with several tokens, each row from a position of its own.
+
+    Args:
+        places: (rows,) rows of the storage.
+        columns: (rows, n_new) positions; -1 for padding, which goes where nobody reads.
+        n_keys: Positions of the longest.
+    """
+
+    def exchange(cached: Tensor, states: Tensor) -> Tensor:
+        cached[places[:, None], :, columns] = states.transpose(1, 2).to(cached.dtype)
+        return cached[:, :, :n_keys].index_select(0, places)
+
+    return Access(columns.shape[1], n_keys, exchange)
+
+
+def next_token(places: Tensor, columns: Tensor, n_keys: int) -> Access:
+    """One token in each of the first rows of the storage, at positions of their own.
+
+    Args:
+        places: (rows,) the numbers 0, 1, ...
+        columns: (rows,) positions.
+        n_keys: Positions of the longest.
+    """
+
+    def exchange(cached: Tensor, states: Tensor) -> Tensor:
+        cached[places, :, columns] = states[:, :, 0].to(cached.dtype)
+        return cached[: len(places), :, :n_keys]
+
+    return Access(1, n_keys, exchange)
+
+
+def aligned_token(n_rows: int, position: int) -> Access:
+    """One token in each of the first rows of the storage, all at the same position."""
+
+    def exchange(cached: Tensor, states: Tensor) -> Tensor:
+        cached[:n_rows, :, position] = states[:, :, 0]
+        return cached[:n_rows, :, : position + 1]
+
+    return Access(1, position + 1, exchange)
+
+
+class SlotLayer(CacheLayerMixin):  # type: ignore[no-untyped-call] # has no types
+    """Keys and values of one layer: (slots, heads, capacity + 1, head_dim).
+
+    The last position belongs to nobody: padding is written there and never read.
+    """
+
+    is_sliding = False
+    keys: Tensor
+    values: Tensor
+
+    def __init__(self, n_slots: int, window: int, dtype: torch.dtype) -> None:
+        super().__init__()  # type: ignore[no-untyped-call] # has no types
+        self.n_slots = n_slots
+        self.window = window
+        self.capacity = 0
+        self.dtype = dtype
+        self.access: Access
+
+    def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
+        """Makes storage without a position of use, shaped like the first keys and values."""
+        self.keys, self.values = (
+            states.new_zeros(self.n_slots, states.shape[1], 1, states.shape[3], dtype=self.dtype)
+            for states in (key_states, value_states)
+        )
+        self.is_initialized = True
+
+    def reserve(self, n_keys: int) -> bool:
+        """Grows the storage to at least `n_keys` positions; tells whether it had to."""
+        if n_keys <= self.capacity:
+            return False
+        # By a quarter at least, so that growth stays rare however long texts become.
+        wanted = max(n_keys, self.capacity + self.capacity // 4)
+        capacity = max(n_keys, min(self.window, -(-wanted // GRANULE) * GRANULE))
+        for name in ("keys", "values"):
+            old = getattr(self, name)
+            # Zeros, not empty memory: a masked NaN would still poison the attention.
+            new = old.new_zeros(self.n_slots, old.shape[1], capacity + 1, old.shape[3])
+            new[:, :, : self.capacity] = old[:, :, : self.capacity]
+            setattr(self, name, new)
+        self.capacity = capacity
+        return True
+
+    def copy_rows(self, sources: Tensor, targets: Tensor, n_keys: int) -> None:
+        """Gives rows the first keys and values of other rows; what is read is read before."""
+        for cached in (self.keys, self.values):
+            cached[targets, :, :n_keys] = cached[sources, :, :n_keys]
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
+        """Writes each row's new states; returns the keys and values that its attention reads."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        access = self.access
+        self.reserve(access.n_keys)
+        return access.exchange(self.keys, key_states), access.exchange(self.values, value_states)
+
+    def get_seq_length(self) -> int:
+        """Returns how many positions lie before the pass in play."""
+        return self.access.n_keys - self.access.n_new
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        """Returns the number of keys of the pass in play, which start at position 0."""
+        return self.access.n_keys, 0
+
+    def get_max_length(self) -> int:
+        """Returns the most positions that a slot can hold."""
+        return self.window
