@@ -1,0 +1,128 @@
+"""Who plays: names, programs and what of one another they must reach."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from benchmarks.peers.work import Outcome, Work, read_outcome, write_work
+
+PEERS = ("torch", "trl", "sb3")
+OURS = "TextPPO"
+
+_PROGRAMS = {OURS: "text_ppo", "torch": "torch_ppo", "trl": "trl_ppo", "sb3": "stock_sb3"}
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+class ContestantError(Exception):
+    """A contestant cannot be set up, failed, or did other work than was asked for."""
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """One program in one form.
+
+    Attributes:
+        kind: "TextPPO" or one of `PEERS`.
+        separate_critic: Else the values come from the policy's own backbone.
+        bf16: Else float32.
+    """
+
+    kind: str
+    separate_critic: bool
+    bf16: bool
+
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+        form = "separate" if self.separate_critic else "shared"
+        return f"{self.kind}, {form}{', bf16' if self.bf16 else ''}"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One contestant's speed over another's, and the least that it should be."""
+
+    ours: Contestant
+    peer: Contestant
+    wanted: float | None
+
+
+def make_field(
+    against: Sequence[str], critics: Sequence[bool], bf16: bool
+) -> tuple[list[Contestant], list[Comparison]]:
+    """Returns who plays, and what is compared.
+
+    Args:
+        against: Which of `PEERS`.
+        critics: The forms of `separate_critic`.
+        bf16: Have bfloat16 beside float32.
+    """
+    forms = [(critic, low) for low in ((False, True) if bf16 else (False,)) for critic in critics]
+    ours = [Contestant(OURS, *form) for form in forms]
+    comparisons = []
+    if "torch" in against:
+        comparisons += [Comparison(o, replace(o, kind="torch"), 0.9) for o in ours]
+    if "trl" in against:
+        # TRL has no shared backbone; this is how it comes.
+        trl = Contestant("trl", separate_critic=True, bf16=False)
+        wanted = {(True, False): 1.15, (False, False): 1.9, (False, True): 2.5}
+        comparisons += [Comparison(o, trl, wanted.get((o.separate_critic, o.bf16))) for o in ours]
+    if "sb3" in against:
+        # One form is enough: it is slow, and the policy's default is a shared backbone.
+        form = replace(ours[-1] if len(critics) == 1 else ours[1], bf16=False)
+        comparisons.append(Comparison(form, replace(form, kind="sb3"), 20.0))
+    peers = list(dict.fromkeys(c.peer for c in comparisons))
+    return [*ours, *peers], comparisons
+
+
+def work_of(contestant: Contestant, work: Work) -> Work:
+    """Returns a contestant's work in one round."""
+    if contestant.kind == "sb3":
+        # An update of its takes as long as many of the others', and needs no more warming up.
+        work = replace(work, warmup=0, updates=1)
+    return replace(work, separate_critic=contestant.separate_critic, bf16=contestant.bf16)
+
+
+def play(contestant: Contestant, work: Work, python: str = sys.executable) -> Outcome:
+    """Runs a contestant in a process of its own, so that none finds another's memory or threads.
+
+    Raises:
+        ContestantError: It failed, or its responses had another length than asked for.
+    """
+    work = work_of(contestant, work)
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": str(work.threads),
+        "MKL_NUM_THREADS": str(work.threads),
+        "TOKENIZERS_PARALLELISM": "false",
+        "HF_HUB_OFFLINE": "1",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "PYTHONPATH": os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        given, found = Path(folder, "work.json"), Path(folder, "outcome.json")
+        write_work(work, given)
+        program = f"benchmarks.peers.{_PROGRAMS[contestant.kind]}"
+        done = subprocess.run(
+            [python, "-m", program, str(given), str(found)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            said = "\n".join(done.stderr.strip().splitlines()[-15:])
+            raise ContestantError(f"{contestant.name} failed:\n{said}")
+        outcome = read_outcome(found)
+    if outcome.response_tokens != work.response_tokens:
+        raise ContestantError(
+            f"{contestant.name} wrote {outcome.response_tokens:g} tokens a response instead of "
+            f"{work.response_tokens}: its work was not that of the others."
+        )
+    return outcome

@@ -1,0 +1,152 @@
+"""What every contestant is given and what it gives back.
+
+Only the standard library is imported, since a contestant may live in an environment of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import time
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Work:
+    """One contestant's part of a round: a fixed amount of PPO.
+
+    Attributes:
+        folder: Of the model, its tokenizer and the prompts: see `benchmarks.peers.tiny_model`.
+        separate_critic: Give the values a backbone of their own.
+        bf16: Compute in bfloat16 by autocast.
+        warmup: Updates before those that are timed.
+        updates: Updates that are timed.
+        threads: Of the processor.
+        n_episodes: Episodes of an update, which are one minibatch.
+        prompt_tokens: Of each episode.
+        response_tokens: Of each episode.
+        n_epochs: Passes over the episodes of an update.
+        hidden_size: Of the model.
+        n_layers: Of the model.
+        n_heads: Of the model.
+        vocab_size: Of the model.
+        vf_coef: Of half the mean squared error of the values.
+    """
+
+    folder: str
+    separate_critic: bool = True
+    bf16: bool = False
+    warmup: int = 1
+    updates: int = 5
+    threads: int = 2
+    n_episodes: int = 32
+    prompt_tokens: int = 64
+    response_tokens: int = 32
+    n_epochs: int = 4
+    hidden_size: int = 128
+    n_layers: int = 4
+    n_heads: int = 4
+    vocab_size: int = 2048
+    learning_rate: float = 3e-4
+    kl_coef: float = 0.05
+    gamma: float = 1.0
+    gae_lambda: float = 0.95
+    clip_range: float = 0.2
+    clip_range_vf: float = 0.2
+    vf_coef: float = 0.1
+    seed: int = 0
+
+
+@dataclass
+class Outcome:
+    """What a contestant measured.
+
+    Attributes:
+        update_s: Wall-clock seconds of each timed update, rollout and learning.
+        cpu_s: Seconds of all threads in each.
+        phases_s: Seconds of each part of each timed update, where the contestant tells them.
+        response_tokens: Mean over episodes.
+        versions: Of the packages that did the work.
+    """
+
+    update_s: list[float] = field(default_factory=list)
+    cpu_s: list[float] = field(default_factory=list)
+    phases_s: dict[str, list[float]] = field(default_factory=dict)
+    response_tokens: float = 0.0
+    versions: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def median_s(self) -> float:
+        """Seconds of an update."""
+        return statistics.median(self.update_s)
+
+
+class Stopwatch:
+    """Times updates and their phases.
+
+    Args:
+        warmup: So many updates are left out of the outcome.
+    """
+
+    def __init__(self, warmup: int) -> None:
+        self.outcome = Outcome()
+        self._warmup = warmup
+        self._phases: dict[str, float] = {}
+        self._began = (time.perf_counter(), time.process_time())
+
+    def start(self) -> None:
+        """Begins an update that follows upon none."""
+        self._began = (time.perf_counter(), time.process_time())
+
+    def add_phase(self, name: str, began: float) -> None:
+        """Counts the time since `began`, by `time.perf_counter`, as one of the update's phases."""
+        self._phases[name] = self._phases.get(name, 0.0) + time.perf_counter() - began
+
+    def end_update(self) -> None:
+        """Ends an update and begins the next."""
+        now = (time.perf_counter(), time.process_time())
+        if self._warmup > 0:
+            self._warmup -= 1
+        else:
+            self.outcome.update_s.append(now[0] - self._began[0])
+            self.outcome.cpu_s.append(now[1] - self._began[1])
+            for name, spent in self._phases.items():
+                self.outcome.phases_s.setdefault(name, []).append(spent)
+        self._phases = {}
+        self._began = (time.perf_counter(), time.process_time())
+
+
+def versions_of(*packages: str) -> dict[str, str]:
+    """Returns the versions of installed packages, and Python's."""
+    return {"python": sys.version.split()[0], **{name: version(name) for name in packages}}
+
+
+def read_work(path: str) -> Work:
+    """Reads what `write_work` wrote."""
+    return Work(**json.loads(Path(path).read_text(encoding="utf-8")))
+
+
+def write_work(work: Work, path: Path) -> None:
+    """Writes the work for the program of a contestant."""
+    path.write_text(json.dumps(asdict(work)), encoding="utf-8")
+
+
+def read_outcome(path: Path) -> Outcome:
+    """Reads what `write_outcome` wrote."""
+    return Outcome(**json.loads(path.read_text(encoding="utf-8")))
+
+
+def write_outcome(outcome: Outcome, path: str) -> None:
+    """Writes what a contestant measured."""
+    Path(path).write_text(json.dumps(asdict(outcome)), encoding="utf-8")
+
+
+def read_prompts(work: Work) -> list[list[int]]:
+    """Returns the token ids of the prompts, `prompt_tokens` each."""
+    lines = (Path(work.folder) / "rows.jsonl").read_text(encoding="utf-8").splitlines()
+    rows: list[dict[str, Any]] = [json.loads(line) for line in lines]
+    return [row["input_ids"] for row in rows]

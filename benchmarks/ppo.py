@@ -1,0 +1,214 @@
+"""Episodes per second of PPO on a CPU, beside the peers that do the same work.
+
+    python -m benchmarks.ppo --against trl,sb3,torch [--rounds 5] [--json out.json]
+
+The work is an update of 32 episodes: prompts of 64 tokens, responses of 32, four epochs in one
+minibatch, with a Llama of 128 x 4 layers and 2048 words. The peers are TRL 1.12.0's PPOTrainer (its
+environment is made when it is first needed), Stable-Baselines3's own PPO with `LMPolicy`, and a
+bare loop in torch. Each round runs everyone once, in rotated order and in processes of their own; a
+ratio is the median over rounds of the ratios within a round.
+
+Run it on a machine that does nothing else: with more work than cores, threads mostly wait for one
+another. `--threads 1` suffers less.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from benchmarks.peers.contestants import PEERS, Contestant, ContestantError, make_field, play
+from benchmarks.peers.standings import (
+    Ratio,
+    Standing,
+    compute_ratios,
+    compute_standings,
+    split_update,
+)
+from benchmarks.peers.tiny_model import write_model
+from benchmarks.peers.trl_venv import trl_python
+from benchmarks.peers.work import Outcome, Work
+
+_CACHE = Path("~/.cache/textenv-benchmarks").expanduser()
+_CRITICS = {"separate": (True,), "shared": (False,), "both": (True, False)}
+
+
+def parse_against(text: str) -> list[str]:
+    """Reads a list of peers such as "trl,torch".
+
+    Raises:
+        typer.BadParameter: One is unknown, or there is none.
+    """
+    names = list(dict.fromkeys(filter(None, (name.strip() for name in text.split(",")))))
+    unknown = [name for name in names if name not in PEERS]
+    if unknown or not names:
+        what = f"no peer is called '{unknown[0]}'" if unknown else "it names nobody"
+        raise typer.BadParameter(f"{what}; name some of {', '.join(PEERS)}.")
+    return names
+
+
+def rotate(field: list[Contestant], round_number: int) -> list[Contestant]:
+    """Returns who plays when in a round, so that nobody is always first or always after the same.
+
+    Every other round goes backwards.
+    """
+    start = round_number % len(field)
+    order = [*field[start:], *field[:start]]
+    return order[::-1] if round_number % 2 else order
+
+
+def run_rounds(
+    field: list[Contestant], work: Work, rounds: int, pythons: dict[str, str], console: Console
+) -> dict[Contestant, list[Outcome]]:
+    """Plays all rounds, with a line of progress.
+
+    Raises:
+        ContestantError: A contestant failed.
+    """
+    found: dict[Contestant, list[Outcome]] = {contestant: [] for contestant in field}
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
+        task = progress.add_task("", total=rounds * len(field))
+        for number in range(rounds):
+            for contestant in rotate(field, number):
+                progress.update(task, description=f"round {number + 1}: {contestant.name}")
+                python = pythons.get(contestant.kind)
+                outcome = play(contestant, work, *([] if python is None else [python]))
+                found[contestant].append(outcome)
+                progress.advance(task)
+    return found
+
+
+def main(
+    against: Annotated[
+        str, typer.Option(help=f"Peers, with commas between: {', '.join(PEERS)}.")
+    ] = "torch",
+    rounds: Annotated[int, typer.Option(min=1, help="How often everyone runs.")] = 5,
+    value: Annotated[
+        Literal["separate", "shared", "both"], typer.Option(help="The critic's backbone.")
+    ] = "both",
+    bf16: Annotated[bool, typer.Option(help="Have bfloat16 beside float32.")] = True,
+    updates: Annotated[int, typer.Option(min=1, help="Timed updates in a round.")] = 5,
+    threads: Annotated[int, typer.Option(min=1, help="Of everyone.")] = 2,
+    peers_dir: Annotated[
+        Path, typer.Option(help="Where the model and TRL's environment are kept.")
+    ] = _CACHE,
+    json_path: Annotated[
+        Path | None, typer.Option("--json", help="Write the figures here.")
+    ] = None,
+) -> None:
+    """Measure PPO on a CPU beside its peers."""
+    peers = parse_against(against)
+    messages = Console(stderr=True)
+    work = Work(str(peers_dir / "tiny-h128-l4-v2048"), updates=updates, threads=threads)
+    load = os.getloadavg()
+    if load[0] > 0.5:
+        messages.print(
+            f"The machine is busy: its load average is {load[0]:.1f}. Ratios will swing, and "
+            "figures are low."
+        )
+    field, comparisons = make_field(peers, _CRITICS[value], bf16)
+    try:
+        pythons = {"trl": str(trl_python(peers_dir))} if "trl" in peers else {}
+        write_model(work)
+        found = run_rounds(field, work, rounds, pythons, messages)
+    except ContestantError as error:
+        messages.print(str(error), markup=False)
+        raise typer.Exit(1) from None
+    standings = compute_standings(found, work.n_episodes)
+    ratios = compute_ratios(found, comparisons)
+    _print(standings, ratios, rounds)
+    if json_path is not None:
+        data: dict[str, Any] = {
+            "rounds": rounds,
+            "work": asdict(work),
+            "machine": _machine(load),
+            "versions": {c.name: outcomes[0].versions for c, outcomes in found.items()},
+            "standings": [asdict(standing) for standing in standings],
+            "ratios": [{**asdict(ratio), "met": ratio.met} for ratio in ratios],
+            "outcomes": {c.name: [asdict(o) for o in outcomes] for c, outcomes in found.items()},
+        }
+        json_path.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+
+
+def _machine(load: tuple[float, float, float]) -> dict[str, Any]:
+    """Describes the machine, with its load before and after."""
+    model = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        lines = info.read_text(encoding="utf-8").splitlines()
+        model = next((s.split(":")[1].strip() for s in lines if s.startswith("model name")), model)
+    return {
+        "processor": model,
+        "cores": os.cpu_count(),
+        "load_before": load,
+        "load_after": os.getloadavg(),
+    }
+
+
+def _print(standings: list[Standing], ratios: list[Ratio], rounds: int) -> None:
+    console = Console()
+    console.print(_standings_table(standings, rounds))
+    console.print(_ratios_table(ratios))
+    console.print(_phases_table(standings))
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), title=title, title_justify="left")
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="left" if i == 0 else "right")
+    return table
+
+
+def _standings_table(standings: list[Standing], rounds: int) -> Table:
+    columns = ("", "episodes/s", "of a round", "s an update", "CPU s", "response tokens")
+    table = _table(f"Medians of {rounds} rounds", *columns)
+    for s in sorted(standings, key=lambda standing: -standing.episodes_per_s):
+        table.add_row(
+            s.name,
+            f"{s.episodes_per_s:.1f}",
+            f"{s.spread[0]:.1f}-{s.spread[1]:.1f}",
+            f"{s.update_s:.3f}",
+            f"{s.cpu_s:.3f}",
+            f"{s.response_tokens:.1f}",
+        )
+    return table
+
+
+def _ratios_table(ratios: list[Ratio]) -> Table:
+    columns = ("", "beside", "ratio", "of a round", "of CPU s", "wanted", "")
+    table = _table("\nHow many times a peer's episodes a second", *columns)
+    for r in ratios:
+        wanted = "" if r.wanted is None else f"at least {r.wanted:g}"
+        table.add_row(
+            r.ours,
+            r.peer,
+            f"{r.ratio:.2f}",
+            f"{r.spread[0]:.2f}-{r.spread[1]:.2f}",
+            f"{r.cpu_ratio:.2f}",
+            wanted,
+            "" if r.wanted is None else ("yes" if r.met else "no"),
+        )
+    return table
+
+
+def _phases_table(standings: list[Standing]) -> Table:
+    told = {s.name: parts for s in standings if (parts := split_update(s))}
+    columns = list(next(iter(told.values()), {}))
+    table = _table("\nMilliseconds of an update", "", *columns)
+    for name, parts in told.items():
+        table.add_row(name, *(f"{1000 * parts[column]:.0f}" for column in columns))
+    return table
+
+
+if __name__ == "__main__":
+    typer.run(main)
