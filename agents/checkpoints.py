@@ -41,7 +41,7 @@ _ARGUMENTS = (
 _SCHEDULES = ("learning_rate", "clip_range", "clip_range_vf")
 _POLICY_ARGUMENTS = (
     *("temperature", "separate_critic", "bf16", "max_tokens_per_batch"),
-    *("lora", "quantize", "frozen_layers", "gradient_checkpointing"),
+    *("lora", "quantize", "frozen_layers", "gradient_checkpointing", "compile_layers"),
 )
 # The optimizer's state belongs to the parameters that learn, so these decide what can be loaded.
 _FIXED_POLICY_ARGUMENTS = ("lora", "frozen_layers")

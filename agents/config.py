@@ -97,6 +97,7 @@ class TrainConfig(BaseModel):
         0, description="so many of the lowest layers do not learn, nor the embeddings"
     )
     gradient_checkpointing: bool = Field(False, description="less memory, a third more computation")
+    compile_layers: bool = Field(False, description="a slow start, faster updates")
 
     eval_split: str = Field("test", description="where the gain is measured")
     eval_examples: PositiveInt = Field(256, description="how many of its examples")

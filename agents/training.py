@@ -42,7 +42,7 @@ _PPO_ARGUMENTS = (
 )
 _POLICY_ARGUMENTS = (
     *("model", "temperature", "separate_critic", "bf16", "max_tokens_per_batch"),
-    *("lora", "quantize", "frozen_layers", "gradient_checkpointing"),
+    *("lora", "quantize", "frozen_layers", "gradient_checkpointing", "compile_layers"),
 )
 
 
