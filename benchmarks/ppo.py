@@ -94,7 +94,7 @@ def main(
         Literal["separate", "shared", "both"], typer.Option(help="The critic's backbone.")
     ] = "both",
     bf16: Annotated[bool, typer.Option(help="Have bfloat16 beside float32.")] = True,
-    updates: Annotated[int, typer.Option(min=1, help="Timed updates in a round.")] = 5,
+    updates: Annotated[int, typer.Option(min=1, help="Timed updates in a round.")] = 4,
     threads: Annotated[int, typer.Option(min=1, help="Of everyone.")] = 2,
     peers_dir: Annotated[
         Path, typer.Option(help="Where the model and TRL's environment are kept.")
