@@ -64,6 +64,7 @@ class StaticSteps:
         self._places = torch.arange(n_slots, device=self._device)
         self._graphs: dict[tuple[int, int], Callable[[], Tensor]] = {}
         self._pool: Any = None
+        self._capacity = 0
         self.n_captured = 0
 
     def run(self, tokens: Ints, positions: Ints) -> Tensor:
@@ -77,12 +78,14 @@ class StaticSteps:
             (k, hidden) states of these tokens.
         """
         n = len(tokens)
-        # Captured graphs hold the addresses of the storage.
         for layer in self._layers:
-            if layer.reserve(int(positions.max()) + 1):
-                self._graphs.clear()
-        key = self._shape(n, int(positions.max()) + 1)
+            layer.reserve(int(positions.max()) + 1)
         capacity = self._layers[0].capacity
+        if capacity != self._capacity:
+            # Captured graphs hold the addresses of the storage.
+            self._capacity, self._pool = capacity, None
+            self._graphs.clear()
+        key = self._shape(n, int(positions.max()) + 1)
         if self._captured:
             # The copy of the step before may still be reading the memory that is written here.
             torch.cuda.current_stream().synchronize()

@@ -123,6 +123,10 @@ class SlotDecoder:
         self._precast: list[Precast | None] = [None] * len(self._parts)
         self._steps: StaticSteps | None = None
 
+    def forget(self) -> None:
+        """Forgets everything cached, but keeps its memory for what comes."""
+        self._lengths[:] = 0
+
     def feed(self, rows: Ints | Tensor, input_ids: Ints | Tensor, lengths: Ints | Tensor) -> Tensor:
         """Returns the final hidden state of each row's last token.
 
@@ -177,7 +181,7 @@ class SlotDecoder:
             self._start(dtype)
             # Read again: dropping looks the parameters up anew.
             version = (_OPTIMIZER_STEPS.count, weights_version(self._owners))
-        self._lengths[:] = 0
+        self.forget()
         for precast in self._precast:
             if precast is not None:
                 precast.refresh()

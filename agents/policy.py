@@ -282,7 +282,18 @@ class LMPolicy(ActorCriticPolicy):
 
         Raises:
             ConfigError: The policy chooses among replies instead.
+            ModelError: The model's outputs are not numbers.
         """
+        return self.act_with_logprobs(input_ids, lengths, rows, deterministic)[0]
+
+    def act_with_logprobs(
+        self,
+        input_ids: NDArray[np.int32],
+        lengths: NDArray[np.int64],
+        rows: NDArray[np.int64],
+        deterministic: bool = False,
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Chooses tokens as `act` does; returns them with their log-probabilities, (k,) each."""
         if self.action_level != "token":
             raise ConfigError(
                 "act writes tokens, and this policy was made for the select level: call predict, "
@@ -291,9 +302,11 @@ class LMPolicy(ActorCriticPolicy):
         with torch.no_grad(), self.autocast():
             (decoder,) = self._slot_decoders(int(rows.max()) + 1)[:1]
             logits = self._scale(decoder.logits(decoder.feed(rows, input_ids, lengths)))
-            tokens = choose_tokens(logits, deterministic)[0].cpu()
-        check_tokens(tokens)
-        return tokens.numpy()
+            tokens, logprobs = choose_tokens(logits, deterministic)
+            # Both in one transfer.
+            chosen = torch.stack([tokens.double(), logprobs.double()]).cpu()
+        check_tokens(chosen[0])
+        return chosen[0].long().numpy(), chosen[1].float().numpy()
 
     def forward(
         self, obs: PyTorchObs, deterministic: bool = False

@@ -73,8 +73,18 @@ def next_token(places: Tensor, columns: Tensor, n_keys: int) -> Access:
         n_keys: Positions of the longest.
     """
 
+    targets: dict[tuple[int, int], Tensor] = {}
+
     def exchange(cached: Tensor, states: Tensor) -> Tensor:
-        cached[places, :, columns] = states[:, :, 0].to(cached.dtype)
+        n_heads, n_columns, head_dim = cached.shape[1:]
+        key = n_heads, n_columns
+        if key not in targets:
+            heads = torch.arange(n_heads, device=columns.device)
+            first = (places[:, None] * n_heads + heads) * n_columns
+            targets[key] = (first + columns[:, None]).view(-1)
+        # By one index into the storage laid flat, which takes half as long as by three.
+        written = states.reshape(-1, head_dim).to(cached.dtype)
+        cached.view(-1, head_dim).index_copy_(0, targets[key], written)
         return cached[: len(places), :, :n_keys]
 
     return Access(1, n_keys, exchange)
@@ -116,10 +126,10 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[no-untyped-call] # has no type
         )
         self.is_initialized = True
 
-    def reserve(self, n_keys: int) -> bool:
-        """Grows the storage to at least `n_keys` positions; tells whether it had to."""
+    def reserve(self, n_keys: int) -> None:
+        """Grows the storage to at least `n_keys` positions."""
         if n_keys <= self.capacity:
-            return False
+            return
         # By a quarter at least, so that growth stays rare however long texts become.
         wanted = max(n_keys, self.capacity + self.capacity // 4)
         capacity = max(n_keys, min(self.window, -(-wanted // GRANULE) * GRANULE))
@@ -130,7 +140,6 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[no-untyped-call] # has no type
             new[:, :, : self.capacity] = old[:, :, : self.capacity]
             setattr(self, name, new)
         self.capacity = capacity
-        return True
 
     def copy_rows(self, sources: Tensor, targets: Tensor, n_keys: int) -> None:
         """Gives rows the first keys and values of other rows; what is read is read before."""

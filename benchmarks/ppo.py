@@ -57,13 +57,10 @@ def parse_against(text: str) -> list[str]:
 
 
 def rotate(field: list[Contestant], round_number: int) -> list[Contestant]:
-    """Returns who plays when in a round, so that nobody is always first or always after the same.
-
-    Every other round goes backwards.
-    """
+    """Returns who plays when in a round: someone else is first, and every other goes backwards."""
     start = round_number % len(field)
     order = [*field[start:], *field[:start]]
-    return order[::-1] if round_number % 2 else order
+    return [order[0], *order[:0:-1]] if round_number % 2 else order
 
 
 def run_rounds(
@@ -97,7 +94,7 @@ def main(
         Literal["separate", "shared", "both"], typer.Option(help="The critic's backbone.")
     ] = "both",
     bf16: Annotated[bool, typer.Option(help="Have bfloat16 beside float32.")] = True,
-    updates: Annotated[int, typer.Option(min=1, help="Timed updates in a round.")] = 5,
+    updates: Annotated[int, typer.Option(min=1, help="Timed updates in a round.")] = 4,
     threads: Annotated[int, typer.Option(min=1, help="Of everyone.")] = 2,
     peers_dir: Annotated[
         Path, typer.Option(help="Where the model and TRL's environment are kept.")

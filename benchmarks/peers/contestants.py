@@ -77,8 +77,9 @@ def make_field(
         # One form is enough: it is slow, and the policy's default is a shared backbone.
         form = replace(ours[-1] if len(critics) == 1 else ours[1], bf16=False)
         comparisons.append(Comparison(form, replace(form, kind="sb3"), 20.0))
-    peers = list(dict.fromkeys(c.peer for c in comparisons))
-    return [*ours, *peers], comparisons
+    # Those that are compared play one after the other, when the machine is much the same.
+    pairs = [who for c in comparisons for who in (c.ours, c.peer)]
+    return list(dict.fromkeys([*pairs, *ours])), comparisons
 
 
 def work_of(contestant: Contestant, work: Work) -> Work:

@@ -2,7 +2,7 @@
 
 The same tokens and epochs, but an update of its own kind: each token is a transition whose whole
 text is read again. It has no penalty to a reference, so it needs no pass of one. Its minibatches
-are of 256 transitions: a whole rollout in one takes gigabytes and is no faster.
+are of 256 transitions, since the texts of a whole rollout in one would take gigabytes.
 
     python -m benchmarks.peers.stock_sb3 WORK.json OUTCOME.json
 """

@@ -41,7 +41,7 @@ class Work:
     separate_critic: bool = True
     bf16: bool = False
     warmup: int = 1
-    updates: int = 5
+    updates: int = 4
     threads: int = 2
     n_episodes: int = 32
     prompt_tokens: int = 64

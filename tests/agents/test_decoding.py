@@ -9,6 +9,7 @@ import pytest
 import torch
 from transformers import PreTrainedModel
 
+from agents.cuda_graphs import StaticSteps
 from agents.decoding import SlotDecoder, weights_version
 from agents.models import teacher_forced_hidden
 from textenv.errors import ModelError
@@ -36,7 +37,7 @@ class Conversation:
         self.sequences[row] = self.tokens(n)
 
     def expected(self, row: int) -> torch.Tensor:
-        ids = torch.from_numpy(self.sequences[row])[None].long()
+        ids = torch.from_numpy(self.sequences[row])[None].long().to(self.backbone.device)
         with torch.no_grad():
             return self.backbone(input_ids=ids).last_hidden_state[0, -1]
 
@@ -156,6 +157,159 @@ def test_rows_and_ids_may_be_tensors(tiny_model: PreTrainedModel) -> None:
     with torch.no_grad():
         expected = talk.backbone(input_ids=ids.long()).last_hidden_state[:, -1]
     torch.testing.assert_close(hidden, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_prompt_of_several_slots_is_computed_once(tiny_model: PreTrainedModel) -> None:
+    talk = Conversation(tiny_model, 5)
+    prompt = talk.tokens(9)
+    talk.sequences = [prompt, prompt, talk.tokens(6), prompt, prompt]
+    # Eight tokens for all four, five for the other; then the last one of each.
+    talk.check(new_tokens=8 + 5 + 5)
+    for layer in talk.decoder._layers:
+        for cached in (layer.keys, layer.values):
+            for slot in (1, 3, 4):
+                assert torch.equal(cached[slot, :, :8], cached[0, :, :8])
+    for row in range(5):
+        talk.append(row, 1)
+    talk.check(new_tokens=5)
+
+
+def test_equal_prompts_give_equal_bits(tiny_model: PreTrainedModel) -> None:
+    talk = Conversation(tiny_model, 4)
+    ids = np.tile(talk.tokens(12), (4, 1))
+    hidden = talk.decoder.feed(np.arange(4), ids, np.full(4, 12))
+    assert all(torch.equal(hidden[0], other) for other in hidden[1:])
+
+
+def test_what_another_slot_holds_is_copied(tiny_model: PreTrainedModel) -> None:
+    talk = Conversation(tiny_model, 3)
+    for row, n in enumerate([40, 7, 5]):
+        talk.reset(row, n)
+    talk.check()
+    talk.sequences[2] = np.concatenate([talk.sequences[0][:30], talk.tokens(4)])
+    talk.sequences[1] = np.concatenate([talk.sequences[0][:10], talk.tokens(9)])
+    # Thirty tokens are copied; ten would save less than a pass without a mask.
+    talk.check([1, 2], new_tokens=19 + 4)
+    talk.append(0, 1)
+    talk.check(new_tokens=3)
+
+
+def count_passes(talk: Conversation) -> list[int]:
+    rows: list[int] = []
+
+    def count(_: object, args: object, kwargs: dict[str, torch.Tensor]) -> None:
+        rows.append(len(kwargs["input_ids"]))
+
+    talk.backbone.register_forward_pre_hook(count, with_kwargs=True)
+    return rows
+
+
+def test_several_prompts_take_one_pass_and_last_tokens_another(tiny_model: PreTrainedModel) -> None:
+    talk = Conversation(tiny_model, 5)
+    for row in range(5):
+        talk.reset(row, 5 + row)
+    talk.check()
+    passes = count_passes(talk)
+    for row in (0, 2, 4):
+        talk.append(row, 1)
+    for row in (1, 3):
+        talk.reset(row, 8 + row)
+    lengths = np.array([len(ids) for ids in talk.sequences])
+    ids = np.zeros((5, lengths.max()), np.int32)
+    for row in range(5):
+        ids[row, : lengths[row]] = talk.sequences[row]
+    talk.decoder.feed(np.arange(5), ids, lengths)
+    assert passes == [2, 5]
+
+
+def test_prompts_of_very_different_length_are_not_padded_together(
+    tiny_model: PreTrainedModel,
+) -> None:
+    talk = Conversation(tiny_model, 4)
+    passes = count_passes(talk)
+    lengths = np.array([4, 150, 6, 149])
+    hidden = talk.decoder.feed(
+        np.arange(4), np.stack([talk.tokens(150) for _ in range(4)]), lengths
+    )
+    assert passes == [2, 2]
+    assert hidden.shape[0] == 4
+
+
+def test_no_pass_exceeds_its_budget_of_tokens(tiny_models: dict[str, PreTrainedModel]) -> None:
+    talk = Conversation(tiny_models["llama"], 6)
+    talk.decoder.max_tokens_per_batch = 40
+    for row in range(6):
+        talk.reset(row, 15 + row % 2)
+    passes = count_passes(talk)
+    lengths = np.array([len(ids) for ids in talk.sequences])
+    ids = np.zeros((6, 16), np.int32)
+    for row in range(6):
+        ids[row, : lengths[row]] = talk.sequences[row]
+    found = talk.decoder.feed(np.arange(6), ids, lengths)
+    assert passes == [2, 2, 2]
+    expected = torch.stack([talk.expected(row) for row in range(6)])
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_rows_in_play_move_to_the_front_and_lose_nothing(tiny_model: PreTrainedModel) -> None:
+    talk = Conversation(tiny_model, 5)
+    for row in range(5):
+        talk.reset(row, 4 + row)
+    talk.check()
+    for rows in ([4], [3, 4], [2], [0, 1, 2, 3, 4]):
+        for row in rows:
+            talk.append(row, 1)
+        talk.check(rows, new_tokens=len(rows))
+        assert sorted(talk.decoder._places[rows]) == list(range(len(rows)))
+
+
+def play_ragged(talk: Conversation) -> None:
+    """Steps, restarts, rests and growth beyond the first storage."""
+    for _ in range(3):
+        for row in range(len(talk.sequences)):
+            talk.append(row, 1)
+        talk.check(new_tokens=len(talk.sequences))
+    talk.reset(1, 20)
+    talk.append(0, 125)
+    for rows in ([0, 1, 2], [1, 3], [3, 2, 0]):
+        talk.check(rows)
+        for row in rows:
+            talk.append(row, 1)
+    talk.check()
+
+
+def test_steps_over_fixed_buffers_agree_with_full_passes(tiny_model: PreTrainedModel) -> None:
+    talk = Conversation(tiny_model, 12)
+    for row in range(12):
+        talk.reset(row, 3 + row % 4)
+    talk.check()
+    decoder = talk.decoder
+    decoder._steps = StaticSteps(decoder.backbone, decoder._cache, decoder._layers, captured=False)
+    play_ragged(talk)
+    # Rows in powers of two from eight on, keys in multiples of 128 up to the window.
+    assert set(decoder._steps._graphs) <= {(8, 128), (8, 160), (12, 128), (12, 160)}
+    assert (8, 160) in decoder._steps._graphs
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_captured_steps_agree_with_full_passes_and_follow_the_weights(
+    tiny_model: PreTrainedModel,
+) -> None:
+    talk = Conversation(tiny_model.to("cuda"), 12)
+    for row in range(12):
+        talk.reset(row, 3 + row % 4)
+    talk.check()
+    play_ragged(talk)
+    assert talk.decoder._steps is not None
+    n_captured = talk.decoder._steps.n_captured
+    assert 2 <= n_captured <= 5
+    with torch.no_grad():
+        next(tiny_model.parameters()).mul_(1.1)
+    talk.check()
+    talk.append(0, 1)
+    talk.check()
+    assert talk.decoder._steps.n_captured <= n_captured + 1
 
 
 OPTIMIZERS = {

@@ -272,6 +272,31 @@ def test_predict_chooses_for_one_observation_or_many(make_chooser):
         assert one == many[i]
 
 
+@pytest.mark.parametrize("family", ["llama", "gpt2", "qwen3"])
+@pytest.mark.parametrize(("bf16", "tolerance"), [(False, 1e-4), (True, 0.1)])
+def test_tokens_come_with_their_log_probabilities(make_policy, family, bf16, tolerance):
+    policy = make_policy(family, temperature=0.7, bf16=bf16)
+    texts = [[3, 5, 7, 9], [3, 8], [3, 5, 7, 9, 11, 6], [3, 5, 7, 9]]
+    for _ in range(3):
+        lengths = np.array([len(text) for text in texts])
+        ids = np.zeros((4, lengths.max()), np.int32)
+        for row, text in zip(ids, texts, strict=True):
+            row[: len(text)] = text
+        tokens, logprobs = policy.act_with_logprobs(ids, lengths, np.arange(4))
+        assert tokens.max() < policy.vocab_size
+        with torch.no_grad():
+            distribution = policy.get_distribution(observation_of(texts))
+        expected = distribution.log_prob(torch.from_numpy(tokens))
+        assert np.allclose(logprobs, expected.numpy(), atol=tolerance)
+        texts = [[*text, int(token)] for text, token in zip(texts, tokens, strict=True)]
+
+
+def test_writing_asks_no_separate_critic(make_policy):
+    policy = make_policy(separate_critic=True)
+    policy.act(np.array([[3, 5, 7]], np.int32), np.array([3]), np.arange(1))
+    assert [decoder.fed_tokens for decoder in policy._decoders] == [3, 0]
+
+
 def test_a_policy_that_chooses_does_not_write(make_chooser):
     policy, observation = make_chooser()
     ids, lengths = observation["input_ids"].numpy(), np.full(12, 3)

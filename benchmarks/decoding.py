@@ -1,0 +1,204 @@
+"""Useful tokens per second with responses of mixed length: slots that go on against waves.
+
+    python -m benchmarks.decoding [--rounds 5] [--model embedded] [--json out.json]
+
+Responses have uniform random lengths from 4 to 128 tokens, the same in all arms: a table says when
+each one ends, and the end-of-turn token is forced there and withheld before. Each round runs the
+arms one after the other, so that a machine's other work falls on all of them; ratios are medians
+over rounds of the ratios within a round. All arms play the same environment with the same decoder:
+
+- slots: what `TextPPO` does. A slot that ends takes its next prompt at once.
+- waves: all slots start together, and the next wave starts when the longest response is done.
+  Until then finished rows are computed along, as in a padded batch (transformers' `generate`).
+- waves, resting: the same, but the decoder leaves finished rows out.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+import typer
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+import textenv  # noqa: F401 - registers the environments
+from agents.collection import collect_episodes
+from agents.evaluation import load_policy
+from agents.policy import LMPolicy
+from agents.vec_env import TextVecEnv
+
+ID = "TextSummarize-v0"
+SHORTEST, LONGEST = 4, 128
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way to play the episodes.
+
+    Attributes:
+        name: Which.
+        tokens_per_s: Median over rounds of the response tokens a second.
+        ratio: Median over rounds of the slots' tokens a second to its own.
+        spread: Least and greatest ratio of a round.
+    """
+
+    name: str
+    tokens_per_s: float
+    ratio: float
+    spread: tuple[float, float]
+
+
+class PrescribedLengths:
+    """Writes a policy's tokens, but ends each response where a table says.
+
+    Args:
+        policy: What samples.
+        lengths: Tokens of each response, in the order in which they start.
+        end_id: The end-of-turn token.
+        n_slots: Slots in play.
+        compute_finished: Have the policy compute a token of every slot in each step, in play or
+            not.
+    """
+
+    def __init__(
+        self, policy: LMPolicy, lengths: Ints, end_id: int, n_slots: int, compute_finished: bool
+    ) -> None:
+        self._policy = policy
+        self._lengths = lengths
+        self._end_id = end_id
+        self._n_started = 0
+        self._left = np.zeros(n_slots, np.int64)
+        self._compute_finished = compute_finished
+        self._ids = np.zeros((n_slots, policy.window), np.int32)
+        self._n_ids = np.zeros(n_slots, np.int64)
+
+    def act(
+        self, input_ids: NDArray[np.int32], lengths: Ints, rows: Ints, deterministic: bool = False
+    ) -> Ints:
+        """Chooses the next token of some slots; see `LMPolicy.act`."""
+        starting = rows[self._left[rows] == 0]
+        stop = self._n_started + len(starting)
+        self._left[starting] = self._lengths[self._n_started : stop]
+        self._n_started = stop
+        if self._compute_finished:
+            self._ids[rows] = input_ids
+            self._n_ids[rows] = lengths
+            everyone = np.arange(len(self._ids))
+            tokens = self._policy.act(self._ids, self._n_ids, everyone, deterministic)
+            resting = np.setdiff1d(everyone, rows)
+            self._ids[resting, self._n_ids[resting]] = tokens[resting]
+            self._n_ids[resting] += 1
+            tokens = tokens[rows]
+        else:
+            tokens = self._policy.act(input_ids, lengths, rows, deterministic)
+        self._left[rows] -= 1
+        other = 0 if self._end_id else 1
+        tokens = np.where(tokens == self._end_id, other, tokens)
+        return np.where(self._left[rows] == 0, self._end_id, tokens)
+
+
+def make_arms(
+    policy: LMPolicy, env: TextVecEnv, lengths: Ints
+) -> dict[str, Callable[[], NDArray[np.int64]]]:
+    """Returns name -> a function that plays all episodes and returns their response lengths."""
+    n = env.num_envs
+    end_id = env.unwrapped_core.tokenizer.end_id
+
+    def play(n_episodes: int, table: Ints, compute_finished: bool) -> list[int]:
+        writer: Any = PrescribedLengths(policy, table, end_id, n, compute_finished)
+        episodes = collect_episodes(env, writer, n_episodes, lambda *_: True)
+        assert episodes is not None
+        return [int(episode.action_mask.sum()) for episode in episodes]
+
+    def slots() -> NDArray[np.int64]:
+        return np.array(play(len(lengths), lengths, False))
+
+    def waves(compute_finished: bool) -> NDArray[np.int64]:
+        played: list[int] = []
+        for start in range(0, len(lengths), n):
+            played += play(n, lengths[start : start + n], compute_finished)
+        return np.array(played)
+
+    return {"slots": slots, "waves": lambda: waves(True), "waves, resting": lambda: waves(False)}
+
+
+def measure(
+    arms: dict[str, Callable[[], NDArray[np.int64]]], policy: LMPolicy, lengths: Ints, rounds: int
+) -> list[Arm]:
+    """Runs the arms in turn, a round to warm up and then those that count."""
+    found: dict[str, list[float]] = {name: [] for name in arms}
+    for number in track(range(rounds + 1), description="Measuring", console=Console(stderr=True)):
+        for name, play in arms.items():
+            for decoder in policy._decoders:
+                # As after an update: nothing is known of the prompts.
+                decoder.forget()
+            began = time.perf_counter()
+            played = play()
+            spent = time.perf_counter() - began
+            assert sorted(played) == sorted(lengths), "the table was not kept"
+            if number:
+                found[name].append(float(lengths.sum()) / spent)
+    results = []
+    for name, rates in found.items():
+        ratios = [a / b for a, b in zip(found["slots"], rates, strict=True)]
+        results.append(
+            Arm(
+                name,
+                statistics.median(rates),
+                statistics.median(ratios),
+                (min(ratios), max(ratios)),
+            )
+        )
+    return results
+
+
+def main(
+    rounds: Annotated[int, typer.Option(min=1, help="How often each arm is measured.")] = 5,
+    model: Annotated[str, typer.Option(help="The language model.")] = "embedded",
+    n_slots: Annotated[int, typer.Option(min=1, help="Slots that play at a time.")] = 32,
+    n_waves: Annotated[int, typer.Option(min=1, help="Episodes a slot.")] = 6,
+    bf16: Annotated[bool, typer.Option(help="Decode in bfloat16.")] = False,
+    device: Annotated[str, typer.Option(help="Where to decode.")] = "cpu",
+    json_path: Annotated[
+        Path | None, typer.Option("--json", help="Write the figures here.")
+    ] = None,
+) -> None:
+    """Measure decoding with responses of mixed length."""
+    torch.manual_seed(0)
+    env = TextVecEnv(gym.make_vec(ID, num_envs=n_slots, max_new_tokens=LONGEST, tokenizer=model))
+    policy = load_policy(model, env.unwrapped_core, device, bf16=bf16)
+    lengths = np.random.default_rng(0).integers(SHORTEST, LONGEST + 1, n_slots * n_waves)
+    arms = measure(make_arms(policy, env, lengths), policy, lengths, rounds)
+    table = Table(box=None, padding=(0, 2, 0, 0), title=f"Medians of {rounds} rounds")
+    for column in ("arm", "tokens/s", "slots to it", "of a round"):
+        table.add_column(column, justify="left" if column == "arm" else "right")
+    for arm in arms:
+        low, high = arm.spread
+        table.add_row(
+            arm.name, f"{arm.tokens_per_s:,.0f}", f"{arm.ratio:.2f}", f"{low:.2f}-{high:.2f}"
+        )
+    Console().print(table)
+    if json_path is not None:
+        settings = {"model": model, "n_slots": n_slots, "n_waves": n_waves, "bf16": bf16}
+        settings |= {"device": device, "threads": torch.get_num_threads(), "rounds": rounds}
+        machine = {"python": platform.python_version(), "torch": torch.__version__}
+        data = {"settings": settings, "machine": machine, "arms": [asdict(arm) for arm in arms]}
+        json_path.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    typer.run(main)
