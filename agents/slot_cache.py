@@ -72,7 +72,6 @@ def next_token(places: Tensor, columns: Tensor, n_keys: int) -> Access:
         columns: (rows,) positions.
         n_keys: Positions of the longest.
     """
-
     targets: dict[tuple[int, int], Tensor] = {}
 
     def exchange(cached: Tensor, states: Tensor) -> Tensor:
