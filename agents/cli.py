@@ -45,6 +45,7 @@ from agents.options import (
     find_model,
     pick_device,
 )
+from agents.plan_cli import add_plan_command
 from agents.rewards_cli import add_rewards_commands
 from textenv.cli.catalog import Id
 from textenv.cli.console import EXIT_INTERRUPTED, parse_spec, print_error, print_json
@@ -101,6 +102,7 @@ def add_commands(app: typer.Typer) -> None:
         epilog=f"[bold]Keys:[/] {'  '.join(SFT_KEYS)}\n\nenv.max_new_tokens=64 and the like pass "
         "any argument that 'textenv show ID' lists.",
     )(sft)
+    add_plan_command(app)
     # It takes its options from here.
     add_rewards_commands(find_rewards_app(app))
 

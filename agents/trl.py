@@ -197,13 +197,14 @@ def _play(
 
     from agents.decoding import SlotDecoder
     from agents.models import backbone_and_head, check_vocabulary
+    from agents.sampling import check_tokens, choose_tokens
 
     _check_sampling(trainer.args)
     model = trainer.accelerator.unwrap_model(trainer.model)
     vocab_size = core.tokenizer.vocab_size
     check_vocabulary(model, vocab_size)
     backbone, head = backbone_and_head(model)
-    decoder = SlotDecoder(backbone, core.n_slots, core.window)
+    decoder = SlotDecoder(backbone, core.n_slots, core.window, head=head)
     logprobs = np.zeros((core.n_slots, core.window), np.float32)
     rewards = np.zeros(core.n_slots)
     components: list[dict[str, float]] = [{} for _ in range(core.n_slots)]
@@ -211,12 +212,12 @@ def _play(
     with torch.no_grad(), trainer.accelerator.autocast():
         while len(slots := np.flatnonzero(core.playing)):
             lengths = core.lengths[slots]
-            hidden = decoder.feed(slots, core.input_ids[slots], lengths)
-            logits = head(hidden)[:, :vocab_size].float() / trainer.args.temperature
-            everything = torch.log_softmax(logits, dim=-1)  # (slots, vocabulary)
-            tokens = torch.multinomial(everything.exp(), 1)
-            logprobs[slots, lengths] = everything.gather(1, tokens).squeeze(1).cpu().numpy()
-            actions[slots] = tokens.squeeze(1).cpu().numpy()
+            logits = decoder.logits(decoder.feed(slots, core.input_ids[slots], lengths))
+            logits = logits[:, :vocab_size].float() / trainer.args.temperature
+            tokens, chosen = (part.cpu() for part in choose_tokens(logits))
+            check_tokens(tokens)
+            logprobs[slots, lengths] = chosen.numpy()
+            actions[slots] = tokens.numpy()
             paid, _, _, infos = core.step(actions)
             rewards += paid
             for slot, info in infos.items():

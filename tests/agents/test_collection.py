@@ -135,3 +135,24 @@ def test_an_episode_cut_off_is_marked(env):
     assert [e.truncated for e in episodes] == [False, True]
     assert [int(e.action_mask.sum()) for e in episodes] == [2, 3]
     assert [e.rewards.sum() for e in episodes] == [2.0, 0.0]
+
+
+def test_a_prompt_of_a_group_is_computed_once(make_agent, make_env):
+    agent = make_agent(make_env(4))
+    policy, slots = agent.policy, TextVecEnv(make_env(4))
+    found = []
+    for group_size in (1, 4):
+        slots.seed(3)
+        slots.set_options({"group_size": group_size})
+        fed = policy._decoders[0].fed_tokens if policy._decoders else 0
+        episodes = collect_episodes(slots, policy, 4, always)
+        written = sum(int(e.action_mask.sum()) for e in episodes)
+        prompts = [int(e.action_mask.argmax()) for e in episodes]
+        found.append((policy._decoders[0].fed_tokens - fed - (written - 4), prompts))
+        for decoder in policy._decoders:
+            decoder.drop()
+    # All of each prompt; or all but the last token once, and the last token of each.
+    (alone, prompts), (shared, same) = found
+    assert alone == sum(prompts)
+    assert shared == same[0] - 1 + 4
+    assert len(set(same)) == 1

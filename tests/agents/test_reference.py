@@ -184,3 +184,24 @@ def test_the_reference_is_what_was_loaded_not_what_the_policy_has_become(save_mo
     loaded = load_model(model).state_dict()
     for name, tensor in agent.reference.model.state_dict().items():
         assert torch.equal(tensor, loaded[name]), name
+
+
+@pytest.mark.parametrize("sharing", ["frozen layer", "lora above a frozen layer"])
+def test_what_was_recorded_of_other_tokens_is_not_used(save_model, make_agent, sharing):
+    agent = moved(make_agent, save_model("llama", spread=0.3), SHARING[sharing])
+    batch = collect(agent)
+    half = [batch.take(torch.arange(4)), batch.take(torch.arange(4, 8))]
+    wanted = [agent.reference.logprobs(part) for part in half]
+    with torch.no_grad():
+        for seen, asked in ((0, 1), (1, 0)):
+            with agent.reference.recording():
+                agent.policy.evaluate_sequences(half[seen])
+            assert torch.equal(agent.reference.logprobs(half[asked]), wanted[asked])
+
+
+def test_an_adapter_that_someone_froze_stays_frozen(save_model, make_agent):
+    agent = moved(make_agent, save_model("llama", spread=0.3), SHARING["lora"])
+    name, parameter = next((n, p) for n, p in agent.policy.named_parameters() if "lora_A" in n)
+    parameter.requires_grad_(False)
+    agent.reference.logprobs(collect(agent))
+    assert not dict(agent.policy.named_parameters())[name].requires_grad

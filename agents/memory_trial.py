@@ -1,0 +1,190 @@
+"""An iteration of TextPPO run without weights, at its largest, to see how many bytes it holds.
+
+The agent is the real one, made as `textenv train` makes it, and does what it does in an iteration,
+in the same order. Every episode is as long as the environment allows, so this is the most that a
+run can need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from stable_baselines3.common.logger import Logger
+
+from agents.buffer import CollectedEpisode, EpisodeBatch, make_batch
+from agents.config import TrainConfig
+from agents.ppo import TextPPO
+from agents.training import environment_arguments, make_agent
+from agents.vec_env import TextVecEnv
+from agents.weightless import Weightless
+
+
+@dataclass(frozen=True)
+class EpisodeShape:
+    """The longest episode of an environment, in tokens.
+
+    Attributes:
+        window: All of it.
+        prompt: What stands before the agent's first token, at most.
+        written: What the agent writes, at most.
+    """
+
+    window: int
+    prompt: int
+    written: int
+
+
+@dataclass(frozen=True)
+class Played:
+    """Bytes of a rollout: the most that was held, and the cache that is left."""
+
+    peak: int
+    cache: int
+
+
+@dataclass(frozen=True)
+class Learned:
+    """The most bytes that were held while episodes were evaluated, and while they were learnt."""
+
+    evaluation_peak: int
+    update_peak: int
+
+
+@contextmanager
+def open_trial(config: TrainConfig) -> Iterator[Trial]:
+    """Makes the agent of a training run without weights, for as long as the context lasts.
+
+    Raises:
+        ModelError: The model does not exist, or does not fit the environment.
+        ConfigError: A setting does not fit.
+    """
+    arguments = environment_arguments(config.model, config.dataset, config.reward, config.env)
+    with Weightless() as counter:
+        # Where nothing has memory the device is only a name; its own kernels are not needed.
+        agent = make_agent(config.model_copy(update={"device": "cpu"}), arguments)
+        yield Trial(agent, counter)
+
+
+class Trial:
+    """An agent without weights, in the state that every update but the first finds it in.
+
+    Args:
+        agent: Of a text environment; it was made inside of `counter`.
+        counter: Is entered.
+
+    Attributes:
+        shape: The episodes.
+        reference: Bytes of the reference model, apart from what it shares.
+        gradients: Bytes of all gradients.
+        optimizer: Bytes of the optimizer's state.
+    """
+
+    def __init__(self, agent: TextPPO, counter: Weightless) -> None:
+        self.agent = agent
+        self.counter = counter
+        self.shape = episode_shape(agent)
+        agent.set_logger(Logger(None, []))
+        # Beyond the warm-up of the critic everything learns.
+        agent.n_iterations = agent.critic_warmup
+        before = counter.live_bytes
+        _ = agent.reference
+        self.reference = counter.live_bytes - before
+        self.gradients, self.optimizer = self._make_steady()
+
+    def _make_steady(self) -> tuple[int, int]:
+        """Makes gradients and the optimizer's state; returns the bytes of both."""
+        before = self.counter.live_bytes
+        optimizer = self.agent.policy.optimizer
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = torch.zeros_like(parameter)
+        gradients = self.counter.live_bytes - before
+        optimizer.step()
+        return gradients, self.counter.live_bytes - before - gradients
+
+    def play(self, n_slots: int) -> Played:
+        """Has slots read the longest prompts and write the last token."""
+        policy, shape = self.agent.policy, self.shape
+        policy._decoders = ()
+        before = self.counter.live_bytes
+        rows = np.arange(n_slots)
+        ids = np.zeros((n_slots, shape.window), np.int32)
+
+        def act(length: int) -> int:
+            self.counter.start_peak()
+            policy.act(ids, np.full(n_slots, length), rows)
+            return self.counter.peak_bytes
+
+        # The last of the window's tokens ends the episode and is never read.
+        last = max(shape.window - 1, shape.prompt)
+        peak = act(shape.prompt)
+        if last > shape.prompt + 1:
+            # Many tokens at once, which is not how they are played.
+            act(last - 1)
+        if last > shape.prompt:
+            peak = max(peak, act(last))
+        return Played(peak, self.counter.live_bytes - before)
+
+    def learn(self, max_tokens: int) -> Learned:
+        """Evaluates the longest episodes, computes a gradient and has the optimizer step.
+
+        Args:
+            max_tokens: Of a pass of the model.
+        """
+        agent, counter = self.agent, self.counter
+        agent.policy.max_tokens_per_batch = max_tokens
+        batch = self._longest_batch()
+        counter.start_peak()
+        targets = agent.compute_targets(batch)
+        evaluation_peak = counter.peak_bytes
+        counter.start_peak()
+        agent.accumulate_gradients(batch, targets, self._minibatch(batch))
+        agent.policy.optimizer.step()
+        return Learned(evaluation_peak, counter.peak_bytes)
+
+    def first_micro_batch(self) -> EpisodeBatch:
+        """Returns the episodes of one pass of the update."""
+        batch = self._longest_batch()
+        max_tokens = self.agent.policy.max_tokens_per_batch
+        return batch.take(next(iter(batch.micro_batches(self._minibatch(batch), max_tokens))))
+
+    def saved_bytes(self) -> int:
+        """Returns what the forward pass of a micro-batch keeps for its backward pass."""
+        part = self.first_micro_batch()
+        self.agent.policy.set_training_mode(True)
+        before = self.counter.live_bytes
+        outputs = self.agent.policy.evaluate_sequences(part)
+        held = self.counter.live_bytes - before
+        del outputs
+        return held
+
+    def _longest_batch(self) -> EpisodeBatch:
+        """Returns as many of the longest episodes as matter.
+
+        The second micro-batch of a minibatch meets the gradients of the first; all others are like
+        it.
+        """
+        agent, shape = self.agent, self.shape
+        a_pass = max(1, agent.policy.max_tokens_per_batch // shape.window)
+        n_episodes = min(agent.n_episodes, max(a_pass, min(agent.batch_size, 2 * a_pass)))
+        mask = np.arange(shape.window) >= shape.window - shape.written
+        ids = np.zeros(shape.window, np.int32)
+        return make_batch([CollectedEpisode(ids, mask, mask.astype(np.float32))] * n_episodes)
+
+    def _minibatch(self, batch: EpisodeBatch) -> torch.Tensor:
+        return torch.arange(min(len(batch), self.agent.batch_size))
+
+
+def episode_shape(agent: TextPPO) -> EpisodeShape:
+    """Returns the longest episode of an agent's environment."""
+    assert isinstance(agent.env, TextVecEnv)
+    core = agent.env.unwrapped_core
+    return EpisodeShape(
+        window=core.window,
+        prompt=min(core.max_prompt_tokens, core.window - 1),
+        written=min(core.max_turns * core.max_new_tokens, core.window - 1),
+    )

@@ -1,0 +1,192 @@
+"""What `textenv plan` says a run holds is what a run holds."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from stable_baselines3.common.logger import Logger
+from typer.testing import CliRunner
+
+from agents.buffer import CollectedEpisode, make_batch
+from agents.config import TrainConfig, load_config
+from agents.memory_model import MemoryUse, count_memory
+from agents.memory_trial import open_trial
+from agents.models import load_model
+from agents.plan import GIB, find_largest, make_plan
+from agents.ppo import TextPPO
+from agents.training import environment_arguments, make_agent
+from agents.weightless import ByteCounter
+from textenv.cli.main import make_app
+from textenv.errors import ModelError
+
+ID = "TextSummarize-v0"
+SMALL = ("n_envs=3", "n_episodes=4", "batch_size=4", "max_tokens_per_batch=100")
+SHORT = ("env.max_prompt_tokens=24", "env.max_new_tokens=8")
+
+
+def _config(model: str, *overrides: str) -> TrainConfig:
+    return load_config(None, (*SMALL, *SHORT, *overrides), id=ID, model=model, device="cpu")
+
+
+@functools.cache
+def _count(model: str, *overrides: str) -> MemoryUse:
+    return count_memory(_config(model, *overrides))
+
+
+def _agent(config: TrainConfig) -> TextPPO:
+    arguments = environment_arguments(config.model, config.dataset, config.reward, config.env)
+    agent = make_agent(config, arguments)
+    agent.set_logger(Logger(None, []))
+    return agent
+
+
+def _bytes(tensors: Any) -> int:
+    return sum(
+        {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors}.values()
+    )
+
+
+@pytest.fixture(params=["llama", "gpt2", "qwen3"])
+def model(request: pytest.FixtureRequest, save_model: Callable[..., str]) -> str:
+    return save_model(request.param, tokenizer="embedded")
+
+
+@pytest.mark.parametrize("changes", [(), ("lora.r=4", "bf16=true")])
+def test_sizes_are_those_of_the_real_agent(model: str, changes: tuple[str, ...]) -> None:
+    config = _config(model, "critic_warmup=0", *changes)
+    use = _count(model, *changes)
+    agent = _agent(config)
+    agent.learn(total_episodes=4)
+    policy = agent.policy
+    learning = [p for group in policy.optimizer.param_groups for p in group["params"]]
+    lm = [*policy.lm.parameters(), *policy.lm.buffers()]
+
+    assert use.trainable == sum(p.numel() for p in learning)
+    assert use.frozen == sum(p.numel() for p in policy.parameters()) - use.trainable
+    assert use.weights == _bytes(lm)
+    assert use.gradients == _bytes(learning)
+    states = [t for s in policy.optimizer.state.values() for t in s.values()]
+    assert use.optimizer == pytest.approx(_bytes(states), rel=0.01)
+
+
+def test_what_is_kept_for_the_backward_pass_is_what_autograd_saves(model: str) -> None:
+    config = _config(model)
+    use = _count(model)
+    policy = _agent(config).policy
+    known = {t.untyped_storage().data_ptr() for t in policy.parameters()}
+    saved: dict[int, int] = {}
+    kept = []
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in known:
+            saved[storage.data_ptr()] = storage.nbytes()
+        kept.append(tensor)
+        return tensor.detach()
+
+    window = use.shape.window
+    mask = torch.arange(window).numpy() >= window - use.shape.written
+    ids = torch.randint(10, 50, (window,), dtype=torch.int32).numpy()
+    batch = make_batch([CollectedEpisode(ids, mask, mask.astype("float32"))] * use.rows)
+    policy.set_training_mode(True)
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        policy.evaluate_sequences(batch)
+    assert use.saved.total == pytest.approx(sum(saved.values()), rel=0.05)
+
+
+@pytest.mark.parametrize("changes", [("lora.r=4",), ("gradient_checkpointing=true",)])
+def test_peaks_are_those_of_a_real_iteration(model: str, changes: tuple[str, ...]) -> None:
+    # The same counter, but on tensors that have memory, in a training of its own.
+    config = _config(model, "critic_warmup=0", *changes)
+    use = _count(model, *changes)
+    with ByteCounter() as counter:
+        agent = _agent(config)
+        models = (agent.policy, agent.reference.model)
+        # Read from files, not made by operations.
+        counter.count([t for m in models for t in (*m.parameters(), *m.buffers())])
+        agent.learn(total_episodes=4)
+        counter.start_peak()
+        agent.learn(total_episodes=4)
+    longest = max(len(episode.input_ids) for episode in agent.episodes)
+    assert longest > 0.9 * use.shape.window, "the run must be one that fills the window"
+    assert use.peak == pytest.approx(counter.peak_bytes, rel=0.15)
+
+
+def test_a_plan_reads_no_weights(save_model: Callable[..., str], tmp_path: Any) -> None:
+    source = save_model("llama", tokenizer="embedded")
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        (tmp_path / name).write_bytes(Path(source, name).read_bytes())
+    with pytest.raises(ModelError):
+        load_model(tmp_path)
+    assert _count(str(tmp_path)) == _count(source)
+
+
+def test_gradient_checkpointing_keeps_less(model: str) -> None:
+    plain, checkpointed = _count(model), _count(model, "gradient_checkpointing=true")
+    assert checkpointed.saved.total < plain.saved.total
+    assert checkpointed.update_peak < plain.update_peak
+
+
+def test_the_largest_settings_fit_and_the_next_do_not(save_model: Callable[..., str]) -> None:
+    source = save_model("llama", tokenizer="embedded")
+    config = _config(source, "n_episodes=64", "batch_size=64")
+    plan = make_plan(config, int(2 * _count(source).peak / 0.95) + GIB)
+    assert plan.fits
+    window = plan.use.shape.window
+    rows = plan.max_tokens_per_batch // window
+    assert 3 < rows < 64
+
+    with open_trial(config) as trial:
+        trial.play(trial.agent.n_envs)
+        fitting, larger = (trial.learn(n * window).update_peak for n in (rows, int(1.1 * rows) + 2))
+    assert fitting <= plan.usable_bytes < larger
+
+
+@pytest.mark.parametrize("bent", [1.0, 1.3])
+@pytest.mark.parametrize("budget", [0, 99, 100, 5_000, 44_444, 10**9])
+def test_the_largest_number_is_found_in_few_trials(budget: int, bent: float) -> None:
+    tried = []
+
+    def bytes_of(n: int) -> int:
+        tried.append(n)
+        return int(90 + 10 * n**bent)
+
+    found = find_largest(bytes_of, 1000, budget)
+    true = max((n for n in range(1, 1001) if bytes_of(n) <= budget), default=0)
+    assert true / 1.06 <= found <= true
+    assert len(tried) - 1000 <= 8
+
+
+def test_the_command_prints_json_that_adds_up(save_model: Callable[..., str]) -> None:
+    source = save_model("llama", tokenizer="embedded")
+    words = ["plan", ID, "--model", source, "--memory-gib", "2", "--json", *SMALL, *SHORT]
+    result = CliRunner().invoke(make_app(), words)
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    use = found["use"]
+    held = sum(use[name] for name in ("weights", "critic", "reference", "gradients", "optimizer"))
+    assert held < use["rollout_peak"] < found["usable_bytes"] < found["memory_bytes"] == 2 * GIB
+    assert use["shape"] == {"window": 32, "prompt": 24, "written": 8}
+    assert found["fits"]
+
+
+def test_a_run_that_does_not_fit_is_told_what_to_change(save_model: Callable[..., str]) -> None:
+    source = save_model("llama", tokenizer="embedded")
+    words = ["plan", ID, "--model", source, "--memory-gib", "1.0001", *SMALL, *SHORT]
+    result = CliRunner().invoke(make_app(), words)
+    assert result.exit_code == 0, result.output
+    assert "does not fit" in result.stdout
+    assert "gradient_checkpointing=true" in result.stdout.replace("\n", " ")
+
+
+def test_a_missing_model_is_said_in_the_users_words() -> None:
+    result = CliRunner().invoke(make_app(), ["plan", ID, "--model", "./nowhere"])
+    assert result.exit_code == 2
+    assert "'./nowhere'" in result.stderr
+    assert "Traceback" not in result.stderr
