@@ -419,6 +419,21 @@ def test_autocast_caches_in_its_own_type(tiny_model: PreTrainedModel) -> None:
     torch.testing.assert_close(talk.decoder.feed(rows, ids, lengths), exact)
 
 
+def test_autocast_follows_the_weights(tiny_model: PreTrainedModel) -> None:
+    head = tiny_model.get_output_embeddings()
+    talk = Conversation(tiny_model, 2)
+    ids, lengths, rows = np.stack([talk.tokens(9), talk.tokens(9)]), np.array([7, 9]), np.arange(2)
+    old, new = (SlotDecoder(talk.backbone, 2, WINDOW, head=head) for _ in range(2))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        before = old.logits(old.feed(rows, ids, lengths))
+        with torch.no_grad():
+            for parameter in tiny_model.parameters():
+                parameter.mul_(1.2)
+        after, expected = (d.logits(d.feed(rows, ids, lengths)) for d in (old, new))
+    assert torch.equal(after, expected)
+    assert not torch.equal(after, before)
+
+
 def test_a_window_that_does_not_fit_is_refused(tiny_models: dict[str, PreTrainedModel]) -> None:
     with pytest.raises(ModelError, match="this model's 256 positions"):
         SlotDecoder(tiny_models["gpt2"].base_model, 2, 300)
