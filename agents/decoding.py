@@ -242,7 +242,6 @@ class SlotDecoder:
             return False
         for i in which:
             limit = np.minimum(self._lengths, stops[i])
-            limit[rows] = 0  # those in play hold other texts from now on
             common = _agreement(ids[i : i + 1], self._ids[:, : ids.shape[1]], limit)
             source = int(common.argmax())
             saved = int(common[source] - starts[i])

@@ -194,6 +194,19 @@ def test_what_another_slot_holds_is_copied(tiny_model: PreTrainedModel) -> None:
     talk.check(new_tokens=3)
 
 
+def test_a_slot_joins_a_prompt_that_others_are_answering(tiny_model: PreTrainedModel) -> None:
+    talk = Conversation(tiny_model, 3)
+    talk.reset(0, 30)
+    prompt = talk.sequences[0]
+    talk.check()
+    for row in (1, 2):
+        for other in range(row):
+            talk.append(other, 1)
+        talk.sequences[row] = prompt
+        # One token in each slot that answers, and the last one of the prompt.
+        talk.check(list(range(row + 1)), new_tokens=row + 1)
+
+
 def count_passes(talk: Conversation) -> list[int]:
     rows: list[int] = []
 
