@@ -1,6 +1,8 @@
-"""Generalised advantage estimation over the agent's tokens."""
+"""Advantages of the agent's tokens: with a critic (GAE), or from returns alone."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -60,25 +62,127 @@ def compute_gae(
     return result, torch.where(action_mask, result + values, 0.0)
 
 
-def whiten(x: Tensor, mask: Tensor, shift_mean: bool = True, eps: float = 1e-8) -> Tensor:
+@torch.no_grad()
+def compute_rloo(rewards: Tensor, action_mask: Tensor, groups: Tensor) -> Tensor:
+    """Takes off each episode's return the mean of the others of its group.
+
+    Leave-one-out REINFORCE (Ahmadian et al., 2024, https://arxiv.org/abs/2402.14740). The return
+    is the sum of all rewards of the episode, a penalty on the KL divergence among them; all tokens
+    of the agent share it. Groups may differ in size; an episode alone in its group has advantage
+    0. An episode that was cut off counts with what it was paid until then, since no value
+    stands in for the rest.
+
+    Args:
+        rewards: (batch, time) reward of each token.
+        action_mask: (batch, time) True where the agent wrote the token.
+        groups: (batch,) int64, equal for episodes of the same prompt.
+
+    Returns:
+        (batch, time) advantages, zero where the mask is False.
+    """
+    centred, size, _ = _within_groups(rewards, groups)
+    # R - (sum - R) / (n - 1) = (R - mean) n / (n - 1)
+    advantages = centred * size / (size - 1).clamp(min=1)
+    return torch.where(action_mask, advantages.to(rewards.dtype)[:, None], 0.0)
+
+
+@torch.no_grad()
+def compute_grpo(
+    rewards: Tensor,
+    action_mask: Tensor,
+    groups: Tensor,
+    scale_by_std: bool = True,
+    eps: float = 1e-4,
+) -> Tensor:
+    """Standardises each episode's return within its group.
+
+    Group-relative advantages (Shao et al., 2024, https://arxiv.org/abs/2402.03300), with the
+    unbiased deviation; without it, those of Dr. GRPO (Liu et al., 2025,
+    https://arxiv.org/abs/2503.20783). As in `compute_rloo`, a penalty on the divergence is part of
+    the return (the paper adds it to the loss), and so are the rules for episodes that are alone
+    in their group or were cut off.
+
+    Args:
+        rewards: (batch, time) reward of each token.
+        action_mask: (batch, time) True where the agent wrote the token.
+        groups: (batch,) int64, equal for episodes of the same prompt.
+        scale_by_std: whether to divide by the standard deviation of the group.
+        eps: added to that deviation, in units of the reward.
+
+    Returns:
+        (batch, time) advantages, zero where the mask is False.
+    """
+    advantages, size, sum_by_group = _within_groups(rewards, groups)
+    if scale_by_std:
+        variance = sum_by_group(advantages.square()) / (size - 1).clamp(min=1)
+        advantages = advantages / (variance.sqrt() + eps)
+    return torch.where(action_mask, advantages.to(rewards.dtype)[:, None], 0.0)
+
+
+def compute_returns(rewards: Tensor, action_mask: Tensor, gamma: float) -> Tensor:
+    """Sums the discounted rewards from each of the agent's tokens to the end of its episode.
+
+    Whitened over the tokens of all episodes, they are the advantages of REINFORCE++ (Hu, 2025,
+    https://arxiv.org/abs/2501.03262). Discounts and rewards on the environment's tokens are
+    those of `compute_gae`. An episode that was cut off counts with what it was paid until then.
+
+    Args:
+        rewards: (batch, time) reward of each token.
+        action_mask: (batch, time) True where the agent wrote the token.
+        gamma: discount per token of the agent.
+
+    Returns:
+        (batch, time) returns, zero where the mask is False.
+    """
+    # Errors against a critic that always says 0, summed without decay, are the rewards.
+    return compute_gae(rewards, torch.zeros_like(rewards), action_mask, gamma, gae_lambda=1.0)[0]
+
+
+def _within_groups(
+    rewards: Tensor, groups: Tensor
+) -> tuple[Tensor, Tensor, Callable[[Tensor], Tensor]]:
+    """Returns each episode's return less its group's mean, its group's size, and the group sum.
+
+    In float64, so that a large reward that a whole group shares leaves no trace.
+    """
+    _, index = torch.unique(groups, return_inverse=True)
+
+    def sum_by_group(x: Tensor) -> Tensor:
+        return torch.zeros_like(x).scatter_add_(0, index, x)[index]
+
+    totals = rewards.double().sum(dim=1)
+    size = sum_by_group(torch.ones_like(totals))
+    return totals - sum_by_group(totals) / size, size, sum_by_group
+
+
+def whiten(
+    x: Tensor,
+    mask: Tensor,
+    shift_mean: bool = True,
+    eps: float = 1e-8,
+    reduce: Callable[[Tensor], Tensor] = lambda sums: sums,
+) -> Tensor:
     """Divides by the standard deviation over a mask, after taking off the mean.
 
     Like `normalize_advantage` of Stable-Baselines3: the deviation is the unbiased one, and fewer
-    than two values are left as they are.
+    than two values are left as they are. The mean is complete before deviations from it are
+    squared, over several processes too.
 
     Args:
         x: (...) any values.
         mask: (...) True for the values that count.
         shift_mean: whether to take off the mean; without, signs are kept.
         eps: added to the standard deviation.
+        reduce: turns a tensor of this process's sums into those of all; called twice, whatever
+            the values.
 
     Returns:
         (...) like x, zero where the mask is False.
     """
     x = torch.where(mask, x, 0.0)
-    n = mask.sum()
-    mean = x.sum() / n.clamp(min=1)
-    squares = torch.where(mask, (x - mean).square(), 0.0)
-    std = (squares.sum() / (n - 1).clamp(min=1)).sqrt()
+    total, n = reduce(torch.stack([x.sum(), mask.sum().to(x.dtype)]))
+    mean = total / n.clamp(min=1)
+    squares = reduce(torch.where(mask, (x - mean).square(), 0.0).sum())
+    std = (squares / (n - 1).clamp(min=1)).sqrt()
     scaled = (x - mean if shift_mean else x) / (std + eps)
     return torch.where(mask & (n > 1), scaled, x)

@@ -191,9 +191,10 @@ class SlotDecoder:
         config: Any = self.backbone.config
         n_layers = config.get_text_config().num_hidden_layers
         self._dtype = dtype
+        self._device = next(self.backbone.parameters()).device
         self._layers = [SlotLayer(self.n_slots, self.window, dtype) for _ in range(n_layers)]
         self._cache = Cache(layers=list(self._layers))
-        if torch.is_autocast_enabled(_device(self.backbone).type):
+        if torch.is_autocast_enabled(self._device.type):
             self._precast = [Precast(p, dtype) if can_precast(p) else None for p in self._parts]
         if can_capture(self.backbone):
             self._steps = StaticSteps(self._running(0), self._cache, self._layers, captured=True)
@@ -248,7 +249,6 @@ class SlotDecoder:
             return False
         for i in which:
             limit = np.minimum(self._lengths, stops[i])
-            limit[rows] = 0  # those in play hold other texts from now on
             common = _agreement(ids[i : i + 1], self._ids[:, : ids.shape[1]], limit)
             source = int(common.argmax())
             saved = int(common[source] - starts[i])
@@ -260,7 +260,7 @@ class SlotDecoder:
 
     def _copy(self, sources: Ints, targets: Ints, n_keys: int) -> None:
         """Copies the first keys and values of slots to other slots."""
-        device = _device(self.backbone)
+        device = self._device
         read, written = (
             torch.from_numpy(self._places[slots]).to(device) for slots in (sources, targets)
         )
@@ -287,7 +287,7 @@ class SlotDecoder:
     def _split(self, starts: Ints, stops: Ints) -> list[Ints]:
         """Splits rows into passes, so that padding never outweighs what a pass costs in itself."""
         n_new = stops - starts
-        allowed = _PADDING_TOKENS.get(_device(self.backbone).type, _PADDING_TOKENS_ELSEWHERE)
+        allowed = _PADDING_TOKENS.get(self._device.type, _PADDING_TOKENS_ELSEWHERE)
         groups: list[list[int]] = []
         padding = longest = 0
         # Rows from position 0 on need no mask, and are kept by themselves.
@@ -304,7 +304,7 @@ class SlotDecoder:
 
     def _forward_several(self, rows: Ints, ids: Ints, starts: Ints, stops: Ints) -> Tensor:
         """Runs the backbone over ids[starts:stops], padded; returns all states."""
-        device = _device(self.backbone)
+        device = self._device
         n_new, n_keys = int((stops - starts).max()), int(stops.max())
         wanted = starts[:, None] + np.arange(n_new)  # (k, new)
         # Padding repeats the row's last token at the row's last position: always a legal input.
@@ -340,7 +340,7 @@ class SlotDecoder:
 
     def _forward_one(self, tokens: Ints, positions: Ints) -> Tensor:
         """Runs the backbone over one token in each of the first rows of the storage."""
-        device = _device(self.backbone)
+        device = self._device
         n_rows, n_keys = len(tokens), int(positions.max()) + 1
         position_ids = torch.from_numpy(positions).to(device)[:, None]
         if (positions == positions[0]).all():
@@ -420,10 +420,6 @@ def _agreement(ids: Ints, cached: Ints, limit: Ints) -> Ints:
     """Returns how many leading tokens of each row agree, at most its limit."""
     differs = (ids != cached) & (np.arange(ids.shape[1]) < limit[:, None])
     return np.where(differs.any(axis=1), differs.argmax(axis=1), limit)
-
-
-def _device(module: nn.Module) -> torch.device:
-    return next(module.parameters()).device
 
 
 def _compute_dtype(backbone: nn.Module) -> torch.dtype:

@@ -24,32 +24,74 @@ class PolicyStats:
 
 
 def policy_loss(
-    logprobs: Tensor, old_logprobs: Tensor, advantages: Tensor, *, clip_range: float
+    logprobs: Tensor,
+    old_logprobs: Tensor,
+    advantages: Tensor,
+    *,
+    clip_range: float,
+    clip_range_high: float | None = None,
+    dual_clip: float | None = None,
+    importance_weights: Tensor | None = None,
 ) -> tuple[Tensor, PolicyStats]:
-    """Returns PPO's clipped loss -min(r A, clip(r, 1 - eps, 1 + eps) A) of each token.
+    """Returns PPO's clipped loss -min(r A, clip(r, 1 - eps, 1 + eps_high) A) of each token.
+
+    The log-ratio is held within `MAX_LOG_RATIO`, so that no token overflows; beyond, it has no
+    gradient.
 
     Args:
         logprobs: (n,) log-probabilities under the policy that learns.
-        old_logprobs: (n,) under the policy that acted.
+        old_logprobs: (n,) under the policy that the update started from.
         advantages: (n,) whitened or not.
         clip_range: eps.
+        clip_range_high: eps_high, the upper bound by itself ("clip-higher" of DAPO, Yu et al.,
+            2025, https://arxiv.org/abs/2503.14476); None: eps.
+        dual_clip: c > 1, which holds the loss of a negative advantage at c |A| however large the
+            ratio (Ye et al., 2020, https://arxiv.org/abs/1912.09729); None: unbounded.
+        importance_weights: (n,) weight of each token's loss, taken as constant; see
+            `truncated_importance_weights`.
 
     Returns:
         Losses (n,), not averaged, and the sums of the statistics.
     """
+    high = clip_range if clip_range_high is None else clip_range_high
     log_ratio = (logprobs - old_logprobs).clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO)
     ratio = log_ratio.exp()
-    clipped_ratio = ratio.clamp(1.0 - clip_range, 1.0 + clip_range)
+    clipped_ratio = ratio.clamp(1.0 - clip_range, 1.0 + high)
     losses = -torch.minimum(ratio * advantages, clipped_ratio * advantages)
+    if dual_clip is not None:
+        held = torch.minimum(losses, -dual_clip * advantages)
+        losses = torch.where(advantages < 0, held, losses)
+    if importance_weights is not None:
+        losses = losses * importance_weights.detach()
     with torch.no_grad():
         zero = torch.zeros_like(log_ratio)
+        change = ratio - 1.0
         stats = PolicyStats(
-            clipped=((ratio - 1.0).abs() > clip_range).sum(),
+            clipped=((change > high) | (change < -clip_range)).sum(),
             k1=k1(zero, log_ratio).sum(),
             k3=k3(zero, log_ratio).sum(),
             ratio=ratio.sum(),
         )
     return losses, stats
+
+
+@torch.no_grad()
+def truncated_importance_weights(
+    old_logprobs: Tensor, sampler_logprobs: Tensor, cap: float
+) -> Tensor:
+    """Returns min(pi_old / pi_sampler, cap) of each token, without gradient.
+
+    Corrects for a sampler whose arithmetic differs from the trainer's: truncated importance
+    sampling, after Yao et al. (2025), "Your efficient RL framework secretly brings you off-policy
+    RL training".
+
+    Args:
+        old_logprobs: (...) of the policy that the update starts from, as the trainer computes them.
+        sampler_logprobs: (...) of the same tokens, as the sampler computed them.
+        cap: the largest weight.
+    """
+    log_ratio = (old_logprobs - sampler_logprobs).clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO)
+    return log_ratio.exp().clamp(max=cap)
 
 
 def value_loss(

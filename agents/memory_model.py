@@ -16,6 +16,7 @@ from agents.logprobs import token_logprobs
 from agents.memory_trial import EpisodeShape, Trial, open_trial
 from agents.policy import LMPolicy
 from agents.weightless import ByteCounter
+from agents.weightless_quantized import QuantizedLinear
 
 Progress = Callable[[float, str], None]
 
@@ -197,9 +198,10 @@ def _sizes(policy: LMPolicy) -> dict[str, Any]:
     critic = _storages(policy.value_head)
     if policy.critic is not None:
         critic |= _storages(policy.critic)
+    packed = {id(m.weight): m.n_weights for m in policy.modules() if isinstance(m, QuantizedLinear)}
     return {
         "trainable": sum(p.numel() for p in everything if id(p) in learns),
-        "frozen": sum(p.numel() for p in everything if id(p) not in learns),
+        "frozen": sum(packed.get(id(p), p.numel()) for p in everything if id(p) not in learns),
         "weights": sum(weights.values()),
         "critic": sum(n for key, n in critic.items() if key not in weights),
     }

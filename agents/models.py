@@ -59,14 +59,13 @@ class _Source(NamedTuple):
 
 
 # What makes models in place of loading them; None: they are loaded.
-_BUILDER: ContextVar[Callable[[Any, torch.dtype], PreTrainedModel] | None] = ContextVar(
-    "builder", default=None
-)
+_Builder = Callable[[Any, torch.dtype, str | None], PreTrainedModel]
+_BUILDER: ContextVar[_Builder | None] = ContextVar("builder", default=None)
 
 
 @contextmanager
-def building_models(build: Callable[[Any, torch.dtype], PreTrainedModel]) -> Iterator[None]:
-    """Has `load_model` read no weights: `build` makes each model of its configuration and type."""
+def building_models(build: _Builder) -> Iterator[None]:
+    """Has `load_model` read no weights: `build` makes models of configuration, type, `quantize`."""
     token = _BUILDER.set(build)
     try:
         yield
@@ -109,7 +108,6 @@ def load_model(
         ConfigError: another `quantize`.
     """
     source = _find(model)
-    quantization = {} if quantize is None else _quantization(quantize, source, dtype)
     try:
         with offline_if_unreachable(source.name):
             config = AutoConfig.from_pretrained(**source.arguments())
@@ -120,7 +118,8 @@ def load_model(
                 )
             build = _BUILDER.get()
             if build is not None:
-                return build(config, dtype)
+                return build(config, dtype, quantize)
+            quantization = {} if quantize is None else _quantization(quantize, source, dtype)
             # Only a file that has to be converted keeps one waiting.
             with nullcontext() if source.gguf_file else without_progress_bars():
                 pair: Any = AutoModelForCausalLM.from_pretrained(

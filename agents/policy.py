@@ -474,7 +474,8 @@ class LMPolicy(ActorCriticPolicy):
                     part,
                     n_slots,
                     self.window,
-                    max_tokens_per_batch=self.max_tokens_per_batch,
+                    # Without gradient the activations of one layer live at a time.
+                    max_tokens_per_batch=4 * self.max_tokens_per_batch,
                     head=output,
                 )
                 for part, output in ((backbone, head), (self.critic, None))

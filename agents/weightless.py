@@ -29,6 +29,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from agents.models import building_models
+from agents.weightless_quantized import quantize_layers
 
 # Tensors beyond this stay without memory, even where only real ones went in.
 _LARGEST_REAL_BYTES = 4 << 20
@@ -119,9 +120,11 @@ class Weightless(ByteCounter):  # type: ignore[no-untyped-call] # has no types
         super().__exit__(*error)  # type: ignore[no-untyped-call] # has no types
         self._around.close()
 
-    def _build(self, config: Any, dtype: torch.dtype) -> PreTrainedModel:
+    def _build(self, config: Any, dtype: torch.dtype, quantize: str | None) -> PreTrainedModel:
         with self._fake:
             model: Any = AutoModelForCausalLM.from_config(config, dtype=dtype)  # type: ignore[no-untyped-call] # has no types
+            if quantize is not None:
+                quantize_layers(model, quantize)
         self.count([*model.parameters(), *model.buffers()])
         # There is nothing to move to another device, and torch refuses to try.
         for part in (model, model.base_model):

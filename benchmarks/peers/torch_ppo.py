@@ -78,14 +78,15 @@ class BareLoop:
     def generate(self, prompts: Tensor) -> Tensor:
         """Returns prompts (n, prompt) with responses."""
         cache, new, written = DynamicCache(), prompts, [prompts]
-        for _ in range(self.work.response_tokens):
-            with self._autocast():
+        # One context for all steps, since weights are converted once in each.
+        with self._autocast():
+            for _ in range(self.work.response_tokens):
                 hidden = self.policy.model(
                     input_ids=new, past_key_values=cache, use_cache=True
                 ).last_hidden_state
                 logits = self.policy.lm_head(hidden[:, -1])
-            new = torch.multinomial(logits.float().softmax(-1), 1)
-            written.append(new)
+                new = torch.multinomial(logits.float().softmax(-1), 1)
+                written.append(new)
         return torch.cat(written, dim=1)
 
     @torch.no_grad()

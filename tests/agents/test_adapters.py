@@ -9,6 +9,7 @@ import pytest
 import torch
 from peft import PeftModel
 from safetensors import safe_open
+from stable_baselines3 import PPO
 from transformers import AutoModelForCausalLM
 
 import agents.adapters
@@ -16,7 +17,9 @@ from agents.adapters import adapter_off, merge_adapter, parse_lora
 from agents.buffer import EpisodeBatch, make_batch
 from agents.collection import collect_episodes
 from agents.models import load_model
+from agents.policy import LMPolicy
 from agents.ppo import TextPPO
+from agents.vec_env import TextVecEnv
 from textenv import ConfigError, ModelError, UnknownNameError
 
 FAMILIES = ["llama", "gpt2", "qwen3"]
@@ -228,6 +231,19 @@ def test_saving_over_the_base_is_refused(trained, save_model, make_agent, tmp_pa
     )
     with pytest.raises(ConfigError, match="the adapter refers to"):
         agent.save(tmp_path)
+
+
+def test_stock_sb3_learns_saves_and_loads_adapters(save_model, make_env, tmp_path):
+    policy_kwargs = {"model": save_model(spread=0.3), "lora": {"r": 2}, "separate_critic": True}
+    stock = PPO(
+        LMPolicy, TextVecEnv(make_env()), n_steps=8, batch_size=16, n_epochs=1, device="cpu",
+        policy_kwargs=policy_kwargs,
+    ).learn(32)  # fmt: skip
+    stock.save(tmp_path / "stock.zip")
+    loaded = PPO.load(tmp_path / "stock.zip", device="cpu")
+    for name, tensor in stock.policy.state_dict().items():
+        assert torch.equal(loaded.policy.state_dict()[name], tensor), name
+    assert set(learning(loaded.policy)) == set(learning(stock.policy))
 
 
 # Quantized bases

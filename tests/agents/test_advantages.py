@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stable_baselines3.common.buffers import RolloutBuffer
 
-from agents.advantages import compute_gae, whiten
+from agents.advantages import compute_gae, compute_grpo, compute_returns, compute_rloo, whiten
 
 
 def row(*values: float) -> torch.Tensor:
@@ -164,3 +168,92 @@ def test_whitening_equals_stable_baselines3s_normalisation() -> None:
 def test_a_single_value_is_left_as_it_is(shift_mean: bool) -> None:
     x, mask = torch.tensor([3.0, 4.0]), torch.tensor([False, True])
     torch.testing.assert_close(whiten(x, mask, shift_mean=shift_mean), torch.tensor([0.0, 4.0]))
+
+
+# Three episodes of one prompt and one alone; a turn of the environment stands between tokens.
+GROUPS = torch.tensor([7, 7, 3, 7])
+WRITTEN = torch.tensor([[0, 1, 0, 1], [0, 1, 0, 0], [0, 1, 1, 1], [0, 1, 0, 1]], dtype=torch.bool)
+PAID = torch.tensor([[0.0, 0, 1, 0], [0.0, 2, 0, 0], [0.0, 0, 0, 9], [0.0, 1, 0, 5]])
+RETURN_MINUS_MEAN = torch.tensor([-2.0, -1.0, 0.0, 3.0])  # of the returns 1, 2, 6; and 9 alone
+
+ESTIMATORS = {
+    "rloo": lambda paid, written, groups: compute_rloo(paid, written, groups),
+    "grpo": lambda paid, written, groups: compute_grpo(paid, written, groups),
+    "reinforce++": lambda paid, written, groups: whiten(
+        compute_returns(paid, written, gamma=0.9), written
+    ),
+}
+
+
+def test_rloo_takes_off_the_mean_of_the_others() -> None:
+    # 1 - (2 + 6) / 2, 2 - (1 + 6) / 2, alone, 6 - (1 + 2) / 2
+    expected = torch.tensor([-3.0, -1.5, 0.0, 4.5])[:, None] * WRITTEN
+    torch.testing.assert_close(compute_rloo(PAID, WRITTEN, GROUPS), expected)
+
+
+def test_grpo_divides_by_the_deviation_of_the_group_or_not() -> None:
+    # squares 4 + 1 + 9 over two degrees of freedom
+    expected = (RETURN_MINUS_MEAN / (7**0.5 + 1e-4))[:, None] * WRITTEN
+    torch.testing.assert_close(compute_grpo(PAID, WRITTEN, GROUPS), expected)
+    torch.testing.assert_close(
+        compute_grpo(PAID, WRITTEN, GROUPS, scale_by_std=False),
+        RETURN_MINUS_MEAN[:, None] * WRITTEN,
+    )
+
+
+def test_returns_discount_by_the_agents_tokens() -> None:
+    expected = torch.tensor([[0, 1.0, 0, 0], [0, 2, 0, 0], [0, 2.25, 4.5, 9], [0, 3.5, 0, 5]])
+    torch.testing.assert_close(compute_returns(PAID, WRITTEN, gamma=0.5), expected)
+
+
+@pytest.mark.parametrize("estimate", [compute_rloo, compute_grpo])
+def test_a_reward_that_a_whole_group_shares_changes_no_advantage(
+    estimate: Callable[..., torch.Tensor],
+) -> None:
+    shared = torch.zeros_like(PAID)
+    shared[:, 1] = torch.where(GROUPS == 7, 1000.0, -50.0)
+    torch.testing.assert_close(
+        estimate(PAID + shared, WRITTEN, GROUPS), estimate(PAID, WRITTEN, GROUPS)
+    )
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_the_order_of_episodes_does_not_matter(name: str) -> None:
+    order, estimate = torch.tensor([2, 0, 3, 1]), ESTIMATORS[name]
+    torch.testing.assert_close(
+        estimate(PAID[order], WRITTEN[order], GROUPS[order]),
+        estimate(PAID, WRITTEN, GROUPS)[order],
+    )
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_law_9_holds_without_a_critic(name: str) -> None:
+    """Turns of the environment between tokens change no advantage of the agent's tokens."""
+    estimate, times = ESTIMATORS[name], torch.tensor([0, 2, 5, 6])
+    paid, written = torch.zeros(4, 8), torch.zeros(4, 8, dtype=torch.bool)
+    paid[:, times], written[:, times] = PAID, WRITTEN
+    wide = estimate(paid, written, GROUPS)
+    torch.testing.assert_close(wide[:, times], estimate(PAID, WRITTEN, GROUPS))
+    assert not wide[~written].any()
+
+
+def test_whitening_over_processes_is_whitening_of_everything() -> None:
+    """Two threads that add up their sums, as an all-reduce does."""
+    x, mask = 1e3 + torch.arange(12.0).reshape(4, 3).square(), torch.ones(4, 3, dtype=torch.bool)
+    mask[1, 2] = False
+    barrier, sums = threading.Barrier(2, timeout=30), {}
+
+    def part(rank: int) -> torch.Tensor:
+        def all_reduce(own: torch.Tensor) -> torch.Tensor:
+            sums[rank] = own
+            barrier.wait()
+            total = sums[0] + sums[1]
+            barrier.wait()
+            return total
+
+        rows = slice(0, 1) if rank == 0 else slice(1, 4)
+        return whiten(x[rows], mask[rows], reduce=all_reduce)
+
+    with ThreadPoolExecutor(2) as pool:
+        parts = list(pool.map(part, range(2)))
+    torch.testing.assert_close(torch.cat(parts), whiten(x, mask))

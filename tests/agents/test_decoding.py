@@ -194,6 +194,19 @@ def test_what_another_slot_holds_is_copied(tiny_model: PreTrainedModel) -> None:
     talk.check(new_tokens=3)
 
 
+def test_a_slot_joins_a_prompt_that_others_are_answering(tiny_model: PreTrainedModel) -> None:
+    talk = Conversation(tiny_model, 3)
+    talk.reset(0, 30)
+    prompt = talk.sequences[0]
+    talk.check()
+    for row in (1, 2):
+        for other in range(row):
+            talk.append(other, 1)
+        talk.sequences[row] = prompt
+        # One token in each slot that answers, and the last one of the prompt.
+        talk.check(list(range(row + 1)), new_tokens=row + 1)
+
+
 def count_passes(talk: Conversation) -> list[int]:
     rows: list[int] = []
 
@@ -417,6 +430,21 @@ def test_autocast_caches_in_its_own_type(tiny_model: PreTrainedModel) -> None:
         rough.float(), full[rows, lengths - 1].detach().float(), rtol=0.1, atol=0.3
     )
     torch.testing.assert_close(talk.decoder.feed(rows, ids, lengths), exact)
+
+
+def test_autocast_follows_the_weights(tiny_model: PreTrainedModel) -> None:
+    head = tiny_model.get_output_embeddings()
+    talk = Conversation(tiny_model, 2)
+    ids, lengths, rows = np.stack([talk.tokens(9), talk.tokens(9)]), np.array([7, 9]), np.arange(2)
+    old, new = (SlotDecoder(talk.backbone, 2, WINDOW, head=head) for _ in range(2))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        before = old.logits(old.feed(rows, ids, lengths))
+        with torch.no_grad():
+            for parameter in tiny_model.parameters():
+                parameter.mul_(1.2)
+        after, expected = (d.logits(d.feed(rows, ids, lengths)) for d in (old, new))
+    assert torch.equal(after, expected)
+    assert not torch.equal(after, before)
 
 
 def test_a_window_that_does_not_fit_is_refused(tiny_models: dict[str, PreTrainedModel]) -> None:

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from agents.losses import policy_loss, value_loss
+from agents.losses import policy_loss, truncated_importance_weights, value_loss
 
 
 def test_the_clipped_loss_by_hand_for_both_signs_of_the_advantage() -> None:
@@ -62,3 +62,36 @@ def test_value_loss_by_hand() -> None:
         value_loss(values, old_values, returns, clip_range_vf=0.2),
         torch.tensor([3.24, 1.0, 0.81]),
     )
+
+
+def test_a_dual_clip_holds_the_loss_of_negative_advantages_and_no_other() -> None:
+    logprobs = torch.tensor([5.0, 2.0, 5.0, 0.5]).log()
+    advantages = torch.tensor([-2.0, -2.0, 2.0, -2.0])
+    losses, _ = policy_loss(logprobs, torch.zeros(4), advantages, clip_range=0.2, dual_clip=3.0)
+    # 5 * 2 is held at 3 * 2; 2 * 2 is below it; 1.2 * 2 and 0.8 * 2 are the ordinary clip.
+    torch.testing.assert_close(losses, torch.tensor([6.0, 4.0, -2.4, 1.6]))
+
+
+def test_the_upper_clip_may_stand_further_out_than_the_lower() -> None:
+    logprobs = torch.tensor([1.25, 1.5, 0.75]).log()
+    losses, stats = policy_loss(
+        logprobs,
+        torch.zeros(3),
+        torch.tensor([1.0, 1.0, -1.0]),
+        clip_range=0.2,
+        clip_range_high=0.3,
+    )
+    torch.testing.assert_close(losses, torch.tensor([-1.25, -1.3, 0.8]))
+    assert int(stats.clipped) == 2
+
+
+def test_importance_weights_are_truncated_and_carry_no_gradient() -> None:
+    old = torch.tensor([0.5, 0.4, 0.1]).log().requires_grad_()
+    weights = truncated_importance_weights(old, torch.tensor([0.25, 0.1, 0.2]).log(), cap=3.0)
+    torch.testing.assert_close(weights, torch.tensor([2.0, 3.0, 0.5]))
+    logprobs = torch.zeros(3, requires_grad=True)
+    losses, _ = policy_loss(
+        logprobs, torch.zeros(3), torch.ones(3), clip_range=0.2, importance_weights=weights
+    )
+    losses.sum().backward()
+    torch.testing.assert_close(logprobs.grad, -weights)

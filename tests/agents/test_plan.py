@@ -75,6 +75,15 @@ def test_sizes_are_those_of_the_real_agent(model: str, changes: tuple[str, ...])
     assert use.optimizer == pytest.approx(_bytes(states), rel=0.01)
 
 
+def test_quantized_weights_take_the_bytes_of_real_ones(save_model: Callable[..., str]) -> None:
+    source = save_model("llama", tokenizer="embedded")
+    plain, use = (_count(source, "lora.r=4", *more) for more in ((), ("quantize=4bit",)))
+    lm = _agent(_config(source, "lora.r=4", "quantize=4bit")).policy.lm
+    assert use.weights == pytest.approx(_bytes([*lm.parameters(), *lm.buffers()]), rel=0.02)
+    assert (use.trainable, use.frozen) == (plain.trainable, plain.frozen)
+    assert use.update_peak < plain.update_peak
+
+
 def test_what_is_kept_for_the_backward_pass_is_what_autograd_saves(model: str) -> None:
     config = _config(model)
     use = _count(model)
