@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 from transformers.cache_utils import Cache
 
+from agents.compilation import is_compiled, uncompiled
 from agents.cuda_graphs import StaticSteps, can_capture
 from agents.models import check_window
 from agents.precast import Precast, can_precast
@@ -106,6 +107,7 @@ class SlotDecoder:
         # The row of storage that each slot has: those in play keep to the first rows, so that a
         # step reads them in place.
         self._places = np.arange(n_slots)
+        self._is_compiled = is_compiled(backbone)
         self._parts: list[nn.Module] = [backbone, *([] if head is None else [head])]
         _OPTIMIZER_STEPS.start()
         self.drop()
@@ -148,7 +150,12 @@ class SlotDecoder:
         # Until the pass is over only the common prefix is valid, should it be interrupted.
         self._lengths[rows] = starts
         # Normal tensors even inside a caller's inference mode: they outlive it in the cache.
-        with torch.inference_mode(False), torch.no_grad(), _evaluating(self._running(0)):
+        with (
+            torch.inference_mode(False),
+            torch.no_grad(),
+            uncompiled() if self._is_compiled else nullcontext(),
+            _evaluating(self._running(0)),
+        ):
             hidden = self._compute(rows, ids, starts, lengths)
         self._ids[rows, : ids.shape[1]] = ids
         self._lengths[rows] = lengths

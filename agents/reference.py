@@ -10,6 +10,7 @@ from torch import Tensor
 
 from agents.adapters import adapter_off
 from agents.buffer import EpisodeBatch
+from agents.compilation import compile_decoder
 from agents.logprobs import token_logprobs
 from agents.models import (
     backbone_and_head,
@@ -53,6 +54,9 @@ class Reference:
             self._parts = backbone_and_head(self.model)
             if policy.bf16:
                 hold_frozen(self.model, torch.bfloat16)
+            if policy.compile_layers:
+                # Both alike: the difference in rounding would pass for divergence.
+                compile_decoder(self._parts[0])
             share_frozen(self.model, policy.lm)
             self.model.to(policy.device)  # type: ignore[arg-type] # has no types
             check_vocabulary(self.model, policy.vocab_size)
@@ -89,7 +93,8 @@ class Reference:
     def _find_trunk(self) -> SharedTrunk | None:
         """Returns the layers that both share from the embeddings on, if there are any."""
         policy = self._policy
-        if policy.frozen_layers == 0:
+        # What is compiled keeps no note of a pass, and takes over none.
+        if policy.frozen_layers == 0 or policy.compile_layers:
             return None
         own = dict(self.model.named_parameters())
         frozen = {n: p for n, p in policy.lm.named_parameters() if not p.requires_grad}
