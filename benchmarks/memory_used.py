@@ -21,7 +21,7 @@ from stable_baselines3.common.logger import Logger
 import textenv  # noqa: F401 - registers the environments
 from agents.config import TrainConfig, parse_config, read_config_file
 from agents.options import pick_device
-from agents.training import environment_arguments, make_agent
+from agents.training import environment_arguments, make_agent, make_core
 
 ITERATIONS = 2
 _EVERY_S = 0.002
@@ -96,10 +96,12 @@ class _Phases(BaseCallback):
 def measure_memory(config: TrainConfig) -> dict[str, Any]:
     """Trains for two iterations; returns the peak bytes of rollout and update."""
     device = pick_device(config.device)
-    # What the libraries allot on their first use is not the run's.
-    torch.ones(64, 64, device=device) @ torch.ones(64, 64, device=device)
-    meter = CudaMeter(device) if device.type == "cuda" else CpuMeter()
     arguments = environment_arguments(config.model, config.dataset, config.reward, config.env)
+    # What the libraries and the environment allot on their first use is not the model's.
+    make_core(config.id, 1, arguments)
+    layer = torch.nn.Linear(64, 64).to(device)
+    layer(torch.ones(64, 64, device=device)).sum().backward()
+    meter = CudaMeter(device) if device.type == "cuda" else CpuMeter()
     agent = make_agent(config, arguments)
     agent.critic_warmup = 0
     agent.set_logger(Logger(None, []))
