@@ -69,6 +69,10 @@ class TrainConfig(BaseModel):
     gae_lambda: float = Field(0.95, ge=0, le=1)
     clip_range: PositiveFloat = 0.2
     clip_range_vf: PositiveFloat | None = None
+    clip_range_high: PositiveFloat | None = None
+    dual_clip: float | None = Field(None, gt=1)
+    advantage: Literal["gae", "rloo", "grpo", "dr_grpo", "reinforce++"] = "gae"
+    group_size: PositiveInt = Field(1, description="episodes of each prompt")
     normalize_advantage: bool = True
     ent_coef: float = 0.0
     vf_coef: NonNegativeFloat = 0.1
@@ -97,6 +101,7 @@ class TrainConfig(BaseModel):
         0, description="so many of the lowest layers do not learn, nor the embeddings"
     )
     gradient_checkpointing: bool = Field(False, description="less memory, a third more computation")
+    compile_layers: bool = Field(False, description="a slow start, faster updates")
 
     eval_split: str = Field("test", description="where the gain is measured")
     eval_examples: PositiveInt = Field(256, description="how many of its examples")
