@@ -22,6 +22,7 @@ class CollectedEpisode:
         rewards: What the environment paid for writing each token, float32 (length,).
         truncated: True if it was cut off before it could be scored.
         invalid_reason: Why the reward could not score it, and NaN was paid; None where it did.
+        group: Number of its group, whose episodes answer the same prompt.
     """
 
     input_ids: NDArray[np.int32]
@@ -29,6 +30,7 @@ class CollectedEpisode:
     rewards: NDArray[np.float32]
     truncated: bool = False
     invalid_reason: str | None = None
+    group: int = 0
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class EpisodeBatch:
         action_mask: (batch, time) bool, True where the agent wrote the token.
         rewards: (batch, time) float32, the environment's.
         truncated: (batch,) bool.
+        groups: (batch,) int64, equal for episodes of one group.
     """
 
     input_ids: Tensor
@@ -48,6 +51,7 @@ class EpisodeBatch:
     action_mask: Tensor
     rewards: Tensor
     truncated: Tensor
+    groups: Tensor
 
     def __len__(self) -> int:
         return int(self.lengths.shape[0])
@@ -67,6 +71,7 @@ class EpisodeBatch:
             self.action_mask[rows, :width],
             self.rewards[rows, :width],
             self.truncated[rows],
+            self.groups[rows],
         )
 
     def micro_batches(self, rows: Tensor, max_tokens: int) -> Iterator[Tensor]:
@@ -101,9 +106,10 @@ def make_batch(
         rewards[i, :length] = episode.rewards
     lengths = np.array([len(episode.input_ids) for episode in episodes], np.int64)
     truncated = np.array([episode.truncated for episode in episodes], np.bool_)
+    groups = np.array([episode.group for episode in episodes], np.int64)
     return EpisodeBatch(
         *(
             torch.from_numpy(array).to(device)
-            for array in (input_ids, lengths, action_mask, rewards, truncated)
+            for array in (input_ids, lengths, action_mask, rewards, truncated, groups)
         )
     )

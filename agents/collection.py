@@ -19,7 +19,7 @@ StepHook = Callable[[int, NDArray[np.float32], NDArray[np.bool_], Infos], bool]
 
 
 def collect_episodes(
-    env: VecEnv, policy: LMPolicy, n_episodes: int, on_step: StepHook
+    env: VecEnv, policy: LMPolicy, n_episodes: int, on_step: StepHook, group_size: int = 1
 ) -> list[CollectedEpisode] | None:
     """Starts exactly `n_episodes` episodes and finishes all of them.
 
@@ -33,16 +33,22 @@ def collect_episodes(
         n_episodes: How many.
         on_step: Called after each step with the number of tokens written and every slot's reward,
             end and info, which are 0, False and empty where a slot rests; False stops.
+        group_size: Episodes of each prompt, played by neighbouring slots; `n_episodes` and the
+            number of slots are multiples of it. Above 1, each slot's share of the episodes is
+            fixed, so that every group becomes complete.
 
     Returns:
         The episodes in the order in which they ended, or None if stopped. Within
         `TextVecEnv.masking_invalid` those that could not be scored are among them.
     """
+    if group_size > 1:
+        env.set_options({"group_size": group_size})
     observation = env.reset()
     assert isinstance(observation, dict)
     n_slots, window = observation["input_ids"].shape
     started = min(n_slots, n_episodes)
-    active = np.arange(n_slots) < started
+    group = np.arange(n_slots) // group_size
+    active = group < n_episodes // group_size
     action_mask = np.zeros((n_slots, window), np.bool_)
     paid = np.zeros((n_slots, window), np.float32)
     episodes: list[CollectedEpisode] = []
@@ -70,14 +76,15 @@ def collect_episodes(
                     paid[slot, :length].copy(),
                     bool(infos[slot].get("TimeLimit.truncated", False)),
                     _invalid_reason(infos[slot]),
+                    int(group[slot]),
                 )
             )
             action_mask[slot] = False
             paid[slot] = 0.0
-            if started < n_episodes:
-                started += 1
-            else:
-                active[slot] = False
+            # Neighbours play the same prompts, so each has to play as many as the others.
+            group[slot] = group[slot] + n_slots // group_size if group_size > 1 else started
+            started += 1
+            active[slot] = group[slot] < n_episodes // group_size
         if not on_step(len(rows), rewards, dones, infos):
             return None
         _rest(env, ~active)

@@ -69,6 +69,10 @@ class TrainConfig(BaseModel):
     gae_lambda: float = Field(0.95, ge=0, le=1)
     clip_range: PositiveFloat = 0.2
     clip_range_vf: PositiveFloat | None = None
+    clip_range_high: PositiveFloat | None = None
+    dual_clip: float | None = Field(None, gt=1)
+    advantage: Literal["gae", "rloo", "grpo", "dr_grpo", "reinforce++"] = "gae"
+    group_size: PositiveInt = Field(1, description="episodes of each prompt")
     normalize_advantage: bool = True
     ent_coef: float = 0.0
     vf_coef: NonNegativeFloat = 0.1

@@ -22,7 +22,7 @@ from stable_baselines3.common.utils import FloatSchedule, explained_variance
 from stable_baselines3.common.vec_env import SubprocVecEnv, VecEnv
 from torch import Tensor
 
-from agents.advantages import compute_gae, whiten
+from agents.advantages import compute_gae, compute_grpo, compute_returns, compute_rloo, whiten
 from agents.buffer import CollectedEpisode, EpisodeBatch, make_batch
 from agents.collection import Infos, collect_episodes, is_scored, take_valid
 from agents.kl import AdaptiveKL, FixedKL, kl_penalty
@@ -37,6 +37,8 @@ from textenv.vector import TextVectorEnv
 
 Metrics = Mapping[str, float]
 _PRINTED_CHARS = 30
+_GROUP_ADVANTAGES = ("rloo", "grpo", "dr_grpo")
+ADVANTAGES = ("gae", *_GROUP_ADVANTAGES, "reinforce++")
 
 
 class TextPPO(PPO):
@@ -92,6 +94,13 @@ class TextPPO(PPO):
             They are left out of the update and of all statistics, and counted in
             `rollout/invalid_episodes`; when there are more, `learn` raises. Other vector
             environments than `make_vec`'s raise at the first.
+        advantage: "gae", or without a critic "rloo", "grpo", "dr_grpo" (GRPO without the
+            deviation) or "reinforce++": see `agents.advantages`. Without a critic, no value is
+            learned, and `vf_coef`, `critic_warmup` and `gae_lambda` have no effect; those of
+            groups are not whitened.
+        group_size: Episodes of each prompt.
+        clip_range_high: Upper clip of the probability ratio; None for `clip_range`.
+        dual_clip: Holds the loss of a negative advantage at so many times its size.
 
     Raises:
         ConfigError: An argument does not fit.
@@ -139,6 +148,10 @@ class TextPPO(PPO):
         critic_warmup: int = 2,
         reference: str | None = None,
         max_invalid_share: float = 0.5,
+        advantage: str = "gae",
+        group_size: int = 1,
+        clip_range_high: float | None = None,
+        dual_clip: float | None = None,
     ) -> None:
         if rollout_buffer_class is not None or rollout_buffer_kwargs is not None:
             raise ConfigError("TextPPO has a buffer of its own, of whole episodes.")
@@ -154,12 +167,23 @@ class TextPPO(PPO):
             ("batch_size", batch_size, 1),
             ("n_epochs", n_epochs, 1),
             ("critic_warmup", critic_warmup, 0),
+            ("group_size", group_size, 1),
+            ("clip_range_high", 0 if clip_range_high is None else clip_range_high, 0),
             ("value_lr_factor", value_lr_factor, 0),
         ):
             if not value >= least:
                 raise ConfigError(f"{name} must be at least {least}, not {value}.")
         if not 0 <= max_invalid_share <= 1:
             raise ConfigError(f"max_invalid_share must be from 0 to 1, not {max_invalid_share}.")
+        if advantage not in ADVANTAGES:
+            raise UnknownNameError("advantage", advantage, ADVANTAGES)
+        if advantage in _GROUP_ADVANTAGES and group_size < 2:
+            raise ConfigError(
+                f"advantage='{advantage}' compares episodes of the same prompt: set group_size "
+                "to 2 or more."
+            )
+        if dual_clip is not None and not dual_clip > 1:
+            raise ConfigError(f"dual_clip must be above 1, not {dual_clip}.")
         if isinstance(env, str):
             env = gym.make_vec(env, num_envs=min(n_envs, n_episodes))  # type: ignore[assignment] # SB3 knows no vector environments of Gymnasium
         super().__init__(
@@ -204,6 +228,12 @@ class TextPPO(PPO):
         self.value_lr_factor = value_lr_factor
         self.critic_warmup = critic_warmup
         self.max_invalid_share = max_invalid_share
+        self.advantage = advantage
+        self.group_size = group_size
+        self.clip_range_high = clip_range_high
+        self.dual_clip = dual_clip
+        if self.env is not None:
+            self._check_groups(self.env)
         self._reference_name = reference
         self._reference: Reference | None = None
         if _init_setup_model:
@@ -261,8 +291,21 @@ class TextPPO(PPO):
             force_reset: SB3's.
         """
         wrapped = self._wrap_env(env, self.verbose)
+        self._check_groups(wrapped)
         self.n_envs = wrapped.num_envs
         super().set_env(wrapped, force_reset)
+
+    def _check_groups(self, env: VecEnv) -> None:
+        if self.group_size == 1:
+            return
+        if not isinstance(env, TextVecEnv):
+            raise ConfigError("group_size needs an environment made with gymnasium.make_vec.")
+        for name, n in (("n_episodes", self.n_episodes), ("n_envs", env.num_envs)):
+            if n % self.group_size:
+                raise ConfigError(
+                    f"{name} = {n} does not divide into groups of {self.group_size}. Choose a "
+                    f"multiple of group_size."
+                )
 
     def learn(
         self,
@@ -364,7 +407,7 @@ class TextPPO(PPO):
         # Only our own adaptor can mask; with any other a step raises, as it does for its users.
         masking = env.masking_invalid() if isinstance(env, TextVecEnv) else nullcontext()
         with masking:
-            played = collect_episodes(env, self.policy, self.n_episodes, on_step)
+            played = collect_episodes(env, self.policy, self.n_episodes, on_step, self.group_size)
         if played is None:
             return False
         self.n_episodes_done += len(played)
@@ -393,7 +436,8 @@ class TextPPO(PPO):
         self._update_learning_rate(self.policy.optimizer)
         self.policy.optimizer.param_groups[1]["lr"] *= self.value_lr_factor
         batch = make_batch(self.episodes, self.device)
-        if self.n_iterations == 0:
+        has_critic = self.advantage == "gae"
+        if has_critic and self.n_iterations == 0:
             self._start_values(batch)
         targets = self.compute_targets(batch)
         losses: dict[str, list[float]] = {}
@@ -414,15 +458,16 @@ class TextPPO(PPO):
             break
         # Exactly 1 unless sampling, precision or dropout differ between the two passes.
         self.logger.record("train/first_ratio", losses.pop("ratio")[0])
+        if not has_critic:
+            del losses["value_loss"]
         for key, values in losses.items():
             self.logger.record(f"train/{key}", float(np.mean(values)))
         written = batch.action_mask
-        self.logger.record(
-            "train/explained_variance",
-            explained_variance(
+        if has_critic:
+            explained = explained_variance(
                 targets.values[written].cpu().numpy(), targets.returns[written].cpu().numpy()
-            ),
-        )
+            )
+            self.logger.record("train/explained_variance", explained)
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
         self.n_iterations += 1
 
@@ -443,16 +488,25 @@ class TextPPO(PPO):
         log_ratio = kl_penalty(evaluated.logprobs, evaluated.ref_logprobs)
         kl = float(log_ratio.sum(dim=1).mean())
         rewards = batch.rewards / self._reward_scale() - coef * log_ratio
-        advantages, returns = compute_gae(
-            rewards,
-            evaluated.values,
-            written,
-            gamma=self.gamma,
-            gae_lambda=self.gae_lambda,
-            # An episode cut off before its score goes on, so its last state's value stands in.
-            last_values=evaluated.final_values * batch.truncated,
-        )
-        if self.normalize_advantage:
+        returns = evaluated.values  # without a critic: nothing that it could be wrong about
+        if self.advantage == "gae":
+            advantages, returns = compute_gae(
+                rewards,
+                evaluated.values,
+                written,
+                gamma=self.gamma,
+                gae_lambda=self.gae_lambda,
+                # An episode cut off before its score goes on, so its last state's value stands in.
+                last_values=evaluated.final_values * batch.truncated,
+            )
+        elif self.advantage == "rloo":
+            advantages = compute_rloo(rewards, written, batch.groups)
+        elif self.advantage == "reinforce++":
+            advantages = compute_returns(rewards, written, self.gamma)
+        else:
+            scale = self.advantage == "grpo"
+            advantages = compute_grpo(rewards, written, batch.groups, scale_by_std=scale)
+        if self.normalize_advantage and self.advantage not in _GROUP_ADVANTAGES:
             advantages = whiten(advantages, written)
         self.logger.record("train/entropy", float(evaluated.entropy[written].mean()))
         self.logger.record("kl/ref", kl)
@@ -486,9 +540,11 @@ class TextPPO(PPO):
         return LossSettings(
             clip_range=now(self.clip_range),
             clip_range_vf=None if self.clip_range_vf is None else now(self.clip_range_vf),
-            vf_coef=self.vf_coef,
+            vf_coef=self.vf_coef if self.advantage == "gae" else 0.0,
             ent_coef=self.ent_coef,
-            critic_only=self.n_iterations < self.critic_warmup,
+            clip_range_high=self.clip_range_high,
+            dual_clip=self.dual_clip,
+            critic_only=self.advantage == "gae" and self.n_iterations < self.critic_warmup,
         )
 
     def save(self, path: str | Path, *unused: Any, **unused_too: Any) -> None:  # type: ignore[override] # a folder, not a zip file

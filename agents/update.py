@@ -22,6 +22,8 @@ class LossSettings:
         clip_range_vf: Of the value's change; None for no clip.
         vf_coef: Of the mean squared error of the values.
         ent_coef: Of the entropy bonus.
+        clip_range_high: Upper clip of the ratio; None for `clip_range`.
+        dual_clip: Bound of the loss of negative advantages; None for no bound.
         critic_only: Let only the critic learn, and nothing but `critic_parameters` move.
     """
 
@@ -29,6 +31,8 @@ class LossSettings:
     clip_range_vf: float | None = None
     vf_coef: float = 0.1
     ent_coef: float = 0.0
+    clip_range_high: float | None = None
+    dual_clip: float | None = None
     critic_only: bool = False
 
 
@@ -73,7 +77,12 @@ def _token_sums(
     with_entropy = settings.ent_coef != 0
     outputs = policy.evaluate_sequences(part, with_entropy, settings.critic_only)
     policy_part, stats = policy_loss(
-        outputs.logprobs, wanted.old_logprobs, wanted.advantages, clip_range=settings.clip_range
+        outputs.logprobs,
+        wanted.old_logprobs,
+        wanted.advantages,
+        clip_range=settings.clip_range,
+        clip_range_high=settings.clip_range_high,
+        dual_clip=settings.dual_clip,
     )
     value_part = value_loss(
         outputs.values, wanted.values, wanted.returns, clip_range_vf=settings.clip_range_vf

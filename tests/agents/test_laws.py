@@ -182,6 +182,7 @@ def test_law_7_the_sequence_update_is_sb3s_update_per_token(
     batch = type(batch)(
         batch.input_ids, batch.lengths, batch.action_mask,
         torch.where(batch.action_mask, torch.randn(batch.rewards.shape), 0.0), batch.truncated,
+        batch.groups,
     )  # fmt: skip
     targets = agent.compute_targets(batch)
     # An old policy that differs from the present one, so that some ratios are clipped.

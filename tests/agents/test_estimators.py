@@ -1,0 +1,96 @@
+"""Advantages without a critic inside TextPPO: groups are complete, and each learns."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import agents.ppo
+import agents.update
+from agents.advantages import compute_rloo
+from agents.collection import collect_episodes
+from textenv.errors import ConfigError, UnknownNameError
+
+LEARNING = {
+    "n_episodes": 64, "batch_size": 64, "n_epochs": 2, "learning_rate": 1e-2, "kl_coef": 0.01,
+}  # fmt: skip
+ADVANTAGES = ("rloo", "grpo", "dr_grpo", "reinforce++")
+
+
+@pytest.fixture
+def make_learner(save_model, make_env, make_agent):
+    def make(advantage, **changes):
+        env = make_env(32, max_new_tokens=4)
+        settings = {**LEARNING, "advantage": advantage, "group_size": 4, **changes}
+        return make_agent(env, {"model": save_model(spread=0.02)}, **settings)
+
+    return make
+
+
+def learning_curve(agent, iterations=20):
+    rewards = []
+
+    def note(metrics):
+        rewards.append(metrics["rollout/reward_mean"])
+        return len(rewards) < iterations
+
+    agent.learn(total_episodes=10**9, after_iteration=note)
+    return np.mean(rewards[:2]), np.mean(rewards[-2:])
+
+
+def test_every_prompt_has_exactly_its_group_whatever_the_lengths(make_agent, make_env):
+    agent = make_agent(make_env(6), n_episodes=24, group_size=3, advantage="rloo")
+    episodes = collect_episodes(agent.env, agent.policy, 24, lambda *_: True, 3)
+    assert len({len(e.input_ids) for e in episodes}) > 1
+    assert [sum(e.group == g for e in episodes) for g in range(8)] == [3] * 8
+    for group in range(8):
+        prompts = {
+            tuple(e.input_ids[: e.action_mask.argmax()]) for e in episodes if e.group == group
+        }
+        assert len(prompts) == 1
+
+
+@pytest.mark.parametrize("advantage", ADVANTAGES)
+def test_each_estimator_learns_and_leaves_the_critic_alone(make_learner, advantage):
+    agent = make_learner(advantage)
+    before, after = learning_curve(agent)
+    assert after > 0.8
+    assert after - before > 0.5
+    assert not agent.policy.value_head.weight.any()
+    assert not agent.policy.value_head.bias.any()
+
+
+def test_from_zero_advantages_nothing_is_learned(make_learner, monkeypatch):
+    monkeypatch.setattr(agents.ppo, "compute_rloo", lambda *a: 0.0 * compute_rloo(*a))
+    agent = make_learner("rloo")
+    before_weights = {n: t.clone() for n, t in agent.policy.state_dict().items()}
+    learning_curve(agent, 3)
+    for name, tensor in agent.policy.state_dict().items():
+        assert torch.equal(tensor, before_weights[name]), name
+
+
+def test_clip_bounds_reach_the_loss(make_learner, monkeypatch):
+    seen, true_loss = [], agents.update.policy_loss
+
+    def note(*args, **kwargs):
+        seen.append(kwargs)
+        return true_loss(*args, **kwargs)
+
+    monkeypatch.setattr(agents.update, "policy_loss", note)
+    learning_curve(make_learner("rloo", clip_range_high=0.3, dual_clip=3.0), 1)
+    expected = {"clip_range": 0.2, "clip_range_high": 0.3, "dual_clip": 3.0}
+    assert seen[0] == expected
+
+
+def test_what_does_not_fit_is_said_in_words(make_learner):
+    with pytest.raises(ConfigError, match="set group_size to 2 or more"):
+        make_learner("grpo", group_size=1)
+    with pytest.raises(ConfigError, match="n_episodes = 62 does not divide into groups of 4"):
+        make_learner("rloo", n_episodes=62)
+    with pytest.raises(ConfigError, match="n_envs = 32 does not divide into groups of 3"):
+        make_learner("rloo", n_episodes=63, group_size=3)
+    with pytest.raises(ConfigError, match="dual_clip must be above 1"):
+        make_learner("rloo", dual_clip=0.5)
+    with pytest.raises(UnknownNameError, match="rlo"):
+        make_learner("rlo")
