@@ -45,9 +45,7 @@ class Ranks:
 
     index: int = 0
     size: int = 1
-    sent_bytes: dict[str, int] = field(
-        default_factory=lambda: {"numbers": 0, "gradients": 0}
-    )
+    sent_bytes: dict[str, int] = field(default_factory=lambda: {"numbers": 0, "gradients": 0})
 
     def share(self, n: int, name: str) -> int:
         """Returns this process's part of a number that is given for the whole run.
@@ -119,6 +117,9 @@ class Ranks:
         self.sent_bytes[kind] += sum(t.numel() * t.element_size() for t in tensors)
 
 
+ALONE = Ranks()  # nothing meets, so nothing of it ever changes
+
+
 def join_ranks() -> Ranks:
     """Joins the processes that a launcher has started, if it has.
 
@@ -126,12 +127,17 @@ def join_ranks() -> Ranks:
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
-        return Ranks()
+        return ALONE
     if not dist.is_initialized():
         if torch.cuda.is_available():
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
         dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
     return Ranks(dist.get_rank(), size)
+
+
+def asks_for_fsdp() -> bool:
+    """Tells whether `accelerate launch` was asked for FSDP."""
+    return os.environ.get("ACCELERATE_USE_FSDP", "").lower() in ("1", "true")
 
 
 def is_first_rank() -> bool:

@@ -189,11 +189,17 @@ class LMPolicy(ActorCriticPolicy):
         self.value_head = nn.Linear(hidden_size, 1)
         nn.init.zeros_(self.value_head.weight)
         nn.init.zeros_(self.value_head.bias)
-        # Two groups, since a head that starts at zero may learn faster than a pretrained model.
-        learning = [p for p in lm.parameters() if p.requires_grad]
-        self.optimizer = self.optimizer_class(
+        self.optimizer = self.make_optimizer(lr_schedule(1))
+
+    def make_optimizer(self, lr: float) -> torch.optim.Optimizer:
+        """Makes the optimizer of what learns: the language model's parameters, then the critic's.
+
+        Two groups, since a head that starts at zero may learn faster than a pretrained model.
+        """
+        learning = [p for p in self.lm.parameters() if p.requires_grad]
+        return self.optimizer_class(
             [{"params": learning}, {"params": self.critic_parameters()}],
-            lr=lr_schedule(1),  # type: ignore[call-arg] # SB3 types the class as the base, which takes no lr
+            lr=lr,  # type: ignore[call-arg] # SB3 types the class as the base, which takes no lr
             **self.optimizer_kwargs,
         )
 

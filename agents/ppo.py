@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import gymnasium as gym
 import numpy as np
@@ -25,9 +25,11 @@ from torch import Tensor
 from agents.advantages import compute_gae, compute_grpo, compute_returns, compute_rloo, whiten
 from agents.buffer import CollectedEpisode, EpisodeBatch, make_batch
 from agents.collection import Infos, collect_episodes, is_scored, take_valid
+from agents.distributed import asks_for_fsdp, join_ranks
 from agents.kl import AdaptiveKL, FixedKL, kl_penalty
 from agents.policy import LMPolicy, find_action_level
 from agents.reference import Reference
+from agents.sharding import gathered, is_sharded, shard_policy, whole
 from agents.targets import Targets, evaluate_rollout
 from agents.update import LossSettings, accumulate_gradients
 from agents.vec_env import TextVecEnv
@@ -101,9 +103,18 @@ class TextPPO(PPO):
         group_size: Episodes of each prompt.
         clip_range_high: Upper clip of the probability ratio; None for `clip_range`.
         dual_clip: Holds the loss of a negative advantage at so many times its size.
+        max_grad_norm_critic: Gradient norm limit of the parameters that only the value depends on,
+            apart from the others', so that a large error of the value does not shorten the
+            policy's step (verl and OpenRLHF do so with their separate critics); None: jointly, as
+            SB3 does.
+        parallel: In a run of several processes: "ddp", each has all weights, or "fsdp", each has a
+            part of them (`agents.sharding`). None: what accelerate's launcher was asked for.
+            `n_episodes`, `n_envs` and `batch_size` are those of all processes together; an `env`
+            that is no id has this process's slots. See docs/scaling.md.
 
     Raises:
         ConfigError: An argument does not fit.
+        RankLostError: Another process of the run has ended; from `learn`.
     """
 
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"LMPolicy": LMPolicy}
@@ -152,6 +163,8 @@ class TextPPO(PPO):
         group_size: int = 1,
         clip_range_high: float | None = None,
         dual_clip: float | None = None,
+        max_grad_norm_critic: float | None = None,
+        parallel: Literal["ddp", "fsdp"] | None = None,
     ) -> None:
         if rollout_buffer_class is not None or rollout_buffer_kwargs is not None:
             raise ConfigError("TextPPO has a buffer of its own, of whole episodes.")
@@ -184,8 +197,12 @@ class TextPPO(PPO):
             )
         if dual_clip is not None and not dual_clip > 1:
             raise ConfigError(f"dual_clip must be above 1, not {dual_clip}.")
+        self.ranks = join_ranks()
+        for name, value in (("n_episodes", n_episodes), ("batch_size", batch_size)):
+            self.ranks.share(value, name)
         if isinstance(env, str):
-            env = gym.make_vec(env, num_envs=min(n_envs, n_episodes))  # type: ignore[assignment] # SB3 knows no vector environments of Gymnasium
+            slots = self.ranks.share(min(n_envs, n_episodes), "n_envs")
+            env = gym.make_vec(env, num_envs=slots)  # type: ignore[assignment] # SB3 knows no vector environments of Gymnasium
         super().__init__(
             policy,
             env,  # type: ignore[arg-type] # a TextVectorEnv is wrapped by `_wrap_env`
@@ -232,6 +249,8 @@ class TextPPO(PPO):
         self.group_size = group_size
         self.clip_range_high = clip_range_high
         self.dual_clip = dual_clip
+        self.max_grad_norm_critic = max_grad_norm_critic
+        self.parallel = parallel or ("fsdp" if asks_for_fsdp() else "ddp")
         if self.env is not None:
             self._check_groups(self.env)
         self._reference_name = reference
@@ -246,6 +265,7 @@ class TextPPO(PPO):
             self.observation_space, self.action_space, self.lr_schedule, **self.policy_kwargs
         )
         self.policy.to(self.device)
+        self._part_ranks()
         self.clip_range = FloatSchedule(self.clip_range)
         if self.clip_range_vf is not None:
             self.clip_range_vf = FloatSchedule(self.clip_range_vf)
@@ -259,6 +279,21 @@ class TextPPO(PPO):
         self.n_episodes_done = 0
         self.n_iterations = 0
 
+    def _part_ranks(self) -> None:
+        """Gives all processes the same policy, and each other random numbers and slots."""
+        ranks = self.ranks
+        if ranks.size == 1:
+            return
+        ranks.copy_from_first(self.policy.parameters())
+        if self.parallel == "fsdp":
+            shard_policy(self.policy, ranks)
+        seed = ranks.gather(int(np.random.SeedSequence().generate_state(1)[0]))[0]
+        seed = seed if self.seed is None else self.seed
+        torch.manual_seed(int(np.random.SeedSequence([seed, ranks.index]).generate_state(1)[0]))
+        if self.env is not None and self.seed is not None:
+            # Slot i of all is seeded with seed + i, in whichever process it is.
+            self.env.seed(seed + ranks.index * self.env.num_envs)
+
     @property
     def reference_name(self) -> str:
         """The model of the KL penalty."""
@@ -269,6 +304,8 @@ class TextPPO(PPO):
         """The frozen model of the KL penalty, loaded when it is first needed."""
         if self._reference is None:
             self._reference = Reference(self.policy, self.reference_name)
+            if is_sharded(self.policy):
+                self._reference.shard(self.ranks)
         return self._reference
 
     @staticmethod
@@ -300,7 +337,10 @@ class TextPPO(PPO):
             return
         if not isinstance(env, TextVecEnv):
             raise ConfigError("group_size needs an environment made with gymnasium.make_vec.")
-        for name, n in (("n_episodes", self.n_episodes), ("n_envs", env.num_envs)):
+        for name, n in (
+            ("n_episodes", self.ranks.share(self.n_episodes, "n_episodes")),
+            ("n_envs", env.num_envs),
+        ):
             if n % self.group_size:
                 raise ConfigError(
                     f"{name} = {n} does not divide into groups of {self.group_size}. Choose a "
@@ -379,7 +419,8 @@ class TextPPO(PPO):
             }
             if log_interval is not None and iteration % log_interval == 0:
                 self.dump_logs(iteration)
-            if after_iteration is not None and not after_iteration(metrics):
+            stops = after_iteration is not None and not after_iteration(metrics)
+            if self.ranks.any(stops):
                 break
         callback.on_training_end()
         return self
@@ -393,6 +434,7 @@ class TextPPO(PPO):
         """
         callback.on_rollout_start()
         components: list[Metrics] = []
+        tokens_before = self.num_timesteps
 
         def on_step(
             n_tokens: int, rewards: NDArray[np.float32], dones: NDArray[np.bool_], infos: Infos
@@ -406,20 +448,28 @@ class TextPPO(PPO):
 
         # Only our own adaptor can mask; with any other a step raises, as it does for its users.
         masking = env.masking_invalid() if isinstance(env, TextVecEnv) else nullcontext()
-        with masking:
-            played = collect_episodes(env, self.policy, self.n_episodes, on_step, self.group_size)
-        if played is None:
+        n_episodes = self.ranks.share(self.n_episodes, "n_episodes")
+        with masking, gathered(self.policy):
+            played = collect_episodes(env, self.policy, n_episodes, on_step, self.group_size)
+        if self.ranks.any(played is None):
             return False
-        self.n_episodes_done += len(played)
-        self.episodes = episodes = take_valid(played, self.max_invalid_share)
-        self._log_components(components)
-        self.logger.record("rollout/invalid_episodes", len(played) - len(episodes))
-        returns = np.array([episode.rewards.sum() for episode in episodes], np.float64)
+        assert played is not None
+        self.episodes = take_valid(played, self.max_invalid_share)
+        # From here on the numbers are those of all processes.
+        n_tokens = self.num_timesteps - tokens_before
+        everyones = self.ranks.gather(
+            (n_tokens, len(played), _summaries(self.episodes), components)
+        )
+        self.num_timesteps = tokens_before + sum(tokens for tokens, *_ in everyones)
+        n_played = sum(n for _, n, *_ in everyones)
+        self.n_episodes_done += n_played
+        returns, lengths = np.concatenate([summaries for *_, summaries, _ in everyones], axis=1)
+        self._log_components([found for *_, part in everyones for found in part])
+        self.logger.record("rollout/invalid_episodes", n_played - len(returns))
         self.return_moments.update(returns)
         self.logger.record("rollout/reward_mean", float(returns.mean()))
         self.logger.record("rollout/reward_std", float(returns.std()))
-        lengths = [int(episode.action_mask.sum()) for episode in episodes]
-        self.logger.record("rollout/response_tokens", float(np.mean(lengths)))
+        self.logger.record("rollout/response_tokens", float(lengths.mean()))
         callback.on_rollout_end()
         return True
 
@@ -441,16 +491,20 @@ class TextPPO(PPO):
             self._start_values(batch)
         targets = self.compute_targets(batch)
         losses: dict[str, list[float]] = {}
+        batch_size = self.ranks.share(self.batch_size, "batch_size")
+        # Where episodes could not be scored, a process may have fewer minibatches than another.
+        n_minibatches = self.ranks.most(-(-len(batch) // batch_size))
         for _ in range(self.n_epochs):
             order = torch.randperm(len(batch), device=self.device)
-            for rows in torch.split(order, self.batch_size):
+            for start in range(0, n_minibatches * batch_size, batch_size):
+                rows = order[start : start + batch_size]
                 stats = self.accumulate_gradients(batch, targets, rows)
                 for key, value in stats.items():
                     losses.setdefault(key, []).append(value)
                 if self.target_kl is not None and stats["approx_kl"] > 1.5 * self.target_kl:
                     break
-                norm = torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
-                losses.setdefault("grad_norm", []).append(float(norm))
+                for name, norm in self._clip_gradients().items():
+                    losses.setdefault(name, []).append(norm)
                 self.policy.optimizer.step()
             else:
                 self._n_updates += 1
@@ -471,12 +525,28 @@ class TextPPO(PPO):
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
         self.n_iterations += 1
 
+    def _clip_gradients(self) -> dict[str, float]:
+        """Holds gradient norms within their limits; returns what they were."""
+        clip = torch.nn.utils.clip_grad_norm_
+        if self.max_grad_norm_critic is None:
+            return {"grad_norm": float(whole(clip(self.policy.parameters(), self.max_grad_norm)))}
+        critic = self.policy.critic_parameters()
+        ids = {id(parameter) for parameter in critic}
+        actor = [p for p in self.policy.parameters() if id(p) not in ids]
+        return {
+            "grad_norm": float(whole(clip(actor, self.max_grad_norm))),
+            "grad_norm_critic": float(whole(clip(critic, self.max_grad_norm_critic))),
+        }
+
     def _start_values(self, batch: EpisodeBatch) -> None:
         """Starts an untrained value head at the mean return, so that it only learns differences."""
         head = self.policy.value_head
-        if not head.weight.any() and not head.bias.any():
+        total, n = self.ranks.sum(
+            batch.rewards.new_tensor([float(batch.rewards.sum()), len(batch)])
+        )
+        if not whole(head.weight).any() and not whole(head.bias).any():
             with torch.no_grad():
-                head.bias.fill_(float(batch.rewards.sum(dim=1).mean()) / self._reward_scale())
+                head.bias.fill_(float(total / n) / self._reward_scale())
 
     def _reward_scale(self) -> float:
         return float(np.sqrt(self.return_moments.var + 1e-8)) if self.scale_rewards else 1.0
@@ -486,7 +556,10 @@ class TextPPO(PPO):
         evaluated = evaluate_rollout(self.policy, self.reference, batch)
         written, coef = batch.action_mask, self.kl_controller.coef
         log_ratio = kl_penalty(evaluated.logprobs, evaluated.ref_logprobs)
-        kl = float(log_ratio.sum(dim=1).mean())
+        total, n = self.ranks.sum(
+            log_ratio.new_tensor([float(log_ratio.sum()), len(batch)])
+        ).tolist()
+        kl = total / n
         rewards = batch.rewards / self._reward_scale() - coef * log_ratio
         returns = evaluated.values  # without a critic: nothing that it could be wrong about
         if self.advantage == "gae":
@@ -507,11 +580,11 @@ class TextPPO(PPO):
             scale = self.advantage == "grpo"
             advantages = compute_grpo(rewards, written, batch.groups, scale_by_std=scale)
         if self.normalize_advantage and self.advantage not in _GROUP_ADVANTAGES:
-            advantages = whiten(advantages, written)
+            advantages = whiten(advantages, written, reduce=self.ranks.sum)
         self.logger.record("train/entropy", float(evaluated.entropy[written].mean()))
         self.logger.record("kl/ref", kl)
         self.logger.record("kl/coef", coef)
-        self.kl_controller.update(kl, len(batch))
+        self.kl_controller.update(kl, round(n))
         return Targets(evaluated.logprobs, evaluated.values, advantages, returns)
 
     def accumulate_gradients(
@@ -529,7 +602,9 @@ class TextPPO(PPO):
         Returns:
             Means over the minibatch's tokens.
         """
-        return accumulate_gradients(self.policy, batch, targets, rows, self._loss_settings())
+        return accumulate_gradients(
+            self.policy, batch, targets, rows, self._loss_settings(), self.ranks
+        )
 
     def _loss_settings(self) -> LossSettings:
         """Returns the loss as the schedules have it now."""
@@ -565,6 +640,12 @@ class TextPPO(PPO):
         from agents.checkpoints import load_agent
 
         return load_agent(cls, Path(path), env, device, overrides)
+
+
+def _summaries(episodes: Sequence[CollectedEpisode]) -> NDArray[np.float64]:
+    """Returns the return and the agent's tokens of each episode, (2, n)."""
+    returns = [episode.rewards.sum(dtype=np.float64) for episode in episodes]
+    return np.array([returns, [episode.action_mask.sum() for episode in episodes]], np.float64)
 
 
 def _most_tokens(env: VecEnv) -> int:

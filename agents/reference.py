@@ -11,6 +11,7 @@ from torch import Tensor
 from agents.adapters import adapter_off
 from agents.buffer import EpisodeBatch
 from agents.compilation import compile_decoder
+from agents.distributed import Ranks
 from agents.logprobs import token_logprobs
 from agents.models import (
     backbone_and_head,
@@ -21,6 +22,7 @@ from agents.models import (
     teacher_forced_hidden,
 )
 from agents.policy import LMPolicy
+from agents.sharding import shard_frozen
 from agents.trunk import SharedTrunk, hold_frozen, share_frozen
 
 
@@ -78,6 +80,10 @@ class Reference:
                 vocab_size=policy.vocab_size,
                 temperature=policy.temperature,
             )[0]
+
+    def shard(self, ranks: Ranks) -> None:
+        """Divides its layers over the processes of a run, as the policy's are."""
+        shard_frozen(self._parts[0], ranks)
 
     def recording(self) -> AbstractContextManager[None]:
         """Lets the next `logprobs` take over what the policy's pass within computes for both.

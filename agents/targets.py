@@ -10,6 +10,7 @@ from torch import Tensor
 from agents.buffer import EpisodeBatch
 from agents.policy import LMPolicy
 from agents.reference import Reference
+from agents.sharding import in_step
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,8 @@ def evaluate_rollout(
     final_values = torch.zeros(len(batch), device=device)
     everything = torch.arange(len(batch), device=device)
     with torch.no_grad():
-        for rows in batch.micro_batches(everything, policy.max_tokens_per_batch):
+        passes = list(batch.micro_batches(everything, policy.max_tokens_per_batch))
+        for rows, _ in in_step(passes, policy):
             part = batch.take(rows)
             with reference.recording():
                 outputs = policy.evaluate_sequences(part, with_entropy=True)

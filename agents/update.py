@@ -6,10 +6,13 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.distributed.fsdp import FSDPModule
 
 from agents.buffer import EpisodeBatch
+from agents.distributed import ALONE, Ranks
 from agents.losses import policy_loss, value_loss
 from agents.policy import LMPolicy
+from agents.sharding import in_step
 from agents.targets import Targets
 
 
@@ -36,37 +39,59 @@ class LossSettings:
     critic_only: bool = False
 
 
+# What is logged of a minibatch.
+_LOGGED = (
+    *("loss", "policy_gradient_loss", "value_loss"),
+    *("clip_fraction", "approx_kl", "ratio"),
+)
+
+
 def accumulate_gradients(
-    policy: LMPolicy, batch: EpisodeBatch, targets: Targets, rows: Tensor, settings: LossSettings
+    policy: LMPolicy,
+    batch: EpisodeBatch,
+    targets: Targets,
+    rows: Tensor,
+    settings: LossSettings,
+    ranks: Ranks = ALONE,
 ) -> dict[str, float]:
     """Computes the loss of a minibatch and leaves its gradient in the parameters.
 
     Every token of the minibatch weighs the same, however it is split into micro-batches: each has
-    one backward pass of the sum over its tokens, divided by the count of the whole minibatch.
+    one backward pass of the sum over its tokens, divided by the count of the whole minibatch. Of a
+    run of several processes each has some of its episodes, or none, and all get the same gradient.
 
     Args:
         policy: Learns; its gradients are replaced.
         batch: The rollout.
         targets: Of the same rollout.
-        rows: (n,) which episodes make the minibatch.
+        rows: (n,) which episodes make this process's part of the minibatch.
         settings: The loss.
+        ranks: The processes of the run.
 
     Returns:
         Means over the minibatch's tokens.
     """
     policy.set_training_mode(True)
     policy.optimizer.zero_grad()
-    n_tokens = batch.action_mask[rows].sum()
-    totals: dict[str, Tensor] = {}
-    for micro_rows in batch.micro_batches(rows, policy.max_tokens_per_batch):
+    n_tokens = ranks.sum(batch.action_mask[rows].sum())
+    totals = torch.zeros(len(_LOGGED), device=rows.device)
+    passes = list(batch.micro_batches(rows, policy.max_tokens_per_batch))
+    everyones = list(in_step(passes, policy))
+    for i, (micro_rows, counts) in enumerate(everyones):
         part = batch.take(micro_rows)
         sums = _token_sums(policy, part, targets.take(micro_rows, part), settings)
-        (sums["loss"] / n_tokens).backward()  # type: ignore[no-untyped-call] # has no types
-        for key, value in sums.items():
-            totals[key] = totals.get(key, 0.0) + value.detach()
+        loss = counts * sums["loss"] / n_tokens
+        if isinstance(policy, FSDPModule):
+            # It sums gradients in the backward pass, and divides by the number of processes.
+            policy.set_requires_gradient_sync(i == len(everyones) - 1)
+            loss = loss * ranks.size
+        loss.backward()  # type: ignore[no-untyped-call] # has no types
+        totals += counts * torch.stack([sums[name].detach() for name in _LOGGED])
+    if not isinstance(policy, FSDPModule):
+        ranks.sum_gradients(policy.parameters())
     # Brought over at the end, since each transfer waits for the device.
-    means = (torch.stack(list(totals.values())) / n_tokens).tolist()
-    return dict(zip(totals, means, strict=True))
+    means = (ranks.sum(totals) / n_tokens).tolist()
+    return dict(zip(_LOGGED, means, strict=True))
 
 
 def _token_sums(

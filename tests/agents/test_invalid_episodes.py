@@ -178,7 +178,9 @@ def test_they_are_counted_and_in_no_statistic(make_agent, make_env):
     last = found[-1]
     assert last["rollout/invalid_episodes"] == 12 - len(lengths) > 0
     assert last["rollout/reward_mean"] == last["rollout/response_tokens"] == np.mean(lengths)
-    assert all(np.isfinite(value) for metrics in found for value in metrics.values())
+    # Where all returns are equal there is no variance to explain.
+    unknown = {k for metrics in found for k, v in metrics.items() if not np.isfinite(v)}
+    assert unknown <= {"train/explained_variance"}
     n_scored = sum(12 - int(metrics["rollout/invalid_episodes"]) for metrics in found)
     assert len(agent.ep_info_buffer) == n_scored
     assert all(is_even(int(info["r"])) for info in agent.ep_info_buffer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -179,11 +180,9 @@ def test_law_7_the_sequence_update_is_sb3s_update_per_token(
     )
     torch.nn.init.normal_(agent.policy.value_head.weight)
     batch = collect(agent, 8)
-    batch = type(batch)(
-        batch.input_ids, batch.lengths, batch.action_mask,
-        torch.where(batch.action_mask, torch.randn(batch.rewards.shape), 0.0), batch.truncated,
-        batch.groups,
-    )  # fmt: skip
+    batch = dataclasses.replace(
+        batch, rewards=torch.where(batch.action_mask, torch.randn(batch.rewards.shape), 0.0)
+    )
     targets = agent.compute_targets(batch)
     # An old policy that differs from the present one, so that some ratios are clipped.
     noise = torch.where(batch.action_mask, 0.3 * torch.randn(batch.rewards.shape), 0.0)
@@ -278,10 +277,12 @@ def test_law_8_micro_batches_order_and_padding_leave_the_gradient(make_env, make
     def padded(x: torch.Tensor) -> torch.Tensor:
         return torch.nn.functional.pad(x, (0, 9), value=0)
 
-    wider = type(batch)(
-        padded(batch.input_ids), batch.lengths, padded(batch.action_mask), padded(batch.rewards),
-        batch.truncated,
-    )  # fmt: skip
+    wider = dataclasses.replace(
+        batch,
+        input_ids=padded(batch.input_ids),
+        action_mask=padded(batch.action_mask),
+        rewards=padded(batch.rewards),
+    )
     filler = torch.arange(wider.input_ids.shape[1]) >= wider.lengths[:, None]
     wider.input_ids[filler] = 7
     wider_targets = type(targets)(*(padded(tensor) for tensor in vars(targets).values()))
