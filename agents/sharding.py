@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor
 
+from agents.buffer import CollectedEpisode, make_batch
 from agents.distributed import Ranks, join_ranks
 from agents.trunk import find_layers
 from textenv.errors import ConfigError
@@ -46,6 +48,13 @@ def shard_policy(policy: LMPolicy, ranks: Ranks) -> None:
     fully_shard(policy, mesh=mesh)
     register_fsdp_forward_method(policy, "evaluate_sequences")
     policy.optimizer = policy.make_optimizer(policy.optimizer.param_groups[0]["lr"])
+    # Which parts belong together is settled by the first pass, and decoding may come before it.
+    ids, written = np.zeros(2, np.int32), np.array([False, True])
+    with torch.no_grad():
+        policy.evaluate_sequences(
+            make_batch([CollectedEpisode(ids, written, np.zeros(2, np.float32))], policy.device)
+        )
+    policy.reshard()  # type: ignore[operator] # fully_shard made it an FSDPModule
 
 
 def shard_frozen(backbone: nn.Module, ranks: Ranks) -> None:

@@ -1,0 +1,146 @@
+"""A run of two processes over gloo: the gradient of one, and nobody waits for the dead."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from agents.distributed import ALONE, Ranks
+from textenv.errors import ConfigError
+
+_SCRIPT = Path(__file__).with_name("one_rank.py")
+_ROOT = Path(__file__).parents[2]
+
+
+def free_port() -> str:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return str(found.getsockname()[1])
+
+
+def start(size: int, *arguments: str) -> list[subprocess.Popen[str]]:
+    env = {
+        **os.environ, "PYTHONPATH": str(_ROOT), "OMP_NUM_THREADS": "1", "WORLD_SIZE": str(size),
+        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port(), "GLOO_SOCKET_IFNAME": "lo",
+    }  # fmt: skip
+    return [
+        subprocess.Popen(
+            [sys.executable, str(_SCRIPT), *arguments], text=True, stderr=subprocess.PIPE,
+            env={**env, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+        )
+        for rank in range(size)
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def run(save_model: Any, echo_rows: str, tmp_path: Path) -> Callable[..., list[dict[str, Any]]]:
+    """Runs a scenario in so many processes; returns what each found."""
+
+    def run(size: int, scenario: str, **given: Any) -> list[dict[str, Any]]:
+        given = {"model": save_model(spread=0.3), "rows": echo_rows, **given}
+        processes = start(size, scenario, str(tmp_path), json.dumps(given))
+        outputs = [process.communicate(timeout=120)[1] for process in processes]
+        assert [process.returncode for process in processes] == [0] * size, outputs
+        return [
+            torch.load(tmp_path / f"{scenario}-{rank}.pt", weights_only=False)
+            for rank in range(size)
+        ]
+
+    return run
+
+
+def difference(found: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]) -> float:
+    """The norm of the difference over that of what is wanted."""
+    assert found.keys() == wanted.keys()
+    both = [
+        torch.cat([tensors[n].flatten() for n in sorted(wanted)]) for tensors in (found, wanted)
+    ]
+    return float((both[0] - both[1]).norm() / both[1].norm())
+
+
+@pytest.mark.parametrize(
+    ("family", "policy"),
+    [("llama", {}), ("gpt2", {"separate_critic": True}), ("qwen3", {})],
+)
+def test_two_processes_equal_one_whether_weights_are_divided_or_not(
+    run, save_model, family, policy
+):
+    """Of eleven episodes one has eight and the other three, in unequal numbers of passes."""
+    given = {
+        "model": save_model(family, spread=0.3), "policy": policy,
+        "ppo": {"n_epochs": 1, "kl_target": 1.0, "kl_coef": 0.1, "kl_horizon": 20},
+    }  # fmt: skip
+    (alone,) = run(1, "one_update", **given)
+    assert difference(alone["after"], alone["before"]) > 1e-5
+    for parallel in ("ddp", "fsdp"):
+        given["ppo"]["parallel"] = parallel
+        for found in run(2, "one_update", **given):
+            assert difference(found["gradient"], alone["gradient"]) < 1e-4
+            assert difference(found["after"], alone["after"]) < 1e-4
+            for name in ("train/loss", "train/approx_kl", "train/grad_norm", "kl/ref"):
+                wanted = alone["metrics"][name]
+                assert found["metrics"][name] == pytest.approx(wanted, rel=1e-3, abs=1e-5), name
+            assert found["kl_coef"] == pytest.approx(alone["kl_coef"], rel=1e-6) != 0.1
+
+
+@pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
+def test_processes_play_slots_of_their_own_and_keep_one_policy(run, parallel):
+    (alone,) = run(1, "learn", look=True)
+    first, second = run(2, "learn", look=True, ppo={"parallel": parallel})
+    # Slots are numbered over processes: together they begin as those of one process do.
+    assert torch.equal(
+        torch.cat([torch.from_numpy(first["first"]), torch.from_numpy(second["first"])]),
+        torch.from_numpy(alone["first"]),
+    )
+    assert len(first["texts"]) == len(second["texts"]) == 6
+    assert first["texts"] != second["texts"]
+    assert difference(first["after"], second["after"]) == 0.0
+    for name in ("n_episodes_done", "num_timesteps"):
+        assert first[name] == second[name]
+    assert first["n_episodes_done"] == alone["n_episodes_done"] == 24
+    for ours, theirs in zip(first["rows"], second["rows"], strict=True):
+        for name in ("rollout/reward_mean", "kl/ref", "train/loss", "train/grad_norm"):
+            assert ours[name] == theirs[name]
+        assert ours["train/first_ratio"] == pytest.approx(1.0, abs=1e-4)
+    assert first["rows"][0]["kl/ref"] == pytest.approx(0.0, abs=1e-4)
+
+
+def test_the_death_of_one_ends_the_others_with_a_word(save_model, echo_rows, tmp_path):
+    """Without a launcher that would end them."""
+    given = json.dumps({"model": save_model(spread=0.3), "rows": echo_rows})
+    survivor, dying = start(2, "die", str(tmp_path), given)
+    dying.communicate(timeout=100)
+    assert dying.returncode == -9
+    died_at = time.monotonic()
+    _, errors = survivor.communicate(timeout=60)
+    assert time.monotonic() - died_at < 60
+    assert survivor.returncode == 1
+    assert "RankLostError: Process 0 of 2 cannot go on, since another one has ended" in errors
+
+
+def test_what_does_not_divide_is_refused():
+    assert Ranks(1, 4).share(12, "n_episodes") == 3
+    with pytest.raises(ConfigError, match=r"n_envs = 6 .* all 4 processes .* multiple of 4"):
+        Ranks(0, 4).share(6, "n_envs")
+
+
+def test_alone_nothing_meets():
+    numbers = torch.arange(3)
+    assert ALONE.sum(numbers) is numbers
+    assert ALONE.gather("x") == ["x"]
+    assert ALONE.most(3) == 3
+    assert not ALONE.any(False)
+    layer = torch.nn.Linear(2, 2)
+    ALONE.sum_gradients(layer.parameters())
+    assert layer.weight.grad is None
+    assert ALONE.sent_bytes == {"numbers": 0, "gradients": 0}
