@@ -23,6 +23,8 @@ class CollectedEpisode:
         truncated: True if it was cut off before it could be scored.
         invalid_reason: Why the reward could not score it, and NaN was paid; None where it did.
         group: Number of its group, whose episodes answer the same prompt.
+        logprobs: Of each token as the sampler drew it, float32 (length,), 0 off the agent's tokens;
+            None where nobody drew them.
     """
 
     input_ids: NDArray[np.int32]
@@ -31,6 +33,7 @@ class CollectedEpisode:
     truncated: bool = False
     invalid_reason: str | None = None
     group: int = 0
+    logprobs: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,8 @@ class EpisodeBatch:
         rewards: (batch, time) float32, the environment's.
         truncated: (batch,) bool.
         groups: (batch,) int64, equal for episodes of one group.
+        logprobs: (batch, time) float32, the sampler's, zero off the agent's tokens; None unless
+            every episode has them.
     """
 
     input_ids: Tensor
@@ -52,6 +57,7 @@ class EpisodeBatch:
     rewards: Tensor
     truncated: Tensor
     groups: Tensor
+    logprobs: Tensor | None = None
 
     def __len__(self) -> int:
         return int(self.lengths.shape[0])
@@ -72,6 +78,7 @@ class EpisodeBatch:
             self.rewards[rows, :width],
             self.truncated[rows],
             self.groups[rows],
+            None if self.logprobs is None else self.logprobs[rows, :width],
         )
 
     def micro_batches(self, rows: Tensor, max_tokens: int) -> Iterator[Tensor]:
@@ -99,17 +106,19 @@ def make_batch(
     input_ids = np.zeros((n, width), np.int64)
     action_mask = np.zeros((n, width), np.bool_)
     rewards = np.zeros((n, width), np.float32)
+    drawn = all(episode.logprobs is not None for episode in episodes)
+    logprobs = np.zeros((n, width), np.float32)
     for i, episode in enumerate(episodes):
         length = len(episode.input_ids)
         input_ids[i, :length] = episode.input_ids
         action_mask[i, :length] = episode.action_mask
         rewards[i, :length] = episode.rewards
+        if drawn:
+            logprobs[i, :length] = episode.logprobs
     lengths = np.array([len(episode.input_ids) for episode in episodes], np.int64)
     truncated = np.array([episode.truncated for episode in episodes], np.bool_)
     groups = np.array([episode.group for episode in episodes], np.int64)
-    return EpisodeBatch(
-        *(
-            torch.from_numpy(array).to(device)
-            for array in (input_ids, lengths, action_mask, rewards, truncated, groups)
-        )
-    )
+    arrays = [input_ids, lengths, action_mask, rewards, truncated, groups]
+    if drawn:
+        arrays.append(logprobs)
+    return EpisodeBatch(*(torch.from_numpy(array).to(device) for array in arrays))

@@ -29,7 +29,8 @@ def collect_episodes(
 
     Args:
         env: Slots of a token-level text environment; it is reset first.
-        policy: Writes the tokens.
+        policy: Writes the tokens. One that has no `act_with_logprobs` writes them by `act`, and
+            its episodes have no log-probabilities.
         n_episodes: How many.
         on_step: Called after each step with the number of tokens written and every slot's reward,
             end and info, which are 0, False and empty where a slot rests; False stops.
@@ -51,6 +52,8 @@ def collect_episodes(
     active = group < n_episodes // group_size
     action_mask = np.zeros((n_slots, window), np.bool_)
     paid = np.zeros((n_slots, window), np.float32)
+    logprobs = np.zeros((n_slots, window), np.float32)
+    has_logprobs = hasattr(policy, "act_with_logprobs")
     episodes: list[CollectedEpisode] = []
     _rest(env, ~active)
     while active.any():
@@ -58,7 +61,10 @@ def collect_episodes(
         lengths = observation["attention_mask"][rows].sum(axis=1, dtype=np.int64)
         ids = observation["input_ids"][rows]
         actions = np.zeros(n_slots, np.int64)
-        actions[rows] = policy.act(ids, lengths, rows)
+        if has_logprobs:
+            actions[rows], logprobs[rows, lengths] = policy.act_with_logprobs(ids, lengths, rows)
+        else:
+            actions[rows] = policy.act(ids, lengths, rows)
         observation, rewards, dones, infos = env.step(actions)
         assert isinstance(observation, dict)
         # Idle slots of other vector environments play on: nothing of it counts.
@@ -77,10 +83,11 @@ def collect_episodes(
                     bool(infos[slot].get("TimeLimit.truncated", False)),
                     _invalid_reason(infos[slot]),
                     int(group[slot]),
+                    logprobs[slot, :length].copy() if has_logprobs else None,
                 )
             )
             action_mask[slot] = False
-            paid[slot] = 0.0
+            paid[slot] = logprobs[slot] = 0.0
             # Neighbours play the same prompts, so each has to play as many as the others.
             group[slot] = group[slot] + n_slots // group_size if group_size > 1 else started
             started += 1

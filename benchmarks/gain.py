@@ -29,6 +29,7 @@ from agents.best_of_n import sample_pool, score_pool
 from agents.config import TrainConfig, parse_config, write_config
 from agents.evaluation import Evaluation, evaluate_policy_on_split, evaluate_speaker, kl_per_episode
 from agents.models import load_model, load_model_tokenizer
+from agents.options import pick_device
 from agents.ppo import TextPPO
 from agents.progress import track
 from agents.training import (
@@ -93,7 +94,8 @@ def make_config(
             "vf_coef": 0.1,
             "critic_warmup": 3,
             "temperature": 1.0,
-            "bf16": True,
+            # Without the instructions for it a CPU takes many times as long in bfloat16.
+            "bf16": pick_device(device).type == "cuda",
             "max_tokens_per_batch": 32_768,
             "validation_every": 0,
             "save_every": 0,

@@ -26,11 +26,11 @@ def run(work: Work) -> Outcome:
     watch = Stopwatch(work.warmup)
 
     class TimedPolicy(LMPolicy):
-        def act(self, *args: Any, **kwargs: Any) -> Any:
+        def act_with_logprobs(self, *args: Any, **kwargs: Any) -> Any:
             began = time.perf_counter()
-            actions = super().act(*args, **kwargs)
+            chosen = super().act_with_logprobs(*args, **kwargs)
             watch.add_phase("sampling", began)
-            return actions
+            return chosen
 
     class TimedPPO(TextPPO):
         def collect_rollouts(self, *args: Any, **kwargs: Any) -> bool:
