@@ -1,12 +1,18 @@
 """Saves and loads a TextPPO agent as safetensors and JSON: nothing that is run when it is read.
 
-FOLDER/agent.json           constructor arguments, counters, KL coefficient, optimizer settings
-FOLDER/agent.safetensors    value head, adapters, what learns of a separate critic, optimizer state
+FOLDER/agent.json           constructor arguments, counters, KL coefficient, optimizer settings,
+                            the random state of each slot
+FOLDER/agent.safetensors    value head, adapters, what learns of a separate critic, optimizer state,
+                            the random state of each process
 FOLDER/model/               the language model and its tokenizer, as transformers saves them; with
                             an adapter, the two merged
 FOLDER/adapter/             the adapter as peft saves it, if there is one
 
 An agent with an adapter goes on from its base model, which is referred to by name, and the adapter.
+
+What was saved between two iterations goes on as if it had never been stopped, bit for bit on a CPU,
+with as many slots and processes as before. With other numbers of them it goes on, too: weights,
+optimizer, counters and the random state of the slots that there were are the same.
 """
 
 from __future__ import annotations
@@ -24,20 +30,32 @@ from stable_baselines3.common.utils import FloatSchedule, LinearSchedule
 from torch import Tensor
 
 from agents.adapters import merge_adapter, save_adapter
+from agents.folder_swap import replacing_entries, settle
 from agents.models import EMBEDDED, load_model_tokenizer, without_progress_bars
 from agents.policy import LMPolicy
+from agents.run_state import (
+    generator_states,
+    optimizer_tensors,
+    plain_groups,
+    restore_generators,
+    restore_optimizer,
+    restore_parameters,
+    restore_slots,
+    slot_states,
+)
+from agents.sharding import whole
 from textenv.errors import ConfigError, ModelError, UnknownNameError
 from textenv.levels import token_spaces
 
 if TYPE_CHECKING:
     from agents.ppo import TextPPO
 
-FORMAT = 1
+FORMAT = 2
 _ARGUMENTS = (
     *("batch_size", "n_epochs", "gamma", "gae_lambda", "normalize_advantage", "ent_coef"),
     *("vf_coef", "max_grad_norm", "target_kl", "seed", "n_episodes", "kl_coef", "kl_target"),
     *("kl_horizon", "scale_rewards", "value_lr_factor", "critic_warmup", "max_invalid_share"),
-    *("advantage", "group_size", "clip_range_high", "dual_clip"),
+    *("advantage", "group_size", "clip_range_high", "dual_clip", "max_grad_norm_critic"),
 )
 _SCHEDULES = ("learning_rate", "clip_range", "clip_range_vf")
 _POLICY_ARGUMENTS = (
@@ -49,7 +67,9 @@ _FIXED_POLICY_ARGUMENTS = ("lora", "frozen_layers")
 
 
 def save_agent(agent: TextPPO, folder: Path) -> None:
-    """Writes an agent to a folder.
+    """Writes an agent to a folder, of which the agent that it held before stays whole until then.
+
+    In a run of several processes all of them must call it, and the first one writes.
 
     Raises:
         ConfigError: A learning rate or clip range is a function that JSON cannot hold.
@@ -67,7 +87,8 @@ def save_agent(agent: TextPPO, folder: Path) -> None:
                 f"Saving to '{folder}' would overwrite '{path}', which {what} refers to. "
                 "Choose another folder."
             )
-    optimizer = policy.optimizer.state_dict()
+    # Who goes on has no cached keys; who was saved has none either, so that their digits agree.
+    policy.forget()
     space = agent.observation_space
     assert isinstance(space, gym.spaces.Dict)
     data = {
@@ -94,38 +115,49 @@ def save_agent(agent: TextPPO, folder: Path) -> None:
                 "var": float(agent.return_moments.var),
                 "count": float(agent.return_moments.count),
             },
-            "optimizer_groups": optimizer["param_groups"],
+            "optimizer_groups": plain_groups(policy.optimizer),
+            "slots": slot_states(agent),
         },
     }
     # Made before anything is written, since it may refuse.
     text = json.dumps(data, indent=2)
-    folder.mkdir(parents=True, exist_ok=True)
-    save_language_model(policy, folder / "model")
-    if policy.adapter is not None:
-        save_adapter(policy.adapter, folder / "adapter")
     tensors: dict[str, Tensor] = {
-        f"policy/{name}": parameter
+        f"policy/{name}": whole(parameter.detach())
         for name, parameter in policy.named_parameters()
         # All of a plain language model lies in `model/` already.
         if parameter.requires_grad and (policy.adapter is not None or not name.startswith("lm."))
     }
-    for index, state in optimizer["state"].items():
-        tensors |= {f"optimizer/{index}/{key}": torch.as_tensor(v) for key, v in state.items()}
-    save_file(
-        {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()},
-        folder / "agent.safetensors",
-    )
-    (folder / "agent.json").write_text(text, encoding="utf-8")
+    tensors |= {f"optimizer/{name}": t for name, t in optimizer_tensors(policy).items()}
+    tensors |= {f"random/{name}": state for name, state in generator_states(agent).items()}
+    weights = {name: whole(tensor) for name, tensor in policy.lm.state_dict().items()}
+    if agent.ranks.index > 0:
+        return
+    with replacing_entries(folder) as new:
+        save_language_model(policy, new / "model", weights)
+        if policy.adapter is not None:
+            save_adapter(policy.adapter, new / "adapter")
+        save_file(
+            {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()},
+            new / "agent.safetensors",
+        )
+        (new / "agent.json").write_text(text, encoding="utf-8")
 
 
-def save_language_model(policy: LMPolicy, folder: Path) -> None:
+def save_language_model(
+    policy: LMPolicy, folder: Path, weights: dict[str, Tensor] | None = None
+) -> None:
     """Writes the policy's language model and tokenizer as plain transformers reads them.
 
     An adapter is merged into a copy, so the model that learns stays what it is.
+
+    Args:
+        policy: Whose model.
+        folder: Where to.
+        weights: Those of the model, where it has only a part of them.
     """
     lm = policy.lm if policy.adapter is None else merge_adapter(policy.adapter)
     with without_progress_bars():
-        lm.save_pretrained(folder)
+        lm.save_pretrained(folder, state_dict=weights if policy.adapter is None else None)
     load_model_tokenizer(policy.model_name).save_pretrained(folder)
 
 
@@ -149,6 +181,7 @@ def load_agent(
         ModelError: There is no agent in the folder.
         ConfigError: It was trained for an environment of another size.
     """
+    settle(folder)
     path = folder / "agent.json"
     if not path.is_file():
         raise ModelError(
@@ -200,17 +233,14 @@ def load_agent(
 
 
 def _restore(agent: TextPPO, folder: Path, state: dict[str, Any]) -> None:
-    tensors = load_file(folder / "agent.safetensors", device=str(agent.device))
-    policy = {k.removeprefix("policy/"): v for k, v in tensors.items() if k.startswith("policy/")}
-    agent.policy.load_state_dict(policy, strict=False)
-    optimizer_state: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in tensors.items():
-        if name.startswith("optimizer/"):
-            _, index, key = name.split("/")
-            optimizer_state.setdefault(int(index), {})[key] = tensor
-    agent.policy.optimizer.load_state_dict(
-        {"state": optimizer_state, "param_groups": state["optimizer_groups"]}
-    )
+    parts: dict[str, dict[str, Tensor]] = {"policy": {}, "optimizer": {}, "random": {}}
+    for name, tensor in load_file(folder / "agent.safetensors", device=str(agent.device)).items():
+        kind, _, rest = name.partition("/")
+        parts[kind][rest] = tensor
+    restore_parameters(agent.policy, parts["policy"])
+    restore_optimizer(agent.policy, parts["optimizer"], state["optimizer_groups"])
+    restore_slots(agent, state["slots"])
+    restore_generators(agent, parts["random"])
     agent.num_timesteps = state["num_timesteps"]
     agent.n_episodes_done = state["n_episodes_done"]
     agent._n_updates = state["n_updates"]

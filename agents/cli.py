@@ -108,9 +108,9 @@ def add_commands(app: typer.Typer) -> None:
 
 
 def train(
-    id: Id,
-    overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Configuration, see below.")
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="ID KEY=VALUE", help="Environment, and configuration: see below."),
     ] = None,
     model: Model = None,
     dataset: Dataset = None,
@@ -119,15 +119,36 @@ def train(
     out: Out = None,
     seed: Seed = None,
     device: Device = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(help="Go on with the run in this folder; only total_episodes may differ."),
+    ] = None,
 ) -> None:
     """Train a language model on an environment with PPO, and measure the gain.
 
-    Ctrl-C ends the training and keeps the agent.
+    Ctrl-C ends the training and keeps the agent; --resume FOLDER goes on. Under accelerate launch,
+    or torchrun, several processes train together.
     """
+    overrides = [word for word in words or () if "=" in word]
+    ids = [word for word in words or () if "=" not in word]
+    if resume is not None:
+        if ids or any((model, dataset, reward, config, out, seed, device)):
+            raise ConfigError(
+                "A run goes on with its own settings: textenv train --resume FOLDER takes nothing "
+                "else but total_episodes=N."
+            )
+        config = resume / "config.yaml"
+        allowed = [word for word in overrides if word.partition("=")[0] != "total_episodes"]
+        if allowed:
+            raise ConfigError(
+                f"{allowed[0]} would make another run of it. Only total_episodes may differ."
+            )
+    elif len(ids) > 1 or (not ids and config is None):
+        raise ConfigError("Name one environment; 'textenv list' shows them.")
     settings = load_config(
         config,
-        overrides or (),
-        id=id,
+        overrides,
+        id=ids[0] if ids else None,
         model=model,
         dataset=parse_spec(dataset),
         reward=parse_spec(reward),
@@ -136,12 +157,13 @@ def train(
     )
     row = environment_row(settings.id)
     settings = settings.model_copy(update={"model": find_model(settings.model)[0]})
-    out = out or _new_folder(settings.id)
+    out = resume or out or _new_folder(settings.id)
     chosen = pick_device(settings.device)
 
+    from agents.distributed import is_first_rank
     from agents.training import train as run_training
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, quiet=not is_first_rank())
     facts = {
         "model": settings.model,
         "dataset": _plain(settings.dataset or row.kwargs.dataset),
@@ -152,10 +174,12 @@ def train(
     }
     print_facts(console, f"Training on {settings.id}", facts)
     try:
-        result = run_training(settings, out)
+        result = run_training(settings, out, resume is not None)
     except KeyboardInterrupt as error:
         kept = (out / "agent.json").is_file()
-        what = f"The agent as it was is in {out}." if kept else "Nothing was trained yet."
+        what = "Nothing was trained yet."
+        if kept:
+            what = f"The agent as it was is in {out}; textenv train --resume {out} goes on."
         print_error(f"Stopped. {what}")
         raise typer.Exit(EXIT_INTERRUPTED) from error
     print_training_result(console, result, out)

@@ -77,6 +77,7 @@ class TrainConfig(BaseModel):
     ent_coef: float = 0.0
     vf_coef: NonNegativeFloat = 0.1
     max_grad_norm: PositiveFloat = 1.0
+    max_grad_norm_critic: PositiveFloat | None = None
     target_kl: PositiveFloat | None = None
     kl_coef: NonNegativeFloat = 0.02
     kl_target: PositiveFloat | None = None
@@ -102,6 +103,10 @@ class TrainConfig(BaseModel):
     )
     gradient_checkpointing: bool = Field(False, description="less memory, a third more computation")
     compile_layers: bool = Field(False, description="a slow start, faster updates")
+
+    parallel: Literal["ddp", "fsdp"] | None = Field(
+        None, description="in several processes: all weights in each, or a part of them"
+    )
 
     eval_split: str = Field("test", description="where the gain is measured")
     eval_examples: PositiveInt = Field(256, description="how many of its examples")

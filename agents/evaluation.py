@@ -12,6 +12,7 @@ import torch
 from agents.buffer import CollectedEpisode, make_batch
 from agents.policy import LMPolicy
 from agents.reference import Reference
+from agents.sharding import gathered
 from agents.targets import evaluate_rollout
 from textenv.benchmark.statistics import bootstrap_mean
 from textenv.episode import Speaker, TextCore
@@ -144,7 +145,8 @@ def play_policy_on_split(
         return policy.act(core.input_ids[slots], lengths, slots, deterministic)
 
     policy.set_training_mode(False)
-    return _play_slots(choose, core, split, n_examples, progress, n_samples)
+    with gathered(policy):
+        return _play_slots(choose, core, split, n_examples, progress, n_samples)
 
 
 def _same_kind(one: Any, other: Any) -> bool:

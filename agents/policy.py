@@ -489,6 +489,10 @@ class LMPolicy(ActorCriticPolicy):
             )
         return self._decoders
 
+    def forget(self) -> None:
+        """Drops cached keys and values, and their memory: the next tokens are computed anew."""
+        self._decoders = ()
+
     def _full_hidden(self, obs: PyTorchObs) -> tuple[Tensor, Tensor]:
         """Returns the actor's and the critic's last hidden states by whole passes."""
         hidden = self._last_hidden(self._parts[0], obs)

@@ -358,6 +358,7 @@ class TextPPO(PPO):
         *,
         total_episodes: int | None = None,
         after_iteration: Callable[[Metrics], bool] | None = None,
+        resume: bool = False,
     ) -> Self:
         """Trains until a budget is spent or a callback says stop.
 
@@ -370,6 +371,8 @@ class TextPPO(PPO):
             progress_bar: SB3's, over `total_timesteps`.
             total_episodes: Budget in episodes, instead.
             after_iteration: Called with the metrics of each iteration; False stops.
+            resume: Go on with the call within which a loaded agent was saved: the budget is the
+                one that was given there, of which a part is spent.
 
         Raises:
             RewardError: The reward raised, or could not score more of a rollout than
@@ -379,15 +382,25 @@ class TextPPO(PPO):
             raise ConfigError("Give learn() either total_timesteps or total_episodes.")
         if self.env is None:
             raise ConfigError("This agent has no environment: load(path, env=...) or set_env().")
+        if resume:
+            reset_num_timesteps = False
+            if self.n_iterations and self._last_obs is None:
+                # SB3 would reset the environment for an observation, and draw examples for it.
+                self._last_obs = {}
         if reset_num_timesteps:
             self.n_episodes_done = 0
         # With a budget in episodes the tokens are unknown beforehand; SB3 only needs a number.
         total, callback = self._setup_learn(
-            total_timesteps or 0, callback, reset_num_timesteps, tb_log_name, progress_bar
+            # SB3 adds what was done before to what is still to do.
+            (total_timesteps or 0) - (self.num_timesteps if resume else 0),
+            callback,
+            reset_num_timesteps,
+            tb_log_name,
+            progress_bar,
         )
         callback.on_training_start(locals(), globals())
         assert self.env is not None
-        first_episode, iteration = self.n_episodes_done, 0
+        first_episode, iteration = 0 if resume else self.n_episodes_done, 0
 
         # Loaded now, so that one that does not fit is found before anything is played.
         _ = self.reference

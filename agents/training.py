@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import tempfile
 import time
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -16,12 +17,14 @@ from stable_baselines3.common.utils import LinearSchedule
 import textenv
 from agents.baselines import cut_to_first_sentence
 from agents.config import TrainConfig, write_config
+from agents.distributed import is_first_rank, join_ranks
 from agents.evaluation import (
     Evaluation,
     evaluate_policy_on_split,
     kl_per_episode,
     play_policy_on_split,
 )
+from agents.folder_swap import settle
 from agents.models import EMBEDDED
 from agents.ppo import TextPPO
 from agents.progress import track
@@ -40,6 +43,7 @@ _PPO_ARGUMENTS = (
     *("max_grad_norm", "target_kl", "kl_coef", "kl_target", "kl_horizon"),
     *("advantage", "group_size", "clip_range_high", "dual_clip"),
     *("scale_rewards", "value_lr_factor", "critic_warmup", "max_invalid_share", "seed", "device"),
+    *("max_grad_norm_critic", "parallel"),
 )
 _POLICY_ARGUMENTS = (
     *("model", "temperature", "separate_critic", "bf16", "max_tokens_per_batch"),
@@ -71,17 +75,27 @@ def make_core(id: str, n_slots: int, arguments: Mapping[str, Any]) -> TextCore:
     return core
 
 
-def check_folder(out: Path) -> None:
-    """Refuses a folder for a run that holds something already.
+def check_folder(out: Path, resume: bool = False) -> None:
+    """Refuses a folder for a run that holds something already, or to resume nothing.
 
     Raises:
-        ConfigError: It already holds something.
+        ConfigError: It does not fit.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ConfigError(f"'{out}' already exists and is not empty. Choose another --out.")
+    if not resume:
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise ConfigError(f"'{out}' already exists and is not empty. Choose another --out.")
+        return
+    settle(out)
+    if (out / "result.json").exists():
+        raise ConfigError(f"The run in '{out}' is finished. To train on, start from its model.")
+    if not (out / "agent.json").is_file():
+        raise ConfigError(
+            f"There is no checkpoint in '{out}': the run ended before its first, or never was "
+            "there. Start it anew; save_every says how often one is written."
+        )
 
 
-def train(config: TrainConfig, out: Path) -> dict[str, Any]:
+def train(config: TrainConfig, out: Path, resume: bool = False) -> dict[str, Any]:
     """Trains a model on an environment, and measures the gain on held-out examples.
 
     The folder then holds `config.yaml`, `metrics.jsonl` (a line an iteration), `samples.jsonl`
@@ -89,15 +103,31 @@ def train(config: TrainConfig, out: Path) -> dict[str, Any]:
     writes it, `model/` included. Interrupted, it keeps the agent as it was then. Rewards that are
     normalised are fitted first; the configuration that is written holds what was found.
 
+    In a run of several processes all of them call it, and the first one's files are kept.
+
+    Args:
+        config: Of the run.
+        out: Its folder.
+        resume: Go on from the last checkpoint in the folder. A run that was killed then writes what
+            one that was not would have written, but for times; one that was interrupted within an
+            iteration goes on from there, which is as good but not the same.
+
     Returns:
         What `result.json` holds.
 
     Raises:
-        ConfigError: The folder is not empty.
+        ConfigError: The folder is not empty; or, to resume, has no checkpoint or a result already.
         KeyboardInterrupt: After the agent was saved.
     """
+    if is_first_rank():
+        check_folder(out, resume)
+        return _train(config, out, out if resume else None)
+    with tempfile.TemporaryDirectory() as unread:
+        return _train(config, Path(unread), out if resume else None)
+
+
+def _train(config: TrainConfig, out: Path, checkpoint: Path | None) -> dict[str, Any]:
     started_at = time.perf_counter()
-    check_folder(out)
     config = fit_config(config)
     arguments = environment_arguments(config.model, config.dataset, config.reward, config.env)
     core = make_core(config.id, config.n_envs, arguments)
@@ -109,6 +139,8 @@ def train(config: TrainConfig, out: Path) -> dict[str, Any]:
     out.mkdir(parents=True, exist_ok=True)
     write_config(config, out / "config.yaml")
     before = _evaluate(agent, core, config, "Evaluating the start")
+    if checkpoint is not None:
+        agent = _load(checkpoint, config, arguments)
     trained_at = time.perf_counter()
     try:
         stop_reason = _learn(agent, core, config, out)
@@ -176,14 +208,27 @@ def fit_config(config: TrainConfig) -> TrainConfig:
 
 def make_agent(config: TrainConfig, arguments: Mapping[str, Any]) -> TextPPO:
     """Makes the untrained agent of a run."""
-    env = gym.make_vec(config.id, num_envs=min(config.n_envs, config.n_episodes), **arguments)
+    env = _make_env(config, arguments)
     end = config.learning_rate * config.learning_rate_end
     return TextPPO(
         "LMPolicy",
-        env,  # type: ignore[arg-type] # TextPPO adapts Gymnasium's vector environments
+        env,
         learning_rate=LinearSchedule(config.learning_rate, end, 1.0),
         policy_kwargs={name: getattr(config, name) for name in _POLICY_ARGUMENTS},
         **{name: getattr(config, name) for name in _PPO_ARGUMENTS},
+    )
+
+
+def _make_env(config: TrainConfig, arguments: Mapping[str, Any]) -> Any:
+    """Makes the slots that this process of the run plays in."""
+    slots = join_ranks().share(min(config.n_envs, config.n_episodes), "n_envs")
+    return gym.make_vec(config.id, num_envs=slots, **arguments)
+
+
+def _load(checkpoint: Path, config: TrainConfig, arguments: Mapping[str, Any]) -> TextPPO:
+    """Loads the agent of a run, to go on in new slots."""
+    return TextPPO.load(
+        checkpoint, env=_make_env(config, arguments), device=config.device, parallel=config.parallel
     )
 
 
@@ -223,10 +268,18 @@ def _evaluate(agent: TextPPO, core: TextCore, config: TrainConfig, what: str) ->
 
 def _learn(agent: TextPPO, core: TextCore, config: TrainConfig, out: Path) -> str:
     """Trains until the budget is spent or held-out reward stops rising; returns which."""
-    best, looks_since_best, iteration = float("-inf"), 0, 0
+    best, looks_since_best, iteration = float("-inf"), 0, agent.n_iterations
     stop_reason = "budget"
+    path = out / "metrics.jsonl"
+    # What was written after the checkpoint is about to be written again.
+    kept = path.read_text(encoding="utf-8").splitlines()[:iteration] if path.exists() else []
+    for looked_at in (json.loads(line).get("eval/reward_mean") for line in kept):
+        if looked_at is not None:
+            looks_since_best = 0 if looked_at > best else looks_since_best + 1
+            best = max(best, looked_at)
+    path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
     with (
-        (out / "metrics.jsonl").open("w", encoding="utf-8") as file,
+        path.open("a", encoding="utf-8") as file,
         track("Training", config.total_episodes) as report,
     ):
 
@@ -256,5 +309,7 @@ def _learn(agent: TextPPO, core: TextCore, config: TrainConfig, out: Path) -> st
                 return False
             return True
 
-        agent.learn(total_episodes=config.total_episodes, after_iteration=after_iteration)
+        agent.learn(
+            total_episodes=config.total_episodes, after_iteration=after_iteration, resume=True
+        )
     return stop_reason

@@ -115,6 +115,24 @@ class TextVectorEnv(VectorEnv[Observation, Any, NDArray[Any]]):
         infos = self._start(slots, options)
         return self.core.observe(), infos
 
+    @property
+    def random_states(self) -> list[dict[str, Any] | None]:
+        """Each slot's random state, as JSON can hold it; None where nothing was drawn yet.
+
+        Set to what it was, slots draw the same examples again, from their next episodes on.
+        """
+        return [None if rng is None else dict(rng.bit_generator.state) for rng in self._rngs]
+
+    @random_states.setter
+    def random_states(self, states: Sequence[dict[str, Any] | None]) -> None:
+        if len(states) != self.num_envs:
+            raise ConfigError(f"{len(states)} states were given for {self.num_envs} slots.")
+        for slot, state in enumerate(states):
+            if state is not None:
+                rng, _ = seeding.np_random(0)
+                rng.bit_generator.state = state
+                self._rngs[slot] = rng
+
     def step(
         self, actions: Any
     ) -> tuple[Observation, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], Info]:

@@ -1,6 +1,7 @@
-"""One process of a run of several, started by the tests: one_rank.py SCENARIO FOLDER [JSON].
+"""One process of a run of several, started by the tests: one_rank.py SCENARIO FOLDER CASES.
 
-It makes its agent by the fixtures of the tests, trains, and writes what it found to FOLDER.
+It makes its agents by the fixtures of the tests, one for each case of the JSON list, trains them,
+and writes what it found to FOLDER.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ conftest = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(conftest)
 
 
-def make_agent(given: dict[str, Any]) -> TextPPO:
-    env = TextVectorEnv(
+def make_env(given: dict[str, Any]) -> TextVectorEnv:
+    return TextVectorEnv(
         4 // SIZE,
         task=conftest.EchoTask(),
         dataset=given["rows"],
@@ -40,6 +41,10 @@ def make_agent(given: dict[str, Any]) -> TextPPO:
         max_prompt_tokens=16,
         max_new_tokens=6,
     )
+
+
+def make_agent(given: dict[str, Any]) -> TextPPO:
+    env = make_env(given)
     settings = {"n_episodes": 12, "batch_size": 32, "device": "cpu", "seed": 0, "critic_warmup": 0}
     policy = {"model": given["model"], "max_tokens_per_batch": 48, **given.get("policy", {})}
     agent = TextPPO("LMPolicy", env, policy_kwargs=policy, **{**settings, **given.get("ppo", {})})
@@ -105,12 +110,26 @@ def learn(given: dict[str, Any]) -> dict[str, Any]:
     return {
         "after": {n: whole(p).detach() for n, p in agent.policy.named_parameters()},
         "rows": rows,
+        "parallel": agent.parallel,
+        "moments": {
+            n: whole(agent.policy.optimizer.state[p]["exp_avg"])
+            for n, p in agent.policy.named_parameters()
+        },
         "first": first,
         "texts": [e.input_ids.tolist() for e in agent.episodes],
         "n_episodes_done": agent.n_episodes_done,
         "num_timesteps": agent.num_timesteps,
         "sent_bytes": agent.ranks.sent_bytes,
     }
+
+
+def load(given: dict[str, Any]) -> dict[str, Any]:
+    """Goes on for an iteration from what was saved."""
+    agent = TextPPO.load(given["folder"], env=make_env(given), device="cpu", **given["ppo"])
+    agent.set_logger(Logger(None, []))
+    before = {n: whole(p).detach().clone() for n, p in agent.policy.named_parameters()}
+    agent.learn(total_episodes=48, resume=True)
+    return {"before": before, "n_episodes_done": agent.n_episodes_done}
 
 
 def die(given: dict[str, Any]) -> dict[str, Any]:
@@ -128,7 +147,6 @@ def die(given: dict[str, Any]) -> dict[str, Any]:
 
 if __name__ == "__main__":
     scenario, folder = sys.argv[1], Path(sys.argv[2])
-    result = {"one_update": one_update, "learn": learn, "die": die}[scenario](
-        json.loads(sys.argv[3])
-    )
-    torch.save(result, folder / f"{scenario}-{RANK}.pt")
+    play = {"one_update": one_update, "learn": learn, "load": load, "die": die}[scenario]
+    results = [play(given) for given in json.loads(sys.argv[3])]
+    torch.save(results, folder / f"{scenario}-{RANK}.pt")

@@ -128,7 +128,7 @@ def test_nothing_in_the_folder_is_pickled_and_the_reference_is_not_there(trained
     rest = load_file(tmp_path / "agent" / "agent.safetensors")
     kept = sum(t.numel() for name, t in rest.items() if name.startswith("policy/"))
     assert kept == sum(p.numel() for p in trained.policy.critic_parameters())
-    assert {name.split("/")[0] for name in rest} == {"policy", "optimizer"}
+    assert {name.split("/")[0] for name in rest} == {"policy", "optimizer", "random"}
 
 
 def test_the_reference_stays_the_model_that_training_began_with(trained, make_env, tmp_path):

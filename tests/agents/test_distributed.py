@@ -14,8 +14,10 @@ from typing import Any
 
 import pytest
 import torch
+from stable_baselines3.common.logger import Logger
 
 from agents.distributed import ALONE, Ranks
+from agents.ppo import TextPPO
 from textenv.errors import ConfigError
 
 _SCRIPT = Path(__file__).with_name("one_rank.py")
@@ -43,18 +45,19 @@ def start(size: int, *arguments: str) -> list[subprocess.Popen[str]]:
 
 
 @pytest.fixture
-def run(save_model: Any, echo_rows: str, tmp_path: Path) -> Callable[..., list[dict[str, Any]]]:
-    """Runs a scenario in so many processes; returns what each found."""
+def run(save_model: Any, echo_rows: str, tmp_path: Path) -> Callable[..., list[Any]]:
+    """Runs a scenario on each case in so many processes; returns what each found, by case."""
 
-    def run(size: int, scenario: str, **given: Any) -> list[dict[str, Any]]:
-        given = {"model": save_model(spread=0.3), "rows": echo_rows, **given}
+    def run(size: int, scenario: str, *cases: dict[str, Any]) -> list[Any]:
+        given = [{"model": save_model(spread=0.3), "rows": echo_rows, **case} for case in cases]
         processes = start(size, scenario, str(tmp_path), json.dumps(given))
-        outputs = [process.communicate(timeout=120)[1] for process in processes]
+        outputs = [process.communicate(timeout=200)[1] for process in processes]
         assert [process.returncode for process in processes] == [0] * size, outputs
-        return [
+        found = [
             torch.load(tmp_path / f"{scenario}-{rank}.pt", weights_only=False)
             for rank in range(size)
         ]
+        return list(zip(*found, strict=True))
 
     return run
 
@@ -68,56 +71,93 @@ def difference(found: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]) 
     return float((both[0] - both[1]).norm() / both[1].norm())
 
 
-@pytest.mark.parametrize(
-    ("family", "policy"),
-    [("llama", {}), ("gpt2", {"separate_critic": True}), ("qwen3", {})],
-)
-def test_two_processes_equal_one_whether_weights_are_divided_or_not(
-    run, save_model, family, policy
-):
+def test_two_processes_equal_one_whether_weights_are_divided_or_not(run, save_model):
     """Of eleven episodes one has eight and the other three, in unequal numbers of passes."""
-    given = {
-        "model": save_model(family, spread=0.3), "policy": policy,
-        "ppo": {"n_epochs": 1, "kl_target": 1.0, "kl_coef": 0.1, "kl_horizon": 20},
-    }  # fmt: skip
-    (alone,) = run(1, "one_update", **given)
-    assert difference(alone["after"], alone["before"]) > 1e-5
+    ppo = {"n_epochs": 1, "kl_target": 1.0, "kl_coef": 0.1, "kl_horizon": 20}
+    models = [
+        {"model": save_model(family, spread=0.3), "policy": {"separate_critic": family == "gpt2"}}
+        for family in ("llama", "gpt2", "qwen3")
+    ]
+    alone = [found for (found,) in run(1, "one_update", *({**m, "ppo": ppo} for m in models))]
     for parallel in ("ddp", "fsdp"):
-        given["ppo"]["parallel"] = parallel
-        for found in run(2, "one_update", **given):
-            assert difference(found["gradient"], alone["gradient"]) < 1e-4
-            assert difference(found["after"], alone["after"]) < 1e-4
-            for name in ("train/loss", "train/approx_kl", "train/grad_norm", "kl/ref"):
-                wanted = alone["metrics"][name]
-                assert found["metrics"][name] == pytest.approx(wanted, rel=1e-3, abs=1e-5), name
-            assert found["kl_coef"] == pytest.approx(alone["kl_coef"], rel=1e-6) != 0.1
+        cases = [{**m, "ppo": {**ppo, "parallel": parallel}} for m in models]
+        for both, wanted in zip(run(2, "one_update", *cases), alone, strict=True):
+            assert difference(wanted["after"], wanted["before"]) > 1e-5
+            for found in both:
+                assert difference(found["gradient"], wanted["gradient"]) < 1e-4
+                assert difference(found["after"], wanted["after"]) < 1e-4
+                for name in ("train/loss", "train/approx_kl", "train/grad_norm", "kl/ref"):
+                    number = wanted["metrics"][name]
+                    assert found["metrics"][name] == pytest.approx(number, rel=1e-3, abs=1e-5)
+                assert found["kl_coef"] == pytest.approx(wanted["kl_coef"], rel=1e-6) != 0.1
 
 
-@pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
-def test_processes_play_slots_of_their_own_and_keep_one_policy(run, parallel):
-    (alone,) = run(1, "learn", look=True)
-    first, second = run(2, "learn", look=True, ppo={"parallel": parallel})
-    # Slots are numbered over processes: together they begin as those of one process do.
-    assert torch.equal(
-        torch.cat([torch.from_numpy(first["first"]), torch.from_numpy(second["first"])]),
-        torch.from_numpy(alone["first"]),
-    )
-    assert len(first["texts"]) == len(second["texts"]) == 6
-    assert first["texts"] != second["texts"]
-    assert difference(first["after"], second["after"]) == 0.0
-    for name in ("n_episodes_done", "num_timesteps"):
-        assert first[name] == second[name]
-    assert first["n_episodes_done"] == alone["n_episodes_done"] == 24
-    for ours, theirs in zip(first["rows"], second["rows"], strict=True):
-        for name in ("rollout/reward_mean", "kl/ref", "train/loss", "train/grad_norm"):
-            assert ours[name] == theirs[name]
-        assert ours["train/first_ratio"] == pytest.approx(1.0, abs=1e-4)
-    assert first["rows"][0]["kl/ref"] == pytest.approx(0.0, abs=1e-4)
+def test_processes_play_slots_of_their_own_and_what_they_save_goes_on_in_one(
+    run, make_env, make_agent, tmp_path
+):
+    ((alone,),) = run(1, "learn", {"look": True})
+    kinds = ("ddp", "fsdp")
+    cases = [
+        {"look": True, "save": str(tmp_path / kind), "ppo": {"parallel": kind}} for kind in kinds
+    ]
+    for first, second in run(2, "learn", *cases):
+        # Slots are numbered over processes: together they begin as those of one process do.
+        both = torch.cat([torch.from_numpy(one["first"]) for one in (first, second)])
+        assert torch.equal(both, torch.from_numpy(alone["first"]))
+        assert len(first["texts"]) == len(second["texts"]) == 6
+        assert first["texts"] != second["texts"]
+        assert difference(first["after"], second["after"]) == 0.0
+        for name in ("n_episodes_done", "num_timesteps"):
+            assert first[name] == second[name]
+        assert first["n_episodes_done"] == alone["n_episodes_done"] == 24
+        for ours, theirs in zip(first["rows"], second["rows"], strict=True):
+            for name in ("rollout/reward_mean", "kl/ref", "train/loss", "train/grad_norm"):
+                assert ours[name] == theirs[name]
+            assert ours["train/first_ratio"] == pytest.approx(1.0, abs=1e-4)
+        assert first["rows"][0]["kl/ref"] == pytest.approx(0.0, abs=1e-4)
+
+        folder = tmp_path / first["parallel"]
+        agent = TextPPO.load(folder, env=make_env(), device="cpu")
+        parameters = {n: p.detach() for n, p in agent.policy.named_parameters()}
+        assert difference(parameters, first["after"]) == 0.0
+        names = {id(p): name for name, p in agent.policy.named_parameters()}
+        moments = {names[id(p)]: s["exp_avg"] for p, s in agent.policy.optimizer.state.items()}
+        assert difference(moments, first["moments"]) == 0.0
+        assert (agent.n_episodes_done, agent.n_iterations) == (24, 2)
+        assert len([state for state in agent.env.env.random_states if state is not None]) == 4
+        agent.set_logger(Logger(None, []))
+        agent.learn(total_episodes=36, resume=True)
+        agent.save(folder)
+    cases = [{"folder": str(tmp_path / kind), "ppo": {"parallel": kind}} for kind in kinds]
+    for kind, loaded in zip(kinds, run(2, "load", *cases), strict=True):
+        agent = TextPPO.load(tmp_path / kind, device="cpu")
+        wanted = {n: p.detach() for n, p in agent.policy.named_parameters()}
+        for found in loaded:
+            assert difference(found["before"], wanted) == 0.0
+            assert found["n_episodes_done"] == 48
+
+
+def test_accelerates_launcher_runs_the_same_command(tmp_path):
+    words = [
+        "TextTranslate-v0", "n_episodes=8", "n_envs=8", "batch_size=8", "total_episodes=16",
+        "validation_every=0", "eval_examples=8", "env.max_new_tokens=12",
+    ]  # fmt: skip
+    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes=2",
+                f"--main_process_port={free_port()}", "-m", "textenv"]  # fmt: skip
+    out = tmp_path / "run"
+    done = subprocess.run(
+        [*launcher, "train", *words, "--out", str(out)], text=True, capture_output=True,
+        timeout=200, check=False, env={**os.environ, "PYTHONPATH": str(_ROOT)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads((out / "result.json").read_text())["episodes"] == 16
+    assert len((out / "metrics.jsonl").read_text().splitlines()) == 2
+    assert done.stdout.count("Training on TextTranslate-v0") == 1
 
 
 def test_the_death_of_one_ends_the_others_with_a_word(save_model, echo_rows, tmp_path):
     """Without a launcher that would end them."""
-    given = json.dumps({"model": save_model(spread=0.3), "rows": echo_rows})
+    given = json.dumps([{"model": save_model(spread=0.3), "rows": echo_rows}])
     survivor, dying = start(2, "die", str(tmp_path), given)
     dying.communicate(timeout=100)
     assert dying.returncode == -9

@@ -71,7 +71,3 @@ def _about(
     [bold]train[/]; compare agents with [bold]evaluate[/]; find the right reward with
     [bold]rewards[/].
     """
-
-
-if __name__ == "__main__":
-    main()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
@@ -32,7 +33,9 @@ def track(description: str, total: float | None) -> Iterator[Report]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    # Of several processes of one job the first shows it.
+    console = Console(stderr=True, quiet=os.environ.get("RANK", "0") != "0")
+    with Progress(*columns, console=console) as progress:
         bar = progress.add_task(description, total=total, note="")
 
         def report(done: float, note: str = "", total: float | None = None) -> None:

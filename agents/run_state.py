@@ -1,0 +1,116 @@
+"""What an agent needs to go on exactly as it would have, beside weights and counters.
+
+That is the state of all random numbers, its own and those of its slots: between two iterations
+nothing else of an environment is kept, since each begins with new episodes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.distributed.tensor import DTensor, distribute_tensor
+
+from agents.sharding import whole
+from agents.vec_env import TextVecEnv
+
+if TYPE_CHECKING:
+    from agents.policy import LMPolicy
+    from agents.ppo import TextPPO
+
+
+def slot_states(agent: TextPPO) -> list[Any]:
+    """Returns the random state of every slot of all processes, as plain values.
+
+    None for a slot that has drawn nothing yet, and of environments that are not `make_vec`'s.
+    """
+    env = agent.env
+    own = env.env.random_states if isinstance(env, TextVecEnv) else [None] * agent.n_envs
+    return [state for part in agent.ranks.gather(own) for state in part]
+
+
+def restore_slots(agent: TextPPO, states: list[Any]) -> None:
+    """Gives this process's slots their random states; further slots keep those of their seeds."""
+    env = agent.env
+    if not isinstance(env, TextVecEnv):
+        return
+    first = agent.ranks.index * env.num_envs
+    own = states[first : first + env.num_envs]
+    env.env.random_states = [*own, *[None] * (env.num_envs - len(own))]
+    # Seeds that were set for the first reset would begin these streams again.
+    env._seeds = [
+        seed if slot >= len(own) or own[slot] is None else None
+        for slot, seed in enumerate(env._seeds)
+    ]
+
+
+def generator_states(agent: TextPPO) -> dict[str, Tensor]:
+    """Returns the states of every process's generators of torch, by device and process."""
+    own = {"cpu": torch.get_rng_state()}
+    if agent.device.type == "cuda":
+        own["cuda"] = torch.cuda.get_rng_state(agent.device)
+    return {
+        f"{device}/{rank}": state
+        for rank, states in enumerate(agent.ranks.gather(own))
+        for device, state in states.items()
+    }
+
+
+def restore_generators(agent: TextPPO, states: dict[str, Tensor]) -> None:
+    """Restores this process's generators, if the run had as many processes as now."""
+    if len([name for name in states if name.startswith("cpu/")]) != agent.ranks.size:
+        return
+    torch.set_rng_state(states[f"cpu/{agent.ranks.index}"].cpu())
+    on_device = states.get(f"cuda/{agent.ranks.index}")
+    if on_device is not None and agent.device.type == "cuda":
+        torch.cuda.set_rng_state(on_device.cpu(), agent.device)
+
+
+def optimizer_tensors(policy: LMPolicy) -> dict[str, Tensor]:
+    """Returns the optimizer's state by parameter name and key, put together from all processes."""
+    return {
+        f"{name}/{key}": whole(value) if isinstance(value, Tensor) else torch.as_tensor(value)
+        for name, parameter in policy.named_parameters()
+        for key, value in policy.optimizer.state.get(parameter, {}).items()
+    }
+
+
+def restore_optimizer(
+    policy: LMPolicy, tensors: dict[str, Tensor], groups: list[dict[str, Any]]
+) -> None:
+    """Restores what `optimizer_tensors` gave, and the settings of each group of parameters."""
+    parameters = dict(policy.named_parameters())
+    for name, tensor in tensors.items():
+        name, _, key = name.rpartition("/")
+        parameter = parameters[name]
+        state = tensor.to("cpu" if key == "step" and not _is_fused(groups) else parameter.device)
+        policy.optimizer.state[parameter][key] = _divided_like(parameter, state)
+    for group, saved in zip(policy.optimizer.param_groups, groups, strict=True):
+        group.update(saved)
+
+
+def restore_parameters(policy: LMPolicy, tensors: dict[str, Tensor]) -> None:
+    """Overwrites parameters by name."""
+    parameters = dict(policy.named_parameters())
+    with torch.no_grad():
+        for name, tensor in tensors.items():
+            parameters[name].copy_(_divided_like(parameters[name], tensor))
+
+
+def plain_groups(optimizer: torch.optim.Optimizer) -> list[dict[str, Any]]:
+    """Returns each group's settings without its parameters."""
+    return [
+        {key: value for key, value in group.items() if key != "params"}
+        for group in optimizer.param_groups
+    ]
+
+
+def _is_fused(groups: list[dict[str, Any]]) -> bool:
+    return bool(groups[0].get("fused"))
+
+
+def _divided_like(parameter: Tensor, tensor: Tensor) -> Tensor:
+    if isinstance(parameter, DTensor) and tensor.shape == parameter.shape:
+        return distribute_tensor(tensor, parameter.device_mesh, parameter.placements)
+    return tensor
