@@ -70,6 +70,7 @@ def make_config(
     task: GainTask, model: Path, data: Path, seed: int, device: str, iterations: int, episodes: int
 ) -> TrainConfig:
     """Returns the configuration of a run, as `textenv train` would take it."""
+    is_cuda = pick_device(device).type == "cuda"
     return parse_config(
         {
             "id": task.id,
@@ -95,7 +96,8 @@ def make_config(
             "critic_warmup": 3,
             "temperature": 1.0,
             # Without the instructions for it a CPU takes many times as long in bfloat16.
-            "bf16": pick_device(device).type == "cuda",
+            "bf16": is_cuda,
+            "compile_layers": is_cuda,
             "max_tokens_per_batch": 32_768,
             "validation_every": 0,
             "save_every": 0,
