@@ -66,11 +66,11 @@ def compute_gae(
 def compute_rloo(rewards: Tensor, action_mask: Tensor, groups: Tensor) -> Tensor:
     """Takes off each episode's return the mean of the others of its group.
 
-    Leave-one-out REINFORCE (Ahmadian et al., 2024, https://arxiv.org/abs/2402.14740). The return
-    is the sum of all rewards of the episode, a penalty on the KL divergence among them; all tokens
-    of the agent share it. Groups may differ in size; an episode alone in its group has advantage
-    0. An episode that was cut off counts with what it was paid until then, since no value
-    stands in for the rest.
+    Leave-one-out REINFORCE (Ahmadian et al., 2024, https://arxiv.org/abs/2402.14740), not
+    normalised afterwards, as in the paper and in verl. The return is the sum of all rewards of the
+    episode, a penalty on the KL divergence among them; all tokens of the agent share it. Groups may
+    differ in size; an episode alone in its group has advantage 0. An episode that was cut off
+    counts with what it was paid until then, since no value stands in for the rest.
 
     Args:
         rewards: (batch, time) reward of each token.
@@ -96,11 +96,12 @@ def compute_grpo(
 ) -> Tensor:
     """Standardises each episode's return within its group.
 
-    Group-relative advantages (Shao et al., 2024, https://arxiv.org/abs/2402.03300), with the
-    unbiased deviation; without it, those of Dr. GRPO (Liu et al., 2025,
+    Group-relative advantages (Shao et al., 2024, https://arxiv.org/abs/2402.03300). The paper does
+    not say which deviation it means: here it is the unbiased one plus 1e-4, TRL's; verl adds 1e-6
+    to the same. Without it they are those of Dr. GRPO (Liu et al., 2025,
     https://arxiv.org/abs/2503.20783). As in `compute_rloo`, a penalty on the divergence is part of
-    the return (the paper adds it to the loss), and so are the rules for episodes that are alone
-    in their group or were cut off.
+    the return (the paper adds it to the loss), and so are the rules for episodes that are alone in
+    their group or were cut off.
 
     Args:
         rewards: (batch, time) reward of each token.
@@ -122,9 +123,11 @@ def compute_grpo(
 def compute_returns(rewards: Tensor, action_mask: Tensor, gamma: float) -> Tensor:
     """Sums the discounted rewards from each of the agent's tokens to the end of its episode.
 
-    Whitened over the tokens of all episodes, they are the advantages of REINFORCE++ (Hu, 2025,
-    https://arxiv.org/abs/2501.03262). Discounts and rewards on the environment's tokens are
-    those of `compute_gae`. An episode that was cut off counts with what it was paid until then.
+    With the penalty on the KL divergence in the rewards, and whitened over the tokens of all
+    episodes, they are the advantages of REINFORCE++ (Hu et al., 2025,
+    https://arxiv.org/abs/2501.03262): the paper's for one response a prompt, where gamma is 1. verl
+    computes the same. Discounts and rewards on the environment's tokens are those of `compute_gae`.
+    An episode that was cut off counts with what it was paid until then.
 
     Args:
         rewards: (batch, time) reward of each token.

@@ -55,7 +55,8 @@ _ARGUMENTS = (
     *("batch_size", "n_epochs", "gamma", "gae_lambda", "normalize_advantage", "ent_coef"),
     *("vf_coef", "max_grad_norm", "target_kl", "seed", "n_episodes", "kl_coef", "kl_target"),
     *("kl_horizon", "scale_rewards", "value_lr_factor", "critic_warmup", "max_invalid_share"),
-    *("advantage", "group_size", "clip_range_high", "dual_clip", "max_grad_norm_critic"),
+    *("advantage", "group_size", "clip_range_high", "dual_clip"),
+    *("importance_cap", "max_grad_norm_critic"),
 )
 _SCHEDULES = ("learning_rate", "clip_range", "clip_range_vf")
 _POLICY_ARGUMENTS = (

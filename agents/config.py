@@ -71,6 +71,7 @@ class TrainConfig(BaseModel):
     clip_range_vf: PositiveFloat | None = None
     clip_range_high: PositiveFloat | None = None
     dual_clip: float | None = Field(None, gt=1)
+    importance_cap: PositiveFloat | None = None
     advantage: Literal["gae", "rloo", "grpo", "dr_grpo", "reinforce++"] = "gae"
     group_size: PositiveInt = Field(1, description="episodes of each prompt")
     normalize_advantage: bool = True

@@ -46,7 +46,8 @@ def policy_loss(
         clip_range_high: eps_high, the upper bound by itself ("clip-higher" of DAPO, Yu et al.,
             2025, https://arxiv.org/abs/2503.14476); None: eps.
         dual_clip: c > 1, which holds the loss of a negative advantage at c |A| however large the
-            ratio (Ye et al., 2020, https://arxiv.org/abs/1912.09729); None: unbounded.
+            ratio (Ye et al., 2020, https://arxiv.org/abs/1912.09729; verl's clip_ratio_c); None:
+            unbounded.
         importance_weights: (n,) weight of each token's loss, taken as constant; see
             `truncated_importance_weights`.
 
@@ -83,7 +84,8 @@ def truncated_importance_weights(
 
     Corrects for a sampler whose arithmetic differs from the trainer's: truncated importance
     sampling, after Yao et al. (2025), "Your efficient RL framework secretly brings you off-policy
-    RL training".
+    RL training". Token by token and without a lower bound, as verl does by default and TRL in its
+    mode "token_truncate".
 
     Args:
         old_logprobs: (...) of the policy that the update starts from, as the trainer computes them.

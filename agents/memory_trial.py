@@ -64,8 +64,10 @@ def open_trial(config: TrainConfig) -> Iterator[Trial]:
     """
     arguments = environment_arguments(config.model, config.dataset, config.reward, config.env)
     with Weightless() as counter:
-        # Where nothing has memory the device is only a name; its own kernels are not needed.
-        agent = make_agent(config.model_copy(update={"device": "cpu"}), arguments)
+        # Where nothing has memory the device is only a name, and there is nothing to compile;
+        # compiled layers keep less.
+        changes = {"device": "cpu", "compile_layers": False}
+        agent = make_agent(config.model_copy(update=changes), arguments)
         yield Trial(agent, counter)
 
 

@@ -27,10 +27,11 @@ from agents.buffer import CollectedEpisode, EpisodeBatch, make_batch
 from agents.collection import Infos, collect_episodes, is_scored, take_valid
 from agents.distributed import asks_for_fsdp, join_ranks
 from agents.kl import AdaptiveKL, FixedKL, kl_penalty
+from agents.losses import truncated_importance_weights
 from agents.policy import LMPolicy, find_action_level
 from agents.reference import Reference
 from agents.sharding import gathered, is_sharded, shard_policy, whole
-from agents.targets import Targets, evaluate_rollout
+from agents.targets import Targets, evaluate_rollout, logprob_mismatch
 from agents.update import LossSettings, accumulate_gradients
 from agents.vec_env import TextVecEnv
 from textenv.errors import ConfigError, UnknownNameError
@@ -103,6 +104,8 @@ class TextPPO(PPO):
         group_size: Episodes of each prompt.
         clip_range_high: Upper clip of the probability ratio; None for `clip_range`.
         dual_clip: Holds the loss of a negative advantage at so many times its size.
+        importance_cap: Weigh each token's policy loss by its probability as computed for the update
+            over that at sampling, and at most by this; None for no weights.
         max_grad_norm_critic: Gradient norm limit of the parameters that only the value depends on,
             apart from the others', so that a large error of the value does not shorten the
             policy's step (verl and OpenRLHF do so with their separate critics); None: jointly, as
@@ -163,6 +166,7 @@ class TextPPO(PPO):
         group_size: int = 1,
         clip_range_high: float | None = None,
         dual_clip: float | None = None,
+        importance_cap: float | None = None,
         max_grad_norm_critic: float | None = None,
         parallel: Literal["ddp", "fsdp"] | None = None,
     ) -> None:
@@ -197,6 +201,8 @@ class TextPPO(PPO):
             )
         if dual_clip is not None and not dual_clip > 1:
             raise ConfigError(f"dual_clip must be above 1, not {dual_clip}.")
+        if importance_cap is not None and not importance_cap > 0:
+            raise ConfigError(f"importance_cap must be above 0, not {importance_cap}.")
         self.ranks = join_ranks()
         for name, value in (("n_episodes", n_episodes), ("batch_size", batch_size)):
             self.ranks.share(value, name)
@@ -249,6 +255,7 @@ class TextPPO(PPO):
         self.group_size = group_size
         self.clip_range_high = clip_range_high
         self.dual_clip = dual_clip
+        self.importance_cap = importance_cap
         self.max_grad_norm_critic = max_grad_norm_critic
         self.parallel = parallel or ("fsdp" if asks_for_fsdp() else "ddp")
         if self.env is not None:
@@ -598,7 +605,21 @@ class TextPPO(PPO):
         self.logger.record("kl/ref", kl)
         self.logger.record("kl/coef", coef)
         self.kl_controller.update(kl, round(n))
-        return Targets(evaluated.logprobs, evaluated.values, advantages, returns)
+        weights = self._weigh_tokens(evaluated.logprobs, batch)
+        return Targets(evaluated.logprobs, evaluated.values, advantages, returns, weights)
+
+    def _weigh_tokens(self, logprobs: Tensor, batch: EpisodeBatch) -> Tensor | None:
+        """Logs how far the sampler was from the policy; returns importance weights if asked for."""
+        if batch.logprobs is None:
+            return None
+        mismatch = logprob_mismatch(logprobs, batch.logprobs, batch.action_mask)
+        total, n = self.ranks.sum(mismatch.new_tensor([float(mismatch.sum()), len(mismatch)]))
+        self.logger.record("rollout/logprob_mismatch", float(total / n))
+        largest = max(self.ranks.gather(float(mismatch.max())))
+        self.logger.record("rollout/logprob_mismatch_max", largest)
+        if self.importance_cap is None:
+            return None
+        return truncated_importance_weights(logprobs, batch.logprobs, self.importance_cap)
 
     def accumulate_gradients(
         self, batch: EpisodeBatch, targets: Targets, rows: Tensor

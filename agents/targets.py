@@ -67,7 +67,7 @@ def evaluate_rollout(
     """Computes log-probabilities and values of the agent's tokens, without gradient.
 
     Those of the policy are computed again rather than kept from sampling, so that the update's
-    first ratio is 1 in every precision. How far the two are apart tells
+    first ratio is 1 in every precision. How far apart the two are tells
     `logprob_mismatch`.
     """
     shape, device = batch.action_mask.shape, batch.input_ids.device
@@ -94,9 +94,9 @@ def evaluate_rollout(
 def logprob_mismatch(logprobs: Tensor, sampler_logprobs: Tensor, action_mask: Tensor) -> Tensor:
     """Returns how far each of the agent's tokens is from what its sampler said, in nats.
 
-    Sampling reads cached keys token by token, learning reads whole sequences: in exact arithmetic
-    they agree, in float32 within 1e-4, in bfloat16 within some hundredths. More tells of a sampler
-    with other weights, another temperature, or another distribution.
+    Sampling reads cached keys token by token, learning reads whole sequences. In exact arithmetic
+    they agree, in float32 to about 1e-6, in bfloat16 to some thousandths on average; much more
+    tells of a sampler with other weights or another distribution.
 
     Args:
         logprobs: (batch, time) of the policy that drew the tokens, computed again.

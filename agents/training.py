@@ -41,7 +41,7 @@ _PPO_ARGUMENTS = (
     *("n_episodes", "batch_size", "n_epochs", "gamma", "gae_lambda"),
     *("clip_range", "clip_range_vf", "normalize_advantage", "ent_coef", "vf_coef"),
     *("max_grad_norm", "target_kl", "kl_coef", "kl_target", "kl_horizon"),
-    *("advantage", "group_size", "clip_range_high", "dual_clip"),
+    *("advantage", "group_size", "clip_range_high", "dual_clip", "importance_cap"),
     *("scale_rewards", "value_lr_factor", "critic_warmup", "max_invalid_share", "seed", "device"),
     *("max_grad_norm_critic", "parallel"),
 )

@@ -108,6 +108,7 @@ def _token_sums(
         clip_range=settings.clip_range,
         clip_range_high=settings.clip_range_high,
         dual_clip=settings.dual_clip,
+        importance_weights=wanted.importance_weights,
     )
     value_part = value_loss(
         outputs.values, wanted.values, wanted.returns, clip_range_vf=settings.clip_range_vf

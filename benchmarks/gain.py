@@ -70,6 +70,7 @@ def make_config(
     task: GainTask, model: Path, data: Path, seed: int, device: str, iterations: int, episodes: int
 ) -> TrainConfig:
     """Returns the configuration of a run, as `textenv train` would take it."""
+    is_cuda = pick_device(device).type == "cuda"
     return parse_config(
         {
             "id": task.id,
@@ -95,7 +96,8 @@ def make_config(
             "critic_warmup": 3,
             "temperature": 1.0,
             # Without the instructions for it a CPU takes many times as long in bfloat16.
-            "bf16": pick_device(device).type == "cuda",
+            "bf16": is_cuda,
+            "compile_layers": is_cuda,
             "max_tokens_per_batch": 32_768,
             "validation_every": 0,
             "save_every": 0,
@@ -133,7 +135,6 @@ def run(
     write_samples(out / "samples.jsonl", core, {"before": before, "after": after})
     sampled = evaluate_policy_on_split(agent.policy, core, "test", min(KL_EXAMPLES, n), False)
     kl = kl_per_episode(agent.policy, agent.reference, sampled.episodes)
-    agent.save(out)
     draw_curves(
         out / "curves.png",
         [row["rollout/reward_mean"] for row in rows],
@@ -142,7 +143,7 @@ def run(
     )
     # The first iterations pay for what is made once: kernels, graphs, memory.
     steady = [row["time/iteration_s"] for row in rows[min(3, len(rows) - 1) :]]
-    return {
+    result = {
         "task": task.name,
         "metric": task.metric,
         "seed": config.seed,
@@ -165,6 +166,9 @@ def run(
         "wall_s": time.perf_counter() - began,
         "versions": versions(),
     }
+    (out / "result.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    agent.save(out)
+    return result
 
 
 def _greedy(agent: TextPPO, core: TextCore, n: int, what: str) -> tuple[float, Evaluation]:
@@ -322,7 +326,6 @@ def main(
     config = make_config(chosen, start, out / "data", seed, device, iterations, episodes)
     write_config(config, out / "config.yaml")
     result = run(chosen, config, out, examples, pool, deadline)
-    (out / "result.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     _print_run(console, result)
     console.print(f"Files in {out}.")
 

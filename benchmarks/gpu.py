@@ -103,6 +103,7 @@ def make_config(
             "learning_rate": 1e-6,
             "critic_warmup": 0,
             "bf16": True,
+            "compile_layers": device.type == "cuda",
             **changes,
         }
     )
@@ -217,6 +218,8 @@ def main(
         rows = save_rows(Path(folder) / "rows.jsonl", 2 * work.n_prompt)
         if lora:
             changes: dict[str, Any] = {"lora": {"r": 16}, "n_epochs": 1}
+            # Compiled layers would keep less than the plan counts.
+            changes["compile_layers"] = False
             changes["max_tokens_per_batch"] = 8 * work.window
             config = make_config(work, model, rows, chosen, **changes)
             engine = measure_engine(config, iterations, warmup)

@@ -12,7 +12,8 @@ from agents.buffer import CollectedEpisode, make_batch
 def episode(length: int, truncated: bool = False) -> CollectedEpisode:
     mask = np.arange(length) >= 2
     ids = np.arange(10 * length, 11 * length, dtype=np.int32)
-    return CollectedEpisode(ids, mask, np.where(mask, 0.5, 0).astype(np.float32), truncated)
+    rewards, logprobs = (np.where(mask, x, 0).astype(np.float32) for x in (0.5, -length))
+    return CollectedEpisode(ids, mask, rewards, truncated, logprobs=logprobs)
 
 
 @pytest.fixture
@@ -37,6 +38,15 @@ def test_taking_rows_narrows_to_the_longest_of_them(batch):
     assert part.lengths.tolist() == [3, 4]
     assert part.action_mask.shape == part.rewards.shape == (2, 4)
     assert not part.truncated.any()
+    assert part.logprobs.tolist() == [[0, 0, -3, 0], [0, 0, -4, -4]]
+
+
+def test_log_probabilities_of_a_batch_are_those_of_all_or_none():
+    mask = np.ones(2, np.bool_)
+    unknown = CollectedEpisode(np.ones(2, np.int32), mask, np.zeros(2, np.float32))
+    batch = make_batch([episode(4), unknown])
+    assert batch.logprobs is None
+    assert batch.take(torch.tensor([1])).logprobs is None
 
 
 @pytest.mark.parametrize("max_tokens", [1, 7, 9, 14, 20, 1000])

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import inspect
+import json
+
 import numpy as np
 import pytest
 import torch
 
 import agents.ppo
+import agents.training
 import agents.update
 from agents.advantages import compute_rloo
 from agents.collection import collect_episodes
+from agents.config import parse_config
+from agents.ppo import TextPPO
 from textenv.errors import ConfigError, UnknownNameError
 
 LEARNING = {
     "n_episodes": 64, "batch_size": 64, "n_epochs": 2, "learning_rate": 1e-2, "kl_coef": 0.01,
 }  # fmt: skip
 ADVANTAGES = ("rloo", "grpo", "dr_grpo", "reinforce++")
+CHANGED = {
+    "advantage": "dr_grpo", "group_size": 2, "dual_clip": 2.5, "clip_range_high": 0.31,
+    "importance_cap": 1.7,
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -28,7 +38,7 @@ def make_learner(save_model, make_env, make_agent):
     return make
 
 
-def learning_curve(agent, iterations=20):
+def learning_curve(agent, iterations=16):
     rewards = []
 
     def note(metrics):
@@ -49,6 +59,27 @@ def test_every_prompt_has_exactly_its_group_whatever_the_lengths(make_agent, mak
             tuple(e.input_ids[: e.action_mask.argmax()]) for e in episodes if e.group == group
         }
         assert len(prompts) == 1
+
+
+def test_groups_stay_complete_where_one_slot_is_always_slow(make_agent, make_env):
+    """The first slot of each group writes six tokens while its neighbours write one."""
+    agent = make_agent(make_env(6), n_episodes=24, group_size=3, advantage="rloo")
+    tokens_of, end = np.zeros(6, int), 2
+
+    def act(ids, lengths, rows, deterministic=False):
+        tokens_of[rows] += 1
+        ends = tokens_of[rows] == np.where(rows % 3 == 0, 6, 1)
+        tokens_of[rows[ends]] = 0
+        return np.where(ends, end, 7), np.zeros(len(rows), np.float32)
+
+    agent.policy.act_with_logprobs = act
+    episodes = collect_episodes(agent.env, agent.policy, 24, lambda *_: True, 3)
+    for group in range(8):
+        members = [e for e in episodes if e.group == group]
+        assert sorted(int(e.action_mask.sum()) for e in members) == [1, 1, 6]
+        assert len({tuple(e.input_ids[: e.action_mask.argmax()]) for e in members}) == 1
+    prompts = {tuple(e.input_ids[: e.action_mask.argmax()]) for e in episodes}
+    assert len(prompts) > 4
 
 
 @pytest.mark.parametrize("advantage", ADVANTAGES)
@@ -80,7 +111,26 @@ def test_clip_bounds_reach_the_loss(make_learner, monkeypatch):
     monkeypatch.setattr(agents.update, "policy_loss", note)
     learning_curve(make_learner("rloo", clip_range_high=0.3, dual_clip=3.0), 1)
     expected = {"clip_range": 0.2, "clip_range_high": 0.3, "dual_clip": 3.0}
-    assert seen[0] == expected
+    assert seen[0] == {**expected, "importance_weights": None}
+
+
+def test_options_come_back_from_a_folder_and_may_be_changed(make_agent, make_env, tmp_path):
+    agent = make_agent(**CHANGED)
+    agent.save(tmp_path / "agent")
+    loaded = TextPPO.load(tmp_path / "agent", env=make_env(), device="cpu")
+    defaults = inspect.signature(TextPPO).parameters
+    for name, value in CHANGED.items():
+        assert getattr(loaded, name) == value != defaults[name].default, name
+    other = TextPPO.load(tmp_path / "agent", device="cpu", advantage="rloo", dual_clip=None)
+    assert (other.advantage, other.dual_clip, other.group_size) == ("rloo", None, 2)
+    saved = json.loads((tmp_path / "agent" / "agent.json").read_text(encoding="utf-8"))
+    assert CHANGED.items() <= saved["arguments"].items()
+
+
+def test_options_reach_the_agent_from_a_configuration():
+    config = parse_config({"id": "TextSummarize-v0", "n_episodes": 4, "n_envs": 4, **CHANGED})
+    agent = agents.training.make_agent(config, {})
+    assert {name: getattr(agent, name) for name in CHANGED} == CHANGED
 
 
 def test_what_does_not_fit_is_said_in_words(make_learner):
