@@ -449,7 +449,8 @@ class LMPolicy(ActorCriticPolicy):
 
     def _values(self, hidden: Tensor) -> Tensor:
         values: Tensor = self.value_head(hidden.float())
-        return values.squeeze(-1)
+        # A sum over one number, not a view: FSDP warns of views among what its modules return.
+        return values.sum(dim=-1)
 
     def autocast(self) -> torch.autocast:
         """Returns the context that forward passes run in: bfloat16 if asked for."""
