@@ -129,26 +129,18 @@ def train(
     Ctrl-C ends the training and keeps the agent; --resume FOLDER goes on. Under accelerate launch,
     or torchrun, several processes train together.
     """
-    overrides = [word for word in words or () if "=" in word]
-    ids = [word for word in words or () if "=" not in word]
+    given = list(words or ())
+    id = given.pop(0) if given and "=" not in given[0] else None
     if resume is not None:
-        if ids or any((model, dataset, reward, config, out, seed, device)):
-            raise ConfigError(
-                "A run goes on with its own settings: textenv train --resume FOLDER takes nothing "
-                "else but total_episodes=N."
-            )
+        others = (id, model, dataset, reward, config, out, seed, device)
+        _check_resume(given, [value for value in others if value is not None])
         config = resume / "config.yaml"
-        allowed = [word for word in overrides if word.partition("=")[0] != "total_episodes"]
-        if allowed:
-            raise ConfigError(
-                f"{allowed[0]} would make another run of it. Only total_episodes may differ."
-            )
-    elif len(ids) > 1 or (not ids and config is None):
-        raise ConfigError("Name one environment; 'textenv list' shows them.")
+    elif id is None and config is None:
+        raise ConfigError("Name an environment; 'textenv list' shows them.")
     settings = load_config(
         config,
-        overrides,
-        id=ids[0] if ids else None,
+        given,
+        id=id,
         model=model,
         dataset=parse_spec(dataset),
         reward=parse_spec(reward),
@@ -183,6 +175,20 @@ def train(
         print_error(f"Stopped. {what}")
         raise typer.Exit(EXIT_INTERRUPTED) from error
     print_training_result(console, result, out)
+
+
+def _check_resume(overrides: Sequence[str], others: Sequence[object]) -> None:
+    """Refuses what would make another run of the one that is to go on."""
+    if others:
+        raise ConfigError(
+            "A run goes on with its own settings: textenv train --resume FOLDER takes nothing else "
+            "but total_episodes=N."
+        )
+    for word in overrides:
+        if word.partition("=")[0] != "total_episodes":
+            raise ConfigError(
+                f"{word} would make another run of it. Only total_episodes may differ."
+            )
 
 
 def evaluate(

@@ -127,7 +127,8 @@ def test_interrupted_training_keeps_the_agent_and_exits_with_130(run, model, tmp
     out = tmp_path / "run"
     done = run("train", "TextQA-v0", "--model", model, "--out", out, *SMOKE)
     assert done.exit_code == 130
-    assert done.stderr.endswith(f"Stopped. The agent as it was is in {out}.\n")
+    goes_on = f"textenv train --resume {out} goes on."
+    assert done.stderr.endswith(f"Stopped. The agent as it was is in {out}; {goes_on}\n")
     assert TextPPO.load(out).n_episodes_done == 0
 
 

@@ -201,7 +201,7 @@ def test_a_killed_run_that_is_resumed_writes_what_it_would_have_written(
         (("--resume", "nowhere"), "nowhere"),
         (("--resume", ".", "n_epochs=3"), "n_epochs=3 would make another run of it"),
         (("TextQA-v0", "--resume", "."), "goes on with its own settings"),
-        ((), "Name one environment"),
+        ((), "Name an environment"),
     ],
 )
 def test_what_cannot_be_resumed_is_said(words, message):
