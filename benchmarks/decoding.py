@@ -170,7 +170,7 @@ def main(
     rounds: Annotated[int, typer.Option(min=1, help="How often each arm is measured.")] = 5,
     model: Annotated[str, typer.Option(help="The language model.")] = "embedded",
     n_slots: Annotated[int, typer.Option(min=1, help="Slots that play at a time.")] = 32,
-    n_waves: Annotated[int, typer.Option(min=1, help="Episodes a slot.")] = 6,
+    n_waves: Annotated[int, typer.Option(min=1, help="Episodes a slot.")] = 12,
     bf16: Annotated[bool, typer.Option(help="Decode in bfloat16.")] = False,
     device: Annotated[str, typer.Option(help="Where to decode.")] = "cpu",
     json_path: Annotated[

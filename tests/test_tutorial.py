@@ -69,7 +69,7 @@ def test_the_command_line_finds_it_by_the_environment_variable(folder):
     commands = re.findall(r"^(export .*|textenv .*)$", TUTORIAL, re.M)
     assert commands[0] == "export TEXTENV_REGISTRY=my_envs.yaml"
     assert "textenv play TextReverse-v0" in commands
-    textenv = ("-m", "textenv.cli.main")
+    textenv = ("-m", "textenv")
     shown = run(folder, *textenv, "show", "TextReverse-v0", TEXTENV_REGISTRY="my_envs.yaml")
     prompt = re.search(r"Reverse the words: (.*)", shown)[1].strip()
     answer = " ".join(reversed(prompt.split()))
