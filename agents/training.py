@@ -278,6 +278,9 @@ def _learn(agent: TextPPO, core: TextCore, config: TrainConfig, out: Path) -> st
             looks_since_best = 0 if looked_at > best else looks_since_best + 1
             best = max(best, looked_at)
     path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+    # Only the first process has read the rows; all of them stop or none.
+    if agent.ranks.any(looks_since_best >= config.patience):
+        return "converged"
     with (
         path.open("a", encoding="utf-8") as file,
         track("Training", config.total_episodes) as report,
@@ -287,16 +290,19 @@ def _learn(agent: TextPPO, core: TextCore, config: TrainConfig, out: Path) -> st
             nonlocal best, looks_since_best, iteration, stop_reason
             iteration += 1
             row = {"iteration": iteration, **metrics}
-            if config.validation_every and iteration % config.validation_every == 0:
-                looked = evaluate_policy_on_split(
-                    agent.policy, core, "validation", config.validation_examples
-                )
-                row["eval/reward_mean"] = float(looked.rewards.mean())
-                improved = row["eval/reward_mean"] > best
-                best = max(best, row["eval/reward_mean"])
-                looks_since_best = 0 if improved else looks_since_best + 1
-            file.write(json.dumps(row) + "\n")
-            file.flush()
+            try:
+                if config.validation_every and iteration % config.validation_every == 0:
+                    looked = evaluate_policy_on_split(
+                        agent.policy, core, "validation", config.validation_examples
+                    )
+                    row["eval/reward_mean"] = float(looked.rewards.mean())
+                    improved = row["eval/reward_mean"] > best
+                    best = max(best, row["eval/reward_mean"])
+                    looks_since_best = 0 if improved else looks_since_best + 1
+            finally:
+                # Interrupted here, the iteration is in the agent, so its row is kept as well.
+                file.write(json.dumps(row) + "\n")
+                file.flush()
             if config.save_every and iteration % config.save_every == 0:
                 agent.save(out)
             report(

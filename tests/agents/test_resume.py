@@ -16,6 +16,8 @@ import torch
 from safetensors.torch import load_file
 
 import agents.checkpoints
+import agents.training
+from agents.config import load_config
 from agents.folder_swap import replacing_entries, settle
 from agents.ppo import TextPPO
 
@@ -212,3 +214,41 @@ def test_what_cannot_be_resumed_is_said(words, message):
     done = CliRunner().invoke(make_app(), ["train", *words])
     assert done.exit_code != 0
     assert message in done.output + str(done.exception)
+
+
+_RUN = [
+    "n_episodes=8", "n_envs=8", "batch_size=8", "save_every=1", "validation_every=1",
+    "validation_examples=4", "eval_examples=4", "env.max_new_tokens=8", "device=cpu",
+]  # fmt: skip
+
+
+def test_a_run_that_had_converged_is_not_trained_further(tmp_path):
+    # So small a rate changes no greedy answer: the second look is no better than the first.
+    words = [*_RUN, "total_episodes=64", "patience=1", "learning_rate=0.0000001"]
+    first = agents.training.train(load_config(None, words, id="TextTranslate-v0"), tmp_path)
+    assert (first["stop_reason"], first["episodes"]) == ("converged", 16)
+    (tmp_path / "result.json").unlink()
+    config = load_config(tmp_path / "config.yaml", [])
+    again = agents.training.train(config, tmp_path, resume=True)
+    assert {k: v for k, v in again.items() if not k.endswith("wall_s")} == {
+        k: v for k, v in first.items() if not k.endswith("wall_s")
+    }
+
+
+def test_an_interrupted_look_at_validation_loses_no_row(tmp_path, monkeypatch):
+    true, looks = agents.training.evaluate_policy_on_split, []
+
+    def interrupted(policy: Any, core: Any, split: str, *more: Any, **named: Any) -> Any:
+        looks.append(split)
+        if looks.count("validation") == 2 and split == "validation":
+            raise KeyboardInterrupt
+        return true(policy, core, split, *more, **named)
+
+    config = load_config(None, [*_RUN, "total_episodes=24"], id="TextTranslate-v0")
+    with monkeypatch.context() as patch:
+        patch.setattr(agents.training, "evaluate_policy_on_split", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            agents.training.train(config, tmp_path)
+    agents.training.train(load_config(tmp_path / "config.yaml", []), tmp_path, resume=True)
+    rows = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(row)["iteration"] for row in rows] == [1, 2, 3]
