@@ -54,7 +54,7 @@ def prompt_rows(id: str, n: int, *, split: str = "train", **arguments: Any) -> l
         Rows of "prompt", a list of {"role", "content"}; "index" and "split", which name the
         example. `datasets.Dataset.from_list` makes a dataset of them.
     """
-    core = _make_core(id, 1, arguments)
+    core = make_core(id, 1, arguments)
     dataset = core.dataset(split)
     rows: dict[tuple[tuple[str, str], ...], Row] = {}
     for index in range(len(dataset)):
@@ -83,7 +83,7 @@ def reward_function(id: str, **arguments: Any) -> TRLReward:
     Raises:
         ConfigError: Its episodes have several turns, of which a completion is only the first.
     """
-    core = _make_core(id, 1, arguments)
+    core = make_core(id, 1, arguments)
     if core.max_turns > 1:
         raise ConfigError(
             f"An episode of '{id}' has up to {core.max_turns} turns, and a completion is only the "
@@ -134,11 +134,11 @@ def rollout_function(id: str, rows: Sequence[Row], **arguments: Any) -> TRLRollo
         `episode_reward` in `reward_funcs`.
     """
     by_prompt = {_key(row["prompt"]): (str(row["split"]), int(row["index"])) for row in rows}
-    cores = [_make_core(id, 1, arguments)]
+    cores = [make_core(id, 1, arguments)]
 
     def rollout(prompts: list[Any], trainer: Any) -> dict[str, list[Any]]:
         if cores[0].n_slots < len(prompts):
-            cores[0] = _make_core(id, len(prompts), arguments)
+            cores[0] = make_core(id, len(prompts), arguments)
         core = cores[0]
         core.playing[:] = False
         for slot, prompt in enumerate(prompts):
@@ -237,7 +237,8 @@ def _check_sampling(args: Any) -> None:
             )
 
 
-def _make_core(id: str, n_slots: int, arguments: Mapping[str, Any]) -> TextCore:
+def make_core(id: str, n_slots: int, arguments: Mapping[str, Any]) -> TextCore:
+    """Makes the slots of a registered environment."""
     core: TextCore = gym.make_vec(id, num_envs=n_slots, **arguments).core  # type: ignore[attr-defined] # ours is a TextVectorEnv
     return core
 

@@ -1,0 +1,185 @@
+"""Environments for verl: the data, the score, and episodes that equal the vector environment's."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pyarrow.parquet
+import pytest
+from pydantic import BaseModel
+
+from agents import verl
+from agents.trl import make_core
+from textenv.errors import ConfigError, UnknownNameError
+
+SHORT = {"max_new_tokens": 12}
+
+
+def rows_of(id: str, tmp_path: Any, n: int = 4, **arguments: Any) -> list[dict[str, Any]]:
+    path = tmp_path / "rows.parquet"
+    assert verl.export_parquet(id, path, n, **arguments) == n
+    rows: list[dict[str, Any]] = pyarrow.parquet.read_table(path).to_pylist()
+    return rows
+
+
+def test_rows_name_their_examples(tmp_path):
+    rows = rows_of("TextSummarize-v0", tmp_path, split="test", **SHORT)
+    dataset = make_core("TextSummarize-v0", 1, SHORT).dataset("test")
+    for row in rows:
+        example = dataset[row["extra_info"]["index"]]
+        assert row["reward_model"]["ground_truth"] == example.references[0]
+        assert example.prompt in row["prompt"][-1]["content"]
+        assert row["agent_name"] == "textenv"
+        assert row["data_source"] == "TextSummarize-v0"
+
+
+@pytest.mark.parametrize("id", ["TextSummarize-v0", "TextQA-v0", "TextMath-v0", "TextKeywords-v0"])
+def test_scores_are_the_environments(id, tmp_path):
+    core = make_core(id, 1, {})
+    for row in rows_of(id, tmp_path, 3):
+        example = core.dataset("train")[row["extra_info"]["index"]]
+        gold = core.task.gold(example, core.task.opening(example))
+        score = {
+            text: verl.compute_score(id, text, "", row["extra_info"])["score"]
+            for text in (gold, "", "something else")
+        }
+        assert score[gold] == pytest.approx(1.0)
+        assert score[""] == 0.0
+        assert score["something else"] < 1.0
+        played = core.play(example, lambda *_: "something else")
+        assert score["something else"] == pytest.approx(float(core.reward([played]).total[0]))
+
+
+def test_what_cannot_be_scored_is_said(tmp_path):
+    dialogue = rows_of("TextDialogue-v1", tmp_path, 1)[0]
+    with pytest.raises(ConfigError, match=r"has up to .* turns"):
+        verl.compute_score("TextDialogue-v1", "Hello", "", dialogue["extra_info"])
+    with pytest.raises(ConfigError, match="export_parquet"):
+        verl.compute_score("TextQA-v0", "Hello", "", {"index": 3})
+    row = rows_of("TextQA-v0", tmp_path, 1)[0]["extra_info"]
+    with pytest.raises(UnknownNameError):
+        verl.compute_score("TextQA-v0", "Hello", "", {**row, "index": -1})
+    with pytest.raises(ConfigError, match="as JSON"):
+        verl.export_parquet("TextQA-v0", tmp_path / "x.parquet", 1, reward=object())
+
+
+def scripted(seed: int, vocab_size: int, end_id: int, with_logprobs: bool = True) -> Any:
+    """A model that writes random tokens in pieces, and sometimes past the end of its turn."""
+    rng = np.random.default_rng(seed)
+    seen: list[tuple[list[int], list[int]]] = []
+
+    async def generate(ids: list[int], most: int) -> Any:
+        await asyncio.sleep(0)
+        tokens = rng.integers(0, vocab_size, int(rng.integers(1, most + 3))).tolist()
+        if rng.random() < 0.5:
+            tokens[int(rng.integers(len(tokens)))] = end_id
+        seen.append((ids, tokens))
+        return tokens, [-0.5] * len(tokens) if with_logprobs else None
+
+    return generate, seen
+
+
+@pytest.mark.parametrize("id", ["TextTranslate-v0", "TextDialogue-v1"])
+def test_an_episode_is_that_of_the_vector_environment(id, tmp_path):
+    env: Any = gym.make_vec(id, num_envs=1, autoreset_mode="disabled", **SHORT)
+    tokenizer = env.core.tokenizer
+    n_turns = []
+    for seed, row in enumerate(rows_of(id, tmp_path, 4, **SHORT)):
+        generate, _ = scripted(seed, tokenizer.vocab_size, tokenizer.end_id)
+        played = asyncio.run(verl.play_episode(id, row["extra_info"], generate))
+        where = {"index": row["extra_info"]["index"], "split": "train"}
+        observation, _ = env.reset(options=where)
+        start = int(observation["attention_mask"][0].sum())
+        assert played.prompt_ids == observation["input_ids"][0, :start].tolist()
+        total = 0.0
+        for token, written in zip(played.response_ids, played.response_mask, strict=True):
+            if written:
+                observation, reward, *_ = env.step(np.array([token]))
+                total += float(reward[0])
+        end = int(observation["attention_mask"][0].sum())
+        assert played.response_ids == observation["input_ids"][0, start:end].tolist()
+        assert played.reward == pytest.approx(total)
+        assert played.logprobs == [-0.5 * written for written in played.response_mask]
+        n_turns.append(played.n_turns)
+    assert (max(n_turns) > 1) == (id == "TextDialogue-v1")
+
+
+def test_episodes_at_the_same_time_do_not_share_their_slots(tmp_path):
+    rows = rows_of("TextDialogue-v1", tmp_path, 4, **SHORT)
+    tokenizer = make_core("TextDialogue-v1", 1, SHORT).tokenizer
+
+    def play(seed: int) -> Any:
+        generate, _ = scripted(seed, tokenizer.vocab_size, tokenizer.end_id)
+        return verl.play_episode("TextDialogue-v1", rows[seed]["extra_info"], generate)
+
+    async def together() -> Any:
+        return await asyncio.gather(*(play(seed) for seed in range(4)))
+
+    assert asyncio.run(together()) == [asyncio.run(play(seed)) for seed in range(4)]
+
+
+def test_a_model_that_writes_nothing_ends_the_episode_with_a_word(tmp_path):
+    async def silent(ids: list[int], most: int) -> Any:
+        return [], None
+
+    row = rows_of("TextQA-v0", tmp_path, 1)[0]
+    with pytest.raises(ConfigError, match="wrote nothing"):
+        asyncio.run(verl.play_episode("TextQA-v0", row["extra_info"], silent))
+
+
+def test_the_agent_loop_fills_verls_output(tmp_path, monkeypatch):
+    """Against verl's documented interface: its fields and the call of its server."""
+
+    class AgentLoopOutput(BaseModel):
+        prompt_ids: list[int]
+        response_ids: list[int]
+        response_mask: list[int]
+        response_logprobs: list[float] | None = None
+        reward_score: float | None = None
+        num_turns: int = 0
+        metrics: dict[str, float]
+        extra_fields: dict[str, Any] = {}
+
+    class AgentLoopBase:
+        def __init__(self, server_manager: Any, response_length: int) -> None:
+            self.server_manager = server_manager
+            self.rollout_config = SimpleNamespace(response_length=response_length)
+
+    for name in ("verl", "verl.experimental", "verl.experimental.agent_loop"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    module: Any = ModuleType("verl.experimental.agent_loop.agent_loop")
+    module.AgentLoopBase, module.AgentLoopOutput = AgentLoopBase, AgentLoopOutput
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.delitem(sys.modules, "agents.verl_loop", raising=False)
+    from agents.verl_loop import TextEnvAgentLoop
+
+    id, row = "TextDialogue-v1", rows_of("TextDialogue-v1", tmp_path, 1, **SHORT)[0]
+    tokenizer = make_core(id, 1, SHORT).tokenizer
+    asked: list[Any] = []
+
+    class Server:
+        def __init__(self) -> None:
+            self.write, _ = scripted(3, tokenizer.vocab_size, tokenizer.end_id)
+
+        async def generate(self, *, request_id: str, prompt_ids: Any, sampling_params: Any) -> Any:
+            asked.append((request_id, sampling_params))
+            tokens, found = await self.write(prompt_ids, sampling_params["max_tokens"])
+            return SimpleNamespace(token_ids=tokens, log_probs=found)
+
+    loop: Any = TextEnvAgentLoop(Server(), response_length=20)
+    output = asyncio.run(loop.run({"temperature": 0.7}, **row))
+    played = asyncio.run(verl.play_episode(id, row["extra_info"], Server().write))
+    assert output.prompt_ids == played.prompt_ids
+    assert output.response_ids == played.response_ids[:20]
+    assert len(output.response_mask) == len(output.response_logprobs) == 20
+    assert output.reward_score == played.reward
+    assert output.extra_fields["reward_extra_info"] == played.components
+    assert len({request for request, _ in asked}) == 1
+    assert all(0 < params["max_tokens"] <= 12 for _, params in asked)
+    assert all(params["temperature"] == 0.7 for _, params in asked)
+    assert "agents.verl_loop.TextEnvAgentLoop" in verl.agent_loop_yaml()
