@@ -110,7 +110,7 @@ def train(config: TrainConfig, out: Path, resume: bool = False) -> dict[str, Any
         out: Its folder.
         resume: Go on from the last checkpoint in the folder. A run that was killed then writes what
             one that was not would have written, but for times; one that was interrupted within an
-            iteration goes on from there, which is as good but not the same.
+            iteration goes on from that moment, and loses what it had played but not learned from.
 
     Returns:
         What `result.json` holds.
