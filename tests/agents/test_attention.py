@@ -27,7 +27,7 @@ def test_whole_sequences_in_bfloat16_are_attended_to_in_float32(
 ) -> None:
     seen: list[torch.dtype] = []
 
-    def watched(module, query, key, value, *args, **kwargs):  # type: ignore[no-untyped-def]
+    def watched(module, query, key, value, *args, **kwargs):
         seen.append(value.dtype)
         return sdpa_attention_forward(module, query, key, value, *args, **kwargs)
 
@@ -47,7 +47,7 @@ def test_whole_sequences_in_bfloat16_are_attended_to_in_float32(
 def test_a_single_new_token_has_no_keys_converted(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[torch.dtype] = []
 
-    def watched(module, query, key, value, *args, **kwargs):  # type: ignore[no-untyped-def]
+    def watched(module, query, key, value, *args, **kwargs):
         seen.append(key.dtype)
         return query, None
 
@@ -58,7 +58,7 @@ def test_a_single_new_token_has_no_keys_converted(monkeypatch: pytest.MonkeyPatc
     assert seen == [torch.bfloat16, torch.float32]
 
 
-def test_a_saved_model_says_nothing_of_it(save_model, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_a_saved_model_says_nothing_of_it(save_model, tmp_path: Path) -> None:
     model = load_model(save_model())
     assert model.config._attn_implementation == agents.attention.NAME
     model.save_pretrained(tmp_path)
