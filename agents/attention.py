@@ -10,6 +10,8 @@ from transformers import AttentionInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
+from agents.packed_pass import PackedPass
+
 # The name under which transformers finds it; a saved model does not carry it.
 NAME = "textenv_sdpa"
 
@@ -20,6 +22,7 @@ def attend(
     key: Tensor,
     value: Tensor,
     attention_mask: Tensor | None,
+    packed: PackedPass | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
     """Computes scaled dot-product attention of (batch, heads, time, head_dim) tensors.
@@ -34,8 +37,16 @@ def attend(
         key: of all positions.
         value: of all positions.
         attention_mask: as transformers makes it; None for whole sequences, which are causal.
+        packed: how to read a packed pass, in which the mask does not count and keys and values are
+            the whole storage of `agents.slot_cache`.
         kwargs: further ones of `sdpa_attention_forward`.
     """
+    if packed is not None:
+
+        def attend_rows(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+            return attend(module, query, key, value, mask, **kwargs)[0]
+
+        return packed.attend(attend_rows, query, key, value), None
     # Under autocast, rotary positions leave queries and keys in float32; values tell its type.
     dtype, is_whole = value.dtype, attention_mask is None and query.shape[2] > 1
     if value.device.type != "cpu" or dtype != torch.bfloat16 or not is_whole:

@@ -13,9 +13,11 @@ from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 from transformers.cache_utils import Cache
 
+from agents.attention import NAME as ATTENTION_NAME
 from agents.compilation import is_compiled, uncompiled
 from agents.cuda_graphs import StaticSteps, can_capture
 from agents.models import check_window
+from agents.packed_pass import PackedPass, Run, can_pack, packed_tokens
 from agents.precast import Precast, can_precast
 from agents.slot_cache import (
     Access,
@@ -34,6 +36,9 @@ _PADDING_TOKENS = {"cpu": 64}
 _PADDING_TOKENS_ELSEWHERE = 4096
 # Shorter common beginnings are computed again: a pass from position 0 on needs no mask.
 _SHARED_TOKENS = 16
+# Beginnings that a packed pass takes: it attends to one after the other, which for many of them
+# takes longer than a padded pass of their own.
+_PACKED_RUNS = 8
 
 
 class _StepCounter:
@@ -68,7 +73,7 @@ class SlotDecoder:
     A prefix that another slot has, or that several slots begin with at once, is computed for one of
     them and copied to the others. Prompts of several slots take one padded pass, unless they differ
     much in length; the last token of every slot then goes through one pass of a token a row, which
-    on a GPU is a captured graph. Under autocast the weights of linear layers are cast once for all
+    on a GPU is a captured graph. Elsewhere a few prompts go along in that pass. Under autocast the weights of linear layers are cast once for all
     passes of the same weights.
 
     Args:
@@ -122,6 +127,7 @@ class SlotDecoder:
         self._layers: list[SlotLayer] = []
         self._precast: list[Precast | None] = [None] * len(self._parts)
         self._steps: StaticSteps | None = None
+        self._can_pack = can_pack(self.backbone, ATTENTION_NAME)
 
     def forget(self) -> None:
         """Forgets everything cached, but keeps its memory for what comes."""
@@ -215,38 +221,40 @@ class SlotDecoder:
         self._gather(rows)
         before_last = lengths - 1
         if (starts < before_last).any():
-            copied = self._share(rows, ids, starts, before_last)
-            if not copied and (starts < before_last).all():
-                return self._feed_several(rows, ids, starts, lengths, want_last=True)
+            first, followers, leaders = self._share(rows, ids, starts, before_last)
+            if not len(followers):
+                if len(first) == len(rows):
+                    return self._feed_several(rows, ids, starts, lengths, want_last=True)
+                if self._fits_packed(starts[first], before_last[first]):
+                    return self._feed_packed(rows, ids, before_last, first, starts)
+            self._feed_several(rows[first], ids[first], starts[first], before_last[first])
+            if len(followers):
+                n_keys = int(before_last[followers].max())
+                self._copy(rows[leaders], rows[followers], n_keys)
         return self._feed_one(rows, ids, before_last)
 
-    def _share(self, rows: Ints, ids: Ints, starts: Ints, stops: Ints) -> bool:
-        """Brings rows to `stops`, copying what others have; False if nothing could be copied.
+    def _share(
+        self, rows: Ints, ids: Ints, starts: Ints, stops: Ints
+    ) -> tuple[Ints, Ints, Ints]:
+        """Copies beginnings that other slots have, and moves `starts` on.
 
-        In that case nothing was computed where all rows lack something: they need no second pass.
+        Returns:
+            Which rows still lack tokens before `stops` and have to be computed; then, of rows that
+            need just what one of these will have, which they are, and the row of each to copy.
         """
         lacking = np.flatnonzero(starts < stops).tolist()
         leaders: dict[bytes, int] = {}
         leader_of = {i: leaders.setdefault(ids[i, : stops[i]].tobytes(), i) for i in lacking}
         followers = [i for i in lacking if leader_of[i] != i]
         first = np.array(sorted(leaders.values()))
-        copied = self._copy_prefixes(rows, ids, starts, stops, first)
-        if not followers and not copied and len(first) == len(rows):
-            return False
+        self._copy_prefixes(rows, ids, starts, stops, first)
         first = first[starts[first] < stops[first]]
-        if len(first):
-            self._feed_several(rows[first], ids[first], starts[first], stops[first])
-        if followers:
-            sources = np.array([leader_of[i] for i in followers])
-            self._copy(rows[sources], rows[followers], int(stops[followers].max()))
-            starts[followers] = stops[followers]
-        return True
+        return first, np.array(followers, int), np.array([leader_of[i] for i in followers], int)
 
-    def _copy_prefixes(self, rows: Ints, ids: Ints, starts: Ints, stops: Ints, which: Ints) -> bool:
+    def _copy_prefixes(self, rows: Ints, ids: Ints, starts: Ints, stops: Ints, which: Ints) -> None:
         """Copies beginnings that other slots have already, where that saves most of the work."""
-        copied = False
         if not self._lengths.any():
-            return False
+            return
         for i in which:
             limit = np.minimum(self._lengths, stops[i])
             common = _agreement(ids[i : i + 1], self._ids[:, : ids.shape[1]], limit)
@@ -255,8 +263,6 @@ class SlotDecoder:
             if saved >= _SHARED_TOKENS and 2 * saved >= stops[i] - starts[i]:
                 self._copy(np.array([source]), rows[i : i + 1], int(common[source]))
                 starts[i] = common[source]
-                copied = True
-        return copied
 
     def _copy(self, sources: Ints, targets: Ints, n_keys: int) -> None:
         """Copies the first keys and values of slots to other slots."""
@@ -319,24 +325,80 @@ class SlotDecoder:
             return self._forward(new_ids, position_ids, mask, first_tokens(places, n_new))
         columns = torch.from_numpy(np.where(wanted < stops[:, None], positions, -1)).to(device)
         access = further_tokens(places, columns, n_keys)
-        assert self._dtype is not None
         return self._forward(
-            new_ids, position_ids, causal_mask(position_ids, n_keys, self._dtype), access
+            new_ids, position_ids, self._causal_mask(position_ids, n_keys), access
         )
+
+    def _fits_packed(self, starts: Ints, stops: Ints) -> bool:
+        """Tells whether these beginnings may go along in a pass of the newest tokens."""
+        few = len(starts) <= _PACKED_RUNS and (stops - starts).sum() <= self.max_tokens_per_batch
+        return self._can_pack and self._steps is None and few and self._layers[0].is_initialized
+
+    def _feed_packed(
+        self, rows: Ints, ids: Ints, positions: Ints, which: Ints, starts: Ints
+    ) -> Tensor:
+        """Feeds one token of each row, and before it what some rows lack, in one pass.
+
+        Args:
+            rows: (k,) slots, which have the first k rows of storage.
+            ids: (k, L) their tokens.
+            positions: (k,) of the one token.
+            which: Rows that lack tokens before it.
+            starts: (k,) the first position that is not in the storage.
+        """
+        device = self._device
+        order, tokens, newest = self._newest(rows, ids, positions)
+        places, columns, runs = [np.arange(len(rows))], [newest], []
+        new_ids = [tokens]
+        for i in which.tolist():
+            start, stop, place = int(starts[i]), int(positions[i]), int(self._places[rows[i]])
+            new_ids.append(ids[i, start:stop])
+            columns.append(np.arange(start, stop))
+            places.append(np.full(stop - start, place))
+            runs.append(Run(place, start, stop, self._run_mask(start, stop)))
+        column = torch.from_numpy(np.concatenate(columns)).to(device)
+        place = torch.from_numpy(np.concatenate(places)).to(device)
+        n_keys = int(newest.max()) + 1
+        mask = self._causal_mask(column[: len(rows), None], n_keys)
+        self.fed_tokens += len(column)
+        hidden = self._forward(
+            torch.from_numpy(np.concatenate(new_ids))[None],
+            column[None],
+            mask,
+            packed_tokens(place, column, n_keys),
+            packed=PackedPass(len(rows), mask, tuple(runs)),
+        )[0, : len(rows)]
+        return hidden if order is None else hidden[order]
+
+    def _run_mask(self, start: int, stop: int) -> Tensor | None:
+        if not start:
+            return None
+        return self._causal_mask(torch.arange(start, stop, device=self._device)[None], stop)
+
+    def _causal_mask(self, position_ids: Tensor, n_keys: int) -> Tensor:
+        assert self._dtype is not None
+        return causal_mask(position_ids, n_keys, self._dtype)
+
+    def _newest(
+        self, rows: Ints, ids: Ints, positions: Ints
+    ) -> tuple[Tensor | None, Ints, Ints]:
+        """Returns how to bring states in the order of storage back into that of rows, if it
+        differs, and in the order of storage the token of each row and its position."""
+        places = self._places[rows]
+        order = np.argsort(places)
+        in_order = (places == np.arange(len(rows))).all()
+        back = None if in_order else torch.from_numpy(places).to(self._device)
+        return back, ids[order, positions[order]], positions[order]
 
     def _feed_one(self, rows: Ints, ids: Ints, positions: Ints) -> Tensor:
         """Feeds one token of each row, all in the first rows of storage; returns its states."""
-        places = self._places[rows]
-        order = np.argsort(places)
-        tokens, positions = ids[order, positions[order]], positions[order]
+        order, tokens, positions = self._newest(rows, ids, positions)
         self.fed_tokens += len(rows)
         if self._steps is not None and self._layers[0].is_initialized:
             hidden = self._steps.run(tokens, positions)
         else:
             hidden = self._forward_one(tokens, positions)
-        if (places == np.arange(len(rows))).all():
-            return hidden
-        return hidden[torch.from_numpy(places).to(hidden.device)]
+        return hidden if order is None else hidden[order]
 
     def _forward_one(self, tokens: Ints, positions: Ints) -> Tensor:
         """Runs the backbone over one token in each of the first rows of the storage."""
@@ -347,14 +409,18 @@ class SlotDecoder:
             access = aligned_token(n_rows, n_keys - 1)
             mask = torch.ones(n_rows, n_keys, dtype=torch.long, device=device)
         else:
-            assert self._dtype is not None
             places = torch.arange(n_rows, device=device)
             access = next_token(places, position_ids[:, 0], n_keys)
-            mask = causal_mask(position_ids, n_keys, self._dtype)
+            mask = self._causal_mask(position_ids, n_keys)
         return self._forward(torch.from_numpy(tokens)[:, None], position_ids, mask, access)[:, 0]
 
     def _forward(
-        self, new_ids: Tensor, position_ids: Tensor, mask: Tensor, access: Access
+        self,
+        new_ids: Tensor,
+        position_ids: Tensor,
+        mask: Tensor,
+        access: Access,
+        **read: PackedPass,
     ) -> Tensor:
         for layer in self._layers:
             layer.access = access
@@ -364,6 +430,7 @@ class SlotDecoder:
             position_ids=position_ids,
             past_key_values=self._cache,
             use_cache=True,
+            **read,
         ).last_hidden_state
         return hidden
 
