@@ -11,22 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
-from transformers.cache_utils import Cache
 
-from agents.attention import NAME as ATTENTION_NAME
 from agents.compilation import is_compiled, uncompiled
-from agents.cuda_graphs import StaticSteps, can_capture
+from agents.cuda_graphs import can_capture
 from agents.models import check_window
-from agents.packed_pass import PackedPass, Run, can_pack, packed_tokens
 from agents.precast import Precast, can_precast
-from agents.slot_cache import (
-    Access,
-    SlotLayer,
-    aligned_token,
-    first_tokens,
-    further_tokens,
-    next_token,
-)
+from agents.slot_passes import SlotPasses
 
 Ints = NDArray[np.integer[Any]]
 
@@ -73,8 +63,8 @@ class SlotDecoder:
     A prefix that another slot has, or that several slots begin with at once, is computed for one of
     them and copied to the others. Prompts of several slots take one padded pass, unless they differ
     much in length; the last token of every slot then goes through one pass of a token a row, which
-    on a GPU is a captured graph. Elsewhere a few prompts go along in that pass. Under autocast the weights of linear layers are cast once for all
-    passes of the same weights.
+    on a GPU is a captured graph. Elsewhere a few prompts go along in that pass. Under autocast the
+    weights of linear layers are cast once for all passes of the same weights.
 
     Args:
         backbone: the decoder without its output layer, as `agents.models.backbone_and_head` gives.
@@ -124,10 +114,8 @@ class SlotDecoder:
         self._owners = [m._parameters for p in self._parts for m in p.modules() if m._parameters]
         self._version: tuple[int, list[tuple[int, int]]] | None = None
         self._dtype: torch.dtype | None = None
-        self._layers: list[SlotLayer] = []
         self._precast: list[Precast | None] = [None] * len(self._parts)
-        self._steps: StaticSteps | None = None
-        self._can_pack = can_pack(self.backbone, ATTENTION_NAME)
+        self._passes: SlotPasses | None = None
 
     def forget(self) -> None:
         """Forgets everything cached, but keeps its memory for what comes."""
@@ -184,7 +172,7 @@ class SlotDecoder:
         ]
         if dtype != self._dtype or moved:
             self.drop()
-            self._start(dtype)
+            self._passes = self._start(dtype)
             # Read again: dropping looks the parameters up anew.
             version = (_OPTIMIZER_STEPS.count, weights_version(self._owners))
         self.forget()
@@ -193,17 +181,14 @@ class SlotDecoder:
                 precast.refresh()
         self._version = version
 
-    def _start(self, dtype: torch.dtype) -> None:
-        config: Any = self.backbone.config
-        n_layers = config.get_text_config().num_hidden_layers
+    def _start(self, dtype: torch.dtype) -> SlotPasses:
         self._dtype = dtype
         self._device = next(self.backbone.parameters()).device
-        self._layers = [SlotLayer(self.n_slots, self.window, dtype) for _ in range(n_layers)]
-        self._cache = Cache(layers=list(self._layers))
         if torch.is_autocast_enabled(self._device.type):
             self._precast = [Precast(p, dtype) if can_precast(p) else None for p in self._parts]
-        if can_capture(self.backbone):
-            self._steps = StaticSteps(self._running(0), self._cache, self._layers, captured=True)
+        return SlotPasses(
+            self._running(0), self.n_slots, self.window, dtype, captured=can_capture(self.backbone)
+        )
 
     def _running(self, part: int) -> nn.Module:
         """Returns the module that computes: the backbone's twin in autocast's type, or itself."""
@@ -226,16 +211,14 @@ class SlotDecoder:
                 if len(first) == len(rows):
                     return self._feed_several(rows, ids, starts, lengths, want_last=True)
                 if self._fits_packed(starts[first], before_last[first]):
-                    return self._feed_packed(rows, ids, before_last, first, starts)
+                    return self._feed_newest(rows, ids, before_last, starts)
             self._feed_several(rows[first], ids[first], starts[first], before_last[first])
             if len(followers):
                 n_keys = int(before_last[followers].max())
                 self._copy(rows[leaders], rows[followers], n_keys)
-        return self._feed_one(rows, ids, before_last)
+        return self._feed_newest(rows, ids, before_last, before_last)
 
-    def _share(
-        self, rows: Ints, ids: Ints, starts: Ints, stops: Ints
-    ) -> tuple[Ints, Ints, Ints]:
+    def _share(self, rows: Ints, ids: Ints, starts: Ints, stops: Ints) -> tuple[Ints, Ints, Ints]:
         """Copies beginnings that other slots have, and moves `starts` on.
 
         Returns:
@@ -266,21 +249,20 @@ class SlotDecoder:
 
     def _copy(self, sources: Ints, targets: Ints, n_keys: int) -> None:
         """Copies the first keys and values of slots to other slots."""
-        device = self._device
-        read, written = (
-            torch.from_numpy(self._places[slots]).to(device) for slots in (sources, targets)
-        )
-        for layer in self._layers:
-            layer.copy_rows(read, written, n_keys)
+        assert self._passes is not None
+        self._passes.copy(self._places[sources], self._places[targets], n_keys)
 
     def _feed_several(
         self, rows: Ints, ids: Ints, starts: Ints, stops: Ints, want_last: bool = False
     ) -> Tensor:
         """Feeds ids[starts:stops]; returns the states of the last of them, if wanted."""
+        assert self._passes is not None
         states = []
         order = []
         for group in self._split(starts, stops):
-            found = self._forward_several(rows[group], ids[group], starts[group], stops[group])
+            places = self._places[rows[group]]
+            found = self._passes.several(places, ids[group], starts[group], stops[group])
+            self.fed_tokens += int((stops[group] - starts[group]).sum())
             if want_last:
                 at = torch.from_numpy(stops[group] - starts[group] - 1).to(found.device)
                 states.append(found[torch.arange(len(group), device=found.device), at])
@@ -308,131 +290,34 @@ class SlotDecoder:
                 padding, longest = 0, n_new[i]
         return [np.array(sorted(group)) for group in groups]
 
-    def _forward_several(self, rows: Ints, ids: Ints, starts: Ints, stops: Ints) -> Tensor:
-        """Runs the backbone over ids[starts:stops], padded; returns all states."""
-        device = self._device
-        n_new, n_keys = int((stops - starts).max()), int(stops.max())
-        wanted = starts[:, None] + np.arange(n_new)  # (k, new)
-        # Padding repeats the row's last token at the row's last position: always a legal input.
-        positions = np.minimum(wanted, stops[:, None] - 1)
-        new_ids = torch.from_numpy(np.take_along_axis(ids, positions, axis=1))
-        position_ids = torch.from_numpy(positions).to(device)
-        places = torch.from_numpy(self._places[rows]).to(device)
-        self.fed_tokens += int((stops - starts).sum())
-        if not starts.any():
-            # Padding stands right of all that counts: the causal mask alone hides it.
-            mask = torch.ones(len(rows), n_new, dtype=torch.long, device=device)
-            return self._forward(new_ids, position_ids, mask, first_tokens(places, n_new))
-        columns = torch.from_numpy(np.where(wanted < stops[:, None], positions, -1)).to(device)
-        access = further_tokens(places, columns, n_keys)
-        return self._forward(
-            new_ids, position_ids, self._causal_mask(position_ids, n_keys), access
-        )
+    def _feed_newest(self, rows: Ints, ids: Ints, positions: Ints, starts: Ints) -> Tensor:
+        """Feeds ids[starts:positions + 1], of all rows in one pass; returns the last states.
+
+        Rows have the first rows of storage, and what a row lacks before its newest token is fed
+        with it.
+        """
+        assert self._passes is not None
+        places = self._places[rows]
+        order = np.argsort(places)
+        tokens = ids[order, positions[order]]
+        self.fed_tokens += int((positions + 1 - starts).sum())
+        before = [
+            (int(places[i]), int(starts[i]), ids[i, starts[i] : positions[i]])
+            for i in np.flatnonzero(starts < positions)
+        ]
+        if before:
+            hidden = self._passes.packed(tokens, positions[order], before)
+        else:
+            hidden = self._passes.newest(tokens, positions[order])
+        if (places == np.arange(len(rows))).all():
+            return hidden
+        return hidden[torch.from_numpy(places).to(hidden.device)]
 
     def _fits_packed(self, starts: Ints, stops: Ints) -> bool:
         """Tells whether these beginnings may go along in a pass of the newest tokens."""
+        assert self._passes is not None
         few = len(starts) <= _PACKED_RUNS and (stops - starts).sum() <= self.max_tokens_per_batch
-        return self._can_pack and self._steps is None and few and self._layers[0].is_initialized
-
-    def _feed_packed(
-        self, rows: Ints, ids: Ints, positions: Ints, which: Ints, starts: Ints
-    ) -> Tensor:
-        """Feeds one token of each row, and before it what some rows lack, in one pass.
-
-        Args:
-            rows: (k,) slots, which have the first k rows of storage.
-            ids: (k, L) their tokens.
-            positions: (k,) of the one token.
-            which: Rows that lack tokens before it.
-            starts: (k,) the first position that is not in the storage.
-        """
-        device = self._device
-        order, tokens, newest = self._newest(rows, ids, positions)
-        places, columns, runs = [np.arange(len(rows))], [newest], []
-        new_ids = [tokens]
-        for i in which.tolist():
-            start, stop, place = int(starts[i]), int(positions[i]), int(self._places[rows[i]])
-            new_ids.append(ids[i, start:stop])
-            columns.append(np.arange(start, stop))
-            places.append(np.full(stop - start, place))
-            runs.append(Run(place, start, stop, self._run_mask(start, stop)))
-        column = torch.from_numpy(np.concatenate(columns)).to(device)
-        place = torch.from_numpy(np.concatenate(places)).to(device)
-        n_keys = int(newest.max()) + 1
-        mask = self._causal_mask(column[: len(rows), None], n_keys)
-        self.fed_tokens += len(column)
-        hidden = self._forward(
-            torch.from_numpy(np.concatenate(new_ids))[None],
-            column[None],
-            mask,
-            packed_tokens(place, column, n_keys),
-            packed=PackedPass(len(rows), mask, tuple(runs)),
-        )[0, : len(rows)]
-        return hidden if order is None else hidden[order]
-
-    def _run_mask(self, start: int, stop: int) -> Tensor | None:
-        if not start:
-            return None
-        return self._causal_mask(torch.arange(start, stop, device=self._device)[None], stop)
-
-    def _causal_mask(self, position_ids: Tensor, n_keys: int) -> Tensor:
-        assert self._dtype is not None
-        return causal_mask(position_ids, n_keys, self._dtype)
-
-    def _newest(
-        self, rows: Ints, ids: Ints, positions: Ints
-    ) -> tuple[Tensor | None, Ints, Ints]:
-        """Returns how to bring states in the order of storage back into that of rows, if it
-        differs, and in the order of storage the token of each row and its position."""
-        places = self._places[rows]
-        order = np.argsort(places)
-        in_order = (places == np.arange(len(rows))).all()
-        back = None if in_order else torch.from_numpy(places).to(self._device)
-        return back, ids[order, positions[order]], positions[order]
-
-    def _feed_one(self, rows: Ints, ids: Ints, positions: Ints) -> Tensor:
-        """Feeds one token of each row, all in the first rows of storage; returns its states."""
-        order, tokens, positions = self._newest(rows, ids, positions)
-        self.fed_tokens += len(rows)
-        if self._steps is not None and self._layers[0].is_initialized:
-            hidden = self._steps.run(tokens, positions)
-        else:
-            hidden = self._forward_one(tokens, positions)
-        return hidden if order is None else hidden[order]
-
-    def _forward_one(self, tokens: Ints, positions: Ints) -> Tensor:
-        """Runs the backbone over one token in each of the first rows of the storage."""
-        device = self._device
-        n_rows, n_keys = len(tokens), int(positions.max()) + 1
-        position_ids = torch.from_numpy(positions).to(device)[:, None]
-        if (positions == positions[0]).all():
-            access = aligned_token(n_rows, n_keys - 1)
-            mask = torch.ones(n_rows, n_keys, dtype=torch.long, device=device)
-        else:
-            places = torch.arange(n_rows, device=device)
-            access = next_token(places, position_ids[:, 0], n_keys)
-            mask = self._causal_mask(position_ids, n_keys)
-        return self._forward(torch.from_numpy(tokens)[:, None], position_ids, mask, access)[:, 0]
-
-    def _forward(
-        self,
-        new_ids: Tensor,
-        position_ids: Tensor,
-        mask: Tensor,
-        access: Access,
-        **read: PackedPass,
-    ) -> Tensor:
-        for layer in self._layers:
-            layer.access = access
-        hidden: Tensor = self._running(0)(
-            input_ids=new_ids.to(position_ids.device, torch.long),
-            attention_mask=mask,
-            position_ids=position_ids,
-            past_key_values=self._cache,
-            use_cache=True,
-            **read,
-        ).last_hidden_state
-        return hidden
+        return bool(few) and self._passes.can_pack
 
     def _gather(self, rows: Ints) -> None:
         """Moves slots into the first rows of the storage, in any order; others make room."""
@@ -446,7 +331,8 @@ class SlotDecoder:
         n_keys = int(max(self._lengths[moving].max(), self._lengths[leaving].max()))
         slots = np.concatenate([moving, leaving])
         swapped = np.concatenate([leaving, moving])
-        if n_keys and self._layers[0].is_initialized:
+        assert self._passes is not None
+        if n_keys and self._passes.is_used:
             self._copy(slots, swapped, n_keys)
         self._places[slots] = self._places[swapped]
 
@@ -458,16 +344,6 @@ def weights_version(owners: list[dict[str, nn.Parameter | None]]) -> list[tuple[
         owners: the `_parameters` of every module that has some.
     """
     return [(p.data_ptr(), p._version) for own in owners for p in own.values() if p is not None]
-
-
-def causal_mask(position_ids: Tensor, n_keys: int, dtype: torch.dtype) -> Tensor:
-    """Returns (rows, 1, new, keys): 0 where a key may be seen, the lowest number elsewhere.
-
-    Additive, because eager attention adds whatever mask it is given.
-    """
-    is_later = torch.arange(n_keys, device=position_ids.device) > position_ids[:, None, :, None]
-    mask = torch.zeros(is_later.shape, dtype=dtype, device=position_ids.device)
-    return mask.masked_fill_(is_later, torch.finfo(dtype).min)
 
 
 @contextmanager

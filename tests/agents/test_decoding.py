@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import PreTrainedModel
 
-from agents.cuda_graphs import StaticSteps
+from agents.attention import use_own_attention
 from agents.decoding import SlotDecoder, weights_version
 from agents.models import teacher_forced_hidden
 from textenv.errors import ModelError
@@ -126,14 +126,14 @@ def test_a_prefix_is_kept_when_a_row_goes_back(tiny_model: PreTrainedModel) -> N
 def test_capacity_grows_up_to_the_window_and_no_further(tiny_model: PreTrainedModel) -> None:
     talk = Conversation(tiny_model, 2)
     talk.check()
-    assert talk.decoder._layers[0].keys.shape[2] < WINDOW
+    assert talk.decoder._passes.layers[0].keys.shape[2] < WINDOW
     for n in (70, 80):
         talk.append(0, n)
         talk.check(new_tokens=n + 1)
     talk.append(0, WINDOW - len(talk.sequences[0]))
     talk.append(1, WINDOW - 1)
     talk.check()
-    assert talk.decoder._layers[0].keys.shape[2] == WINDOW + 1
+    assert talk.decoder._passes.layers[0].keys.shape[2] == WINDOW + 1
     with pytest.raises(ValueError, match="between 1 and the window of 160"):
         talk.decoder.feed(np.array([0]), np.zeros((1, 161), np.int32), np.array([161]))
 
@@ -165,7 +165,7 @@ def test_a_prompt_of_several_slots_is_computed_once(tiny_model: PreTrainedModel)
     talk.sequences = [prompt, prompt, talk.tokens(6), prompt, prompt]
     # Eight tokens for all four, five for the other; then the last one of each.
     talk.check(new_tokens=8 + 5 + 5)
-    for layer in talk.decoder._layers:
+    for layer in talk.decoder._passes.layers:
         for cached in (layer.keys, layer.values):
             for slot in (1, 3, 4):
                 assert torch.equal(cached[slot, :, :8], cached[0, :, :8])
@@ -207,14 +207,14 @@ def test_a_slot_joins_a_prompt_that_others_are_answering(tiny_model: PreTrainedM
         talk.check(list(range(row + 1)), new_tokens=row + 1)
 
 
-def count_passes(talk: Conversation) -> list[int]:
-    rows: list[int] = []
+def watch_passes(backbone: torch.nn.Module) -> list[tuple[int, ...]]:
+    shapes: list[tuple[int, ...]] = []
 
-    def count(_: object, args: object, kwargs: dict[str, torch.Tensor]) -> None:
-        rows.append(len(kwargs["input_ids"]))
+    def watch(_: object, args: object, kwargs: dict[str, torch.Tensor]) -> None:
+        shapes.append(tuple(kwargs["input_ids"].shape))
 
-    talk.backbone.register_forward_pre_hook(count, with_kwargs=True)
-    return rows
+    backbone.register_forward_pre_hook(watch, with_kwargs=True)
+    return shapes
 
 
 def test_several_prompts_take_one_pass_and_last_tokens_another(tiny_model: PreTrainedModel) -> None:
@@ -222,7 +222,7 @@ def test_several_prompts_take_one_pass_and_last_tokens_another(tiny_model: PreTr
     for row in range(5):
         talk.reset(row, 5 + row)
     talk.check()
-    passes = count_passes(talk)
+    passes = watch_passes(talk.backbone)
     for row in (0, 2, 4):
         talk.append(row, 1)
     for row in (1, 3):
@@ -232,19 +232,19 @@ def test_several_prompts_take_one_pass_and_last_tokens_another(tiny_model: PreTr
     for row in range(5):
         ids[row, : lengths[row]] = talk.sequences[row]
     talk.decoder.feed(np.arange(5), ids, lengths)
-    assert passes == [2, 5]
+    assert [rows for rows, _ in passes] == [2, 5]
 
 
 def test_prompts_of_very_different_length_are_not_padded_together(
     tiny_model: PreTrainedModel,
 ) -> None:
     talk = Conversation(tiny_model, 4)
-    passes = count_passes(talk)
+    passes = watch_passes(talk.backbone)
     lengths = np.array([4, 150, 6, 149])
     hidden = talk.decoder.feed(
         np.arange(4), np.stack([talk.tokens(150) for _ in range(4)]), lengths
     )
-    assert passes == [2, 2]
+    assert [rows for rows, _ in passes] == [2, 2]
     assert hidden.shape[0] == 4
 
 
@@ -253,15 +253,120 @@ def test_no_pass_exceeds_its_budget_of_tokens(tiny_models: dict[str, PreTrainedM
     talk.decoder.max_tokens_per_batch = 40
     for row in range(6):
         talk.reset(row, 15 + row % 2)
-    passes = count_passes(talk)
+    passes = watch_passes(talk.backbone)
     lengths = np.array([len(ids) for ids in talk.sequences])
     ids = np.zeros((6, 16), np.int32)
     for row in range(6):
         ids[row, : lengths[row]] = talk.sequences[row]
     found = talk.decoder.feed(np.arange(6), ids, lengths)
-    assert passes == [2, 2, 2]
+    assert [rows for rows, _ in passes] == [2, 2, 2]
     expected = torch.stack([talk.expected(row) for row in range(6)])
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def feed_without_check(talk: Conversation) -> None:
+    lengths = np.array([len(ids) for ids in talk.sequences])
+    ids = np.zeros((len(lengths), lengths.max()), np.int32)
+    for row, sequence in enumerate(talk.sequences):
+        ids[row, : len(sequence)] = sequence
+    talk.decoder.feed(np.arange(len(lengths)), ids, lengths)
+
+
+def start_packing(model: PreTrainedModel, n_slots: int) -> Conversation:
+    """Slots with texts of different lengths, of a model whose passes can be packed."""
+    use_own_attention(model)
+    talk = Conversation(model, n_slots)
+    for row in range(n_slots):
+        talk.reset(row, 5 + row)
+    talk.check()
+    return talk
+
+
+def test_prompts_go_along_with_the_next_tokens_of_others(tiny_model: PreTrainedModel) -> None:
+    talk = start_packing(tiny_model, 5)
+    for row in (0, 2, 4):
+        talk.append(row, 1)
+    talk.reset(1, 9)
+    talk.append(3, 4)  # an environment's turn
+    passes = watch_passes(talk.backbone)
+    feed_without_check(talk)
+    # A token of all five, and before those the other 8 and 3.
+    assert passes == [(1, 5 + 8 + 3)]
+    for row in range(5):
+        talk.append(row, 1)
+    talk.check(new_tokens=5)
+
+
+def test_packed_passes_agree_with_full_passes(tiny_model: PreTrainedModel) -> None:
+    talk = start_packing(tiny_model, 6)
+    passes = watch_passes(talk.backbone)
+    rng = np.random.default_rng(1)
+    for _ in range(30):
+        rows = [int(row) for row in rng.permutation(6)[: rng.integers(2, 7)]]
+        for row in rows:
+            kind = rng.random()
+            if len(talk.sequences[row]) > WINDOW - 30 or kind < 0.2:
+                talk.reset(row, int(rng.integers(1, 30)))
+            elif kind < 0.3:
+                # What another slot holds, so that a beginning is copied and the rest goes along.
+                talk.sequences[row] = np.concatenate([talk.sequences[rows[0]], talk.tokens(3)])
+            else:
+                talk.append(row, 1 if kind < 0.9 else 4)
+        talk.check(rows)
+    assert sum(rows == 1 and tokens > 6 for rows, tokens in passes) > 10
+
+
+def test_a_packed_pass_in_bfloat16_agrees_too(tiny_model: PreTrainedModel) -> None:
+    talk = start_packing(tiny_model, 4)
+    for row in (0, 1):
+        talk.append(row, 1)
+    talk.reset(2, 20)
+    talk.reset(3, 11)
+    with torch.autocast("cpu", torch.bfloat16):
+        lengths = np.array([len(ids) for ids in talk.sequences])
+        ids = np.zeros((4, 20), np.int32)
+        for row in range(4):
+            ids[row, : lengths[row]] = talk.sequences[row]
+        talk.decoder.feed(np.arange(2), ids[:2], lengths[:2] - 1)
+        # The twin in bfloat16 computes.
+        passes = watch_passes(talk.decoder._running(0))
+        found = talk.decoder.feed(np.arange(4), ids, lengths)
+    assert passes == [(1, 4 + 19 + 10)]
+    expected = torch.stack([talk.expected(row) for row in range(4)])
+    torch.testing.assert_close(found.float(), expected, rtol=0.1, atol=0.5)
+
+
+def test_many_prompts_or_long_ones_take_a_pass_of_their_own(
+    tiny_models: dict[str, PreTrainedModel],
+) -> None:
+    talk = start_packing(tiny_models["llama"], 12)
+    passes = watch_passes(talk.backbone)
+    for row in range(12):
+        if row < 9:
+            talk.reset(row, 7)
+        else:
+            talk.append(row, 1)
+    feed_without_check(talk)
+    assert passes == [(9, 6), (12, 1)]
+    passes.clear()
+    talk.decoder.max_tokens_per_batch = 50
+    talk.reset(0, 52)
+    for row in range(1, 12):
+        talk.append(row, 1)
+    feed_without_check(talk)
+    assert passes == [(1, 51), (12, 1)]
+
+
+def test_eager_attention_takes_no_packed_pass(tiny_models: dict[str, PreTrainedModel]) -> None:
+    model = tiny_models["llama"]
+    model.set_attn_implementation("eager")
+    talk = start_packing(model, 3)
+    passes = watch_passes(talk.backbone)
+    talk.reset(0, 9)
+    for row in (1, 2):
+        talk.append(row, 1)
+    feed_without_check(talk)
+    assert passes == [(1, 8), (3, 1)]
 
 
 def test_rows_in_play_move_to_the_front_and_lose_nothing(tiny_model: PreTrainedModel) -> None:
@@ -296,12 +401,13 @@ def test_steps_over_fixed_buffers_agree_with_full_passes(tiny_model: PreTrainedM
     for row in range(12):
         talk.reset(row, 3 + row % 4)
     talk.check()
-    decoder = talk.decoder
-    decoder._steps = StaticSteps(decoder.backbone, decoder._cache, decoder._layers, captured=False)
+    passes = talk.decoder._passes
+    assert passes is not None
+    passes.use_static_steps(captured=False)
     play_ragged(talk)
     # Rows in powers of two from eight on, keys in multiples of 128 up to the window.
-    assert set(decoder._steps._graphs) <= {(8, 128), (8, 160), (12, 128), (12, 160)}
-    assert (8, 160) in decoder._steps._graphs
+    assert set(passes.steps._graphs) <= {(8, 128), (8, 160), (12, 128), (12, 160)}
+    assert (8, 160) in passes.steps._graphs
 
 
 @pytest.mark.gpu
@@ -314,15 +420,15 @@ def test_captured_steps_agree_with_full_passes_and_follow_the_weights(
         talk.reset(row, 3 + row % 4)
     talk.check()
     play_ragged(talk)
-    assert talk.decoder._steps is not None
-    n_captured = talk.decoder._steps.n_captured
+    assert talk.decoder._passes.steps is not None
+    n_captured = talk.decoder._passes.steps.n_captured
     assert 2 <= n_captured <= 5
     with torch.no_grad():
         next(tiny_model.parameters()).mul_(1.1)
     talk.check()
     talk.append(0, 1)
     talk.check()
-    assert talk.decoder._steps.n_captured <= n_captured + 1
+    assert talk.decoder._passes.steps.n_captured <= n_captured + 1
 
 
 OPTIMIZERS = {
@@ -424,7 +530,7 @@ def test_autocast_caches_in_its_own_type(tiny_model: PreTrainedModel) -> None:
         before = talk.decoder.fed_tokens
         rough = talk.decoder.feed(rows, ids, lengths)
         assert talk.decoder.fed_tokens - before == 2
-        assert talk.decoder._layers[0].keys.dtype == torch.bfloat16
+        assert talk.decoder._passes.layers[0].keys.dtype == torch.bfloat16
         full = teacher_forced_hidden(talk.backbone, torch.from_numpy(ids).long())
     torch.testing.assert_close(
         rough.float(), full[rows, lengths - 1].detach().float(), rtol=0.1, atol=0.3
