@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
@@ -19,29 +19,32 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
 from stable_baselines3.common.utils import FloatSchedule, explained_variance
-from stable_baselines3.common.vec_env import SubprocVecEnv, VecEnv
+from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
-from agents.advantages import compute_gae, compute_grpo, compute_returns, compute_rloo, whiten
 from agents.buffer import CollectedEpisode, EpisodeBatch, make_batch
 from agents.collection import Infos, collect_episodes, is_scored, take_valid
 from agents.distributed import asks_for_fsdp, join_ranks
-from agents.kl import AdaptiveKL, FixedKL, kl_penalty
-from agents.losses import truncated_importance_weights
-from agents.policy import LMPolicy, find_action_level
+from agents.kl import AdaptiveKL, FixedKL
+from agents.policy import LMPolicy
+from agents.ppo_checks import (
+    check_at_least,
+    check_groups,
+    check_loss_options,
+    check_token_level,
+    most_tokens,
+)
 from agents.reference import Reference
+from agents.rollout_stats import gather_stats
 from agents.sharding import gathered, is_sharded, shard_policy, whole
-from agents.targets import Targets, evaluate_rollout, logprob_mismatch
+from agents.targets import Targets, TargetSettings, evaluate_rollout, make_targets
 from agents.update import LossSettings, accumulate_gradients
 from agents.vec_env import TextVecEnv
 from textenv.errors import ConfigError, UnknownNameError
-from textenv.spaces import AnyText, MessagesSpace
 from textenv.vector import TextVectorEnv
 
 Metrics = Mapping[str, float]
 _PRINTED_CHARS = 30
-_GROUP_ADVANTAGES = ("rloo", "grpo", "dr_grpo")
-ADVANTAGES = ("gae", *_GROUP_ADVANTAGES, "reinforce++")
 
 
 class TextPPO(PPO):
@@ -177,32 +180,22 @@ class TextPPO(PPO):
         is_class = isinstance(policy, type) and issubclass(policy, LMPolicy)
         if not is_class and policy not in self.policy_aliases:
             raise ConfigError(f"policy must be 'LMPolicy' or a subclass of it, not {policy!r}.")
-        for name, value, least in (
-            ("n_episodes", n_episodes, 1),
-            ("n_envs", n_envs, 1),
-            ("n_steps", 1 if n_steps is None else n_steps, 1),
-            ("batch_size", batch_size, 1),
-            ("n_epochs", n_epochs, 1),
-            ("critic_warmup", critic_warmup, 0),
-            ("group_size", group_size, 1),
-            ("clip_range_high", 0 if clip_range_high is None else clip_range_high, 0),
-            ("value_lr_factor", value_lr_factor, 0),
-        ):
-            if not value >= least:
-                raise ConfigError(f"{name} must be at least {least}, not {value}.")
-        if not 0 <= max_invalid_share <= 1:
-            raise ConfigError(f"max_invalid_share must be from 0 to 1, not {max_invalid_share}.")
-        if advantage not in ADVANTAGES:
-            raise UnknownNameError("advantage", advantage, ADVANTAGES)
-        if advantage in _GROUP_ADVANTAGES and group_size < 2:
-            raise ConfigError(
-                f"advantage='{advantage}' compares episodes of the same prompt: set group_size "
-                "to 2 or more."
-            )
-        if dual_clip is not None and not dual_clip > 1:
-            raise ConfigError(f"dual_clip must be above 1, not {dual_clip}.")
-        if importance_cap is not None and not importance_cap > 0:
-            raise ConfigError(f"importance_cap must be above 0, not {importance_cap}.")
+        check_at_least(
+            0,
+            critic_warmup=critic_warmup,
+            clip_range_high=clip_range_high,
+            value_lr_factor=value_lr_factor,
+        )
+        check_at_least(
+            1,
+            n_episodes=n_episodes,
+            n_envs=n_envs,
+            n_steps=n_steps,
+            batch_size=batch_size,
+            n_epochs=n_epochs,
+            group_size=group_size,
+        )
+        check_loss_options(advantage, group_size, dual_clip, importance_cap, max_invalid_share)
         self.ranks = join_ranks()
         for name, value in (("n_episodes", n_episodes), ("batch_size", batch_size)):
             self.ranks.share(value, name)
@@ -242,7 +235,7 @@ class TextPPO(PPO):
             if name not in known and "kwargs" not in known:
                 raise UnknownNameError("policy argument", name, known)
         if n_steps is not None and self.env is not None:
-            n_episodes = max(1, n_steps * self.n_envs // _most_tokens(self.env))
+            n_episodes = max(1, n_steps * self.n_envs // most_tokens(self.env))
         self.n_episodes = n_episodes
         self.kl_coef = kl_coef
         self.kl_target = kl_target
@@ -259,7 +252,7 @@ class TextPPO(PPO):
         self.max_grad_norm_critic = max_grad_norm_critic
         self.parallel = parallel or ("fsdp" if asks_for_fsdp() else "ddp")
         if self.env is not None:
-            self._check_groups(self.env)
+            self._check_env(self.env)
         self._reference_name = reference
         self._reference: Reference | None = None
         if _init_setup_model:
@@ -327,6 +320,9 @@ class TextPPO(PPO):
             )
         return PPO._wrap_env(env, verbose, monitor_wrapper)
 
+    def _check_env(self, env: VecEnv) -> None:
+        check_groups(env, self.ranks.share(self.n_episodes, "n_episodes"), self.group_size)
+
     def set_env(self, env: GymEnv | TextVectorEnv, force_reset: bool = True) -> None:
         """Sets the environment, whose number of slots may differ from before.
 
@@ -335,24 +331,9 @@ class TextPPO(PPO):
             force_reset: SB3's.
         """
         wrapped = self._wrap_env(env, self.verbose)
-        self._check_groups(wrapped)
+        self._check_env(wrapped)
         self.n_envs = wrapped.num_envs
         super().set_env(wrapped, force_reset)
-
-    def _check_groups(self, env: VecEnv) -> None:
-        if self.group_size == 1:
-            return
-        if not isinstance(env, TextVecEnv):
-            raise ConfigError("group_size needs an environment made with gymnasium.make_vec.")
-        for name, n in (
-            ("n_episodes", self.ranks.share(self.n_episodes, "n_episodes")),
-            ("n_envs", env.num_envs),
-        ):
-            if n % self.group_size:
-                raise ConfigError(
-                    f"{name} = {n} does not divide into groups of {self.group_size}. Choose a "
-                    f"multiple of group_size."
-                )
 
     def learn(
         self,
@@ -475,31 +456,17 @@ class TextPPO(PPO):
             return False
         assert played is not None
         self.episodes = take_valid(played, self.max_invalid_share)
-        # From here on the numbers are those of all processes.
         n_tokens = self.num_timesteps - tokens_before
-        everyones = self.ranks.gather(
-            (n_tokens, len(played), _summaries(self.episodes), components)
-        )
-        self.num_timesteps = tokens_before + sum(tokens for tokens, *_ in everyones)
-        n_played = sum(n for _, n, *_ in everyones)
-        self.n_episodes_done += n_played
-        returns, lengths = np.concatenate([summaries for *_, summaries, _ in everyones], axis=1)
-        self._log_components([found for *_, part in everyones for found in part])
-        self.logger.record("rollout/invalid_episodes", n_played - len(returns))
-        self.return_moments.update(returns)
-        self.logger.record("rollout/reward_mean", float(returns.mean()))
-        self.logger.record("rollout/reward_std", float(returns.std()))
-        self.logger.record("rollout/response_tokens", float(lengths.mean()))
+        stats = gather_stats(self.ranks, self.episodes, len(played), n_tokens, components)
+        self.num_timesteps = tokens_before + stats.n_tokens
+        self.n_episodes_done += stats.n_played
+        self.return_moments.update(stats.returns)
+        for name, value in stats.metrics().items():
+            # SB3 cuts what it prints to so many characters, and fails where two are then alike.
+            is_long = len(name) > len("rollout/") + _PRINTED_CHARS
+            self.logger.record(name, value, "stdout" if is_long else None)
         callback.on_rollout_end()
         return True
-
-    def _log_components(self, components: Sequence[Metrics]) -> None:
-        """Logs the mean of each component; one that an episode lacks is 0 there."""
-        for name in {name: None for found in components for name in found}:
-            mean = float(np.mean([found.get(name, 0.0) for found in components]))
-            # SB3 cuts what it prints to so many characters, and fails where two are then alike.
-            exclude = "stdout" if len(name) > _PRINTED_CHARS else None
-            self.logger.record(f"rollout/{name}", mean, exclude)
 
     def train(self) -> None:
         """Updates the policy from the episodes collected last."""
@@ -574,52 +541,26 @@ class TextPPO(PPO):
     def compute_targets(self, batch: EpisodeBatch) -> Targets:
         """Evaluates a rollout under the policy and the reference, and computes its advantages."""
         evaluated = evaluate_rollout(self.policy, self.reference, batch)
-        written, coef = batch.action_mask, self.kl_controller.coef
-        log_ratio = kl_penalty(evaluated.logprobs, evaluated.ref_logprobs)
-        total, n = self.ranks.sum(
-            log_ratio.new_tensor([float(log_ratio.sum()), len(batch)])
-        ).tolist()
-        kl = total / n
-        rewards = batch.rewards / self._reward_scale() - coef * log_ratio
-        returns = evaluated.values  # without a critic: nothing that it could be wrong about
-        if self.advantage == "gae":
-            advantages, returns = compute_gae(
-                rewards,
-                evaluated.values,
-                written,
-                gamma=self.gamma,
-                gae_lambda=self.gae_lambda,
-                # An episode cut off before its score goes on, so its last state's value stands in.
-                last_values=evaluated.final_values * batch.truncated,
-            )
-        elif self.advantage == "rloo":
-            advantages = compute_rloo(rewards, written, batch.groups)
-        elif self.advantage == "reinforce++":
-            advantages = compute_returns(rewards, written, self.gamma)
-        else:
-            scale = self.advantage == "grpo"
-            advantages = compute_grpo(rewards, written, batch.groups, scale_by_std=scale)
-        if self.normalize_advantage and self.advantage not in _GROUP_ADVANTAGES:
-            advantages = whiten(advantages, written, reduce=self.ranks.sum)
-        self.logger.record("train/entropy", float(evaluated.entropy[written].mean()))
+        coef = self.kl_controller.coef
+        kl, n_episodes = evaluated.mean_kl(self.ranks)
+        targets, metrics = make_targets(evaluated, batch, self._target_settings(coef), self.ranks)
+        for name, value in metrics.items():
+            self.logger.record(name, value)
         self.logger.record("kl/ref", kl)
         self.logger.record("kl/coef", coef)
-        self.kl_controller.update(kl, round(n))
-        weights = self._weigh_tokens(evaluated.logprobs, batch)
-        return Targets(evaluated.logprobs, evaluated.values, advantages, returns, weights)
+        self.kl_controller.update(kl, n_episodes)
+        return targets
 
-    def _weigh_tokens(self, logprobs: Tensor, batch: EpisodeBatch) -> Tensor | None:
-        """Logs how far the sampler was from the policy; returns importance weights if asked for."""
-        if batch.logprobs is None:
-            return None
-        mismatch = logprob_mismatch(logprobs, batch.logprobs, batch.action_mask)
-        total, n = self.ranks.sum(mismatch.new_tensor([float(mismatch.sum()), len(mismatch)]))
-        self.logger.record("rollout/logprob_mismatch", float(total / n))
-        largest = max(self.ranks.gather(float(mismatch.max())))
-        self.logger.record("rollout/logprob_mismatch_max", largest)
-        if self.importance_cap is None:
-            return None
-        return truncated_importance_weights(logprobs, batch.logprobs, self.importance_cap)
+    def _target_settings(self, kl_coef: float) -> TargetSettings:
+        return TargetSettings(
+            advantage=self.advantage,
+            gamma=self.gamma,
+            gae_lambda=self.gae_lambda,
+            normalize_advantage=self.normalize_advantage,
+            kl_coef=kl_coef,
+            reward_scale=self._reward_scale(),
+            importance_cap=self.importance_cap,
+        )
 
     def accumulate_gradients(
         self, batch: EpisodeBatch, targets: Targets, rows: Tensor
@@ -674,38 +615,3 @@ class TextPPO(PPO):
         from agents.checkpoints import load_agent
 
         return load_agent(cls, Path(path), env, device, overrides)
-
-
-def _summaries(episodes: Sequence[CollectedEpisode]) -> NDArray[np.float64]:
-    """Returns the return and the agent's tokens of each episode, (2, n)."""
-    returns = [episode.rewards.sum(dtype=np.float64) for episode in episodes]
-    return np.array([returns, [episode.action_mask.sum() for episode in episodes]], np.float64)
-
-
-def _most_tokens(env: VecEnv) -> int:
-    """Returns how many tokens the agent can write in an episode.
-
-    Of environments in other processes only the budget of a turn is seen.
-    """
-    turn = int(env.observation_space["remaining"].high[0])  # type: ignore[index] # `check_token_level` saw a Dict
-    if isinstance(env.unwrapped, SubprocVecEnv):
-        return turn
-    return turn * int(env.get_attr("core", indices=0)[0].max_turns)
-
-
-def check_token_level(space: gym.Space[Any]) -> None:
-    """Checks that the agent of an environment with this observation space writes tokens.
-
-    Raises:
-        ConfigError: It does not.
-    """
-    if isinstance(space, AnyText | MessagesSpace):
-        raise ConfigError(
-            "TextPPO learns token by token, and this environment is at text level. Make it with "
-            'action_level="token": the task and its rewards are the same.'
-        )
-    if find_action_level(space) == "select":
-        raise ConfigError(
-            "TextPPO learns token by token, and this environment is at select level. Make it with "
-            'action_level="token", or learn to select with stable_baselines3.PPO(LMPolicy, env).'
-        )

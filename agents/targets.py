@@ -7,7 +7,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from agents.advantages import (
+    GROUP_ADVANTAGES,
+    compute_gae,
+    compute_grpo,
+    compute_returns,
+    compute_rloo,
+    whiten,
+)
 from agents.buffer import EpisodeBatch
+from agents.distributed import Ranks
+from agents.kl import kl_penalty
+from agents.losses import truncated_importance_weights
 from agents.policy import LMPolicy
 from agents.reference import Reference
 from agents.sharding import in_step
@@ -30,6 +41,14 @@ class EvaluatedRollout:
     values: Tensor
     final_values: Tensor
     entropy: Tensor
+
+    def mean_kl(self, ranks: Ranks) -> tuple[float, int]:
+        """Returns the KL of policy to reference in nats an episode, and the number of episodes."""
+        log_ratio = kl_penalty(self.logprobs, self.ref_logprobs)
+        total, n = ranks.sum(
+            log_ratio.new_tensor([float(log_ratio.sum()), len(log_ratio)])
+        ).tolist()
+        return total / n, round(n)
 
 
 @dataclass(frozen=True)
@@ -89,6 +108,70 @@ def evaluate_rollout(
             ref_logprobs[at] = reference.logprobs(part)
             final_values[rows] = outputs.final_values
     return EvaluatedRollout(logprobs, ref_logprobs, values, final_values, entropy)
+
+
+@dataclass(frozen=True)
+class TargetSettings:
+    """How an update judges the tokens of a rollout; see `agents.ppo.TextPPO` for each."""
+
+    advantage: str
+    gamma: float
+    gae_lambda: float
+    normalize_advantage: bool
+    kl_coef: float
+    reward_scale: float
+    importance_cap: float | None
+
+
+def make_targets(
+    evaluated: EvaluatedRollout, batch: EpisodeBatch, settings: TargetSettings, ranks: Ranks
+) -> tuple[Targets, dict[str, float]]:
+    """Computes the advantages and returns of a rollout, paid by its rewards and the KL penalty.
+
+    Args:
+        evaluated: The rollout under the policy and the reference.
+        batch: The same rollout.
+        settings: How.
+        ranks: The processes of the run, over whose rollouts advantages are whitened.
+
+    Returns:
+        The targets, and what is worth logging of them.
+    """
+    written = batch.action_mask
+    log_ratio = kl_penalty(evaluated.logprobs, evaluated.ref_logprobs)
+    rewards = batch.rewards / settings.reward_scale - settings.kl_coef * log_ratio
+    returns = evaluated.values  # without a critic: nothing that it could be wrong about
+    if settings.advantage == "gae":
+        advantages, returns = compute_gae(
+            rewards,
+            evaluated.values,
+            written,
+            gamma=settings.gamma,
+            gae_lambda=settings.gae_lambda,
+            # An episode cut off before its score goes on, so its last state's value stands in.
+            last_values=evaluated.final_values * batch.truncated,
+        )
+    elif settings.advantage == "rloo":
+        advantages = compute_rloo(rewards, written, batch.groups)
+    elif settings.advantage == "reinforce++":
+        advantages = compute_returns(rewards, written, settings.gamma)
+    else:
+        scale = settings.advantage == "grpo"
+        advantages = compute_grpo(rewards, written, batch.groups, scale_by_std=scale)
+    if settings.normalize_advantage and settings.advantage not in GROUP_ADVANTAGES:
+        advantages = whiten(advantages, written, reduce=ranks.sum)
+    metrics = {"train/entropy": float(evaluated.entropy[written].mean())}
+    weights = None
+    if batch.logprobs is not None:
+        mismatch = logprob_mismatch(evaluated.logprobs, batch.logprobs, written)
+        total, n = ranks.sum(mismatch.new_tensor([float(mismatch.sum()), len(mismatch)]))
+        metrics["rollout/logprob_mismatch"] = float(total / n)
+        metrics["rollout/logprob_mismatch_max"] = max(ranks.gather(float(mismatch.max())))
+        if settings.importance_cap is not None:
+            weights = truncated_importance_weights(
+                evaluated.logprobs, batch.logprobs, settings.importance_cap
+            )
+    return Targets(evaluated.logprobs, evaluated.values, advantages, returns, weights), metrics
 
 
 def logprob_mismatch(logprobs: Tensor, sampler_logprobs: Tensor, action_mask: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-import agents.ppo
+import agents.targets
 import agents.training
 import agents.update
 from agents.advantages import compute_rloo
@@ -93,7 +93,7 @@ def test_each_estimator_learns_and_leaves_the_critic_alone(make_learner, advanta
 
 
 def test_from_zero_advantages_nothing_is_learned(make_learner, monkeypatch):
-    monkeypatch.setattr(agents.ppo, "compute_rloo", lambda *a: 0.0 * compute_rloo(*a))
+    monkeypatch.setattr(agents.targets, "compute_rloo", lambda *a: 0.0 * compute_rloo(*a))
     agent = make_learner("rloo")
     before_weights = {n: t.clone() for n, t in agent.policy.state_dict().items()}
     learning_curve(agent, 3)
