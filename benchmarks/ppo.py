@@ -94,6 +94,9 @@ def main(
         Literal["separate", "shared", "both"], typer.Option(help="The critic's backbone.")
     ] = "both",
     bf16: Annotated[bool, typer.Option(help="Have bfloat16 beside float32.")] = True,
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="Have TextPPO with compiled layers, too: minutes.")
+    ] = False,
     updates: Annotated[int, typer.Option(min=1, help="Timed updates in a round.")] = 4,
     threads: Annotated[int, typer.Option(min=1, help="Of everyone.")] = 2,
     peers_dir: Annotated[
@@ -113,7 +116,7 @@ def main(
             f"The machine is busy: its load average is {load[0]:.1f}. Ratios will swing, and "
             "figures are low."
         )
-    field, comparisons = make_field(peers, _CRITICS[value], bf16)
+    field, comparisons = make_field(peers, _CRITICS[value], bf16, compiled)
     try:
         pythons = {"trl": str(trl_python(peers_dir))} if "trl" in peers else {}
         write_model(work)

@@ -31,17 +31,20 @@ class Contestant:
         kind: "TextPPO" or one of `PEERS`.
         separate_critic: Else the values come from the policy's own backbone.
         bf16: Else float32.
+        compiled: With compiled layers.
     """
 
     kind: str
     separate_critic: bool
     bf16: bool
+    compiled: bool = False
 
     @property
     def name(self) -> str:
         """What tables call it."""
         form = "separate" if self.separate_critic else "shared"
-        return f"{self.kind}, {form}{', bf16' if self.bf16 else ''}"
+        marks = ", bf16" * self.bf16 + ", compiled" * self.compiled
+        return f"{self.kind}, {form}{marks}"
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class Comparison:
 
 
 def make_field(
-    against: Sequence[str], critics: Sequence[bool], bf16: bool
+    against: Sequence[str], critics: Sequence[bool], bf16: bool, compiled: bool = False
 ) -> tuple[list[Contestant], list[Comparison]]:
     """Returns who plays, and what is compared.
 
@@ -62,24 +65,30 @@ def make_field(
         against: Which of `PEERS`.
         critics: The forms of `separate_critic`.
         bf16: Have bfloat16 beside float32.
+        compiled: Have `TextPPO` with compiled layers beside without, against the same peers.
     """
     forms = [(critic, low) for low in ((False, True) if bf16 else (False,)) for critic in critics]
     ours = [Contestant(OURS, *form) for form in forms]
     comparisons = []
+    ours_too = [replace(o, compiled=True) for o in ours] if compiled else []
     if "torch" in against:
         comparisons += [Comparison(o, replace(o, kind="torch"), 0.9) for o in ours]
+        comparisons += [
+            Comparison(o, replace(o, kind="torch", compiled=False), None) for o in ours_too
+        ]
     if "trl" in against:
         # TRL has no shared backbone; this is how it comes.
         trl = Contestant("trl", separate_critic=True, bf16=False)
         wanted = {(True, False): 1.15, (False, False): 1.9, (False, True): 2.5}
         comparisons += [Comparison(o, trl, wanted.get((o.separate_critic, o.bf16))) for o in ours]
+        comparisons += [Comparison(o, trl, None) for o in ours_too]
     if "sb3" in against:
         # One form is enough: it is slow, and the policy's default is a shared backbone.
         form = replace(ours[-1] if len(critics) == 1 else ours[1], bf16=False)
         comparisons.append(Comparison(form, replace(form, kind="sb3"), 20.0))
     # Those that are compared play one after the other, when the machine is much the same.
     pairs = [who for c in comparisons for who in (c.ours, c.peer)]
-    return list(dict.fromkeys([*pairs, *ours])), comparisons
+    return list(dict.fromkeys([*pairs, *ours, *ours_too])), comparisons
 
 
 def work_of(contestant: Contestant, work: Work) -> Work:
@@ -87,7 +96,12 @@ def work_of(contestant: Contestant, work: Work) -> Work:
     if contestant.kind == "sb3":
         # An update of its takes as long as many of the others', and needs no more warming up.
         work = replace(work, warmup=0, updates=1)
-    return replace(work, separate_critic=contestant.separate_critic, bf16=contestant.bf16)
+    return replace(
+        work,
+        separate_critic=contestant.separate_critic,
+        bf16=contestant.bf16,
+        compiled=contestant.compiled,
+    )
 
 
 def play(contestant: Contestant, work: Work, python: str = sys.executable) -> Outcome:

@@ -61,6 +61,7 @@ def run(work: Work) -> Outcome:
             "model": work.folder,
             "separate_critic": work.separate_critic,
             "bf16": work.bf16,
+            "compile_layers": work.compiled,
         },
         seed=work.seed,
         device="cpu",

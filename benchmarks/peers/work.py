@@ -23,6 +23,7 @@ class Work:
         folder: Of the model, its tokenizer and the prompts: see `benchmarks.peers.tiny_model`.
         separate_critic: Give the values a backbone of their own.
         bf16: Compute in bfloat16 by autocast.
+        compiled: Compile the layers; TextPPO's part alone.
         warmup: Updates before those that are timed.
         updates: Updates that are timed.
         threads: Of the processor.
@@ -40,6 +41,7 @@ class Work:
     folder: str
     separate_critic: bool = True
     bf16: bool = False
+    compiled: bool = False
     warmup: int = 1
     updates: int = 4
     threads: int = 2

@@ -10,7 +10,7 @@ import pytest
 import torch
 import typer
 
-from benchmarks.peers.contestants import Contestant, ContestantError, make_field, play
+from benchmarks.peers.contestants import Contestant, ContestantError, make_field, play, work_of
 from benchmarks.peers.fixed_work import even_share, make_fixed_work
 from benchmarks.peers.standings import compute_ratios, compute_standings, split_update
 from benchmarks.peers.tiny_model import END_ID, write_model
@@ -152,6 +152,17 @@ def test_the_field_has_each_form_of_ours_and_each_peer_once() -> None:
     assert wanted["TextPPO, shared, bf16", "trl"] == 2.5
     assert wanted["TextPPO, shared", "sb3"] == 20.0
     assert wanted["TextPPO, separate, bf16", "torch"] == 0.9
+
+
+def test_compiled_layers_are_compared_with_the_same_peers() -> None:
+    plain, _ = make_field(["torch", "trl"], [False], bf16=False)
+    field, comparisons = make_field(["torch", "trl"], [False], bf16=False, compiled=True)
+    (ours,) = set(field) - set(plain)
+    assert ours.name == "TextPPO, shared, compiled"
+    assert work_of(ours, Work("")).compiled
+    assert not work_of(OURS, Work("")).compiled
+    beside = {c.peer.name for c in comparisons if c.ours == ours}
+    assert beside == {"torch, shared", "trl, separate"}
 
 
 def test_peers_are_read_from_a_list_and_unknown_ones_are_named() -> None:
