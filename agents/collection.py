@@ -25,7 +25,9 @@ def collect_episodes(
 
     Which episodes are started does not depend on how long they turn out to be, so short ones are
     not favoured, as they would be by taking the first that end. A slot that ends takes its next
-    episode at once; when all have been started it rests.
+    episode at once; when all have been started it rests. Where the policy says so
+    (`LMPolicy.reading_share`), slots of a text environment that have a prompt or a turn to read
+    wait for one another.
 
     Args:
         env: Slots of a token-level text environment; it is reset first.
@@ -54,10 +56,17 @@ def collect_episodes(
     paid = np.zeros((n_slots, window), np.float32)
     logprobs = np.zeros((n_slots, window), np.float32)
     has_logprobs = hasattr(policy, "act_with_logprobs")
+    can_wait = isinstance(env, TextVecEnv) and hasattr(policy, "reading_share")
+    share = policy.reading_share if can_wait else 0.0
+    reading = np.zeros(n_slots, np.bool_)
     episodes: list[CollectedEpisode] = []
     _rest(env, ~active)
     while active.any():
-        rows = np.flatnonzero(active)
+        if reading.any() and reading.sum() >= share * active.sum():
+            assert isinstance(env, TextVecEnv)
+            env.wake(reading)
+            reading[:] = False
+        rows = np.flatnonzero(active & ~reading)
         lengths = observation["attention_mask"][rows].sum(axis=1, dtype=np.int64)
         ids = observation["input_ids"][rows]
         actions = np.zeros(n_slots, np.int64)
@@ -70,6 +79,10 @@ def collect_episodes(
         # Idle slots of other vector environments play on: nothing of it counts.
         rewards, dones = np.where(active, rewards, np.float32(0.0)), dones & active
         infos = [info if counts else {} for info, counts in zip(infos, active, strict=True)]
+        if share:
+            # What a slot has to read now is more than the token that it wrote.
+            now = observation["attention_mask"][rows].sum(axis=1, dtype=np.int64)
+            reading[rows] = dones[rows] | (now != lengths + 1)
         action_mask[rows, lengths] = True
         paid[rows, lengths] = rewards[rows]
         for slot in np.flatnonzero(dones):
@@ -94,7 +107,8 @@ def collect_episodes(
             active[slot] = group[slot] < n_episodes // group_size
         if not on_step(len(rows), rewards, dones, infos):
             return None
-        _rest(env, ~active)
+        reading &= active
+        _rest(env, ~active | reading)
     return episodes
 
 
@@ -130,6 +144,6 @@ def _invalid_reason(info: dict[str, Any]) -> str | None:
 
 
 def _rest(env: VecEnv, slots: Any) -> None:
-    """Spares a text environment the steps of slots that are done; others cannot rest."""
+    """Spares a text environment the steps of slots that have none to take; others cannot rest."""
     if isinstance(env, TextVecEnv) and slots.any():
         env.rest(slots)

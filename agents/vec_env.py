@@ -82,12 +82,20 @@ class TextVecEnv(VecEnv):
             core.mask_invalid = before
 
     def rest(self, slots: NDArray[np.bool_]) -> None:
-        """Lets slots ignore their actions, at no cost, until the next `reset`.
+        """Lets slots ignore their actions, at no cost, until `wake` or the next `reset`.
 
         Args:
-            slots: True for each slot that has nothing left to do, bool (num_envs,).
+            slots: True for each slot that has nothing to do now, bool (num_envs,).
         """
         self.env.core.playing &= ~slots
+
+    def wake(self, slots: NDArray[np.bool_]) -> None:
+        """Lets slots go on that rest within an episode.
+
+        Args:
+            slots: True for each, bool (num_envs,).
+        """
+        self.env.core.playing |= slots
 
     def reset(self) -> Observation:
         """Begins an episode in every slot."""

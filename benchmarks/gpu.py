@@ -220,7 +220,9 @@ def main(
             changes: dict[str, Any] = {"lora": {"r": 16}, "n_epochs": 1}
             # Compiled layers would keep less than the plan counts.
             changes["compile_layers"] = False
-            changes["max_tokens_per_batch"] = 8 * work.window
+            # The most memory is in the slots' keys and values and in what a pass keeps.
+            changes["max_tokens_per_batch"] = 4 * work.window
+            changes["n_envs"] = min(64, work.n_episodes)
             config = make_config(work, model, rows, chosen, **changes)
             engine = measure_engine(config, iterations, warmup)
             planned = count_memory(config).peak / GIB

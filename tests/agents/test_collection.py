@@ -81,6 +81,43 @@ def test_more_slots_than_episodes_rest(env):
     assert len(collect_episodes(slots, Scripted([[1]] * 4), 4, always)) == 4
 
 
+class Patient(Scripted):
+    reading_share = 0.5
+
+
+def test_slots_with_a_prompt_to_read_wait_for_one_another(env):
+    policy = Patient([[1, 5, 3], [4, 2, 3], [2, 1, 3], [6, 3]])
+    steps = []
+
+    def note(n: int, rewards: Any, dones: Any, infos: Any) -> bool:
+        steps.append((n, dones.tolist()))
+        return True
+
+    episodes = collect_episodes(env(4), policy, 8, note)
+    assert len(episodes) == 8
+    # Slot 0 ends at once, and waits until slot 2 has ended, too.
+    assert policy.calls[:5] == [4, 3, 4, 3, 4]
+    assert [n for n, _ in steps] == policy.calls
+    for episode in episodes:
+        assert episode.rewards.sum() == episode.action_mask.sum()
+        assert set(episode.input_ids[episode.action_mask].tolist()) <= {7, END}
+
+
+def test_turns_are_waited_for_too_and_nothing_else_changes(env):
+    script = [[2, 3, 1], [1, 1, 1], [3, 1, 2]]
+    found = []
+    for kind in (Scripted, Patient):
+        slots = env(3, max_turns=3)
+        slots.seed(5)
+        policy = kind([list(lengths) for lengths in script])
+        episodes = collect_episodes(slots, policy, 3, always, group_size=3)
+        found.append(sorted((e.input_ids.tolist(), e.rewards.tolist()) for e in episodes))
+        assert not slots.unwrapped_core.playing.any()
+    # Slot 1 has a turn to read after one token, and slot 0 after two.
+    assert policy.calls[:3] == [3, 2, 3]
+    assert found[0] == found[1]
+
+
 def test_masks_skip_what_the_environment_says(env):
     policy = Scripted([[2, 3, 1], [1, 1, 1]])
     slots = env(2, max_turns=3)
