@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
 from agents.buffer import CollectedEpisode
+from agents.late_scores import LateScores, late_scores
 from agents.policy import LMPolicy
 from agents.vec_env import TextVecEnv
 from textenv.errors import RewardError
@@ -35,7 +38,8 @@ def collect_episodes(
             its episodes have no log-probabilities.
         n_episodes: How many.
         on_step: Called after each step with the number of tokens written and every slot's reward,
-            end and info, which are 0, False and empty where a slot rests; False stops.
+            end and info, which are 0, False and empty where a slot rests; False stops. Of an
+            episode whose score is late (`agents.late_scores`), they come when it has arrived.
         group_size: Episodes of each prompt, played by neighbouring slots; `n_episodes` and the
             number of slots are multiples of it. Above 1, each slot's share of the episodes is
             fixed, so that every group becomes complete.
@@ -46,70 +50,156 @@ def collect_episodes(
     """
     if group_size > 1:
         env.set_options({"group_size": group_size})
-    observation = env.reset()
-    assert isinstance(observation, dict)
-    n_slots, window = observation["input_ids"].shape
-    started = min(n_slots, n_episodes)
-    group = np.arange(n_slots) // group_size
-    active = group < n_episodes // group_size
-    action_mask = np.zeros((n_slots, window), np.bool_)
-    paid = np.zeros((n_slots, window), np.float32)
-    logprobs = np.zeros((n_slots, window), np.float32)
-    has_logprobs = hasattr(policy, "act_with_logprobs")
-    can_wait = isinstance(env, TextVecEnv) and hasattr(policy, "reading_share")
-    share = policy.reading_share if can_wait else 0.0
-    reading = np.zeros(n_slots, np.bool_)
-    episodes: list[CollectedEpisode] = []
-    _rest(env, ~active)
-    while active.any():
-        if reading.any() and reading.sum() >= share * active.sum():
-            assert isinstance(env, TextVecEnv)
-            env.wake(reading)
-            reading[:] = False
-        rows = np.flatnonzero(active & ~reading)
+    with late_scores(env) as late:
+        return _Collection(env, policy, n_episodes, group_size, late).play(on_step)
+
+
+class _Collection:
+    """The slots of one call of `collect_episodes`, and what they have played so far."""
+
+    def __init__(
+        self,
+        env: VecEnv,
+        policy: LMPolicy,
+        n_episodes: int,
+        group_size: int,
+        late: LateScores | None,
+    ) -> None:
+        self._env = env
+        self._policy = policy
+        self._group_size = group_size
+        self._n_groups = n_episodes // group_size
+        self._late = late
+        # The episodes whose scores are late: number, slot and info of the step that ended each.
+        self._owners: deque[tuple[int, int, dict[str, Any]]] = deque()
+        self._news: deque[tuple[int, float, dict[str, Any]]] = deque()
+        self._episodes: list[CollectedEpisode] = []
+        observation = env.reset()
+        assert isinstance(observation, dict)
+        self._observation = observation
+        n_slots, window = observation["input_ids"].shape
+        self._n_slots = n_slots
+        self._started = min(n_slots, n_episodes)
+        self._group = np.arange(n_slots) // group_size
+        self._active = self._group < self._n_groups
+        self._action_mask = np.zeros((n_slots, window), np.bool_)
+        self._paid = np.zeros((n_slots, window), np.float32)
+        self._logprobs = np.zeros((n_slots, window), np.float32)
+        self._has_logprobs = hasattr(policy, "act_with_logprobs")
+        can_wait = isinstance(env, TextVecEnv) and hasattr(policy, "reading_share")
+        self._reading_share = policy.reading_share if can_wait else 0.0
+        self._reading = np.zeros(n_slots, np.bool_)
+
+    def play(self, on_step: StepHook) -> list[CollectedEpisode] | None:
+        """Plays until all episodes have ended and have their scores; None if stopped."""
+        _rest(self._env, ~self._active)
+        while self._active.any():
+            if not on_step(*self._step()):
+                return None
+            self._reading &= self._active
+            _rest(self._env, ~self._active | self._reading)
+        while self._owners or self._news:
+            self._take_scores(wait=True)
+            nothing = self._deliver(
+                np.zeros(self._n_slots, np.float32),
+                np.zeros(self._n_slots, np.bool_),
+                [{} for _ in range(self._n_slots)],
+            )
+            if not on_step(0, *nothing):
+                return None
+        return self._episodes
+
+    def _step(self) -> tuple[int, NDArray[np.float32], NDArray[np.bool_], Infos]:
+        """Writes a token in each slot in play; returns the arguments of the hook."""
+        rows = self._choose_rows()
+        observation, active = self._observation, self._active.copy()
         lengths = observation["attention_mask"][rows].sum(axis=1, dtype=np.int64)
         ids = observation["input_ids"][rows]
-        actions = np.zeros(n_slots, np.int64)
-        if has_logprobs:
-            actions[rows], logprobs[rows, lengths] = policy.act_with_logprobs(ids, lengths, rows)
+        actions = np.zeros(self._n_slots, np.int64)
+        if self._has_logprobs:
+            chosen = self._policy.act_with_logprobs(ids, lengths, rows)
+            actions[rows], self._logprobs[rows, lengths] = chosen
         else:
-            actions[rows] = policy.act(ids, lengths, rows)
-        observation, rewards, dones, infos = env.step(actions)
-        assert isinstance(observation, dict)
+            actions[rows] = self._policy.act(ids, lengths, rows)
+        after, rewards, dones, infos = self._env.step(actions)
+        assert isinstance(after, dict)
+        self._observation = after
         # Idle slots of other vector environments play on: nothing of it counts.
         rewards, dones = np.where(active, rewards, np.float32(0.0)), dones & active
         infos = [info if counts else {} for info, counts in zip(infos, active, strict=True)]
-        if share:
+        if self._reading_share:
             # What a slot has to read now is more than the token that it wrote.
-            now = observation["attention_mask"][rows].sum(axis=1, dtype=np.int64)
-            reading[rows] = dones[rows] | (now != lengths + 1)
-        action_mask[rows, lengths] = True
-        paid[rows, lengths] = rewards[rows]
-        for slot in np.flatnonzero(dones):
-            final = infos[slot]["terminal_observation"]
-            length = int(final["attention_mask"].sum())
-            episodes.append(
-                CollectedEpisode(
-                    final["input_ids"][:length].copy(),
-                    action_mask[slot, :length].copy(),
-                    paid[slot, :length].copy(),
-                    bool(infos[slot].get("TimeLimit.truncated", False)),
-                    _invalid_reason(infos[slot]),
-                    int(group[slot]),
-                    logprobs[slot, :length].copy() if has_logprobs else None,
-                )
+            now = after["attention_mask"][rows].sum(axis=1, dtype=np.int64)
+            self._reading[rows] = dones[rows] | (now != lengths + 1)
+        self._action_mask[rows, lengths] = True
+        self._paid[rows, lengths] = rewards[rows]
+        for slot in np.flatnonzero(dones).tolist():
+            self._end(slot, infos[slot])
+            if infos[slot].get("pending"):
+                dones[slot], infos[slot] = False, {}
+        self._take_scores(wait=False)
+        return len(rows), *self._deliver(rewards, dones, infos)
+
+    def _choose_rows(self) -> NDArray[np.int64]:
+        """Returns the slots that write now; those that read wait until enough of them do."""
+        reading = self._reading
+        if reading.any() and reading.sum() >= self._reading_share * self._active.sum():
+            assert isinstance(self._env, TextVecEnv)
+            self._env.wake(reading)
+            reading[:] = False
+        return np.flatnonzero(self._active & ~reading)
+
+    def _end(self, slot: int, info: dict[str, Any]) -> None:
+        """Keeps the episode that a slot has ended, and begins its next."""
+        final = info["terminal_observation"]
+        length = int(final["attention_mask"].sum())
+        if info.get("pending"):
+            self._owners.append((len(self._episodes), slot, info))
+        self._episodes.append(
+            CollectedEpisode(
+                final["input_ids"][:length].copy(),
+                self._action_mask[slot, :length].copy(),
+                self._paid[slot, :length].copy(),
+                bool(info.get("TimeLimit.truncated", False)),
+                _invalid_reason(info),
+                int(self._group[slot]),
+                self._logprobs[slot, :length].copy() if self._has_logprobs else None,
             )
-            action_mask[slot] = False
-            paid[slot] = logprobs[slot] = 0.0
-            # Neighbours play the same prompts, so each has to play as many as the others.
-            group[slot] = group[slot] + n_slots // group_size if group_size > 1 else started
-            started += 1
-            active[slot] = group[slot] < n_episodes // group_size
-        if not on_step(len(rows), rewards, dones, infos):
-            return None
-        reading &= active
-        _rest(env, ~active | reading)
-    return episodes
+        )
+        self._action_mask[slot] = False
+        self._paid[slot] = self._logprobs[slot] = 0.0
+        # Neighbours play the same prompts, so each has to play as many as the others.
+        if self._group_size > 1:
+            self._group[slot] += self._n_slots // self._group_size
+        else:
+            self._group[slot] = self._started
+        self._started += 1
+        self._active[slot] = self._group[slot] < self._n_groups
+
+    def _take_scores(self, wait: bool) -> None:
+        """Pays the episodes whose scores have arrived."""
+        for score in [] if self._late is None else self._late.take(wait):
+            number, slot, info = self._owners.popleft()
+            episode = self._episodes[number]
+            rewards = episode.rewards.copy()
+            rewards[np.flatnonzero(episode.action_mask)[-1]] += np.float32(score.total)
+            info = {key: value for key, value in info.items() if key != "pending"} | score.info
+            summary = info.pop("episode")
+            if info.get("valid", True):
+                info["episode"] = {**summary, "r": summary["r"] + score.total}
+            reason = _invalid_reason(info)
+            self._episodes[number] = replace(episode, rewards=rewards, invalid_reason=reason)
+            self._news.append((slot, score.total, info))
+
+    def _deliver(
+        self, rewards: NDArray[np.float32], dones: NDArray[np.bool_], infos: Infos
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_], Infos]:
+        """Tells the hook of late scores as if the episodes had ended now, one a slot at a time."""
+        while self._news and not dones[self._news[0][0]]:
+            slot, total, info = self._news.popleft()
+            rewards[slot] += total
+            dones[slot], infos[slot] = True, infos[slot] | info
+        return rewards, dones, infos
 
 
 def is_scored(info: Mapping[str, Any]) -> bool:

@@ -54,6 +54,9 @@ class TextCore(Slots):
         mask_invalid: Whether `step` pays an episode that could not be scored NaN, with "valid"
             False and "invalid_reason" in its info, instead of raising. Only for an agent that
             leaves such episodes out of everything that it computes.
+        defer: Takes each episode that `step` ends instead of the reward, for an agent that has it
+            scored while other slots go on: the step pays 0, and the info has "pending" True. Not
+            where `can_defer` is False.
     """
 
     def __init__(
@@ -108,6 +111,7 @@ class TextCore(Slots):
         self.dataset(split)
         self.end_listeners: list[Callable[[TextCore, int, float, bool, Info], None]] = []
         self.mask_invalid = False
+        self.defer: Callable[[Episode], None] | None = None
 
     @property
     def reward(self) -> Reward:
@@ -240,14 +244,19 @@ class TextCore(Slots):
             self.n_actions[rows] += 1
             truncated[rows] = self.n_actions[rows] >= self.max_episode_steps
             self.playing[truncated] = False
-        if finished:
+        if finished and self.defer is not None:
+            for slot in finished:
+                self.defer(self.episode(slot))
+                terminated[slot] = True
+                infos[slot] = {"pending": True}
+        elif finished:
             episodes = [self.episode(slot) for slot in finished]
             score = call_reward if self.mask_invalid else compute_rewards
             result = score(self.reward, episodes)
             for i, slot in enumerate(finished):
                 rewards[slot] = result.total[i]
                 terminated[slot] = True
-                infos[slot] = _final_info(episodes[i], result, i)
+                infos[slot] = final_info(episodes[i], result, i)
         self.worth = rewards
         paid = rewards if self._dense is None else self._pay_dense(rows, rewards, terminated)
         for listen in self.end_listeners:
@@ -255,6 +264,11 @@ class TextCore(Slots):
                 ended = bool(terminated[slot])
                 listen(self, slot, float(rewards[slot]), ended, infos.get(slot, {}))
         return paid, terminated, truncated, infos
+
+    @property
+    def can_defer(self) -> bool:
+        """Whether nothing needs to know at once what an episode is worth."""
+        return self._dense is None and not self.end_listeners
 
     def play(self, example: Example, speak: Speaker, slot: int = 0) -> Episode:
         """Plays a whole episode in a slot with an agent that answers in text.
@@ -389,7 +403,14 @@ def _example_by_hand(prompt: object, references: object, metadata: object) -> Ex
     return Example("prompt", prompt, tuple(references), dict(metadata or {}))  # type: ignore[arg-type] # checked above to be texts
 
 
-def _final_info(episode: Episode, result: RewardResult, i: int) -> Info:
+def final_info(episode: Episode, result: RewardResult, i: int) -> Info:
+    """Returns what the info of an episode's last step says of it.
+
+    Args:
+        episode: The episode.
+        result: Of a batch that it was scored in.
+        i: Its place there.
+    """
     info: Info = {
         "example_id": episode.example.id,
         "prompt_cut": episode.prompt_cut,

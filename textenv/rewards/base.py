@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -46,6 +46,21 @@ class Reward(Protocol):
 def name_of(reward: Reward) -> str:
     """Returns what messages and components call a reward."""
     return str(getattr(reward, "name", None) or getattr(reward, "__name__", type(reward).__name__))
+
+
+def waits(reward: object) -> bool:
+    """Tells whether a reward, or one that it is made of, waits for an answer from elsewhere.
+
+    Such a reward has an attribute `waits` that is True. It can be called in a thread while the
+    agent goes on, and what it gives for an episode does not depend on the batch.
+    """
+    if isinstance(reward, tuple):
+        return any(waits(part) for part in reward)
+    if getattr(reward, "waits", False) is True:
+        return True
+    if not is_dataclass(reward):
+        return False
+    return any(waits(getattr(reward, part.name)) for part in fields(reward))
 
 
 def call_reward(

@@ -82,6 +82,7 @@ class Judge:
     """
 
     name: ClassVar[str] = "judge"
+    waits: ClassVar[bool] = True  # see `textenv.rewards.base.waits`
 
     model: str = ""
     base_url: str | None = None
