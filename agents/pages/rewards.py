@@ -60,6 +60,9 @@ Give it as it is (`reward=Names(least=2)`), by its file or module (`--reward my_
 `{"my_reward.py:Names": {"least": 2}}` with options: a class is called to make it), or by a name
 after `textenv.register_reward`. `textenv.rewards.from_function` makes one of a function that takes
 the batch and returns plain numbers. What cannot be scored is an error, never a 0.
+
+One that asks elsewhere, as `judge` does, may have an attribute `waits = True`: while `TextPPO` waits
+for its answers, other slots go on. Its scores must not depend on the batch.
 """
 _COMPOSITION = """\
 ## Putting rewards together
