@@ -2,8 +2,8 @@
 
 Nothing here imports verl. With one turn an episode, its trainer needs the data and the score:
 
-    export_parquet("TextSummarize-v0", "train.parquet", 2048)
-    custom_reward_function.path=.../agents/verl.py  custom_reward_function.name=compute_score
+    export_parquet("TextSummarize-v0", "train.parquet", 2048, tokenizer="path/or/id")
+    reward.custom_reward_function.path=pkg://agents.verl
 
 Where the environment answers, let it play the episodes: `agents.verl_loop`, named in the YAML that
 `agent_loop_yaml` gives. Interfaces as of verl 0.9.1.
@@ -40,7 +40,8 @@ def export_parquet(
     """Writes the first examples of a split as verl's RLHFDataset reads them.
 
     `extra_info` names the example and the environment's arguments, from which `compute_score` and
-    the agent loop make the same environment again.
+    the agent loop make the same environment again. Which loop plays a row is left to verl's
+    `rollout.agent.default_agent_loop`.
 
     Args:
         id: The environment.
@@ -80,7 +81,6 @@ def export_parquet(
                     "ground_truth": references[0] if references else "",
                 },
                 "extra_info": {"index": row["index"], "split": split, "arguments": text},
-                "agent_name": AGENT_NAME,
             }
         )
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), str(path))
@@ -95,6 +95,8 @@ def compute_score(
     **unused: Any,
 ) -> dict[str, float]:
     """Scores a response as the environment scores an episode: verl's custom reward function.
+
+    verl calls it in several threads at a time.
 
     Args:
         data_source: The environment's id.
@@ -151,7 +153,10 @@ class PlayedEpisode:
 
 
 async def play_episode(
-    id: str, extra_info: Mapping[str, Any] | None, generate: Generate
+    id: str,
+    extra_info: Mapping[str, Any] | None,
+    generate: Generate,
+    decode: Callable[[list[int]], str] | None = None,
 ) -> PlayedEpisode:
     """Plays the example that a row names: the same transition and tokens as `gym.make_vec`'s.
 
@@ -162,13 +167,23 @@ async def play_episode(
         id: The environment.
         extra_info: As `export_parquet` wrote it.
         generate: Lets the model write on.
+        decode: What the model reads in token ids, without special tokens. Given, it must agree with
+            the environment's tokenizer on the opening.
 
     Raises:
-        ConfigError: The row is not one of `export_parquet`, or the model wrote nothing.
+        ConfigError: The row is not one of `export_parquet`, the model has another tokenizer, or it
+            wrote nothing.
     """
     core = _borrow(id, extra_info)
     core.playing[:] = False
     core.start(0, _example(core, extra_info))
+    opening = core.input_ids[0, : core.lengths[0]].tolist()
+    if decode is not None and decode(opening) != core.tokenizer.decode(opening):
+        raise ConfigError(
+            f"The rows of '{id}' were made with the tokenizer '{core.tokenizer.name}', whose ids "
+            "the model reads as another text. Give export_parquet the model's: "
+            'tokenizer="path/or/id".'
+        )
     start, reward, n_turns = int(core.lengths[0]), 0.0, 0
     logprobs = np.zeros(core.window)
     has_logprobs = True
@@ -214,8 +229,11 @@ def agent_loop_yaml() -> str:
 def _borrow(id: str, extra_info: Mapping[str, Any] | None) -> TextCore:
     """Takes a core of its own for an episode, since many are played at a time."""
     text = _arguments(extra_info)
-    idle = _IDLE.setdefault((id, text), [])
-    return idle.pop() if idle else make_core(id, 1, json.loads(text))
+    try:
+        # Not asked first whether there is one: another thread may take it in between.
+        return _IDLE.setdefault((id, text), []).pop()
+    except IndexError:
+        return make_core(id, 1, json.loads(text))
 
 
 def _give_back(id: str, extra_info: Mapping[str, Any] | None, core: TextCore) -> None:
