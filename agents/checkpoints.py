@@ -56,12 +56,12 @@ _ARGUMENTS = (
     *("vf_coef", "max_grad_norm", "target_kl", "seed", "n_episodes", "kl_coef", "kl_target"),
     *("kl_horizon", "scale_rewards", "value_lr_factor", "critic_warmup", "max_invalid_share"),
     *("advantage", "group_size", "clip_range_high", "dual_clip"),
-    *("importance_cap", "max_grad_norm_critic"),
+    *("importance_cap", "max_grad_norm_critic", "sampler", "sampler_kwargs"),
 )
 _SCHEDULES = ("learning_rate", "clip_range", "clip_range_vf")
 _POLICY_ARGUMENTS = (
     *("temperature", "separate_critic", "bf16", "max_tokens_per_batch"),
-    *("lora", "quantize", "frozen_layers", "gradient_checkpointing", "compile_layers"),
+    *("lora", "quantize", "frozen_layers", "gradient_checkpointing", "compile_layers", "liger"),
 )
 # The optimizer's state belongs to the parameters that learn, so these decide what can be loaded.
 _FIXED_POLICY_ARGUMENTS = ("lora", "frozen_layers")

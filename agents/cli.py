@@ -33,6 +33,7 @@ from agents.display import (
     print_samples,
     print_training_result,
 )
+from agents.memory.cli import add_plan_command
 from agents.options import (
     Dataset,
     Device,
@@ -45,7 +46,6 @@ from agents.options import (
     find_model,
     pick_device,
 )
-from agents.plan_cli import add_plan_command
 from agents.rewards_cli import add_rewards_commands
 from textenv.cli.catalog import Id
 from textenv.cli.console import EXIT_INTERRUPTED, parse_spec, print_error, print_json
@@ -121,13 +121,20 @@ def train(
     device: Device = None,
     resume: Annotated[
         Path | None,
-        typer.Option(help="Go on with the run in this folder; only total_episodes may differ."),
+        typer.Option(
+            help="Go on with the run in this folder; only total_episodes=N may differ, and a "
+            "larger one extends a run that is finished."
+        ),
     ] = None,
 ) -> None:
     """Train a language model on an environment with PPO, and measure the gain.
 
-    Ctrl-C ends the training and keeps the agent; --resume FOLDER goes on. Under accelerate launch,
-    or torchrun, several processes train together.
+    Ctrl-C, or SIGTERM, ends the training after the iteration in play and saves the agent; pressed
+    again, it ends at once, and the last checkpoint stays. The exit status is 130. --resume FOLDER
+    goes on, and makes the run that would have been without the stop. With a larger total_episodes=N
+    a finished run goes on, too, from its final agent: the learning rate is then computed from what
+    remains of N, so it rises again. Under accelerate launch, or torchrun, several processes train
+    together.
     """
     given = list(words or ())
     id = given.pop(0) if given and "=" not in given[0] else None
@@ -168,13 +175,22 @@ def train(
     try:
         result = run_training(settings, out, resume is not None)
     except KeyboardInterrupt as error:
-        kept = (out / "agent.json").is_file()
-        what = "Nothing was trained yet."
-        if kept:
-            what = f"The agent as it was is in {out}; textenv train --resume {out} goes on."
-        print_error(f"Stopped. {what}")
+        if is_first_rank():
+            print_error(_what_is_saved(out))
         raise typer.Exit(EXIT_INTERRUPTED) from error
     print_training_result(console, result, out)
+
+
+def _what_is_saved(out: Path) -> str:
+    from agents.run_folder import saved_iteration
+
+    iteration = saved_iteration(out)
+    if iteration is None:
+        return "Stopped before the first checkpoint: no agent is saved, so --resume cannot go on."
+    return (
+        f"Stopped. The agent after iteration {iteration} is in {out}; textenv train --resume {out} "
+        "goes on from there."
+    )
 
 
 def _check_resume(overrides: Sequence[str], others: Sequence[object]) -> None:

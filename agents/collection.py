@@ -15,6 +15,7 @@ from agents.buffer import CollectedEpisode
 from agents.late_scores import LateScores, late_scores
 from agents.policy import LMPolicy
 from agents.vec_env import TextVecEnv
+from agents.vllm_sampler import VLLMSampler
 from textenv.errors import RewardError
 
 Infos = list[dict[str, Any]]
@@ -22,7 +23,11 @@ StepHook = Callable[[int, NDArray[np.float32], NDArray[np.bool_], Infos], bool]
 
 
 def collect_episodes(
-    env: VecEnv, policy: LMPolicy, n_episodes: int, on_step: StepHook, group_size: int = 1
+    env: VecEnv,
+    policy: LMPolicy | VLLMSampler,
+    n_episodes: int,
+    on_step: StepHook,
+    group_size: int = 1,
 ) -> list[CollectedEpisode] | None:
     """Starts exactly `n_episodes` episodes and finishes all of them.
 
@@ -60,7 +65,7 @@ class _Collection:
     def __init__(
         self,
         env: VecEnv,
-        policy: LMPolicy,
+        policy: LMPolicy | VLLMSampler,
         n_episodes: int,
         group_size: int,
         late: LateScores | None,

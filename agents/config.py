@@ -104,6 +104,13 @@ class TrainConfig(BaseModel):
     )
     gradient_checkpointing: bool = Field(False, description="less memory, a third more computation")
     compile_layers: bool = Field(False, description="a slow start, faster updates")
+    liger: bool = Field(False, description="fused kernels of liger-kernel, on CUDA devices")
+    sampler: Literal["vllm"] | None = Field(
+        None, description="what writes rollouts in place of the policy's own decoding"
+    )
+    sampler_kwargs: dict[str, JsonValue] = Field(
+        {}, description="arguments of it: sampler_kwargs.gpu_memory_utilization=0.4"
+    )
 
     parallel: Literal["ddp", "fsdp"] | None = Field(
         None, description="in several processes: all weights in each, or a part of them"

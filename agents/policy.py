@@ -21,6 +21,7 @@ from agents.buffer import EpisodeBatch
 from agents.compilation import compile_decoder
 from agents.cuda_graphs import can_capture
 from agents.decoding import SlotDecoder
+from agents.liger import use_liger
 from agents.logprobs import token_logprobs
 from agents.lora_settings import LoraSettings
 from agents.models import (
@@ -97,6 +98,8 @@ class LMPolicy(ActorCriticPolicy):
             rest again: less memory for about a third more computation.
         compile_layers: Compile the layers for the passes over whole sequences, the reference's with
             them: one to three minutes at the start, for faster updates.
+        liger: Compute norms, rotary positions and gated layers by the fused kernels of
+            liger-kernel, the reference's with them; on CUDA devices only (`agents.liger`).
         optimizer_class: AdamW by default.
         optimizer_kwargs: By default betas (0.9, 0.95), eps 1e-5, no weight decay and one fused
             step for AdamW.
@@ -127,6 +130,7 @@ class LMPolicy(ActorCriticPolicy):
         frozen_layers: int = 0,
         gradient_checkpointing: bool = False,
         compile_layers: bool = False,
+        liger: bool = False,
         optimizer_class: type[torch.optim.Optimizer] = torch.optim.AdamW,
         optimizer_kwargs: dict[str, Any] | None = None,
     ) -> None:
@@ -148,6 +152,7 @@ class LMPolicy(ActorCriticPolicy):
         self.frozen_layers = frozen_layers
         self.gradient_checkpointing = gradient_checkpointing
         self.compile_layers = compile_layers
+        self.liger = liger
         ids_space = observation_space["input_ids"]  # type: ignore[index] # checked to be a Dict
         self.window = int(ids_space.shape[0])
         # Further rows of the model's output are never used.
@@ -179,6 +184,10 @@ class LMPolicy(ActorCriticPolicy):
         self._parts = backbone_and_head(lm)
         hidden_size = lm.config.get_text_config().hidden_size
         self.critic: Any = self._load().base_model if self.separate_critic else None
+        if self.liger:
+            # Not before the short pass of `backbone_and_head`, for which the model is on the CPU.
+            for model in self._models():
+                use_liger(model)
         # peft's handle holds the model; a tuple again keeps it from being registered twice.
         self._adapters = self._freeze()
         if self.gradient_checkpointing:
@@ -263,6 +272,7 @@ class LMPolicy(ActorCriticPolicy):
             "frozen_layers": self.frozen_layers,
             "gradient_checkpointing": self.gradient_checkpointing,
             "compile_layers": self.compile_layers,
+            "liger": self.liger,
             "optimizer_class": self.optimizer_class,
             "optimizer_kwargs": self.optimizer_kwargs,
         }

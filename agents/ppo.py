@@ -26,11 +26,13 @@ from agents.buffer import CollectedEpisode, EpisodeBatch, make_batch
 from agents.collection import Infos, collect_episodes, is_scored, take_valid
 from agents.distributed import asks_for_fsdp, join_ranks
 from agents.kl import AdaptiveKL, FixedKL
+from agents.liger import check_liger_device
 from agents.policy import LMPolicy
 from agents.ppo_checks import (
     check_at_least,
     check_groups,
     check_loss_options,
+    check_sampler,
     check_token_level,
     most_tokens,
 )
@@ -40,6 +42,8 @@ from agents.sharding import gathered, is_sharded, shard_policy, whole
 from agents.targets import Targets, TargetSettings, evaluate_rollout, make_targets
 from agents.update import LossSettings, accumulate_gradients
 from agents.vec_env import TextVecEnv
+from agents.vllm_engine import check_policy
+from agents.vllm_sampler import VLLMSampler, find_end_id
 from textenv.errors import ConfigError, UnknownNameError
 from textenv.vector import TextVectorEnv
 
@@ -117,6 +121,10 @@ class TextPPO(PPO):
             part of them (`agents.sharding`). None: what accelerate's launcher was asked for.
             `n_episodes`, `n_envs` and `batch_size` are those of all processes together; an `env`
             that is no id has this process's slots. See docs/scaling.md.
+        sampler: "vllm" has rollouts written by vLLM, beside the policy on the same GPU
+            (`agents.vllm_sampler`); None: by the policy's own decoding. Evaluation is the policy's
+            in either case. In runs of a single process only.
+        sampler_kwargs: `VLLMSampler`'s arguments, such as {"gpu_memory_utilization": 0.4}.
 
     Raises:
         ConfigError: An argument does not fit.
@@ -172,6 +180,8 @@ class TextPPO(PPO):
         importance_cap: float | None = None,
         max_grad_norm_critic: float | None = None,
         parallel: Literal["ddp", "fsdp"] | None = None,
+        sampler: Literal["vllm"] | None = None,
+        sampler_kwargs: Mapping[str, Any] | None = None,
     ) -> None:
         if rollout_buffer_class is not None or rollout_buffer_kwargs is not None:
             raise ConfigError("TextPPO has a buffer of its own, of whole episodes.")
@@ -197,6 +207,7 @@ class TextPPO(PPO):
         )
         check_loss_options(advantage, group_size, dual_clip, importance_cap, max_invalid_share)
         self.ranks = join_ranks()
+        check_sampler(sampler, self.ranks.size)
         for name, value in (("n_episodes", n_episodes), ("batch_size", batch_size)):
             self.ranks.share(value, name)
         if isinstance(env, str):
@@ -251,6 +262,9 @@ class TextPPO(PPO):
         self.importance_cap = importance_cap
         self.max_grad_norm_critic = max_grad_norm_critic
         self.parallel = parallel or ("fsdp" if asks_for_fsdp() else "ddp")
+        self.sampler = sampler
+        self.sampler_kwargs = dict(sampler_kwargs or {})
+        self._vllm: VLLMSampler | None = None
         if self.env is not None:
             self._check_env(self.env)
         self._reference_name = reference
@@ -265,6 +279,10 @@ class TextPPO(PPO):
             self.observation_space, self.action_space, self.lr_schedule, **self.policy_kwargs
         )
         self.policy.to(self.device)
+        if self.policy.liger:
+            check_liger_device(self.policy.device)
+        if self.sampler is not None:
+            check_policy(self.policy)
         self._part_ranks()
         self.clip_range = FloatSchedule(self.clip_range)
         if self.clip_range_vf is not None:
@@ -451,7 +469,10 @@ class TextPPO(PPO):
         masking = env.masking_invalid() if isinstance(env, TextVecEnv) else nullcontext()
         n_episodes = self.ranks.share(self.n_episodes, "n_episodes")
         with masking, gathered(self.policy):
-            played = collect_episodes(env, self.policy, n_episodes, on_step, self.group_size)
+            writer = self._writer(env)
+            played = collect_episodes(env, writer, n_episodes, on_step, self.group_size)
+        if self._vllm is not None:
+            self._vllm.rest()
         if self.ranks.any(played is None):
             return False
         assert played is not None
@@ -467,6 +488,15 @@ class TextPPO(PPO):
             self.logger.record(name, value, "stdout" if is_long else None)
         callback.on_rollout_end()
         return True
+
+    def _writer(self, env: VecEnv) -> LMPolicy | VLLMSampler:
+        """Returns what writes the tokens of a rollout."""
+        if self.sampler is None:
+            return self.policy
+        if self._vllm is None:
+            end_id = find_end_id(env)
+            self._vllm = VLLMSampler(self.policy, end_id=end_id, **self.sampler_kwargs)
+        return self._vllm
 
     def train(self) -> None:
         """Updates the policy from the episodes collected last."""

@@ -13,6 +13,8 @@ from agents.vec_env import TextVecEnv
 from textenv.errors import ConfigError, UnknownNameError
 from textenv.spaces import AnyText, MessagesSpace
 
+SAMPLERS = ("vllm",)
+
 
 def check_at_least(least: int, **values: float | None) -> None:
     """Checks arguments that have a least value; None is not given.
@@ -51,6 +53,21 @@ def check_loss_options(
         raise ConfigError(f"dual_clip must be above 1, not {dual_clip}.")
     if importance_cap is not None and not importance_cap > 0:
         raise ConfigError(f"importance_cap must be above 0, not {importance_cap}.")
+
+
+def check_sampler(sampler: str | None, n_ranks: int) -> None:
+    """Checks that what writes rollouts is known, and fits the number of processes.
+
+    Raises:
+        UnknownNameError: There is no such sampler.
+        ConfigError: It is not for runs of several processes.
+    """
+    if sampler is None:
+        return
+    if sampler not in SAMPLERS:
+        raise UnknownNameError("sampler", sampler, SAMPLERS)
+    if n_ranks > 1:
+        raise ConfigError("sampler is for runs of a single process. Leave it out.")
 
 
 def check_groups(env: VecEnv, n_episodes: int, group_size: int) -> None:

@@ -12,6 +12,7 @@ from agents.adapters import adapter_off
 from agents.buffer import EpisodeBatch
 from agents.compilation import compile_decoder
 from agents.distributed import Ranks
+from agents.liger import use_liger
 from agents.logprobs import token_logprobs
 from agents.models import (
     backbone_and_head,
@@ -54,6 +55,8 @@ class Reference:
             self.model = load_model(model).requires_grad_(False)
             disable_dropout(self.model)
             self._parts = backbone_and_head(self.model)
+            if policy.liger:
+                use_liger(self.model)
             if policy.bf16:
                 hold_frozen(self.model, torch.bfloat16)
             if policy.compile_layers:

@@ -1,13 +1,17 @@
 """What an agent needs to go on exactly as it would have, beside weights and counters.
 
-That is the state of all random numbers, its own and those of its slots: between two iterations
-nothing else of an environment is kept, since each begins with new episodes.
+That is the state of all random numbers: its own, those of its slots, and the global ones of Python
+and numpy, which a reward may draw from. Between two iterations nothing else of an environment is
+kept, since each begins with new episodes.
 """
 
 from __future__ import annotations
 
+import random
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.distributed.tensor import DTensor, distribute_tensor
@@ -18,6 +22,8 @@ from agents.vec_env import TextVecEnv
 if TYPE_CHECKING:
     from agents.policy import LMPolicy
     from agents.ppo import TextPPO
+
+_TWISTER = "MT19937"
 
 
 def slot_states(agent: TextPPO) -> list[Any]:
@@ -46,8 +52,13 @@ def restore_slots(agent: TextPPO, states: list[Any]) -> None:
 
 
 def generator_states(agent: TextPPO) -> dict[str, Tensor]:
-    """Returns the states of every process's generators of torch, by device and process."""
-    own = {"cpu": torch.get_rng_state()}
+    """Returns the states of every process's global generators, as bytes.
+
+    By "cpu" and "cuda" for those of torch, "python" and "numpy", and the process: "cpu/0". One of
+    numpy that is no longer its Mersenne Twister is left out.
+    """
+    own = {"cpu": torch.get_rng_state(), "python": _python_state()}
+    own |= _numpy_state()
     if agent.device.type == "cuda":
         own["cuda"] = torch.cuda.get_rng_state(agent.device)
     return {
@@ -61,10 +72,47 @@ def restore_generators(agent: TextPPO, states: dict[str, Tensor]) -> None:
     """Restores this process's generators, if the run had as many processes as now."""
     if len([name for name in states if name.startswith("cpu/")]) != agent.ranks.size:
         return
-    torch.set_rng_state(states[f"cpu/{agent.ranks.index}"].cpu())
-    on_device = states.get(f"cuda/{agent.ranks.index}")
-    if on_device is not None and agent.device.type == "cuda":
-        torch.cuda.set_rng_state(on_device.cpu(), agent.device)
+    own = {
+        name.partition("/")[0]: state.cpu()
+        for name, state in states.items()
+        if name.endswith(f"/{agent.ranks.index}")
+    }
+    torch.set_rng_state(own["cpu"])
+    if "cuda" in own and agent.device.type == "cuda":
+        torch.cuda.set_rng_state(own["cuda"], agent.device)
+    if "python" in own:
+        version, *words, gauss = _from_bytes(own["python"])
+        next_gauss = None if np.isnan(gauss) else gauss
+        random.setstate((int(version), tuple(int(word) for word in words), next_gauss))
+    if "numpy" in own:
+        *key, position, has_gauss, gauss = _from_bytes(own["numpy"])
+        np.random.set_state(
+            (_TWISTER, np.array(key, np.uint32), int(position), int(has_gauss), gauss)
+        )
+
+
+def _python_state() -> Tensor:
+    version, words, next_gauss = random.getstate()
+    return _to_bytes([version, *words, np.nan if next_gauss is None else next_gauss])
+
+
+def _numpy_state() -> dict[str, Tensor]:
+    state: dict[str, Any] = dict(np.random.get_state(legacy=False))
+    if state["bit_generator"] != _TWISTER:
+        return {}
+    twister = state["state"]
+    numbers = [*twister["key"].tolist(), twister["pos"], state["has_gauss"], state["gauss"]]
+    return {"numpy": _to_bytes(numbers)}
+
+
+def _to_bytes(numbers: Sequence[float]) -> Tensor:
+    # Words of 32 bits are exact in float64; its bytes go through any device, as torch's states do.
+    return torch.from_numpy(np.array(numbers, np.float64).view(np.uint8))
+
+
+def _from_bytes(state: Tensor) -> list[float]:
+    numbers: list[float] = state.numpy().view(np.float64).tolist()
+    return numbers
 
 
 def optimizer_tensors(policy: LMPolicy) -> dict[str, Tensor]:

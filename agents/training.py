@@ -24,10 +24,12 @@ from agents.evaluation import (
     kl_per_episode,
     play_policy_on_split,
 )
-from agents.folder_swap import settle
+from agents.interrupts import stop_requests
 from agents.models import EMBEDDED
 from agents.ppo import TextPPO
 from agents.progress import track
+from agents.run_folder import check_resumable, load_evaluation, save_evaluation, write_whole
+from agents.run_loop import train_in_folder
 from textenv.benchmark.statistics import bootstrap_mean
 from textenv.episode import TextCore
 from textenv.errors import ConfigError
@@ -37,17 +39,18 @@ from textenv.rewards.normalise import needs_fit
 
 FIT_EPISODES = 256  # of the initial policy, on which rewards are normalised
 KL_EPISODES = 128  # at most so many are sampled at the end to estimate the divergence
+_BEFORE = "before.json"
 _PPO_ARGUMENTS = (
     *("n_episodes", "batch_size", "n_epochs", "gamma", "gae_lambda"),
     *("clip_range", "clip_range_vf", "normalize_advantage", "ent_coef", "vf_coef"),
     *("max_grad_norm", "target_kl", "kl_coef", "kl_target", "kl_horizon"),
     *("advantage", "group_size", "clip_range_high", "dual_clip", "importance_cap"),
     *("scale_rewards", "value_lr_factor", "critic_warmup", "max_invalid_share", "seed", "device"),
-    *("max_grad_norm_critic", "parallel"),
+    *("max_grad_norm_critic", "parallel", "sampler", "sampler_kwargs"),
 )
 _POLICY_ARGUMENTS = (
     *("model", "temperature", "separate_critic", "bf16", "max_tokens_per_batch"),
-    *("lora", "quantize", "frozen_layers", "gradient_checkpointing", "compile_layers"),
+    *("lora", "quantize", "frozen_layers", "gradient_checkpointing", "compile_layers", "liger"),
 )
 
 
@@ -75,52 +78,55 @@ def make_core(id: str, n_slots: int, arguments: Mapping[str, Any]) -> TextCore:
     return core
 
 
-def check_folder(out: Path, resume: bool = False) -> None:
-    """Refuses a folder for a run that holds something already, or to resume nothing.
+def check_folder(out: Path) -> None:
+    """Refuses a folder for a run that holds something already.
 
     Raises:
-        ConfigError: It does not fit.
+        ConfigError: It does.
     """
-    if not resume:
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise ConfigError(f"'{out}' already exists and is not empty. Choose another --out.")
-        return
-    settle(out)
-    if (out / "result.json").exists():
-        raise ConfigError(f"The run in '{out}' is finished. To train on, start from its model.")
-    if not (out / "agent.json").is_file():
-        raise ConfigError(
-            f"There is no checkpoint in '{out}': the run ended before its first, or never was "
-            "there. Start it anew; save_every says how often one is written."
-        )
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ConfigError(f"'{out}' already exists and is not empty. Choose another --out.")
 
 
 def train(config: TrainConfig, out: Path, resume: bool = False) -> dict[str, Any]:
     """Trains a model on an environment, and measures the gain on held-out examples.
 
     The folder then holds `config.yaml`, `metrics.jsonl` (a line an iteration), `samples.jsonl`
-    (every held-out example before and after), `result.json`, and the agent as `TextPPO.save`
-    writes it, `model/` included. Interrupted, it keeps the agent as it was then. Rewards that are
-    normalised are fitted first; the configuration that is written holds what was found.
+    (every held-out example before and after), `result.json`, the agent as `TextPPO.save` writes it,
+    `model/` included, and `before.json`, the evaluation of the start, which is not made again when
+    the run goes on. Rewards that are normalised are fitted first; the configuration that is written
+    holds what was found.
 
-    In a run of several processes all of them call it, and the first one's files are kept.
+    While it trains, a first SIGINT (Ctrl-C) or SIGTERM ends it after the iteration in play, whose
+    agent is saved; a second one ends it at once, and the last checkpoint stays what it is. See
+    `agents.interrupts` for when signals are left alone.
+
+    In a run of several processes all of them call it, and the first one's files are kept. A signal
+    to one of them ends all after the same iteration.
 
     Args:
         config: Of the run.
         out: Its folder.
-        resume: Go on from the last checkpoint in the folder. A run that was killed then writes what
-            one that was not would have written, but for times; one that was interrupted within an
-            iteration goes on from that moment, and loses what it had played but not learned from.
+        resume: Go on from the last checkpoint in the folder. A run that was stopped or killed then
+            writes what one that was not would have written, but for times. A finished one goes on
+            from its final agent if `total_episodes` is larger than before; `result.json` and
+            `samples.jsonl` stay those of its first end until it comes to the next. From there on
+            the learning rate is computed from what remains of the new total, so it rises again.
+            One that had converged has `patience` looks more to find a new best held-out reward.
 
     Returns:
         What `result.json` holds.
 
     Raises:
-        ConfigError: The folder is not empty; or, to resume, has no checkpoint or a result already.
-        KeyboardInterrupt: After the agent was saved.
+        ConfigError: The folder is not empty; or, to resume, has no checkpoint, or its run is
+            finished and the total no larger.
+        KeyboardInterrupt: A signal stopped it.
     """
     if is_first_rank():
-        check_folder(out, resume)
+        if resume:
+            check_resumable(out, config.total_episodes)
+        else:
+            check_folder(out)
         return _train(config, out, out if resume else None)
     with tempfile.TemporaryDirectory() as unread:
         return _train(config, Path(unread), out if resume else None)
@@ -135,20 +141,20 @@ def _train(config: TrainConfig, out: Path, checkpoint: Path | None) -> dict[str,
     core.dataset(config.eval_split)
     if config.validation_every:
         core.dataset("validation")
-    agent = make_agent(config, arguments)
-    out.mkdir(parents=True, exist_ok=True)
-    write_config(config, out / "config.yaml")
-    before = _evaluate(agent, core, config, "Evaluating the start")
-    if checkpoint is not None:
-        agent = _load(checkpoint, config, arguments)
+    if checkpoint is None:
+        agent, before = _begin(config, arguments, core, out)
+    else:
+        agent, before = _go_on(config, arguments, core, out, checkpoint)
     trained_at = time.perf_counter()
-    try:
-        stop_reason = _learn(agent, core, config, out)
-    except KeyboardInterrupt:
+    with stop_requests() as request:
+        stop_reason = train_in_folder(agent, core, config, out, request)
+        train_wall_s = time.perf_counter() - trained_at
         agent.save(out)
-        raise
-    train_wall_s = time.perf_counter() - trained_at
-    agent.save(out)
+        # All stop or none, and none leaves before the first process has written.
+        is_stopped = agent.ranks.any(request.is_made)
+    # A signal may have come since they met.
+    if is_stopped or request.is_made:
+        raise KeyboardInterrupt
     after = _evaluate(agent, core, config, "Evaluating the result")
     write_samples(out / "samples.jsonl", core, {"before": before, "after": after})
     n_sampled = min(KL_EPISODES, config.eval_examples)
@@ -165,6 +171,7 @@ def _train(config: TrainConfig, out: Path, checkpoint: Path | None) -> dict[str,
         "after": after.summary(),
         "gain": bootstrap_mean(after.rewards - before.rewards).to_json(),
         "kl_ref": float(kl_per_episode(agent.policy, agent.reference, sampled.episodes).mean()),
+        "total_episodes": config.total_episodes,
         "episodes": agent.n_episodes_done,
         "tokens": agent.num_timesteps,
         "stop_reason": stop_reason,
@@ -172,8 +179,40 @@ def _train(config: TrainConfig, out: Path, checkpoint: Path | None) -> dict[str,
         "wall_s": time.perf_counter() - started_at,
         "versions": versions(),
     }
-    (out / "result.json").write_text(json.dumps(result, indent=2), encoding="utf-8")
+    write_whole(out / "result.json", json.dumps(result, indent=2))
     return result
+
+
+def _begin(
+    config: TrainConfig, arguments: Mapping[str, Any], core: TextCore, out: Path
+) -> tuple[TextPPO, Evaluation]:
+    """Makes the agent of a new run and evaluates it, and keeps what was found."""
+    agent = make_agent(config, arguments)
+    out.mkdir(parents=True, exist_ok=True)
+    write_config(config, out / "config.yaml")
+    before = _evaluate(agent, core, config, "Evaluating the start")
+    save_evaluation(out / _BEFORE, before, config)
+    return agent, before
+
+
+def _go_on(
+    config: TrainConfig,
+    arguments: Mapping[str, Any],
+    core: TextCore,
+    out: Path,
+    checkpoint: Path,
+) -> tuple[TextPPO, Evaluation]:
+    """Loads the agent of a run, to go on in new slots, and the evaluation of its start."""
+    before = load_evaluation(checkpoint / _BEFORE, core, config)
+    # Processes whose weights are divided evaluate together.
+    if join_ranks().any(before is None):
+        before = _begin(config, arguments, core, out)[1]
+    assert before is not None
+    agent = TextPPO.load(
+        checkpoint, env=_make_env(config, arguments), device=config.device, parallel=config.parallel
+    )
+    write_config(config, out / "config.yaml")
+    return agent, before
 
 
 def reward_spec(config: TrainConfig) -> Any:
@@ -225,13 +264,6 @@ def _make_env(config: TrainConfig, arguments: Mapping[str, Any]) -> Any:
     return gym.make_vec(config.id, num_envs=slots, **arguments)
 
 
-def _load(checkpoint: Path, config: TrainConfig, arguments: Mapping[str, Any]) -> TextPPO:
-    """Loads the agent of a run, to go on in new slots."""
-    return TextPPO.load(
-        checkpoint, env=_make_env(config, arguments), device=config.device, parallel=config.parallel
-    )
-
-
 def write_samples(path: Path, core: TextCore, evaluations: Mapping[str, Evaluation]) -> None:
     """Writes a JSON line for each example: prompt, references, and each evaluation's response."""
     first = next(iter(evaluations.values()))
@@ -264,58 +296,3 @@ def _evaluate(agent: TextPPO, core: TextCore, config: TrainConfig, what: str) ->
     n = min(config.eval_examples, len(core.dataset(config.eval_split)))
     with track(what, n) as report:
         return evaluate_policy_on_split(agent.policy, core, config.eval_split, n, progress=report)
-
-
-def _learn(agent: TextPPO, core: TextCore, config: TrainConfig, out: Path) -> str:
-    """Trains until the budget is spent or held-out reward stops rising; returns which."""
-    best, looks_since_best, iteration = float("-inf"), 0, agent.n_iterations
-    stop_reason = "budget"
-    path = out / "metrics.jsonl"
-    # What was written after the checkpoint is about to be written again.
-    kept = path.read_text(encoding="utf-8").splitlines()[:iteration] if path.exists() else []
-    for looked_at in (json.loads(line).get("eval/reward_mean") for line in kept):
-        if looked_at is not None:
-            looks_since_best = 0 if looked_at > best else looks_since_best + 1
-            best = max(best, looked_at)
-    path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
-    # Only the first process has read the rows; all of them stop or none.
-    if agent.ranks.any(looks_since_best >= config.patience):
-        return "converged"
-    with (
-        path.open("a", encoding="utf-8") as file,
-        track("Training", config.total_episodes) as report,
-    ):
-
-        def after_iteration(metrics: Mapping[str, float]) -> bool:
-            nonlocal best, looks_since_best, iteration, stop_reason
-            iteration += 1
-            row = {"iteration": iteration, **metrics}
-            try:
-                if config.validation_every and iteration % config.validation_every == 0:
-                    looked = evaluate_policy_on_split(
-                        agent.policy, core, "validation", config.validation_examples
-                    )
-                    row["eval/reward_mean"] = float(looked.rewards.mean())
-                    improved = row["eval/reward_mean"] > best
-                    best = max(best, row["eval/reward_mean"])
-                    looks_since_best = 0 if improved else looks_since_best + 1
-            finally:
-                # Interrupted here, the iteration is in the agent, so its row is kept as well.
-                file.write(json.dumps(row) + "\n")
-                file.flush()
-            if config.save_every and iteration % config.save_every == 0:
-                agent.save(out)
-            report(
-                min(agent.n_episodes_done, config.total_episodes),
-                f"reward {metrics['rollout/reward_mean']:.3f}  KL {metrics['kl/ref']:.2f}  "
-                f"{metrics['time/tokens_per_s']:.0f} tokens/s",
-            )
-            if looks_since_best >= config.patience:
-                stop_reason = "converged"
-                return False
-            return True
-
-        agent.learn(
-            total_episodes=config.total_episodes, after_iteration=after_iteration, resume=True
-        )
-    return stop_reason

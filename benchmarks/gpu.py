@@ -32,7 +32,7 @@ from stable_baselines3.common.logger import Logger
 
 from agents.buffer import EpisodeBatch
 from agents.config import TrainConfig, parse_config
-from agents.memory_model import count_memory
+from agents.memory.use import count_memory
 from agents.options import pick_device
 from agents.ppo import TextPPO
 from agents.targets import Targets

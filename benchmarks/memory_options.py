@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import track
 
 from agents.config import load_config
-from agents.memory_model import MemoryUse, count_memory
+from agents.memory.use import MemoryUse, count_memory
 from benchmarks.shapes import SHAPES, save_rows, save_shape
 
 _MIB = 2**20

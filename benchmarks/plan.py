@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from agents.config import TrainConfig, load_config, write_config
-from agents.memory_model import count_memory
+from agents.memory.use import count_memory
 from agents.options import pick_device
 from agents.training import versions
 from benchmarks.shapes import save_rows, save_shape

@@ -19,7 +19,7 @@ from textenv.registry import environment_row
 
 if TYPE_CHECKING:
     from agents.config import TrainConfig
-    from agents.plan import MemoryPlan
+    from agents.memory.plan import MemoryPlan
 
 GIB = 2**30
 
@@ -62,7 +62,7 @@ def plan(
     environment_row(settings.id)
     settings = settings.model_copy(update={"model": find_model(settings.model)[0]})
 
-    from agents.plan import device_memory_bytes, make_plan
+    from agents.memory.plan import device_memory_bytes, make_plan
     from agents.progress import track
 
     if memory_gib is None:

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 from agents.config import TrainConfig
-from agents.memory_model import MemoryUse, Progress, use_memory
-from agents.memory_trial import open_trial
+from agents.memory.trial import open_trial
+from agents.memory.use import MemoryUse, Progress, use_memory
 
 GIB = 2**30
 # What is on a device before there is a model: a GPU's context and libraries, or a process's own.

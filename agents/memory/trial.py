@@ -17,10 +17,10 @@ from stable_baselines3.common.logger import Logger
 
 from agents.buffer import CollectedEpisode, EpisodeBatch, make_batch
 from agents.config import TrainConfig
+from agents.memory.weightless import Weightless
 from agents.ppo import TextPPO
 from agents.training import environment_arguments, make_agent
 from agents.vec_env import TextVecEnv
-from agents.weightless import Weightless
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,8 @@ def open_trial(config: TrainConfig) -> Iterator[Trial]:
     arguments = environment_arguments(config.model, config.dataset, config.reward, config.env)
     with Weightless() as counter:
         # Where nothing has memory the device is only a name, and there is nothing to compile;
-        # compiled layers keep less.
-        changes = {"device": "cpu", "compile_layers": False}
+        # compiled layers and fused ones keep less. What a sampler takes beside it is given to it.
+        changes = {"device": "cpu", "compile_layers": False, "liger": False, "sampler": None}
         agent = make_agent(config.model_copy(update=changes), arguments)
         yield Trial(agent, counter)
 

@@ -13,10 +13,10 @@ from torch.overrides import TorchFunctionMode
 from agents.buffer import EpisodeBatch
 from agents.config import TrainConfig
 from agents.logprobs import token_logprobs
-from agents.memory_trial import EpisodeShape, Trial, open_trial
+from agents.memory.trial import EpisodeShape, Trial, open_trial
+from agents.memory.weightless import ByteCounter
+from agents.memory.weightless_quantized import QuantizedLinear
 from agents.policy import LMPolicy
-from agents.weightless import ByteCounter
-from agents.weightless_quantized import QuantizedLinear
 
 Progress = Callable[[float, str], None]
 

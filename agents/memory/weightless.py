@@ -28,8 +28,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
+from agents.memory.weightless_quantized import quantize_layers
 from agents.models import building_models
-from agents.weightless_quantized import quantize_layers
 
 # Tensors beyond this stay without memory, even where only real ones went in.
 _LARGEST_REAL_BYTES = 4 << 20

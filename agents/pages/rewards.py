@@ -61,8 +61,8 @@ Give it as it is (`reward=Names(least=2)`), by its file or module (`--reward my_
 after `textenv.register_reward`. `textenv.rewards.from_function` makes one of a function that takes
 the batch and returns plain numbers. What cannot be scored is an error, never a 0.
 
-One that asks elsewhere, as `judge` does, may have an attribute `waits = True`: while `TextPPO` waits
-for its answers, other slots go on. Its scores must not depend on the batch.
+One that asks elsewhere, as `judge` does, may have an attribute `waits = True`: while `TextPPO`
+waits for its answers, other slots go on. Its scores must not depend on the batch.
 """
 _COMPOSITION = """\
 ## Putting rewards together

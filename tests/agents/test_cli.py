@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import tomllib
@@ -91,6 +92,7 @@ def test_training_shows_its_gain_and_leaves_everything_in_its_folder(run, model,
     assert {path.name for path in out.iterdir()} == {
         "agent.json",
         "agent.safetensors",
+        "before.json",
         "config.yaml",
         "metrics.jsonl",
         "model",
@@ -119,29 +121,33 @@ def test_the_folder_is_named_by_the_environment_and_the_time(run, model, tmp_pat
     assert (stem, len(day), len(clock)) == ("TextQA-v0", 8, 6)
 
 
-def test_interrupted_training_keeps_the_agent_and_exits_with_130(run, model, tmp_path, monkeypatch):
-    def learn(self, **arguments):
-        raise KeyboardInterrupt
+def test_stopped_training_says_what_is_saved_and_exits_with_130(run, model, tmp_path, monkeypatch):
+    update = TextPPO.train
 
-    monkeypatch.setattr(TextPPO, "learn", learn)
+    def interrupted(self):
+        signal.raise_signal(signal.SIGINT)
+        update(self)
+
+    monkeypatch.setattr(TextPPO, "train", interrupted)
     out = tmp_path / "run"
     done = run("train", "TextQA-v0", "--model", model, "--out", out, *SMOKE)
     assert done.exit_code == 130
-    goes_on = f"textenv train --resume {out} goes on."
-    assert done.stderr.endswith(f"Stopped. The agent as it was is in {out}; {goes_on}\n")
-    assert TextPPO.load(out).n_episodes_done == 0
+    goes_on = f"textenv train --resume {out} goes on from there."
+    assert done.stderr.endswith(f"Stopped. The agent after iteration 1 is in {out}; {goes_on}\n")
+    assert TextPPO.load(out).n_iterations == 1
 
 
-def test_interrupted_before_training_it_says_that_nothing_was_trained(
+def test_interrupted_before_a_checkpoint_it_says_that_nothing_is_saved(
     run, model, tmp_path, monkeypatch
 ):
     def interrupt(*arguments, **more):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("agents.training.evaluate_policy_on_split", interrupt)
+    monkeypatch.setattr(TextPPO, "train", interrupt)
     done = run("train", "TextQA-v0", "--model", model, "--out", tmp_path / "run", *SMOKE)
     assert done.exit_code == 130
-    assert "Nothing was trained yet" in done.stderr
+    assert "Stopped before the first checkpoint: no agent is saved" in done.stderr
+    assert not (tmp_path / "run" / "agent.json").exists()
 
 
 def test_evaluating_a_runs_folder_is_evaluating_its_model(run, model, tmp_path):

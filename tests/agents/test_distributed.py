@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
 from stable_baselines3.common.logger import Logger
 
 from agents.distributed import ALONE, Ranks
@@ -142,8 +143,11 @@ def test_accelerates_launcher_runs_the_same_command(tmp_path):
         "TextTranslate-v0", "n_episodes=8", "n_envs=8", "batch_size=8", "total_episodes=16",
         "validation_every=0", "eval_examples=8", "env.max_new_tokens=12",
     ]  # fmt: skip
-    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes=2",
-                f"--main_process_port={free_port()}", "-m", "textenv"]  # fmt: skip
+    # What starts several processes, with GPUs or without; with --cpu it would be one.
+    launcher = [
+        sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes=2",
+        f"--main_process_port={free_port()}", "-m", "textenv",
+    ]  # fmt: skip
     out = tmp_path / "run"
     done = subprocess.run(
         [*launcher, "train", *words, "--out", str(out)], text=True, capture_output=True,
@@ -153,6 +157,8 @@ def test_accelerates_launcher_runs_the_same_command(tmp_path):
     assert json.loads((out / "result.json").read_text())["episodes"] == 16
     assert len((out / "metrics.jsonl").read_text().splitlines()) == 2
     assert done.stdout.count("Training on TextTranslate-v0") == 1
+    with safe_open(out / "agent.safetensors", "pt") as tensors:
+        assert {"random/cpu/0", "random/cpu/1"} <= set(tensors.keys())
 
 
 def test_the_death_of_one_ends_the_others_with_a_word(save_model, echo_rows, tmp_path):

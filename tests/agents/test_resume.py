@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
+import random
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
 import agents.checkpoints
-import agents.training
-from agents.config import load_config
 from agents.folder_swap import replacing_entries, settle
 from agents.ppo import TextPPO
 
 _SETTINGS = {"learning_rate": 1e-2, "kl_target": 0.5, "critic_warmup": 1, "scale_rewards": True}
-_ROOT = Path(__file__).parents[2]
 
 
 def learn(agent: TextPPO, total: int, save_at: int = 0, to: Path | None = None) -> list[Any]:
@@ -100,6 +94,40 @@ def test_more_slots_than_before_go_on_from_new_streams(make_env, make_agent, tmp
     assert wider.n_episodes_done == 24
 
 
+def test_pythons_and_numpys_generators_go_on_for_rewards_that_draw_from_them(
+    make_agent, make_env, tmp_path
+):
+    agent = make_agent()
+    agent.save(tmp_path / "even")
+    # Of the pairs that both draw, one number is still to come.
+    random.gauss(0, 1), np.random.standard_normal()
+    agent.save(tmp_path / "odd")
+
+    def drawn() -> list[float]:
+        normal = [random.gauss(0, 1), np.random.standard_normal()]
+        return [*normal, random.random(), np.random.random()]
+
+    wanted = drawn()
+    for folder in ("even", "odd"):
+        random.seed(99), np.random.seed(99)
+        TextPPO.load(tmp_path / folder, env=make_env(), device="cpu")
+        if folder == "even":
+            random.gauss(0, 1), np.random.standard_normal()
+        assert drawn() == wanted
+
+
+def test_another_generator_of_numpy_is_left_alone(make_agent, make_env, tmp_path):
+    twister = np.random.get_bit_generator()
+    agent = make_agent()
+    try:
+        np.random.set_bit_generator(np.random.PCG64(3))
+        agent.save(tmp_path)
+        assert "random/numpy/0" not in load_file(tmp_path / "agent.safetensors")
+    finally:
+        np.random.set_bit_generator(twister)
+    TextPPO.load(tmp_path, env=make_env(), device="cpu")
+
+
 def test_a_save_that_fails_leaves_the_agent_before_it(make_agent, tmp_path, monkeypatch):
     agent = make_agent()
     learn(agent, 12)
@@ -146,109 +174,3 @@ def test_a_replacement_that_was_cut_short_is_finished(tmp_path, monkeypatch):
     settle(tmp_path)
     assert (tmp_path / "b").read_text() == "new"
     assert [entry.name for entry in (tmp_path / "a").iterdir()] == ["new"]
-
-
-def train(*words: object) -> subprocess.Popen[str]:
-    code = "import torch; torch.set_num_threads(1); from textenv.cli.main import main; main()"
-    return subprocess.Popen(
-        [sys.executable, "-c", code, "train", *map(str, words)],
-        text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(_ROOT), "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
-
-
-def what_it_wrote(run: Path) -> dict[str, Any]:
-    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    for row in rows:
-        for name in [name for name in row if name.startswith("time/") and name.endswith("_s")]:
-            del row[name]
-    result = json.loads((run / "result.json").read_text())
-    return {
-        "rows": rows,
-        "samples": (run / "samples.jsonl").read_text(),
-        "result": {k: v for k, v in result.items() if not k.endswith("wall_s")},
-        "weights": (run / "model/model.safetensors").read_bytes(),
-    }
-
-
-def test_a_killed_run_that_is_resumed_writes_what_it_would_have_written(
-    save_model, echo_rows, tmp_path
-):
-    words = [
-        "TextTranslate-v0", "n_episodes=8", "n_envs=8", "batch_size=8", "total_episodes=48",
-        "save_every=2", "validation_every=2", "validation_examples=4", "eval_examples=8",
-        "env.max_new_tokens=12",
-    ]  # fmt: skip
-    straight, killed = tmp_path / "straight", tmp_path / "killed"
-    runs = [train(*words, "--out", out) for out in (straight, killed)]
-    metrics = killed / "metrics.jsonl"
-    while not metrics.exists() or len(metrics.read_text().splitlines()) < 3:
-        assert runs[1].poll() is None, runs[1].communicate()
-        time.sleep(0.02)
-    runs[1].send_signal(signal.SIGKILL)
-    assert runs[1].communicate() is not None
-    assert not (killed / "result.json").exists()
-    resumed = train("--resume", killed)
-    for run in (runs[0], resumed):
-        _, errors = run.communicate(timeout=200)
-        assert run.returncode == 0, errors
-    assert what_it_wrote(killed) == what_it_wrote(straight)
-    again = train("--resume", killed)
-    assert "is finished" in again.communicate()[1]
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (("--resume", "nowhere"), "nowhere"),
-        (("--resume", ".", "n_epochs=3"), "n_epochs=3 would make another run of it"),
-        (("TextQA-v0", "--resume", "."), "goes on with its own settings"),
-        ((), "Name an environment"),
-    ],
-)
-def test_what_cannot_be_resumed_is_said(words, message):
-    from typer.testing import CliRunner
-
-    from textenv.cli.main import make_app
-
-    done = CliRunner().invoke(make_app(), ["train", *words])
-    assert done.exit_code != 0
-    assert message in done.output + str(done.exception)
-
-
-_RUN = [
-    "n_episodes=8", "n_envs=8", "batch_size=8", "save_every=1", "validation_every=1",
-    "validation_examples=4", "eval_examples=4", "env.max_new_tokens=8", "device=cpu",
-]  # fmt: skip
-
-
-def test_a_run_that_had_converged_is_not_trained_further(tmp_path):
-    # So small a rate changes no greedy answer: the second look is no better than the first.
-    words = [*_RUN, "total_episodes=64", "patience=1", "learning_rate=0.0000001"]
-    first = agents.training.train(load_config(None, words, id="TextTranslate-v0"), tmp_path)
-    assert (first["stop_reason"], first["episodes"]) == ("converged", 16)
-    (tmp_path / "result.json").unlink()
-    config = load_config(tmp_path / "config.yaml", [])
-    again = agents.training.train(config, tmp_path, resume=True)
-    assert {k: v for k, v in again.items() if not k.endswith("wall_s")} == {
-        k: v for k, v in first.items() if not k.endswith("wall_s")
-    }
-
-
-def test_an_interrupted_look_at_validation_loses_no_row(tmp_path, monkeypatch):
-    true, looks = agents.training.evaluate_policy_on_split, []
-
-    def interrupted(policy: Any, core: Any, split: str, *more: Any, **named: Any) -> Any:
-        looks.append(split)
-        if looks.count("validation") == 2 and split == "validation":
-            raise KeyboardInterrupt
-        return true(policy, core, split, *more, **named)
-
-    config = load_config(None, [*_RUN, "total_episodes=24"], id="TextTranslate-v0")
-    with monkeypatch.context() as patch:
-        patch.setattr(agents.training, "evaluate_policy_on_split", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            agents.training.train(config, tmp_path)
-    agents.training.train(load_config(tmp_path / "config.yaml", []), tmp_path, resume=True)
-    rows = (tmp_path / "metrics.jsonl").read_text().splitlines()
-    assert [json.loads(row)["iteration"] for row in rows] == [1, 2, 3]
