@@ -10,7 +10,7 @@ from transformers import AttentionInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
-from agents.packed_pass import PackedPass
+from agents.decoding.packed_pass import PackedPass
 
 # The name under which transformers finds it; a saved model does not carry it.
 NAME = "textenv_sdpa"
@@ -38,7 +38,7 @@ def attend(
         value: of all positions.
         attention_mask: as transformers makes it; None for whole sequences, which are causal.
         packed: how to read a packed pass, in which the mask does not count and keys and values are
-            the whole storage of `agents.slot_cache`.
+            the whole storage of `agents.decoding.slot_cache`.
         kwargs: further ones of `sdpa_attention_forward`.
     """
     if packed is not None:

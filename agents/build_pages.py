@@ -21,7 +21,7 @@ from agents.pages.records import (
     EnvironmentRecord,
     Measurement,
     load_measurements,
-    make_core,
+    make_core_quietly,
     own_ids,
     read_record,
     save_measurements,
@@ -37,7 +37,9 @@ MEASUREMENTS = DOCS / "environments.json"
 def find_outdated(ids: Sequence[str], measured: Mapping[str, Measurement]) -> list[str]:
     """Returns the environments whose scores are missing or belong to another state of them."""
     return [
-        id for id in ids if id not in measured or measured[id].digest != digest(id, make_core(id))
+        id
+        for id in ids
+        if id not in measured or measured[id].digest != digest(id, make_core_quietly(id))
     ]
 
 
@@ -45,7 +47,7 @@ def read_records(
     ids: Sequence[str], measured: Mapping[str, Measurement]
 ) -> list[EnvironmentRecord]:
     """Returns what there is to tell of each environment."""
-    return [read_record(id, make_core(id), measured[id]) for id in ids]
+    return [read_record(id, make_core_quietly(id), measured[id]) for id in ids]
 
 
 def render_pages(records: Sequence[EnvironmentRecord]) -> dict[Path, str]:

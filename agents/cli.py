@@ -235,7 +235,8 @@ def evaluate(
     found, policy_arguments = find_model(model or "embedded")
     chosen = pick_device(device or "auto")
 
-    from agents.training import environment_arguments, make_core
+    from agents.cores import make_core
+    from agents.training import environment_arguments
 
     arguments = environment_arguments(found, parse_spec(dataset), parse_spec(reward), env)
     core = make_core(id, _SLOTS, arguments)

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
 from agents.buffer import CollectedEpisode
+from agents.decoding.vllm_sampler import VLLMSampler
 from agents.late_scores import LateScores, late_scores
 from agents.policy import LMPolicy
 from agents.vec_env import TextVecEnv
-from agents.vllm_sampler import VLLMSampler
 from textenv.errors import RewardError
 
 Infos = list[dict[str, Any]]

@@ -19,8 +19,9 @@ from transformers import PreTrainedModel
 from agents.adapters import add_adapter, parse_lora
 from agents.buffer import EpisodeBatch
 from agents.compilation import compile_decoder
-from agents.cuda_graphs import can_capture
-from agents.decoding import SlotDecoder
+from agents.decoding.cuda_graphs import can_capture
+from agents.decoding.decoder import SlotDecoder
+from agents.decoding.sampling import check_tokens, choose_tokens
 from agents.liger import use_liger
 from agents.logprobs import token_logprobs
 from agents.lora_settings import LoraSettings
@@ -33,7 +34,6 @@ from agents.models import (
     load_model,
     teacher_forced_hidden,
 )
-from agents.sampling import check_tokens, choose_tokens
 from agents.selection import Choices, choice_logits, score_choices
 from agents.trunk import check_frozen_layers, freeze_trunk, hold_frozen, share_frozen
 from textenv.errors import ConfigError

@@ -24,6 +24,8 @@ from torch import Tensor
 
 from agents.buffer import CollectedEpisode, EpisodeBatch, make_batch
 from agents.collection import Infos, collect_episodes, is_scored, take_valid
+from agents.decoding.vllm_engine import check_policy
+from agents.decoding.vllm_sampler import VLLMSampler, find_end_id
 from agents.distributed import asks_for_fsdp, join_ranks
 from agents.kl import AdaptiveKL, FixedKL
 from agents.liger import check_liger_device
@@ -42,8 +44,6 @@ from agents.sharding import gathered, is_sharded, shard_policy, whole
 from agents.targets import Targets, TargetSettings, evaluate_rollout, make_targets
 from agents.update import LossSettings, accumulate_gradients
 from agents.vec_env import TextVecEnv
-from agents.vllm_engine import check_policy
-from agents.vllm_sampler import VLLMSampler, find_end_id
 from textenv.errors import ConfigError, UnknownNameError
 from textenv.vector import TextVectorEnv
 
@@ -122,8 +122,8 @@ class TextPPO(PPO):
             `n_episodes`, `n_envs` and `batch_size` are those of all processes together; an `env`
             that is no id has this process's slots. See docs/scaling.md.
         sampler: "vllm" has rollouts written by vLLM, beside the policy on the same GPU
-            (`agents.vllm_sampler`); None: by the policy's own decoding. Evaluation is the policy's
-            in either case. In runs of a single process only.
+            (`agents.decoding.vllm_sampler`); None: by the policy's own decoding. Evaluation is the
+            policy's in either case. In runs of a single process only.
         sampler_kwargs: `VLLMSampler`'s arguments, such as {"gpu_memory_utilization": 0.4}.
 
     Raises:

@@ -100,9 +100,10 @@ def best_of_n(
     import torch
 
     from agents.best_of_n import pay_nothing, sample_pool, score_pool, try_rewards, write_picks
+    from agents.cores import make_core
     from agents.evaluation import load_policy
     from agents.progress import track
-    from agents.training import check_folder, environment_arguments, make_core
+    from agents.training import check_folder, environment_arguments
     from textenv.benchmark.report import write_report
 
     if out is not None:

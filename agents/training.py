@@ -17,6 +17,7 @@ from stable_baselines3.common.utils import LinearSchedule
 import textenv
 from agents.baselines import cut_to_first_sentence
 from agents.config import TrainConfig, write_config
+from agents.cores import make_core
 from agents.distributed import is_first_rank, join_ranks
 from agents.evaluation import (
     Evaluation,
@@ -69,13 +70,6 @@ def environment_arguments(
     if reward is not None:
         arguments["reward"] = reward
     return arguments
-
-
-def make_core(id: str, n_slots: int, arguments: Mapping[str, Any]) -> TextCore:
-    """Makes the slots of a registered environment, to evaluate in."""
-    env = gym.make_vec(id, num_envs=n_slots, **arguments)
-    core: TextCore = env.unwrapped.core  # type: ignore[attr-defined] # ours is a TextVectorEnv
-    return core
 
 
 def check_folder(out: Path) -> None:

@@ -21,10 +21,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.cores import make_core
 from textenv.episode import TextCore
 from textenv.errors import ConfigError
 from textenv.examples import Example, Turn
@@ -195,9 +195,9 @@ def _play(
     """
     import torch
 
-    from agents.decoding import SlotDecoder
+    from agents.decoding.decoder import SlotDecoder
+    from agents.decoding.sampling import check_tokens, choose_tokens
     from agents.models import backbone_and_head, check_vocabulary
-    from agents.sampling import check_tokens, choose_tokens
 
     _check_sampling(trainer.args)
     model = trainer.accelerator.unwrap_model(trainer.model)
@@ -235,12 +235,6 @@ def _check_sampling(args: Any) -> None:
                 f"rollout_function samples from the whole distribution; {name}={given} would cut "
                 f"it. Leave {name} at {value}."
             )
-
-
-def make_core(id: str, n_slots: int, arguments: Mapping[str, Any]) -> TextCore:
-    """Makes the slots of a registered environment."""
-    core: TextCore = gym.make_vec(id, num_envs=n_slots, **arguments).core  # type: ignore[attr-defined] # ours is a TextVectorEnv
-    return core
 
 
 def _key(prompt: Messages) -> tuple[tuple[str, str], ...]:

@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from agents.trl import make_core, prompt_rows
+from agents.cores import make_core
+from agents.trl import prompt_rows
 from textenv.episode import TextCore
 from textenv.errors import ConfigError, UnknownNameError
 from textenv.examples import Example, Turn

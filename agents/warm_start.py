@@ -13,6 +13,7 @@ import torch
 import yaml
 
 from agents.checkpoints import save_language_model
+from agents.cores import make_core
 from agents.evaluation import Evaluation, evaluate_policy_on_split, load_policy
 from agents.policy import LMPolicy
 from agents.progress import track, track_steps
@@ -20,7 +21,6 @@ from agents.sft import SFTSettings, train_supervised
 from agents.training import (
     check_folder,
     environment_arguments,
-    make_core,
     versions,
     write_samples,
 )

@@ -27,6 +27,7 @@ from rich.table import Table
 from agents.baselines import cut_to_first_sentence, speak_lead_sentence
 from agents.best_of_n import sample_pool, score_pool
 from agents.config import TrainConfig, parse_config, write_config
+from agents.cores import make_core
 from agents.evaluation import Evaluation, evaluate_policy_on_split, evaluate_speaker, kl_per_episode
 from agents.models import load_model, load_model_tokenizer
 from agents.options import pick_device
@@ -35,7 +36,6 @@ from agents.progress import track
 from agents.training import (
     environment_arguments,
     make_agent,
-    make_core,
     versions,
     write_samples,
 )

@@ -20,8 +20,9 @@ from stable_baselines3.common.logger import Logger
 
 import textenv  # noqa: F401 - registers the environments
 from agents.config import TrainConfig, parse_config, read_config_file
+from agents.cores import make_core
 from agents.options import pick_device
-from agents.training import environment_arguments, make_agent, make_core
+from agents.training import environment_arguments, make_agent
 
 ITERATIONS = 2
 _EVERY_S = 0.002

@@ -22,7 +22,8 @@ from agents.bench.config import BenchConfig, check_rewards
 from agents.bench.records import Run, load_run
 from agents.bench.runs import Wanted, make_runs, untrained_runs, wanted_runs
 from agents.bench.scoring import Report, ScoredDesign, Scorer, Start
-from agents.training import environment_arguments, make_core
+from agents.cores import make_core
+from agents.training import environment_arguments
 from textenv.benchmark.matrix import measure_start
 from textenv.benchmark.results import Audit, Bench, Metric
 from textenv.episode import TextCore

@@ -21,9 +21,10 @@ import torch
 from agents.bench.config import BenchConfig, parse_bench_config
 from agents.bench.records import Look, Run, save_run
 from agents.best_of_n import pay_nothing
+from agents.cores import make_core
 from agents.evaluation import kl_per_episode, play_policy_on_split
 from agents.ppo import TextPPO
-from agents.training import environment_arguments, make_agent, make_core
+from agents.training import environment_arguments, make_agent
 from textenv.episode import TextCore
 from textenv.errors import TextEnvError
 

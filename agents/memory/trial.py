@@ -7,6 +7,7 @@ run can need.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -92,27 +93,32 @@ class Trial:
         agent.set_logger(Logger(None, []))
         # Beyond the warm-up of the critic everything learns.
         agent.n_iterations = agent.critic_warmup
-        before = counter.live_bytes
+        before = self.live_bytes()
         _ = agent.reference
-        self.reference = counter.live_bytes - before
+        self.reference = self.live_bytes() - before
         self.gradients, self.optimizer = self._make_steady()
+
+    def live_bytes(self) -> int:
+        """Returns what is held now, without what only waits for Python to find it unused."""
+        gc.collect()
+        return self.counter.live_bytes
 
     def _make_steady(self) -> tuple[int, int]:
         """Makes gradients and the optimizer's state; returns the bytes of both."""
-        before = self.counter.live_bytes
+        before = self.live_bytes()
         optimizer = self.agent.policy.optimizer
         for group in optimizer.param_groups:
             for parameter in group["params"]:
                 parameter.grad = torch.zeros_like(parameter)
-        gradients = self.counter.live_bytes - before
+        gradients = self.live_bytes() - before
         optimizer.step()
-        return gradients, self.counter.live_bytes - before - gradients
+        return gradients, self.live_bytes() - before - gradients
 
     def play(self, n_slots: int) -> Played:
         """Has slots read the longest prompts and write the last token."""
         policy, shape = self.agent.policy, self.shape
         policy._decoders = ()
-        before = self.counter.live_bytes
+        before = self.live_bytes()
         rows = np.arange(n_slots)
         ids = np.zeros((n_slots, shape.window), np.int32)
 
@@ -129,7 +135,7 @@ class Trial:
             act(last - 1)
         if last > shape.prompt:
             peak = max(peak, act(last))
-        return Played(peak, self.counter.live_bytes - before)
+        return Played(peak, self.live_bytes() - before)
 
     def learn(self, max_tokens: int) -> Learned:
         """Evaluates the longest episodes, computes a gradient and has the optimizer step.

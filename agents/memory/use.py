@@ -107,11 +107,11 @@ def use_memory(trial: Trial, progress: Progress = lambda done, note: None) -> Me
     """Counts what an iteration of a trial's agent holds."""
     agent, counter = trial.agent, trial.counter
     progress(0.3, "rollout")
-    empty = counter.live_bytes
+    empty = trial.live_bytes()
     played = trial.play(agent.n_envs)
     progress(0.5, "update")
     learned = trial.learn(agent.policy.max_tokens_per_batch)
-    held_cache = counter.live_bytes - empty
+    held_cache = trial.live_bytes() - empty
     progress(0.8, "activations")
     part = trial.first_micro_batch()
     return MemoryUse(

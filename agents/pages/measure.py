@@ -15,7 +15,7 @@ from agents.evaluation import (
     evaluate_speaker,
     load_policy,
 )
-from agents.pages.records import EXAMPLE, SPLIT, Measurement, make_core, talk_of
+from agents.pages.records import EXAMPLE, SPLIT, Measurement, make_core_quietly, talk_of
 from textenv.benchmark.statistics import Estimate, bootstrap_mean
 from textenv.episode import TextCore
 from textenv.examples import Example, Turn
@@ -58,7 +58,7 @@ def digest(id: str, core: TextCore) -> str:
 
 def measure(id: str, n_examples: int = N_EXAMPLES) -> Measurement:
     """Plays the first test examples of an environment with each of the simple agents."""
-    core = make_core(id, n_examples)
+    core = make_core_quietly(id, n_examples)
     model = evaluate_policy_on_split(load_policy("embedded", core), core, SPLIT, n_examples)
     return Measurement(
         digest=digest(id, core),

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
 from pydantic import TypeAdapter
 
+from agents.cores import make_core
 from textenv.benchmark.statistics import Estimate
 from textenv.episode import TextCore
 from textenv.examples import Episode, Turn
@@ -100,13 +100,11 @@ def own_ids() -> list[str]:
     return [row.id for row in load_registry(registry_path())]
 
 
-def make_core(id: str, n_slots: int = 1) -> TextCore:
+def make_core_quietly(id: str, n_slots: int = 1) -> TextCore:
     """Makes the slots of an environment, an outdated version without a warning."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        env = gym.make_vec(id, num_envs=n_slots)
-    core: TextCore = env.unwrapped.core  # type: ignore[attr-defined] # ours is a TextVectorEnv
-    return core
+        return make_core(id, n_slots)
 
 
 def read_record(id: str, core: TextCore, measured: Measurement) -> EnvironmentRecord:

@@ -23,7 +23,7 @@ from agents.bench.config import BenchConfig, load_bench_config, parse_bench_conf
 from agents.bench.records import load_run, read_digest, save_run
 from agents.bench.runs import make_runs, wanted_runs
 from agents.bench.worker import Job, run_job
-from agents.training import make_core
+from agents.cores import make_core
 from textenv.benchmark.results import Bench, load_record
 from textenv.cli.main import make_app
 from textenv.errors import ConfigError, TextEnvError, UnknownNameError

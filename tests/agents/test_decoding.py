@@ -10,7 +10,8 @@ import torch
 from transformers import PreTrainedModel
 
 from agents.attention import use_own_attention
-from agents.decoding import SlotDecoder, weights_version
+from agents.decoding.decoder import SlotDecoder
+from agents.decoding.weights import weights_version
 from agents.models import teacher_forced_hidden
 from textenv.errors import ModelError
 

@@ -15,7 +15,7 @@ from agents.pages.docstrings import entries_of, text_of
 from agents.pages.environments import family_name, render_environments
 from agents.pages.markdown import anchor, code, demoted, fenced, plain, table
 from agents.pages.measure import digest, measure
-from agents.pages.records import load_measurements, make_core, own_ids, save_measurements
+from agents.pages.records import load_measurements, make_core_quietly, own_ids, save_measurements
 from textenv.rewards import load_reward
 
 STALE = "Run `python -m agents.build_pages` and commit what it writes."
@@ -54,15 +54,15 @@ def test_the_ideal_answer_earns_1_and_silence_0_everywhere(measured):
 
 def test_another_stream_reward_or_row_is_another_digest(monkeypatch):
     id = "TextSummarize-v0"
-    core = make_core(id)
+    core = make_core_quietly(id)
     before = digest(id, core)
-    assert digest(id, make_core(id)) == before
+    assert digest(id, make_core_quietly(id)) == before
     core.reward = load_reward("exact_match")  # ideal and no answers earn the same by it
     assert digest(id, core) != before
-    core = make_core(id)
-    monkeypatch.setattr(core, "dataset", lambda split: make_core(id).dataset("train"))
+    core = make_core_quietly(id)
+    monkeypatch.setattr(core, "dataset", lambda split: make_core_quietly(id).dataset("train"))
     assert digest(id, core) != before
-    assert digest("TextSummarizeHard-v0", make_core(id)) != before
+    assert digest("TextSummarizeHard-v0", make_core_quietly(id)) != before
 
 
 def test_another_docstring_is_another_page(records):

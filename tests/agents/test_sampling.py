@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from agents.sampling import check_tokens, choose_tokens
+from agents.decoding.sampling import check_tokens, choose_tokens
 from textenv.errors import ModelError
 
 

@@ -11,7 +11,7 @@ import pyarrow.parquet
 import pytest
 
 from agents import verl
-from agents.trl import make_core
+from agents.cores import make_core
 from textenv.errors import ConfigError, UnknownNameError
 
 SHORT = {"max_new_tokens": 12}

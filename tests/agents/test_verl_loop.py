@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from transformers import AutoTokenizer
 
 from agents import verl
-from agents.trl import make_core
+from agents.cores import make_core
 from textenv.errors import ConfigError
 from textenv.tokenization import EMBEDDED_PATH
 

@@ -19,9 +19,9 @@ from transformers import AutoModelForCausalLM
 
 from agents import ppo
 from agents.collection import collect_episodes
+from agents.decoding.vllm_sampler import VLLMSampler
 from agents.distributed import Ranks
 from agents.ppo import TextPPO
-from agents.vllm_sampler import VLLMSampler
 from textenv.errors import ConfigError, ModelError, UnknownNameError
 
 END = 2

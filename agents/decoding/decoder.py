@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from agents.compilation import is_compiled, uncompiled
-from agents.cuda_graphs import can_capture
+from agents.decoding.cuda_graphs import can_capture
+from agents.decoding.precast import Precast, can_precast
+from agents.decoding.slot_passes import SlotPasses
+from agents.decoding.weights import WeightsVersion, find_owners, weights_version
 from agents.models import check_window
-from agents.precast import Precast, can_precast
-from agents.slot_passes import SlotPasses
 
 Ints = NDArray[np.integer[Any]]
 
@@ -29,26 +29,6 @@ _SHARED_TOKENS = 16
 # Beginnings that a packed pass takes: it attends to one after the other, which for many of them
 # takes longer than a padded pass of their own.
 _PACKED_RUNS = 8
-
-
-class _StepCounter:
-    """Counts the steps of all optimizers: fused ones write weights without autograd seeing it."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._is_started = False
-
-    def start(self) -> None:
-        """Hooks the counter in, once."""
-        if not self._is_started:
-            register_optimizer_step_post_hook(self._add_one)
-            self._is_started = True
-
-    def _add_one(self, *_: Any) -> None:
-        self.count += 1
-
-
-_OPTIMIZER_STEPS = _StepCounter()
 
 
 class SlotDecoder:
@@ -104,15 +84,14 @@ class SlotDecoder:
         self._places = np.arange(n_slots)
         self._is_compiled = is_compiled(backbone)
         self._parts: list[nn.Module] = [backbone, *([] if head is None else [head])]
-        _OPTIMIZER_STEPS.start()
         self.drop()
 
     def drop(self) -> None:
         """Forgets everything cached, and frees its memory."""
         self._lengths[:] = 0
         # Parameters are looked up anew: an assignment replaces the objects.
-        self._owners = [m._parameters for p in self._parts for m in p.modules() if m._parameters]
-        self._version: tuple[int, list[tuple[int, int]]] | None = None
+        self._owners = find_owners(self._parts)
+        self._version: WeightsVersion | None = None
         self._dtype: torch.dtype | None = None
         self._precast: list[Precast | None] = [None] * len(self._parts)
         self._passes: SlotPasses | None = None
@@ -164,17 +143,17 @@ class SlotDecoder:
         """Forgets what other weights, or another type of computation, have made."""
         # Keys in another type, after autocast was switched, are as stale as those of old weights.
         dtype = _compute_dtype(self.backbone)
-        version = (_OPTIMIZER_STEPS.count, weights_version(self._owners))
+        version = weights_version(self._owners)
         if dtype == self._dtype and version == self._version:
             return
-        moved = self._version is None or [at for at, _ in version[1]] != [
-            at for at, _ in self._version[1]
+        moved = self._version is None or [at for at, _ in version.writes] != [
+            at for at, _ in self._version.writes
         ]
         if dtype != self._dtype or moved:
             self.drop()
             self._passes = self._start(dtype)
             # Read again: dropping looks the parameters up anew.
-            version = (_OPTIMIZER_STEPS.count, weights_version(self._owners))
+            version = weights_version(self._owners)
         self.forget()
         for precast in self._precast:
             if precast is not None:
@@ -335,15 +314,6 @@ class SlotDecoder:
         if n_keys and self._passes.is_used:
             self._copy(slots, swapped, n_keys)
         self._places[slots] = self._places[swapped]
-
-
-def weights_version(owners: list[dict[str, nn.Parameter | None]]) -> list[tuple[int, int]]:
-    """Returns where each parameter's memory lies and how often it was written to in place.
-
-    Args:
-        owners: the `_parameters` of every module that has some.
-    """
-    return [(p.data_ptr(), p._version) for own in owners for p in own.values() if p is not None]
 
 
 @contextmanager

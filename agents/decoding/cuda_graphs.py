@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers.cache_utils import Cache
 
-from agents.slot_cache import GRANULE, SlotLayer, next_token
+from agents.decoding.slot_cache import GRANULE, SlotLayer, next_token
 
 Ints = NDArray[np.integer[Any]]
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from transformers.core_model_loading import revert_weight_conversion
 
 from agents.adapters import merge_adapter
-from agents.decoding import _OPTIMIZER_STEPS, weights_version
+from agents.decoding.weights import WeightsVersion, find_owners, weights_version
 from agents.policy import LMPolicy
 from textenv.errors import ConfigError, ModelError, UnknownNameError
 
@@ -65,16 +65,15 @@ class PolicyEngine:
         }
         unused = range(policy.vocab_size, _output_rows(policy))
         self._logit_bias = dict.fromkeys(unused, -math.inf) or None
-        self._owners = [m._parameters for m in policy.lm.modules() if m._parameters]
-        self._version: Any = None
+        self._owners = find_owners([policy.lm])
+        self._version: WeightsVersion | None = None
         self._engine: Any = None
         self._asleep = False
-        _OPTIMIZER_STEPS.start()
 
     @property
     def is_current(self) -> bool:
         """Whether vLLM has the policy's weights, so that what it has begun is still right."""
-        return bool(self._version == self._find_version())
+        return self._version == weights_version(self._owners)
 
     def prepare(self) -> None:
         """Has vLLM awake, with the policy's weights of now. Nothing may be running if they changed.
@@ -93,7 +92,7 @@ class PolicyEngine:
         elif was_asleep:
             # Keys only after the weights, which are there twice while they are copied.
             self._engine.wake_up(tags=["weights"])
-        version = self._find_version()
+        version = weights_version(self._owners)
         if version != self._version:
             self._push()
             self._version = version
@@ -163,9 +162,6 @@ class PolicyEngine:
                 )
             ]
             yield output.request_id, found, output.finished
-
-    def _find_version(self) -> tuple[int, list[tuple[int, int]]]:
-        return _OPTIMIZER_STEPS.count, weights_version(self._owners)
 
     @torch.no_grad()
     def _push(self) -> None:

@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
+from agents.decoding.sampling import check_tokens
+from agents.decoding.vllm_engine import PolicyEngine
 from agents.policy import LMPolicy
-from agents.sampling import check_tokens
 from agents.vec_env import TextVecEnv
-from agents.vllm_engine import PolicyEngine
 from textenv.errors import ModelError
 
 

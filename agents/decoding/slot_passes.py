@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from transformers.cache_utils import Cache
 
 from agents.attention import NAME as ATTENTION_NAME
-from agents.cuda_graphs import StaticSteps
-from agents.packed_pass import PackedPass, Run, can_pack, packed_tokens
-from agents.slot_cache import (
+from agents.decoding.cuda_graphs import StaticSteps
+from agents.decoding.packed_pass import PackedPass, Run, can_pack, packed_tokens
+from agents.decoding.slot_cache import (
     Access,
     SlotLayer,
     aligned_token,

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from agents.slot_cache import Access
+from agents.decoding.slot_cache import Access
 
 # Attention of queries over keys and values, (batch, heads, time, head_dim) each, under a mask:
 # (batch, time, heads, head_dim).
