@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 
 from agents.buffer import CollectedEpisode, make_batch
+from agents.distributed import ALONE, Ranks
 from agents.policy import LMPolicy
 from agents.reference import Reference
 from agents.sharding import gathered
@@ -87,31 +89,41 @@ def evaluate_policy_on_split(
     n_examples: int,
     deterministic: bool = True,
     progress: Progress = _silent,
+    ranks: Ranks = ALONE,
 ) -> Evaluation:
     """Plays the first examples of a split with a language model, and scores them.
 
-    Arguments and errors are those of `play_policy_on_split`.
+    The processes of a run part the examples among them, and all of them get the whole. Arguments
+    and errors are those of `play_policy_on_split`.
     """
-    episodes = play_policy_on_split(policy, core, split, n_examples, deterministic, progress)
-    return score_episodes(core, episodes)
+    n = min(n_examples, len(core.dataset(split)))
+    if n < ranks.size:
+        ranks = ALONE
+    own = range(ranks.index, n, ranks.size)
+
+    def report(done: float, note: str) -> None:
+        progress(min(n, done * ranks.size), note)
+
+    episodes = play_policy_on_split(policy, core, split, own, deterministic, report)
+    return _merge(ranks.gather(score_episodes(core, episodes)))
 
 
 def play_policy_on_split(
     policy: LMPolicy,
     core: TextCore,
     split: str,
-    n_examples: int,
+    n_examples: int | range,
     deterministic: bool = True,
     progress: Progress = _silent,
     n_samples: int = 1,
 ) -> list[Episode]:
-    """Plays the first examples of a split with a language model, many at a time.
+    """Plays examples of a split with a language model, many at a time.
 
     Args:
         policy: Writes the tokens.
         core: The environment's slots; their episodes are lost.
         split: "train", "validation" or "test".
-        n_examples: How many; fewer if the split has fewer.
+        n_examples: How many, from the first on; fewer if the split has fewer. Or their numbers.
         deterministic: Take the most likely token or candidate at each step instead of sampling.
         progress: Called with the number of finished episodes.
         n_samples: How often to play each example.
@@ -179,6 +191,25 @@ def evaluate_speaker(
     return score_episodes(core, episodes)
 
 
+def _merge(parts: Sequence[Evaluation]) -> Evaluation:
+    """Puts together evaluations of which part i of k has every k-th example from i on."""
+    n = sum(len(part.episodes) for part in parts)
+    order = np.argsort(np.concatenate([np.arange(i, n, len(parts)) for i in range(len(parts))]))
+    episodes = [episode for part in parts for episode in part.episodes]
+
+    def merged(values: Sequence[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
+        return np.concatenate(values)[order]
+
+    # A component that a part lacks is 0 there, as it is of an episode that lacks it.
+    names = {name: None for part in parts for name in part.metrics}
+    metrics = {
+        name: merged([part.metrics.get(name, np.zeros(len(part.episodes))) for part in parts])
+        for name in names
+    }
+    rewards = merged([part.rewards for part in parts])
+    return Evaluation(tuple(episodes[i] for i in order), rewards, metrics)
+
+
 def score_episodes(core: TextCore, episodes: Sequence[Episode]) -> Evaluation:
     """Scores finished episodes by the environment's reward and the reported metrics.
 
@@ -221,13 +252,15 @@ def _play_slots(
     choose: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]],
     core: TextCore,
     split: str,
-    n_examples: int,
+    n_examples: int | range,
     progress: Progress,
     n_samples: int = 1,
 ) -> list[Episode]:
-    """Plays examples 0 .. n - 1, each so often; a slot that ends takes the next one."""
+    """Plays examples, each so often; a slot that ends takes the next one. Nothing is scored."""
     dataset = core.dataset(split)
-    n_episodes = n_samples * min(n_examples, len(dataset))
+    if isinstance(n_examples, int):
+        n_examples = range(min(n_examples, len(dataset)))
+    n_episodes = n_samples * len(n_examples)
     episodes: list[Episode | None] = [None] * n_episodes
     core.playing[:] = False
     running: dict[int, int] = {}
@@ -235,15 +268,27 @@ def _play_slots(
     while done < n_episodes:
         for slot in range(core.n_slots):
             if slot not in running and started < n_episodes:
-                core.start(slot, dataset[started // n_samples])
+                core.start(slot, dataset[n_examples[started // n_samples]])
                 running[slot] = started
                 started += 1
         slots = np.flatnonzero(core.playing)
         actions = np.zeros(core.n_slots, np.int64)
         actions[slots] = choose(slots)
-        core.step(actions)
+        with _unscored(core):
+            core.step(actions)
         for slot in [slot for slot in running if not core.playing[slot]]:
             episodes[running.pop(slot)] = core.episode(slot)
             done += 1
         progress(done, "")
     return [episode for episode in episodes if episode is not None]
+
+
+@contextmanager
+def _unscored(core: TextCore) -> Iterator[None]:
+    """Leaves scoring to whoever has all episodes, where nothing needs it at once."""
+    if core.can_defer:
+        core.defer = lambda episode: None
+    try:
+        yield
+    finally:
+        core.defer = None

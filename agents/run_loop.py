@@ -57,7 +57,11 @@ def train_in_folder(
             row: dict[str, float | None] = {"iteration": iteration, **finite}
             if config.validation_every and iteration % config.validation_every == 0:
                 looked = evaluate_policy_on_split(
-                    agent.policy, core, "validation", config.validation_examples
+                    agent.policy,
+                    core,
+                    "validation",
+                    config.validation_examples,
+                    ranks=agent.ranks,
                 )
                 # Who goes on from here has no cached keys, so that nobody may have them.
                 agent.policy.forget()

@@ -153,7 +153,7 @@ def _train(config: TrainConfig, out: Path, checkpoint: Path | None) -> dict[str,
     write_samples(out / "samples.jsonl", core, {"before": before, "after": after})
     n_sampled = min(KL_EPISODES, config.eval_examples)
     sampled = evaluate_policy_on_split(
-        agent.policy, core, config.eval_split, n_sampled, deterministic=False
+        agent.policy, core, config.eval_split, n_sampled, deterministic=False, ranks=agent.ranks
     )
     result = {
         "id": config.id,
@@ -289,4 +289,6 @@ def versions() -> dict[str, str]:
 def _evaluate(agent: TextPPO, core: TextCore, config: TrainConfig, what: str) -> Evaluation:
     n = min(config.eval_examples, len(core.dataset(config.eval_split)))
     with track(what, n) as report:
-        return evaluate_policy_on_split(agent.policy, core, config.eval_split, n, progress=report)
+        return evaluate_policy_on_split(
+            agent.policy, core, config.eval_split, n, progress=report, ranks=agent.ranks
+        )

@@ -17,7 +17,9 @@ import torch
 from safetensors import safe_open
 from stable_baselines3.common.logger import Logger
 
+from agents.cores import make_core
 from agents.distributed import ALONE, Ranks
+from agents.evaluation import evaluate_policy_on_split, load_policy
 from agents.ppo import TextPPO
 from textenv.errors import ConfigError
 
@@ -141,7 +143,7 @@ def test_processes_play_slots_of_their_own_and_what_they_save_goes_on_in_one(
 def test_accelerates_launcher_runs_the_same_command(tmp_path):
     words = [
         "TextTranslate-v0", "n_episodes=8", "n_envs=8", "batch_size=8", "total_episodes=16",
-        "validation_every=0", "eval_examples=8", "env.max_new_tokens=12",
+        "validation_every=0", "eval_examples=7", "env.max_new_tokens=12",
     ]  # fmt: skip
     # What starts several processes, with GPUs or without; with --cpu it would be one.
     launcher = [
@@ -159,6 +161,13 @@ def test_accelerates_launcher_runs_the_same_command(tmp_path):
     assert done.stdout.count("Training on TextTranslate-v0") == 1
     with safe_open(out / "agent.safetensors", "pt") as tensors:
         assert {"random/cpu/0", "random/cpu/1"} <= set(tensors.keys())
+    # Each has played half of the held-out examples.
+    core = make_core("TextTranslate-v0", 4, {"max_new_tokens": 12})
+    wanted = evaluate_policy_on_split(load_policy("embedded", core), core, "test", 7)
+    samples = [json.loads(line) for line in (out / "samples.jsonl").read_text().splitlines()]
+    assert [row["id"] for row in samples] == [e.example.id for e in wanted.episodes]
+    assert [row["before"]["response"] for row in samples] == [e.response for e in wanted.episodes]
+    assert [row["before"]["reward"] for row in samples] == wanted.rewards.tolist()
 
 
 def test_the_death_of_one_ends_the_others_with_a_word(save_model, echo_rows, tmp_path):
