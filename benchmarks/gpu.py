@@ -222,7 +222,7 @@ def main(
             changes["compile_layers"] = False
             # The most memory is in the slots' keys and values and in what a pass keeps.
             changes["max_tokens_per_batch"] = 4 * work.window
-            changes["n_envs"] = min(64, work.n_episodes)
+            changes["n_envs"] = min(32, work.n_episodes)
             config = make_config(work, model, rows, chosen, **changes)
             engine = measure_engine(config, iterations, warmup)
             planned = count_memory(config).peak / GIB
