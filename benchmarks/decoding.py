@@ -1,11 +1,12 @@
 """Useful tokens per second with responses of mixed length: slots that go on against waves.
 
-    python -m benchmarks.decoding [--rounds 5] [--model embedded] [--json out.json]
+    python -m benchmarks.decoding [--rounds 5] [--threads 1] [--model embedded] [--json out.json]
 
 Responses have uniform random lengths from 4 to 128 tokens, the same in all arms: a table says when
 each one ends, and the end-of-turn token is forced there and withheld before. Each round runs the
-arms one after the other, so that a machine's other work falls on all of them; ratios are medians
-over rounds of the ratios within a round. All arms play the same environment with the same decoder:
+arms one after the other, every other round backwards, so that a machine's other work falls on all
+of them; ratios are medians over rounds of the ratios within a round, in seconds of the clock and of
+the processor. All arms play the same environment with the same decoder:
 
 - slots: what `TextPPO` does. A slot that ends takes its next prompt at once.
 - waves: all slots start together, and the next wave starts when the longest response is done.
@@ -54,12 +55,14 @@ class Arm:
         tokens_per_s: Median over rounds of the response tokens a second.
         ratio: Median over rounds of the slots' tokens a second to its own.
         spread: Least and greatest ratio of a round.
+        cpu_ratio: The same ratio as `ratio`, in seconds of the processor.
     """
 
     name: str
     tokens_per_s: float
     ratio: float
     spread: tuple[float, float]
+    cpu_ratio: float
 
 
 class PrescribedLengths:
@@ -140,27 +143,31 @@ def measure(
     arms: dict[str, Callable[[], NDArray[np.int64]]], policy: LMPolicy, lengths: Ints, rounds: int
 ) -> list[Arm]:
     """Runs the arms in turn, a round to warm up and then those that count."""
-    found: dict[str, list[float]] = {name: [] for name in arms}
+    # Seconds of the clock and of the processor, a pair for each round.
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in arms}
     for number in track(range(rounds + 1), description="Measuring", console=Console(stderr=True)):
-        for name, play in arms.items():
+        order = list(arms) if number % 2 else list(reversed(arms))
+        for name in order:
             for decoder in policy._decoders:
                 # As after an update: nothing is known of the prompts.
                 decoder.forget()
-            began = time.perf_counter()
-            played = play()
-            spent = time.perf_counter() - began
+            began = time.perf_counter(), time.process_time()
+            played = arms[name]()
+            spent = time.perf_counter() - began[0], time.process_time() - began[1]
             assert sorted(played) == sorted(lengths), "the table was not kept"
             if number:
-                found[name].append(float(lengths.sum()) / spent)
+                found[name].append(spent)
     results = []
-    for name, rates in found.items():
-        ratios = [a / b for a, b in zip(found["slots"], rates, strict=True)]
+    for name, seconds in found.items():
+        pairs = list(zip(found["slots"], seconds, strict=True))
+        ratios = [other[0] / ours[0] for ours, other in pairs]
         results.append(
             Arm(
                 name,
-                statistics.median(rates),
+                float(lengths.sum()) / statistics.median(wall for wall, _ in seconds),
                 statistics.median(ratios),
                 (min(ratios), max(ratios)),
+                statistics.median(other[1] / ours[1] for ours, other in pairs),
             )
         )
     return results
@@ -172,24 +179,30 @@ def main(
     n_slots: Annotated[int, typer.Option(min=1, help="Slots that play at a time.")] = 32,
     n_waves: Annotated[int, typer.Option(min=1, help="Episodes a slot.")] = 12,
     bf16: Annotated[bool, typer.Option(help="Decode in bfloat16.")] = False,
+    threads: Annotated[int, typer.Option(min=1, help="Of the processor.")] = 2,
     device: Annotated[str, typer.Option(help="Where to decode.")] = "cpu",
     json_path: Annotated[
         Path | None, typer.Option("--json", help="Write the figures here.")
     ] = None,
 ) -> None:
     """Measure decoding with responses of mixed length."""
+    torch.set_num_threads(threads)
     torch.manual_seed(0)
     env = TextVecEnv(gym.make_vec(ID, num_envs=n_slots, max_new_tokens=LONGEST, tokenizer=model))
     policy = load_policy(model, env.unwrapped_core, device, bf16=bf16)
     lengths = np.random.default_rng(0).integers(SHORTEST, LONGEST + 1, n_slots * n_waves)
     arms = measure(make_arms(policy, env, lengths), policy, lengths, rounds)
     table = Table(box=None, padding=(0, 2, 0, 0), title=f"Medians of {rounds} rounds")
-    for column in ("arm", "tokens/s", "slots to it", "of a round"):
+    for column in ("arm", "tokens/s", "slots to it", "of a round", "of CPU s"):
         table.add_column(column, justify="left" if column == "arm" else "right")
     for arm in arms:
         low, high = arm.spread
         table.add_row(
-            arm.name, f"{arm.tokens_per_s:,.0f}", f"{arm.ratio:.2f}", f"{low:.2f}-{high:.2f}"
+            arm.name,
+            f"{arm.tokens_per_s:,.0f}",
+            f"{arm.ratio:.2f}",
+            f"{low:.2f}-{high:.2f}",
+            f"{arm.cpu_ratio:.2f}",
         )
     Console().print(table)
     if json_path is not None:
