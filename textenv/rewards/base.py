@@ -58,7 +58,7 @@ def waits(reward: object) -> bool:
         return any(waits(part) for part in reward)
     if getattr(reward, "waits", False) is True:
         return True
-    if not is_dataclass(reward):
+    if not is_dataclass(reward) or isinstance(reward, type):
         return False
     return any(waits(getattr(reward, part.name)) for part in fields(reward))
 
