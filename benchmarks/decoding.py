@@ -44,6 +44,8 @@ ID = "TextSummarize-v0"
 SHORTEST, LONGEST = 4, 128
 
 Ints = NDArray[np.int64]
+# The responses' lengths, and how many steps they took.
+Played = tuple[list[int], int]
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class Arm:
         ratio: Median over rounds of the slots' tokens a second to its own.
         spread: Least and greatest ratio of a round.
         cpu_ratio: The same ratio as `ratio`, in seconds of the processor.
+        n_steps: Tokens that the slots wrote one after another.
     """
 
     name: str
@@ -63,6 +66,7 @@ class Arm:
     ratio: float
     spread: tuple[float, float]
     cpu_ratio: float
+    n_steps: int
 
 
 class PrescribedLengths:
@@ -84,6 +88,7 @@ class PrescribedLengths:
         self._lengths = lengths
         self._end_id = end_id
         self._n_started = 0
+        self.n_steps = 0
         self._left = np.zeros(n_slots, np.int64)
         self._compute_finished = compute_finished
         self._ids = np.zeros((n_slots, policy.window), np.int32)
@@ -93,6 +98,7 @@ class PrescribedLengths:
         self, input_ids: NDArray[np.int32], lengths: Ints, rows: Ints, deterministic: bool = False
     ) -> Ints:
         """Chooses the next token of some slots; see `LMPolicy.act`."""
+        self.n_steps += 1
         starting = rows[self._left[rows] == 0]
         stop = self._n_started + len(starting)
         self._left[starting] = self._lengths[self._n_started : stop]
@@ -114,35 +120,33 @@ class PrescribedLengths:
         return np.where(self._left[rows] == 0, self._end_id, tokens)
 
 
-def make_arms(
-    policy: LMPolicy, env: TextVecEnv, lengths: Ints
-) -> dict[str, Callable[[], NDArray[np.int64]]]:
-    """Returns name -> a function that plays all episodes and returns their response lengths."""
+def make_arms(policy: LMPolicy, env: TextVecEnv, lengths: Ints) -> dict[str, Callable[[], Played]]:
+    """Returns name -> a function that plays all episodes."""
     n = env.num_envs
     end_id = env.unwrapped_core.tokenizer.end_id
 
-    def play(n_episodes: int, table: Ints, compute_finished: bool) -> list[int]:
+    def play(n_episodes: int, table: Ints, compute_finished: bool) -> Played:
         writer: Any = PrescribedLengths(policy, table, end_id, n, compute_finished)
         episodes = collect_episodes(env, writer, n_episodes, lambda *_: True)
         assert episodes is not None
-        return [int(episode.action_mask.sum()) for episode in episodes]
+        return [int(episode.action_mask.sum()) for episode in episodes], writer.n_steps
 
-    def slots() -> NDArray[np.int64]:
-        return np.array(play(len(lengths), lengths, False))
+    def slots() -> Played:
+        return play(len(lengths), lengths, False)
 
-    def waves(compute_finished: bool) -> NDArray[np.int64]:
-        played: list[int] = []
-        for start in range(0, len(lengths), n):
-            played += play(n, lengths[start : start + n], compute_finished)
-        return np.array(played)
+    def waves(compute_finished: bool) -> Played:
+        starts = range(0, len(lengths), n)
+        found = [play(n, lengths[at : at + n], compute_finished) for at in starts]
+        return [length for part, _ in found for length in part], sum(steps for _, steps in found)
 
     return {"slots": slots, "waves": lambda: waves(True), "waves, resting": lambda: waves(False)}
 
 
 def measure(
-    arms: dict[str, Callable[[], NDArray[np.int64]]], policy: LMPolicy, lengths: Ints, rounds: int
+    arms: dict[str, Callable[[], Played]], policy: LMPolicy, lengths: Ints, rounds: int
 ) -> list[Arm]:
     """Runs the arms in turn, a round to warm up and then those that count."""
+    steps: dict[str, int] = {}
     # Seconds of the clock and of the processor, a pair for each round.
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in arms}
     for number in track(range(rounds + 1), description="Measuring", console=Console(stderr=True)):
@@ -152,7 +156,7 @@ def measure(
                 # As after an update: nothing is known of the prompts.
                 decoder.forget()
             began = time.perf_counter(), time.process_time()
-            played = arms[name]()
+            played, steps[name] = arms[name]()
             spent = time.perf_counter() - began[0], time.process_time() - began[1]
             assert sorted(played) == sorted(lengths), "the table was not kept"
             if number:
@@ -168,6 +172,7 @@ def measure(
                 statistics.median(ratios),
                 (min(ratios), max(ratios)),
                 statistics.median(other[1] / ours[1] for ours, other in pairs),
+                steps[name],
             )
         )
     return results
@@ -193,7 +198,7 @@ def main(
     lengths = np.random.default_rng(0).integers(SHORTEST, LONGEST + 1, n_slots * n_waves)
     arms = measure(make_arms(policy, env, lengths), policy, lengths, rounds)
     table = Table(box=None, padding=(0, 2, 0, 0), title=f"Medians of {rounds} rounds")
-    for column in ("arm", "tokens/s", "slots to it", "of a round", "of CPU s"):
+    for column in ("arm", "tokens/s", "slots to it", "of a round", "of CPU s", "steps"):
         table.add_column(column, justify="left" if column == "arm" else "right")
     for arm in arms:
         low, high = arm.spread
@@ -203,6 +208,7 @@ def main(
             f"{arm.ratio:.2f}",
             f"{low:.2f}-{high:.2f}",
             f"{arm.cpu_ratio:.2f}",
+            f"{arm.n_steps:,}",
         )
     Console().print(table)
     if json_path is not None:

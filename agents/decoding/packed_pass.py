@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from agents.decoding.slot_cache import Access
+from agents.decoding.slot_cache import Access, FlatWrites
 
 # Attention of queries over keys and values, (batch, heads, time, head_dim) each, under a mask:
 # (batch, time, heads, head_dim).
@@ -98,17 +98,10 @@ def packed_tokens(places: Tensor, columns: Tensor, n_keys: int) -> Access:
         columns: (tokens,) positions.
         n_keys: Positions of the longest.
     """
-    targets: dict[tuple[int, int], Tensor] = {}
+    writes = FlatWrites(places[None], columns[None])
 
     def exchange(cached: Tensor, states: Tensor) -> Tensor:
-        n_heads, n_columns, head_dim = cached.shape[1:]
-        key = n_heads, n_columns
-        if key not in targets:
-            heads = torch.arange(n_heads, device=columns.device)
-            first = (places * n_heads + heads[:, None]) * n_columns
-            targets[key] = (first + columns).view(-1)
-        written = states.reshape(-1, head_dim).to(cached.dtype)
-        cached.view(-1, head_dim).index_copy_(0, targets[key], written)
+        writes.write(cached, states)
         return cached
 
     return Access(len(places), n_keys, exchange)

@@ -72,21 +72,38 @@ def next_token(places: Tensor, columns: Tensor, n_keys: int) -> Access:
         columns: (rows,) positions.
         n_keys: Positions of the longest.
     """
-    targets: dict[tuple[int, int], Tensor] = {}
+    writes = FlatWrites(places[:, None], columns[:, None])
 
     def exchange(cached: Tensor, states: Tensor) -> Tensor:
-        n_heads, n_columns, head_dim = cached.shape[1:]
-        key = n_heads, n_columns
-        if key not in targets:
-            heads = torch.arange(n_heads, device=columns.device)
-            first = (places[:, None] * n_heads + heads) * n_columns
-            targets[key] = (first + columns[:, None]).view(-1)
-        # By one index into the storage laid flat, which takes half as long as by three.
-        written = states.reshape(-1, head_dim).to(cached.dtype)
-        cached.view(-1, head_dim).index_copy_(0, targets[key], written)
+        writes.write(cached, states)
         return cached[: len(places), :, :n_keys]
 
     return Access(1, n_keys, exchange)
+
+
+class FlatWrites:
+    """Where a pass writes, as one index into the storage laid flat: half the time of three.
+
+    Args:
+        places: (batch, time) each token's row of the storage.
+        columns: (batch, time) its position.
+    """
+
+    def __init__(self, places: Tensor, columns: Tensor) -> None:
+        self._places = places[:, None]
+        self._columns = columns[:, None]
+        self._targets: dict[tuple[int, int], Tensor] = {}
+
+    def write(self, cached: Tensor, states: Tensor) -> None:
+        """Writes states (batch, heads, time, head_dim) into (slots, heads, positions, head_dim)."""
+        n_heads, n_columns, head_dim = cached.shape[1:]
+        key = n_heads, n_columns
+        if key not in self._targets:
+            heads = torch.arange(n_heads, device=self._columns.device)[:, None]
+            first = (self._places * n_heads + heads) * n_columns
+            self._targets[key] = (first + self._columns).reshape(-1)
+        written = states.reshape(-1, head_dim).to(cached.dtype)
+        cached.view(-1, head_dim).index_copy_(0, self._targets[key], written)
 
 
 def aligned_token(n_rows: int, position: int) -> Access:
