@@ -6,12 +6,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from agents.policy import LMPolicy
-    from agents.ppo import TextPPO
+    from agents.ppo.policy import LMPolicy
+    from agents.ppo.ppo import TextPPO
 
 __all__ = ["LMPolicy", "TextPPO"]
 
-_MODULES = {"LMPolicy": "agents.policy", "TextPPO": "agents.ppo"}
+_MODULES = {"LMPolicy": "agents.ppo.policy", "TextPPO": "agents.ppo.ppo"}
 
 
 def __getattr__(name: str) -> Any:

@@ -3,8 +3,8 @@
     python -m benchmarks.attention [--rounds 15]
 
 Torch's causal `scaled_dot_product_attention`, forward and backward: its kernel for bfloat16 is why
-`agents.attention` computes whole sequences in float32 under autocast. The types take turns within a
-round; a ratio is the median over rounds of the ratios within a round.
+`agents.models.attention` computes whole sequences in float32 under autocast. The types take turns
+within a round; a ratio is the median over rounds of the ratios within a round.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from agents.attention import attend
+from agents.models.attention import attend
 
 # Rows, heads, tokens and head size: the tiny model of `benchmarks.ppo`, and SmolLM2-135M's shape.
 SHAPES = ((32, 4, 96, 32), (32, 4, 320, 32), (8, 9, 320, 64))
@@ -38,7 +38,7 @@ def measure(shape: tuple[int, ...], repeats: int = 3) -> dict[str, float]:
     ways = {
         "float32": (torch.float32, torchs),
         "bfloat16": (torch.bfloat16, torchs),
-        "agents.attention": (torch.bfloat16, ours),
+        "agents.models.attention": (torch.bfloat16, ours),
     }
     found = {}
     for name, (dtype, way) in ways.items():

@@ -35,10 +35,10 @@ from rich.progress import track
 from rich.table import Table
 
 import textenv  # noqa: F401 - registers the environments
-from agents.collection import collect_episodes
-from agents.evaluation import load_policy
-from agents.policy import LMPolicy
-from agents.vec_env import TextVecEnv
+from agents.ppo.policy import LMPolicy
+from agents.ppo.rollout import collect_episodes
+from agents.ppo.vec_env import TextVecEnv
+from agents.training.evaluation import load_policy
 
 ID = "TextSummarize-v0"
 SHORTEST, LONGEST = 4, 128

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from transformers import StaticCache
 
-from agents.models import load_model
+from agents.models.loading import load_model
 
 Timings = dict[str, float]
 

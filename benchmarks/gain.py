@@ -24,16 +24,20 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from agents.baselines import cut_to_first_sentence, speak_lead_sentence
-from agents.best_of_n import sample_pool, score_pool
-from agents.config import TrainConfig, parse_config, write_config
-from agents.cores import make_core
-from agents.evaluation import Evaluation, evaluate_policy_on_split, evaluate_speaker, kl_per_episode
-from agents.models import load_model, load_model_tokenizer
-from agents.options import pick_device
-from agents.ppo import TextPPO
-from agents.progress import track
-from agents.training import (
+from agents.cli.arguments import pick_device
+from agents.models.loading import load_model, load_model_tokenizer
+from agents.ppo.ppo import TextPPO
+from agents.reward_bench.best_of_n import sample_pool, score_pool
+from agents.training.config import TrainConfig, parse_config, write_config
+from agents.training.evaluation import (
+    Evaluation,
+    cut_to_first_sentence,
+    evaluate_policy_on_split,
+    evaluate_speaker,
+    kl_per_episode,
+    speak_lead_sentence,
+)
+from agents.training.run import (
     environment_arguments,
     make_agent,
     versions,
@@ -42,8 +46,10 @@ from agents.training import (
 from benchmarks.gain_curves import draw_curves
 from benchmarks.gain_data import TASKS, GainTask, speak_contribution, write_splits
 from textenv.benchmark.statistics import bootstrap_mean, make_estimate, two_way_bootstrap
+from textenv.cli.progress import track
 from textenv.episode import TextCore
 from textenv.errors import ConfigError
+from textenv.vector import make_core
 
 KL_EXAMPLES = 128
 _LEARNING_RATE, _LEFT_AT_END = 3e-5, 0.1

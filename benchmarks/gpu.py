@@ -30,13 +30,13 @@ from rich.table import Table
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
 
-from agents.buffer import EpisodeBatch
-from agents.config import TrainConfig, parse_config
+from agents.cli.arguments import pick_device
 from agents.memory.use import count_memory
-from agents.options import pick_device
-from agents.ppo import TextPPO
-from agents.targets import Targets
-from agents.training import environment_arguments, make_agent, versions
+from agents.ppo.buffer import EpisodeBatch
+from agents.ppo.ppo import TextPPO
+from agents.ppo.targets import Targets
+from agents.training.config import TrainConfig, parse_config
+from agents.training.run import environment_arguments, make_agent, versions
 from benchmarks.floors import Timings, decode_floor, learning_floor, synchronize
 from benchmarks.shapes import SHAPES, save_rows, save_shape
 

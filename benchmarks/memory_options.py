@@ -16,8 +16,8 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
-from agents.config import load_config
 from agents.memory.use import MemoryUse, count_memory
+from agents.training.config import load_config
 from benchmarks.shapes import SHAPES, save_rows, save_shape
 
 _MIB = 2**20

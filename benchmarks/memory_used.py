@@ -19,10 +19,10 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
 
 import textenv  # noqa: F401 - registers the environments
-from agents.config import TrainConfig, parse_config, read_config_file
-from agents.cores import make_core
-from agents.options import pick_device
-from agents.training import environment_arguments, make_agent
+from agents.cli.arguments import pick_device
+from agents.training.config import TrainConfig, parse_config, read_config_file
+from agents.training.run import environment_arguments, make_agent
+from textenv.vector import make_core
 
 ITERATIONS = 2
 _EVERY_S = 0.002

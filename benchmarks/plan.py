@@ -22,10 +22,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from agents.config import TrainConfig, load_config, write_config
+from agents.cli.arguments import pick_device
 from agents.memory.use import count_memory
-from agents.options import pick_device
-from agents.training import versions
+from agents.training.config import TrainConfig, load_config, write_config
+from agents.training.run import versions
 from benchmarks.shapes import save_rows, save_shape
 
 _MIB = 2**20

@@ -37,7 +37,7 @@ def measure(parallel: str) -> dict[str, Any]:
     import torch.distributed as dist
     from torch import Tensor
 
-    from agents.ppo import TextPPO
+    from agents.ppo.ppo import TextPPO
 
     sent: Counter[str] = Counter()
 

@@ -16,7 +16,7 @@ from sb3_contrib.common.wrappers import ActionMasker
 from stable_baselines3.common.env_util import make_vec_env
 
 import textenv  # noqa: F401 - registers the environments
-from agents.features import candidate_policy_kwargs
+from agents.integrations.sb3_features import candidate_policy_kwargs
 
 
 def open_actions(env: gym.Env) -> np.ndarray:

@@ -15,8 +15,8 @@ from stable_baselines3 import A2C, PPO
 
 import textenv
 from agents import LMPolicy
-from agents.evaluation import evaluate_policy_on_split
-from agents.vec_env import TextVecEnv
+from agents.ppo.vec_env import TextVecEnv
+from agents.training.evaluation import evaluate_policy_on_split
 
 SETTINGS = {
     "PPO": (PPO, {"n_steps": 32, "batch_size": 256, "n_epochs": 1, "learning_rate": 1e-3}),

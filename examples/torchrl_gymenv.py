@@ -17,7 +17,7 @@ from torchrl.objectives import ClipPPOLoss
 from torchrl.objectives.value import GAE
 
 import textenv  # noqa: F401 - registers the environments
-from agents.features import CandidateFeatures
+from agents.integrations.sb3_features import CandidateFeatures
 
 KEYS = ["attention_mask", "candidate_ids", "candidate_mask", "input_ids"]
 

@@ -13,9 +13,9 @@ from datasets import Dataset
 from trl import GRPOConfig, GRPOTrainer
 
 import textenv  # noqa: F401 - registers the environments
-from agents.evaluation import evaluate_policy_on_split, load_policy
-from agents.models import load_model_tokenizer
-from agents.trl import episode_reward, prompt_rows, reward_function, rollout_function
+from agents.integrations.trl import episode_reward, prompt_rows, reward_function, rollout_function
+from agents.models.loading import load_model_tokenizer
+from agents.training.evaluation import evaluate_policy_on_split, load_policy
 
 
 def main() -> None:

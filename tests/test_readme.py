@@ -9,9 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from agents.pages.environments import family_name
 from textenv.datasets import NAMED
 from textenv.registry import load_registry, registry_path
+from tools.docs_pages.environments import family_name
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 from gymnasium.error import ResetNeeded
 from gymnasium.utils import seeding
@@ -263,3 +264,16 @@ def _entry(key: str, value: Any, slot: int, n: int) -> Any:
         raise ConfigError(f'The reset option "{key}" has {len(value)} entries for {n} slots.')
     entry = value[slot]
     return entry.item() if isinstance(entry, np.generic) else entry
+
+
+def make_core(id: str, n_slots: int = 1, arguments: Mapping[str, Any] | None = None) -> TextCore:
+    """Makes the slots of an environment.
+
+    Args:
+        id: Of a registered environment.
+        n_slots: How many.
+        arguments: Of `gymnasium.make_vec`, in place of the registered ones.
+    """
+    env = gym.make_vec(id, num_envs=n_slots, **(arguments or {}))
+    core: TextCore = env.unwrapped.core  # type: ignore[attr-defined] # ours is a TextVectorEnv
+    return core

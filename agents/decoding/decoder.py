@@ -11,12 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from agents.compilation import is_compiled, uncompiled
 from agents.decoding.cuda_graphs import can_capture
 from agents.decoding.precast import Precast, can_precast
 from agents.decoding.slot_passes import SlotPasses
-from agents.decoding.weights import WeightsVersion, find_owners, weights_version
-from agents.models import check_window
+from agents.decoding.weights_version import WeightsVersion, find_owners, weights_version
+from agents.models.compilation import is_compiled, uncompiled
+from agents.models.loading import check_window
 
 Ints = NDArray[np.integer[Any]]
 
@@ -47,7 +47,8 @@ class SlotDecoder:
     weights of linear layers are cast once for all passes of the same weights.
 
     Args:
-        backbone: the decoder without its output layer, as `agents.models.backbone_and_head` gives.
+        backbone: the decoder without its output layer, as
+            `agents.models.loading.backbone_and_head` returns it.
         n_slots: the number of sequences kept.
         window: the most tokens of one sequence.
         max_tokens_per_batch: the most tokens, padding included, of one pass; a single sequence may

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers.cache_utils import Cache
 
-from agents.attention import NAME as ATTENTION_NAME
 from agents.decoding.cuda_graphs import StaticSteps
-from agents.decoding.packed_pass import PackedPass, Run, can_pack, packed_tokens
+from agents.decoding.packed_pass import can_pack, packed_tokens
 from agents.decoding.slot_cache import (
     Access,
     SlotLayer,
@@ -22,6 +21,8 @@ from agents.decoding.slot_cache import (
     further_tokens,
     next_token,
 )
+from agents.models.attention import NAME as ATTENTION_NAME
+from agents.models.attention import PackedPass, Run
 
 Ints = NDArray[np.integer[Any]]
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
-from agents.config import TrainConfig
 from agents.memory.trial import open_trial
 from agents.memory.use import MemoryUse, Progress, use_memory
+from agents.training.config import TrainConfig
 
 GIB = 2**30
 # What is on a device before there is a model: a GPU's context and libraries, or a process's own.

@@ -16,12 +16,12 @@ import numpy as np
 import torch
 from stable_baselines3.common.logger import Logger
 
-from agents.buffer import CollectedEpisode, EpisodeBatch, make_batch
-from agents.config import TrainConfig
 from agents.memory.weightless import Weightless
-from agents.ppo import TextPPO
-from agents.training import environment_arguments, make_agent
-from agents.vec_env import TextVecEnv
+from agents.ppo.buffer import CollectedEpisode, EpisodeBatch, make_batch
+from agents.ppo.ppo import TextPPO
+from agents.ppo.vec_env import TextVecEnv
+from agents.training.config import TrainConfig
+from agents.training.run import environment_arguments, make_agent
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def open_trial(config: TrainConfig) -> Iterator[Trial]:
     with Weightless() as counter:
         # Where nothing has memory the device is only a name, and there is nothing to compile;
         # compiled layers and fused ones keep less. What a sampler takes beside it is given to it.
-        changes = {"device": "cpu", "compile_layers": False, "liger": False, "sampler": None}
+        changes = {"device": "cpu", "compile_layers": False, "sampler": None}
         agent = make_agent(config.model_copy(update=changes), arguments)
         yield Trial(agent, counter)
 

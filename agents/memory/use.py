@@ -10,13 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from agents.buffer import EpisodeBatch
-from agents.config import TrainConfig
-from agents.logprobs import token_logprobs
 from agents.memory.trial import EpisodeShape, Trial, open_trial
-from agents.memory.weightless import ByteCounter
-from agents.memory.weightless_quantized import QuantizedLinear
-from agents.policy import LMPolicy
+from agents.memory.weightless import ByteCounter, QuantizedLinear
+from agents.models.token_logprobs import token_logprobs
+from agents.ppo.buffer import EpisodeBatch
+from agents.ppo.policy import LMPolicy
+from agents.training.config import TrainConfig
 
 Progress = Callable[[float, str], None]
 

@@ -16,7 +16,7 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch._subclasses.fake_tensor import (
     DataDependentOutputException,
     DynamicOutputShapeException,
@@ -28,8 +28,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
-from agents.memory.weightless_quantized import quantize_layers
-from agents.models import building_models
+from agents.models.loading import building_models
 
 # Tensors beyond this stay without memory, even where only real ones went in.
 _LARGEST_REAL_BYTES = 4 << 20
@@ -99,7 +98,7 @@ class Weightless(ByteCounter):  # type: ignore[no-untyped-call] # has no types
 
     Whatever touches a fake tensor is fake, as is every large result. A number that is read off a
     fake tensor is 1, a truth is False (checks ask whether something is wrong), and two tensors are
-    equal. Inside, `agents.models.load_model` makes models of their configuration alone.
+    equal. Inside, `agents.models.loading.load_model` makes models of their configuration alone.
     """
 
     def __init__(self) -> None:
@@ -204,3 +203,53 @@ def _is_surely_small(args: Sequence[Any], tensors: Sequence[Tensor]) -> bool:
     sizes = itertools.zip_longest(*(tensor.shape[::-1] for tensor in tensors), fillvalue=1)
     n_elements = math.prod(max(size) for size in sizes)
     return n_elements * 8 <= _LARGEST_REAL_BYTES
+
+
+_BITS = {"4bit": 4, "8bit": 8}
+_BLOCK = 64  # weights that share a scale in 4 bits; the scales themselves take a byte each
+
+
+class QuantizedLinear(nn.Linear):
+    """A frozen linear layer of packed weights, which are unpacked for the length of a product."""
+
+    def __init__(self, plain: nn.Linear, quantize: str) -> None:
+        nn.Module.__init__(self)
+        self.in_features, self.out_features = plain.in_features, plain.out_features
+        self.n_weights = n_weights = plain.weight.numel()
+        weight = plain.weight
+        packed = weight.new_empty(n_weights * _BITS[quantize] // 8, 1, dtype=torch.uint8)
+        self.weight = nn.Parameter(packed, requires_grad=False)
+        n_scales = -(-n_weights // _BLOCK) if quantize == "4bit" else 4 * plain.out_features
+        self.register_buffer("scales", weight.new_empty(n_scales, dtype=torch.uint8))
+        self.bias = plain.bias
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Computes input W^T + b."""
+        if torch.is_autocast_enabled(input.device.type):
+            input = input.to(torch.get_autocast_dtype(input.device.type))
+        out: Tensor = _Product.apply(input, self.weight, self.out_features)  # type: ignore[no-untyped-call] # has no types
+        return out if self.bias is None else out + self.bias.to(out.dtype)
+
+
+class _Product(torch.autograd.Function):
+    """Keeps packed weights for the backward pass, which unpacks them again."""
+
+    @staticmethod
+    def forward(ctx: Any, input: Tensor, packed: Tensor, out_features: int) -> Tensor:
+        ctx.save_for_backward(input, packed)
+        ctx.out_features = out_features
+        return input @ input.new_empty(input.shape[-1], out_features)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        input, _ = ctx.saved_tensors
+        return grad @ grad.new_empty(ctx.out_features, input.shape[-1]), None, None
+
+
+def quantize_layers(model: Any, quantize: str) -> None:
+    """Replaces all linear layers of a model but its output layer, which stays as it is."""
+    head = model.get_output_embeddings()
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if type(child) is nn.Linear and child is not head:
+                setattr(parent, name, QuantizedLinear(child, quantize))

@@ -15,8 +15,8 @@ import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 
-from agents.policy import LMPolicy
-from agents.vec_env import TextVecEnv
+from agents.ppo.policy import LMPolicy
+from agents.ppo.vec_env import TextVecEnv
 from benchmarks.peers.fixed_work import make_fixed_work
 from benchmarks.peers.work import Outcome, Stopwatch, Work, read_work, versions_of, write_outcome
 

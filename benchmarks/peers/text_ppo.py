@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
-from agents.policy import LMPolicy
-from agents.ppo import Metrics, TextPPO
+from agents.ppo.policy import LMPolicy
+from agents.ppo.ppo import Metrics, TextPPO
 from benchmarks.peers.fixed_work import make_fixed_work
 from benchmarks.peers.work import Outcome, Stopwatch, Work, read_work, versions_of, write_outcome
 

@@ -27,7 +27,7 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
-from agents.ppo import TextPPO
+from agents.ppo.ppo import TextPPO
 from textenv import Episode, Example, Field, RewardResult, Task, Turn
 from textenv.tokenization import EMBEDDED_PATH, load_tokenizer
 from textenv.vector import TextVectorEnv

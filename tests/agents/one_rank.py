@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from stable_baselines3.common.logger import Logger
 
-from agents.buffer import CollectedEpisode
-from agents.ppo import TextPPO
-from agents.sharding import whole
+from agents.ppo.buffer import CollectedEpisode
+from agents.ppo.ppo import TextPPO
+from agents.ppo.sharding import whole
 from textenv.vector import TextVectorEnv
 
 RANK, SIZE = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))

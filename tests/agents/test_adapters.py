@@ -12,14 +12,14 @@ from safetensors import safe_open
 from stable_baselines3 import PPO
 from transformers import AutoModelForCausalLM
 
-import agents.adapters
-from agents.adapters import adapter_off, merge_adapter, parse_lora
-from agents.buffer import EpisodeBatch, make_batch
-from agents.collection import collect_episodes
-from agents.models import load_model
-from agents.policy import LMPolicy
-from agents.ppo import TextPPO
-from agents.vec_env import TextVecEnv
+import agents.models.lora
+from agents.models.loading import load_model
+from agents.models.lora import adapter_off, merge_adapter, parse_lora
+from agents.ppo.buffer import EpisodeBatch, make_batch
+from agents.ppo.policy import LMPolicy
+from agents.ppo.ppo import TextPPO
+from agents.ppo.rollout import collect_episodes
+from agents.ppo.vec_env import TextVecEnv
 from textenv import ConfigError, ModelError, UnknownNameError
 
 FAMILIES = ["llama", "gpt2", "qwen3"]
@@ -136,7 +136,7 @@ def test_settings_are_checked_in_words():
 
 
 def test_without_peft_the_message_says_what_to_install(save_model, make_agent, monkeypatch):
-    monkeypatch.setattr(agents.adapters.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(agents.models.lora.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ModelError, match=r"textenv\[lora\]"):
         make_agent(None, {"model": save_model(), "lora": {}})
 
@@ -293,6 +293,6 @@ def test_quantize_is_checked_in_words(save_model, make_agent, monkeypatch):
         make_agent(None, {"model": save_model(), "lora": {}, "quantize": "8bit"})
     with pytest.raises(ConfigError, match="'4bit', '8bit' or None"):
         make_agent(None, {"model": save_model(), "lora": {}, "quantize": "2bit"})
-    monkeypatch.setattr("agents.models.importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("agents.models.loading.importlib.util.find_spec", lambda name: None)
     with pytest.raises(ModelError, match=r"textenv\[qlora\]"):
         make_agent(None, {"model": save_model(), "lora": {}, "quantize": "4bit"})

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stable_baselines3.common.buffers import RolloutBuffer
 
-from agents.advantages import compute_gae, compute_grpo, compute_returns, compute_rloo, whiten
+from agents.ppo.advantages import compute_gae, compute_grpo, compute_returns, compute_rloo, whiten
 
 
 def row(*values: float) -> torch.Tensor:

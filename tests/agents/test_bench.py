@@ -16,18 +16,18 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from agents.bench import bench as bench_module
-from agents.bench import runs as bench_runs
-from agents.bench.bench import run_bench
-from agents.bench.config import BenchConfig, load_bench_config, parse_bench_config
-from agents.bench.records import load_run, read_digest, save_run
-from agents.bench.runs import make_runs, wanted_runs
-from agents.bench.worker import Job, run_job
-from agents.cores import make_core
+from agents.reward_bench import bench as bench_module
+from agents.reward_bench import runs as bench_runs
+from agents.reward_bench.bench import run_bench
+from agents.reward_bench.config import BenchConfig, load_bench_config, parse_bench_config
+from agents.reward_bench.records import load_run, read_digest, save_run
+from agents.reward_bench.runs import make_runs, wanted_runs
+from agents.reward_bench.worker import Job, run_job
 from textenv.benchmark.results import Bench, load_record
 from textenv.cli.main import make_app
 from textenv.errors import ConfigError, TextEnvError, UnknownNameError
 from textenv.rewards import from_function
+from textenv.vector import make_core
 
 # Scores of a random model's babble, graded finely enough to have a spread.
 brevity = from_function(lambda episodes: [1 / (1 + len(e.response)) for e in episodes], "brevity")

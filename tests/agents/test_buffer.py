@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents.buffer import CollectedEpisode, make_batch
+from agents.ppo.buffer import CollectedEpisode, make_batch
 
 
 def episode(length: int, truncated: bool = False) -> CollectedEpisode:

@@ -13,8 +13,8 @@ from safetensors.torch import load_file
 from stable_baselines3.common.utils import LinearSchedule
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from agents.evaluation import evaluate_policy_on_split
-from agents.ppo import TextPPO
+from agents.ppo.ppo import TextPPO
+from agents.training.evaluation import evaluate_policy_on_split
 from textenv import ConfigError, ModelError, UnknownNameError
 
 PROMPTS = ["say red one", "say blue", "say green two three four"]

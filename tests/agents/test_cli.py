@@ -17,10 +17,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, Llama
 from typer.testing import CliRunner
 
 import textenv
-from agents import sft
-from agents.cli import SFT_KEYS
-from agents.config import load_config
-from agents.ppo import TextPPO
+from agents.cli.commands import SFT_KEYS
+from agents.ppo.ppo import TextPPO
+from agents.training import sft
+from agents.training.config import load_config
 from textenv.cli import console, main
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -188,7 +188,7 @@ def test_every_agent_is_scored_on_as_many_examples_as_asked_for(run, model, agen
 
 
 def test_the_first_sentence_agent_is_scored_by_what_is_left(run, model, monkeypatch):
-    monkeypatch.setattr("agents.baselines.first_sentence", lambda text: "")
+    monkeypatch.setattr("agents.training.evaluation.first_sentence", lambda text: "")
     words = ("--model", model, "--agent", "first_sentence", "--examples", "4", "--json")
     result = json.loads(run("evaluate", "TextQA-v0", *words).stdout)
     assert result["metrics"]["response_tokens"]["mean"] == 1.0  # only the end of the turn
@@ -256,7 +256,7 @@ def test_interrupted_supervised_training_keeps_the_model(run, model, tmp_path, m
     def interrupt(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("agents.warm_start.train_supervised", interrupt)
+    monkeypatch.setattr("agents.training.sft_run.train_supervised", interrupt)
     out = tmp_path / "s"
     done = run("sft", "TextQA-v0", "--model", model, "--out", out, "--examples", "2")
     assert done.exit_code == 130
@@ -345,7 +345,7 @@ def test_help_lists_the_keys_with_their_defaults_and_loads_nothing_heavy():
     code = (
         "import sys, typer\n"
         "from typer.testing import CliRunner\n"
-        "from agents.cli import add_commands\n"
+        "from agents.cli.commands import add_commands\n"
         "from textenv.cli.rewards import GROUP, make_rewards_app\n"
         "app = typer.Typer()\n"
         "app.add_typer(make_rewards_app(), name=GROUP)\n"

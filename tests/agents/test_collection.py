@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from agents.collection import collect_episodes
-from agents.vec_env import TextVecEnv
+from agents.ppo.rollout import collect_episodes
+from agents.ppo.vec_env import TextVecEnv
 from textenv import RewardResult
 from textenv.env import TextEnv
 

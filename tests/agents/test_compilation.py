@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch._dynamo.utils import counters
 
-import agents.compilation
-from agents.compilation import compile_decoder, is_compiled, uncompiled
-from agents.models import teacher_forced_hidden
+import agents.models.compilation
+from agents.models.compilation import compile_decoder, is_compiled, uncompiled
+from agents.models.loading import teacher_forced_hidden
 
 # The tracer itself looks at the gradient of what has none.
 pytestmark = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")
@@ -93,4 +93,4 @@ def test_what_is_saved_has_plain_names(save_model, make_agent, tmp_path):
     agent.save(tmp_path / "agent")
     loaded = type(agent).load(tmp_path / "agent", env=agent.env)
     assert loaded.policy.compile_layers
-    assert agents.compilation.is_compiled(loaded.policy.lm)
+    assert agents.models.compilation.is_compiled(loaded.policy.lm)

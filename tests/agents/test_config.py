@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from agents.config import TrainConfig, load_config, parse_config, write_config
+from agents.training.config import TrainConfig, load_config, parse_config, write_config
 from textenv.errors import ConfigError, UnknownNameError
 
 

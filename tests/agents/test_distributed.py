@@ -17,11 +17,11 @@ import torch
 from safetensors import safe_open
 from stable_baselines3.common.logger import Logger
 
-from agents.cores import make_core
-from agents.distributed import ALONE, Ranks
-from agents.evaluation import evaluate_policy_on_split, load_policy
-from agents.ppo import TextPPO
+from agents.ppo.distributed import ALONE, Ranks
+from agents.ppo.ppo import TextPPO
+from agents.training.evaluation import evaluate_policy_on_split, load_policy
 from textenv.errors import ConfigError
+from textenv.vector import make_core
 
 _SCRIPT = Path(__file__).with_name("one_rank.py")
 _ROOT = Path(__file__).parents[2]

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-import agents.build_embedded as build
-from agents.models import load_model, load_model_tokenizer
-from agents.sft import SFTSettings
+import tools.build_embedded as build
+from agents.models.loading import load_model, load_model_tokenizer
+from agents.training.sft import SFTSettings
 from textenv.tokenization import EMBEDDED_PATH, load_tokenizer
 
 

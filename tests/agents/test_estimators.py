@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-import agents.targets
-import agents.training
-import agents.update
-from agents.advantages import compute_rloo
-from agents.collection import collect_episodes
-from agents.config import parse_config
-from agents.ppo import TextPPO
+import agents.ppo.targets
+import agents.ppo.update
+import agents.training.run
+from agents.ppo.advantages import compute_rloo
+from agents.ppo.ppo import TextPPO
+from agents.ppo.rollout import collect_episodes
+from agents.training.config import parse_config
 from textenv.errors import ConfigError, UnknownNameError
 
 LEARNING = {
@@ -93,7 +93,7 @@ def test_each_estimator_learns_and_leaves_the_critic_alone(make_learner, advanta
 
 
 def test_from_zero_advantages_nothing_is_learned(make_learner, monkeypatch):
-    monkeypatch.setattr(agents.targets, "compute_rloo", lambda *a: 0.0 * compute_rloo(*a))
+    monkeypatch.setattr(agents.ppo.targets, "compute_rloo", lambda *a: 0.0 * compute_rloo(*a))
     agent = make_learner("rloo")
     before_weights = {n: t.clone() for n, t in agent.policy.state_dict().items()}
     learning_curve(agent, 3)
@@ -102,13 +102,13 @@ def test_from_zero_advantages_nothing_is_learned(make_learner, monkeypatch):
 
 
 def test_clip_bounds_reach_the_loss(make_learner, monkeypatch):
-    seen, true_loss = [], agents.update.policy_loss
+    seen, true_loss = [], agents.ppo.update.policy_loss
 
     def note(*args, **kwargs):
         seen.append(kwargs)
         return true_loss(*args, **kwargs)
 
-    monkeypatch.setattr(agents.update, "policy_loss", note)
+    monkeypatch.setattr(agents.ppo.update, "policy_loss", note)
     learning_curve(make_learner("rloo", clip_range_high=0.3, dual_clip=3.0), 1)
     expected = {"clip_range": 0.2, "clip_range_high": 0.3, "dual_clip": 3.0}
     assert seen[0] == {**expected, "importance_weights": None}
@@ -129,7 +129,7 @@ def test_options_come_back_from_a_folder_and_may_be_changed(make_agent, make_env
 
 def test_options_reach_the_agent_from_a_configuration():
     config = parse_config({"id": "TextSummarize-v0", "n_episodes": 4, "n_envs": 4, **CHANGED})
-    agent = agents.training.make_agent(config, {})
+    agent = agents.training.run.make_agent(config, {})
     assert {name: getattr(agent, name) for name in CHANGED} == CHANGED
 
 

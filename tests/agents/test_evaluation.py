@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from agents.baselines import cut_to_first_sentence, first_sentence, speak_lead_sentence
-from agents.evaluation import (
+from agents.training.evaluation import (
+    cut_to_first_sentence,
     evaluate_policy_on_split,
     evaluate_random,
     evaluate_speaker,
+    first_sentence,
     kl_per_episode,
     load_policy,
+    speak_lead_sentence,
 )
 from textenv import ConfigError, Example, RewardResult
 

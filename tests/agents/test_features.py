@@ -14,7 +14,7 @@ from stable_baselines3.common.env_util import make_vec_env
 from torch import nn
 
 import textenv
-from agents.features import (
+from agents.integrations.sb3_features import (
     CandidateFeatures,
     TextFeatures,
     candidate_policy_kwargs,

@@ -8,15 +8,17 @@ from types import SimpleNamespace
 
 import pytest
 
-import agents.interrupts
-from agents.interrupts import stop_requests
+import agents.training.interrupts
+from agents.training.interrupts import stop_requests
 
 
 @pytest.fixture
 def clock(monkeypatch) -> SimpleNamespace:
     """The time that signals come at."""
     clock = SimpleNamespace(now_s=100.0)
-    monkeypatch.setattr(agents.interrupts, "time", SimpleNamespace(monotonic=lambda: clock.now_s))
+    monkeypatch.setattr(
+        agents.training.interrupts, "time", SimpleNamespace(monotonic=lambda: clock.now_s)
+    )
     return clock
 
 

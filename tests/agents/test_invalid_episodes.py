@@ -12,11 +12,11 @@ import pytest
 import torch
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from agents.config import load_config
-from agents.evaluation import evaluate_policy_on_split
-from agents.ppo import TextPPO
-from agents.training import make_agent as make_agent_of_run
-from agents.vec_env import TextVecEnv
+from agents.ppo.ppo import TextPPO
+from agents.ppo.vec_env import TextVecEnv
+from agents.training.config import load_config
+from agents.training.evaluation import evaluate_policy_on_split
+from agents.training.run import make_agent as make_agent_of_run
 from textenv import Episode, RewardError, RewardResult
 from textenv.env import TextEnv
 from textenv.errors import ConfigError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from agents.kl import AdaptiveKL, FixedKL, k1, k2, k3, kl_penalty
+from agents.ppo.kl import AdaptiveKL, FixedKL, k1, k2, k3, kl_penalty
 from textenv.errors import ConfigError
 
 P = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agents.collection import collect_episodes
-from agents.vec_env import TextVecEnv
+from agents.ppo.rollout import collect_episodes
+from agents.ppo.vec_env import TextVecEnv
 from textenv import RewardResult
 from textenv.errors import RewardError
 from textenv.rewards import load_reward

@@ -13,11 +13,11 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.buffers import DictRolloutBuffer
 from stable_baselines3.common.logger import Logger
 
-import agents.ppo
-import agents.update
-from agents.buffer import CollectedEpisode, make_batch
-from agents.collection import collect_episodes
-from agents.policy import TokenOutputs
+import agents.ppo.ppo
+import agents.ppo.update
+from agents.ppo.buffer import CollectedEpisode, make_batch
+from agents.ppo.policy import TokenOutputs
+from agents.ppo.rollout import collect_episodes
 from textenv import RewardResult
 
 
@@ -363,15 +363,17 @@ def test_law_10_ppo_learns(learner):
 
 def test_law_10_without_its_losses_nothing_is_learned(learner, monkeypatch):
     """Also no part of the update changes weights behind the losses' back."""
-    true_policy_loss, true_value_loss = agents.update.policy_loss, agents.update.value_loss
+    true_policy_loss, true_value_loss = agents.ppo.update.policy_loss, agents.ppo.update.value_loss
 
     def no_policy_loss(*args, **kwargs):
         losses, stats = true_policy_loss(*args, **kwargs)
         return 0.0 * losses, stats
 
-    monkeypatch.setattr(agents.update, "policy_loss", no_policy_loss)
+    monkeypatch.setattr(agents.ppo.update, "policy_loss", no_policy_loss)
     monkeypatch.setattr(
-        agents.update, "value_loss", lambda *args, **kwargs: 0.0 * true_value_loss(*args, **kwargs)
+        agents.ppo.update,
+        "value_loss",
+        lambda *args, **kwargs: 0.0 * true_value_loss(*args, **kwargs),
     )
     before_weights = copy.deepcopy(learner.policy.state_dict())
     before, after = learning_curve(learner, 12)
@@ -383,7 +385,7 @@ def test_law_10_without_its_losses_nothing_is_learned(learner, monkeypatch):
 
 
 def test_law_10_from_shuffled_rewards_nothing_is_learned(learner, monkeypatch):
-    true_collect = agents.ppo.collect_episodes
+    true_collect = agents.ppo.ppo.collect_episodes
     rng = np.random.default_rng(0)
 
     def shuffled(*args):
@@ -393,7 +395,7 @@ def test_law_10_from_shuffled_rewards_nothing_is_learned(learner, monkeypatch):
             episode.rewards[-1] = total
         return episodes
 
-    monkeypatch.setattr(agents.ppo, "collect_episodes", shuffled)
+    monkeypatch.setattr(agents.ppo.ppo, "collect_episodes", shuffled)
     before, after = learning_curve(learner)
     assert after < 0.6
     assert after - before < 0.3

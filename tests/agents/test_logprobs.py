@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from agents.logprobs import token_logprobs
+from agents.models.token_logprobs import token_logprobs
 
 
 def test_entropy_by_hand() -> None:

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from agents.losses import policy_loss, truncated_importance_weights, value_loss
+from agents.ppo.losses import policy_loss, truncated_importance_weights, value_loss
 
 
 def test_the_clipped_loss_by_hand_for_both_signs_of_the_advantage() -> None:

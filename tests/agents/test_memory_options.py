@@ -11,11 +11,11 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.logger import Logger
 from transformers import AutoModelForCausalLM
 
-from agents.buffer import EpisodeBatch, make_batch
-from agents.collection import collect_episodes
-from agents.models import load_model
-from agents.ppo import TextPPO
-from agents.trunk import find_layers, freeze_trunk
+from agents.models.frozen_layers import find_layers, freeze_trunk
+from agents.models.loading import load_model
+from agents.ppo.buffer import EpisodeBatch, make_batch
+from agents.ppo.ppo import TextPPO
+from agents.ppo.rollout import collect_episodes
 from textenv import ConfigError, ModelError
 
 FAMILIES = ["llama", "gpt2", "qwen3"]
@@ -297,8 +297,8 @@ def test_holding_frozen_weights_in_bf16_changes_no_number(
     policy_kwargs = OPTIONS[option] | {"bf16": True}
     held = make(make_agent, model, policy_kwargs)
     with monkeypatch.context() as patch:
-        patch.setattr("agents.policy.hold_frozen", lambda *_: None)
-        patch.setattr("agents.reference.hold_frozen", lambda *_: None)
+        patch.setattr("agents.ppo.policy.hold_frozen", lambda *_: None)
+        patch.setattr("agents.ppo.reference.hold_frozen", lambda *_: None)
         rounded = make(make_agent, model, policy_kwargs)
         _ = rounded.reference
     batch, rows = collect(held, 8), torch.arange(8)

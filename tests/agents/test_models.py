@@ -29,7 +29,7 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
-from agents.models import (
+from agents.models.loading import (
     backbone_and_head,
     check_vocabulary,
     check_window,

@@ -10,15 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from agents.build_pages import DOCS, MEASUREMENTS, find_outdated, read_records, render_pages
-from agents.pages.docstrings import entries_of, text_of
-from agents.pages.environments import family_name, render_environments
-from agents.pages.markdown import anchor, code, demoted, fenced, plain, table
-from agents.pages.measure import digest, measure
-from agents.pages.records import load_measurements, make_core_quietly, own_ids, save_measurements
 from textenv.rewards import load_reward
+from tools.docs_pages.build import DOCS, MEASUREMENTS, find_outdated, read_records, render_pages
+from tools.docs_pages.docstrings import entries_of, text_of
+from tools.docs_pages.environments import family_name, render_environments
+from tools.docs_pages.markdown import anchor, code, demoted, fenced, plain, table
+from tools.docs_pages.measure import digest, measure
+from tools.docs_pages.records import (
+    load_measurements,
+    make_core_quietly,
+    own_ids,
+    save_measurements,
+)
 
-STALE = "Run `python -m agents.build_pages` and commit what it writes."
+STALE = "Run `python -m tools.docs_pages.build` and commit what it writes."
 MARKDOWN = MarkdownIt("commonmark").enable("table")
 
 

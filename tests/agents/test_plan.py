@@ -13,15 +13,15 @@ import torch
 from stable_baselines3.common.logger import Logger
 from typer.testing import CliRunner
 
-from agents.buffer import CollectedEpisode, make_batch
-from agents.config import TrainConfig, load_config
 from agents.memory.plan import GIB, find_largest, make_plan
 from agents.memory.trial import open_trial
 from agents.memory.use import MemoryUse, count_memory
 from agents.memory.weightless import ByteCounter
-from agents.models import load_model
-from agents.ppo import TextPPO
-from agents.training import environment_arguments, make_agent
+from agents.models.loading import load_model
+from agents.ppo.buffer import CollectedEpisode, make_batch
+from agents.ppo.ppo import TextPPO
+from agents.training.config import TrainConfig, load_config
+from agents.training.run import environment_arguments, make_agent
 from textenv.cli.main import make_app
 from textenv.errors import ModelError
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from agents.buffer import CollectedEpisode, make_batch
-from agents.policy import LMPolicy
+from agents.ppo.buffer import CollectedEpisode, make_batch
+from agents.ppo.policy import LMPolicy
 from textenv import ConfigError, ModelError
 
 

@@ -19,11 +19,11 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.utils import LinearSchedule
 
-from agents.buffer import make_batch
-from agents.collection import collect_episodes
-from agents.ppo import TextPPO
-from agents.targets import evaluate_rollout
-from agents.vec_env import TextVecEnv
+from agents.ppo.buffer import make_batch
+from agents.ppo.ppo import TextPPO
+from agents.ppo.rollout import collect_episodes
+from agents.ppo.targets import evaluate_rollout
+from agents.ppo.vec_env import TextVecEnv
 from textenv import ConfigError, ModelError, RewardResult, TextEnvError
 
 

@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import nn
 
-from agents.buffer import make_batch
-from agents.collection import collect_episodes
-from agents.models import load_model
-from agents.reference import Reference
-from agents.targets import evaluate_rollout
-from agents.trunk import find_layers
+from agents.models.frozen_layers import find_layers
+from agents.models.loading import load_model
+from agents.ppo.buffer import make_batch
+from agents.ppo.reference import Reference
+from agents.ppo.rollout import collect_episodes
+from agents.ppo.targets import evaluate_rollout
 
 FAMILIES = ["llama", "gpt2", "qwen3"]
 SHARING = {
@@ -171,7 +171,7 @@ def test_an_error_within_a_pass_switches_the_adapter_on_again(save_model, make_a
     batch, reference = collect(agent), agent.reference
     with torch.no_grad():
         wanted = agent.policy.evaluate_sequences(batch).logprobs
-        monkeypatch.setattr("agents.reference.teacher_forced_hidden", lambda *_: 1 / 0)
+        monkeypatch.setattr("agents.ppo.reference.teacher_forced_hidden", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             reference.logprobs(batch)
         assert torch.equal(agent.policy.evaluate_sequences(batch).logprobs, wanted)

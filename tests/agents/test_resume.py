@@ -12,9 +12,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-import agents.checkpoints
-from agents.folder_swap import replacing_entries, settle
-from agents.ppo import TextPPO
+import agents.ppo.checkpoints
+from agents.ppo.checkpoints import replacing_entries, settle
+from agents.ppo.ppo import TextPPO
 
 _SETTINGS = {"learning_rate": 1e-2, "kl_target": 0.5, "critic_warmup": 1, "scale_rewards": True}
 
@@ -137,7 +137,7 @@ def test_a_save_that_fails_leaves_the_agent_before_it(make_agent, tmp_path, monk
     def fail(*arguments: Any, **more: Any) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(agents.checkpoints, "save_file", fail)
+    monkeypatch.setattr(agents.ppo.checkpoints, "save_file", fail)
     learn(agent, 24)
     with pytest.raises(OSError, match="No space left"):
         agent.save(tmp_path)

@@ -7,7 +7,9 @@ import re
 import pytest
 import yaml
 
-from agents.pages.rewards import (
+from textenv.rewards import load_reward, score
+from textenv.rewards.catalog import REWARDS, NamedReward
+from tools.docs_pages.rewards import (
     EXAMPLES,
     METADATA,
     REFERENCE,
@@ -15,8 +17,6 @@ from agents.pages.rewards import (
     options_of,
     render_rewards,
 )
-from textenv.rewards import load_reward, score
-from textenv.rewards.catalog import REWARDS, NamedReward
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ import pytest
 import yaml
 from stable_baselines3.common.logger import HumanOutputFormat, Logger
 
-from agents.config import load_config
-from agents.training import fit_config, train
+from agents.training.config import load_config
+from agents.training.run import fit_config, train
 from textenv.errors import RewardError
 from textenv.rewards import RewardResult
 

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-import agents.training
-from agents.config import TrainConfig, load_config, write_config
-from agents.distributed import Ranks
-from agents.ppo import TextPPO
-from agents.run_folder import load_evaluation, saved_iteration
+import agents.training.run
+from agents.ppo.distributed import Ranks
+from agents.ppo.ppo import TextPPO
+from agents.training.config import TrainConfig, load_config, write_config
+from agents.training.run_folder import load_evaluation, saved_iteration
 from textenv.cli.main import make_app
 from textenv.errors import ConfigError
 
@@ -64,13 +64,13 @@ def config(tmp_path_factory) -> TrainConfig:
 def straight(config, tmp_path_factory) -> dict[str, Any]:
     """What a run that was never stopped wrote."""
     out = tmp_path_factory.mktemp("straight")
-    agents.training.train(config, out)
+    agents.training.run.train(config, out)
     return what_it_wrote(out)
 
 
 def go_on(out: Path, **changes: Any) -> dict[str, Any]:
     config = load_config(out / "config.yaml", []).model_copy(update=changes)
-    return agents.training.train(config, out, resume=True)
+    return agents.training.run.train(config, out, resume=True)
 
 
 def interrupt(config: TrainConfig, out: Path, iteration: int, *, n: int = 1, **more: Any) -> None:
@@ -85,9 +85,9 @@ def interrupt(config: TrainConfig, out: Path, iteration: int, *, n: int = 1, **m
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TextPPO, "train", interrupted)
-        patch.setattr("agents.interrupts._SAME_REQUEST_S", 0.0)
+        patch.setattr("agents.training.interrupts._SAME_REQUEST_S", 0.0)
         with pytest.raises(KeyboardInterrupt):
-            agents.training.train(config, out, **more)
+            agents.training.run.train(config, out, **more)
 
 
 def n_rows(out: Path) -> int:
@@ -96,7 +96,7 @@ def n_rows(out: Path) -> int:
 
 _DYING = """
 import os, signal
-from agents.ppo import TextPPO
+from agents.ppo.ppo import TextPPO
 update = TextPPO.train
 def dies_in_the_fourth(agent):
     if agent.n_iterations == 3:
@@ -181,10 +181,10 @@ def test_a_run_stops_after_the_iteration_in_which_another_process_of_it_was_aske
         ranks.another_is_asked = agent.n_iterations == 1
         update(agent)
 
-    monkeypatch.setattr("agents.ppo.join_ranks", lambda: ranks)
+    monkeypatch.setattr("agents.ppo.ppo.join_ranks", lambda: ranks)
     monkeypatch.setattr(TextPPO, "train", asked_elsewhere)
     with pytest.raises(KeyboardInterrupt):
-        agents.training.train(config, tmp_path)
+        agents.training.run.train(config, tmp_path)
     assert saved_iteration(tmp_path) == n_rows(tmp_path) == 2
 
 
@@ -217,8 +217,8 @@ def test_a_finished_run_that_is_extended_is_the_longer_run(config, tmp_path, cap
     # At a constant rate the total of episodes decides nothing but the end.
     config = config.model_copy(update={"learning_rate_end": 1.0})
     longer, out = tmp_path / "longer", tmp_path / "extended"
-    agents.training.train(config, longer)
-    agents.training.train(config.model_copy(update={"total_episodes": 16}), out)
+    agents.training.run.train(config, longer)
+    agents.training.run.train(config.model_copy(update={"total_episodes": 16}), out)
     for same in ({}, {"total_episodes": 16}):
         with pytest.raises(ConfigError, match=r"is finished.*total_episodes=N, with N above 16"):
             go_on(out, **same)
@@ -241,7 +241,7 @@ def test_a_run_that_had_converged_is_trained_further_only_when_it_is_extended(tm
     # So small a rate changes no greedy answer: no look is better than the first.
     words = [*_RUN, "save_every=1", "validation_every=1", "total_episodes=64", "patience=2"]
     config = load_config(None, [*words, "learning_rate=0.0000001"], id="TextTranslate-v0")
-    first = agents.training.train(config, tmp_path)
+    first = agents.training.run.train(config, tmp_path)
     assert (first["stop_reason"], first["episodes"]) == ("converged", 24)
     result = tmp_path / "result.json"
     first_end = result.read_text()
@@ -260,9 +260,11 @@ def test_a_run_that_had_converged_is_trained_further_only_when_it_is_extended(tm
 
 def test_an_evaluation_of_the_start_that_does_not_fit_is_not_taken(config, tmp_path):
     config = config.model_copy(update={"total_episodes": 8})
-    agents.training.train(config, tmp_path)
-    arguments = agents.training.environment_arguments(config.model, None, config.reward, config.env)
-    core = agents.training.make_core(config.id, 1, arguments)
+    agents.training.run.train(config, tmp_path)
+    arguments = agents.training.run.environment_arguments(
+        config.model, None, config.reward, config.env
+    )
+    core = agents.training.run.make_core(config.id, 1, arguments)
     path = tmp_path / "before.json"
     kept = load_evaluation(path, core, config)
     assert kept is not None

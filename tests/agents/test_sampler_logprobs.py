@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from agents.buffer import make_batch
-from agents.collection import collect_episodes
+from agents.ppo.buffer import make_batch
+from agents.ppo.rollout import collect_episodes
 from textenv.errors import ConfigError
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from agents.models import backbone_and_head, disable_dropout
-from agents.selection import Choices, choice_logits, score_choices
+from agents.models.loading import backbone_and_head, disable_dropout
+from agents.models.reply_logprobs import Choices, choice_logits, score_choices
 
 WINDOW = 24
 TEXTS = [[3, 5, 6, 2, 4], [3, 5, 7, 9, 11, 2, 4, 8, 8], [3, 2, 4, 6], [3, 4, 4]]

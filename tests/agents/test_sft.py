@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from agents.evaluation import evaluate_policy_on_split, load_policy
-from agents.models import load_model
-from agents.sft import SFTSettings, gold_batch, train_supervised
+from agents.models.loading import load_model
+from agents.training.evaluation import evaluate_policy_on_split, load_policy
+from agents.training.sft import SFTSettings, gold_batch, train_supervised
 from textenv import ConfigError
 
 

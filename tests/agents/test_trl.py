@@ -16,8 +16,8 @@ import pytest
 import torch
 
 import textenv
-from agents.models import load_model
-from agents.trl import episode_reward, prompt_rows, reward_function, rollout_function
+from agents.integrations.trl import episode_reward, prompt_rows, reward_function, rollout_function
+from agents.models.loading import load_model
 
 _ONE_TURN, _TURNS = "TextSummarize-v0", "TextDialogue-v1"
 

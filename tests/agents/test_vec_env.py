@@ -10,7 +10,7 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecMonitor, is_vecenv_wrapped
 
-from agents.vec_env import TextVecEnv
+from agents.ppo.vec_env import TextVecEnv
 from textenv.errors import ConfigError, RewardError
 from textenv.rewards import RewardResult
 from textenv.wrappers import RecordVectorEpisodes

@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 
-from agents import verl
-from agents.cores import make_core
+from agents.integrations import verl
 from textenv.errors import ConfigError, UnknownNameError
+from textenv.vector import make_core
 
 SHORT = {"max_new_tokens": 12}
 

@@ -18,10 +18,10 @@ import pytest
 from pydantic import BaseModel
 from transformers import AutoTokenizer
 
-from agents import verl
-from agents.cores import make_core
+from agents.integrations import verl
 from textenv.errors import ConfigError
 from textenv.tokenization import EMBEDDED_PATH
+from textenv.vector import make_core
 
 SHORT = {"max_new_tokens": 12}
 

@@ -17,11 +17,11 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from agents import ppo
-from agents.collection import collect_episodes
-from agents.decoding.vllm_sampler import VLLMSampler
-from agents.distributed import Ranks
-from agents.ppo import TextPPO
+from agents.ppo import ppo
+from agents.ppo.distributed import Ranks
+from agents.ppo.ppo import TextPPO
+from agents.ppo.rollout import collect_episodes
+from agents.ppo.vllm_sampler import VLLMSampler
 from textenv.errors import ConfigError, ModelError, UnknownNameError
 
 END = 2

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import textenv  # noqa: F401 - registers the environments
-from agents.training import environment_arguments
+from agents.training.run import environment_arguments
 from benchmarks.floors import decode_floor, learning_floor
 from benchmarks.gpu import SMALL, make_config, measure_engine
 from benchmarks.shapes import save_rows, save_shape

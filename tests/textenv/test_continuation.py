@@ -16,9 +16,9 @@ from textenv.datasets.generated.stories import StoriesGenerator
 from textenv.datasets.generated.story_lines import LINES
 from textenv.errors import ConfigError, DatasetError, RewardError, UnknownNameError
 from textenv.rewards import load_reward, score
-from textenv.rewards.continuation import topic_of
-from textenv.rewards.rouge import rouge_words
-from textenv.rewards.topics import TOPICS
+from textenv.rewards.lexical.rouge import rouge_words
+from textenv.rewards.tasks.continuation import topic_of
+from textenv.rewards.tasks.topics import TOPICS
 from textenv.tasks.continuation import ContinueTask
 
 TASK = ContinueTask()

@@ -12,7 +12,7 @@ from textenv.datasets.generated.record_kinds import KINDS
 from textenv.datasets.generated.records import RecordsGenerator
 from textenv.errors import ConfigError, DatasetError, RewardError, UnknownNameError
 from textenv.rewards import score
-from textenv.rewards.data_to_text import realised, slot_words, words_of
+from textenv.rewards.tasks.data_to_text import realised, slot_words, words_of
 from textenv.tasks.data_to_text import DataTask, split_slots
 
 TASK = DataTask()

@@ -14,7 +14,7 @@ from textenv.datasets.generated.bookings import SLOTS, BookingsGenerator, bookin
 from textenv.datasets.generated.procedural import ProceduralDataset
 from textenv.errors import DatasetError, RewardError
 from textenv.examples import Episode, Example, Turn
-from textenv.rewards.dialogue import booking_success
+from textenv.rewards.tasks.dialogue import booking_success
 from textenv.tasks.dialogue import DialogueTask
 from textenv.tasks.understanding import parse_booking
 

@@ -13,8 +13,8 @@ from textenv.datasets.generated.keywords import KeywordsGenerator
 from textenv.datasets.generated.procedural import ProceduralDataset
 from textenv.errors import ConfigError, DatasetError, RewardError, UnknownNameError
 from textenv.rewards import load_reward, score
-from textenv.rewards.inflection import contains, lemmas
-from textenv.rewards.rouge import rouge_words
+from textenv.rewards.lexical.rouge import rouge_words
+from textenv.rewards.style.inflection import contains, lemmas
 from textenv.tasks.keywords import KeywordsTask, split_concepts
 
 TASK = KeywordsTask()

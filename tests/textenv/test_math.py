@@ -15,7 +15,7 @@ from textenv.datasets.generated.procedural import ProceduralDataset
 from textenv.datasets.generated.word_problem_stories import SITUATIONS
 from textenv.datasets.generated.word_problems import WordProblemsGenerator
 from textenv.errors import DatasetError, UnknownNameError
-from textenv.rewards.numeric import final_number
+from textenv.rewards.verifiable.numeric import final_number
 from textenv.tasks.math import MathTask
 
 TASK = MathTask()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from textenv.benchmark.negating import deny, deny_inside, language_of
+from textenv.benchmark.probe_material import Scene
 from textenv.benchmark.probes import ATTACKS, write_probe
-from textenv.benchmark.scene import Scene
 from textenv.examples import Example
 
 BY_NAME = {attack.name: attack for attack in ATTACKS}

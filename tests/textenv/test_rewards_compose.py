@@ -116,7 +116,7 @@ def test_an_import_path_names_a_reward_a_class_or_a_factory(
 
 
 def test_an_imported_function_that_takes_no_episodes_makes_the_reward() -> None:
-    result = score({"textenv.rewards.rouge:rouge1": 1}, ["a cat sat"], ["the cat sat"])
+    result = score({"textenv.rewards.lexical.rouge:rouge1": 1}, ["a cat sat"], ["the cat sat"])
     assert result.total == pytest.approx([2 / 3])
 
 
@@ -188,7 +188,7 @@ def test_an_unknown_name_is_met_with_the_nearest_one() -> None:
         ({"bleu": {"weight": 1, "wieght": 2}}, "Reward 'bleu' does not take 'wieght'"),
         ("no_such_module:thing", "Cannot import reward"),
         ("textenv.rewards:no_such_thing", "Cannot import reward"),
-        ("textenv.rewards.rouge:__doc__", "is not callable"),
+        ("textenv.rewards.lexical.rouge:__doc__", "is not callable"),
         (":", "Cannot import reward"),
         (3.5, "is no reward"),
         (CountsWords, "is no reward"),

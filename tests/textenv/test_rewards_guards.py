@@ -6,7 +6,7 @@ import pytest
 
 from textenv.errors import ConfigError, RewardError
 from textenv.rewards import load_reward, score
-from textenv.rewards.guards import count_negations
+from textenv.rewards.style.guards import count_negations
 
 
 def test_negations_are_counted_in_three_languages() -> None:

@@ -19,11 +19,11 @@ from textenv import ConfigError, RewardError
 from textenv.errors import UnknownNameError
 from textenv.examples import Episode, Example, Turn
 from textenv.rewards import load_reward, score
-from textenv.rewards.asking import compute_pause
 from textenv.rewards.base import call_reward
-from textenv.rewards.cache import AnswerCache, default_cache_folder
-from textenv.rewards.judge import Judge
-from textenv.rewards.judge_prompt import RUBRICS, make_messages, parse_score, to_plain_json
+from textenv.rewards.judge.answer_cache import AnswerCache, default_cache_folder
+from textenv.rewards.judge.judge import Judge
+from textenv.rewards.judge.prompt import RUBRICS, make_messages, parse_score, to_plain_json
+from textenv.rewards.judge.requests import compute_pause
 
 pytest.importorskip("openai")
 
@@ -674,5 +674,5 @@ def test_by_name_alone_it_says_what_it_needs():
 
 
 def test_importing_it_does_not_import_openai():
-    code = "import sys, textenv.rewards.judge; sys.exit('openai' in sys.modules)"
+    code = "import sys, textenv.rewards.judge.judge; sys.exit('openai' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

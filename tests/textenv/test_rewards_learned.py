@@ -29,10 +29,10 @@ from transformers import (
 from textenv.errors import ConfigError, ModelError, RewardError
 from textenv.examples import Episode, Example, Turn
 from textenv.rewards import RewardResult, compute_rewards, load_reward, score
-from textenv.rewards.faithfulness import NliFaithfulness
-from textenv.rewards.perplexity import Perplexity
-from textenv.rewards.reward_model import RewardModel
-from textenv.rewards.toxicity import Toxicity
+from textenv.rewards.learned.faithfulness import NliFaithfulness
+from textenv.rewards.learned.perplexity import Perplexity
+from textenv.rewards.learned.reward_model import RewardModel
+from textenv.rewards.learned.toxicity import Toxicity
 from textenv.tokenization import EMBEDDED_PATH
 
 PROMPTS = ["say hi", "name a colour, please", "what is two and two?", "go"]

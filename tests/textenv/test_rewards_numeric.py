@@ -8,7 +8,7 @@ import pytest
 
 from textenv import score
 from textenv.errors import RewardError
-from textenv.rewards.numeric import equal_numbers, final_number
+from textenv.rewards.verifiable.numeric import equal_numbers, final_number
 
 
 @pytest.mark.parametrize(

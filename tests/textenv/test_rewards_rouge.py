@@ -9,9 +9,10 @@ import pytest
 from rouge_score import rouge_scorer
 
 from textenv.errors import ConfigError, RewardError
-from textenv.rewards import load_reward, score, subsequences
-from textenv.rewards.rouge import rouge_words, stemmed_words
-from textenv.rewards.subsequences import common_indices
+from textenv.rewards import load_reward, score
+from textenv.rewards.lexical import subsequences
+from textenv.rewards.lexical.rouge import rouge_words, stemmed_words
+from textenv.rewards.lexical.subsequences import common_indices
 
 TOLERANCE = 1e-6
 TYPES = ("rouge1", "rouge2", "rougeL", "rougeLsum")

@@ -12,10 +12,10 @@ import pytest
 
 from textenv.errors import ConfigError, ModelError, RewardError
 from textenv.rewards import load_reward, score
-from textenv.rewards.bertscore import BertScore
-from textenv.rewards.embedding import EmbeddingCosine
-from textenv.rewards.encoders import RecentTexts
-from textenv.rewards.models import FrozenModel, Loading
+from textenv.rewards.learned.bertscore import BertScore
+from textenv.rewards.learned.embedding import EmbeddingCosine
+from textenv.rewards.learned.encoders import RecentTexts
+from textenv.rewards.learned.frozen_models import FrozenModel, Loading
 
 RESPONSES = [
     "a cat sat on the mat",
@@ -165,7 +165,7 @@ def test_pooling_is_what_the_model_says_unless_told_otherwise(cosine, other_file
 def test_first_and_last_tokens_are_pooled_by_hand() -> None:
     import torch
 
-    from textenv.rewards.embedding import _pool
+    from textenv.rewards.learned.embedding import _pool
 
     states = torch.tensor([[[1.0, 2.0], [3.0, 6.0], [9.0, 9.0]], [[0.0, 4.0], [2.0, 2.0], [4, 0]]])
     mask = torch.tensor([[1, 1, 0], [1, 1, 1]])
@@ -239,7 +239,7 @@ def test_scores_are_those_of_bert_score(layer: int, expected: list[list[float]])
 def test_greedy_matching_by_hand() -> None:
     import torch
 
-    from textenv.rewards.bertscore import _match, _States
+    from textenv.rewards.learned.bertscore import _match, _States
 
     # Cosines of response and reference: a mark and two tokens, with a mark and one.
     #             mark (0, 1)   (1, 0)

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from textenv.errors import ConfigError, RewardError, UnknownNameError
 from textenv.rewards import RewardResult, load_reward, score
-from textenv.rewards.language import COMMON_LANGUAGES, Language
-from textenv.rewards.readability import count_syllables
-from textenv.rewards.writing import split_sentences
+from textenv.rewards.style.detected_language import COMMON_LANGUAGES, Language
+from textenv.rewards.style.readability import count_syllables
+from textenv.rewards.style.writing import split_sentences
 
 CHEAP = {
     "polarity": {},

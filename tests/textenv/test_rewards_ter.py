@@ -7,8 +7,9 @@ import pytest
 from sacrebleu.metrics import TER
 
 from textenv.errors import RewardError
-from textenv.rewards import edit, score, shifts
-from textenv.rewards.shifts import count_edits
+from textenv.rewards import score
+from textenv.rewards.lexical import edit, ter_edits
+from textenv.rewards.lexical.ter_edits import count_edits
 
 
 def edits_of_sacrebleu(response: list[str], reference: list[str]) -> int:
@@ -52,16 +53,16 @@ def test_beyond_the_band_sacrebleu_itself_counts(monkeypatch) -> None:
     response = [f"x{k}" for k in range(40)] + shared
     reference = shared + [f"y{k}" for k in range(20)]
     asked = []
-    counted = shifts._count
+    counted = ter_edits._count
 
     def watch(written: str, wanted: str) -> int:
         try:
             return counted(written, wanted)
-        except shifts._BeyondBandError:
+        except ter_edits._BeyondBandError:
             asked.append(written)
             raise
 
-    monkeypatch.setattr(shifts, "_count", watch)
+    monkeypatch.setattr(ter_edits, "_count", watch)
     assert count_edits(response, reference) == edits_of_sacrebleu(response, reference)
     assert asked
 

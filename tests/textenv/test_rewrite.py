@@ -13,8 +13,8 @@ from textenv.datasets.generated.procedural import ProceduralDataset
 from textenv.datasets.generated.rewrites import RewritesGenerator
 from textenv.errors import ConfigError, DatasetError, UnknownNameError
 from textenv.rewards import score
-from textenv.rewards.constraints import CHECKS, check_all, describe_all
-from textenv.rewards.rewrite import edits_between
+from textenv.rewards.tasks.rewrite import edits_between
+from textenv.rewards.verifiable.constraints import CHECKS, check_all, describe_all
 from textenv.tasks.rewrite import RewriteTask
 
 TASK = RewriteTask()

@@ -15,13 +15,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from textenv.benchmark.constants import choose_constants
+from textenv.benchmark.constant_texts import choose_constants
 from textenv.benchmark.correlation import ScoredTexts
+from textenv.benchmark.probe_episodes import Case, Stage, draw_examples, hold_out
+from textenv.benchmark.probe_material import Scene
 from textenv.benchmark.probes import ATTACKS, Attack, write_probe
 from textenv.benchmark.results import Audit, Probe
-from textenv.benchmark.scene import Scene
 from textenv.benchmark.scorer import Scorer
-from textenv.benchmark.stage import Case, Stage, draw_examples, hold_out
 from textenv.benchmark.statistics import Estimate, bootstrap_mean
 from textenv.benchmark.verdicts import (
     LEAST_EXAMPLES,

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from textenv.benchmark.stage import Case
+from textenv.benchmark.probe_episodes import Case
 from textenv.benchmark.statistics import spearman
 from textenv.examples import Episode
 from textenv.rewards import load_reward
 from textenv.rewards.base import FloatArray, compute_rewards
-from textenv.rewards.rouge import rouge_words
+from textenv.rewards.lexical.rouge import rouge_words
 
 _N_CORRELATED = 60  # examples whose texts the other metrics score
 

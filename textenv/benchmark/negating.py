@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from textenv.rewards.words import has_cjk
+from textenv.rewards.lexical.words import has_cjk
 
 _SHORT = 8  # words up to which a text is an answer ("It is not X"), not a sentence
 _DENIALS = {

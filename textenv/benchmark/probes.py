@@ -13,10 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from textenv.benchmark.negating import deny, deny_inside
+from textenv.benchmark.probe_material import Scene, join_words, split_words
 from textenv.benchmark.results import ProbeKind
-from textenv.benchmark.scene import Scene, join_words, split_words
-from textenv.rewards.rouge import rouge_words
-from textenv.rewards.writing import content_words, split_sentences
+from textenv.rewards.lexical.rouge import rouge_words
+from textenv.rewards.style.writing import content_words, split_sentences
 from textenv.tasks.choices import shuffled
 
 _LEAST_WORDS = 3  # of what is to be shuffled

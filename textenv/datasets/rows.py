@@ -11,7 +11,7 @@ import numpy as np
 
 from textenv.datasets.base import SPLITS, Split, split_of
 from textenv.datasets.columns import FieldMap, is_missing, merge, value_at
-from textenv.datasets.presence import present_rows
+from textenv.datasets.complete_rows import present_rows
 from textenv.datasets.reading import Row, Table
 from textenv.datasets.spec import Skip
 from textenv.errors import DatasetError

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from textenv.import_paths import load_module
 from textenv.rewards.base import Reward
-from textenv.targets import load_module
 
 RewardFactory: TypeAlias = Callable[..., Reward]
 Family = Literal[
@@ -68,125 +68,141 @@ _BY_SQUAD = "SQuAD's evaluation script"
 REWARDS: dict[str, NamedReward] = {
     # Lexical
     "rouge1": NamedReward(
-        "textenv.rewards.rouge:rouge1", "lexical", _REFERENCES, agrees_with=_BY_ROUGE_SCORE
+        "textenv.rewards.lexical.rouge:rouge1", "lexical", _REFERENCES, agrees_with=_BY_ROUGE_SCORE
     ),
     "rouge2": NamedReward(
-        "textenv.rewards.rouge:rouge2", "lexical", _REFERENCES, agrees_with=_BY_ROUGE_SCORE
+        "textenv.rewards.lexical.rouge:rouge2", "lexical", _REFERENCES, agrees_with=_BY_ROUGE_SCORE
     ),
     "rougeL": NamedReward(
-        "textenv.rewards.rouge:rouge_l", "lexical", _REFERENCES, agrees_with=_BY_ROUGE_SCORE
+        "textenv.rewards.lexical.rouge:rouge_l", "lexical", _REFERENCES, agrees_with=_BY_ROUGE_SCORE
     ),
     "rougeLsum": NamedReward(
-        "textenv.rewards.rouge:rouge_lsum", "lexical", _REFERENCES, agrees_with=_BY_ROUGE_SCORE
+        "textenv.rewards.lexical.rouge:rouge_lsum",
+        "lexical",
+        _REFERENCES,
+        agrees_with=_BY_ROUGE_SCORE,
     ),
     "bleu": NamedReward(
-        "textenv.rewards.bleu:Bleu", "lexical", _REFERENCES, agrees_with=_BY_SACREBLEU
+        "textenv.rewards.lexical.bleu:Bleu", "lexical", _REFERENCES, agrees_with=_BY_SACREBLEU
     ),
     "chrf": NamedReward(
-        "textenv.rewards.bleu:ChrF", "lexical", _REFERENCES, agrees_with=_BY_SACREBLEU
+        "textenv.rewards.lexical.bleu:ChrF", "lexical", _REFERENCES, agrees_with=_BY_SACREBLEU
     ),
     "chrf++": NamedReward(
-        "textenv.rewards.bleu:chrf_plus_plus", "lexical", _REFERENCES, agrees_with=_BY_SACREBLEU
+        "textenv.rewards.lexical.bleu:chrf_plus_plus",
+        "lexical",
+        _REFERENCES,
+        agrees_with=_BY_SACREBLEU,
     ),
     "ter": NamedReward(
-        "textenv.rewards.ter:Ter", "lexical", _REFERENCES, agrees_with=_BY_SACREBLEU
+        "textenv.rewards.lexical.ter:Ter", "lexical", _REFERENCES, agrees_with=_BY_SACREBLEU
     ),
     "edit_similarity": NamedReward(
-        "textenv.rewards.edit:edit_similarity",
+        "textenv.rewards.lexical.edit:edit_similarity",
         "lexical",
         _REFERENCES,
         agrees_with="rapidfuzz's normalised Levenshtein similarity, exactly",
     ),
     "exact_match": NamedReward(
-        "textenv.rewards.answers:exact_match", "lexical", _REFERENCES, agrees_with=_BY_SQUAD
+        "textenv.rewards.lexical.squad:exact_match", "lexical", _REFERENCES, agrees_with=_BY_SQUAD
     ),
     "token_f1": NamedReward(
-        "textenv.rewards.answers:token_f1", "lexical", _REFERENCES, agrees_with=_BY_SQUAD
+        "textenv.rewards.lexical.squad:token_f1", "lexical", _REFERENCES, agrees_with=_BY_SQUAD
     ),
     "substring_match": NamedReward(
-        "textenv.rewards.answers:substring_match", "lexical", _REFERENCES
+        "textenv.rewards.lexical.squad:substring_match", "lexical", _REFERENCES
     ),
-    "coverage": NamedReward("textenv.rewards.keywords:Coverage", "lexical", ("metadata", "prompt")),
+    "coverage": NamedReward(
+        "textenv.rewards.tasks.keywords:Coverage", "lexical", ("metadata", "prompt")
+    ),
     "negation_agreement": NamedReward(
-        "textenv.rewards.guards:negation_agreement", "lexical", _REFERENCES
+        "textenv.rewards.style.guards:negation_agreement", "lexical", _REFERENCES
     ),
-    "novelty": NamedReward("textenv.rewards.guards:Novelty", "lexical", ("prompt", "metadata")),
-    "grounding": NamedReward("textenv.rewards.guards:Grounding", "lexical", ("prompt", "metadata")),
-    "prose": NamedReward("textenv.rewards.guards:Prose", "lexical"),
+    "novelty": NamedReward(
+        "textenv.rewards.style.guards:Novelty", "lexical", ("prompt", "metadata")
+    ),
+    "grounding": NamedReward(
+        "textenv.rewards.style.guards:Grounding", "lexical", ("prompt", "metadata")
+    ),
+    "prose": NamedReward("textenv.rewards.style.guards:Prose", "lexical"),
     # Semantic
     "embedding_cosine": NamedReward(
-        "textenv.rewards.embedding:EmbeddingCosine",
+        "textenv.rewards.learned.embedding:EmbeddingCosine",
         "semantic",
         _REFERENCES,
         agrees_with="sentence-transformers, to 1e-5",
         extra="semantic",
     ),
     "bertscore": NamedReward(
-        "textenv.rewards.bertscore:BertScore",
+        "textenv.rewards.learned.bertscore:BertScore",
         "semantic",
         _REFERENCES,
         agrees_with="bert-score without idf, to 1e-5",
     ),
     # Learned
     "reward_model": NamedReward(
-        "textenv.rewards.reward_model:RewardModel",
+        "textenv.rewards.learned.reward_model:RewardModel",
         "learned",
         _PROMPT,
         bounds=(None, None),
         agrees_with="transformers' own logits, to 1e-5",
     ),
     "nli_faithfulness": NamedReward(
-        "textenv.rewards.faithfulness:NliFaithfulness", "learned", ("metadata", "prompt")
+        "textenv.rewards.learned.faithfulness:NliFaithfulness", "learned", ("metadata", "prompt")
     ),
     "perplexity": NamedReward(
-        "textenv.rewards.perplexity:Perplexity",
+        "textenv.rewards.learned.perplexity:Perplexity",
         "learned",
         _PROMPT,
         agrees_with="transformers' own loss, to 1e-5",
     ),
     # Style and safety
-    "repetition": NamedReward("textenv.rewards.repetition:Repetition", "style"),
-    "distinct": NamedReward("textenv.rewards.repetition:Distinct", "style"),
+    "repetition": NamedReward("textenv.rewards.style.repetition:Repetition", "style"),
+    "distinct": NamedReward("textenv.rewards.style.repetition:Distinct", "style"),
     "polarity": NamedReward(
-        "textenv.rewards.polarity:Polarity", "style", agrees_with="vaderSentiment, exactly"
+        "textenv.rewards.style.polarity:Polarity", "style", agrees_with="vaderSentiment, exactly"
     ),
-    "toxicity": NamedReward("textenv.rewards.toxicity:Toxicity", "style"),
-    "readability": NamedReward("textenv.rewards.readability:Readability", "style"),
+    "toxicity": NamedReward("textenv.rewards.learned.toxicity:Toxicity", "style"),
+    "readability": NamedReward("textenv.rewards.style.readability:Readability", "style"),
     "language": NamedReward(
-        "textenv.rewards.language:Language",
+        "textenv.rewards.style.detected_language:Language",
         "style",
         _METADATA,
         agrees_with="lingua, exactly",
         extra="style",
     ),
-    "length": NamedReward("textenv.rewards.length:Length", "style"),
+    "length": NamedReward("textenv.rewards.style.length:Length", "style"),
     # Verifiable
-    "regex": NamedReward("textenv.rewards.format:Regex", "verifiable"),
-    "json": NamedReward("textenv.rewards.format:Json", "verifiable"),
-    "constraints": NamedReward("textenv.rewards.format:Constraints", "verifiable", _METADATA),
-    "numeric": NamedReward("textenv.rewards.numeric:Numeric", "verifiable", _REFERENCES),
+    "regex": NamedReward("textenv.rewards.verifiable.format:Regex", "verifiable"),
+    "json": NamedReward("textenv.rewards.verifiable.format:Json", "verifiable"),
+    "constraints": NamedReward(
+        "textenv.rewards.verifiable.format:Constraints", "verifiable", _METADATA
+    ),
+    "numeric": NamedReward("textenv.rewards.verifiable.numeric:Numeric", "verifiable", _REFERENCES),
     "choice": NamedReward(
-        "textenv.rewards.choice:Choice", "verifiable", ("references", "metadata")
+        "textenv.rewards.verifiable.choice:Choice", "verifiable", ("references", "metadata")
     ),
     # Judge
     "judge": NamedReward(
-        "textenv.rewards.judge:Judge", "judge", ("references", "prompt"), extra="chat"
+        "textenv.rewards.judge.judge:Judge", "judge", ("references", "prompt"), extra="chat"
     ),
     # Rewards that belong to a task
-    "dialogue": NamedReward("textenv.rewards.dialogue:DialogueQuality", "task", _METADATA),
-    "dialogue_success": NamedReward("textenv.rewards.dialogue:DialogueSuccess", "task", _METADATA),
-    "turn_f1": NamedReward("textenv.rewards.dialogue:TurnF1", "task", _METADATA),
-    "selection": NamedReward("textenv.rewards.dialogue:selection", "task", _REFERENCES),
+    "dialogue": NamedReward("textenv.rewards.tasks.dialogue:DialogueQuality", "task", _METADATA),
+    "dialogue_success": NamedReward(
+        "textenv.rewards.tasks.dialogue:DialogueSuccess", "task", _METADATA
+    ),
+    "turn_f1": NamedReward("textenv.rewards.tasks.dialogue:TurnF1", "task", _METADATA),
+    "selection": NamedReward("textenv.rewards.tasks.dialogue:selection", "task", _REFERENCES),
     "keyword_sentence": NamedReward(
-        "textenv.rewards.keywords:KeywordSentence", "task", ("references", "metadata")
+        "textenv.rewards.tasks.keywords:KeywordSentence", "task", ("references", "metadata")
     ),
     "data_to_text": NamedReward(
-        "textenv.rewards.data_to_text:DataToText", "task", ("references", "metadata")
+        "textenv.rewards.tasks.data_to_text:DataToText", "task", ("references", "metadata")
     ),
-    "sentiment": NamedReward("textenv.rewards.continuation:Sentiment", "task", _METADATA),
-    "topic": NamedReward("textenv.rewards.continuation:Topic", "task", _METADATA),
+    "sentiment": NamedReward("textenv.rewards.tasks.continuation:Sentiment", "task", _METADATA),
+    "topic": NamedReward("textenv.rewards.tasks.continuation:Topic", "task", _METADATA),
     "rewrite": NamedReward(
-        "textenv.rewards.rewrite:Rewrite", "task", ("references", "prompt", "metadata")
+        "textenv.rewards.tasks.rewrite:Rewrite", "task", ("references", "prompt", "metadata")
     ),
     # Composition: their options hold rewards
     "product": NamedReward("textenv.rewards.operators:product", "composition", bounds=(None, None)),
@@ -196,7 +212,7 @@ REWARDS: dict[str, NamedReward] = {
         "textenv.rewards.normalise:normalise", "composition", bounds=(None, None)
     ),
     "by_language": NamedReward(
-        "textenv.rewards.languages:by_language", "composition", _METADATA, (None, None)
+        "textenv.rewards.by_language:by_language", "composition", _METADATA, (None, None)
     ),
     "dense": NamedReward("textenv.rewards.operators:dense", "composition", bounds=(None, None)),
     # Controls

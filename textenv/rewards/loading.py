@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from textenv.errors import ConfigError, TextEnvError, UnknownNameError, did_you_mean
+from textenv.import_paths import load_module, missing_module
 from textenv.rewards.base import Reward, name_of
 from textenv.rewards.catalog import REWARDS, NamedReward, RewardFactory
 from textenv.rewards.dense import potential_terms
 from textenv.rewards.options import check_number, check_options
 from textenv.rewards.parts import Part
 from textenv.rewards.weighted import WeightedSum
-from textenv.targets import load_module, missing_module
 
 RewardSpec: TypeAlias = str | Reward | Mapping[str, float | Mapping[str, Any]]
 

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 from textenv.errors import ConfigError, DatasetError, UnknownNameError
 from textenv.examples import Example, Turn
-from textenv.rewards.continuation import SENTIMENTS
-from textenv.rewards.topics import TOPICS
+from textenv.rewards.tasks.continuation import SENTIMENTS
+from textenv.rewards.tasks.topics import TOPICS
 from textenv.tasks.base import Field, Task
 from textenv.tasks.rows import references_of, text_of
 
@@ -37,7 +37,7 @@ class ContinueTask(Task):
     In [0, 1], at the end of the episode. `sentiment`: VADER's score of what was written, enough
     of which earns everything, x guards against lists, repetition and copies. `topic`: how many
     words of the topic there are x how few of other topics x the same guards. Each factor is a
-    component; see `textenv.rewards.continuation`.
+    component; see `textenv.rewards.tasks.continuation`.
 
     ## Starting State
     One turn of the user: what to do, and the opening.

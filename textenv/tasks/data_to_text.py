@@ -38,7 +38,7 @@ class DataTask(Task):
     `data_to_text`, in [0, 1], at the end of the episode: the share of the slots whose value is
     told x faithfulness (no other names, numbers or values) x whether it is written in sentences
     x closeness to the nearest reference. Each factor is a component; see
-    `textenv.rewards.data_to_text`.
+    `textenv.rewards.tasks.data_to_text`.
 
     ## Starting State
     One turn of the user: the instruction, and the data. Of a table that does not fit, the last

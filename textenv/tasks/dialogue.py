@@ -53,7 +53,7 @@ class DialogueTask(Task):
     ## Rewards
 
     Paid at the end. `dialogue` is a weighted mean of success, right slots, right slots among those
-    that had to be asked for, efficiency and relevance; see `textenv.rewards.dialogue`.
+    that had to be asked for, efficiency and relevance; see `textenv.rewards.tasks.dialogue`.
     Recorded dialogues have no goal: `dialogue` pays them `turn_f1`, the closeness of each turn to
     the recorded one. TextDialogue-v0 pays `dialogue_success`, which needs goals.
 

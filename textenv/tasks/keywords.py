@@ -33,8 +33,8 @@ class KeywordsTask(Task):
     ## Rewards
     `keyword_sentence`, in [0, 1], at the end of the episode: the share of the words that are used
     x whether it is one sentence x closeness to the nearest reference (see
-    `textenv.rewards.keywords`). `coverage` is the first factor alone, which the bare list of words
-    gets in full. "runs", "running" and "ran" use "run".
+    `textenv.rewards.tasks.keywords`). `coverage` is the first factor alone, which the bare list of
+    words gets in full. "runs", "running" and "ran" use "run".
 
     ## Starting State
     One turn of the user: the instruction and the words, in alphabetical order for generated rows

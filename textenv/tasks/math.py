@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from textenv.errors import DatasetError
 from textenv.examples import Example, Turn
-from textenv.rewards.numeric import equal_numbers, final_number
+from textenv.rewards.verifiable.numeric import equal_numbers, final_number
 from textenv.tasks.base import Field, Task
 from textenv.tasks.candidates import candidates_of
 from textenv.tasks.rows import text_of

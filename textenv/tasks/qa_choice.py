@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from textenv.errors import ConfigError, DatasetError
 from textenv.examples import Example, Turn
-from textenv.rewards.choice import LETTERS
+from textenv.rewards.verifiable.choice import LETTERS
 from textenv.tasks.base import Field, Task
 from textenv.tasks.rows import text_of
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from textenv.errors import ConfigError, DatasetError, UnknownNameError
 from textenv.examples import Example, Turn
-from textenv.rewards.constraints import check_all, describe_all
+from textenv.rewards.verifiable.constraints import check_all, describe_all
 from textenv.tasks.base import Field, Task
 from textenv.tasks.candidates import candidates_of
 from textenv.tasks.rows import references_of, text_of
@@ -33,7 +33,7 @@ class RewriteTask(Task):
     ## Rewards
     `rewrite`, in [0, 1], at the end of the episode: how far the constraints are met x how much of
     the content is preserved. Copying the text scores 0 where something has to change. See
-    `textenv.rewards.rewrite` and `textenv.rewards.constraints`.
+    `textenv.rewards.tasks.rewrite` and `textenv.rewards.verifiable.constraints`.
 
     ## Starting State
     One turn of the user: what to do, the constraints, and the text, which may lose its end where
@@ -50,7 +50,8 @@ class RewriteTask(Task):
       whose content is, and one where both are. Only the prompt tells right content from wrong.
     - Rows of one's own need `source` and `target` (a text or several). By choice: `kind`;
       `constraints`, a list such as [{"check": "max_words", "n": 9}] (see
-      `textenv.rewards.constraints`), without which the edits of the target are what is checked;
+      `textenv.rewards.verifiable.constraints`), without which the edits of the target are what is
+      checked;
       `keep`, a list of phrases that must stay; `candidates`, 2 to 4 texts, the first target among
       them. Columns of corpora of corrections and simplifications are found by themselves.
 

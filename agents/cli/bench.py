@@ -1,0 +1,132 @@
+"""The command `textenv rewards bench`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from pydantic.fields import FieldInfo
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from agents.cli.display import duration, interval, print_facts, print_folder
+from agents.reward_bench.config import BenchConfig, load_bench_config
+from textenv.cli.catalog import AsJson
+from textenv.cli.console import EXIT_INTERRUPTED, print_error, print_json
+
+if TYPE_CHECKING:
+    from textenv.benchmark.results import Bench, Cell, Design
+    from textenv.benchmark.statistics import Estimate
+
+
+def _described(name: str, field: FieldInfo) -> str:
+    has_default = not field.is_required() and field.default not in ("", None, {})
+    default = f" [dim](default: {escape(str(field.default))})[/]" if has_default else ""
+    return f"[bold]{name}[/]: {field.description or 'as for `textenv train`'}{default}"
+
+
+EPILOG = "[bold]Keys of the configuration[/]\n\n" + "\n\n".join(
+    _described(name, field) for name, field in BenchConfig.model_fields.items()
+)
+# A matrix wider than this does not fit a terminal; the report shows it whole.
+_WIDEST = 8
+
+
+def bench(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML file, see below.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="In place of the file's.")
+    ] = None,
+    *,
+    out: Annotated[Path, typer.Option(help="Folder; runs that are there are not repeated.")],
+    as_json: AsJson = False,
+) -> None:
+    """Train against each reward design, and see what it really optimises.
+
+    Ctrl-C ends it; the same command goes on where it was.
+    """
+    settings = load_bench_config(config, overrides or ())
+    console = Console(highlight=False)
+    n_runs = len(settings.runs())
+    if not as_json:
+        facts = {
+            "designs": ", ".join(settings.designs),
+            "gold": ", ".join(settings.gold),
+            "runs": f"{n_runs} of {settings.budget} episodes, and the untrained policy",
+            "folder": out,
+        }
+        print_facts(console, settings.title or f"Reward designs for {settings.id}", facts)
+
+    from agents.reward_bench.bench import run_bench
+    from textenv.benchmark.report import write_report
+    from textenv.cli.progress import track
+
+    try:
+        found = run_bench(settings, out, track)
+    except KeyboardInterrupt as error:
+        print_error(f"Stopped. Runs that are done are in {out}; the same command goes on.")
+        raise typer.Exit(EXIT_INTERRUPTED) from error
+    write_report(found, out)
+    if as_json:
+        print_json(asdict(found))
+        return
+    _print_bench(console, found)
+    print_folder(console, out, "report.html to look at, bench.json and CSV tables to work with")
+
+
+def _print_bench(console: Console, found: Bench) -> None:
+    console.print()
+    console.print(Text(found.verdict))
+    console.print()
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for name in ("design", "judgement"):
+        table.add_column(name, no_wrap=True)
+    for name in ("own gain, sd", "gold gain, sd", "hacking index, sd", "KL, nats"):
+        table.add_column(name)
+    for design in found.designs:
+        table.add_row(*map(Text, _row(design)))
+    console.print(table)
+    if len(found.metrics) <= _WIDEST:
+        _print_matrix(console, found)
+    for run in found.runs:
+        if run.status != "done":
+            what = f"{run.design} seed {run.seed} {run.status}: {run.error}"
+            console.print(Text(what, style="red"))
+    console.print(f"\nAll runs together took {duration(found.run_s)}.")
+
+
+def _row(design: Design) -> tuple[str, ...]:
+    estimates = (design.own_gain, design.gold_gain, design.hacking_index)
+    return (
+        design.name,
+        design.judgement,
+        *(_signed(value) for value in estimates),
+        interval(asdict(design.kl)),
+    )
+
+
+def _print_matrix(console: Console, found: Bench) -> None:
+    console.print()
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("trained on", no_wrap=True)
+    for metric in found.metrics:
+        table.add_column(f"{metric.name}{' (gold)' if metric.kind == 'gold' else ''}")
+    for name, row in found.matrix.items():
+        table.add_row(name, *(_cell(row, metric.name) for metric in found.metrics))
+    console.print(table)
+
+
+def _cell(row: Mapping[str, Cell], metric: str) -> Text:
+    gain = row[metric].gain
+    low, high = gain.ci95
+    clear = "bold" if low > 0 or high < 0 else ""
+    return Text(f"{gain.mean:+.2f}", style=clear)
+
+
+def _signed(value: Estimate | None) -> str:
+    return "" if value is None else interval(asdict(value), signed=True)

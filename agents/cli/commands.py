@@ -1,0 +1,396 @@
+"""The commands that train and evaluate, which `textenv` finds by an entry point.
+
+What is slow to import is imported inside the commands, so that `textenv --help` stays quick.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from pydantic import TypeAdapter, ValidationError
+from rich.console import Console
+from rich.markup import escape
+
+from agents.cli.arguments import (
+    Dataset,
+    Device,
+    EnvKeys,
+    Model,
+    Out,
+    RewardText,
+    Seed,
+    environment_keys,
+    find_model,
+    pick_device,
+)
+from agents.cli.display import (
+    duration,
+    interval,
+    print_comparison,
+    print_evaluation,
+    print_facts,
+    print_folder,
+    print_samples,
+    print_training_result,
+)
+from agents.cli.plan import add_plan_command
+from agents.cli.rewards import add_rewards_commands
+from agents.training.config import (
+    EMBEDDED_SETTINGS,
+    TrainConfig,
+    apply_overrides,
+    invalid,
+    load_config,
+)
+from textenv.cli.catalog import Id
+from textenv.cli.console import EXIT_INTERRUPTED, parse_spec, print_error, print_json
+from textenv.cli.rewards import find_rewards_app
+from textenv.errors import ConfigError, UnknownNameError
+from textenv.registry import environment_row
+
+if TYPE_CHECKING:
+    import torch
+
+    from agents.training.evaluation import Evaluation
+    from agents.training.sft import SFTSettings
+    from textenv.episode import TextCore
+
+AGENTS = {
+    "greedy": "the model's likeliest tokens",
+    "sample": "tokens drawn from the model",
+    "first_sentence": "the greedy answer, cut to its first sentence",
+    "random": "tokens drawn uniformly",
+    "lead": "the first sentence of the source text",
+    "gold": "the ideal answer",
+}
+# Those of `agents.training.sft.SFTSettings`, which is slow to import.
+SFT_KEYS = (
+    "steps",
+    "batch_size",
+    "learning_rate",
+    "prompt_weight",
+    "max_grad_norm",
+    "bf16",
+    "max_tokens_per_batch",
+    "seed",
+)
+_SLOTS = 64  # episodes that are evaluated at a time
+_OPTIONS = ("id", "model", "dataset", "reward", "seed", "device", "env")  # not in the list of keys
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Adds the commands to the command line."""
+    fields = TrainConfig.model_fields.items()
+    keys = "  ".join(f"{key}={field.default}" for key, field in fields if key not in _OPTIONS)
+    embedded = "  ".join(f"{key}={value}" for key, value in EMBEDDED_SETTINGS.items())
+    app.command(
+        "train",
+        epilog=f"[bold]Keys and their defaults:[/] {escape(keys)}\n\n[bold]With the embedded "
+        f"model:[/] {escape(embedded)}\n\nenv.max_new_tokens=64 and the "
+        "like pass any argument that 'textenv show ID' lists. lora.r=16 turns low-rank adapters "
+        "on. The config.yaml in the folder of a run repeats it: --config FILE.",
+    )(train)
+    agents = "\n\n".join(f"[bold]{name}[/]: {what}" for name, what in AGENTS.items())
+    app.command("evaluate", epilog=f"[bold]Agents[/]\n\n{agents}")(evaluate)
+    app.command(
+        "sft",
+        epilog=f"[bold]Keys:[/] {'  '.join(SFT_KEYS)}\n\nenv.max_new_tokens=64 and the like pass "
+        "any argument that 'textenv show ID' lists.",
+    )(sft)
+    add_plan_command(app)
+    # It takes its options from here.
+    add_rewards_commands(find_rewards_app(app))
+
+
+def train(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="ID KEY=VALUE", help="Environment, and configuration: see below."),
+    ] = None,
+    model: Model = None,
+    dataset: Dataset = None,
+    reward: RewardText = None,
+    config: Annotated[Path | None, typer.Option(help="A YAML file of keys.")] = None,
+    out: Out = None,
+    seed: Seed = None,
+    device: Device = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            help="Go on with the run in this folder; only total_episodes=N may differ, and a "
+            "larger one extends a run that is finished."
+        ),
+    ] = None,
+) -> None:
+    """Train a language model on an environment with PPO, and measure the gain.
+
+    Ctrl-C, or SIGTERM, ends the training after the iteration in play and saves the agent; pressed
+    again, it ends at once, and the last checkpoint stays. The exit status is 130. --resume FOLDER
+    goes on, and makes the run that would have been without the stop. With a larger total_episodes=N
+    a finished run goes on, too, from its final agent: the learning rate is then computed from what
+    remains of N, so it rises again. Under accelerate launch, or torchrun, several processes train
+    together.
+    """
+    given = list(words or ())
+    id = given.pop(0) if given and "=" not in given[0] else None
+    if resume is not None:
+        others = (id, model, dataset, reward, config, out, seed, device)
+        _check_resume(given, [value for value in others if value is not None])
+        config = resume / "config.yaml"
+    elif id is None and config is None:
+        raise ConfigError("Name an environment; 'textenv list' shows them.")
+    settings = load_config(
+        config,
+        given,
+        id=id,
+        model=model,
+        dataset=parse_spec(dataset),
+        reward=parse_spec(reward),
+        seed=seed,
+        device=device,
+    )
+    row = environment_row(settings.id)
+    settings = settings.model_copy(update={"model": find_model(settings.model)[0]})
+    out = resume or out or _new_folder(settings.id)
+    chosen = pick_device(settings.device)
+
+    from agents.ppo.distributed import is_first_rank
+    from agents.training.run import train as run_training
+
+    console = Console(highlight=False, quiet=not is_first_rank())
+    facts = {
+        "model": settings.model,
+        "dataset": _plain(settings.dataset or row.kwargs.dataset),
+        "reward": _plain(settings.reward or row.kwargs.reward),
+        "budget": f"{settings.total_episodes} episodes, {settings.n_episodes} an iteration",
+        "device": chosen,
+        "folder": out,
+    }
+    print_facts(console, f"Training on {settings.id}", facts)
+    try:
+        result = run_training(settings, out, resume is not None)
+    except KeyboardInterrupt as error:
+        if is_first_rank():
+            print_error(_what_is_saved(out))
+        raise typer.Exit(EXIT_INTERRUPTED) from error
+    print_training_result(console, result, out)
+
+
+def _what_is_saved(out: Path) -> str:
+    from agents.training.run_folder import saved_iteration
+
+    iteration = saved_iteration(out)
+    if iteration is None:
+        return "Stopped before the first checkpoint: no agent is saved, so --resume cannot go on."
+    return (
+        f"Stopped. The agent after iteration {iteration} is in {out}; textenv train --resume {out} "
+        "goes on from there."
+    )
+
+
+def _check_resume(overrides: Sequence[str], others: Sequence[object]) -> None:
+    """Refuses what would make another run of the one that is to go on."""
+    if others:
+        raise ConfigError(
+            "A run goes on with its own settings: textenv train --resume FOLDER takes nothing else "
+            "but total_episodes=N."
+        )
+    for word in overrides:
+        if word.partition("=")[0] != "total_episodes":
+            raise ConfigError(
+                f"{word} would make another run of it. Only total_episodes may differ."
+            )
+
+
+def evaluate(
+    id: Id,
+    overrides: EnvKeys = None,
+    model: Model = None,
+    agent: Annotated[str, typer.Option(help=f"{', '.join(AGENTS)}; see below.")] = "greedy",
+    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    examples: Annotated[int, typer.Option(min=1, help="How many; the first of the split.")] = 256,
+    dataset: Dataset = None,
+    reward: RewardText = None,
+    seed: Seed = None,
+    device: Device = None,
+    out: Annotated[
+        Path | None, typer.Option(help="A file to write the result to, as JSON.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Measure an agent on held-out examples."""
+    if out is not None and out.is_dir():
+        raise ConfigError(
+            f"'{out}' is a folder. Name a file for --out, such as {out / 'eval.json'}."
+        )
+    environment_row(id)
+    if agent not in AGENTS:
+        raise UnknownNameError("agent", agent, AGENTS)
+    env = environment_keys(overrides or ())
+    found, policy_arguments = find_model(model or "embedded")
+    chosen = pick_device(device or "auto")
+
+    from agents.training.run import environment_arguments
+    from textenv.vector import make_core
+
+    arguments = environment_arguments(found, parse_spec(dataset), parse_spec(reward), env)
+    core = make_core(id, _SLOTS, arguments)
+    evaluation = _evaluate_agent(
+        agent, core, split, examples, seed or 0, found, policy_arguments, chosen
+    )
+    result = {
+        "id": id,
+        "agent": agent,
+        "model": found if _needs_model(agent) else None,
+        "split": split,
+        "seed": seed or 0,
+        **evaluation.summary(),
+    }
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps(result, indent=2, ensure_ascii=False), encoding="utf-8")
+    if as_json:
+        print_json(result)
+        return
+    console = Console(highlight=False)
+    who = f"{agent}, {found}" if _needs_model(agent) else agent
+    facts = {"agent": who, "examples": f"{result['examples']} of {split}"}
+    print_facts(console, id, facts)
+    console.print()
+    print_evaluation(console, "", result)
+    if out is not None:
+        console.print(f"\nWritten to {out}.", markup=False)
+
+
+def sft(
+    words: Annotated[
+        list[str],
+        typer.Argument(metavar="ID|KEY=VALUE", help="Environments, and settings."),
+    ],
+    model: Model = None,
+    dataset: Dataset = None,
+    out: Out = None,
+    seed: Seed = None,
+    device: Device = None,
+    max_seconds: Annotated[
+        float | None, typer.Option(min=0, help="Stop training after so long.")
+    ] = None,
+    examples: Annotated[
+        int, typer.Option(min=1, help="Held-out examples to measure the gain on.")
+    ] = 256,
+) -> None:
+    """Fine-tune a language model on ideal answers: a start for PPO.
+
+    Ctrl-C ends the training and keeps the model.
+    """
+    ids = tuple(word for word in words if "=" not in word)
+    if not ids:
+        raise ConfigError("Name at least one environment; 'textenv list' shows them.")
+    for id in ids:
+        environment_row(id)
+    if dataset is not None and len(ids) > 1:
+        raise ConfigError("--dataset goes with one environment: each reads rows of its own kind.")
+    settings, env = _sft_settings([word for word in words if "=" in word], seed)
+    found = find_model(model or "embedded")[0]
+    out = out or _new_folder("+".join(ids))
+    chosen = pick_device(device or "auto")
+
+    from agents.training.sft_run import WarmStart, samples_path, train_warm_start
+
+    run = WarmStart(ids, found, parse_spec(dataset), env, settings, examples, max_seconds)
+    console = Console(highlight=False)
+    limit = "" if max_seconds is None else f", at most {duration(max_seconds)}"
+    facts = {
+        "model": found,
+        "dataset": _plain(run.dataset or [environment_row(id).kwargs.dataset for id in ids]),
+        "budget": f"{settings.steps} steps of {settings.batch_size} episodes{limit}",
+        "device": chosen,
+        "folder": out,
+    }
+    print_facts(console, f"Fine-tuning on {', '.join(ids)}", facts)
+    try:
+        result = train_warm_start(run, out, chosen)
+    except KeyboardInterrupt as error:
+        kept = (out / "model" / "config.json").is_file()
+        what = f"The model as it was is in {out / 'model'}." if kept else "Nothing was trained yet."
+        print_error(f"Stopped. {what}")
+        raise typer.Exit(EXIT_INTERRUPTED) from error
+    for id, measured in result["environments"].items():
+        stages = {stage: measured[stage] for stage in ("before", "after")}
+        print_comparison(console, f"{id}, {measured['before']['examples']} examples", stages)
+        console.print(f"gain {interval(measured['gain'], signed=True)}", markup=False)
+        print_samples(console, samples_path(out, id), 3 if len(ids) == 1 else 1)
+    console.print()
+    console.print(f"{result['steps']} steps in {duration(result['train_wall_s'])}.")
+    print_folder(console, out, f"train on with --model {out / 'model'}")
+
+
+def _evaluate_agent(
+    agent: str,
+    core: TextCore,
+    split: str,
+    n_examples: int,
+    seed: int,
+    model: str,
+    policy_arguments: Mapping[str, Any],
+    device: torch.device,
+) -> Evaluation:
+    import torch
+
+    from agents.training.evaluation import (
+        cut_to_first_sentence,
+        evaluate_policy_on_split,
+        evaluate_random,
+        evaluate_speaker,
+        load_policy,
+        speak_lead_sentence,
+    )
+    from textenv.cli.progress import track
+
+    n = min(n_examples, len(core.dataset(split)))
+    policy = load_policy(model, core, device, **policy_arguments) if _needs_model(agent) else None
+    with track("Evaluating", n) as report:
+        if policy is not None:
+            torch.manual_seed(seed)
+            greedy = agent != "sample"
+            evaluation = evaluate_policy_on_split(policy, core, split, n, greedy, report)
+            return (
+                cut_to_first_sentence(core, evaluation) if agent == "first_sentence" else evaluation
+            )
+        if agent == "random":
+            return evaluate_random(core, split, n, seed, report)
+        speak = core.task.gold if agent == "gold" else speak_lead_sentence
+        return evaluate_speaker(speak, core, split, n, report)
+
+
+def _needs_model(agent: str) -> bool:
+    return agent in ("greedy", "sample", "first_sentence")
+
+
+def _sft_settings(overrides: Sequence[str], seed: int | None) -> tuple[SFTSettings, dict[str, Any]]:
+    """Returns the settings, and the arguments of the environments."""
+    from agents.training.sft import SFTSettings
+
+    values: dict[str, Any] = {} if seed is None else {"seed": seed}
+    apply_overrides(values, overrides)
+    env = values.pop("env", {})
+    for key in values:
+        if key not in SFT_KEYS:
+            raise UnknownNameError("setting", key, SFT_KEYS)
+    try:
+        return TypeAdapter(SFTSettings).validate_python(values), env
+    except ValidationError as error:
+        raise invalid(error) from error
+
+
+def _new_folder(id: str) -> Path:
+    return Path("runs") / f"{id.replace('/', '-')}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+
+def _plain(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,134 @@
+"""How results of training and evaluation are shown on a terminal."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+_HEAD_CHARS, _TAIL_CHARS = 180, 100  # of one text in a sample
+
+Summary = Mapping[str, Any]
+
+
+def print_facts(console: Console, title: str, facts: Mapping[str, object]) -> None:
+    """Prints a title, and named facts below it."""
+    console.print(Text(title, style="bold"))
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in facts.items():
+        table.add_row(f"  {name}", Text(str(value)))
+    console.print(table)
+
+
+def print_comparison(console: Console, title: str, summaries: Mapping[str, Summary]) -> None:
+    """Prints a line for each agent: its reward with interval, and how long it talks."""
+    console.print()
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column(Text(title, style="bold"))
+    table.add_column("reward [95 %]", no_wrap=True)
+    table.add_column("tokens", justify="right")
+    table.add_column("stops itself", justify="right")
+    for name, summary in summaries.items():
+        metrics = summary["metrics"]
+        table.add_row(
+            name,
+            Text(interval(summary["reward"])),
+            f"{metrics['response_tokens']['mean']:.1f}",
+            f"{metrics['ended_by_agent']['mean']:.0%}",
+        )
+    console.print(table)
+
+
+def print_training_result(console: Console, result: Summary, out: Path) -> None:
+    """Prints what `agents.training.run.train` returned, some samples, and where the files lie."""
+    stages = {
+        "before": result["before"],
+        "before, cut to first sentence": result["before_cut_to_first_sentence"],
+        "after": result["after"],
+    }
+    print_comparison(console, f"{result['before']['examples']} held-out examples", stages)
+    console.print()
+    facts = {
+        "gain": interval(result["gain"], signed=True),
+        "KL to the start": f"{result['kl_ref']:.2f} nats a response",
+        "training": f"{result['episodes']} episodes in {duration(result['train_wall_s'])} "
+        f"({_STOP_REASONS[result['stop_reason']]})",
+        "in all": duration(result["wall_s"]),
+    }
+    print_facts(console, "Result", facts)
+    print_samples(console, out / "samples.jsonl", 3)
+    print_folder(console, out, "model/ loads in transformers; TextPPO.load reads the agent")
+
+
+def print_samples(console: Console, path: Path, n: int) -> None:
+    """Prints the first examples of a file of samples, with responses before and after."""
+    with path.open(encoding="utf-8") as file:
+        rows = [json.loads(line) for line in itertools.islice(file, n)]
+    for row in rows:
+        console.print()
+        console.print(Text(f"Sample {row['id']}", style="bold"))
+        table = Table.grid(padding=(0, 2))
+        table.add_column(style="dim", no_wrap=True)
+        table.add_column(overflow="fold")
+        table.add_column(justify="right", no_wrap=True)
+        table.add_row("  prompt", Text(_shorten(row["prompt"])), "")
+        table.add_row("  reference", Text(_shorten(row["references"][0])), "")
+        for stage in ("before", "after"):
+            response = Text(_shorten(row[stage]["response"]) or "(nothing)")
+            table.add_row(f"  {stage}", response, f"{row[stage]['reward']:.3f}")
+        console.print(table)
+
+
+def print_folder(console: Console, out: Path, what: str) -> None:
+    """Says where the files of a run lie."""
+    console.print()
+    console.print(Text.assemble(("Files in ", "dim"), f"{out}", (f": {what}.", "dim")))
+
+
+def print_evaluation(console: Console, title: str, summary: Summary) -> None:
+    """Prints the reward of one agent and every metric, with intervals."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column(Text(title, style="bold"), overflow="fold")
+    table.add_column("mean [95 %]", no_wrap=True)
+    table.add_row(Text("reward", style="bold"), Text(interval(summary["reward"]), style="bold"))
+    for name, estimate in summary["metrics"].items():
+        table.add_row(Text(name), Text(interval(estimate)))
+    console.print(table)
+
+
+def interval(estimate: Mapping[str, Any], signed: bool = False) -> str:
+    """Writes a mean and its 95 % interval."""
+    sign = "+" if signed else ""
+    low, high = estimate["ci95"]
+    return f"{estimate['mean']:{sign}.3f} [{low:{sign}.3f}, {high:{sign}.3f}]"
+
+
+def duration(seconds: float) -> str:
+    """Writes a time span."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 120 else f"{minutes} min {rest} s"
+
+
+def _shorten(text: str) -> str:
+    """Leaves out the middle: a prompt often ends with its question."""
+    text = text.strip()
+    if len(text) <= _HEAD_CHARS + _TAIL_CHARS:
+        return text
+    return f"{text[:_HEAD_CHARS].rstrip()} … {text[-_TAIL_CHARS:].lstrip()}"
+
+
+_STOP_REASONS = {
+    "budget": "the budget is spent",
+    "converged": "held-out reward stopped rising",
+    "max_seconds": "the time is up",
+}

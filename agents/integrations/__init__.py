@@ -1,0 +1,1 @@
+"""Adapters to other libraries: TRL, verl, stock Stable-Baselines3."""

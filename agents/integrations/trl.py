@@ -1,0 +1,241 @@
+"""Environments as TRL's GRPOTrainer takes them: prompts, a reward function, a rollout function.
+
+Nothing here imports TRL: rows are plain dicts, and the functions have its trainer's signatures.
+
+    rows = prompt_rows("TextSummarize-v0", 512)
+    GRPOTrainer(
+        model, train_dataset=Dataset.from_list(rows),
+        reward_funcs=reward_function("TextSummarize-v0"), ...
+    )
+
+With one turn an episode that is all. Where the environment answers, let it play the episodes:
+
+    GRPOTrainer(
+        model, train_dataset=Dataset.from_list(rows), reward_funcs=episode_reward,
+        rollout_func=rollout_function("TextDialogue-v0", rows), ...
+    )
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textenv.episode import TextCore
+from textenv.errors import ConfigError
+from textenv.examples import Example, Turn
+from textenv.levels import to_messages
+from textenv.rewards import compute_rewards
+from textenv.vector import make_core
+
+Row = dict[str, Any]
+Messages = Sequence[Mapping[str, Any]]
+Completion = str | Messages
+TRLReward = Callable[..., list[float]]
+TRLRollout = Callable[[list[Any], Any], dict[str, list[Any]]]
+
+
+def prompt_rows(id: str, n: int, *, split: str = "train", **arguments: Any) -> list[Row]:
+    """Exports the first examples of a split as rows of a conversational prompt dataset.
+
+    Examples whose opening equals that of an earlier row are passed over, so that a prompt names its
+    example. Prompts are whole: one that the environment would cut to `max_prompt_tokens` is not.
+
+    Args:
+        id: The environment.
+        n: How many rows; fewer if the split has fewer different openings.
+        split: "train", "validation" or "test".
+        arguments: Further ones of the environment, such as `dataset`.
+
+    Returns:
+        Rows of "prompt", a list of {"role", "content"}; "index" and "split", which name the
+        example. `datasets.Dataset.from_list` makes a dataset of them.
+    """
+    core = make_core(id, 1, arguments)
+    dataset = core.dataset(split)
+    rows: dict[tuple[tuple[str, str], ...], Row] = {}
+    for index in range(len(dataset)):
+        if len(rows) == n:
+            break
+        prompt = list(to_messages(core.task.opening(dataset[index])))
+        rows.setdefault(_key(prompt), {"prompt": prompt, "index": index, "split": split})
+    return list(rows.values())
+
+
+def reward_function(id: str, **arguments: Any) -> TRLReward:
+    """Makes a reward function that scores completions as the environment scores episodes.
+
+    A completion is played as the agent's one turn, cut to `max_new_tokens` where it is longer; all
+    completions of a call are scored in one batch. TRL logs the total as `rewards/<id>/mean`, and
+    each component under its own name beside it.
+
+    Args:
+        id: The environment.
+        arguments: Further ones of the environment. `tokenizer` should be the trained model's: it
+            says what `max_new_tokens` counts.
+
+    Returns:
+        A function of `prompts`, `completions` and the columns of `prompt_rows`.
+
+    Raises:
+        ConfigError: Its episodes have several turns, of which a completion is only the first.
+    """
+    core = make_core(id, 1, arguments)
+    if core.max_turns > 1:
+        raise ConfigError(
+            f"An episode of '{id}' has up to {core.max_turns} turns, and a completion is only the "
+            "first. Let the environment play: rollout_func=rollout_function(...) with "
+            "reward_funcs=episode_reward."
+        )
+
+    def reward(
+        prompts: Sequence[Any],
+        completions: Sequence[Completion],
+        index: Sequence[int],
+        split: Sequence[str],
+        log_metric: Callable[[str, float], None] | None = None,
+        **columns: Any,
+    ) -> list[float]:
+        episodes = []
+        for row, name, completion in zip(index, split, completions, strict=True):
+            text = completion if isinstance(completion, str) else str(completion[-1]["content"])
+
+            def speak(example: Example, transcript: tuple[Turn, ...], said: str = text) -> str:
+                return said
+
+            episodes.append(core.play(core.dataset(name)[int(row)], speak))
+        result = compute_rewards(core.reward, episodes)
+        if log_metric is not None:
+            for component, values in result.components.items():
+                log_metric(f"reward_components/{component}", float(values.mean()))
+        return [float(total) for total in result.total]
+
+    reward.__name__ = id
+    return reward
+
+
+def rollout_function(id: str, rows: Sequence[Row], **arguments: Any) -> TRLRollout:
+    """Makes a rollout function that plays whole episodes, of several turns where they have them.
+
+    Tokens are sampled by the trainer's own model with cached keys and values, and written into the
+    environment one by one: the same transition as `gym.make_vec`. `env_mask` tells TRL which tokens
+    the agent wrote. Sampling is from the whole distribution at the trainer's temperature.
+
+    Args:
+        id: The environment.
+        rows: Those of `prompt_rows` that the trainer may draw from, for training and evaluation.
+        arguments: Further ones of the environment. `tokenizer` must be the trained model's.
+
+    Returns:
+        A function of (prompts, trainer) for GRPOTrainer's `rollout_func`; with it goes
+        `episode_reward` in `reward_funcs`.
+    """
+    by_prompt = {_key(row["prompt"]): (str(row["split"]), int(row["index"])) for row in rows}
+    cores = [make_core(id, 1, arguments)]
+
+    def rollout(prompts: list[Any], trainer: Any) -> dict[str, list[Any]]:
+        if cores[0].n_slots < len(prompts):
+            cores[0] = make_core(id, len(prompts), arguments)
+        core = cores[0]
+        core.playing[:] = False
+        for slot, prompt in enumerate(prompts):
+            if _key(prompt) not in by_prompt:
+                raise ConfigError(
+                    f"The prompt {_key(prompt)[-1][1][:60]!r} is not one of the rows that "
+                    "rollout_function was given. Give it those of every dataset of the trainer."
+                )
+            split, index = by_prompt[_key(prompt)]
+            core.start(slot, core.dataset(split)[index])
+        starts = core.lengths[: len(prompts)].copy()
+        logprobs, rewards, components = _play(core, trainer)
+        result: dict[str, list[Any]] = {
+            key: []
+            for key in ("prompt_ids", "completion_ids", "logprobs", "env_mask")
+        }  # fmt: skip
+        for slot, start in enumerate(starts):
+            whole, end = core.input_ids[slot], int(core.lengths[slot])
+            result["prompt_ids"].append(whole[:start].tolist())
+            result["completion_ids"].append(whole[start:end].tolist())
+            result["logprobs"].append(logprobs[slot, start:end].tolist())
+            result["env_mask"].append(core.action_mask[slot, start:end].astype(int).tolist())
+        result["episode_rewards"] = rewards[: len(prompts)].tolist()
+        result["episode_components"] = components[: len(prompts)]
+        return result
+
+    return rollout
+
+
+def episode_reward(
+    prompts: Sequence[Any],
+    completions: Sequence[Completion],
+    episode_rewards: Sequence[float],
+    episode_components: Sequence[Mapping[str, float]],
+    log_metric: Callable[[str, float], None] | None = None,
+    **columns: Any,
+) -> list[float]:
+    """Pays what the environment paid for the episodes that `rollout_function` played."""
+    if log_metric is not None:
+        for name in episode_components[0]:
+            mean = float(np.mean([components[name] for components in episode_components]))
+            log_metric(f"reward_components/{name}", mean)
+    return [float(reward) for reward in episode_rewards]
+
+
+def _play(
+    core: TextCore, trainer: Any
+) -> tuple[NDArray[np.float32], NDArray[np.float64], list[dict[str, float]]]:
+    """Plays every started slot to its end with the trainer's model.
+
+    Returns:
+        log-probabilities (n_slots, window), 0 where the agent did not write; rewards (n_slots,);
+        the reward's components by slot.
+    """
+    import torch
+
+    from agents.decoding.decoder import SlotDecoder
+    from agents.decoding.sampling import check_tokens, choose_tokens
+    from agents.models.loading import backbone_and_head, check_vocabulary
+
+    _check_sampling(trainer.args)
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    vocab_size = core.tokenizer.vocab_size
+    check_vocabulary(model, vocab_size)
+    backbone, head = backbone_and_head(model)
+    decoder = SlotDecoder(backbone, core.n_slots, core.window, head=head)
+    logprobs = np.zeros((core.n_slots, core.window), np.float32)
+    rewards = np.zeros(core.n_slots)
+    components: list[dict[str, float]] = [{} for _ in range(core.n_slots)]
+    actions = np.zeros(core.n_slots, np.int64)
+    with torch.no_grad(), trainer.accelerator.autocast():
+        while len(slots := np.flatnonzero(core.playing)):
+            lengths = core.lengths[slots]
+            logits = decoder.logits(decoder.feed(slots, core.input_ids[slots], lengths))
+            logits = logits[:, :vocab_size].float() / trainer.args.temperature
+            tokens, chosen = (part.cpu() for part in choose_tokens(logits))
+            check_tokens(tokens)
+            logprobs[slots, lengths] = chosen.numpy()
+            actions[slots] = tokens.numpy()
+            paid, _, _, infos = core.step(actions)
+            rewards += paid
+            for slot, info in infos.items():
+                components[slot] = info["reward_components"]
+    return logprobs, rewards, components
+
+
+def _check_sampling(args: Any) -> None:
+    """Refuses settings that would sample from another distribution than the one that is trained."""
+    neutral = {"top_p": 1.0, "top_k": 0, "min_p": None, "repetition_penalty": 1.0}
+    for name, value in neutral.items():
+        given = getattr(args, name, value)
+        if given != value and given is not None:
+            raise ConfigError(
+                f"rollout_function samples from the whole distribution; {name}={given} would cut "
+                f"it. Leave {name} at {value}."
+            )
+
+
+def _key(prompt: Messages) -> tuple[tuple[str, str], ...]:
+    return tuple((str(message["role"]), str(message["content"])) for message in prompt)

@@ -1,0 +1,93 @@
+"""The agent loop that verl starts for an episode; importing this file needs verl.
+
+Name it in the YAML that `agents.integrations.verl.agent_loop_yaml` gives. Run with verl 0.8.0 to
+0.9.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+from uuid import uuid4
+
+from verl.experimental.agent_loop.agent_loop import AgentLoopBase, AgentLoopOutput
+from verl.utils.profiler import simple_timer
+
+from agents.integrations.verl import PlayedEpisode, play_episode
+from textenv.errors import ConfigError
+
+
+class TextEnvAgentLoop(AgentLoopBase):  # type: ignore[misc] # verl is not installed where types are checked
+    """Plays the example that a row of `agents.integrations.verl.export_parquet` names."""
+
+    async def run(self, sampling_params: dict[str, Any], **row: Any) -> AgentLoopOutput:
+        """Plays an episode of one or several turns.
+
+        What is longer than `data.max_response_length` is cut off, as verl's own loops do; the
+        reward is that of the whole episode.
+
+        Args:
+            sampling_params: verl's; the budget of the turn is added. Cutting the distribution
+                (top_k, top_p) is verl's own setting.
+            row: The columns of the data set.
+
+        Raises:
+            ConfigError: The opening is longer than `data.max_prompt_length`, the rows are not those
+                of `export_parquet`, or were made with another tokenizer than the model's.
+        """
+        request_id = uuid4().hex
+        metrics: dict[str, Any] = {}
+        versions: dict[str, Any] = {}
+
+        async def generate(
+            ids: list[int], most: int
+        ) -> tuple[Sequence[int], Sequence[float] | None]:
+            with simple_timer("generate_sequences", metrics):
+                output = await self.server_manager.generate(
+                    request_id=request_id,
+                    prompt_ids=ids,
+                    sampling_params={**sampling_params, "max_tokens": most},
+                )
+            if output.num_preempted is not None:
+                metrics["num_preempted"] = metrics.get("num_preempted", 0) + output.num_preempted
+            # The trainer needs to know which versions of the weights wrote the episode.
+            versions.setdefault("min_global_steps", output.extra_fields.get("min_global_steps"))
+            versions["max_global_steps"] = output.extra_fields.get("max_global_steps")
+            return output.token_ids, output.log_probs or None
+
+        decode = partial(
+            self.tokenizer.decode, skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+        played = await play_episode(row["data_source"], row["extra_info"], generate, decode)
+        longest = self.rollout_config.prompt_length
+        if len(played.prompt_ids) > longest:
+            raise ConfigError(
+                f"An episode of '{row['data_source']}' begins with {len(played.prompt_ids)} tokens "
+                f"and data.max_prompt_length is {longest}. Raise it, or give export_parquet "
+                f"max_prompt_tokens={longest}."
+            )
+        end = _end(played, self.rollout_config.response_length)
+        return AgentLoopOutput(
+            prompt_ids=played.prompt_ids,
+            response_ids=played.response_ids[:end],
+            response_mask=played.response_mask[:end],
+            response_logprobs=None if played.logprobs is None else played.logprobs[:end],
+            reward_score=played.reward,
+            num_turns=2 * played.n_turns,
+            metrics=metrics,
+            extra_fields={
+                "reward_extra_info": played.components | {"score": played.reward},
+                "turn_scores": [],
+                "tool_rewards": [],
+                **versions,
+            },
+        )
+
+
+def _end(played: PlayedEpisode, longest: int) -> int:
+    """Returns where to cut an episode: verl pays at its last token, so that must be the model's."""
+    end = min(len(played.response_mask), longest)
+    while not played.response_mask[end - 1]:
+        end -= 1
+    return end

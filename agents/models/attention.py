@@ -1,0 +1,136 @@
+"""Torch's attention, computed in float32 where bfloat16 would be slower on a CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AttentionInterface, PreTrainedModel
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
+
+# The name under which transformers finds it; a saved model does not carry it.
+NAME = "textenv_sdpa"
+
+# Attention of queries over keys and values, (batch, heads, time, head_dim) each, under a mask:
+# (batch, time, heads, head_dim).
+Attend = Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
+
+
+@dataclass(frozen=True)
+class Run:
+    """Consecutive new tokens of one slot within a packed pass.
+
+    Attributes:
+        place: The slot's row of the storage.
+        start: Position of the first.
+        stop: The position after the last.
+        mask: (1, 1, stop - start, stop) what each may see; None where all before it is new, so
+            that being causal says it.
+    """
+
+    place: int
+    start: int
+    stop: int
+    mask: Tensor | None
+
+    @property
+    def n_new(self) -> int:
+        """Tokens in the run."""
+        return self.stop - self.start
+
+
+@dataclass(frozen=True)
+class PackedPass:
+    """How attention reads a pass that is packed: one batch row, (1, tokens).
+
+    The first tokens are the newest of each of the first rows of the storage; the runs follow. Keys
+    and values are in the storage before attention reads them, so that the newest token of a slot
+    sees the run of the same slot.
+
+    Attributes:
+        n_newest: How many rows have a newest token.
+        mask: (n_newest, 1, 1, keys) what those may see.
+        runs: What follows them.
+    """
+
+    n_newest: int
+    mask: Tensor
+    runs: tuple[Run, ...]
+
+    def attend(self, attend: Attend, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Attends within each slot.
+
+        Args:
+            attend: Attention of a batch of rows.
+            query: (1, heads, tokens, head_dim).
+            key: (slots, key heads, capacity + 1, head_dim), the storage.
+            value: the same.
+
+        Returns:
+            (1, tokens, heads, head_dim).
+        """
+        n, n_keys = self.n_newest, self.mask.shape[-1]
+        newest = query[0, :, :n].transpose(0, 1).unsqueeze(2)
+        read = [cached[:n, :, :n_keys] for cached in (key, value)]
+        parts = [attend(newest, read[0], read[1], self.mask).transpose(0, 1)]
+        for run in self.runs:
+            read = [c[run.place : run.place + 1, :, : run.stop] for c in (key, value)]
+            parts.append(attend(query[:, :, n : n + run.n_new], read[0], read[1], run.mask))
+            n += run.n_new
+        return torch.cat(parts, dim=1)
+
+
+def attend(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    packed: PackedPass | None = None,
+    **kwargs: Any,
+) -> tuple[Tensor, None]:
+    """Computes scaled dot-product attention of (batch, heads, time, head_dim) tensors.
+
+    On a CPU the backward pass of torch's bfloat16 kernel takes several times as long as that of the
+    float32 one on short sequences, so whole sequences are attended to in float32 there, with and
+    without gradient alike: the probability ratio of an unchanged policy stays 1.
+
+    Args:
+        module: the attention layer.
+        query: of the new positions.
+        key: of all positions.
+        value: of all positions.
+        attention_mask: as transformers makes it; None for whole sequences, which are causal.
+        packed: how to read a packed pass, in which the mask does not count and keys and values are
+            the whole storage of `agents.decoding.slot_cache`.
+        kwargs: further ones of `sdpa_attention_forward`.
+    """
+    if packed is not None:
+
+        def attend_rows(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+            return attend(module, query, key, value, mask, **kwargs)[0]
+
+        return packed.attend(attend_rows, query, key, value), None
+    # Under autocast, rotary positions leave queries and keys in float32; values tell its type.
+    dtype, is_whole = value.dtype, attention_mask is None and query.shape[2] > 1
+    if value.device.type != "cpu" or dtype != torch.bfloat16 or not is_whole:
+        return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
+    with torch.autocast("cpu", enabled=False):
+        query, key, value = query.float(), key.float(), value.float()
+        attended, _ = sdpa_attention_forward(module, query, key, value, None, **kwargs)
+    return attended.to(dtype), None
+
+
+def use_own_attention(model: PreTrainedModel) -> None:
+    """Has a model that was loaded with torch's attention use `attend`."""
+    config: Any = model.config
+    if config._attn_implementation == "sdpa":
+        config._attn_implementation = NAME
+
+
+AttentionInterface.register(NAME, attend)
+AttentionMaskInterface.register(NAME, sdpa_mask)

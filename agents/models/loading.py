@@ -1,0 +1,401 @@
+"""Hugging Face causal language models: loading, their parts, and whether they fit the agent."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import importlib.util
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.utils import logging as transformers_logging
+
+import textenv
+from agents.models.attention import NAME as OWN_ATTENTION
+from agents.models.attention import use_own_attention
+from textenv.errors import ConfigError, ModelError
+from textenv.hub import offline_if_unreachable
+
+EMBEDDED = "embedded"
+_USE_LOCAL = f"Use a local folder, or the model that comes with the package: '{EMBEDDED}'."
+# What a configuration may put between the output layer and the logits.
+_LOGIT_CHANGES = ("final_logit_softcapping", "logits_scaling", "logit_scale", "lm_head_multiplier")
+
+
+# Layers of these kinds keep a running state instead of keys and values, so no prefix of it can be
+# kept when a slot starts again.
+_CACHEABLE_LAYERS = {"full_attention", "sliding_attention", "chunked_attention"}
+
+
+class _Source(NamedTuple):
+    """Where a model is: a folder or a Hugging Face id, and for GGUF the file in the folder."""
+
+    name: str
+    gguf_file: str | None
+
+    def arguments(self) -> dict[str, Any]:
+        """Returns the arguments that every `from_pretrained` needs for this source."""
+        # Nobody's downloaded code is ever run.
+        arguments: dict[str, Any] = {
+            "pretrained_model_name_or_path": self.name,
+            "trust_remote_code": False,
+        }
+        return arguments | ({"gguf_file": self.gguf_file} if self.gguf_file else {})
+
+
+# What makes models in place of loading them; None: they are loaded.
+_Builder = Callable[[Any, torch.dtype, str | None], PreTrainedModel]
+_BUILDER: ContextVar[_Builder | None] = ContextVar("builder", default=None)
+
+
+@contextmanager
+def building_models(build: _Builder) -> Iterator[None]:
+    """Has `load_model` read no weights: `build` makes models of configuration, type, `quantize`."""
+    token = _BUILDER.set(build)
+    try:
+        yield
+    finally:
+        _BUILDER.reset(token)
+
+
+@contextmanager
+def without_progress_bars() -> Iterator[None]:
+    """Silences transformers' own progress bars, for what takes no time."""
+    was_enabled = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call] # has no types
+    try:
+        yield
+    finally:
+        if was_enabled:
+            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call] # has no types
+
+
+def load_model(
+    model: str | Path,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
+    quantize: str | None = None,
+) -> PreTrainedModel:
+    """Loads a causal language model, in eval mode.
+
+    Args:
+        model: "embedded" (the small one that comes with the package), a folder, a `.gguf` file
+            (dequantised while loading), or a Hugging Face id.
+        device: where its weights go.
+        dtype: the type of its weights.
+        quantize: "4bit" or "8bit" holds the weights of linear layers so, by bitsandbytes, and only
+            for low-rank adapters to learn beside them. Such a model is on the accelerator at once
+            where there is one.
+
+    Raises:
+        ModelError: there is no such model, or it is not a causal language model, or bitsandbytes is
+            missing.
+        ConfigError: another `quantize`.
+    """
+    source = _find(model)
+    try:
+        with offline_if_unreachable(source.name):
+            config = AutoConfig.from_pretrained(**source.arguments())
+            if type(config) not in AutoModelForCausalLM._model_mapping:
+                raise ModelError(
+                    f"'{model}' is of type '{config.model_type}', which is not a causal language "
+                    f"model. {_USE_LOCAL}"
+                )
+            build = _BUILDER.get()
+            if build is not None:
+                return build(config, dtype, quantize)
+            quantization = {} if quantize is None else _quantization(quantize, source, dtype)
+            # Only a file that has to be converted keeps one waiting.
+            with nullcontext() if source.gguf_file else without_progress_bars():
+                pair: Any = AutoModelForCausalLM.from_pretrained(
+                    **source.arguments(), dtype=dtype, output_loading_info=True, **quantization
+                )
+    except (OSError, ValueError, ImportError) as error:
+        raise _explain(model, error) from error
+    result: PreTrainedModel = pair[0] if quantization else pair[0].to(device)
+    missing = sorted(pair[1]["missing_keys"])
+    if missing:
+        raise ModelError(
+            f"'{model}' lacks weights of a causal language model: {', '.join(missing[:3])}"
+            f"{', ...' if len(missing) > 3 else ''}. Save it with its language-model head."
+        )
+    if quantization:
+        for module in result.modules():
+            # Repacked for some CPUs, eval mode would compute in another type than train mode.
+            if hasattr(module, "support_avx512bf16_for_cpu"):
+                module.support_avx512bf16_for_cpu = False  # type: ignore[assignment] # torch thinks of a submodule
+    elif getattr(result, "hf_quantizer", None) is not None:
+        # Dequantised weights are plain numbers; the mark of their origin would forbid saving them.
+        result.hf_quantizer = None  # type: ignore[assignment] # torch thinks of a submodule
+        if hasattr(result.config, "quantization_config"):
+            del result.config.quantization_config
+    use_own_attention(result)
+    result.eval()  # type: ignore[no-untyped-call] # has no types
+    return result
+
+
+def _quantization(quantize: str, source: _Source, dtype: torch.dtype) -> dict[str, Any]:
+    """Returns the arguments of `from_pretrained` that quantize a model while it is loaded."""
+    if quantize not in ("4bit", "8bit"):
+        raise ConfigError(f"quantize must be '4bit', '8bit' or None, not {quantize!r}.")
+    if source.gguf_file:
+        raise ModelError("A .gguf file is dequantised while loading: quantize needs a folder.")
+    if not all(importlib.util.find_spec(package) for package in ("bitsandbytes", "accelerate")):
+        raise ModelError("quantize needs more packages: pip install textenv[qlora]")
+    if quantize == "8bit":
+        if not torch.accelerator.is_available():
+            raise ModelError(
+                "quantize='8bit' needs a GPU: on a CPU bitsandbytes computes otherwise in learning "
+                "than in writing, and the first probability ratio would not be 1. Use '4bit'."
+            )
+        # Outliers would be sought in all rows at once, so that a row's result hung on the others.
+        config = BitsAndBytesConfig(load_in_8bit=True, llm_int8_threshold=0.0)  # type: ignore[no-untyped-call] # has no types
+        return {"quantization_config": config}
+    config = BitsAndBytesConfig(  # type: ignore[no-untyped-call] # has no types
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        # Where autocast is off; inside it the activations come in its own type.
+        bnb_4bit_compute_dtype=dtype,
+    )
+    return {"quantization_config": config}
+
+
+def load_model_tokenizer(model: str | Path) -> PreTrainedTokenizerBase:
+    """Loads the tokenizer that lies beside a model, to be saved with it.
+
+    Args:
+        model: as for `load_model`.
+
+    Raises:
+        ModelError: there is no such model, or it has no tokenizer.
+    """
+    source = _find(model)
+    try:
+        with offline_if_unreachable(source.name):
+            tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(**source.arguments())
+    except (OSError, ValueError, ImportError) as error:
+        raise _explain(model, error, what="tokenizer of the model") from error
+    return tokenizer
+
+
+def backbone_and_head(model: PreTrainedModel) -> tuple[nn.Module, nn.Module]:
+    """Splits a model into the decoder, final norm included, and its output layer.
+
+    A short pass proves that the two make the model's own logits, and that no token sees later ones.
+
+    Raises:
+        ModelError: the model does more than this, such as capping or scaling its logits.
+    """
+    backbone: nn.Module = model.base_model
+    head: Any = model.get_output_embeddings()  # type: ignore[no-untyped-call] # has no types
+    family = model.config.model_type
+    if head is None or backbone is model:
+        raise ModelError(
+            f"Models of type '{family}' have no separate output layer. Use a decoder-only causal "
+            "language model such as Llama, Qwen or GPT-2."
+        )
+    text = model.config.get_text_config()
+    changes = [n for n in _LOGIT_CHANGES if getattr(text, n, None) not in (None, 1, 1.0)]
+    ids = torch.arange(8, device=head.weight.device).view(2, 4) % min(8, head.weight.shape[0])
+    ids[1, :3] = ids[0, :3]
+    was_training = model.training
+    model.eval()  # type: ignore[no-untyped-call] # has no types
+    with torch.no_grad():
+        logits = model(input_ids=ids, use_cache=False).logits.float()
+        rebuilt = head(backbone(input_ids=ids, use_cache=False).last_hidden_state).float()
+    model.train(was_training)
+    tolerance = 1e-4 * float(logits.abs().max())
+    if changes or not torch.allclose(rebuilt, logits, rtol=0, atol=tolerance):
+        reason = f" (its configuration sets {', '.join(changes)})" if changes else ""
+        raise ModelError(
+            f"Models of type '{family}' are not supported: their logits are not the output layer "
+            f"applied to the last hidden state{reason}."
+        )
+    if not torch.allclose(logits[0, :3], logits[1, :3], rtol=0, atol=tolerance):
+        raise ModelError(
+            f"This model of type '{family}' looks at later tokens, so it cannot write text token "
+            "by token. Use a causal language model."
+        )
+    return backbone, head
+
+
+def check_vocabulary(model: PreTrainedModel, vocab_size: int) -> None:
+    """Checks that the model has an output for each of the tokenizer's ids.
+
+    Args:
+        model: the language model.
+        vocab_size: the tokenizer's highest id + 1.
+
+    Raises:
+        ModelError: it has fewer; more are fine, they are masked.
+    """
+    inputs: Any = model.get_input_embeddings()
+    outputs: Any = model.get_output_embeddings()  # type: ignore[no-untyped-call] # has no types
+    rows = min(inputs.weight.shape[0], outputs.weight.shape[0])
+    if rows < vocab_size:
+        raise ModelError(
+            f"The model knows {rows} tokens, but the environment's tokenizer has {vocab_size}. "
+            "Use the model's own tokenizer in the environment."
+        )
+
+
+def check_window(backbone: nn.Module, window: int) -> None:
+    """Checks that the model's attention within the window is plain causal attention.
+
+    Args:
+        backbone: the language model, or its decoder.
+        window: the most tokens of one sequence.
+
+    Raises:
+        ModelError: it is not, so the model cannot be decoded slot by slot.
+    """
+    config: Any = backbone.config
+    text = config.get_text_config()
+    kinds = set(getattr(text, "layer_types", None) or ["full_attention"])
+    if not kinds <= _CACHEABLE_LAYERS:
+        raise ModelError(
+            f"Models of type '{text.model_type}' have layers of kind "
+            f"{', '.join(sorted(kinds - _CACHEABLE_LAYERS))}, which cannot be decoded slot by "
+            "slot. Use a model with plain causal attention."
+        )
+    if config._attn_implementation not in (OWN_ATTENTION, "sdpa", "eager"):
+        raise ModelError(
+            f"Attention implementation '{config._attn_implementation}' takes no mask for each row. "
+            "Load the model with attn_implementation='sdpa'."
+        )
+    limits = {"positions": getattr(text, "max_position_embeddings", None)}
+    if kinds != {"full_attention"} or getattr(text, "layer_types", None) is None:
+        limits["tokens of sliding attention"] = getattr(text, "sliding_window", None)
+    rope = getattr(text, "rope_parameters", None) or {}
+    if rope.get("rope_type") == "longrope":
+        # Longer inputs switch to other frequencies, which cached keys were not rotated by.
+        limits["positions of its short rotary form"] = rope.get("original_max_position_embeddings")
+    for what, limit in limits.items():
+        if limit is not None and window > limit:
+            raise ModelError(
+                f"The window of {window} tokens is longer than this model's {limit} {what}. "
+                "Lower max_prompt_tokens or max_new_tokens."
+            )
+
+
+def disable_dropout(model: nn.Module) -> None:
+    """Sets every dropout of a model to 0, so that train and eval mode agree.
+
+    Dropout noise would make the probability ratio differ from 1 before the first update.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.modules.dropout._DropoutNd):
+            module.p = 0.0
+        # Attention layers keep theirs as plain numbers: attention_dropout, attn_pdrop, layerdrop.
+        _zero_dropouts(module)
+    config = getattr(model, "config", None)
+    if config is not None:
+        _zero_dropouts(config)
+        _zero_dropouts(config.get_text_config())
+
+
+def enable_gradient_checkpointing(model: PreTrainedModel) -> None:
+    """Has each layer's activations computed again in the backward pass, in train mode.
+
+    The model must have no dropout: no state of a random generator is kept.
+
+    Raises:
+        ModelError: the architecture does not know how.
+    """
+    again = functools.partial(checkpoint, use_reentrant=False, preserve_rng_state=False)
+    try:
+        # Its public caller also lets the embeddings' output have a gradient, which recomputation of
+        # this kind does not need, and by which frozen layers would keep activations.
+        model._set_gradient_checkpointing(enable=True, gradient_checkpointing_func=again)
+    except ValueError as error:
+        raise ModelError(
+            f"Models of type '{model.config.model_type}' know no gradient checkpointing. Leave "
+            "gradient_checkpointing off, and lower max_tokens_per_batch to save memory."
+        ) from error
+
+
+def teacher_forced_hidden(backbone: nn.Module, input_ids: Tensor) -> Tensor:
+    """Returns the final hidden state after every token of right-padded sequences, in one pass.
+
+    Padding stands right of all that counts, so the causal mask alone hides it: no mask of lengths
+    is made, and the fastest attention kernel can be used. The states at padding mean nothing.
+
+    Args:
+        backbone: the decoder without its output layer.
+        input_ids: (batch, time) token ids, right-padded with any legal id.
+
+    Returns:
+        (batch, time, hidden).
+    """
+    hidden: Tensor = backbone(
+        input_ids=input_ids, attention_mask=torch.ones_like(input_ids), use_cache=False
+    ).last_hidden_state
+    return hidden
+
+
+def _zero_dropouts(holder: object) -> None:
+    for name, value in list(vars(holder).items()):
+        if "drop" in name and isinstance(value, float):
+            setattr(holder, name, 0.0)
+
+
+def _find(model: str | Path) -> _Source:
+    """Tells folders, files and Hugging Face ids apart."""
+    if str(model) == EMBEDDED:
+        return _Source(str(Path(textenv.__file__).parent / "assets" / EMBEDDED), None)
+    path = Path(model).expanduser()
+    if path.suffix == ".gguf" and path.is_file():
+        # transformers reads the format with the one, and fills the model with the other.
+        if not all(importlib.util.find_spec(package) for package in ("gguf", "accelerate")):
+            raise ModelError("Reading GGUF files needs more packages: pip install textenv[gguf]")
+        return _Source(str(path.parent), path.name)
+    if path.is_dir():
+        return _Source(str(path), None)
+    if path.is_file():
+        raise ModelError(f"'{model}' is a file. Give the folder that it lies in, or a .gguf file.")
+    if _is_path(model):
+        siblings = os.listdir(path.parent) if path.parent.is_dir() else []
+        close = difflib.get_close_matches(path.name, siblings, n=1)
+        hint = f" Did you mean '{path.parent / close[0]}'?" if close else f" {_USE_LOCAL}"
+        raise ModelError(f"There is no model at '{model}'.{hint}")
+    return _Source(str(model), None)
+
+
+def _is_path(model: str | Path) -> bool:
+    """Says whether a name can only be a path: ids have the form name or owner/name."""
+    text = str(model)
+    return (
+        isinstance(model, Path)
+        or text.startswith((".", "/", "~"))
+        or text.endswith((".gguf", "/"))
+        or "\\" in text
+        or text.count("/") > 1
+        or ("/" in text and Path(text).parent.is_dir())
+    )
+
+
+def _explain(model: str | Path, error: Exception, what: str = "model") -> ModelError:
+    """Puts transformers' error into the user's words."""
+    detail = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    if isinstance(error, OSError) and not Path(_find(model).name).exists():
+        return ModelError(
+            f"There is no folder '{model}', and the Hugging Face Hub cannot be reached or has no "
+            f"such model. {_USE_LOCAL} ({detail})"
+        )
+    return ModelError(f"The {what} '{model}' cannot be loaded: {detail}")

@@ -1,0 +1,1 @@
+"""PPO on whole sequences: policy, rollout, advantages, losses, update."""

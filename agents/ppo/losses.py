@@ -1,0 +1,120 @@
+"""The losses of PPO token by token, for the trainer to sum and divide by the global count."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from agents.ppo.kl import k1, k3
+
+# exp(20) is far beyond any clip range, and far from overflow in float32.
+MAX_LOG_RATIO = 20.0
+
+
+@dataclass(frozen=True)
+class PolicyStats:
+    """What happened to the policy on some tokens: sums over them, without gradient."""
+
+    clipped: Tensor  # tokens whose ratio lies outside the clip range, on either side
+    k1: Tensor  # -log r, an estimate of KL(pi_old, pi)
+    k3: Tensor  # (r - 1) - log r, Stable-Baselines3's approx_kl
+    ratio: Tensor
+
+
+def policy_loss(
+    logprobs: Tensor,
+    old_logprobs: Tensor,
+    advantages: Tensor,
+    *,
+    clip_range: float,
+    clip_range_high: float | None = None,
+    dual_clip: float | None = None,
+    importance_weights: Tensor | None = None,
+) -> tuple[Tensor, PolicyStats]:
+    """Returns PPO's clipped loss -min(r A, clip(r, 1 - eps, 1 + eps_high) A) of each token.
+
+    The log-ratio is held within `MAX_LOG_RATIO`, so that no token overflows; beyond, it has no
+    gradient.
+
+    Args:
+        logprobs: (n,) log-probabilities under the policy that learns.
+        old_logprobs: (n,) under the policy that the update started from.
+        advantages: (n,) whitened or not.
+        clip_range: eps.
+        clip_range_high: eps_high, the upper bound by itself ("clip-higher" of DAPO, Yu et al.,
+            2025, https://arxiv.org/abs/2503.14476); None: eps.
+        dual_clip: c > 1, which holds the loss of a negative advantage at c |A| however large the
+            ratio (Ye et al., 2020, https://arxiv.org/abs/1912.09729; verl's clip_ratio_c); None:
+            unbounded.
+        importance_weights: (n,) weight of each token's loss, taken as constant; see
+            `truncated_importance_weights`.
+
+    Returns:
+        Losses (n,), not averaged, and the sums of the statistics.
+    """
+    high = clip_range if clip_range_high is None else clip_range_high
+    log_ratio = (logprobs - old_logprobs).clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO)
+    ratio = log_ratio.exp()
+    clipped_ratio = ratio.clamp(1.0 - clip_range, 1.0 + high)
+    losses = -torch.minimum(ratio * advantages, clipped_ratio * advantages)
+    if dual_clip is not None:
+        held = torch.minimum(losses, -dual_clip * advantages)
+        losses = torch.where(advantages < 0, held, losses)
+    if importance_weights is not None:
+        losses = losses * importance_weights.detach()
+    with torch.no_grad():
+        zero = torch.zeros_like(log_ratio)
+        change = ratio - 1.0
+        stats = PolicyStats(
+            clipped=((change > high) | (change < -clip_range)).sum(),
+            k1=k1(zero, log_ratio).sum(),
+            k3=k3(zero, log_ratio).sum(),
+            ratio=ratio.sum(),
+        )
+    return losses, stats
+
+
+@torch.no_grad()
+def truncated_importance_weights(
+    old_logprobs: Tensor, sampler_logprobs: Tensor, cap: float
+) -> Tensor:
+    """Returns min(pi_old / pi_sampler, cap) of each token, without gradient.
+
+    Corrects for a sampler whose arithmetic differs from the trainer's: truncated importance
+    sampling, after Yao et al. (2025), "Your efficient RL framework secretly brings you off-policy
+    RL training". Token by token and without a lower bound, as verl does by default and TRL in its
+    mode "token_truncate".
+
+    Args:
+        old_logprobs: (...) of the policy that the update starts from, as the trainer computes them.
+        sampler_logprobs: (...) of the same tokens, as the sampler computed them.
+        cap: the largest weight.
+    """
+    log_ratio = (old_logprobs - sampler_logprobs).clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO)
+    return log_ratio.exp().clamp(max=cap)
+
+
+def value_loss(
+    values: Tensor, old_values: Tensor, returns: Tensor, *, clip_range_vf: float | None = None
+) -> Tensor:
+    """Returns the squared error of each value; `vf_coef` and the mean are the caller's.
+
+    With a clip range, the larger of the errors of V and of V held within `clip_range_vf` of the old
+    value: being clipped never makes a wrong value look right.
+
+    Args:
+        values: (n,) of the critic that learns.
+        old_values: (n,) of the critic when it acted.
+        returns: (n,) the targets.
+        clip_range_vf: how far a value may move, in units of the reward; None: any distance.
+
+    Returns:
+        Losses (n,), not averaged.
+    """
+    errors = (values - returns).square()
+    if clip_range_vf is None:
+        return errors
+    held = old_values + (values - old_values).clamp(-clip_range_vf, clip_range_vf)
+    return torch.maximum(errors, (held - returns).square())

@@ -1,0 +1,545 @@
+"""A causal language model as an SB3 policy: one distribution for acting and learning."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from numpy.typing import NDArray
+from stable_baselines3.common.distributions import CategoricalDistribution, Distribution
+from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from agents.decoding.cuda_graphs import can_capture
+from agents.decoding.decoder import SlotDecoder
+from agents.decoding.sampling import check_tokens, choose_tokens
+from agents.models.compilation import compile_decoder
+from agents.models.frozen_layers import check_frozen_layers, freeze_trunk, hold_frozen, share_frozen
+from agents.models.loading import (
+    backbone_and_head,
+    check_vocabulary,
+    check_window,
+    disable_dropout,
+    enable_gradient_checkpointing,
+    load_model,
+    teacher_forced_hidden,
+)
+from agents.models.lora import add_adapter, parse_lora
+from agents.models.options import LoraSettings
+from agents.models.reply_logprobs import Choices, choice_logits, score_choices
+from agents.models.token_logprobs import token_logprobs
+from agents.ppo.buffer import EpisodeBatch
+from textenv.errors import ConfigError
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+
+TOKEN_KEYS = {"attention_mask", "input_ids", "remaining"}
+SELECT_KEYS = {"attention_mask", "candidate_ids", "candidate_mask", "input_ids"}
+
+
+@dataclass(frozen=True)
+class TokenOutputs:
+    """What a teacher-forced pass says of the agent's tokens, flat in (row, time) order.
+
+    Attributes:
+        logprobs: (n_tokens,) of each token that was written.
+        values: (n_tokens,) of the state before each token.
+        entropy: (n_tokens,) of the distribution at each token, if asked for.
+        final_values: (batch,) of the state after each row's last token.
+    """
+
+    logprobs: Tensor
+    values: Tensor
+    entropy: Tensor | None
+    final_values: Tensor
+
+
+class LMPolicy(ActorCriticPolicy):
+    """An actor-critic policy whose actor is a Hugging Face causal language model.
+
+    At token level it writes the next token. Acting keeps keys and values of each environment's text
+    and feeds only what is new. At select level it chooses among candidate replies by how likely it
+    is to write each of them, end of turn included (see `agents.models.reply_logprobs`).
+
+    The value head is one linear layer on the last normalised hidden state, in float32; it starts at
+    zero.
+
+    Args:
+        observation_space: That of a text environment at token or select level.
+        action_space: `Discrete(V)`, or `Discrete(N)` at select level.
+        lr_schedule: Learning rate as a function of the remaining progress.
+        use_sde: SB3's; must be False.
+        model: "embedded", a folder, a Hugging Face id or a `.gguf` file.
+        temperature: Divides the logits wherever they are used: sampling, ratio and KL.
+        length_normalized: At select level, whether a candidate's logit is its mean log-likelihood a
+            token (GPT-3's score, the default) or the sum, by which a long one hardly ever has a
+            chance, and the first distribution hardly any entropy.
+        separate_critic: Give the value head a backbone of its own. Whatever of the language model
+            does not learn is shared with it; with `lora` it has adapters of its own.
+        bf16: Compute in bfloat16 by autocast. Weights that learn stay in float32; linear layers
+            that do not are held in bfloat16, as autocast would round them anyway.
+        max_tokens_per_batch: The most tokens, padding included, of one teacher-forced pass.
+        lora: Let low-rank adapters learn in place of the weights: keys of `LoraSettings` such as
+            {"r": 16}, or {} for its defaults. The model without them is the reference.
+        quantize: Hold the frozen weights of linear layers in "4bit" (QLoRA's NF4, arXiv 2305.14314)
+            or "8bit" (LLM.int8(), arXiv 2208.07339); with `lora` only.
+        frozen_layers: Embeddings and so many of the lowest layers do not learn, if any; with `lora`
+            they get no adapters. An output layer that is tied to the embeddings is frozen with
+            them. The reference and a separate critic share what is frozen.
+        gradient_checkpointing: Keep only each layer's input for the backward pass and compute the
+            rest again: less memory for about a third more computation.
+        compile_layers: Compile the layers for the passes over whole sequences, the reference's with
+            them: one to three minutes at the start, for faster updates.
+        optimizer_class: AdamW by default.
+        optimizer_kwargs: By default betas (0.9, 0.95), eps 1e-5, no weight decay and one fused
+            step for AdamW.
+
+    Raises:
+        ConfigError: The environment is not a text environment at token or select level.
+        ModelError: The model cannot be loaded or does not fit the environment.
+    """
+
+    lm: PreTrainedModel
+    value_head: nn.Linear
+
+    def __init__(
+        self,
+        observation_space: spaces.Space[Any],
+        action_space: spaces.Space[Any],
+        lr_schedule: Schedule,
+        use_sde: bool = False,
+        *,
+        model: str = "embedded",
+        temperature: float = 1.0,
+        length_normalized: bool = True,
+        separate_critic: bool = False,
+        bf16: bool = False,
+        max_tokens_per_batch: int = 8192,
+        lora: LoraSettings | Mapping[str, Any] | None = None,
+        quantize: Literal["4bit", "8bit"] | None = None,
+        frozen_layers: int = 0,
+        gradient_checkpointing: bool = False,
+        compile_layers: bool = False,
+        optimizer_class: type[torch.optim.Optimizer] = torch.optim.AdamW,
+        optimizer_kwargs: dict[str, Any] | None = None,
+    ) -> None:
+        if use_sde:
+            raise ConfigError("use_sde is for continuous actions; a language model has none.")
+        self.action_level = find_action_level(observation_space)
+        if not temperature > 0:
+            raise ConfigError(f"temperature must be above 0, not {temperature}.")
+        self.model_name = str(model)
+        self.temperature = temperature
+        self.length_normalized = length_normalized
+        self.separate_critic = separate_critic
+        self.bf16 = bf16
+        self.max_tokens_per_batch = max_tokens_per_batch
+        self._lora = parse_lora(lora)
+        if quantize is not None and self._lora is None:
+            raise ConfigError("Quantized weights cannot learn: with quantize, give lora, too.")
+        self.quantize = quantize
+        self.frozen_layers = frozen_layers
+        self.gradient_checkpointing = gradient_checkpointing
+        self.compile_layers = compile_layers
+        ids_space = observation_space["input_ids"]  # type: ignore[index] # checked to be a Dict
+        self.window = int(ids_space.shape[0])
+        # Further rows of the model's output are never used.
+        self.vocab_size = int(ids_space.high.max()) + 1
+        self._decoders: tuple[SlotDecoder, ...] = ()
+        if optimizer_kwargs is None and optimizer_class is torch.optim.AdamW:
+            optimizer_kwargs = {
+                "betas": (0.9, 0.95),
+                "eps": 1e-5,
+                "weight_decay": 0.0,
+                "fused": True,
+            }
+        super().__init__(
+            observation_space,
+            action_space,
+            lr_schedule,
+            net_arch=[],
+            ortho_init=False,
+            optimizer_class=optimizer_class,
+            optimizer_kwargs=optimizer_kwargs,
+        )
+
+    def _build(self, lr_schedule: Schedule) -> None:
+        lm = self._load()
+        check_vocabulary(lm, self.vocab_size)
+        check_window(lm, self.window)
+        self.lm = lm
+        # A tuple, so that the parts are not registered a second time.
+        self._parts = backbone_and_head(lm)
+        hidden_size = lm.config.get_text_config().hidden_size
+        self.critic: Any = self._load().base_model if self.separate_critic else None
+        # peft's handle holds the model; a tuple again keeps it from being registered twice.
+        self._adapters = self._freeze()
+        if self.gradient_checkpointing:
+            for model in self._models():
+                enable_gradient_checkpointing(model)
+        if self.compile_layers:
+            for model in self._models():
+                compile_decoder(model.base_model)
+        self.value_head = nn.Linear(hidden_size, 1)
+        nn.init.zeros_(self.value_head.weight)
+        nn.init.zeros_(self.value_head.bias)
+        self.optimizer = self.make_optimizer(lr_schedule(1))
+
+    def make_optimizer(self, lr: float) -> torch.optim.Optimizer:
+        """Makes the optimizer of what learns: the language model's parameters, then the critic's.
+
+        Two groups, since a head that starts at zero may learn faster than a pretrained model.
+        """
+        learning = [p for p in self.lm.parameters() if p.requires_grad]
+        return self.optimizer_class(
+            [{"params": learning}, {"params": self.critic_parameters()}],
+            lr=lr,  # type: ignore[call-arg] # SB3 types the class as the base, which takes no lr
+            **self.optimizer_kwargs,
+        )
+
+    def _load(self) -> PreTrainedModel:
+        model = load_model(self.model_name, quantize=self.quantize)
+        disable_dropout(model)
+        return model
+
+    def _freeze(self) -> tuple[PeftModel, ...]:
+        """Freezes what does not learn, and adds the adapters that learn instead."""
+        for model in self._models():
+            backbone = model.base_model
+            if self._lora is not None:
+                check_frozen_layers(backbone, self.frozen_layers)
+                backbone.requires_grad_(False)
+            elif self.frozen_layers:
+                freeze_trunk(backbone, self.frozen_layers)
+        if self.critic is not None:
+            share_frozen(self.critic, self._parts[0])
+        adapters: tuple[PeftModel, ...] = ()
+        if self._lora is not None:
+            lora, first_layer = self._lora, self.frozen_layers
+            adapters = tuple(add_adapter(model, lora, first_layer) for model in self._models())
+        if self.bf16:
+            for model in self._models():
+                hold_frozen(model, torch.bfloat16)
+        return adapters
+
+    def _models(self) -> list[PreTrainedModel]:
+        return [self.lm] if self.critic is None else [self.lm, self.critic]
+
+    @property
+    def lora(self) -> dict[str, Any] | None:
+        """The settings of the adapters, as the constructor takes them."""
+        return None if self._lora is None else self._lora.model_dump()
+
+    @property
+    def adapter(self) -> PeftModel | None:
+        """The handle of peft on the language model's adapter, if it has one."""
+        return self._adapters[0] if self._adapters else None
+
+    def critic_parameters(self) -> list[nn.Parameter]:
+        """Returns the parameters that learn and that only the value depends on."""
+        critic = [] if self.critic is None else self.critic.parameters()
+        return [*self.value_head.parameters(), *(p for p in critic if p.requires_grad)]
+
+    def _get_constructor_parameters(self) -> dict[str, Any]:
+        return {
+            "observation_space": self.observation_space,
+            "action_space": self.action_space,
+            "lr_schedule": self._dummy_schedule,
+            "model": self.model_name,
+            "temperature": self.temperature,
+            "length_normalized": self.length_normalized,
+            "separate_critic": self.separate_critic,
+            "bf16": self.bf16,
+            "max_tokens_per_batch": self.max_tokens_per_batch,
+            "lora": self.lora,
+            "quantize": self.quantize,
+            "frozen_layers": self.frozen_layers,
+            "gradient_checkpointing": self.gradient_checkpointing,
+            "compile_layers": self.compile_layers,
+            "optimizer_class": self.optimizer_class,
+            "optimizer_kwargs": self.optimizer_kwargs,
+        }
+
+    # Acting: one new token a row, from the cache, without gradient.
+
+    @property
+    def reading_share(self) -> float:
+        """The share of slots that should have a prompt to read before it is read.
+
+        Where steps are captured graphs, a pass over prompts costs as much as several steps, however
+        few prompts it has. With n slots, m tokens an episode, and a pass at f steps, waiting for
+        k slots costs a share of (k - 1) / 2n in steps and saves passes: k = n sqrt(2 f / m) is
+        best, about half of the slots for f = 5 and m = 40; a quarter is nearly as good there, and
+        better for longer texts. Elsewhere prompts go along in the others' pass.
+        """
+        return 0.25 if can_capture(self._parts[0]) else 0.0
+
+    def act(
+        self,
+        input_ids: NDArray[np.int32],
+        lengths: NDArray[np.int64],
+        rows: NDArray[np.int64],
+        deterministic: bool = False,
+    ) -> NDArray[np.int64]:
+        """Chooses the next token of some of the environment's slots.
+
+        Args:
+            input_ids: (k, L) their texts so far.
+            lengths: (k,) their true lengths.
+            rows: (k,) which slots they are.
+            deterministic: Take the most likely token instead of sampling.
+
+        Returns:
+            (k,) token ids.
+
+        Raises:
+            ConfigError: The policy chooses among replies instead.
+            ModelError: The model's outputs are not numbers.
+        """
+        return self.act_with_logprobs(input_ids, lengths, rows, deterministic)[0]
+
+    def act_with_logprobs(
+        self,
+        input_ids: NDArray[np.int32],
+        lengths: NDArray[np.int64],
+        rows: NDArray[np.int64],
+        deterministic: bool = False,
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Chooses tokens as `act` does; returns them with their log-probabilities, (k,) each."""
+        if self.action_level != "token":
+            raise ConfigError(
+                "act writes tokens, and this policy was made for the select level: call predict, "
+                'or make the policy for an environment with action_level="token".'
+            )
+        with torch.no_grad(), self.autocast():
+            (decoder,) = self._slot_decoders(int(rows.max()) + 1)[:1]
+            logits = self._scale(decoder.logits(decoder.feed(rows, input_ids, lengths)))
+            tokens, logprobs = choose_tokens(logits, deterministic)
+            # Both in one transfer.
+            chosen = torch.stack([tokens.double(), logprobs.double()]).cpu()
+        check_tokens(chosen[0])
+        return chosen[0].long().numpy(), chosen[1].float().numpy()
+
+    def forward(
+        self, obs: PyTorchObs, deterministic: bool = False
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Chooses the next token or the reply of every slot, without gradient.
+
+        Returns:
+            actions (n,), values (n, 1) and log-probabilities (n,).
+        """
+        with torch.no_grad():
+            distribution, values = self._judge(obs, cached=True)
+            actions = distribution.get_actions(deterministic=deterministic)
+            return actions, values, distribution.log_prob(actions)
+
+    def _predict(self, observation: PyTorchObs, deterministic: bool = False) -> Tensor:
+        with torch.no_grad():
+            distribution, _ = self._judge(observation, cached=True)
+            return distribution.get_actions(deterministic=deterministic)
+
+    def predict_values(self, obs: PyTorchObs) -> Tensor:
+        """Returns the value of each observation, (n, 1)."""
+        hidden = self._full_hidden(obs)[1]
+        return self._values(hidden).unsqueeze(-1)
+
+    def get_distribution(self, obs: PyTorchObs) -> Distribution:
+        """Returns the distribution over the actions of each observation, with gradient."""
+        return self._judge(obs)[0]
+
+    def evaluate_actions(
+        self, obs: PyTorchObs, actions: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Evaluates single actions, each after its own whole prefix: SB3's update.
+
+        Returns:
+            values (n, 1), log-probabilities (n,) and entropies (n,), with gradient.
+        """
+        distribution, values = self._judge(obs)
+        return values, distribution.log_prob(actions), distribution.entropy()
+
+    # Learning: one teacher-forced pass gives every token of whole sequences.
+
+    def evaluate_sequences(
+        self, batch: EpisodeBatch, with_entropy: bool = False, critic_only: bool = False
+    ) -> TokenOutputs:
+        """Evaluates every token that the agent wrote in whole episodes, with gradient.
+
+        Args:
+            batch: The episodes.
+            with_entropy: Compute entropies, too.
+            critic_only: Let only the values carry gradient, and only into `critic_parameters`.
+        """
+        backbone, head = self._parts
+        rows, times = batch.written
+        # The state before a token is the hidden state of the token before it.
+        before = rows, times - 1
+        last = torch.arange(len(batch), device=rows.device), batch.lengths - 1
+        with self.autocast():
+            with torch.set_grad_enabled(torch.is_grad_enabled() and not critic_only):
+                hidden = teacher_forced_hidden(backbone, batch.input_ids)
+                logprobs, entropy = token_logprobs(
+                    head,
+                    hidden[before],
+                    batch.input_ids[batch.written],
+                    vocab_size=self.vocab_size,
+                    temperature=self.temperature,
+                    with_entropy=with_entropy,
+                )
+            critic_hidden = hidden
+            if self.critic is not None:
+                critic_hidden = teacher_forced_hidden(self.critic, batch.input_ids)
+        return TokenOutputs(
+            logprobs,
+            self._values(critic_hidden[before]),
+            entropy,
+            self._values(critic_hidden[last]),
+        )
+
+    def _judge(
+        self, obs: PyTorchObs, cached: bool = False
+    ) -> tuple[CategoricalDistribution, Tensor]:
+        """Returns the distribution over actions and the values (n, 1), with gradient.
+
+        Args:
+            obs: Of any slots; of slots 0 to n - 1 where `cached`.
+            cached: Feed only what is new, without gradient; for the next token alone.
+        """
+        if self.action_level == "select":
+            distribution, critic_hidden = self._choose(obs)
+        else:
+            hidden, critic_hidden = (self._decode_observation if cached else self._full_hidden)(obs)
+            distribution = self._distribution(hidden)
+        return distribution, self._values(critic_hidden).unsqueeze(-1)
+
+    def _choose(self, obs: PyTorchObs) -> tuple[CategoricalDistribution, Tensor]:
+        """Returns the distribution over candidates, and the critic's state of the text before."""
+        assert isinstance(obs, dict)
+        assert isinstance(self.action_space, spaces.Discrete)
+        n_candidates = int(self.action_space.n)
+        shape = (len(obs["candidate_ids"]), n_candidates, -1)
+        text_ids, text_lengths = _read(obs)
+        choices = Choices(
+            text_ids.to(self.device).long(),
+            text_lengths.to(self.device),
+            obs["candidate_ids"].to(self.device).long().view(shape),
+            obs["candidate_mask"].to(self.device).view(shape).sum(dim=2).long(),
+        )
+        with self.autocast():
+            logprobs, hidden = score_choices(
+                *self._parts,
+                choices,
+                vocab_size=self.vocab_size,
+                window=self.window,
+                max_tokens_per_batch=self.max_tokens_per_batch,
+            )
+        logits = choice_logits(
+            logprobs,
+            choices.reply_lengths,
+            temperature=self.temperature,
+            length_normalized=self.length_normalized,
+        )
+        if self.critic is not None:
+            hidden = self._last_hidden(self.critic, obs)
+        return CategoricalDistribution(n_candidates).proba_distribution(logits), hidden
+
+    def _distribution(self, hidden: Tensor) -> CategoricalDistribution:
+        with self.autocast():
+            logits = self._parts[1](hidden)
+        return CategoricalDistribution(self.vocab_size).proba_distribution(self._scale(logits))
+
+    def _scale(self, logits: Tensor) -> Tensor:
+        """Returns float32 logits of the tokenizer's ids, at the temperature: the policy's own."""
+        logits = logits[:, : self.vocab_size].float()
+        return logits if self.temperature == 1.0 else logits / self.temperature
+
+    def _values(self, hidden: Tensor) -> Tensor:
+        values: Tensor = self.value_head(hidden.float())
+        # A sum over one number, not a view: FSDP warns of views among what its modules return.
+        return values.sum(dim=-1)
+
+    def autocast(self) -> torch.autocast:
+        """Returns the context that forward passes run in: bfloat16 if asked for."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
+
+    def _decode_observation(self, obs: PyTorchObs) -> tuple[Tensor, Tensor]:
+        ids, lengths = _read(obs)
+        rows = np.arange(len(lengths))
+        return self._decode(rows, ids.cpu().numpy(), lengths.cpu().numpy())
+
+    def _decode(
+        self, rows: NDArray[np.int64], ids: NDArray[np.int32], lengths: NDArray[np.int64]
+    ) -> tuple[Tensor, Tensor]:
+        """Returns the actor's and the critic's last hidden states, (k, hidden) each."""
+        with self.autocast():
+            hidden = [
+                decoder.feed(rows, ids, lengths)
+                for decoder in self._slot_decoders(int(rows.max()) + 1)
+            ]
+        return hidden[0], hidden[-1]
+
+    def _slot_decoders(self, n_slots: int) -> tuple[SlotDecoder, ...]:
+        """Returns the actor's decoder, with the output layer, and that of a separate critic."""
+        if not self._decoders or self._decoders[0].n_slots < n_slots:
+            backbone, head = self._parts
+            self._decoders = tuple(
+                SlotDecoder(
+                    part,
+                    n_slots,
+                    self.window,
+                    # Without gradient the activations of one layer live at a time.
+                    max_tokens_per_batch=4 * self.max_tokens_per_batch,
+                    head=output,
+                )
+                for part, output in ((backbone, head), (self.critic, None))
+                if part is not None
+            )
+        return self._decoders
+
+    def forget(self) -> None:
+        """Drops cached keys and values, and their memory: the next tokens are computed anew."""
+        self._decoders = ()
+
+    def _full_hidden(self, obs: PyTorchObs) -> tuple[Tensor, Tensor]:
+        """Returns the actor's and the critic's last hidden states by whole passes."""
+        hidden = self._last_hidden(self._parts[0], obs)
+        return hidden, hidden if self.critic is None else self._last_hidden(self.critic, obs)
+
+    def _last_hidden(self, backbone: nn.Module, obs: PyTorchObs) -> Tensor:
+        ids, lengths = _read(obs)
+        ids, lengths = ids.to(self.device).long(), lengths.to(self.device)
+        ids = ids[:, : int(lengths.max())]
+        with self.autocast():
+            hidden = teacher_forced_hidden(backbone, ids)
+        return hidden[torch.arange(len(ids), device=ids.device), lengths - 1]
+
+
+def find_action_level(space: spaces.Space[Any]) -> Literal["token", "select"]:
+    """Tells the action level of an environment that shows its text as tokens.
+
+    Raises:
+        ConfigError: It shows no tokens.
+    """
+    keys = set(space.spaces) if isinstance(space, spaces.Dict) else set()
+    if keys == TOKEN_KEYS:
+        return "token"
+    if keys == SELECT_KEYS:
+        return "select"
+    raise ConfigError(
+        "A language model needs an environment that shows text as tokens, for instance "
+        f"gymnasium.make('TextSummarize-v0'), whose action_level is token or select; this one "
+        f"observes {space}."
+    )
+
+
+def _read(obs: PyTorchObs) -> tuple[Tensor, Tensor]:
+    """Returns token ids (n, L) and true lengths (n,) of observations."""
+    assert isinstance(obs, dict)
+    return obs["input_ids"], obs["attention_mask"].sum(dim=1).long()

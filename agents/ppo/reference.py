@@ -1,0 +1,116 @@
+"""The frozen model that the policy is kept near."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from agents.models.compilation import compile_decoder
+from agents.models.frozen_layers import SharedTrunk, hold_frozen, share_frozen
+from agents.models.loading import (
+    backbone_and_head,
+    check_vocabulary,
+    check_window,
+    disable_dropout,
+    load_model,
+    teacher_forced_hidden,
+)
+from agents.models.lora import adapter_off
+from agents.models.token_logprobs import token_logprobs
+from agents.ppo.buffer import EpisodeBatch
+from agents.ppo.distributed import Ranks
+from agents.ppo.policy import LMPolicy
+from agents.ppo.sharding import shard_frozen
+
+
+class Reference:
+    """The policy's model as it was before training, without gradient.
+
+    It lies outside the policy, so that it is in no optimizer, no `parameters()` and no saved
+    file. A policy with an adapter on this very model is the reference while its adapter is off, and
+    no second model is in memory. Otherwise the model is loaded, and shares the policy's frozen
+    parameters, if it has some that are the same numbers: with `frozen_layers` only what learns is
+    there twice, and the pass of the frozen layers need be computed once for both.
+
+    Args:
+        policy: Gives the distribution: temperature, vocabulary, precision.
+        model: By default the name that the policy's model was loaded from.
+
+    Raises:
+        ModelError: The model cannot be loaded, or does not fit the environment.
+    """
+
+    def __init__(self, policy: LMPolicy, model: str) -> None:
+        self._policy = policy
+        # Only a model of the policy's own name is surely what lies below its adapter.
+        is_base = policy.adapter is not None and _is_same_model(model, policy.model_name)
+        self._adapter = policy.adapter if is_base else None
+        if self._adapter is not None:
+            self.model, self._parts = policy.lm, policy._parts
+        else:
+            self.model = load_model(model).requires_grad_(False)
+            disable_dropout(self.model)
+            self._parts = backbone_and_head(self.model)
+            if policy.bf16:
+                hold_frozen(self.model, torch.bfloat16)
+            if policy.compile_layers:
+                # Both alike: the difference in rounding would pass for divergence.
+                compile_decoder(self._parts[0])
+            share_frozen(self.model, policy.lm)
+            self.model.to(policy.device)  # type: ignore[arg-type] # has no types
+            check_vocabulary(self.model, policy.vocab_size)
+            check_window(self.model, policy.window)
+        self._trunk = self._find_trunk()
+
+    def logprobs(self, batch: EpisodeBatch) -> Tensor:
+        """Returns the log-probabilities of the agent's tokens, flat in (row, time) order."""
+        backbone, head = self._parts
+        policy = self._policy
+        sharing = nullcontext() if self._trunk is None else self._trunk.replaying(batch.input_ids)
+        with torch.no_grad(), policy.autocast(), self._base(), sharing:
+            hidden = teacher_forced_hidden(backbone, batch.input_ids)
+            rows, times = batch.written
+            return token_logprobs(
+                head,
+                hidden[rows, times - 1],
+                batch.input_ids[batch.written],
+                vocab_size=policy.vocab_size,
+                temperature=policy.temperature,
+            )[0]
+
+    def shard(self, ranks: Ranks) -> None:
+        """Divides its layers over the processes of a run, as the policy's are."""
+        shard_frozen(self._parts[0], ranks)
+
+    def recording(self) -> AbstractContextManager[None]:
+        """Lets the next `logprobs` take over what the policy's pass within computes for both.
+
+        Frozen layers that the policy and the reference share need no second pass over the same
+        tokens.
+        """
+        return nullcontext() if self._trunk is None else self._trunk.recording()
+
+    def _base(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._adapter is None else adapter_off(self._adapter)
+
+    def _find_trunk(self) -> SharedTrunk | None:
+        """Returns the layers that both share from the embeddings on, if there are any."""
+        policy = self._policy
+        # What is compiled keeps no note of a pass, and takes over none.
+        if policy.frozen_layers == 0 or policy.compile_layers:
+            return None
+        own = dict(self.model.named_parameters())
+        frozen = {n: p for n, p in policy.lm.named_parameters() if not p.requires_grad}
+        if any(own.get(name) is not parameter for name, parameter in frozen.items()):
+            return None
+        return SharedTrunk(policy._parts[0], self._parts[0], policy.frozen_layers)
+
+
+def _is_same_model(one: str, other: str) -> bool:
+    """Tells whether two names stand for one model: the same words, or paths of one folder."""
+    return one == other or (
+        Path(one).exists() and Path(other).exists() and Path(one).samefile(other)
+    )

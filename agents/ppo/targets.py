@@ -1,0 +1,192 @@
+"""What an update learns from: a rollout evaluated once more, and the targets made of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from agents.ppo.advantages import (
+    GROUP_ADVANTAGES,
+    compute_gae,
+    compute_grpo,
+    compute_returns,
+    compute_rloo,
+    whiten,
+)
+from agents.ppo.buffer import EpisodeBatch
+from agents.ppo.distributed import Ranks
+from agents.ppo.kl import kl_penalty
+from agents.ppo.losses import truncated_importance_weights
+from agents.ppo.policy import LMPolicy
+from agents.ppo.reference import Reference
+from agents.ppo.sharding import in_step
+
+
+@dataclass(frozen=True)
+class EvaluatedRollout:
+    """A rollout under the policy that an update starts from, and under the reference.
+
+    Attributes:
+        logprobs: (batch, time) of the policy, zero off the agent's tokens.
+        ref_logprobs: (batch, time) of the reference, likewise.
+        values: (batch, time) of the state before each of the agent's tokens, zero elsewhere.
+        final_values: (batch,) of the state after the last token.
+        entropy: (batch, time) of the policy in nats, zero off the agent's tokens.
+    """
+
+    logprobs: Tensor
+    ref_logprobs: Tensor
+    values: Tensor
+    final_values: Tensor
+    entropy: Tensor
+
+    def mean_kl(self, ranks: Ranks) -> tuple[float, int]:
+        """Returns the KL of policy to reference in nats an episode, and the number of episodes."""
+        log_ratio = kl_penalty(self.logprobs, self.ref_logprobs)
+        total, n = ranks.sum(
+            log_ratio.new_tensor([float(log_ratio.sum()), len(log_ratio)])
+        ).tolist()
+        return total / n, round(n)
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What the losses need, (batch, time) each, zero off the agent's tokens.
+
+    Attributes:
+        old_logprobs: Of the policy that the update starts from.
+        values: Its values of the states before each token.
+        advantages: Whitened over the agent's tokens of all episodes, if asked for.
+        returns: What the values should have been.
+        importance_weights: Of each token's policy loss; None for 1. Off the agent's tokens nothing
+            reads them.
+    """
+
+    old_logprobs: Tensor
+    values: Tensor
+    advantages: Tensor
+    returns: Tensor
+    importance_weights: Tensor | None = None
+
+    def take(self, rows: Tensor, batch: EpisodeBatch) -> Targets:
+        """Returns the agent's tokens of some rows, flat in (row, time) order."""
+        row, time = batch.written
+        at = rows[row], time
+        parts = [self.old_logprobs, self.values, self.advantages, self.returns]
+        if self.importance_weights is not None:
+            parts.append(self.importance_weights)
+        return Targets(*(part[at] for part in parts))
+
+
+def evaluate_rollout(
+    policy: LMPolicy, reference: Reference, batch: EpisodeBatch
+) -> EvaluatedRollout:
+    """Computes log-probabilities and values of the agent's tokens, without gradient.
+
+    Those of the policy are computed again rather than kept from sampling, so that the update's
+    first ratio is 1 in every precision. How far apart the two are tells
+    `logprob_mismatch`.
+    """
+    shape, device = batch.action_mask.shape, batch.input_ids.device
+    logprobs, ref_logprobs, values, entropy = (torch.zeros(shape, device=device) for _ in range(4))
+    final_values = torch.zeros(len(batch), device=device)
+    everything = torch.arange(len(batch), device=device)
+    with torch.no_grad():
+        passes = list(batch.micro_batches(everything, policy.max_tokens_per_batch))
+        for rows, _ in in_step(passes, policy):
+            part = batch.take(rows)
+            with reference.recording():
+                outputs = policy.evaluate_sequences(part, with_entropy=True)
+            row, time = part.written
+            at = rows[row], time
+            logprobs[at] = outputs.logprobs
+            values[at] = outputs.values
+            assert outputs.entropy is not None
+            entropy[at] = outputs.entropy
+            ref_logprobs[at] = reference.logprobs(part)
+            final_values[rows] = outputs.final_values
+    return EvaluatedRollout(logprobs, ref_logprobs, values, final_values, entropy)
+
+
+@dataclass(frozen=True)
+class TargetSettings:
+    """How an update judges the tokens of a rollout; see `agents.ppo.ppo.TextPPO` for each."""
+
+    advantage: str
+    gamma: float
+    gae_lambda: float
+    normalize_advantage: bool
+    kl_coef: float
+    reward_scale: float
+    importance_cap: float | None
+
+
+def make_targets(
+    evaluated: EvaluatedRollout, batch: EpisodeBatch, settings: TargetSettings, ranks: Ranks
+) -> tuple[Targets, dict[str, float]]:
+    """Computes the advantages and returns of a rollout, paid by its rewards and the KL penalty.
+
+    Args:
+        evaluated: The rollout under the policy and the reference.
+        batch: The same rollout.
+        settings: How.
+        ranks: The processes of the run, over whose rollouts advantages are whitened.
+
+    Returns:
+        The targets, and what is worth logging of them.
+    """
+    written = batch.action_mask
+    log_ratio = kl_penalty(evaluated.logprobs, evaluated.ref_logprobs)
+    rewards = batch.rewards / settings.reward_scale - settings.kl_coef * log_ratio
+    returns = evaluated.values  # without a critic: nothing that it could be wrong about
+    if settings.advantage == "gae":
+        advantages, returns = compute_gae(
+            rewards,
+            evaluated.values,
+            written,
+            gamma=settings.gamma,
+            gae_lambda=settings.gae_lambda,
+            # An episode cut off before its score goes on, so its last state's value stands in.
+            last_values=evaluated.final_values * batch.truncated,
+        )
+    elif settings.advantage == "rloo":
+        advantages = compute_rloo(rewards, written, batch.groups)
+    elif settings.advantage == "reinforce++":
+        advantages = compute_returns(rewards, written, settings.gamma)
+    else:
+        scale = settings.advantage == "grpo"
+        advantages = compute_grpo(rewards, written, batch.groups, scale_by_std=scale)
+    if settings.normalize_advantage and settings.advantage not in GROUP_ADVANTAGES:
+        advantages = whiten(advantages, written, reduce=ranks.sum)
+    metrics = {"train/entropy": float(evaluated.entropy[written].mean())}
+    weights = None
+    if batch.logprobs is not None:
+        mismatch = logprob_mismatch(evaluated.logprobs, batch.logprobs, written)
+        total, n = ranks.sum(mismatch.new_tensor([float(mismatch.sum()), len(mismatch)]))
+        metrics["rollout/logprob_mismatch"] = float(total / n)
+        metrics["rollout/logprob_mismatch_max"] = max(ranks.gather(float(mismatch.max())))
+        if settings.importance_cap is not None:
+            weights = truncated_importance_weights(
+                evaluated.logprobs, batch.logprobs, settings.importance_cap
+            )
+    return Targets(evaluated.logprobs, evaluated.values, advantages, returns, weights), metrics
+
+
+def logprob_mismatch(logprobs: Tensor, sampler_logprobs: Tensor, action_mask: Tensor) -> Tensor:
+    """Returns how far each of the agent's tokens is from what its sampler said, in nats.
+
+    Sampling reads cached keys token by token, learning reads whole sequences. In exact arithmetic
+    they agree, in float32 to about 1e-6, in bfloat16 to some thousandths on average; much more
+    tells of a sampler with other weights or another distribution.
+
+    Args:
+        logprobs: (batch, time) of the policy that drew the tokens, computed again.
+        sampler_logprobs: (batch, time) as they were when drawn.
+        action_mask: (batch, time) True where the agent wrote the token.
+
+    Returns:
+        (n_tokens,) absolute differences, row by row.
+    """
+    return (logprobs - sampler_logprobs)[action_mask].abs()

@@ -1,0 +1,201 @@
+"""The tokens of a rollout, written by vLLM in place of the policy's own decoding."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from stable_baselines3.common.vec_env import VecEnv
+
+from agents.decoding.sampling import check_tokens
+from agents.ppo.policy import LMPolicy
+from agents.ppo.vec_env import TextVecEnv
+from agents.ppo.vllm_engine import PolicyEngine
+from textenv.errors import ModelError
+
+
+class VLLMSampler:
+    """Writes tokens as `LMPolicy.act_with_logprobs` does, from the same distribution, with vLLM.
+
+    `collect_episodes` takes it in the policy's place. A row's turn is asked for once, when its
+    first token is due, and every token is handed out once, as soon as vLLM has computed it: rows
+    that begin an episode join the passes of those that go on. A row whose sequence is not what was
+    handed out, because an episode began, the environment spoke or another token was put there, asks
+    anew. The policy's weights are given to vLLM when they have changed, adapters merged into them.
+
+    Each turn has a seed of its own from torch's generator, so that runs repeat as far as vLLM's
+    kernels do. These are not the policy's, so the log-probabilities differ a little from those of
+    the update: `TextPPO` logs by how much, and its `importance_cap` makes up for it.
+
+    Args:
+        policy: At token level. Its temperature must lie between 0.01 and 2.
+        end_id: The token that ends a turn; None if only the environment knows.
+        gpu_memory_utilization: The share of the GPU's memory that vLLM may take; what the policy
+            and its update need must fit beside it.
+        sleep: Free that memory in `rest`. The weights then wait in the host's memory.
+        engine_args: Further fields of `vllm.EngineArgs`, such as `enforce_eager`.
+
+    Attributes:
+        engine: What computes.
+        reading_share: No row waits for others to have a prompt to read, too.
+
+    Raises:
+        ModelError: vLLM is not installed, or cannot run this model.
+        ConfigError: The policy's settings are not for vLLM.
+    """
+
+    reading_share = 0.0
+
+    def __init__(
+        self,
+        policy: LMPolicy,
+        *,
+        end_id: int | None = None,
+        gpu_memory_utilization: float = 0.3,
+        sleep: bool = False,
+        **engine_args: Any,
+    ) -> None:
+        self.engine = PolicyEngine(policy, gpu_memory_utilization, sleep, **engine_args)
+        self._window = policy.window
+        self._stop_ids = [] if end_id is None else [end_id]
+        remaining: Any = policy.observation_space["remaining"]  # type: ignore[index] # a Dict, at token level
+        self._max_new_tokens = int(remaining.high[0])
+        self._deterministic = False
+        self._n_requests = 0
+        self._turns: dict[int, _Turn] = {}  # by slot
+        self._running: dict[str, _Turn] = {}  # by request
+
+    def act(
+        self,
+        input_ids: NDArray[np.int32],
+        lengths: NDArray[np.int64],
+        rows: NDArray[np.int64],
+        deterministic: bool = False,
+    ) -> NDArray[np.int64]:
+        """Chooses the next token of some of the environment's slots, as `LMPolicy.act` does."""
+        return self.act_with_logprobs(input_ids, lengths, rows, deterministic)[0]
+
+    def act_with_logprobs(
+        self,
+        input_ids: NDArray[np.int32],
+        lengths: NDArray[np.int64],
+        rows: NDArray[np.int64],
+        deterministic: bool = False,
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Chooses the next token of some of the environment's slots.
+
+        Args:
+            input_ids: (k, L) their texts so far.
+            lengths: (k,) their true lengths.
+            rows: (k,) which slots they are.
+            deterministic: Take the most likely token instead of sampling. vLLM's log-probabilities
+                are then those at temperature 1.
+
+        Returns:
+            (k,) token ids and their log-probabilities.
+
+        Raises:
+            UnknownNameError: There is no such engine argument; from the first call.
+            ModelError: The model's outputs are not numbers, or vLLM wrote nothing.
+        """
+        if deterministic != self._deterministic or not self.engine.is_current:
+            self._forget()
+            self._deterministic = deterministic
+        self.engine.prepare()
+        turns = [
+            self._turn(row, ids[:length])
+            for row, ids, length in zip(rows.tolist(), input_ids, lengths.tolist(), strict=True)
+        ]
+        while not all(turn.pending for turn in turns):
+            for turn in turns:
+                if turn.request is None and not turn.pending:
+                    raise ModelError(
+                        f"vLLM wrote nothing after {turn.length} tokens; its log says why. With a "
+                        "smaller n_envs it needs less memory."
+                    )
+            self._step()
+        taken = [turn.take() for turn in turns]
+        tokens = np.array([token for token, _ in taken], np.int64)
+        logprobs = np.array([logprob for _, logprob in taken], np.float32)
+        check_tokens(torch.from_numpy(np.where(np.isnan(logprobs), -1, tokens)))
+        return tokens, logprobs
+
+    def rest(self) -> None:
+        """Ends a rollout: drops what was not handed out, and frees memory with `sleep`."""
+        self._forget()
+        self.engine.sleep()
+
+    def _forget(self) -> None:
+        self.engine.abort(list(self._running))
+        self._running.clear()
+        self._turns.clear()
+
+    def _turn(self, row: int, ids: NDArray[np.int32]) -> _Turn:
+        """Returns the turn that goes on after these tokens; a new one if none does."""
+        turn = self._turns.get(row)
+        if turn is not None:
+            if turn.goes_on(ids):
+                return turn
+            if turn.request is not None:
+                self.engine.abort([turn.request])
+                del self._running[turn.request]
+        request = str(self._n_requests)
+        self._n_requests += 1
+        self.engine.add(
+            request,
+            ids,
+            max_tokens=min(self._max_new_tokens, self._window - len(ids)),
+            stop_ids=self._stop_ids,
+            seed=None if self._deterministic else int(torch.randint(2**62, ())),
+        )
+        turn = _Turn(self._window, request, ids)
+        self._turns[row] = self._running[request] = turn
+        return turn
+
+    def _step(self) -> None:
+        for request, found, has_ended in self.engine.step():
+            # What was ended before may still say something.
+            turn = self._running.get(request)
+            if turn is None:
+                continue
+            turn.pending.extend(found)
+            if has_ended:
+                del self._running[request]
+                turn.request = None
+
+
+def find_end_id(env: VecEnv) -> int | None:
+    """Returns the token that ends a turn, if the environment is one that tells it."""
+    return env.unwrapped_core.tokenizer.end_id if isinstance(env, TextVecEnv) else None
+
+
+class _Turn:
+    """What one slot says next: some tokens have come, others are still being computed.
+
+    Attributes:
+        request: Its name while it is being computed.
+        length: The tokens before the next one to hand out.
+        pending: Tokens to hand out, with their log-probabilities.
+    """
+
+    def __init__(self, window: int, request: str, ids: NDArray[np.int32]) -> None:
+        self.request: str | None = request
+        self.length = len(ids)
+        self.pending: deque[tuple[int, float]] = deque()
+        self._ids = np.zeros(window, np.int32)
+        self._ids[: self.length] = ids
+
+    def goes_on(self, ids: NDArray[np.int32]) -> bool:
+        """Tells whether a sequence is just what was handed out, and there is more to come."""
+        has_more = bool(self.pending) or self.request is not None
+        return has_more and np.array_equal(ids, self._ids[: self.length])
+
+    def take(self) -> tuple[int, float]:
+        """Hands out a token; no other sequence gets it, not even one of the same prompt."""
+        token, logprob = self.pending.popleft()
+        self._ids[self.length] = token
+        self.length += 1
+        return token, logprob

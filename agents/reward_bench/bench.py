@@ -1,0 +1,191 @@
+"""The benchmark from start to end: make the missing runs, score them all, say what they mean.
+
+OUT/bench.yaml              the configuration
+OUT/runs/DESIGN/SEED/       run.json (looks with every text), log.txt, error.txt of one that failed
+OUT/bench.json, report.html, and tables as CSV: what `textenv.benchmark.report` writes
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from agents.reward_bench.conclusions import conclude
+from agents.reward_bench.config import RANDOM, BenchConfig, check_rewards
+from agents.reward_bench.records import Run, load_run
+from agents.reward_bench.runs import Wanted, make_runs, untrained_runs, wanted_runs
+from agents.reward_bench.scoring import Report, ScoredDesign, Scorer, Start
+from agents.training.run import environment_arguments
+from textenv.benchmark.matrix import measure_start
+from textenv.benchmark.results import Audit, Bench, Metric
+from textenv.episode import TextCore
+from textenv.errors import ConfigError, TextEnvError
+from textenv.registry import environment_row
+from textenv.rewards.loading import RewardSpec
+from textenv.rewards.normalise import fit_reward
+from textenv.vector import make_core
+
+CONFIG_FILE = "bench.yaml"
+Stage = Callable[[str, float], AbstractContextManager[Report]]
+
+
+def run_bench(config: BenchConfig, out: Path, stage: Stage) -> Bench:
+    """Makes what is missing of a benchmark, and computes everything from all of its runs.
+
+    Args:
+        config: What to compare.
+        out: Its folder; runs of the same configuration that lie there are not repeated.
+        stage: Opens a progress display, given what is being done and how many steps it has.
+
+    Raises:
+        ConfigError: The folder holds something else, a reward cannot be made, or the untrained
+            policy's samples all score the same.
+        TextEnvError: The untrained policy cannot be looked at.
+        KeyboardInterrupt: After the runs under way were ended; those done stay.
+    """
+    check_rewards(config)
+    environment_row(config.id)
+    arguments = environment_arguments(config.model, config.dataset, None, config.env)
+    core = make_core(config.id, 1, arguments)
+    core.dataset(config.split)  # a missing one is found now
+    with _claimed(out):
+        _write_config(config, out)
+        return _run(config, core, out, stage)
+
+
+def _run(config: BenchConfig, core: TextCore, out: Path, stage: Stage) -> Bench:
+    runs = _look_at_start(config, core, out, stage)
+    specs = _fitted_specs(config, runs)
+    scorer = Scorer(specs)
+    with stage("Scoring the start", len(runs)) as report:
+        start = scorer.score_start(runs, report)
+    metrics = measure_start(start.pools, list(config.designs), list(config.gold))
+
+    rewards = _rewards_of_runs(config, specs, metrics)
+    wanted = wanted_runs(config, list(rewards), rewards, out)
+    _make(wanted, config, stage, "Training runs")
+    with stage("Scoring the runs", len(rewards)) as report:
+        scored = _score_designs(wanted, config, core, scorer, start, report)
+    return conclude(config, metrics, start, scored, wanted, _audits(config, specs, core, stage))
+
+
+@contextmanager
+def _claimed(out: Path) -> Iterator[None]:
+    """Keeps the folder for this benchmark, which must be new or hold one already.
+
+    Raises:
+        ConfigError: It is something else, or another process is at work in it.
+    """
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"'{out}' is a file. Choose a folder for --out.")
+    if out.exists() and any(out.iterdir()) and not (out / CONFIG_FILE).is_file():
+        raise ConfigError(f"'{out}' holds something else than a benchmark. Choose another --out.")
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / CONFIG_FILE).open("a", encoding="utf-8") as file:
+        # The lock goes with its process, however that ends. Some systems have none.
+        if sys.platform != "win32":
+            import fcntl
+
+            with suppress(OSError):
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError as error:
+                    raise ConfigError(
+                        f"Another benchmark is at work in '{out}'. Wait for it, or choose another "
+                        "--out."
+                    ) from error
+        yield
+
+
+def _write_config(config: BenchConfig, out: Path) -> None:
+    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    (out / CONFIG_FILE).write_text(text, encoding="utf-8")
+
+
+def _look_at_start(config: BenchConfig, core: TextCore, out: Path, stage: Stage) -> dict[int, Run]:
+    """Samples the untrained policy, in a run for each seed."""
+    wanted = untrained_runs(config, out)
+    _make(wanted, config, stage, "Untrained policy")
+    for run in wanted:
+        if not run.is_done:
+            raise TextEnvError(f"The untrained policy cannot be looked at: {run.error}")
+    return {run.seed: load_run(run.folder, core, config.split) for run in wanted}
+
+
+def _fitted_specs(config: BenchConfig, start: Mapping[int, Run]) -> dict[str, RewardSpec]:
+    """Returns every reward's description, with what it takes from the untrained policy."""
+    samples = [episode for run in start.values() for episode in run.looks[0].episodes]
+    return {
+        name: fit_reward(spec, samples)  # type: ignore[arg-type] # `check_rewards` made each
+        for name, spec in {**config.designs, **config.gold}.items()
+    }
+
+
+def _rewards_of_runs(
+    config: BenchConfig, specs: Mapping[str, RewardSpec], metrics: Sequence[Metric]
+) -> dict[str, Any]:
+    """Returns what each design or control trains against."""
+    units = {metric.name: metric.sd for metric in metrics}
+    # Noise is uniform on [0, 1], of which the standard deviation is 1 / sqrt(12).
+    paid = {name: (specs[name], units[name]) for name in config.designs}
+    paid |= dict.fromkeys(config.controls, (RANDOM, 12 ** (-0.5)))
+    if not config.normalise:
+        return {name: spec for name, (spec, _) in paid.items()}
+    return {name: {"normalise": {"of": spec, "std": std}} for name, (spec, std) in paid.items()}
+
+
+def _make(wanted: Sequence[Wanted], config: BenchConfig, stage: Stage, what: str) -> None:
+    n_done = sum(run.is_done for run in wanted)
+    n_failed = 0
+    with stage(what, len(wanted)) as report:
+        report(n_done, f"{n_done} were there" if n_done else "")
+
+        def ended(name: str, seed: int, status: str) -> None:
+            nonlocal n_done, n_failed
+            n_done += 1
+            n_failed += status == "failed"
+            failures = f", {n_failed} failed" if n_failed else ""
+            report(n_done, f"{name} seed {seed}{failures}")
+
+        make_runs(wanted, config, ended)
+
+
+def _score_designs(
+    wanted: Sequence[Wanted],
+    config: BenchConfig,
+    core: TextCore,
+    scorer: Scorer,
+    start: Start,
+    report: Report,
+) -> dict[str, ScoredDesign]:
+    """Scores the finished runs of each design or control that has some."""
+    scored: dict[str, ScoredDesign] = {}
+    for i, name in enumerate((*config.designs, *config.controls)):
+        done = [run for run in wanted if run.name == name and run.is_done]
+        if done:
+            runs = {run.seed: load_run(run.folder, core, config.split) for run in done}
+            scored[name] = scorer.score_design(runs, start)
+        report(i + 1, name)
+    return scored
+
+
+def _audits(
+    config: BenchConfig, specs: Mapping[str, RewardSpec], core: TextCore, stage: Stage
+) -> tuple[Audit, ...]:
+    if not config.audit:
+        return ()
+    from textenv.benchmark.audit import audit
+
+    found = []
+    with stage("Auditing the designs", len(config.designs)) as report:
+        for i, name in enumerate(config.designs):
+            made = audit(specs[name], core, split=config.split, n_examples=config.audit)
+            found.append(replace(made, reward=name))
+            report(i + 1, name)
+    return tuple(found)

@@ -1,0 +1,141 @@
+"""Samples a pool of responses to each prompt, and shows what picking the best by a reward does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from agents.ppo.policy import LMPolicy
+from agents.training.evaluation import Progress, play_policy_on_split
+from textenv.benchmark.best_of_n import gain_of_best, make_best_of_n
+from textenv.benchmark.results import BestOfN
+from textenv.benchmark.statistics import Estimate, FloatArray
+from textenv.episode import TextCore
+from textenv.examples import Episode
+from textenv.rewards import Reward, RewardResult, compute_rewards
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Samples of a policy, and what each reward says of them.
+
+    Attributes:
+        proxy: The name of the reward that picks.
+        episodes: `size` samples of the first prompt, of the second, and so on.
+        scores: (n_prompts, size) by the name of the reward.
+    """
+
+    proxy: str
+    episodes: tuple[Episode, ...]
+    scores: dict[str, FloatArray]
+
+    @property
+    def size(self) -> int:
+        """How many samples each prompt has."""
+        return int(self.scores[self.proxy].shape[1])
+
+    def curves(self, seed: int = 0) -> BestOfN:
+        """Returns proxy and gold over n."""
+        return make_best_of_n(self.proxy, self.scores, seed=seed)
+
+    def gains(self, seed: int = 0) -> dict[str, Estimate]:
+        """Returns what picking the best of the whole pool adds to each score of one sample."""
+        proxy = self.scores[self.proxy]
+        return {
+            name: gain_of_best(proxy, table, self.size, seed) for name, table in self.scores.items()
+        }
+
+    def picks(self) -> list[tuple[int, int]]:
+        """Returns for each prompt the places of its first sample and of the proxy's best.
+
+        The places are those in `episodes`; of several best ones it is the first.
+        """
+        best = self.scores[self.proxy].argmax(axis=1)
+        return [(row * self.size, row * self.size + int(place)) for row, place in enumerate(best)]
+
+    def scores_of(self, place: int) -> dict[str, float]:
+        """Returns the scores of one of `episodes`."""
+        return {name: float(table.flat[place]) for name, table in self.scores.items()}
+
+
+def pay_nothing(episodes: Sequence[Episode]) -> RewardResult:
+    """The reward of an environment that is only sampled from: scores are asked for afterwards."""
+    return RewardResult(np.zeros(len(episodes)))
+
+
+def try_rewards(rewards: Mapping[str, Reward], core: TextCore, split: str) -> None:
+    """Scores one ideal answer by each reward: what cannot be scored is found before the sampling.
+
+    Raises:
+        RewardError: A reward cannot score the environment's episodes.
+    """
+    episode = core.play(core.dataset(split)[0], core.task.gold)
+    for reward in rewards.values():
+        compute_rewards(reward, [episode])
+
+
+def sample_pool(
+    policy: LMPolicy,
+    core: TextCore,
+    split: str,
+    n_prompts: int,
+    size: int,
+    progress: Progress = lambda done, note: None,
+) -> tuple[Episode, ...]:
+    """Samples the policy on the first prompts of a split, `size` times on each.
+
+    Raises:
+        ConfigError: The policy was made for another environment.
+    """
+    return tuple(
+        play_policy_on_split(
+            policy, core, split, n_prompts, deterministic=False, progress=progress, n_samples=size
+        )
+    )
+
+
+def score_pool(
+    proxy: str,
+    rewards: Mapping[str, Reward],
+    episodes: Sequence[Episode],
+    size: int,
+    progress: Progress = lambda done, note: None,
+) -> Pool:
+    """Scores every sample by every reward.
+
+    Args:
+        proxy: The name of the reward that picks, one of `rewards`.
+        rewards: By name.
+        episodes: `size` samples of each prompt, prompt by prompt.
+        size: Of each prompt's pool.
+        progress: Called with the number of rewards that are done, and the next one's name.
+
+    Raises:
+        RewardError: A sample has no score.
+    """
+    scores = {}
+    for done, (name, reward) in enumerate(rewards.items()):
+        progress(done, name)
+        scores[name] = compute_rewards(reward, episodes).total.reshape(-1, size)
+    progress(len(rewards), "")
+    return Pool(proxy, tuple(episodes), scores)
+
+
+def write_picks(pool: Pool, core: TextCore, path: Path) -> None:
+    """Writes a JSON line for each prompt: its first sample, and the one that the proxy picks."""
+    with path.open("w", encoding="utf-8") as file:
+        for first, best in pool.picks():
+            example = pool.episodes[first].example
+            row = {
+                "id": example.id,
+                "prompt": "\n".join(turn.text for turn in core.task.opening(example)),
+                "references": list(example.references),
+            } | {
+                name: {"response": pool.episodes[place].response, "scores": pool.scores_of(place)}
+                for name, place in (("first", first), ("best", best))
+            }
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")

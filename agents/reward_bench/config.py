@@ -1,0 +1,333 @@
+"""The configuration of a benchmark: which designs, which gold metrics, how much of everything."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+)
+
+from agents.training.config import (
+    EMBEDDED_SETTINGS,
+    TrainConfig,
+    apply_overrides,
+    invalid,
+    parse_config,
+    read_config_file,
+)
+from textenv.benchmark.matrix import GOLD
+from textenv.errors import ConfigError, UnknownNameError
+from textenv.tokenization import EMBEDDED
+
+
+class BenchConfig(BaseModel):
+    """What is compared, and how large each run is."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    title: str = Field("", description="what is compared, as the report's heading")
+    id: str = Field(description="environment id")
+    designs: dict[str, JsonValue] = Field(description="name -> reward to train against")
+    gold: dict[str, JsonValue] = Field(description="name -> metric that no run is trained on")
+    controls: tuple[Literal["random"], ...] = Field(
+        ("random",), description="beside the untrained policy, which always is one"
+    )
+    seeds: tuple[NonNegativeInt, ...] = Field(
+        (0, 1, 2, 3, 4), description="how many, or a list of them: a run of each"
+    )
+    budget: PositiveInt = Field(
+        2048,
+        description="training episodes of each run, in iterations of `train.n_episodes` (64): the "
+        "last one is played in full",
+    )
+    looks: PositiveInt = Field(6, description="evaluations along each run, the last at its end")
+    split: str = Field("test", description="where the held-out prompts are")
+    prompts: PositiveInt = Field(128, description="how many of them each look plays")
+    pool: PositiveInt = Field(
+        32,
+        description="samples of each prompt from the untrained policy, for all seeds together: "
+        "what gains are measured from, and what the best of n is picked from",
+    )
+    normalise: bool = Field(
+        True,
+        description="pay each design in standard deviations of the untrained policy's samples, "
+        "so that one KL coefficient means the same to all",
+    )
+    model: str = Field("embedded", description="as for `textenv train`")
+    dataset: JsonValue = None
+    env: dict[str, JsonValue] = {}
+    train: dict[str, JsonValue] = Field({}, description="keys of `textenv train` for every run")
+    samples: NonNegativeInt = Field(12, description="held-out examples shown in the report")
+    audit: NonNegativeInt = Field(200, description="examples each design is probed with; 0: none")
+    device: str = "auto"
+    threads: PositiveInt = Field(
+        1, description="CPU threads of a run; its numbers may depend on this, not on `jobs`"
+    )
+    jobs: PositiveInt | None = Field(
+        None, description="runs at a time; by default as many as cores or GPUs allow"
+    )
+
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def _count(cls, value: Any) -> Any:
+        if isinstance(value, int) and not isinstance(value, bool):
+            return tuple(range(value))
+        if not isinstance(value, list | tuple):
+            raise ValueError("give how many seeds, such as 5, or a list of them")
+        return value
+
+    def runs(self) -> list[tuple[str, int]]:
+        """Returns (design or control, seed) of every training run."""
+        names = (*self.designs, *self.controls)
+        return [(name, seed) for seed in self.seeds for name in names]
+
+    def samples_per_seed(self) -> int:
+        """Returns how often each seed's untrained policy answers each prompt."""
+        return -(-self.pool // len(self.seeds))
+
+    def train_config(self, reward: Any, seed: int) -> TrainConfig:
+        """Returns the configuration of one run.
+
+        Raises:
+            UnknownNameError: `train` has a key that does not exist.
+            ConfigError: A value of `train` does not fit.
+        """
+        own = EMBEDDED_SETTINGS if self.model == EMBEDDED else {}
+        fixed = {
+            "id": self.id,
+            "model": self.model,
+            "dataset": self.dataset,
+            "env": self.env,
+            "reward": reward,
+            "seed": seed,
+            "total_episodes": self.budget,
+            "device": self.device,
+        }
+        return parse_config({**own, **self.train, **fixed})
+
+    def digest(self, reward: Any, seed: int) -> str:
+        """Names everything that a run's numbers depend on, so that it is not repeated."""
+        settings = self.train_config(reward, seed).model_dump(exclude={"device"})
+        size: list[Any] = [self.looks]
+        if reward is None:  # the untrained policy is the same however long others train
+            del settings["total_episodes"]
+            size = ["pool", self.samples_per_seed()]
+        decisive = [settings, size, self.split, self.prompts, self.threads]
+        # What was edited since is no longer what a run was made from.
+        decisive += filter(None, [contents([settings["dataset"], reward])])
+        text = json.dumps(decisive, sort_keys=True, ensure_ascii=False)
+        return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+
+
+def load_bench_config(file: Path, overrides: Sequence[str] = ()) -> BenchConfig:
+    """Reads a configuration file, and "key=value" overrides.
+
+    Raises:
+        UnknownNameError: A key that does not exist.
+        ConfigError: The file cannot be read, or a value does not fit.
+    """
+    values = read_config_file(file)
+    apply_overrides(values, overrides)
+    return parse_bench_config(values)
+
+
+def parse_bench_config(values: Mapping[str, Any]) -> BenchConfig:
+    """Checks configuration values.
+
+    Raises:
+        UnknownNameError: A key that does not exist.
+        ConfigError: A value that does not fit.
+    """
+    for key in values:
+        if key not in BenchConfig.model_fields:
+            raise UnknownNameError("configuration key", key, BenchConfig.model_fields)
+    try:
+        config = BenchConfig(**{**values, **named_rewards(values)})
+    except ValidationError as error:
+        raise invalid(error) from error
+    check_names(config)
+    check_settings(config)
+    # What `train` says is checked now, not in every run.
+    check_budget(config.train_config(None, config.seeds[0]))
+    return config
+
+
+def check_rewards(config: BenchConfig) -> None:
+    """Makes every reward once, so that a wrong name is found before anything is trained.
+
+    Raises:
+        TextEnvError: One cannot be made.
+    """
+    from textenv.errors import TextEnvError
+    from textenv.rewards import load_reward
+
+    for kind, specs in (("design", config.designs), ("gold metric", config.gold)):
+        for name, spec in specs.items():
+            try:
+                load_reward(spec)  # type: ignore[arg-type] # JSON of any kind: it says what is wrong
+            except TextEnvError as error:
+                raise ConfigError(f"The {kind} '{name}': {error}") from error
+
+
+if TYPE_CHECKING:
+    from agents.reward_bench.config import BenchConfig
+    from agents.training.config import TrainConfig
+
+UNTRAINED, RANDOM = "untrained", "random"
+# What the benchmark decides itself, run by run.
+_RESERVED = ("id", "model", "dataset", "env", "reward", "seed", "total_episodes", "device")
+# What `textenv train` does beside the training.
+_UNUSED = (
+    *("eval_split", "eval_examples", "validation_examples", "validation_every"),
+    *("patience", "save_every"),
+)
+_TRAINED_ON = "train"  # the split of an environment that names none
+_LONGEST_NAME = 100  # bytes; file systems take 255
+
+
+def named_rewards(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns designs and gold metrics as mappings, where they are a list of names."""
+    found = {}
+    for key in ("designs", "gold"):
+        if values.get(key) is None:
+            raise ConfigError(
+                f"{key}: missing. Give a list of names of rewards, or a mapping from names to "
+                "rewards."
+            )
+        given = values[key]
+        if isinstance(given, list | tuple):
+            given = dict(zip(given, given, strict=True)) if _are_texts(given) else None
+        elif not isinstance(given, Mapping) or not _are_texts(given):
+            given = None
+        if given is None:
+            raise ConfigError(
+                f"{key}: give a list of names of rewards, or a mapping from names to rewards, not "
+                f"{values[key]!r}. A name that YAML takes for something else than text, such "
+                "as on, yes or 1, stands in quotes."
+            )
+        found[key] = given
+    return found
+
+
+def _are_texts(names: Iterable[Any]) -> bool:
+    return all(isinstance(name, str) for name in names)
+
+
+def check_names(config: BenchConfig) -> None:
+    """Refuses names that cannot be folders or mean something else, and designs that are gold."""
+    known: dict[str, str] = {}
+    for name in (*config.designs, *config.gold):
+        if name in config.designs and name in config.gold:
+            raise ConfigError(
+                f"gold: '{name}' is a design, too; a gold metric must not be trained on."
+            )
+        if (
+            not name.isprintable()
+            or not set(name).isdisjoint("/\\")
+            or name != name.strip()
+            or name.startswith(".")
+            or not 0 < len(name.encode()) <= _LONGEST_NAME
+            or name.casefold() in (UNTRAINED, RANDOM, GOLD)
+        ):
+            raise ConfigError(f"{name!r} cannot name a design or a metric; choose another name.")
+        other = known.setdefault(name.casefold(), name)
+        if other != name:
+            raise ConfigError(f"'{other}' and '{name}' differ in case alone; choose other names.")
+    for design, spec in config.designs.items():
+        for gold, metric in config.gold.items():
+            if _unweighted(spec) == _unweighted(metric):
+                raise ConfigError(
+                    f"gold: '{gold}' is the same reward as the design '{design}'; a gold metric "
+                    "must not be trained on."
+                )
+
+
+def contents(specs: Any) -> dict[str, str]:
+    """Returns digests of the files of data and code that descriptions name, by what they say."""
+    found = {}
+    for text in _texts(specs):
+        module = text.rpartition(":")[0]
+        for path in (text, module, f"{module.replace('.', '/')}.py"):
+            with suppress(OSError, ValueError):  # what can be no path is none
+                found[text] = hashlib.blake2b(Path(path).read_bytes(), digest_size=12).hexdigest()
+                break
+    return found
+
+
+def _texts(spec: Any) -> Iterator[str]:
+    """Goes through every text in a description, keys included."""
+    if isinstance(spec, str):
+        yield spec
+    elif isinstance(spec, Mapping):
+        yield from _texts([*spec.keys(), *spec.values()])
+    elif isinstance(spec, list | tuple):
+        for part in spec:
+            yield from _texts(part)
+
+
+def _unweighted(spec: Any) -> Any:
+    """Returns a reward's description without a weight above 0, which only changes its unit."""
+    if not isinstance(spec, Mapping) or len(spec) != 1:
+        return spec
+    ((name, entry),) = spec.items()
+    options = dict(entry) if isinstance(entry, Mapping) else {"weight": entry}
+    weight = options.pop("weight", 1)
+    if not isinstance(weight, int | float) or weight <= 0:
+        return spec
+    return {name: options} if options else name
+
+
+def check_settings(config: BenchConfig) -> None:
+    """Refuses what would make no benchmark, or would be ignored."""
+    for name in ("designs", "gold", "seeds"):
+        if not getattr(config, name):
+            raise ConfigError(f"{name}: at least one is needed.")
+    for key in ("seeds", "controls"):
+        if len(set(getattr(config, key))) < len(getattr(config, key)):
+            raise ConfigError(f"{key}: each only once.")
+    if config.audit == 1:
+        raise ConfigError("audit: one example shows nothing; give 2 or more, or 0 for no audit.")
+    if config.pool < 2:
+        raise ConfigError("pool: give 2 samples of a prompt or more, to pick the better one from.")
+    for key in config.train:
+        if key in _RESERVED:
+            raise ConfigError(f"train: '{key}' is set by the benchmark itself.")
+        if key in _UNUSED:
+            raise ConfigError(
+                f"train: '{key}' changes nothing here: a benchmark looks at its runs by 'looks', "
+                "'prompts' and 'split', and trains each to the end of its 'budget'."
+            )
+    if "reward" in config.env:
+        raise ConfigError("env: 'reward' is set by the benchmark itself.")
+    if config.env.get("split", _TRAINED_ON) == config.split:
+        raise ConfigError(
+            f"split: '{config.split}' is what the runs train on; held-out prompts need another."
+        )
+
+
+def check_budget(settings: TrainConfig) -> None:
+    """Refuses a budget within which no run could move.
+
+    Args:
+        settings: Those of a run.
+    """
+    idle = settings.n_episodes * settings.critic_warmup
+    if settings.total_episodes <= idle:
+        raise ConfigError(
+            f"budget: in the first {settings.critic_warmup} iterations of {settings.n_episodes} "
+            f"episodes only the critic learns, so give more than {idle} episodes, or set "
+            "train.critic_warmup or train.n_episodes."
+        )

@@ -1,0 +1,124 @@
+"""One run of the benchmark, in a process of its own: train, and look at held-out prompts.
+
+    python -m agents.reward_bench.worker JOB.json
+
+The job file holds what `Job` does. Whatever goes wrong ends as the last line on standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from agents.ppo.ppo import TextPPO
+from agents.reward_bench.best_of_n import pay_nothing
+from agents.reward_bench.config import BenchConfig, parse_bench_config
+from agents.reward_bench.records import Look, Run, save_run
+from agents.training.evaluation import kl_per_episode, play_policy_on_split
+from agents.training.run import environment_arguments, make_agent
+from textenv.episode import TextCore
+from textenv.errors import TextEnvError
+from textenv.vector import make_core
+
+# Every look of every run with the same seed draws the same random numbers, which makes differences
+# between designs less noisy than either.
+_LOOK_SEED = 1_000_003
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run to make.
+
+    Attributes:
+        config: The benchmark's configuration, as plain values.
+        reward: What to train against; None looks at the untrained policy.
+        seed: Of everything random.
+        digest: To be kept with the result.
+        folder: Where the result goes.
+        parent: The process that wants it; the run ends when that is gone.
+    """
+
+    config: dict[str, Any]
+    reward: Any
+    seed: int
+    digest: str
+    folder: str
+    parent: int
+
+    def save(self, path: Path) -> None:
+        """Writes the job file."""
+        path.write_text(json.dumps(asdict(self), ensure_ascii=False), encoding="utf-8")
+
+
+def run_job(job: Job) -> None:
+    """Makes a run and saves it."""
+    started_at = time.perf_counter()
+    config = parse_bench_config(job.config)
+    torch.set_num_threads(config.threads)
+    settings = config.train_config(job.reward, job.seed)
+    # Looks are scored afterwards, by all metrics at once.
+    unscored = environment_arguments(config.model, config.dataset, pay_nothing, dict(config.env))
+    paid = unscored if job.reward is None else {**unscored, "reward": job.reward}
+    agent = make_agent(settings, paid)
+    core = make_core(config.id, settings.n_envs, unscored)
+    if job.reward is None:
+        looks = [_look(agent, core, config, job.seed, config.samples_per_seed())]
+    else:
+        looks = _train(agent, core, config, job)
+    save_run(Run(job.digest, tuple(looks), time.perf_counter() - started_at), Path(job.folder))
+
+
+def _train(agent: TextPPO, core: TextCore, config: BenchConfig, job: Job) -> list[Look]:
+    looks: list[Look] = []
+    # At equal shares of the budget; an iteration that crosses several gives one look.
+    due = [config.budget * (i + 1) / config.looks for i in range(config.looks)]
+
+    def after_iteration(metrics: Mapping[str, float]) -> bool:
+        if os.getppid() != job.parent:
+            raise TextEnvError("The benchmark that wanted this run has ended.")
+        if due and agent.n_episodes_done >= due[0]:
+            while due and agent.n_episodes_done >= due[0]:
+                due.pop(0)
+            looks.append(_look(agent, core, config, job.seed))
+        return True
+
+    agent.learn(total_episodes=config.budget, after_iteration=after_iteration, log_interval=None)
+    return looks
+
+
+def _look(
+    agent: TextPPO, core: TextCore, config: BenchConfig, seed: int, n_samples: int = 1
+) -> Look:
+    with torch.random.fork_rng():
+        torch.manual_seed(_LOOK_SEED + seed)
+        episodes = play_policy_on_split(
+            agent.policy,
+            core,
+            config.split,
+            config.prompts,
+            deterministic=False,
+            n_samples=n_samples,
+        )
+    kl = kl_per_episode(agent.policy, agent.reference, episodes)
+    return Look(agent.n_episodes_done, n_samples, kl, tuple(episodes))
+
+
+def main() -> None:
+    """Makes the run of the job file that is named."""
+    try:
+        run_job(Job(**json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))))
+    except TextEnvError as error:
+        print(" ".join(str(error).split()), file=sys.stderr)  # noqa: T201 - read by the parent
+        raise SystemExit(1) from error
+
+
+if __name__ == "__main__":
+    main()

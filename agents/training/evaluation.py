@@ -1,0 +1,325 @@
+"""Plays held-out examples with an agent, and says how well it did."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from agents.ppo.buffer import CollectedEpisode, make_batch
+from agents.ppo.distributed import ALONE, Ranks
+from agents.ppo.policy import LMPolicy
+from agents.ppo.reference import Reference
+from agents.ppo.sharding import gathered
+from agents.ppo.targets import evaluate_rollout
+from textenv.benchmark.statistics import bootstrap_mean
+from textenv.episode import Speaker, TextCore
+from textenv.errors import ConfigError
+from textenv.examples import Episode, Example, Turn
+from textenv.rewards import compute_rewards, load_reward
+
+# Beside the reward itself, for every task whose references are texts to be matched.
+REPORTED_METRICS = ("rouge1", "rouge2", "rougeL", "bleu", "chrf", "token_f1", "exact_match")
+
+Progress = Callable[[float, str], None]
+
+
+def _silent(done: float, note: str = "") -> None:
+    """Shows nothing."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an agent did on some examples, in their order.
+
+    Attributes:
+        episodes: One each.
+        rewards: (n,) the environment's.
+        metrics: (n,) each: reward components, text metrics and counts.
+    """
+
+    episodes: tuple[Episode, ...]
+    rewards: np.ndarray[Any, np.dtype[np.float64]]
+    metrics: dict[str, np.ndarray[Any, np.dtype[np.float64]]] = field(default_factory=dict)
+
+    def summary(self) -> dict[str, Any]:
+        """Returns means with 95 % intervals over examples, as plain values."""
+        return {
+            "examples": len(self.episodes),
+            "reward": bootstrap_mean(self.rewards).to_json(),
+            "metrics": {
+                name: bootstrap_mean(values).to_json() for name, values in self.metrics.items()
+            },
+        }
+
+
+def load_policy(
+    model: str, core: TextCore, device: torch.device | str = "cpu", **arguments: Any
+) -> LMPolicy:
+    """Loads a language model as a policy that acts in an environment's slots.
+
+    Args:
+        model: As `LMPolicy` takes it.
+        core: The environment's slots; of several, those with the longest window.
+        device: Where to put it.
+        arguments: Further ones of `LMPolicy`, such as the temperature.
+
+    Raises:
+        ModelError: The model cannot be loaded or does not fit the environment.
+    """
+    policy = LMPolicy(
+        core.single_observation_space,
+        core.single_action_space,
+        lambda _: 0.0,
+        model=model,
+        **arguments,
+    )
+    policy.set_training_mode(False)
+    return policy.to(device)
+
+
+def evaluate_policy_on_split(
+    policy: LMPolicy,
+    core: TextCore,
+    split: str,
+    n_examples: int,
+    deterministic: bool = True,
+    progress: Progress = _silent,
+    ranks: Ranks = ALONE,
+) -> Evaluation:
+    """Plays the first examples of a split with a language model, and scores them.
+
+    The processes of a run part the examples among them, and all of them get the whole. Arguments
+    and errors are those of `play_policy_on_split`.
+    """
+    n = min(n_examples, len(core.dataset(split)))
+    if n < ranks.size:
+        ranks = ALONE
+    own = range(ranks.index, n, ranks.size)
+
+    def report(done: float, note: str) -> None:
+        progress(min(n, done * ranks.size), note)
+
+    episodes = play_policy_on_split(policy, core, split, own, deterministic, report)
+    return _merge(ranks.gather(score_episodes(core, episodes)))
+
+
+def play_policy_on_split(
+    policy: LMPolicy,
+    core: TextCore,
+    split: str,
+    n_examples: int | range,
+    deterministic: bool = True,
+    progress: Progress = _silent,
+    n_samples: int = 1,
+) -> list[Episode]:
+    """Plays examples of a split with a language model, many at a time.
+
+    Args:
+        policy: Writes the tokens.
+        core: The environment's slots; their episodes are lost.
+        split: "train", "validation" or "test".
+        n_examples: How many, from the first on; fewer if the split has fewer. Or their numbers.
+        deterministic: Take the most likely token or candidate at each step instead of sampling.
+        progress: Called with the number of finished episodes.
+        n_samples: How often to play each example.
+
+    Returns:
+        The finished episodes, in the order of their examples: `n_samples` of the first, and so on.
+
+    Raises:
+        ConfigError: The policy was made for shorter texts, or for another tokenizer.
+    """
+    if not _same_kind(policy.observation_space, core.single_observation_space) or (
+        core.action_level == "select" and policy.action_space != core.single_action_space
+    ):
+        raise ConfigError(
+            f"The policy was made for {policy.action_space} and another action level, or other "
+            f"candidates, than this environment's {core.single_action_space}. Make it for this "
+            "environment."
+        )
+    if core.window > policy.window or core.tokenizer.vocab_size != policy.vocab_size:
+        raise ConfigError(
+            f"The environment's texts have up to {core.window} tokens of "
+            f"{core.tokenizer.vocab_size}; the policy was made for {policy.window} of "
+            f"{policy.vocab_size}. Make it for this environment."
+        )
+
+    def choose(slots: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        if core.action_level == "select":
+            seen = {key: value[slots] for key, value in core.observe().items()}
+            return np.asarray(policy.predict(seen, deterministic=deterministic)[0])
+        lengths = core.lengths[slots]
+        return policy.act(core.input_ids[slots], lengths, slots, deterministic)
+
+    policy.set_training_mode(False)
+    with gathered(policy):
+        return _play_slots(choose, core, split, n_examples, progress, n_samples)
+
+
+def _same_kind(one: Any, other: Any) -> bool:
+    return set(getattr(one, "spaces", ())) == set(getattr(other, "spaces", ()))
+
+
+def evaluate_random(
+    core: TextCore, split: str, n_examples: int, seed: int = 0, progress: Progress = _silent
+) -> Evaluation:
+    """Plays the first examples of a split with tokens, or candidates, drawn uniformly."""
+    rng = np.random.default_rng(seed)
+
+    def choose(slots: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        if core.action_level == "select":
+            return np.asarray(rng.integers(core.level.action_masks()[slots].sum(axis=1)))
+        return rng.integers(core.tokenizer.vocab_size, size=len(slots))
+
+    return score_episodes(core, _play_slots(choose, core, split, n_examples, progress))
+
+
+def evaluate_speaker(
+    speak: Speaker, core: TextCore, split: str, n_examples: int, progress: Progress = _silent
+) -> Evaluation:
+    """Plays the first examples of a split with an agent that answers in text."""
+    dataset = core.dataset(split)
+    episodes = []
+    for index in range(min(n_examples, len(dataset))):
+        episodes.append(core.play(dataset[index], speak))
+        progress(index + 1, "")
+    return score_episodes(core, episodes)
+
+
+def _merge(parts: Sequence[Evaluation]) -> Evaluation:
+    """Puts together evaluations of which part i of k has every k-th example from i on."""
+    n = sum(len(part.episodes) for part in parts)
+    order = np.argsort(np.concatenate([np.arange(i, n, len(parts)) for i in range(len(parts))]))
+    episodes = [episode for part in parts for episode in part.episodes]
+
+    def merged(values: Sequence[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
+        return np.concatenate(values)[order]
+
+    # A component that a part lacks is 0 there, as it is of an episode that lacks it.
+    names = {name: None for part in parts for name in part.metrics}
+    metrics = {
+        name: merged([part.metrics.get(name, np.zeros(len(part.episodes))) for part in parts])
+        for name in names
+    }
+    rewards = merged([part.rewards for part in parts])
+    return Evaluation(tuple(episodes[i] for i in order), rewards, metrics)
+
+
+def score_episodes(core: TextCore, episodes: Sequence[Episode]) -> Evaluation:
+    """Scores finished episodes by the environment's reward and the reported metrics.
+
+    Raises:
+        RewardError: An episode could not be scored: the mean of the others would be another's.
+    """
+    result = compute_rewards(core.reward, episodes)
+    metrics = dict(result.components)
+    for name in REPORTED_METRICS:
+        if name not in metrics:
+            metrics[name] = compute_rewards(load_reward(name), episodes).total
+    tokens = [int(episode.action_mask.sum()) for episode in episodes]
+    metrics["response_tokens"] = np.array(tokens, np.float64)
+    ended = [episode.stop_reason == "end_of_turn" for episode in episodes]
+    metrics["ended_by_agent"] = np.array(ended, np.float64)
+    return Evaluation(tuple(episodes), result.total, metrics)
+
+
+def kl_per_episode(
+    policy: LMPolicy, reference: Reference, episodes: Sequence[Episode]
+) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Estimates KL(policy, reference) in nats from episodes that the policy sampled.
+
+    Returns:
+        (n,) log pi - log pi_ref of each episode; its mean is the unbiased estimate.
+    """
+    batch = make_batch(
+        [
+            CollectedEpisode(e.input_ids, e.action_mask, np.zeros(len(e.input_ids), np.float32))
+            for e in episodes
+        ],
+        policy.device,
+    )
+    evaluated = evaluate_rollout(policy, reference, batch)
+    log_ratios = evaluated.logprobs.double() - evaluated.ref_logprobs.double()
+    return log_ratios.sum(dim=1).cpu().numpy()
+
+
+def _play_slots(
+    choose: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]],
+    core: TextCore,
+    split: str,
+    n_examples: int | range,
+    progress: Progress,
+    n_samples: int = 1,
+) -> list[Episode]:
+    """Plays examples, each so often; a slot that ends takes the next one. Nothing is scored."""
+    dataset = core.dataset(split)
+    if isinstance(n_examples, int):
+        n_examples = range(min(n_examples, len(dataset)))
+    n_episodes = n_samples * len(n_examples)
+    episodes: list[Episode | None] = [None] * n_episodes
+    core.playing[:] = False
+    running: dict[int, int] = {}
+    started = done = 0
+    while done < n_episodes:
+        for slot in range(core.n_slots):
+            if slot not in running and started < n_episodes:
+                core.start(slot, dataset[n_examples[started // n_samples]])
+                running[slot] = started
+                started += 1
+        slots = np.flatnonzero(core.playing)
+        actions = np.zeros(core.n_slots, np.int64)
+        actions[slots] = choose(slots)
+        with _unscored(core):
+            core.step(actions)
+        for slot in [slot for slot in running if not core.playing[slot]]:
+            episodes[running.pop(slot)] = core.episode(slot)
+            done += 1
+        progress(done, "")
+    return [episode for episode in episodes if episode is not None]
+
+
+@contextmanager
+def _unscored(core: TextCore) -> Iterator[None]:
+    """Leaves scoring to whoever has all episodes, where nothing needs it at once."""
+    if core.can_defer:
+        core.defer = lambda episode: None
+    try:
+        yield
+    finally:
+        core.defer = None
+
+
+# A full stop within "3.5" is no end: white space follows one, after any closing quotes.
+_FIRST_SENTENCE = re.compile(
+    r".*?(?:[.!?][\"'”’)\]]*(?=\s)|[。！？][”’」』）]*|(?=\n)|\Z)", re.DOTALL
+)
+
+
+def first_sentence(text: str) -> str:
+    """Returns a text up to its first sentence end, or line end."""
+    found = _FIRST_SENTENCE.match(text.strip())
+    assert found is not None, "the end of the text always matches"
+    return found.group().strip()
+
+
+def speak_lead_sentence(example: Example, transcript: tuple[Turn, ...]) -> str:
+    """Repeats the first sentence of the task's source text."""
+    return first_sentence(str(example.metadata.get("context") or example.prompt))
+
+
+def cut_to_first_sentence(core: TextCore, evaluation: Evaluation) -> Evaluation:
+    """Scores an agent's turns again, each cut to its first sentence.
+
+    It tells how much of a gain is just learning to stop.
+    """
+    episodes = []
+    for episode in evaluation.episodes:
+        cut: Iterator[str] = iter([first_sentence(text) for text in episode.responses])
+        episodes.append(core.play(episode.example, lambda example, turns, cut=cut: next(cut, "")))  # type: ignore[misc] # mypy cannot infer a lambda with a default
+    return score_episodes(core, episodes)

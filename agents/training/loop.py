@@ -1,0 +1,108 @@
+"""The iterations of a training run: their rows, looks at held-out reward, checkpoints, the end."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+from agents.ppo.ppo import TextPPO
+from agents.training.config import TrainConfig
+from agents.training.evaluation import evaluate_policy_on_split
+from agents.training.interrupts import StopRequest
+from agents.training.run_folder import keep_rows, read_result
+from textenv.cli.progress import track
+from textenv.episode import TextCore
+
+_LOOK = "eval/reward_mean"
+
+
+def train_in_folder(
+    agent: TextPPO, core: TextCore, config: TrainConfig, out: Path, request: StopRequest
+) -> str:
+    """Trains until the budget is spent, held-out reward stops rising, or a signal asks to stop.
+
+    Args:
+        agent: New, or loaded to go on.
+        core: Slots to look at held-out reward in.
+        config: Of the run.
+        out: Its folder, whose `metrics.jsonl` is gone on with.
+        request: Looked at after each iteration.
+
+    Returns:
+        "converged" if held-out reward stopped rising, else "budget".
+    """
+    iteration, stop_reason = agent.n_iterations, "budget"
+    path = out / "metrics.jsonl"
+    looks = _Looks(config.patience)
+    for row in keep_rows(path, iteration):
+        if _LOOK in row:
+            looks.add(row[_LOOK])
+    ended = read_result(out)
+    is_extended = ended is not None and ended["episodes"] == agent.n_episodes_done
+    # Only the first process has read the rows; all of them stop or none.
+    if agent.ranks.any(looks.stopped_rising and not is_extended):
+        return "converged"
+    with (
+        path.open("a", encoding="utf-8") as file,
+        track("Training", config.total_episodes) as report,
+    ):
+
+        def after_iteration(metrics: Mapping[str, float]) -> bool:
+            nonlocal iteration, stop_reason
+            iteration += 1
+            # JSON has no word for what is not a number, such as the explained part of no variance.
+            finite = {k: v if math.isfinite(v) else None for k, v in metrics.items()}
+            row: dict[str, float | None] = {"iteration": iteration, **finite}
+            if config.validation_every and iteration % config.validation_every == 0:
+                looked = evaluate_policy_on_split(
+                    agent.policy,
+                    core,
+                    "validation",
+                    config.validation_examples,
+                    ranks=agent.ranks,
+                )
+                # Who goes on from here has no cached keys, so that nobody may have them.
+                agent.policy.forget()
+                reward = float(looked.rewards.mean())
+                row[_LOOK] = reward
+                looks.add(reward)
+                if looks.stopped_rising:
+                    stop_reason = "converged"
+            file.write(json.dumps(row, allow_nan=False) + "\n")
+            file.flush()
+            if config.save_every and iteration % config.save_every == 0:
+                agent.save(out)
+            report(
+                min(agent.n_episodes_done, config.total_episodes),
+                f"reward {metrics['rollout/reward_mean']:.3f}  KL {metrics['kl/ref']:.2f}  "
+                f"{metrics['time/tokens_per_s']:.0f} tokens/s",
+            )
+            return stop_reason == "budget" and not request.is_made
+
+        agent.learn(
+            total_episodes=config.total_episodes, after_iteration=after_iteration, resume=True
+        )
+    return stop_reason
+
+
+class _Looks:
+    """Held-out reward along a run, and whether it has stopped rising."""
+
+    def __init__(self, patience: int) -> None:
+        self._patience = patience
+        self._best = float("-inf")
+        self._since_best = 0
+
+    def add(self, reward: float) -> None:
+        """Adds a look; one more than had to be starts the count anew: the run was extended."""
+        if self.stopped_rising:
+            self._since_best = 0
+        self._since_best = 0 if reward > self._best else self._since_best + 1
+        self._best = max(self._best, reward)
+
+    @property
+    def stopped_rising(self) -> bool:
+        """True after `patience` looks without a new best."""
+        return self._since_best >= self._patience

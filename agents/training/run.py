@@ -1,0 +1,299 @@
+"""One training run from start to end: evaluate, train with PPO, evaluate again, write it down."""
+
+from __future__ import annotations
+
+import json
+import platform
+import tempfile
+import time
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+from stable_baselines3.common.utils import LinearSchedule
+
+import textenv
+from agents.models.loading import EMBEDDED
+from agents.ppo.distributed import is_first_rank, join_ranks
+from agents.ppo.ppo import TextPPO
+from agents.training.config import TrainConfig, write_config
+from agents.training.evaluation import (
+    Evaluation,
+    cut_to_first_sentence,
+    evaluate_policy_on_split,
+    kl_per_episode,
+    play_policy_on_split,
+)
+from agents.training.interrupts import stop_requests
+from agents.training.loop import train_in_folder
+from agents.training.run_folder import (
+    check_resumable,
+    load_evaluation,
+    save_evaluation,
+    write_whole,
+)
+from textenv.benchmark.statistics import bootstrap_mean
+from textenv.cli.progress import track
+from textenv.episode import TextCore
+from textenv.errors import ConfigError
+from textenv.registry import environment_row
+from textenv.rewards import fit_reward
+from textenv.rewards.normalise import needs_fit
+from textenv.vector import make_core
+
+FIT_EPISODES = 256  # of the initial policy, on which rewards are normalised
+KL_EPISODES = 128  # at most so many are sampled at the end to estimate the divergence
+_BEFORE = "before.json"
+_PPO_ARGUMENTS = (
+    *("n_episodes", "batch_size", "n_epochs", "gamma", "gae_lambda"),
+    *("clip_range", "clip_range_vf", "normalize_advantage", "ent_coef", "vf_coef"),
+    *("max_grad_norm", "target_kl", "kl_coef", "kl_target", "kl_horizon"),
+    *("advantage", "group_size", "clip_range_high", "dual_clip", "importance_cap"),
+    *("scale_rewards", "value_lr_factor", "critic_warmup", "max_invalid_share", "seed", "device"),
+    *("max_grad_norm_critic", "parallel", "sampler", "sampler_kwargs"),
+)
+_POLICY_ARGUMENTS = (
+    *("model", "temperature", "separate_critic", "bf16", "max_tokens_per_batch"),
+    *("lora", "quantize", "frozen_layers", "gradient_checkpointing", "compile_layers"),
+)
+
+
+def environment_arguments(
+    model: str, dataset: Any = None, reward: Any = None, env: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Returns the environment arguments that a run's choices amount to.
+
+    A model comes with its own tokenizer unless another is asked for.
+    """
+    arguments = dict(env or {})
+    if model != EMBEDDED:
+        arguments.setdefault("tokenizer", model)
+    if dataset is not None:
+        arguments["dataset"] = dataset
+    if reward is not None:
+        arguments["reward"] = reward
+    return arguments
+
+
+def check_folder(out: Path) -> None:
+    """Refuses a folder for a run that holds something already.
+
+    Raises:
+        ConfigError: It does.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ConfigError(f"'{out}' already exists and is not empty. Choose another --out.")
+
+
+def train(config: TrainConfig, out: Path, resume: bool = False) -> dict[str, Any]:
+    """Trains a model on an environment, and measures the gain on held-out examples.
+
+    The folder then holds `config.yaml`, `metrics.jsonl` (a line an iteration), `samples.jsonl`
+    (every held-out example before and after), `result.json`, the agent as `TextPPO.save` writes it,
+    `model/` included, and `before.json`, the evaluation of the start, which is not made again when
+    the run goes on. Rewards that are normalised are fitted first; the configuration that is written
+    holds what was found.
+
+    While it trains, a first SIGINT (Ctrl-C) or SIGTERM ends it after the iteration in play, whose
+    agent is saved; a second one ends it at once, and the last checkpoint stays what it is. See
+    `agents.training.interrupts` for when signals are left alone.
+
+    In a run of several processes all of them call it, and the first one's files are kept. A signal
+    to one of them ends all after the same iteration.
+
+    Args:
+        config: Of the run.
+        out: Its folder.
+        resume: Go on from the last checkpoint in the folder. A run that was stopped or killed then
+            writes what one that was not would have written, but for times. A finished one goes on
+            from its final agent if `total_episodes` is larger than before; `result.json` and
+            `samples.jsonl` stay those of its first end until it comes to the next. From there on
+            the learning rate is computed from what remains of the new total, so it rises again.
+            One that had converged has `patience` looks more to find a new best held-out reward.
+
+    Returns:
+        What `result.json` holds.
+
+    Raises:
+        ConfigError: The folder is not empty; or, to resume, has no checkpoint, or its run is
+            finished and the total no larger.
+        KeyboardInterrupt: A signal stopped it.
+    """
+    if is_first_rank():
+        if resume:
+            check_resumable(out, config.total_episodes)
+        else:
+            check_folder(out)
+        return _train(config, out, out if resume else None)
+    with tempfile.TemporaryDirectory() as unread:
+        return _train(config, Path(unread), out if resume else None)
+
+
+def _train(config: TrainConfig, out: Path, checkpoint: Path | None) -> dict[str, Any]:
+    started_at = time.perf_counter()
+    config = fit_config(config)
+    arguments = environment_arguments(config.model, config.dataset, config.reward, config.env)
+    core = make_core(config.id, config.n_envs, arguments)
+    # A missing split is found before the training, not after.
+    core.dataset(config.eval_split)
+    if config.validation_every:
+        core.dataset("validation")
+    if checkpoint is None:
+        agent, before = _begin(config, arguments, core, out)
+    else:
+        agent, before = _go_on(config, arguments, core, out, checkpoint)
+    trained_at = time.perf_counter()
+    with stop_requests() as request:
+        stop_reason = train_in_folder(agent, core, config, out, request)
+        train_wall_s = time.perf_counter() - trained_at
+        agent.save(out)
+        # All stop or none, and none leaves before the first process has written.
+        is_stopped = agent.ranks.any(request.is_made)
+    # A signal may have come since they met.
+    if is_stopped or request.is_made:
+        raise KeyboardInterrupt
+    after = _evaluate(agent, core, config, "Evaluating the result")
+    write_samples(out / "samples.jsonl", core, {"before": before, "after": after})
+    n_sampled = min(KL_EPISODES, config.eval_examples)
+    sampled = evaluate_policy_on_split(
+        agent.policy, core, config.eval_split, n_sampled, deterministic=False, ranks=agent.ranks
+    )
+    result = {
+        "id": config.id,
+        "model": config.model,
+        "seed": config.seed,
+        "reward": reward_spec(config),
+        "before": before.summary(),
+        "before_cut_to_first_sentence": cut_to_first_sentence(core, before).summary(),
+        "after": after.summary(),
+        "gain": bootstrap_mean(after.rewards - before.rewards).to_json(),
+        "kl_ref": float(kl_per_episode(agent.policy, agent.reference, sampled.episodes).mean()),
+        "total_episodes": config.total_episodes,
+        "episodes": agent.n_episodes_done,
+        "tokens": agent.num_timesteps,
+        "stop_reason": stop_reason,
+        "train_wall_s": train_wall_s,
+        "wall_s": time.perf_counter() - started_at,
+        "versions": versions(),
+    }
+    write_whole(out / "result.json", json.dumps(result, indent=2))
+    return result
+
+
+def _begin(
+    config: TrainConfig, arguments: Mapping[str, Any], core: TextCore, out: Path
+) -> tuple[TextPPO, Evaluation]:
+    """Makes the agent of a new run and evaluates it, and keeps what was found."""
+    agent = make_agent(config, arguments)
+    out.mkdir(parents=True, exist_ok=True)
+    write_config(config, out / "config.yaml")
+    before = _evaluate(agent, core, config, "Evaluating the start")
+    save_evaluation(out / _BEFORE, before, config)
+    return agent, before
+
+
+def _go_on(
+    config: TrainConfig,
+    arguments: Mapping[str, Any],
+    core: TextCore,
+    out: Path,
+    checkpoint: Path,
+) -> tuple[TextPPO, Evaluation]:
+    """Loads the agent of a run, to go on in new slots, and the evaluation of its start."""
+    before = load_evaluation(checkpoint / _BEFORE, core, config)
+    # Processes whose weights are divided evaluate together.
+    if join_ranks().any(before is None):
+        before = _begin(config, arguments, core, out)[1]
+    assert before is not None
+    agent = TextPPO.load(
+        checkpoint, env=_make_env(config, arguments), device=config.device, parallel=config.parallel
+    )
+    write_config(config, out / "config.yaml")
+    return agent, before
+
+
+def reward_spec(config: TrainConfig) -> Any:
+    """Returns the description of the reward that a run is paid by: its own or the environment's."""
+    arguments = environment_arguments(config.model, reward=config.reward, env=config.env)
+    return arguments.get("reward", environment_row(config.id).make_kwargs().get("reward"))
+
+
+def fit_config(config: TrainConfig) -> TrainConfig:
+    """Finds what the rewards of a run need to know of its initial policy: see `fit_reward`.
+
+    The first training examples are played with it, sampling. A configuration whose reward needs
+    nothing is returned as it is, so that what was found once is kept.
+
+    Raises:
+        RewardError: A reward to be normalised scores all samples alike.
+    """
+    spec = reward_spec(config)
+    if not needs_fit(spec):
+        return config
+    arguments = environment_arguments(config.model, config.dataset, "constant", config.env)
+    core = make_core(config.id, config.n_envs, arguments)
+    # The run's own agent is made and seeded anew: what is sampled here changes nothing of it.
+    agent = make_agent(config, arguments)
+    n = min(FIT_EPISODES, len(core.dataset("train")))
+    with track("Sampling to normalise rewards", n) as report:
+        episodes = play_policy_on_split(
+            agent.policy, core, "train", n, deterministic=False, progress=report
+        )
+    return config.model_copy(update={"reward": fit_reward(spec, episodes)})
+
+
+def make_agent(config: TrainConfig, arguments: Mapping[str, Any]) -> TextPPO:
+    """Makes the untrained agent of a run."""
+    env = _make_env(config, arguments)
+    end = config.learning_rate * config.learning_rate_end
+    return TextPPO(
+        "LMPolicy",
+        env,
+        learning_rate=LinearSchedule(config.learning_rate, end, 1.0),
+        policy_kwargs={name: getattr(config, name) for name in _POLICY_ARGUMENTS},
+        **{name: getattr(config, name) for name in _PPO_ARGUMENTS},
+    )
+
+
+def _make_env(config: TrainConfig, arguments: Mapping[str, Any]) -> Any:
+    """Makes the slots that this process of the run plays in."""
+    slots = join_ranks().share(min(config.n_envs, config.n_episodes), "n_envs")
+    return gym.make_vec(config.id, num_envs=slots, **arguments)
+
+
+def write_samples(path: Path, core: TextCore, evaluations: Mapping[str, Evaluation]) -> None:
+    """Writes a JSON line for each example: prompt, references, and each evaluation's response."""
+    first = next(iter(evaluations.values()))
+    with path.open("w", encoding="utf-8") as file:
+        for i, episode in enumerate(first.episodes):
+            example = episode.example
+            row: dict[str, Any] = {
+                "id": example.id,
+                "prompt": "\n".join(turn.text for turn in core.task.opening(example)),
+                "references": list(example.references),
+            }
+            for name, evaluation in evaluations.items():
+                row[name] = {
+                    "response": evaluation.episodes[i].response,
+                    "stop_reason": evaluation.episodes[i].stop_reason,
+                    "reward": float(evaluation.rewards[i]),
+                    "metrics": {k: float(v[i]) for k, v in evaluation.metrics.items()},
+                }
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def versions() -> dict[str, str]:
+    """Returns the versions that a result depends on."""
+    packages = ("torch", "transformers", "gymnasium", "stable-baselines3", "numpy")
+    ours = {"python": platform.python_version(), "textenv": textenv.__version__}
+    return ours | {name: version(name) for name in packages}
+
+
+def _evaluate(agent: TextPPO, core: TextCore, config: TrainConfig, what: str) -> Evaluation:
+    n = min(config.eval_examples, len(core.dataset(config.eval_split)))
+    with track(what, n) as report:
+        return evaluate_policy_on_split(
+            agent.policy, core, config.eval_split, n, progress=report, ranks=agent.ranks
+        )

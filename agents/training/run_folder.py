@@ -1,0 +1,116 @@
+"""What the folder of a training run tells whoever goes on with the run."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agents.ppo.checkpoints import settle
+from agents.training.config import TrainConfig
+from agents.training.evaluation import Evaluation
+from textenv.episode import TextCore
+from textenv.errors import ConfigError
+from textenv.examples import Episode, Turn
+
+
+def check_resumable(folder: Path, total_episodes: int) -> None:
+    """Refuses a folder without a run that can go on to so many episodes.
+
+    Raises:
+        ConfigError: There is no checkpoint, or the run is finished and this is no larger budget.
+    """
+    if saved_iteration(folder) is None:
+        raise ConfigError(
+            f"There is no checkpoint in '{folder}': the run ended before its first, or never was "
+            "there. Start it anew; save_every says how often one is written."
+        )
+    result = read_result(folder)
+    if result is None:
+        return
+    # One that converged has played less than it was given, a last iteration may have played more.
+    reached = max(result["episodes"], result.get("total_episodes", 0))
+    if total_episodes <= reached:
+        raise ConfigError(
+            f"The run in '{folder}' is finished. To train on, give it a larger total: textenv "
+            f"train --resume {folder} total_episodes=N, with N above {reached}."
+        )
+
+
+def saved_iteration(folder: Path) -> int | None:
+    """Returns after which iteration the agent in a folder was saved; None if there is none."""
+    settle(folder)
+    path = folder / "agent.json"
+    if not path.is_file():
+        return None
+    return int(json.loads(path.read_text(encoding="utf-8"))["state"]["n_iterations"])
+
+
+def read_result(folder: Path) -> dict[str, Any] | None:
+    """Returns what a run wrote when it last came to an end; None if it never did."""
+    path = folder / "result.json"
+    if not path.is_file():
+        return None
+    result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return result
+
+
+def keep_rows(path: Path, n: int) -> list[dict[str, Any]]:
+    """Cuts a file of metrics to its first n iterations, and returns their rows.
+
+    What was written after the checkpoint is about to be written again.
+    """
+    lines = path.read_text(encoding="utf-8").splitlines()[:n] if path.exists() else []
+    write_whole(path, "".join(f"{line}\n" for line in lines))
+    return [json.loads(line) for line in lines]
+
+
+def save_evaluation(path: Path, evaluation: Evaluation, config: TrainConfig) -> None:
+    """Writes an evaluation on held-out examples for `load_evaluation`, as JSON."""
+    data = {
+        "config": _what_decides(config),
+        "examples": [episode.example.id for episode in evaluation.episodes],
+        "responses": [episode.responses for episode in evaluation.episodes],
+        "stop_reasons": [episode.stop_reason for episode in evaluation.episodes],
+        "rewards": evaluation.rewards.tolist(),
+        "metrics": {name: values.tolist() for name, values in evaluation.metrics.items()},
+    }
+    write_whole(path, json.dumps(data, ensure_ascii=False))
+
+
+def load_evaluation(path: Path, core: TextCore, config: TrainConfig) -> Evaluation | None:
+    """Reads what `save_evaluation` wrote; None if it is missing or of another run.
+
+    Its episodes hold the agent's turns, but neither tokens nor what the environment said.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    dataset = core.dataset(config.eval_split)
+    examples = [dataset[i] for i in range(min(config.eval_examples, len(dataset)))]
+    if (data["config"], data["examples"]) != (_what_decides(config), [e.id for e in examples]):
+        return None
+    episodes = tuple(
+        Episode(example, tuple(Turn("assistant", text) for text in responses), stop_reason)
+        for example, responses, stop_reason in zip(
+            examples, data["responses"], data["stop_reasons"], strict=True
+        )
+    )
+    metrics = {name: np.array(values, np.float64) for name, values in data["metrics"].items()}
+    return Evaluation(episodes, np.array(data["rewards"], np.float64), metrics)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes a file that is there either whole or not at all."""
+    writing = path.with_name(f".{path.name}.writing")
+    writing.write_text(text, encoding="utf-8")
+    os.replace(writing, path)
+
+
+def _what_decides(config: TrainConfig) -> Any:
+    """Returns all of a configuration but the budget, which may grow."""
+    return config.model_dump(mode="json", exclude={"total_episodes"})

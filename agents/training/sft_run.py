@@ -1,0 +1,136 @@
+"""One supervised run: evaluate, fine-tune on ideal turns, evaluate again, write it all down."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from agents.ppo.checkpoints import save_language_model
+from agents.ppo.policy import LMPolicy
+from agents.training.evaluation import Evaluation, evaluate_policy_on_split, load_policy
+from agents.training.run import (
+    check_folder,
+    environment_arguments,
+    versions,
+    write_samples,
+)
+from agents.training.sft import SFTSettings, train_supervised
+from textenv.benchmark.statistics import bootstrap_mean
+from textenv.cli.progress import track, track_steps
+from textenv.episode import TextCore
+from textenv.vector import make_core
+
+_SLOTS = 64
+_EVAL_SPLIT = "test"
+
+
+@dataclass(frozen=True)
+class WarmStart:
+    """Everything that decides a supervised run.
+
+    Attributes:
+        ids: Environment ids, drawn from in turn.
+        model: "embedded", a folder, a Hugging Face id or a .gguf file.
+        dataset: A data set in place of the environments' own.
+        env: Further arguments of the environments.
+        settings: How long and how fast to learn.
+        eval_examples: How many held-out examples the gain is measured on.
+        max_seconds: Stop training after so long; None for no limit.
+    """
+
+    ids: tuple[str, ...]
+    model: str = "embedded"
+    dataset: Any = None
+    env: Mapping[str, Any] = field(default_factory=dict)
+    settings: SFTSettings = field(default_factory=SFTSettings)
+    eval_examples: int = 256
+    max_seconds: float | None = None
+
+
+def train_warm_start(
+    run: WarmStart, out: Path, device: torch.device | str = "cpu"
+) -> dict[str, Any]:
+    """Fine-tunes a model on the ideal turns of some environments, and measures the gain.
+
+    The folder then holds `config.yaml`, `samples-ID.jsonl` (every held-out example before and
+    after), `result.json`, and `model/`, the model and its tokenizer as transformers reads them.
+    Interrupted, it keeps the model as it was then.
+
+    Returns:
+        What `result.json` holds.
+
+    Raises:
+        ConfigError: The folder is not empty.
+        KeyboardInterrupt: After the model was saved.
+    """
+    started_at = time.perf_counter()
+    check_folder(out)
+    arguments = environment_arguments(run.model, run.dataset, env=run.env)
+    cores = {id: make_core(id, _SLOTS, arguments) for id in run.ids}
+    for core in cores.values():
+        core.dataset(_EVAL_SPLIT)  # a missing split is found before the training, not after
+    widest = max(cores.values(), key=lambda core: core.window)
+    policy = load_policy(run.model, widest, device, bf16=run.settings.bf16)
+    out.mkdir(parents=True, exist_ok=True)
+    _write_config(run, out / "config.yaml")
+    before = {id: _evaluate(policy, core, run, id) for id, core in cores.items()}
+    trained_at = time.perf_counter()
+    try:
+        steps = _learn(policy, list(cores.values()), run)
+    finally:
+        save_language_model(policy, out / "model")
+    train_wall_s = time.perf_counter() - trained_at
+    environments = {}
+    for id, core in cores.items():
+        after = _evaluate(policy, core, run, id)
+        write_samples(samples_path(out, id), core, {"before": before[id], "after": after})
+        environments[id] = {
+            "before": before[id].summary(),
+            "after": after.summary(),
+            "gain": bootstrap_mean(after.rewards - before[id].rewards).to_json(),
+        }
+    result = {
+        "model": run.model,
+        "seed": run.settings.seed,
+        "environments": environments,
+        "steps": steps,
+        "stop_reason": "budget" if steps == run.settings.steps else "max_seconds",
+        "train_wall_s": train_wall_s,
+        "wall_s": time.perf_counter() - started_at,
+        "versions": versions(),
+    }
+    (out / "result.json").write_text(json.dumps(result, indent=2), encoding="utf-8")
+    return result
+
+
+def samples_path(out: Path, id: str) -> Path:
+    """Returns where a run's held-out examples of an environment lie."""
+    return out / f"samples-{id.replace('/', '-')}.jsonl"
+
+
+def _learn(policy: LMPolicy, cores: Sequence[TextCore], run: WarmStart) -> int:
+    until = float("inf") if run.max_seconds is None else time.perf_counter() + run.max_seconds
+    with track_steps("Training", run.settings.steps) as report:
+
+        def after_step(step: int, loss: float) -> bool:
+            return report(step, loss) and time.perf_counter() < until
+
+        return train_supervised(policy.lm, cores, run.settings, after_step)
+
+
+def _evaluate(policy: LMPolicy, core: TextCore, run: WarmStart, id: str) -> Evaluation:
+    n = min(run.eval_examples, len(core.dataset(_EVAL_SPLIT)))
+    with track(f"Evaluating {id}", n) as report:
+        return evaluate_policy_on_split(policy, core, _EVAL_SPLIT, n, progress=report)
+
+
+def _write_config(run: WarmStart, path: Path) -> None:
+    values = asdict(run) | {"ids": list(run.ids), "env": dict(run.env)}
+    path.write_text(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), encoding="utf-8")

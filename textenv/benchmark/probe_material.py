@@ -1,0 +1,66 @@
+"""What a probe is written from: an example, its human text, and texts of other examples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from textenv.benchmark.negating import language_of
+from textenv.examples import Example
+from textenv.rewards.lexical.rouge import rouge_words
+from textenv.rewards.lexical.words import has_cjk, space_cjk
+from textenv.tasks.choices import normalised
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a probe is written from.
+
+    Attributes:
+        example: As the reward sees it: without the reference that is held out, if one is.
+        reference: The human text that the probe is compared with.
+        strangers: References of other examples, the best first.
+        constant: The same text for every example, the best that was found; None if none was.
+    """
+
+    example: Example
+    reference: str
+    strangers: tuple[str, ...] = ()
+    constant: str | None = None
+
+    @property
+    def source(self) -> str:
+        """The text that the answer draws on: the context if there is one, else the prompt."""
+        context = self.example.metadata.get("context")
+        return context if isinstance(context, str) else self.example.prompt
+
+    @property
+    def language(self) -> str:
+        """The language of the answer."""
+        return language_of(self.reference, self.example.metadata.get("target_language"))
+
+    def is_right(self, text: str) -> bool:
+        """Tells whether a text is one of the references, but for case, spaces and punctuation."""
+        same = _same_words(text)
+        return any(
+            _same_words(known) == same for known in (self.reference, *self.example.references)
+        )
+
+    def others(self, n: int) -> list[str]:
+        """Returns n references of other examples that are wrong here; fewer if there are none."""
+        wrong = dict.fromkeys(text for text in self.strangers if not self.is_right(text))
+        return list(wrong)[:n]
+
+
+def split_words(text: str) -> list[str]:
+    """Returns the words of a text as they stand, Chinese characters each by itself."""
+    return space_cjk(text).split()
+
+
+def join_words(pieces: list[str], like: str) -> str:
+    """Puts words together as the script of another text does: with spaces, or without."""
+    return ("" if has_cjk(like) else " ").join(pieces)
+
+
+def _same_words(text: str) -> tuple[str, ...]:
+    """What two spellings of one answer share; the text itself where it has no words."""
+    return tuple(rouge_words(text)) or (normalised(text),)

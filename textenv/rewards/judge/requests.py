@@ -1,0 +1,235 @@
+"""Asks a chat endpoint many questions with numbers as answers: retries, a budget, a cache."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from math import nan
+from typing import Literal
+
+from textenv.chat import ChatAgent, ChatError
+from textenv.errors import RewardError
+from textenv.rewards.judge.answer_cache import AnswerCache
+from textenv.rewards.judge.prompt import Messages
+
+LONGEST_PAUSE_S = 30.0
+LONGEST_RETRY_AFTER_S = 120.0  # a server that asks for more is not waited for
+# Refusals of one question, not of all: too long, or filtered for what it says.
+_REFUSES_THIS_ONE = (400, 413, 422)
+
+OnTrouble = Literal["mark", "raise"]
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked.
+
+    Attributes:
+        key: Under what the answer is kept, hexadecimal digits.
+        messages: How it is put.
+        again: How it is put once more, after an answer that could not be read.
+    """
+
+    key: str
+    messages: Messages
+    again: Messages
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A number, or the reason why there is none."""
+
+    score: float = nan
+    reason: str | None = None
+    n_requests: int = 0
+
+
+class _StoppedError(Exception):
+    """Another question of the batch has failed; this one is not asked any more."""
+
+
+class _BudgetSpentError(Exception):
+    """No request is left."""
+
+
+@dataclass
+class Asker:
+    """Asks questions, some at a time; those whose answer is kept cost nothing.
+
+    Attributes:
+        agent: The endpoint, without retries of its own: here each is counted, and stops with the
+            batch.
+        read: Takes the number from an answer; a ValueError says why there is none.
+        max_retries: How often a request that failed is sent again.
+        backoff_s: The first pause before that, in seconds.
+        concurrency: The most requests at a time.
+        max_calls: The most requests over all batches; None for no end.
+        on_invalid: What becomes of an answer that cannot be read.
+        on_failure: What becomes of a question whose request fails to the last.
+        cache: Where answers are kept.
+        n_calls: The requests sent so far.
+    """
+
+    agent: ChatAgent
+    read: Callable[[str], float]
+    max_retries: int
+    backoff_s: float
+    concurrency: int
+    max_calls: int | None
+    on_invalid: OnTrouble
+    on_failure: OnTrouble
+    cache: AnswerCache | None
+    n_calls: int = 0
+    _was_there: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def ask_all(self, questions: Mapping[str, Question]) -> dict[str, Verdict]:
+        """Answers questions.
+
+        Args:
+            questions: By their keys.
+
+        Raises:
+            RewardError: The budget is spent, the endpoint is down or refuses, or, by choice, an
+                answer cannot be read. What was answered until then is kept.
+        """
+        verdicts = {key: kept for key in questions if (kept := self._read_kept(key)) is not None}
+        unknown = [key for key in questions if key not in verdicts]
+        if not unknown:
+            return verdicts
+        stop = threading.Event()
+        with ThreadPoolExecutor(min(self.concurrency, len(unknown))) as pool:
+            futures = {key: pool.submit(self._ask, questions[key], stop) for key in unknown}
+            try:
+                wait(futures.values(), return_when=FIRST_EXCEPTION)
+            finally:
+                # What is under way comes to its end and is kept, since it was paid for.
+                stop.set()
+                for future in futures.values():
+                    future.cancel()
+        errors = []
+        for key, future in futures.items():
+            error = _StoppedError() if future.cancelled() else future.exception()
+            if error is None:
+                verdicts[key] = future.result()
+            elif not isinstance(error, _StoppedError):
+                errors.append(error)
+        for error in errors:
+            if not isinstance(error, _BudgetSpentError):
+                raise error
+        if errors:
+            n_scored = sum(verdict.reason is None for verdict in verdicts.values())
+            raise RewardError(
+                f"All of max_calls = {self.max_calls} requests to '{self.agent.model}' are spent. "
+                f"{n_scored} of the {len(questions)} questions of this batch have an answer"
+                f"{', which is kept' if self.cache else ''}. Raise max_calls to go on."
+            )
+        return verdicts
+
+    def _ask(self, question: Question, stop: threading.Event) -> Verdict:
+        """Asks once, and once more if the answer cannot be read."""
+        sent: Counter[str] = Counter()
+        reason = ""
+        for messages in (question.messages, question.again):
+            try:
+                answer = self._send(question.key, messages, sent, stop)
+            except ChatError as error:
+                reason = str(error)
+                if error.status in _REFUSES_THIS_ONE:
+                    break
+                if error.kind != "answer":
+                    return self._fail(error, sent[question.key])
+                continue
+            try:
+                score = self.read(answer)
+            except ValueError as error:
+                reason = (
+                    f"The answer of '{self.agent.model}' is no score, {error}: {_quote(answer)}."
+                )
+                continue
+            if self.cache is not None:
+                self.cache.put(question.key, answer)
+            return Verdict(score, n_requests=sent[question.key])
+        if self.on_invalid == "raise":
+            raise RewardError(f"{reason} With on_invalid='mark' the episode has no score instead.")
+        return Verdict(reason=reason, n_requests=sent[question.key])
+
+    def _fail(self, error: ChatError, n_sent: int) -> Verdict:
+        """A request has failed for good: no answer to this question, or the end of the batch."""
+        reason = f"{error} ({n_sent} {'try' if n_sent == 1 else 'tries'})"
+        # A server that is away, or refuses whatever it is asked, would fail the next one, too.
+        if self.on_failure == "mark" and error.passes and error.kind != "connection":
+            return Verdict(reason=reason, n_requests=n_sent)
+        raise RewardError(reason) from error
+
+    def _send(self, key: str, messages: Messages, sent: Counter[str], stop: threading.Event) -> str:
+        """Sends a request until it is answered, or there is no point in trying again.
+
+        Raises:
+            ChatError: There is no answer.
+        """
+        for n_retries in range(self.max_retries + 1):
+            if stop.is_set():
+                raise _StoppedError
+            self._spend()
+            sent[key] += 1
+            try:
+                answer = self.agent.reply(messages)
+            except ChatError as error:
+                self._was_there |= error.kind != "connection"
+                asked_s = error.retry_after_s
+                # Who was never there is not there: a wrong base_url shows at once.
+                if (
+                    n_retries == self.max_retries
+                    or not error.passes
+                    or not self._was_there
+                    or (asked_s is not None and asked_s > LONGEST_RETRY_AFTER_S)
+                ):
+                    raise
+                # Spread by the key, so that what was refused together does not come back together.
+                stop.wait(
+                    compute_pause(n_retries, self.backoff_s, asked_s, int(key[:4], 16) / 0x10000)
+                )
+            else:
+                self._was_there = True
+                return answer
+        raise AssertionError("the last try returns or raises")
+
+    def _spend(self) -> None:
+        with self._lock:
+            if self.max_calls is not None and self.n_calls >= self.max_calls:
+                raise _BudgetSpentError
+            self.n_calls += 1
+
+    def _read_kept(self, key: str) -> Verdict | None:
+        answer = None if self.cache is None else self.cache.get(key)
+        if answer is None:
+            return None
+        try:
+            return Verdict(self.read(answer))
+        except ValueError:
+            return None  # damaged: it is asked again
+
+
+def compute_pause(
+    n_retries: int, backoff_s: float, asked_s: float | None = None, spread: float = 0.0
+) -> float:
+    """Returns the seconds to wait before a request is sent again.
+
+    Args:
+        n_retries: How many were sent again before.
+        backoff_s: The first pause; it doubles with each, up to `LONGEST_PAUSE_S`.
+        asked_s: What the server asks for, which goes first.
+        spread: From 0 to 1; shortens a pause of ours by up to a quarter.
+    """
+    if asked_s:
+        return asked_s
+    return float(min(backoff_s * 2**n_retries, LONGEST_PAUSE_S) * (1 - spread / 4))
+
+
+def _quote(text: str, most: int = 200) -> str:
+    text = " ".join(text.split())
+    return f"'{text}'" if len(text) <= most else f"'{text[:most]} ...'"

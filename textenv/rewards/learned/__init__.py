@@ -1,0 +1,1 @@
+"""Rewards by frozen neural models."""

@@ -1,0 +1,185 @@
+"""BLEU, chrF and chrF++ of single responses: n-grams of words and of characters, by sacrebleu."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from textenv.errors import ConfigError
+from textenv.examples import Episode
+from textenv.rewards.base import FloatArray, RewardResult
+from textenv.rewards.lexical.best_over_references import check_lengths, references_of
+from textenv.rewards.lexical.words import has_cjk, space_cjk
+from textenv.rewards.options import check_count
+
+# Those that need no download and no further package.
+_TOKENIZERS = ("13a", "intl", "char", "none", "zh")
+# Their n-grams would need gigabytes, and minutes, beyond.
+_MOST_CHARS = 2_000_000
+
+
+@dataclass(frozen=True)
+class Bleu:
+    """Sentence BLEU in [0, 1], against all references at once.
+
+    As `sacrebleu.sentence_bleu` (exponential smoothing, effective order), over 100. Its words are
+    those of the "13a" tokenizer; where a reference holds Chinese, Japanese or Korean, those of "zh"
+    on text whose characters of these scripts are set apart.
+
+    Paper: Papineni et al., "BLEU: a Method for Automatic Evaluation of Machine Translation" (2002).
+
+    Attributes:
+        lowercase: True ignores case.
+        tokenize: A tokenizer of sacrebleu, used on every text as it is: "13a", "intl", "char",
+            "none" or "zh". None for the rule above.
+    """
+
+    name: ClassVar[str] = "bleu"
+    lowercase: bool = False
+    tokenize: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.tokenize not in (None, *_TOKENIZERS):
+            raise ConfigError(
+                f"BLEU's option 'tokenize' is one of {', '.join(_TOKENIZERS)}; "
+                f"not {self.tokenize!r}."
+            )
+
+    def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
+        """Scores the episodes, in order.
+
+        Raises:
+            RewardError: A text is longer than two million characters.
+        """
+        from sacrebleu.metrics.bleu import BLEU
+
+        def make_metric(references: tuple[str, ...]) -> tuple[Any, Callable[[str], str]]:
+            by_characters = self.tokenize is None and any(map(has_cjk, references))
+            prepare = space_cjk if by_characters else str
+            metric = BLEU(
+                effective_order=True,
+                lowercase=self.lowercase,
+                tokenize="zh" if by_characters else self.tokenize,
+                references=[[prepare(reference)] for reference in references],
+            )
+            return metric, prepare
+
+        total = _score(episodes, self.name, make_metric)
+        _forget_texts()
+        return RewardResult(total, {self.name: total})
+
+
+@dataclass(frozen=True)
+class ChrF:
+    """Sentence chrF in [0, 1], the best over the references.
+
+    As `sacrebleu.sentence_chrf` (characters up to 6-grams, beta 2, white space ignored), over 100.
+    It needs no words, and so suits every script.
+
+    Paper: Popović, "chrF: character n-gram F-score for automatic MT evaluation" (2015).
+
+    Attributes:
+        lowercase: True ignores case.
+        char_order: The longest n-gram of characters.
+        beta: How much more recall weighs than precision.
+        word_order: The longest n-gram of words; 0 for none.
+    """
+
+    lowercase: bool = False
+    char_order: int = 6
+    beta: int = 2
+    word_order: int = 0
+
+    @property
+    def name(self) -> str:
+        """chrF, chrF+ or chrF++, as they are called by the n-grams of words."""
+        return "chrf" + "+" * self.word_order
+
+    def __post_init__(self) -> None:
+        check_count("chrf", "char_order", self.char_order)
+        check_count("chrf", "beta", self.beta)
+        if self.word_order:
+            check_count("chrf", "word_order", self.word_order)
+
+    def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
+        """Scores the episodes, in order.
+
+        Raises:
+            RewardError: A text is longer than two million characters.
+        """
+        from sacrebleu.metrics.chrf import CHRF
+
+        prepare = space_cjk if self.word_order else str
+
+        def make_metric(references: tuple[str, ...]) -> tuple[Any, Callable[[str], str]]:
+            metric = CHRF(
+                char_order=self.char_order,
+                word_order=self.word_order,
+                beta=self.beta,
+                lowercase=self.lowercase,
+                references=[[prepare(reference)] for reference in references],
+            )
+            return metric, prepare
+
+        total = _score(episodes, self.name, make_metric)
+        return RewardResult(total, {self.name: total})
+
+
+def chrf_plus_plus(lowercase: bool = False) -> ChrF:
+    """Sentence chrF++ in [0, 1], the best over the references: chrF with words and pairs of words.
+
+    As `sacrebleu.sentence_chrf` with `word_order=2`, over 100. Characters of Chinese, Japanese and
+    Korean are words.
+
+    Paper: Popović, "chrF++: words helping character n-grams" (2017).
+
+    Args:
+        lowercase: True ignores case.
+    """
+    return ChrF(lowercase=lowercase, word_order=2)
+
+
+def _score(
+    episodes: Sequence[Episode],
+    name: str,
+    make_metric: Callable[[tuple[str, ...]], tuple[Any, Callable[[str], str]]],
+) -> FloatArray:
+    """Scores episodes by a metric of sacrebleu, which counts distinct references once.
+
+    Args:
+        episodes: The episodes.
+        name: Names the reward in errors.
+        make_metric: Makes the metric of some references, and what prepares a response for it.
+
+    Returns:
+        Scores in [0, 1], float64 (n,).
+    """
+    times = Counter(episode.example.references for episode in episodes)
+    known: dict[tuple[str, ...], tuple[Any, Callable[[str], str]]] = {}
+    total = np.zeros(len(episodes))
+    for i, episode in enumerate(episodes):
+        references = references_of(episode, name)
+        check_lengths((episode.response, *references), _MOST_CHARS, name)
+        made = known.get(references) or make_metric(references)
+        if times[references] > 1:  # n-grams of what is scored once would only fill the memory
+            known[references] = made
+        metric, prepare = made
+        # A corpus of one sentence: only so does sacrebleu use references that it has counted.
+        score = metric.corpus_score([prepare(episode.response)], None).score
+        # A perfect score exceeds 100 by a rounding error.
+        total[i] = min(score / 100, 1.0)
+    return total
+
+
+def _forget_texts() -> None:
+    """Drops the texts that sacrebleu's tokenizers keep: up to 65,536 of any length each."""
+    for name in (*_TOKENIZERS, "re"):
+        module = sys.modules.get(f"sacrebleu.tokenizers.tokenizer_{name}")
+        for kind in vars(module).values() if module else ():
+            if isinstance(kind, type) and hasattr(kind.__call__, "cache_clear"):
+                kind.__call__.cache_clear()

@@ -1,0 +1,200 @@
+"""ROUGE-1, ROUGE-2, ROUGE-L and ROUGE-Lsum: shared words, pairs, and common subsequences.
+
+Words are those of the rouge-score package: lower-case runs of `[a-z0-9]`, and all else separates
+them. Scores agree with it to 1e-6 on text in Latin or Greek script; an accented letter splits its
+word there ("naïve" is "na", "ve"), and a Greek one is dropped. Where that package sees nothing,
+words are kept here: each Chinese, Japanese or Korean character is one, and so is each run of
+characters between U+0400 and U+1DFF (Cyrillic, Arabic, Devanagari, Thai, ...).
+
+Every reward here has two options:
+
+- stem: True takes words of more than three characters by their Porter stem, as rouge-score's
+  `use_stemmer` does. It needs the package nltk.
+- measure: "fmeasure" (F1), "precision" (the share of the response) or "recall" (of the reference).
+
+Paper: Lin, "ROUGE: A Package for Automatic Evaluation of Summaries" (2004).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any, Literal, TypeVar
+
+from textenv.errors import ConfigError
+from textenv.rewards.lexical.best_over_references import BestOverReferences
+from textenv.rewards.lexical.subsequences import common_length, union_hits
+from textenv.rewards.lexical.words import CJK_CLASS
+
+Measure = Literal["fmeasure", "precision", "recall"]
+
+_WORD = re.compile(rf"[a-z0-9]+|[{CJK_CLASS}]|[\u0400-\u1dff]+")
+# All of ASCII at its place: letters in lower case, digits, and a space for everything else.
+_ASCII = "".join(chr(i).lower() if chr(i).isalnum() else " " for i in range(128))
+
+Gram = TypeVar("Gram", str, tuple[str, str])
+
+
+def rouge_words(text: str) -> list[str]:
+    """Returns the words of a text, as ROUGE counts them."""
+    if text.isascii():  # A third faster than the pattern.
+        return text.translate(_ASCII).split()
+    return _WORD.findall(text.lower())
+
+
+def stemmed_words(text: str) -> list[str]:
+    """Returns the words of a text, those of more than three characters by their stems."""
+    return [_stem(word) if len(word) > 3 and word.isascii() else word for word in rouge_words(text)]
+
+
+def rouge1(stem: bool = False, measure: Measure = "fmeasure") -> BestOverReferences[Counter[str]]:
+    """F1 (or precision, recall) of the shared words; in [0, 1].
+
+    Args:
+        stem: True counts words of more than three letters by their stems, as rouge-score's
+            `use_stemmer`.
+        measure: "fmeasure" (F1), "precision" or "recall".
+    """
+    return BestOverReferences("rouge1", _Counts(_splitter(stem)), _Overlap(_checked(measure)))
+
+
+def rouge2(
+    stem: bool = False, measure: Measure = "fmeasure"
+) -> BestOverReferences[Counter[tuple[str, str]]]:
+    """F1 (or precision, recall) of the shared pairs of neighbours; in [0, 1].
+
+    One word has no pair: 0.
+
+    Args:
+        stem: True counts words of more than three letters by their stems, as rouge-score's
+            `use_stemmer`.
+        measure: "fmeasure" (F1), "precision" or "recall".
+    """
+    return BestOverReferences("rouge2", _Pairs(_splitter(stem)), _Overlap(_checked(measure)))
+
+
+def rouge_l(stem: bool = False, measure: Measure = "fmeasure") -> BestOverReferences[list[str]]:
+    """F1 (or precision, recall) of the longest common subsequence of words; in [0, 1].
+
+    Args:
+        stem: True counts words of more than three letters by their stems, as rouge-score's
+            `use_stemmer`.
+        measure: "fmeasure" (F1), "precision" or "recall".
+    """
+    return BestOverReferences("rougeL", _splitter(stem), _Subsequence(_checked(measure)))
+
+
+def rouge_lsum(
+    stem: bool = False, measure: Measure = "fmeasure"
+) -> BestOverReferences[list[list[str]]]:
+    """F1 (or precision, recall) of what the sentences of two summaries share; in [0, 1].
+
+    A sentence is a line, as in rouge-score with `split_summaries=False`: set a newline after each.
+    A text without newlines is one sentence, and for two of them the score is that of `rougeL`. For
+    each sentence of the reference, the words count that are in its longest common subsequence with
+    any sentence of the response; none counts more often than it is there.
+
+    Args:
+        stem: True counts words of more than three letters by their stems, as rouge-score's
+            `use_stemmer`.
+        measure: "fmeasure" (F1), "precision" or "recall".
+    """
+    return BestOverReferences("rougeLsum", _Lines(_splitter(stem)), _Union(_checked(measure)))
+
+
+@dataclass(frozen=True)
+class _Counts:
+    words: Callable[[str], list[str]]
+
+    def __call__(self, text: str) -> Counter[str]:
+        return Counter(self.words(text))
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    words: Callable[[str], list[str]]
+
+    def __call__(self, text: str) -> Counter[tuple[str, str]]:
+        return Counter(pairwise(self.words(text)))
+
+
+@dataclass(frozen=True)
+class _Lines:
+    words: Callable[[str], list[str]]
+
+    def __call__(self, text: str) -> list[list[str]]:
+        return [words for line in text.split("\n") if (words := self.words(line))]
+
+
+@dataclass(frozen=True)
+class _Overlap:
+    measure: Measure
+
+    def __call__(self, response: Counter[Any], reference: Counter[Any]) -> float:
+        shared = sum(min(count, reference[word]) for word, count in response.items())
+        return _ratio(shared, response.total(), reference.total(), self.measure)
+
+
+@dataclass(frozen=True)
+class _Subsequence:
+    measure: Measure
+
+    def __call__(self, response: list[str], reference: list[str]) -> float:
+        shared = common_length(response, reference)
+        return _ratio(shared, len(response), len(reference), self.measure)
+
+
+@dataclass(frozen=True)
+class _Union:
+    measure: Measure
+
+    def __call__(self, response: list[list[str]], reference: list[list[str]]) -> float:
+        sizes = sum(map(len, response)), sum(map(len, reference))
+        return _ratio(union_hits(response, reference), *sizes, self.measure)
+
+
+def _ratio(shared: int, n_response: int, n_reference: int, measure: Measure) -> float:
+    if not shared:
+        return 0.0
+    if measure == "precision":
+        return shared / n_response
+    if measure == "recall":
+        return shared / n_reference
+    # 2PR / (P + R) with P = shared / n_response and R = shared / n_reference.
+    return 2 * shared / (n_response + n_reference)
+
+
+def _checked(measure: Measure) -> Measure:
+    if measure not in ("fmeasure", "precision", "recall"):
+        raise ConfigError(
+            f"ROUGE's option 'measure' is 'fmeasure', 'precision' or 'recall', not {measure!r}."
+        )
+    return measure
+
+
+def _splitter(stem: bool) -> Callable[[str], list[str]]:
+    if not stem:
+        return rouge_words
+    try:
+        import nltk.stem.porter  # noqa: F401 - refused here rather than at the first score
+    except ImportError as error:
+        raise ConfigError(
+            "ROUGE's option 'stem' needs the Porter stemmer of nltk: pip install nltk."
+        ) from error
+    return stemmed_words
+
+
+@lru_cache(maxsize=1)
+def _stemmer() -> Any:
+    from nltk.stem.porter import PorterStemmer
+
+    return PorterStemmer()
+
+
+@lru_cache(maxsize=2**16)  # A word is stemmed in 20 us, and words come back.
+def _stem(word: str) -> str:
+    return str(_stemmer().stem(word))

@@ -1,0 +1,1 @@
+"""Rewards for how a text is written, without references."""

@@ -1,0 +1,238 @@
+"""Rewards of whole dialogues: what was booked and how, closeness to recorded turns, a choice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isfinite
+from typing import ClassVar
+
+import numpy as np
+
+from textenv.errors import ConfigError, RewardError
+from textenv.examples import Episode, Example
+from textenv.rewards.base import RewardResult
+from textenv.rewards.lexical.best_over_references import BestOverReferences
+from textenv.rewards.lexical.squad import token_f1
+from textenv.tasks.choices import normalised
+from textenv.tasks.guest import definite_slots, follow
+from textenv.tasks.understanding import parse_booking
+
+
+@dataclass(frozen=True)
+class DialogueQuality:
+    """Success, brevity and relevance of a dialogue with a goal; in [0, 1].
+
+    The weighted mean of five components, each in [0, 1]. A slot is right if the booking has the
+    value that the guest wants in the end, and the guest has told it: a lucky guess is not right.
+    Slots that the guest does not care about do not count.
+
+    | component | weight | value |
+    |---|---|---|
+    | `success` | 8 | 1 if every slot is right, else 0 |
+    | `slots` | 3 | the share of slots that are right |
+    | `withheld` | 3 | that share among the slots that the opening did not tell |
+    | `efficiency` | 3 | `success` times the fewest turns that could do, over the turns taken |
+    | `relevance` | 3 | `withheld` times the share of turns on topic |
+
+    A turn is on topic if it books, or asks for something missing and nothing told already, and for
+    one thing only where the guest has asked for that. `turns` is reported, too, and not paid.
+
+    A recorded dialogue has no goal: it is paid its `turn_f1` (see `TurnF1`), and the five are 0.
+
+    What it resists: without a booking nothing is paid, however much was asked. A booking in the
+    first turn, whether or not it asks something as well, gets at most 3/20 of the share that the
+    opening told. A hedge that names several values of a slot has none of them right. What it does
+    not see: the words. A rude or garbled turn with the right keywords counts like a polite one; add
+    a penalty of length, or another reward, where that matters.
+
+    Attributes:
+        weights: The components' weights by name, if not the above; those left out weigh nothing.
+    """
+
+    weights: dict[str, float] | None = None
+    name: ClassVar[str] = "dialogue"
+
+    def __post_init__(self) -> None:
+        """Refuses weights that give no mean."""
+        weights = self._weights() if isinstance(self.weights, dict | None) else {}
+        numbers = [w for w in weights.values() if isinstance(w, int | float) and isfinite(w)]
+        known = set(weights) <= set(_WEIGHTS) and len(numbers) == len(weights)
+        if not known or min(numbers, default=0) < 0 or sum(numbers) <= 0:
+            raise ConfigError(
+                f"The weights of reward '{self.name}' are {self.weights!r}; use numbers from 0 up, "
+                f"not all 0, for {', '.join(_WEIGHTS)}."
+            )
+
+    def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
+        """Scores the episodes, in order.
+
+        Raises:
+            RewardError: An example has neither a goal nor recorded turns.
+        """
+        with_goal = [e.example.metadata.get("goal") is not None for e in episodes]
+        outcomes = [
+            _quality(episode) if has_goal else _NOTHING
+            for episode, has_goal in zip(episodes, with_goal, strict=True)
+        ]
+        names = (*_WEIGHTS, "turns")
+        components = {key: np.array([outcome[key] for outcome in outcomes]) for key in names}
+        weights = self._weights()
+        total = np.zeros(len(episodes))
+        for key, weight in weights.items():
+            total += weight * components[key]
+        total /= sum(weights.values())
+        recorded = [i for i, has_goal in enumerate(with_goal) if not has_goal]
+        if recorded:
+            replayed = TurnF1()([episodes[i] for i in recorded])
+            total[recorded] = replayed.total
+            for key, values in replayed.components.items():
+                components.setdefault(key, np.zeros(len(episodes)))[recorded] = values
+        return RewardResult(total, components)
+
+    def _weights(self) -> dict[str, float]:
+        return dict(_WEIGHTS if self.weights is None else self.weights)
+
+
+# Whole numbers, so that the weighted mean of ones is 1 and not 0.9999999999999999.
+_WEIGHTS: dict[str, float] = {
+    "success": 8,
+    "slots": 3,
+    "withheld": 3,
+    "efficiency": 3,
+    "relevance": 3,
+}
+
+
+_NOTHING = dict.fromkeys((*_WEIGHTS, "turns"), 0.0)
+
+
+def _quality(episode: Episode) -> dict[str, float]:
+    example = episode.example
+    _require_goal(example)
+    guest = follow(example, episode.responses)
+    booked = guest.booking or {}
+    known = guest.known
+    right = {
+        slot: float(slot in known and booked.get(slot) == known[slot])
+        for slot in definite_slots(guest.goal)
+    }
+    withheld = [value for slot, value in right.items() if slot not in example.metadata["revealed"]]
+    success = float(all(right.values()))
+    turns = max(guest.turns, 1)
+    share = sum(withheld) / len(withheld)
+    return {
+        "success": success,
+        "slots": sum(right.values()) / len(right),
+        "withheld": share,
+        "efficiency": success * min(1.0, guest.needed_turns / turns),
+        "relevance": share * guest.on_topic / turns,
+        "turns": float(guest.turns),
+    }
+
+
+@dataclass(frozen=True)
+class DialogueSuccess:
+    """How much of what the customer wants the agent booked; in [0, 1].
+
+    The mean of "slots", the share of the goal's slots that are right, and "withheld", that share
+    among the slots that had to be asked for: booking at once on a guess gets less than half.
+    Further components: "success" (1 if every slot is right) and "turns" (how many it took).
+    """
+
+    name: ClassVar[str] = "dialogue_success"
+
+    def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
+        """Scores the episodes, in order.
+
+        Raises:
+            RewardError: An example has no goal.
+        """
+        outcomes = [booking_success(episode) for episode in episodes]
+        components = {
+            key: np.array([outcome[key] for outcome in outcomes], np.float64)
+            for key in ("slots", "success", "withheld")
+        }
+        components["turns"] = np.array([len(e.responses) for e in episodes], np.float64)
+        total = 0.5 * (components["slots"] + components["withheld"])
+        return RewardResult(total, components)
+
+
+def booking_success(episode: Episode) -> dict[str, float]:
+    """Scores the first booking of a dialogue against the customer's goal, guesses included.
+
+    Returns:
+        "success": 1 if every slot is right, else 0. "slots": the share of right slots.
+        "withheld": the same share among the slots that the opening did not tell, which an agent
+        that books without asking can only guess. All are 0 if nothing was booked.
+
+    Raises:
+        RewardError: The example is a recorded dialogue, which has no goal.
+    """
+    example = episode.example
+    _require_goal(example)
+    goal = follow(example, episode.responses).goal
+    bookings = (parse_booking(text) for text in episode.responses)
+    booked = next((booking for booking in bookings if booking is not None), {})
+    right = {slot: float(booked.get(slot) == goal[slot]) for slot in definite_slots(goal)}
+    withheld = [right[slot] for slot in right if slot not in example.metadata["revealed"]]
+    return {
+        "success": float(all(right.values())),
+        "slots": sum(right.values()) / len(right),
+        "withheld": sum(withheld) / len(withheld),
+    }
+
+
+def _require_goal(example: Example) -> None:
+    if example.metadata.get("goal") is None:
+        raise RewardError(
+            f"Example '{example.id}' is a recorded dialogue without a 'goal', so the success of "
+            "its booking cannot be scored. Use a reward that compares with the recorded turns, "
+            "such as 'turn_f1', or rows that have a 'goal'."
+        )
+
+
+@dataclass(frozen=True)
+class TurnF1:
+    """Mean token F1 of the agent's turns, each against the recorded turn in its place; in [0, 1].
+
+    For recorded dialogues, whose references follow each other rather than being alternatives.
+    Components: "turn_f1" (the total) and "turns" (how many the agent took).
+    """
+
+    name: ClassVar[str] = "turn_f1"
+
+    def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
+        """Scores the episodes, in order.
+
+        Raises:
+            RewardError: An example is not a recorded dialogue.
+        """
+        f1 = token_f1()
+        total, turns = np.zeros(len(episodes)), np.zeros(len(episodes))
+        for i, episode in enumerate(episodes):
+            if "user_turns" not in episode.example.metadata:
+                raise RewardError(
+                    f"Reward '{self.name}' compares with recorded turns, and example "
+                    f"'{episode.example.id}' is no recorded dialogue. Use another reward, such as "
+                    "'dialogue' or 'token_f1'."
+                )
+            # A dialogue may end at `max_turns`, before its recording does.
+            pairs = zip(episode.responses, episode.example.references, strict=False)
+            scores = [f1.compare(f1.split(said), f1.split(recorded)) for said, recorded in pairs]
+            total[i] = np.mean(scores) if scores else 0.0
+            turns[i] = len(episode.responses)
+        return RewardResult(total, {self.name: total, "turns": turns})
+
+
+def selection() -> BestOverReferences[str]:
+    """1 if the response is the right candidate, but for case and white space, else 0.
+
+    Stricter than `exact_match`, which ignores punctuation and articles: candidates may differ in
+    nothing else. A response that lists several candidates is none of them.
+    """
+    return BestOverReferences("selection", normalised, _same)
+
+
+def _same(response: str, reference: str) -> float:
+    return float(response == reference)
