@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 import textenv
 from textenv.cli import console, main
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def _use_entry_points(monkeypatch, *points):

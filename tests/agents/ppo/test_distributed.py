@@ -24,7 +24,7 @@ from textenv.errors import ConfigError
 from textenv.vector import make_core
 
 _SCRIPT = Path(__file__).with_name("one_rank.py")
-_ROOT = Path(__file__).parents[2]
+_ROOT = Path(__file__).parents[3]
 
 
 def free_port() -> str:

@@ -24,7 +24,9 @@ from agents.ppo.sharding import whole
 from textenv.vector import TextVectorEnv
 
 RANK, SIZE = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-_SPEC = importlib.util.spec_from_file_location("conftest", Path(__file__).with_name("conftest.py"))
+_SPEC = importlib.util.spec_from_file_location(
+    "conftest", Path(__file__).parents[1] / "conftest.py"
+)
 assert _SPEC is not None
 assert _SPEC.loader is not None
 conftest = importlib.util.module_from_spec(_SPEC)

@@ -23,7 +23,7 @@ from agents.training.run_folder import load_evaluation, saved_iteration
 from textenv.cli.main import make_app
 from textenv.errors import ConfigError
 
-_ROOT = Path(__file__).parents[2]
+_ROOT = Path(__file__).parents[3]
 
 
 def what_it_wrote(run: Path) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from textenv.cli import console, main
 from textenv.examples import Episode
 from textenv.rewards import RewardResult
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SPLIT = "train"
 
 

@@ -23,7 +23,7 @@ from agents.training import sft
 from agents.training.config import load_config
 from textenv.cli import console, main
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 COMMANDS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
     "entry-points"
 ][console.COMMANDS_GROUP]
