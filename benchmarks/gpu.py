@@ -31,7 +31,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
 
 from agents.cli.arguments import pick_device
-from agents.memory.use import count_memory
+from agents.memory.plan import count_memory
 from agents.ppo.buffer import EpisodeBatch
 from agents.ppo.ppo import TextPPO
 from agents.ppo.targets import Targets

@@ -1,13 +1,13 @@
-"""The command that says what a training run needs of a device, before it is started."""
+"""The command that says how much memory a training run needs, before it is started."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from agents.cli.arguments import Dataset, Device, Model, RewardText, find_model, pick_device
@@ -45,7 +45,7 @@ def plan(
     config: Annotated[Path | None, typer.Option(help="A YAML file of keys.")] = None,
     device: Device = None,
     memory_gib: Annotated[
-        float | None, typer.Option(min=0, help="Of a device that is not at hand.")
+        float | None, typer.Option(min=0, help="Memory of a device that is not at hand.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -73,9 +73,9 @@ def plan(
     with track("Counting bytes", 1) as report:
         found = make_plan(settings, memory, report)
     if as_json:
-        print_json(found.to_json())
-        return
-    _print(Console(highlight=False), settings, found, f"{where} of {_gib(memory)}")
+        print_json(asdict(found) | {"peak": found.use.peak, "fits": found.fits})
+    else:
+        _print(Console(highlight=False), settings, found, where)
 
 
 def _print(console: Console, config: TrainConfig, plan: MemoryPlan, device: str) -> None:
@@ -83,81 +83,39 @@ def _print(console: Console, config: TrainConfig, plan: MemoryPlan, device: str)
     facts = {
         "model": config.model,
         "parameters": f"{use.trainable:,} learn, {use.frozen:,} do not",
-        "episodes": f"{use.shape.window} tokens, of which the agent writes {use.shape.written}",
-        "device": f"{device}, of which a run can fill {_gib(plan.usable_bytes)}",
+        "episodes": f"{use.window} tokens, of which the agent writes {use.written}",
+        "device": f"{device} of {_gib(plan.memory_bytes)}, "
+        f"of which a run can fill {_gib(plan.usable_bytes)}",
     }
+    for name in ("weights", "critic", "reference", "gradients", "optimizer", "cache"):
+        facts[name] = _gib(getattr(use, name))
+    facts["activations"] = (
+        f"{_gib(use.saved)} kept for the backward pass of {use.rows} episodes, "
+        f"{_gib(use.checkpointed_saved)} with gradient_checkpointing"
+    )
+    for name in ("rollout", "evaluation", "update"):
+        facts[name] = f"{_gib(getattr(use, f'{name}_peak'))} at its peak"
     print_facts(console, f"Memory of a training on {config.id}", facts)
-    slots = f"keys and values of {use.n_slots} slots"
-    passed = f"{use.rows} episode{'s' if use.rows > 1 else ''} in a pass"
-    _print_table(
-        console,
-        "held",
-        [
-            ("weights", use.weights),
-            ("critic", use.critic),
-            ("reference", use.reference),
-            ("gradients", use.gradients),
-            ("optimizer", use.optimizer),
-            (slots, use.cache),
-        ],
-    )
-    other = "without" if config.gradient_checkpointing else "with"
-    other_saved = plan.plain_saved if config.gradient_checkpointing else plan.checkpointed_saved
-    _print_table(
-        console,
-        f"kept for the backward pass, {passed}",
-        [
-            ("attention", use.saved.attention),
-            ("all else", use.saved.rest),
-            (f"in all {other} gradient_checkpointing", other_saved),
-            ("logits and their gradient", use.logits),
-        ],
-    )
-    _print_table(
-        console,
-        "peak",
-        [
-            ("rollout", use.rollout_peak),
-            ("old and reference log-probs", use.evaluation_peak),
-            ("update", use.update_peak),
-        ],
-    )
-    console.print()
     if not plan.fits:
-        console.print(Text(f"It does not fit: {_advice(config)}.", style="bold red"))
-    fits = {
-        "max_tokens_per_batch": _largest(plan.max_tokens_per_batch, config.n_envs, "n_envs"),
-        "n_envs": _largest(plan.n_envs, config.max_tokens_per_batch, "max_tokens_per_batch"),
+        console.print(Text(f"\nIt does not fit: {_advice(config)}.", style="bold red"))
+    largest = {
+        "max_tokens_per_batch": f"{plan.max_tokens_per_batch} with n_envs={config.n_envs}",
+        "n_envs": f"{plan.n_envs} with max_tokens_per_batch={config.max_tokens_per_batch}",
     }
-    print_facts(console, "The largest that fit", fits)
-
-
-def _largest(found: int, kept: int, name: str) -> str:
-    return f"{found} with {name}={kept}" if found else f"none with {name}={kept}"
+    print_facts(console, "\nThe largest that fit", largest)
 
 
 def _advice(config: TrainConfig) -> str:
     """Returns what saves memory and is not yet used."""
     ways = {
-        "a smaller max_tokens_per_batch": config.max_tokens_per_batch > 1,
-        "fewer n_envs": config.n_envs > 1,
-        "gradient_checkpointing=true": not config.gradient_checkpointing,
-        "bf16=true": not config.bf16,
-        "lora.r=16": config.lora is None,
-        "separate_critic=false": config.separate_critic,
+        "gradient_checkpointing=true": config.gradient_checkpointing,
+        "bf16=true": config.bf16,
+        "lora.r=16": config.lora is not None,
+        "separate_critic=false": not config.separate_critic,
     }
-    return "try " + ", ".join(way for way, is_open in ways.items() if is_open)
-
-
-def _print_table(console: Console, title: str, rows: list[tuple[str, int]]) -> None:
-    console.print()
-    table = Table(box=None, padding=(0, 2, 0, 2), header_style="bold")
-    table.add_column(title, min_width=44)
-    table.add_column("GiB", justify="right", min_width=8)
-    for name, n_bytes in rows:
-        table.add_row(Text(name), f"{n_bytes / GIB:.3f}")
-    console.print(table)
+    further = [way for way, is_used in ways.items() if not is_used]
+    return ", ".join(["try a smaller max_tokens_per_batch", "fewer n_envs", *further])
 
 
 def _gib(n_bytes: int) -> str:
-    return f"{n_bytes / GIB:.1f} GiB"
+    return f"{n_bytes / GIB:.3f} GiB"

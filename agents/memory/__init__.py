@@ -1,1 +1,1 @@
-"""What a training takes of memory, counted by running the engine on tensors without any."""
+"""What a training run takes of memory, counted without weights."""

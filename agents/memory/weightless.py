@@ -1,17 +1,11 @@
-"""Runs the engine's own code without its weights, and counts the bytes that it would hold.
-
-Tensors of the model have a shape and a type but no memory (torch's fake tensors); small ones that
-decide what is done, such as token ids, lengths and masks, are real. So what is counted is what the
-code does, not what a formula says of it.
-"""
+"""Runs PyTorch code on tensors without memory, and counts the bytes that it would hold."""
 
 from __future__ import annotations
 
-import itertools
-import math
 import weakref
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -26,29 +20,31 @@ from torch._subclasses.fake_tensor import (
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils.checkpoint import checkpoint
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
-from agents.models.loading import building_models
+from agents.models.loading import load_model_config
 
-# Tensors beyond this stay without memory, even where only real ones went in.
+# Larger tensors have no memory, even if they are made of real ones.
 _LARGEST_REAL_BYTES = 4 << 20
 _aten = torch.ops.aten
-# Their boolean masks stand second; places are needed instead, since a shape must be a number.
-_INDEXING = {
-    _aten.index.Tensor: 1,
-    _aten.index_put.default: 1,
-    _aten.index_put_.default: 1,
-    _aten._index_put_impl_.default: 1,
-    _aten._unsafe_index_put.default: 1,
-}
+_INDEXING = (
+    _aten.index.Tensor,
+    _aten.index_put.default,
+    _aten.index_put_.default,
+    _aten._index_put_impl_.default,
+    _aten._unsafe_index_put.default,
+)
+_BITS = {"4bit": 4, "8bit": 8}
+_BLOCK = 64  # weights that share a scale of one byte in 4 bits
 
 
 class ByteCounter(TorchDispatchMode):
     """Counts the bytes of all storages that operations have made and that still live.
 
     Attributes:
-        live_bytes: Now.
-        peak_bytes: The most since the start, or since `start_peak`.
+        live_bytes: Bytes now.
+        peak_bytes: Most bytes since the start, or since `start_peak`.
     """
 
     def __init__(self) -> None:
@@ -75,14 +71,12 @@ class ByteCounter(TorchDispatchMode):
 
     def count(self, values: Any) -> None:
         """Counts the storages of tensors, each once for as long as it lives."""
-        for value in tree_leaves(values):
-            if isinstance(value, Tensor):
-                self._add(value.untyped_storage())
+        for storage in (x.untyped_storage() for x in tree_leaves(values) if isinstance(x, Tensor)):
+            if storage._cdata not in self._known:
+                self._add(storage._cdata, storage)
 
-    def _add(self, storage: torch.UntypedStorage) -> None:
-        key, n_bytes = storage._cdata, storage.nbytes()
-        if key in self._known:
-            return
+    def _add(self, key: int, storage: torch.UntypedStorage) -> None:
+        n_bytes = storage.nbytes()
 
         def forget(_: object) -> None:
             del self._known[key]
@@ -96,39 +90,40 @@ class ByteCounter(TorchDispatchMode):
 class Weightless(ByteCounter):  # type: ignore[no-untyped-call] # has no types
     """A byte counter in which nothing large has memory.
 
-    Whatever touches a fake tensor is fake, as is every large result. A number that is read off a
-    fake tensor is 1, a truth is False (checks ask whether something is wrong), and two tensors are
-    equal. Inside, `agents.models.loading.load_model` makes models of their configuration alone.
+    Tensors of a model have a shape and a type only (PyTorch's fake tensors), and so has whatever is
+    computed of them. Small tensors that decide what is done, such as token ids, lengths and masks,
+    are real. A number that is read off a fake tensor is 1, a truth is False (checks ask whether
+    something is wrong), and two tensors are equal.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        # The process's own real tensors may meet fake ones: ids, masks, schedules.
         self._fake = FakeTensorMode(allow_non_fake_inputs=True)
         self._around = ExitStack()
 
     def __enter__(self) -> Self:
-        """Starts counting."""
-        self._around.enter_context(building_models(self._build))
+        """Starts to count."""
         self._around.enter_context(_Readers())
         super().__enter__()  # type: ignore[no-untyped-call] # has no types
         return self
 
     def __exit__(self, *error: Any) -> None:
-        """Ends counting."""
+        """Stops to count."""
         super().__exit__(*error)  # type: ignore[no-untyped-call] # has no types
         self._around.close()
 
-    def _build(self, config: Any, dtype: torch.dtype, quantize: str | None) -> PreTrainedModel:
+    def build_model(self, model: str | Path, *, quantize: str | None = None) -> PreTrainedModel:
+        """Makes a model from its configuration alone: `load_model` without weights."""
+        config = load_model_config(model)
         with self._fake:
-            model: Any = AutoModelForCausalLM.from_config(config, dtype=dtype)  # type: ignore[no-untyped-call] # has no types
+            built: Any = AutoModelForCausalLM.from_config(config, dtype=torch.float32)  # type: ignore[no-untyped-call] # has no types
             if quantize is not None:
-                quantize_layers(model, quantize)
-        self.count([*model.parameters(), *model.buffers()])
-        # There is nothing to move to another device, and torch refuses to try.
-        for part in (model, model.base_model):
+                _quantize(built, quantize)
+        self.count([*built.parameters(), *built.buffers()])
+        for part in (built, built.base_model):
+            # There is nothing to move to another device, and PyTorch refuses to try.
             part._apply = lambda *_, part=part: part
-        result: PreTrainedModel = model.eval()
+        result: PreTrainedModel = built.eval()
         return result
 
     def compute(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
@@ -141,37 +136,30 @@ class Weightless(ByteCounter):  # type: ignore[no-untyped-call] # has no types
         if any_fake and func in (_aten.allclose.default, _aten.equal.default):
             return True
         if func in _INDEXING:
-            args = list(args)
-            place = _INDEXING[func]
-            args[place] = _mask_to_places(args[place])
-        if not any_fake and _is_surely_small(args, tensors):
-            return func(*args, **kwargs)
-        if any_fake:
-            args, kwargs = tree_map(self._without_memory, (args, kwargs))
+            args = [args[0], _masks_to_indices(args[1]), *args[2:]]
+        fake_args, fake_kwargs = tree_map(self._without_memory, (args, kwargs))
         try:
             with self._fake:
-                out = func(*args, **kwargs)
+                out = func(*fake_args, **fake_kwargs)
         except (DataDependentOutputException, DynamicOutputShapeException):
             if any_fake:
                 raise
             return func(*args, **kwargs)
         n_bytes = sum(x.nbytes for x in tree_leaves(out) if isinstance(x, Tensor))
-        if any_fake or n_bytes > _LARGEST_REAL_BYTES:
-            return out
-        return func(*args, **kwargs)
+        is_real = not any_fake and n_bytes <= _LARGEST_REAL_BYTES
+        return func(*args, **kwargs) if is_real else out
 
     def _without_memory(self, value: Any) -> Any:
         """Replaces a real tensor by a fake one of its form, which knows of no graph or base."""
         if not isinstance(value, Tensor) or isinstance(value, FakeTensor):
             return value
+        form = value.size(), value.stride()
         with self._fake:
-            return torch.empty_strided(
-                value.size(), value.stride(), dtype=value.dtype, device=value.device
-            )
+            return torch.empty_strided(*form, dtype=value.dtype, device=value.device)
 
 
 class _Readers(TorchFunctionMode):
-    """What reads a tensor's memory finds ones where there is none."""
+    """Gives ones to whatever reads the memory of a tensor that has none."""
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Any = None
@@ -184,29 +172,15 @@ class _Readers(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def _mask_to_places(indices: Sequence[Tensor | None]) -> list[Tensor | None]:
-    """Replaces real boolean masks by the places that they are true at."""
-    places: list[Tensor | None] = []
+def _masks_to_indices(indices: Sequence[Tensor | None]) -> list[Tensor | None]:
+    """Replaces real masks by the indices at which they are true: a shape must be a number."""
+    found: list[Tensor | None] = []
     for index in indices:
         if index is not None and index.dtype == torch.bool and not isinstance(index, FakeTensor):
-            places.extend(index.nonzero(as_tuple=True))
+            found.extend(index.nonzero(as_tuple=True))
         else:
-            places.append(index)
-    return places
-
-
-def _is_surely_small(args: Sequence[Any], tensors: Sequence[Tensor]) -> bool:
-    """Tells whether the result is no larger than its operands make each other, and that small."""
-    names_sizes = any(isinstance(x, list | tuple) and x and isinstance(x[0], int) for x in args)
-    if not tensors or names_sizes:
-        return False
-    sizes = itertools.zip_longest(*(tensor.shape[::-1] for tensor in tensors), fillvalue=1)
-    n_elements = math.prod(max(size) for size in sizes)
-    return n_elements * 8 <= _LARGEST_REAL_BYTES
-
-
-_BITS = {"4bit": 4, "8bit": 8}
-_BLOCK = 64  # weights that share a scale in 4 bits; the scales themselves take a byte each
+            found.append(index)
+    return found
 
 
 class QuantizedLinear(nn.Linear):
@@ -215,38 +189,29 @@ class QuantizedLinear(nn.Linear):
     def __init__(self, plain: nn.Linear, quantize: str) -> None:
         nn.Module.__init__(self)
         self.in_features, self.out_features = plain.in_features, plain.out_features
-        self.n_weights = n_weights = plain.weight.numel()
-        weight = plain.weight
-        packed = weight.new_empty(n_weights * _BITS[quantize] // 8, 1, dtype=torch.uint8)
-        self.weight = nn.Parameter(packed, requires_grad=False)
-        n_scales = -(-n_weights // _BLOCK) if quantize == "4bit" else 4 * plain.out_features
-        self.register_buffer("scales", weight.new_empty(n_scales, dtype=torch.uint8))
         self.bias = plain.bias
+        self.n_weights = plain.weight.numel()
+        n_bytes = self.n_weights * _BITS[quantize] // 8
+        packed = plain.weight.new_empty(n_bytes, 1, dtype=torch.uint8)
+        self.weight = nn.Parameter(packed, requires_grad=False)
+        n_scales = -(-self.n_weights // _BLOCK) if quantize == "4bit" else 4 * plain.out_features
+        self.register_buffer("scales", packed.new_empty(n_scales))
 
     def forward(self, input: Tensor) -> Tensor:
-        """Computes input W^T + b."""
+        """Computes input W^T + b; the backward pass unpacks the weights again."""
+        out: Tensor = checkpoint(
+            self._product, input, use_reentrant=False, preserve_rng_state=False
+        )
+        return out
+
+    def _product(self, input: Tensor) -> Tensor:
         if torch.is_autocast_enabled(input.device.type):
             input = input.to(torch.get_autocast_dtype(input.device.type))
-        out: Tensor = _Product.apply(input, self.weight, self.out_features)  # type: ignore[no-untyped-call] # has no types
-        return out if self.bias is None else out + self.bias.to(out.dtype)
+        weight = input.new_empty(self.out_features, self.in_features)
+        return nn.functional.linear(input, weight, self.bias)
 
 
-class _Product(torch.autograd.Function):
-    """Keeps packed weights for the backward pass, which unpacks them again."""
-
-    @staticmethod
-    def forward(ctx: Any, input: Tensor, packed: Tensor, out_features: int) -> Tensor:
-        ctx.save_for_backward(input, packed)
-        ctx.out_features = out_features
-        return input @ input.new_empty(input.shape[-1], out_features)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Any:
-        input, _ = ctx.saved_tensors
-        return grad @ grad.new_empty(ctx.out_features, input.shape[-1]), None, None
-
-
-def quantize_layers(model: Any, quantize: str) -> None:
+def _quantize(model: Any, quantize: str) -> None:
     """Replaces all linear layers of a model but its output layer, which stays as it is."""
     head = model.get_output_embeddings()
     for parent in list(model.modules()):

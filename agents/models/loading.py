@@ -6,9 +6,8 @@ import difflib
 import functools
 import importlib.util
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +19,7 @@ from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
     BitsAndBytesConfig,
+    PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -58,21 +58,6 @@ class _Source(NamedTuple):
         return arguments | ({"gguf_file": self.gguf_file} if self.gguf_file else {})
 
 
-# What makes models in place of loading them; None: they are loaded.
-_Builder = Callable[[Any, torch.dtype, str | None], PreTrainedModel]
-_BUILDER: ContextVar[_Builder | None] = ContextVar("builder", default=None)
-
-
-@contextmanager
-def building_models(build: _Builder) -> Iterator[None]:
-    """Has `load_model` read no weights: `build` makes models of configuration, type, `quantize`."""
-    token = _BUILDER.set(build)
-    try:
-        yield
-    finally:
-        _BUILDER.reset(token)
-
-
 @contextmanager
 def without_progress_bars() -> Iterator[None]:
     """Silences transformers' own progress bars, for what takes no time."""
@@ -83,6 +68,30 @@ def without_progress_bars() -> Iterator[None]:
     finally:
         if was_enabled:
             transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call] # has no types
+
+
+def load_model_config(model: str | Path) -> PretrainedConfig:
+    """Loads the configuration of a causal language model, and none of its weights.
+
+    Args:
+        model: as for `load_model`.
+
+    Raises:
+        ModelError: there is no such model, or it is not a causal language model.
+    """
+    source = _find(model)
+    try:
+        with offline_if_unreachable(source.name):
+            config = AutoConfig.from_pretrained(**source.arguments())
+    except (OSError, ValueError, ImportError) as error:
+        raise _explain(model, error) from error
+    if type(config) not in AutoModelForCausalLM._model_mapping:
+        raise ModelError(
+            f"'{model}' is of type '{config.model_type}', which is not a causal language "
+            f"model. {_USE_LOCAL}"
+        )
+    result: PretrainedConfig = config
+    return result
 
 
 def load_model(
@@ -107,18 +116,10 @@ def load_model(
             missing.
         ConfigError: another `quantize`.
     """
+    load_model_config(model)
     source = _find(model)
     try:
         with offline_if_unreachable(source.name):
-            config = AutoConfig.from_pretrained(**source.arguments())
-            if type(config) not in AutoModelForCausalLM._model_mapping:
-                raise ModelError(
-                    f"'{model}' is of type '{config.model_type}', which is not a causal language "
-                    f"model. {_USE_LOCAL}"
-                )
-            build = _BUILDER.get()
-            if build is not None:
-                return build(config, dtype, quantize)
             quantization = {} if quantize is None else _quantization(quantize, source, dtype)
             # Only a file that has to be converted keeps one waiting.
             with nullcontext() if source.gguf_file else without_progress_bars():
