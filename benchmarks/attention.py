@@ -9,7 +9,6 @@ within a round; a ratio is the median over rounds of the ratios within a round.
 
 from __future__ import annotations
 
-import statistics
 import time
 from typing import Annotated
 
@@ -18,9 +17,9 @@ import torch.nn.functional as F
 import typer
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
 from agents.models.attention import attend
+from benchmarks.measuring import make_table, ratios_of, spread_of
 
 # Rows, heads, tokens and head size: the tiny model of `benchmarks.ppo`, and SmolLM2-135M's shape.
 SHAPES = ((32, 4, 96, 32), (32, 4, 320, 32), (8, 9, 320, 64))
@@ -56,22 +55,17 @@ def main(
     rounds: Annotated[int, typer.Option(min=1, help="How often each type is measured.")] = 15,
 ) -> None:
     """Measure attention in float32 and bfloat16."""
-    table = Table(box=None, padding=(0, 2, 0, 0))
     columns = ("rows, heads, tokens, head size", "computed", "ms", "to float32", "of a round")
-    for column in columns:
-        table.add_column(column, justify="left" if column in columns[:2] else "right")
+    table = make_table(None, *columns, n_names=2)
     for shape in track(SHAPES, "Measuring", console=Console(stderr=True)):
         measure(shape)
         found = [measure(shape) for _ in range(rounds)]
+        float32 = [each["float32"] for each in found]
         for name in found[0]:
-            ratios = [each[name] / each["float32"] for each in found]
-            table.add_row(
-                ", ".join(map(str, shape)),
-                name,
-                f"{statistics.median(each[name] for each in found):.1f}",
-                f"{statistics.median(ratios):.2f}",
-                f"{min(ratios):.2f}-{max(ratios):.2f}",
-            )
+            spent = [each[name] for each in found]
+            ratio, spread = ratios_of(spent, float32).cells()
+            size = ", ".join(map(str, shape))
+            table.add_row(size, name, f"{spread_of(spent).median:.1f}", ratio, spread)
     Console().print(table)
 
 

@@ -16,13 +16,11 @@ the processor. All arms play the same environment with the same decoder:
 
 from __future__ import annotations
 
-import json
 import platform
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Annotated, Any
 
 import gymnasium as gym
@@ -32,13 +30,13 @@ import typer
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
 import textenv  # noqa: F401 - registers the environments
 from agents.ppo.policy import LMPolicy
 from agents.ppo.rollout import collect_episodes
 from agents.ppo.vec_env import TextVecEnv
 from agents.training.evaluation import load_policy
+from benchmarks.measuring import JsonPath, Spread, make_table, ratios_of, write_json
 
 ID = "TextSummarize-v0"
 SHORTEST, LONGEST = 4, 128
@@ -53,19 +51,17 @@ class Arm:
     """One way to play the episodes.
 
     Attributes:
-        name: Which.
-        tokens_per_s: Median over rounds of the response tokens a second.
-        ratio: Median over rounds of the slots' tokens a second to its own.
-        spread: Least and greatest ratio of a round.
-        cpu_ratio: The same ratio as `ratio`, in seconds of the processor.
+        name: The arm's name.
+        tokens_per_s: Response tokens a second, the median over rounds.
+        ratio: The slots' tokens a second to its own.
+        cpu_ratio: The same in seconds of the processor.
         n_steps: Tokens that the slots wrote one after another.
     """
 
     name: str
     tokens_per_s: float
-    ratio: float
-    spread: tuple[float, float]
-    cpu_ratio: float
+    ratio: Spread
+    cpu_ratio: Spread
     n_steps: int
 
 
@@ -162,19 +158,12 @@ def measure(
             if number:
                 found[name].append(spent)
     results = []
+    walls, cpus = zip(*found["slots"], strict=True)
     for name, seconds in found.items():
-        pairs = list(zip(found["slots"], seconds, strict=True))
-        ratios = [other[0] / ours[0] for ours, other in pairs]
-        results.append(
-            Arm(
-                name,
-                float(lengths.sum()) / statistics.median(wall for wall, _ in seconds),
-                statistics.median(ratios),
-                (min(ratios), max(ratios)),
-                statistics.median(other[1] / ours[1] for ours, other in pairs),
-                steps[name],
-            )
-        )
+        wall, cpu = zip(*seconds, strict=True)
+        tokens_per_s = float(lengths.sum()) / statistics.median(wall)
+        ratios = ratios_of(wall, walls), ratios_of(cpu, cpus)
+        results.append(Arm(name, tokens_per_s, *ratios, steps[name]))
     return results
 
 
@@ -186,9 +175,7 @@ def main(
     bf16: Annotated[bool, typer.Option(help="Decode in bfloat16.")] = False,
     threads: Annotated[int, typer.Option(min=1, help="Of the processor.")] = 2,
     device: Annotated[str, typer.Option(help="Where to decode.")] = "cpu",
-    json_path: Annotated[
-        Path | None, typer.Option("--json", help="Write the figures here.")
-    ] = None,
+    json_path: JsonPath = None,
 ) -> None:
     """Measure decoding with responses of mixed length."""
     torch.set_num_threads(threads)
@@ -197,26 +184,17 @@ def main(
     policy = load_policy(model, env.unwrapped_core, device, bf16=bf16)
     lengths = np.random.default_rng(0).integers(SHORTEST, LONGEST + 1, n_slots * n_waves)
     arms = measure(make_arms(policy, env, lengths), policy, lengths, rounds)
-    table = Table(box=None, padding=(0, 2, 0, 0), title=f"Medians of {rounds} rounds")
-    for column in ("arm", "tokens/s", "slots to it", "of a round", "of CPU s", "steps"):
-        table.add_column(column, justify="left" if column == "arm" else "right")
+    columns = ("arm", "tokens/s", "slots to it", "of a round", "of CPU s", "steps")
+    table = make_table(f"Medians of {rounds} rounds", *columns)
     for arm in arms:
-        low, high = arm.spread
-        table.add_row(
-            arm.name,
-            f"{arm.tokens_per_s:,.0f}",
-            f"{arm.ratio:.2f}",
-            f"{low:.2f}-{high:.2f}",
-            f"{arm.cpu_ratio:.2f}",
-            f"{arm.n_steps:,}",
-        )
+        tokens, cpu_ratio = f"{arm.tokens_per_s:,.0f}", f"{arm.cpu_ratio.median:.2f}"
+        table.add_row(arm.name, tokens, *arm.ratio.cells(), cpu_ratio, f"{arm.n_steps:,}")
     Console().print(table)
-    if json_path is not None:
-        settings = {"model": model, "n_slots": n_slots, "n_waves": n_waves, "bf16": bf16}
-        settings |= {"device": device, "threads": torch.get_num_threads(), "rounds": rounds}
-        machine = {"python": platform.python_version(), "torch": torch.__version__}
-        data = {"settings": settings, "machine": machine, "arms": [asdict(arm) for arm in arms]}
-        json_path.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+    settings = {"model": model, "n_slots": n_slots, "n_waves": n_waves, "bf16": bf16}
+    settings |= {"device": device, "threads": torch.get_num_threads(), "rounds": rounds}
+    machine = {"python": platform.python_version(), "torch": torch.__version__}
+    figures = {"settings": settings, "machine": machine, "arms": [asdict(arm) for arm in arms]}
+    write_json(json_path, figures)
 
 
 if __name__ == "__main__":

@@ -15,13 +15,11 @@ Observations and rewards are discarded. What is timed:
 
 from __future__ import annotations
 
-import json
 import platform
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Annotated, Any
 
 import gymnasium as gym
@@ -29,9 +27,9 @@ import numpy as np
 import typer
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
 import textenv  # noqa: F401 - registers the environments
+from benchmarks.measuring import JsonPath, Spread, make_table, ratios_of, spread_of, write_json
 
 ID = "TextSummarize-v0"
 N_SLOTS = 256
@@ -50,18 +48,16 @@ class Case:
     Attributes:
         name: What is timed.
         target: The least ratio, or, for growth, the greatest.
-        steps_per_s: Median of ours, token steps a second.
-        cartpole_steps_per_s: Median of CartPole's.
-        ratio: Median over rounds of ours to CartPole's; for growth of late to early time a step.
-        spread: Least and greatest ratio of a round.
+        ratio: Ours to CartPole's steps a second; for growth, late to early time a step.
+        steps_per_s: Token steps a second, the median over rounds; None for growth.
+        cartpole_steps_per_s: CartPole's.
     """
 
     name: str
     target: str
-    steps_per_s: float
-    cartpole_steps_per_s: float
-    ratio: float
-    spread: tuple[float, float]
+    ratio: Spread
+    steps_per_s: float | None = None
+    cartpole_steps_per_s: float | None = None
 
 
 def time_vector(env: Any, actions: np.ndarray[Any, Any]) -> float:
@@ -162,9 +158,7 @@ def make_growth(rng: np.random.Generator, n_slots: int | None) -> Callable[[], f
 
 def main(
     rounds: Annotated[int, typer.Option(min=1, help="How often each case is measured.")] = 7,
-    json_path: Annotated[
-        Path | None, typer.Option("--json", help="Write the figures here.")
-    ] = None,
+    json_path: JsonPath = None,
 ) -> None:
     """Measure the steps per second of the environments beside CartPole's."""
     rng = np.random.default_rng(0)
@@ -181,47 +175,24 @@ def main(
             found[name].append(measure())
     results = []
     for name, (target, _) in cases.items():
-        if not target:
-            continue
-        pole = found["CartPole vector" if name.startswith("vector") else "CartPole single"]
-        ratios = [a / b for a, b in zip(found[name], pole, strict=True)]
-        results.append(_case(name, target, found[name], pole, ratios))
-    for name in growths:
-        results.append(_case(name, "at most 1.3", [], [], found[name]))
-    _print(results, rounds)
-    if json_path is not None:
-        machine = {"python": platform.python_version(), "numpy": np.__version__}
-        machine |= {"gymnasium": gym.__version__, "processor": platform.machine()}
-        data = {"rounds": rounds, "machine": machine, "cases": [asdict(case) for case in results]}
-        json_path.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
-
-
-def _case(
-    name: str, target: str, ours: list[float], pole: list[float], ratios: list[float]
-) -> Case:
-    return Case(
-        name,
-        target,
-        statistics.median(ours) if ours else 0.0,
-        statistics.median(pole) if pole else 0.0,
-        statistics.median(ratios),
-        (min(ratios), max(ratios)),
-    )
-
-
-def _print(results: list[Case], rounds: int) -> None:
-    table = Table(
-        box=None, padding=(0, 2, 0, 0), title=f"Medians of {rounds} rounds", title_justify="left"
-    )
-    for column in ("case", "steps/s", "CartPole", "ratio", "of a round", "wanted"):
-        table.add_column(column, justify="left" if column in ("case", "wanted") else "right")
+        if target:
+            pole = found["CartPole vector" if name.startswith("vector") else "CartPole single"]
+            rates = (statistics.median(found[name]), statistics.median(pole))
+            results.append(Case(name, target, ratios_of(found[name], pole), *rates))
+    results += [Case(name, "at most 1.3", spread_of(found[name])) for name in growths]
+    columns = ("case", "steps/s", "CartPole", "ratio", "of a round", "wanted")
+    table = make_table(f"Medians of {rounds} rounds", *columns)
     for case in results:
-        rates = [
-            f"{rate:,.0f}" if rate else "" for rate in (case.steps_per_s, case.cartpole_steps_per_s)
+        rates_shown = [
+            "" if rate is None else f"{rate:,.0f}"
+            for rate in (case.steps_per_s, case.cartpole_steps_per_s)
         ]
-        low, high = case.spread
-        table.add_row(case.name, *rates, f"{case.ratio:.2f}", f"{low:.2f}-{high:.2f}", case.target)
+        table.add_row(case.name, *rates_shown, *case.ratio.cells(), case.target)
     Console().print(table)
+    machine = {"python": platform.python_version(), "numpy": np.__version__}
+    machine |= {"gymnasium": gym.__version__, "processor": platform.machine()}
+    figures = {"rounds": rounds, "machine": machine, "cases": [asdict(case) for case in results]}
+    write_json(json_path, figures)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ capture, are left out of the medians.
 from __future__ import annotations
 
 import gc
-import json
 import statistics
 import tempfile
 import time
@@ -26,7 +25,6 @@ from typing import Annotated, Any
 import torch
 import typer
 from rich.console import Console
-from rich.table import Table
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
 
@@ -38,6 +36,7 @@ from agents.ppo.targets import Targets
 from agents.training.config import TrainConfig, parse_config
 from agents.training.run import environment_arguments, make_agent, versions
 from benchmarks.floors import Timings, decode_floor, learning_floor, synchronize
+from benchmarks.measuring import JsonPath, make_table, write_json
 from benchmarks.shapes import SHAPES, save_rows, save_shape
 
 GIB = 2**30
@@ -204,9 +203,7 @@ def main(
     shape: Annotated[str, typer.Option(help=", ".join(SHAPES))] = "135m",
     small: Annotated[bool, typer.Option("--small", help="A tiny model, little work.")] = False,
     lora: Annotated[bool, typer.Option("--lora", help="Peak memory with LoRA.")] = False,
-    json_path: Annotated[
-        Path | None, typer.Option("--json", help="Write the figures here.")
-    ] = None,
+    json_path: JsonPath = None,
 ) -> None:
     """Measure the engine on a GPU against its floors."""
     if shape not in SHAPES:
@@ -237,8 +234,7 @@ def main(
     name = torch.cuda.get_device_name(chosen) if is_cuda else str(chosen)
     result |= {"device": name, "shape": shape, "work": vars(work), "versions": versions()}
     _print(Console(highlight=False), result)
-    if json_path is not None:
-        json_path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_json(json_path, result)
 
 
 def _print(console: Console, result: dict[str, Any]) -> None:
@@ -247,9 +243,7 @@ def _print(console: Console, result: dict[str, Any]) -> None:
         f"{result['shape']} on {result['device']}: {engine['tokens_written']:.1f} tokens a response"
     )
     if "floor" in result:
-        table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-        for column in ("", "ms", "floor, ms", "ratio"):
-            table.add_column(column, justify="left" if not column else "right")
+        table = make_table(None, "", "ms", "floor, ms", "ratio")
         for name, seconds in result["floor"].items():
             row = (1e3 * engine[name], 1e3 * seconds, result["ratio"][name])
             table.add_row(name, f"{row[0]:,.1f}", f"{row[1]:,.1f}", f"{row[2]:.2f}")

@@ -25,7 +25,6 @@ import torch
 import typer
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
 
@@ -40,6 +39,7 @@ from agents.training.config import (
     write_config,
 )
 from agents.training.run import environment_arguments, make_agent, versions
+from benchmarks.measuring import JsonPath, make_table, write_json
 from benchmarks.shapes import save_rows, save_shape
 from textenv.vector import make_core
 
@@ -215,9 +215,7 @@ def compare(
     console: Console, folder: Path, device: torch.device, only: list[str] | None
 ) -> list[dict[str, Any]]:
     """Plans and trains each case, and prints both; returns the figures."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for column in ("case", "planned, MiB", "used, MiB", "planned / used"):
-        table.add_column(column, justify="left" if column == "case" else "right")
+    table = make_table(None, "case", "planned, MiB", "used, MiB", "planned / used")
     results = []
     for shape, changes in CASES:
         if only and shape not in only:
@@ -247,9 +245,7 @@ def main(
     options: Annotated[
         bool, typer.Option("--options", help="Count what each option saves, and train nothing.")
     ] = False,
-    json_path: Annotated[
-        Path | None, typer.Option("--json", help="Write the figures here.")
-    ] = None,
+    json_path: JsonPath = None,
     train: Annotated[Path | None, typer.Option(help="A configuration to measure.")] = None,
 ) -> None:
     """Compare plans with the runs that follow."""
@@ -263,9 +259,7 @@ def main(
             print_options(console, Path(folder))
             return
         results = compare(console, Path(folder), chosen, only)
-    if json_path is not None:
-        data = {"device": str(chosen), "cases": results, "versions": versions()}
-        json_path.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+    write_json(json_path, {"device": str(chosen), "cases": results, "versions": versions()})
 
 
 if __name__ == "__main__":

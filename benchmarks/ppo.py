@@ -14,7 +14,6 @@ another. `--threads 1` suffers less.
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 from dataclasses import asdict
@@ -24,9 +23,17 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
-from benchmarks.peers.contestants import PEERS, Contestant, ContestantError, make_field, play
+from benchmarks.measuring import JsonPath, make_table, write_json
+from benchmarks.peers.contestants import (
+    PEERS,
+    Contestant,
+    ContestantError,
+    make_field,
+    play,
+    trl_python,
+)
+from benchmarks.peers.fixed_work import write_model
 from benchmarks.peers.standings import (
     Ratio,
     Standing,
@@ -34,8 +41,6 @@ from benchmarks.peers.standings import (
     compute_standings,
     split_update,
 )
-from benchmarks.peers.tiny_model import write_model
-from benchmarks.peers.trl_venv import trl_python
 from benchmarks.peers.work import Outcome, Work
 
 _CACHE = Path("~/.cache/textenv-benchmarks").expanduser()
@@ -102,9 +107,7 @@ def main(
     peers_dir: Annotated[
         Path, typer.Option(help="Where the model and TRL's environment are kept.")
     ] = _CACHE,
-    json_path: Annotated[
-        Path | None, typer.Option("--json", help="Write the figures here.")
-    ] = None,
+    json_path: JsonPath = None,
 ) -> None:
     """Measure PPO on a CPU beside its peers."""
     peers = parse_against(against)
@@ -127,17 +130,16 @@ def main(
     standings = compute_standings(found, work.n_episodes)
     ratios = compute_ratios(found, comparisons)
     _print(standings, ratios, rounds)
-    if json_path is not None:
-        data: dict[str, Any] = {
-            "rounds": rounds,
-            "work": asdict(work),
-            "machine": _machine(load),
-            "versions": {c.name: outcomes[0].versions for c, outcomes in found.items()},
-            "standings": [asdict(standing) for standing in standings],
-            "ratios": [{**asdict(ratio), "met": ratio.met} for ratio in ratios],
-            "outcomes": {c.name: [asdict(o) for o in outcomes] for c, outcomes in found.items()},
-        }
-        json_path.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+    figures = {
+        "rounds": rounds,
+        "work": asdict(work),
+        "machine": _machine(load),
+        "versions": {c.name: outcomes[0].versions for c, outcomes in found.items()},
+        "standings": [asdict(standing) for standing in standings],
+        "ratios": [{**asdict(ratio), "met": ratio.met} for ratio in ratios],
+        "outcomes": {c.name: [asdict(o) for o in outcomes] for c, outcomes in found.items()},
+    }
+    write_json(json_path, figures)
 
 
 def _machine(load: tuple[float, float, float]) -> dict[str, Any]:
@@ -157,57 +159,26 @@ def _machine(load: tuple[float, float, float]) -> dict[str, Any]:
 
 def _print(standings: list[Standing], ratios: list[Ratio], rounds: int) -> None:
     console = Console()
-    console.print(_standings_table(standings, rounds))
-    console.print(_ratios_table(ratios))
-    console.print(_phases_table(standings))
-
-
-def _table(title: str, *columns: str) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), title=title, title_justify="left")
-    for i, column in enumerate(columns):
-        table.add_column(column, justify="left" if i == 0 else "right")
-    return table
-
-
-def _standings_table(standings: list[Standing], rounds: int) -> Table:
     columns = ("", "episodes/s", "of a round", "s an update", "CPU s", "response tokens")
-    table = _table(f"Medians of {rounds} rounds", *columns)
-    for s in sorted(standings, key=lambda standing: -standing.episodes_per_s):
-        table.add_row(
-            s.name,
-            f"{s.episodes_per_s:.1f}",
-            f"{s.spread[0]:.1f}-{s.spread[1]:.1f}",
-            f"{s.update_s:.3f}",
-            f"{s.cpu_s:.3f}",
-            f"{s.response_tokens:.1f}",
-        )
-    return table
-
-
-def _ratios_table(ratios: list[Ratio]) -> Table:
-    columns = ("", "beside", "ratio", "of a round", "of CPU s", "wanted", "")
-    table = _table("\nHow many times a peer's episodes a second", *columns)
+    table = make_table(f"Medians of {rounds} rounds", *columns)
+    for s in sorted(standings, key=lambda standing: -standing.episodes_per_s.median):
+        seconds = (f"{s.update_s:.3f}", f"{s.cpu_s:.3f}")
+        table.add_row(s.name, *s.episodes_per_s.cells(1), *seconds, f"{s.response_tokens:.1f}")
+    console.print(table)
+    beside = ("", "beside", "ratio", "of a round", "of CPU s", "wanted", "")
+    table = make_table("\nHow many times a peer's episodes a second", *beside, n_names=2)
     for r in ratios:
-        wanted = "" if r.wanted is None else f"at least {r.wanted:g}"
-        table.add_row(
-            r.ours,
-            r.peer,
-            f"{r.ratio:.2f}",
-            f"{r.spread[0]:.2f}-{r.spread[1]:.2f}",
-            f"{r.cpu_ratio:.2f}",
-            wanted,
-            "" if r.wanted is None else ("yes" if r.met else "no"),
-        )
-    return table
-
-
-def _phases_table(standings: list[Standing]) -> Table:
+        wanted = ("", "")
+        if r.wanted is not None:
+            wanted = (f"at least {r.wanted:g}", "yes" if r.met else "no")
+        table.add_row(r.ours, r.peer, *r.ratio.cells(), f"{r.cpu_ratio.median:.2f}", *wanted)
+    console.print(table)
     told = {s.name: parts for s in standings if (parts := split_update(s))}
-    columns = list(next(iter(told.values()), {}))
-    table = _table("\nMilliseconds of an update", "", *columns)
+    phases = list(next(iter(told.values()), {}))
+    table = make_table("\nMilliseconds of an update", "", *phases)
     for name, parts in told.items():
-        table.add_row(name, *(f"{1000 * parts[column]:.0f}" for column in columns))
-    return table
+        table.add_row(name, *(f"{1000 * parts[phase]:.0f}" for phase in phases))
+    console.print(table)
 
 
 if __name__ == "__main__":

@@ -93,18 +93,6 @@ def _generated_rows() -> Iterator[tuple[str, list[Row]]]:
         yield name, [Row(str(row[source]), (str(row[target]),)) for row in samples]
 
 
-def _other(row: Row, other: Row, rng: np.random.Generator) -> str:
-    return other.references[0]
-
-
-def _lead(row: Row, other: Row, rng: np.random.Generator) -> str:
-    return row.source.partition(". ")[0] + "."
-
-
-def _source(row: Row, other: Row, rng: np.random.Generator) -> str:
-    return " ".join(row.source.split()[:MOST_SOURCE_WORDS])
-
-
 def _shuffled(row: Row, other: Row, rng: np.random.Generator) -> str:
     return " ".join(rng.permutation(_pieces(row.references[-1])))
 
@@ -126,21 +114,20 @@ def _lines(row: Row, other: Row, rng: np.random.Generator) -> str:
     return "".join(piece + end for piece, end in zip(pieces, ends, strict=True))
 
 
-def _doubled(row: Row, other: Row, rng: np.random.Generator) -> str:
-    return f"{row.references[0]} {row.references[-1].upper()}"
-
-
-def _empty(row: Row, other: Row, rng: np.random.Generator) -> str:
-    return ""
-
-
 def _pieces(text: str) -> list[str]:
     """Splits a text at spaces or, where there are none, into pieces of two characters."""
     return text.split() if " " in text else [text[i : i + 2] for i in range(0, len(text), 2)]
 
 
+# The reference of another row, the lead of the source and the source itself come first, a doubled
+# reference and nothing last.
 KINDS: tuple[Callable[[Row, Row, np.random.Generator], str], ...] = (
-    *(_other, _lead, _source, _shuffled, _truncated, _marked, _lines, _doubled, _empty),
+    lambda row, other, rng: other.references[0],
+    lambda row, other, rng: row.source.partition(". ")[0] + ".",
+    lambda row, other, rng: " ".join(row.source.split()[:MOST_SOURCE_WORDS]),
+    *(_shuffled, _truncated, _marked, _lines),
+    lambda row, other, rng: f"{row.references[0]} {row.references[-1].upper()}",
+    lambda row, other, rng: "",
 )
 
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.reward_peers import PEERS
+from benchmarks.measuring import Spread, ratios_of
+from benchmarks.reward_agreement import PEERS
 from benchmarks.reward_texts import Row
 from textenv.examples import Episode, Example, Turn
 from textenv.rewards import compute_rewards, load_reward, score
@@ -28,18 +29,16 @@ class Speed:
     """Responses of one reward scored in a second of the CPU.
 
     Attributes:
-        reward: The reward.
-        responses_per_s: Median over rounds.
-        peer_responses_per_s: Of its peer; None if it has none.
-        ratio: Median over rounds of ours to the peer's on the same responses; None without peer.
-        spread: Least and greatest ratio of a round.
+        reward: The reward's name.
+        responses_per_s: Responses a second, the median over rounds.
+        peer_responses_per_s: The peer's; None if there is none.
+        ratio: Ours to the peer's on the same responses; None without a peer.
     """
 
     reward: str
     responses_per_s: float
     peer_responses_per_s: float | None = None
-    ratio: float | None = None
-    spread: tuple[float, float] | None = None
+    ratio: Spread | None = None
 
 
 @dataclass(frozen=True)
@@ -120,14 +119,8 @@ def measure_speeds(workload: Workload, rounds: int, step: Callable[[], None]) ->
 def _speed(name: str, ours: list[float], pairs: list[tuple[float, float]]) -> Speed:
     if not pairs:
         return Speed(name, statistics.median(ours))
-    ratios = [mine / theirs for mine, theirs in pairs]
-    return Speed(
-        name,
-        statistics.median(ours),
-        statistics.median(theirs for _, theirs in pairs),
-        statistics.median(ratios),
-        (min(ratios), max(ratios)),
-    )
+    mine, theirs = zip(*pairs, strict=True)
+    return Speed(name, statistics.median(ours), statistics.median(theirs), ratios_of(mine, theirs))
 
 
 def _rate(workload: Workload, score_all: Callable[[], object]) -> float:

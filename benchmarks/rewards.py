@@ -16,7 +16,6 @@ falls on both.
 
 from __future__ import annotations
 
-import json
 import platform
 from dataclasses import asdict
 from importlib.metadata import version
@@ -26,8 +25,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
+from benchmarks.measuring import JsonPath, make_table, write_json
 from benchmarks.reward_agreement import Agreement, measure_agreement
 from benchmarks.reward_texts import KINDS, load_rows, make_texts
 from benchmarks.reward_throughput import Speed, make_workload, measure_speeds
@@ -49,9 +48,7 @@ def main(
         int, typer.Option(min=1, max=len(KINDS), help="Responses a row, of the nine kinds.")
     ] = 3,
     rounds: Annotated[int, typer.Option(min=1, help="How often each reward is timed.")] = 7,
-    json_path: Annotated[
-        Path | None, typer.Option("--json", help="Write the figures here.")
-    ] = None,
+    json_path: JsonPath = None,
 ) -> None:
     """Measure the lexical rewards' agreement with their reference packages, and their speed."""
     sets = load_rows(data)
@@ -67,62 +64,47 @@ def main(
             progress.advance(bar)
     _print_agreements(agreements)
     _print_speeds(speeds, rounds)
-    if json_path is not None:
-        packages = ("textenv", "rouge-score", "sacrebleu", "rapidfuzz", "nltk", "numpy")
-        figures = {
-            "rounds": rounds,
-            "machine": {"python": platform.python_version(), "processor": platform.machine()},
-            "versions": {name: version(name) for name in packages},
-            "agreement": [asdict(agreement) for agreement in agreements],
-            "throughput": [asdict(speed) for speed in speeds],
-        }
-        json_path.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    packages = ("textenv", "rouge-score", "sacrebleu", "rapidfuzz", "nltk", "numpy")
+    figures = {
+        "rounds": rounds,
+        "machine": {"python": platform.python_version(), "processor": platform.machine()},
+        "versions": {name: version(name) for name in packages},
+        "agreement": [asdict(agreement) for agreement in agreements],
+        "throughput": [asdict(speed) for speed in speeds],
+    }
+    write_json(json_path, figures)
     if any(agreement.largest_difference > TOLERANCE for agreement in agreements):
         raise typer.Exit(1)
 
 
 def _print_agreements(agreements: list[Agreement]) -> None:
-    table = _make_table(f"Largest difference over all responses; wanted: {TOLERANCE:g} at most")
-    for column in ("reward", "beside"):
-        table.add_column(column, no_wrap=True)
-    for column in ("rows", "scores", "mean"):
-        table.add_column(column, justify="right")
-    table.add_column("difference", no_wrap=True)
+    title = f"Largest difference over all responses; wanted: {TOLERANCE:g} at most"
+    columns = ("reward", "beside", "rows", "scores", "mean", "difference")
+    table = make_table(title, *columns, n_names=2)
     groups: dict[tuple[str, str], list[Agreement]] = {}
     for agreement in agreements:
         groups.setdefault((agreement.reward, agreement.peer), []).append(agreement)
-    for (reward, peer), found in groups.items():
+    for names, found in groups.items():
         scores = sum(a.n_responses for a in found)
         mean = sum(a.mean * a.n_responses for a in found) / scores
         rows = sum(a.n_rows for a in found)
         worst = max(a.largest_difference for a in found)
-        table.add_row(
-            *(reward, peer, f"{rows:,}", f"{scores:,}", f"{mean:.3f}"),
-            f"{worst:.1e}{'' if worst <= TOLERANCE else '  too much'}",
-        )
+        difference = f"{worst:.1e}{'' if worst <= TOLERANCE else '  too much'}"
+        table.add_row(*names, f"{rows:,}", f"{scores:,}", f"{mean:.3f}", difference)
     Console().print(table)
 
 
 def _print_speeds(speeds: list[Speed], rounds: int) -> None:
-    table = _make_table(f"Throughput, medians of {rounds} rounds")
-    table.add_column("reward", no_wrap=True)
-    for column in ("ms each", "a second", "peer's", "ratio", "of a round"):
-        table.add_column(column, justify="right")
-    table.add_column("wanted", no_wrap=True)
+    columns = ("reward", "ms each", "a second", "peer's", "ratio", "of a round", "wanted")
+    table = make_table(f"Throughput, medians of {rounds} rounds", *columns)
     for speed in speeds:
         row = [speed.reward, f"{1e3 / speed.responses_per_s:.3f}", f"{speed.responses_per_s:,.0f}"]
-        if speed.ratio is not None and speed.spread is not None:
-            low, high = speed.spread
-            row += [f"{speed.peer_responses_per_s:,.0f}", f"{speed.ratio:.1f}"]
-            row += [f"{low:.1f}-{high:.1f}"]
+        if speed.ratio is not None:
+            row += [f"{speed.peer_responses_per_s:,.0f}", *speed.ratio.cells(1)]
         if speed.reward == "rougeL":
             row += [f"at least {LEAST_RATIO:g}"]
         table.add_row(*row)
     Console().print(table)
-
-
-def _make_table(title: str) -> Table:
-    return Table(box=None, padding=(0, 2, 0, 0), title=title, title_justify="left")
 
 
 if __name__ == "__main__":

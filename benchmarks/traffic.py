@@ -15,12 +15,12 @@ import socket
 import subprocess
 import sys
 from collections import Counter
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+
+from benchmarks.measuring import JsonPath, make_table, write_json
 
 ID = "TextTranslate-v0"
 _EPISODES, _BATCH, _EPOCHS, _PROCESSES, _ITERATIONS = 16, 8, 2, 2, 2
@@ -104,9 +104,7 @@ def start(parallel: str) -> dict[str, Any]:
 
 
 def main(
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write the figures here.")
-    ] = None,
+    json_path: JsonPath = None,
     as_process: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Count what two processes send in an iteration of PPO."""
@@ -114,17 +112,15 @@ def main(
         typer.echo(json.dumps(measure(as_process)))
         return
     results = [start(parallel) for parallel in ("ddp", "fsdp")]
-    table = Table(title=f"{ID}, {_EPISODES} episodes, {_EPOCHS} epochs of 2 minibatches")
-    for title in ("", "weights, bytes", *_OPERATIONS, "over the weights"):
-        table.add_column(title, justify="right" if title else "left")
+    title = f"{ID}, {_EPISODES} episodes, {_EPOCHS} epochs of 2 minibatches"
+    table = make_table(title, "", "weights, bytes", *_OPERATIONS, "over the weights")
     for result in results:
         sent = result["sent_bytes"]
         ratio = sum(sent.values()) / result["weight_bytes"]
         numbers = [f"{sent[name]:,}" for name in _OPERATIONS]
         table.add_row(result["parallel"], f"{result['weight_bytes']:,}", *numbers, f"{ratio:.2f}")
     Console().print(table)
-    if json_file is not None:
-        json_file.write_text(json.dumps(results, indent=2), encoding="utf-8")
+    write_json(json_path, results)
 
 
 if __name__ == "__main__":

@@ -1,21 +1,25 @@
-"""Who plays: names, programs and what of one another they must reach."""
+"""The contestants of `benchmarks.ppo`: who plays, beside whom, and how each is run."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks.peers.work import Outcome, Work, read_outcome, write_work
+from benchmarks.peers.work import Outcome, Work, write_json
 
 PEERS = ("torch", "trl", "sb3")
 OURS = "TextPPO"
 
 _PROGRAMS = {OURS: "text_ppo", "torch": "torch_ppo", "trl": "trl_ppo", "sb3": "stock_sb3"}
+# TRL 1.12.0 is the last release with a PPOTrainer; it lives in an environment of its own.
+_TRL_PINS = ("transformers==5.23.0", "datasets==5.2.0", "accelerate==1.15.0", "trl==1.12.0", "rich")
 _ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -122,7 +126,7 @@ def play(contestant: Contestant, work: Work, python: str = sys.executable) -> Ou
     }
     with tempfile.TemporaryDirectory() as folder:
         given, found = Path(folder, "work.json"), Path(folder, "outcome.json")
-        write_work(work, given)
+        write_json(work, given)
         program = f"benchmarks.peers.{_PROGRAMS[contestant.kind]}"
         done = subprocess.run(
             [python, "-m", program, str(given), str(found)],
@@ -134,10 +138,38 @@ def play(contestant: Contestant, work: Work, python: str = sys.executable) -> Ou
         if done.returncode:
             said = "\n".join(done.stderr.strip().splitlines()[-15:])
             raise ContestantError(f"{contestant.name} failed:\n{said}")
-        outcome = read_outcome(found)
+        outcome = Outcome(**json.loads(found.read_text(encoding="utf-8")))
     if outcome.response_tokens != work.response_tokens:
         raise ContestantError(
             f"{contestant.name} wrote {outcome.response_tokens:g} tokens a response instead of "
             f"{work.response_tokens}: its work was not that of the others."
         )
     return outcome
+
+
+def trl_python(peers_dir: Path) -> Path:
+    """Returns the interpreter of TRL's environment, which is created when it is first needed.
+
+    Raises:
+        ContestantError: It cannot be.
+    """
+    folder = peers_dir / "trl-1.12.0"
+    python = folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+    complete = folder / "requirements.txt"
+    packages = (f"torch=={version('torch').split('+')[0]}", *_TRL_PINS)
+    wanted = "\n".join(packages) + "\n"
+    if complete.is_file() and complete.read_text(encoding="utf-8") == wanted:
+        return python
+    for command in (
+        [sys.executable, "-m", "venv", "--clear", str(folder)],
+        [str(python), "-m", "pip", "install", *packages],
+    ):
+        # pip shows its own progress.
+        if subprocess.run(command, stdout=sys.stderr, check=False).returncode:
+            raise ContestantError(
+                "The environment of TRL cannot be made: this command failed, and said why above.\n"
+                f"    {' '.join(command)}\n"
+                "Mend what it complains about, or leave trl out of --against."
+            )
+    complete.write_text(wanted, encoding="utf-8")
+    return python

@@ -1,11 +1,12 @@
-"""What rounds say: medians, and ratios within rounds."""
+"""The results of `benchmarks.ppo`: medians of rounds, and ratios within rounds."""
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import mean, median
 
+from benchmarks.measuring import Spread, ratios_of, spread_of
 from benchmarks.peers.contestants import Comparison, Contestant
 from benchmarks.peers.work import Outcome
 
@@ -17,19 +18,17 @@ class Standing:
     """How quick a contestant was.
 
     Attributes:
-        name: The contestant's.
-        episodes_per_s: Median over rounds, of the median update of each.
-        spread: Least and greatest of a round.
-        update_s: Median over rounds.
-        cpu_s: Median over rounds of the seconds of all threads in an update; steadier than wall
-            time on a machine that does other things.
-        response_tokens: Mean over episodes and rounds.
-        phases_s: Median over rounds.
+        name: The contestant's name.
+        episodes_per_s: Episodes a second, of the median update of each round.
+        update_s: Seconds of an update, the median over rounds.
+        cpu_s: Seconds of all threads in an update; steadier than wall time on a machine that does
+            other things.
+        response_tokens: Tokens of a response, the mean over episodes and rounds.
+        phases_s: Seconds of each part of an update, medians over rounds.
     """
 
     name: str
-    episodes_per_s: float
-    spread: tuple[float, float]
+    episodes_per_s: Spread
     update_s: float
     cpu_s: float
     response_tokens: float
@@ -42,43 +41,39 @@ class Ratio:
 
     Attributes:
         ours: The contestant's name.
-        peer: The other's.
-        ratio: Median over rounds of the ratio within a round.
-        spread: Least and greatest of a round.
-        cpu_ratio: The same of the processor's seconds.
+        peer: The peer's name.
+        ratio: The ratio in seconds of the clock.
+        cpu_ratio: The same in seconds of the processor.
         wanted: The least that it should be, if any.
     """
 
     ours: str
     peer: str
-    ratio: float
-    spread: tuple[float, float]
-    cpu_ratio: float
+    ratio: Spread
+    cpu_ratio: Spread
     wanted: float | None
 
     @property
     def met(self) -> bool:
         """Whether it is what it should be."""
-        return self.wanted is None or self.ratio >= self.wanted
+        return self.wanted is None or self.ratio.median >= self.wanted
 
 
 def compute_standings(rounds: Rounds, n_episodes: int) -> list[Standing]:
     """Returns how quick each contestant was, over updates of so many episodes."""
     standings = []
     for contestant, outcomes in rounds.items():
-        rates = [n_episodes / outcome.median_s for outcome in outcomes]
         phases = {
-            name: statistics.median(statistics.median(o.phases_s[name]) for o in outcomes)
+            name: median(median(o.phases_s[name]) for o in outcomes)
             for name in outcomes[0].phases_s
         }
         standings.append(
             Standing(
                 contestant.name,
-                statistics.median(rates),
-                (min(rates), max(rates)),
-                statistics.median(outcome.median_s for outcome in outcomes),
-                statistics.median(statistics.median(o.cpu_s) for o in outcomes),
-                statistics.mean(outcome.response_tokens for outcome in outcomes),
+                spread_of([n_episodes / outcome.median_s for outcome in outcomes]),
+                median(outcome.median_s for outcome in outcomes),
+                median(median(o.cpu_s) for o in outcomes),
+                mean(outcome.response_tokens for outcome in outcomes),
                 phases,
             )
         )
@@ -89,16 +84,13 @@ def compute_ratios(rounds: Rounds, comparisons: Sequence[Comparison]) -> list[Ra
     """Returns the ratios within rounds, so that what else the machine did falls on both."""
     ratios = []
     for comparison in comparisons:
-        pairs = list(zip(rounds[comparison.ours], rounds[comparison.peer], strict=True))
-        wall = [peer.median_s / ours.median_s for ours, peer in pairs]
-        cpu = [statistics.median(p.cpu_s) / statistics.median(o.cpu_s) for o, p in pairs]
+        ours, peers = rounds[comparison.ours], rounds[comparison.peer]
         ratios.append(
             Ratio(
                 comparison.ours.name,
                 comparison.peer.name,
-                statistics.median(wall),
-                (min(wall), max(wall)),
-                statistics.median(cpu),
+                ratios_of([o.median_s for o in peers], [o.median_s for o in ours]),
+                ratios_of([median(o.cpu_s) for o in peers], [median(o.cpu_s) for o in ours]),
                 comparison.wanted,
             )
         )

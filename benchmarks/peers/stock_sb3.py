@@ -9,16 +9,13 @@ are of 256 transitions, since the texts of a whole rollout in one would take gig
 
 from __future__ import annotations
 
-import sys
-
-import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 
 from agents.ppo.policy import LMPolicy
 from agents.ppo.vec_env import TextVecEnv
-from benchmarks.peers.fixed_work import make_fixed_work
-from benchmarks.peers.work import Outcome, Stopwatch, Work, read_work, versions_of, write_outcome
+from benchmarks.peers.fixed_work import make_fixed_work, ppo_arguments
+from benchmarks.peers.work import Outcome, Stopwatch, Work, run_as_program, versions_of
 
 MINIBATCH = 256
 
@@ -55,22 +52,9 @@ def run(work: Work) -> Outcome:
     agent = PPO(
         LMPolicy,
         TextVecEnv(make_fixed_work(work)),
-        learning_rate=work.learning_rate,
         n_steps=work.response_tokens,
         batch_size=min(MINIBATCH, n_tokens),
-        n_epochs=work.n_epochs,
-        gamma=work.gamma,
-        gae_lambda=work.gae_lambda,
-        clip_range=work.clip_range,
-        clip_range_vf=work.clip_range_vf,
-        vf_coef=work.vf_coef / 2,
-        policy_kwargs={
-            "model": work.folder,
-            "separate_critic": work.separate_critic,
-            "bf16": work.bf16,
-        },
-        seed=work.seed,
-        device="cpu",
+        **ppo_arguments(work),
     )
     agent.learn(n_tokens * (work.warmup + work.updates), callback=clock)
     outcome = watch.outcome
@@ -80,6 +64,4 @@ def run(work: Work) -> Outcome:
 
 
 if __name__ == "__main__":
-    given = read_work(sys.argv[1])
-    torch.set_num_threads(given.threads)
-    write_outcome(run(given), sys.argv[2])
+    run_as_program(run)

@@ -5,16 +5,13 @@ python -m benchmarks.peers.text_ppo WORK.json OUTCOME.json
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import Any
 
-import torch
-
 from agents.ppo.policy import LMPolicy
 from agents.ppo.ppo import Metrics, TextPPO
-from benchmarks.peers.fixed_work import make_fixed_work
-from benchmarks.peers.work import Outcome, Stopwatch, Work, read_work, versions_of, write_outcome
+from benchmarks.peers.fixed_work import make_fixed_work, ppo_arguments
+from benchmarks.peers.work import Outcome, Stopwatch, Work, run_as_program, versions_of
 
 
 def run(work: Work) -> Outcome:
@@ -48,27 +45,12 @@ def run(work: Work) -> Outcome:
     agent = TimedPPO(
         TimedPolicy,
         make_fixed_work(work),
-        learning_rate=work.learning_rate,
         batch_size=work.n_episodes,
-        n_epochs=work.n_epochs,
-        gamma=work.gamma,
-        gae_lambda=work.gae_lambda,
-        clip_range=work.clip_range,
-        clip_range_vf=work.clip_range_vf,
-        # It multiplies the whole mean squared error here, and half of it elsewhere.
-        vf_coef=work.vf_coef / 2,
-        policy_kwargs={
-            "model": work.folder,
-            "separate_critic": work.separate_critic,
-            "bf16": work.bf16,
-            "compile_layers": work.compiled,
-        },
-        seed=work.seed,
-        device="cpu",
         n_episodes=work.n_episodes,
         kl_coef=work.kl_coef,
         value_lr_factor=1.0,
         critic_warmup=0,
+        **ppo_arguments(work),
     )
     lengths: list[float] = []
 
@@ -90,6 +72,4 @@ def run(work: Work) -> Outcome:
 
 
 if __name__ == "__main__":
-    given = read_work(sys.argv[1])
-    torch.set_num_threads(given.threads)
-    write_outcome(run(given), sys.argv[2])
+    run_as_program(run)

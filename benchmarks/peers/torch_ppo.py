@@ -8,7 +8,6 @@ and no limit of the gradient's norm, and computes no entropy.
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,9 +22,8 @@ from benchmarks.peers.work import (
     Stopwatch,
     Work,
     read_prompts,
-    read_work,
+    run_as_program,
     versions_of,
-    write_outcome,
 )
 
 
@@ -171,6 +169,4 @@ def run(work: Work) -> Outcome:
 
 
 if __name__ == "__main__":
-    given = read_work(sys.argv[1])
-    torch.set_num_threads(given.threads)
-    write_outcome(run(given), sys.argv[2])
+    run_as_program(run)

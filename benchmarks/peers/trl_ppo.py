@@ -9,7 +9,6 @@ that computes the share of even token ids.
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 from importlib import import_module
 from types import SimpleNamespace
@@ -34,9 +33,8 @@ from benchmarks.peers.work import (
     Stopwatch,
     Work,
     read_prompts,
-    read_work,
+    run_as_program,
     versions_of,
-    write_outcome,
 )
 
 
@@ -73,6 +71,9 @@ class _Clock(TrainerCallback):
 
 def run(work: Work) -> Outcome:
     """Trains for so many updates, and times them."""
+    if work.bf16:
+        # `PPOConfig(bf16=True)` alone leaves autocast off.
+        os.environ["ACCELERATE_MIXED_PRECISION"] = "bf16"
     # By name, since newer releases of TRL have no such module for a type checker to find.
     ppo = import_module("trl.experimental.ppo")
     datasets = import_module("datasets")
@@ -137,9 +138,4 @@ def run(work: Work) -> Outcome:
 
 
 if __name__ == "__main__":
-    given = read_work(sys.argv[1])
-    if given.bf16:
-        # `PPOConfig(bf16=True)` alone leaves autocast off.
-        os.environ["ACCELERATE_MIXED_PRECISION"] = "bf16"
-    torch.set_num_threads(given.threads)
-    write_outcome(run(given), sys.argv[2])
+    run_as_program(run)

@@ -1,6 +1,7 @@
 """What every contestant is given and what it gives back.
 
-Only the standard library is imported, since a contestant may live in an environment of its own.
+Only the standard library and torch are imported, since a contestant may live in an environment of
+its own.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import json
 import statistics
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -20,7 +22,7 @@ class Work:
     """One contestant's part of a round: a fixed amount of PPO.
 
     Attributes:
-        folder: Of the model, its tokenizer and the prompts: see `benchmarks.peers.tiny_model`.
+        folder: Of the model, its tokenizer and the prompts: see `benchmarks.peers.fixed_work`.
         separate_critic: Give the values a backbone of their own.
         bf16: Compute in bfloat16 by autocast.
         compiled: Compile the layers; TextPPO's part alone.
@@ -127,24 +129,18 @@ def versions_of(*packages: str) -> dict[str, str]:
     return {"python": sys.version.split()[0], **{name: version(name) for name in packages}}
 
 
-def read_work(path: str) -> Work:
-    """Reads what `write_work` wrote."""
-    return Work(**json.loads(Path(path).read_text(encoding="utf-8")))
+def run_as_program(run: Callable[[Work], Outcome]) -> None:
+    """Runs a contestant: reads its work from the first argument's file, writes to the second's."""
+    import torch
+
+    work = Work(**json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
+    torch.set_num_threads(work.threads)
+    write_json(run(work), Path(sys.argv[2]))
 
 
-def write_work(work: Work, path: Path) -> None:
-    """Writes the work for the program of a contestant."""
-    path.write_text(json.dumps(asdict(work)), encoding="utf-8")
-
-
-def read_outcome(path: Path) -> Outcome:
-    """Reads what `write_outcome` wrote."""
-    return Outcome(**json.loads(path.read_text(encoding="utf-8")))
-
-
-def write_outcome(outcome: Outcome, path: str) -> None:
-    """Writes what a contestant measured."""
-    Path(path).write_text(json.dumps(asdict(outcome)), encoding="utf-8")
+def write_json(record: Work | Outcome, path: Path) -> None:
+    """Writes work for the program of a contestant, or its outcome."""
+    path.write_text(json.dumps(asdict(record)), encoding="utf-8")
 
 
 def read_prompts(work: Work) -> list[list[int]]:

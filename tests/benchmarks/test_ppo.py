@@ -10,12 +10,12 @@ import pytest
 import torch
 import typer
 
+from benchmarks.measuring import Spread
 from benchmarks.peers.contestants import Contestant, ContestantError, make_field, play, work_of
-from benchmarks.peers.fixed_work import even_share, make_fixed_work
+from benchmarks.peers.fixed_work import END_ID, even_share, make_fixed_work, write_model
 from benchmarks.peers.standings import compute_ratios, compute_standings, split_update
-from benchmarks.peers.tiny_model import END_ID, write_model
 from benchmarks.peers.torch_ppo import BareLoop
-from benchmarks.peers.work import Outcome, Stopwatch, Work, read_prompts, write_outcome
+from benchmarks.peers.work import Outcome, Stopwatch, Work, read_prompts, write_json
 from benchmarks.ppo import parse_against, rotate
 from textenv import Episode, Example
 
@@ -105,7 +105,7 @@ def test_a_contestant_that_fails_says_why(small_work: Work, tmp_path: Path) -> N
 def test_a_contestant_whose_responses_end_early_is_refused(
     small_work: Work, tmp_path: Path
 ) -> None:
-    write_outcome(Outcome([1.0], [1.0], response_tokens=31.5), str(tmp_path / "short.json"))
+    write_json(Outcome([1.0], [1.0], response_tokens=31.5), tmp_path / "short.json")
     python = stand_in(tmp_path, f"cp '{tmp_path}/short.json' \"$4\"")
     with pytest.raises(ContestantError, match=r"31\.5 tokens a response instead of 32"):
         play(PEER, small_work, python)
@@ -118,7 +118,8 @@ def test_a_ratio_is_the_median_of_those_within_rounds() -> None:
     _, comparisons = make_field(["torch"], [False], bf16=False)
     found = {OURS: rounds(1.0, 2.0, 4.0), PEER: rounds(3.0, 4.0, 4.0)}
     (ratio,) = compute_ratios(found, comparisons)
-    assert (ratio.ratio, ratio.spread, ratio.cpu_ratio) == (2.0, (1.0, 3.0), 2.0)
+    assert ratio.ratio == Spread(2.0, 1.0, 3.0)
+    assert ratio.cpu_ratio.median == 2.0
     assert ratio.met
     assert not compute_ratios({OURS: found[PEER], PEER: found[OURS]}, comparisons)[0].met
 
@@ -129,8 +130,7 @@ def test_a_standing_takes_the_median_update_of_each_round_and_the_parts_of_an_up
     phases = {"sampling": [1.0], "rollout": [1.5], "old, reference": [0.5]}
     outcomes = [Outcome([4.0, 2.0, 9.0], [1.0], phases, 32.0), Outcome([8.0], [1.0], phases, 32.0)]
     (standing,) = compute_standings({OURS: outcomes}, n_episodes=32)
-    assert standing.episodes_per_s == 6.0  # of 32 / 4 and 32 / 8
-    assert standing.spread == (4.0, 8.0)
+    assert standing.episodes_per_s == Spread(6.0, 4.0, 8.0)  # of 32 / 4 and 32 / 8
     parts = split_update(standing)
     assert parts["environment"] == 0.5
     assert sum(parts.values()) == standing.update_s == 6.0
