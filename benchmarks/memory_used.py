@@ -20,7 +20,7 @@ from stable_baselines3.common.logger import Logger
 
 import textenv  # noqa: F401 - registers the environments
 from agents.cli.arguments import pick_device
-from agents.training.config import TrainConfig, parse_config, read_config_file
+from agents.training.config import TrainConfig, read_config_file, train_config
 from agents.training.run import environment_arguments, make_agent
 from textenv.vector import make_core
 
@@ -104,7 +104,7 @@ def measure_memory(config: TrainConfig) -> dict[str, Any]:
     layer(torch.ones(64, 64, device=device)).sum().backward()
     meter = CudaMeter(device) if device.type == "cuda" else CpuMeter()
     agent = make_agent(config, arguments)
-    agent.critic_warmup = 0
+    agent.options.critic_warmup = 0
     agent.set_logger(Logger(None, []))
     agent.learn(total_episodes=ITERATIONS * config.n_episodes, callback=_Phases(meter))
     peaks = meter.end()
@@ -126,4 +126,4 @@ def _resident_bytes() -> int:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(measure_memory(parse_config(read_config_file(Path(sys.argv[1]))))))
+    sys.stdout.write(json.dumps(measure_memory(train_config(read_config_file(Path(sys.argv[1]))))))

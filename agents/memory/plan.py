@@ -81,7 +81,7 @@ def make_plan(
     progress(0.0, "models")
     with open_trial(config) as trial:
         use = use_memory(trial, lambda done, note: progress(0.4 * done, note))
-        window, n_episodes = trial.shape.window, trial.agent.n_episodes
+        window, n_episodes = trial.shape.window, trial.agent.options.n_episodes
 
         def learn(rows: int) -> int:
             progress(0.5, f"an update of {rows} episodes a pass")

@@ -92,7 +92,7 @@ class Trial:
         self.shape = episode_shape(agent)
         agent.set_logger(Logger(None, []))
         # Beyond the warm-up of the critic everything learns.
-        agent.n_iterations = agent.critic_warmup
+        agent.n_iterations = agent.options.critic_warmup
         before = self.live_bytes()
         _ = agent.reference
         self.reference = self.live_bytes() - before
@@ -144,7 +144,7 @@ class Trial:
             max_tokens: Of a pass of the model.
         """
         agent, counter = self.agent, self.counter
-        agent.policy.max_tokens_per_batch = max_tokens
+        agent.policy.options.max_tokens_per_batch = max_tokens
         batch = self._longest_batch()
         counter.start_peak()
         targets = agent.compute_targets(batch)
@@ -157,7 +157,7 @@ class Trial:
     def first_micro_batch(self) -> EpisodeBatch:
         """Returns the episodes of one pass of the update."""
         batch = self._longest_batch()
-        max_tokens = self.agent.policy.max_tokens_per_batch
+        max_tokens = self.agent.policy.options.max_tokens_per_batch
         return batch.take(next(iter(batch.micro_batches(self._minibatch(batch), max_tokens))))
 
     def saved_bytes(self) -> int:
@@ -177,8 +177,8 @@ class Trial:
         it.
         """
         agent, shape = self.agent, self.shape
-        a_pass = max(1, agent.policy.max_tokens_per_batch // shape.window)
-        n_episodes = min(agent.n_episodes, max(a_pass, min(agent.batch_size, 2 * a_pass)))
+        a_pass = max(1, agent.policy.options.max_tokens_per_batch // shape.window)
+        n_episodes = min(agent.options.n_episodes, max(a_pass, min(agent.batch_size, 2 * a_pass)))
         mask = np.arange(shape.window) >= shape.window - shape.written
         ids = np.zeros(shape.window, np.int32)
         return make_batch([CollectedEpisode(ids, mask, mask.astype(np.float32))] * n_episodes)

@@ -109,7 +109,7 @@ def use_memory(trial: Trial, progress: Progress = lambda done, note: None) -> Me
     empty = trial.live_bytes()
     played = trial.play(agent.n_envs)
     progress(0.5, "update")
-    learned = trial.learn(agent.policy.max_tokens_per_batch)
+    learned = trial.learn(agent.policy.options.max_tokens_per_batch)
     held_cache = trial.live_bytes() - empty
     progress(0.8, "activations")
     part = trial.first_micro_batch()
@@ -150,7 +150,7 @@ def measure_saved(policy: LMPolicy, part: EpisodeBatch, counter: ByteCounter) ->
     held = counter.live_bytes - before
     del outputs
     # Of a layer that is computed again for the backward pass, nothing of this is kept.
-    of_attention = 0 if policy.gradient_checkpointing else sum(attention.values())
+    of_attention = 0 if policy.options.gradient_checkpointing else sum(attention.values())
     return Saved(of_attention, held - of_attention)
 
 
@@ -183,7 +183,7 @@ def _logits_peak(policy: LMPolicy, part: EpisodeBatch, counter: ByteCounter) -> 
     counter.start_peak()
     with policy.autocast():
         logprobs, _ = token_logprobs(
-            head, hidden, targets, policy.vocab_size, temperature=policy.temperature
+            head, hidden, targets, policy.vocab_size, temperature=policy.options.temperature
         )
     logprobs.sum().backward()  # type: ignore[no-untyped-call] # has no types
     return counter.peak_bytes - before
