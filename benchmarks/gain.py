@@ -28,7 +28,7 @@ from agents.cli.arguments import pick_device
 from agents.models.loading import load_model, load_model_tokenizer
 from agents.ppo.ppo import TextPPO
 from agents.reward_bench.best_of_n import sample_pool, score_pool
-from agents.training.config import TrainConfig, parse_config, write_config
+from agents.training.config import TrainConfig, train_config, write_config
 from agents.training.evaluation import (
     Evaluation,
     cut_to_first_sentence,
@@ -77,7 +77,7 @@ def make_config(
 ) -> TrainConfig:
     """Returns the configuration of a run, as `textenv train` would take it."""
     is_cuda = pick_device(device).type == "cuda"
-    return parse_config(
+    return train_config(
         {
             "id": task.id,
             "model": str(model),

@@ -33,7 +33,7 @@ from agents.memory.plan import count_memory
 from agents.ppo.buffer import EpisodeBatch
 from agents.ppo.ppo import TextPPO
 from agents.ppo.targets import Targets
-from agents.training.config import TrainConfig, parse_config
+from agents.training.config import TrainConfig, train_config
 from agents.training.run import environment_arguments, make_agent, versions
 from benchmarks.floors import Timings, decode_floor, learning_floor, synchronize
 from benchmarks.measuring import JsonPath, make_table, write_json
@@ -86,7 +86,7 @@ def make_config(
     work: Work, model: str, rows: str, device: torch.device, **changes: Any
 ) -> TrainConfig:
     """Returns the configuration that does the work."""
-    return parse_config(
+    return train_config(
         {
             "id": "TextSummarize-v0",
             "model": model,

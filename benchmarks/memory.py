@@ -34,8 +34,8 @@ from agents.memory.plan import count_memory
 from agents.training.config import (
     TrainConfig,
     load_config,
-    parse_config,
     read_config_file,
+    train_config,
     write_config,
 )
 from agents.training.run import environment_arguments, make_agent, versions
@@ -250,7 +250,7 @@ def main(
 ) -> None:
     """Compare plans with the runs that follow."""
     if train is not None:
-        found = train_and_measure(parse_config(read_config_file(train)))
+        found = train_and_measure(train_config(read_config_file(train)))
         sys.stdout.write(json.dumps(found))
         return
     chosen, console = pick_device(device), Console(highlight=False, soft_wrap=True)

@@ -64,7 +64,7 @@ def measure(parallel: str) -> dict[str, Any]:
         critic_warmup=0,
         device="cpu",
         seed=0,
-        parallel=parallel,  # type: ignore[arg-type] # one of the two
+        parallel=parallel,
     )
     totals: list[Counter[str]] = [Counter()]
     agent.learn(

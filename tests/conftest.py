@@ -1,4 +1,4 @@
-"""A chat endpoint of the tests' own, on this machine."""
+"""For all tests: float32 on every machine, and a chat endpoint of their own on this one."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+
+import agents.models.options
 
 Answer = tuple[int, str]
 
@@ -71,3 +73,11 @@ def server() -> Iterator[ChatServer]:
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _in_float32() -> Iterator[None]:
+    """Laws and golden values hold in float32: a processor that gains by bfloat16 is not asked."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(agents.models.options, "_cpu_flags", set)
+        yield

@@ -22,7 +22,8 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM
 
 import textenv  # noqa: F401 - registers the environments
-from agents.training.sft import SFTSettings, train_supervised
+from agents.training.config import SFTOptions
+from agents.training.sft import train_supervised
 from textenv.cli.progress import track_steps
 from textenv.datasets import load_dataset
 from textenv.episode import TextCore
@@ -57,7 +58,10 @@ SHAPE: dict[str, Any] = {
     "max_position_embeddings": 2048,
     "tie_word_embeddings": True,
 }
-TRAINING = SFTSettings(steps=300, batch_size=32, learning_rate=3e-3, prompt_weight=0.2, seed=0)
+# In float32, so that every machine builds the same.
+TRAINING = SFTOptions(
+    steps=300, batch_size=32, learning_rate=3e-3, prompt_weight=0.2, seed=0, bf16=False
+)
 
 
 def build_tokenizer(folder: Path) -> None:
@@ -85,7 +89,7 @@ def build_tokenizer(folder: Path) -> None:
     (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=2), encoding="utf-8")
 
 
-def build_model(folder: Path, settings: SFTSettings = TRAINING) -> None:
+def build_model(folder: Path, settings: SFTOptions = TRAINING) -> None:
     """Trains the model on the ideal turns of these environments, and writes it."""
     tokenizer = load_folder(folder, "embedded")
     cores = [_core(id, tokenizer) for id in ENVIRONMENTS]

@@ -45,7 +45,7 @@ def find_model(model: str) -> tuple[str, dict[str, Any]]:
     if (folder / "agent.json").is_file():
         saved = json.loads((folder / "agent.json").read_text(encoding="utf-8"))
         names = ("temperature", "bf16", "max_tokens_per_batch")
-        arguments = {name: saved["policy_arguments"][name] for name in names}
+        arguments = {name: saved["policy_options"][name] for name in names}
     return str(folder / "model"), arguments
 
 

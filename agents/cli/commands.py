@@ -12,9 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
-from rich.markup import escape
 
 from agents.cli.arguments import (
     Dataset,
@@ -29,6 +27,7 @@ from agents.cli.arguments import (
     pick_device,
 )
 from agents.cli.display import (
+    describe_precision,
     duration,
     interval,
     print_comparison,
@@ -38,15 +37,12 @@ from agents.cli.display import (
     print_samples,
     print_training_result,
 )
+from agents.cli.keys import command_with_keys
 from agents.cli.plan import add_plan_command
 from agents.cli.rewards import add_rewards_commands
-from agents.training.config import (
-    EMBEDDED_SETTINGS,
-    TrainConfig,
-    apply_overrides,
-    invalid,
-    load_config,
-)
+from agents.models.options import choose_bf16
+from agents.ppo.options import trained_defaults
+from agents.training.config import SFTOptions, TrainConfig, apply_overrides, load_config
 from textenv.cli.catalog import Id
 from textenv.cli.console import EXIT_INTERRUPTED, parse_spec, print_error, print_json
 from textenv.cli.rewards import find_rewards_app
@@ -57,9 +53,9 @@ if TYPE_CHECKING:
     import torch
 
     from agents.training.evaluation import Evaluation
-    from agents.training.sft import SFTSettings
     from textenv.episode import TextCore
 
+_TRAINED = {"embedded": "the embedded model", "full": "full weights", "lora": "LoRA"}
 AGENTS = {
     "greedy": "the model's likeliest tokens",
     "sample": "tokens drawn from the model",
@@ -68,40 +64,21 @@ AGENTS = {
     "lead": "the first sentence of the source text",
     "gold": "the ideal answer",
 }
-# Those of `agents.training.sft.SFTSettings`, which is slow to import.
-SFT_KEYS = (
-    "steps",
-    "batch_size",
-    "learning_rate",
-    "prompt_weight",
-    "max_grad_norm",
-    "bf16",
-    "max_tokens_per_batch",
-    "seed",
-)
 _SLOTS = 64  # episodes that are evaluated at a time
-_OPTIONS = ("id", "model", "dataset", "reward", "seed", "device", "env")  # not in the list of keys
 
 
 def add_commands(app: typer.Typer) -> None:
     """Adds the commands to the command line."""
-    fields = TrainConfig.model_fields.items()
-    keys = "  ".join(f"{key}={field.default}" for key, field in fields if key not in _OPTIONS)
-    embedded = "  ".join(f"{key}={value}" for key, value in EMBEDDED_SETTINGS.items())
+    env = "env.max_new_tokens=64 and the like pass any argument that 'textenv show ID' lists."
     app.command(
         "train",
-        epilog=f"[bold]Keys and their defaults:[/] {escape(keys)}\n\n[bold]With the embedded "
-        f"model:[/] {escape(embedded)}\n\nenv.max_new_tokens=64 and the "
-        "like pass any argument that 'textenv show ID' lists. lora.r=16 turns low-rank adapters "
-        "on. The config.yaml in the folder of a run repeats it: --config FILE.",
+        cls=command_with_keys(TrainConfig, {_TRAINED[k]: v for k, v in trained_defaults().items()}),
+        epilog=f"{env} The config.yaml in the folder of a run repeats it: --config FILE. "
+        "[bold]Keys:[/]",
     )(train)
     agents = "\n\n".join(f"[bold]{name}[/]: {what}" for name, what in AGENTS.items())
     app.command("evaluate", epilog=f"[bold]Agents[/]\n\n{agents}")(evaluate)
-    app.command(
-        "sft",
-        epilog=f"[bold]Keys:[/] {'  '.join(SFT_KEYS)}\n\nenv.max_new_tokens=64 and the like pass "
-        "any argument that 'textenv show ID' lists.",
-    )(sft)
+    app.command("sft", cls=command_with_keys(SFTOptions), epilog=f"{env} [bold]Keys:[/]")(sft)
     add_plan_command(app)
     # It takes its options from here.
     add_rewards_commands(find_rewards_app(app))
@@ -155,9 +132,10 @@ def train(
         device=device,
     )
     row = environment_row(settings.id)
-    settings = settings.model_copy(update={"model": find_model(settings.model)[0]})
+    settings = settings.replace(model=find_model(settings.model)[0])
     out = resume or out or _new_folder(settings.id)
     chosen = pick_device(settings.device)
+    settings = settings.replace(bf16=choose_bf16(settings.bf16, chosen.type))
 
     from agents.ppo.distributed import is_first_rank
     from agents.training.run import train as run_training
@@ -169,6 +147,7 @@ def train(
         "reward": _plain(settings.reward or row.kwargs.reward),
         "budget": f"{settings.total_episodes} episodes, {settings.n_episodes} an iteration",
         "device": chosen,
+        "precision": describe_precision(settings.bf16),
         "folder": out,
     }
     print_facts(console, f"Training on {settings.id}", facts)
@@ -295,21 +274,23 @@ def sft(
         environment_row(id)
     if dataset is not None and len(ids) > 1:
         raise ConfigError("--dataset goes with one environment: each reads rows of its own kind.")
-    settings, env = _sft_settings([word for word in words if "=" in word], seed)
+    options, env = _sft_options([word for word in words if "=" in word], seed)
     found = find_model(model or "embedded")[0]
     out = out or _new_folder("+".join(ids))
     chosen = pick_device(device or "auto")
+    options = options.replace(bf16=choose_bf16(options.bf16, chosen.type))
 
     from agents.training.sft_run import WarmStart, samples_path, train_warm_start
 
-    run = WarmStart(ids, found, parse_spec(dataset), env, settings, examples, max_seconds)
+    run = WarmStart(ids, found, parse_spec(dataset), env, options, examples, max_seconds)
     console = Console(highlight=False)
     limit = "" if max_seconds is None else f", at most {duration(max_seconds)}"
     facts = {
         "model": found,
         "dataset": _plain(run.dataset or [environment_row(id).kwargs.dataset for id in ids]),
-        "budget": f"{settings.steps} steps of {settings.batch_size} episodes{limit}",
+        "budget": f"{options.steps} steps of {options.batch_size} episodes{limit}",
         "device": chosen,
+        "precision": describe_precision(options.bf16),
         "folder": out,
     }
     print_facts(console, f"Fine-tuning on {', '.join(ids)}", facts)
@@ -372,20 +353,12 @@ def _needs_model(agent: str) -> bool:
     return agent in ("greedy", "sample", "first_sentence")
 
 
-def _sft_settings(overrides: Sequence[str], seed: int | None) -> tuple[SFTSettings, dict[str, Any]]:
-    """Returns the settings, and the arguments of the environments."""
-    from agents.training.sft import SFTSettings
-
+def _sft_options(overrides: Sequence[str], seed: int | None) -> tuple[SFTOptions, dict[str, Any]]:
+    """Returns the options, and the arguments of the environments."""
     values: dict[str, Any] = {} if seed is None else {"seed": seed}
     apply_overrides(values, overrides)
     env = values.pop("env", {})
-    for key in values:
-        if key not in SFT_KEYS:
-            raise UnknownNameError("setting", key, SFT_KEYS)
-    try:
-        return TypeAdapter(SFTSettings).validate_python(values), env
-    except ValidationError as error:
-        raise invalid(error) from error
+    return SFTOptions(**values), env
 
 
 def _new_folder(id: str) -> Path:

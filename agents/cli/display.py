@@ -111,6 +111,11 @@ def interval(estimate: Mapping[str, Any], signed: bool = False) -> str:
     return f"{estimate['mean']:{sign}.3f} [{low:{sign}.3f}, {high:{sign}.3f}]"
 
 
+def describe_precision(bf16: bool | None) -> str:
+    """Says in which precision a run computes."""
+    return "bfloat16 (autocast over float32 weights)" if bf16 else "float32"
+
+
 def duration(seconds: float) -> str:
     """Writes a time span."""
     if seconds < 120:

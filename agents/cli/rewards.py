@@ -134,7 +134,7 @@ def best_of_n(
     facts: dict[str, object] = {
         "id": id,
         "model": found,
-        "temperature": policy.temperature,
+        "temperature": policy.options.temperature,
         "split": split,
     }
     if as_json:

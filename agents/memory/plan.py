@@ -277,7 +277,7 @@ class Trial:
         Returns:
             The most bytes that were held in the evaluation, and in the rest.
         """
-        self._policy.max_tokens_per_batch = max_tokens
+        self._policy.options = self._policy.options.replace(max_tokens_per_batch=max_tokens)
         # The second micro-batch of a minibatch meets the gradients of the first; all others are
         # like it.
         rows, batch_size = max(1, max_tokens // self._window), self._config.batch_size

@@ -5,46 +5,24 @@ from __future__ import annotations
 import copy
 import importlib.util
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from pydantic import ValidationError
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from agents.models.frozen_layers import find_layers
 from agents.models.options import LoraSettings
-from agents.training.config import invalid
-from textenv.errors import ConfigError, ModelError, UnknownNameError
+from textenv.errors import ModelError, UnknownNameError
 
 if TYPE_CHECKING:
     from peft import PeftModel
 
 ADAPTER = "default"
-
-
-def parse_lora(value: LoraSettings | Mapping[str, Any] | None) -> LoraSettings | None:
-    """Reads the argument `lora` of `LMPolicy`; an empty mapping stands for all defaults.
-
-    Raises:
-        UnknownNameError: A key that does not exist.
-        ConfigError: A value that does not fit.
-    """
-    if value is None or isinstance(value, LoraSettings):
-        return value
-    if not isinstance(value, Mapping):
-        raise ConfigError(f"lora must be a mapping such as {{'r': 16}}, or None, not {value!r}.")
-    for key in value:
-        if key not in LoraSettings.model_fields:
-            raise UnknownNameError("key of lora", key, LoraSettings.model_fields)
-    try:
-        return LoraSettings(**value)
-    except ValidationError as error:
-        raise invalid(error) from error
 
 
 def add_adapter(model: PreTrainedModel, settings: LoraSettings, first_layer: int = 0) -> PeftModel:

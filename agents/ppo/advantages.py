@@ -7,10 +7,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-# Those that compare the episodes of a prompt with one another.
-GROUP_ADVANTAGES = ("rloo", "grpo", "dr_grpo")
-ADVANTAGES = ("gae", *GROUP_ADVANTAGES, "reinforce++")
-
 
 @torch.no_grad()
 def compute_gae(

@@ -17,110 +17,100 @@ optimizer, counters and the random state of the slots that there were are the sa
 
 from __future__ import annotations
 
-import inspect
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import gymnasium as gym
-import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
-from stable_baselines3.common.utils import FloatSchedule, LinearSchedule
 from torch import Tensor
 
 from agents.models.loading import EMBEDDED, load_model_tokenizer, without_progress_bars
 from agents.models.lora import merge_adapter, save_adapter
-from agents.ppo.policy import LMPolicy
-from agents.ppo.random_states import (
-    generator_states,
+from agents.ppo.optimizer_states import (
     optimizer_tensors,
     plain_groups,
-    restore_generators,
     restore_optimizer,
     restore_parameters,
-    restore_slots,
-    slot_states,
 )
+from agents.ppo.policy import LMPolicy
 from agents.ppo.sharding import whole
-from textenv.errors import ConfigError, ModelError, UnknownNameError
-from textenv.levels import token_spaces
+from textenv.errors import ConfigError, ModelError
 
-if TYPE_CHECKING:
-    from agents.ppo.ppo import TextPPO
-
-FORMAT = 2
-_ARGUMENTS = (
-    *("batch_size", "n_epochs", "gamma", "gae_lambda", "normalize_advantage", "ent_coef"),
-    *("vf_coef", "max_grad_norm", "target_kl", "seed", "n_episodes", "kl_coef", "kl_target"),
-    *("kl_horizon", "scale_rewards", "value_lr_factor", "critic_warmup", "max_invalid_share"),
-    *("advantage", "group_size", "clip_range_high", "dual_clip"),
-    *("importance_cap", "max_grad_norm_critic", "sampler", "sampler_kwargs"),
-)
-_SCHEDULES = ("learning_rate", "clip_range", "clip_range_vf")
-_POLICY_ARGUMENTS = (
-    *("temperature", "separate_critic", "bf16", "max_tokens_per_batch"),
-    *("lora", "quantize", "frozen_layers", "gradient_checkpointing", "compile_layers"),
-)
+FORMAT = 3
 # The optimizer's state belongs to the parameters that learn, so these decide what can be loaded.
-_FIXED_POLICY_ARGUMENTS = ("lora", "frozen_layers")
+_FIXED_POLICY_OPTIONS = ("lora", "frozen_layers")
 
 
-def save_agent(agent: TextPPO, folder: Path) -> None:
+@dataclass(frozen=True)
+class SavedAgent:
+    """What a folder holds of an agent, beside its language model.
+
+    Attributes:
+        options: PPO's, as JSON.
+        policy_kwargs: What makes the policy, its language model included.
+        spaces: The arguments of `textenv.levels.token_spaces`.
+        state: Counters, the KL coefficient, the moments of returns, the random state of each slot.
+        policy: Parameters by name.
+        optimizer: The optimizer's tensors, by parameter and key.
+        optimizer_groups: The settings of each of its groups of parameters.
+        generators: The state of each process's random generators.
+    """
+
+    options: dict[str, Any]
+    policy_kwargs: dict[str, Any]
+    spaces: dict[str, int]
+    state: dict[str, Any]
+    policy: dict[str, Tensor]
+    optimizer: dict[str, Tensor]
+    optimizer_groups: list[dict[str, Any]]
+    generators: dict[str, Tensor]
+
+
+def save_agent(
+    folder: Path,
+    policy: LMPolicy,
+    *,
+    options: Mapping[str, Any],
+    state: Mapping[str, Any],
+    generators: Mapping[str, Tensor],
+    writes: bool = True,
+) -> None:
     """Writes an agent to a folder, of which the agent that it held before stays whole until then.
 
-    In a run of several processes all of them must call it, and the first one writes.
+    Args:
+        folder: Where to.
+        policy: Its weights and optimizer.
+        options: PPO's, as JSON.
+        state: As in `SavedAgent`.
+        generators: As in `SavedAgent`.
+        writes: Whether this process writes; all processes of a run gather the weights.
 
     Raises:
-        ConfigError: A learning rate or clip range is a function that JSON cannot hold.
+        ConfigError: The optimizer is not AdamW.
     """
-    policy = agent.policy
     if policy.optimizer_class is not torch.optim.AdamW:
         raise ConfigError("Only agents with the AdamW optimizer can be saved.")
-    needed = {"the KL penalty": agent.reference_name}
-    if policy.adapter is not None:
-        needed["the adapter"] = policy.model_name
-    for what, name in needed.items():
-        path = Path(name).expanduser()
-        if path.exists() and path.resolve() == (folder / "model").resolve():
-            raise ConfigError(
-                f"Saving to '{folder}' would overwrite '{path}', which {what} refers to. "
-                "Choose another folder."
-            )
-    # Who goes on has no cached keys; who was saved has none either, so that their digits agree.
-    policy.forget()
-    space = agent.observation_space
-    assert isinstance(space, gym.spaces.Dict)
+    policy_options = policy.options.model_dump(mode="json")
+    if policy.adapter is None:
+        del policy_options["model"]  # what was learned lies in `model/`
+    else:
+        policy_options["model"] = absolute_model(policy.options.model)
     data = {
         "format": FORMAT,
-        "arguments": {name: getattr(agent, name) for name in _ARGUMENTS}
-        | {name: _schedule_to_json(name, getattr(agent, name)) for name in _SCHEDULES}
-        | {"reference": _absolute(agent.reference_name)},
-        "policy_arguments": {name: getattr(policy, name) for name in _POLICY_ARGUMENTS}
-        | {"optimizer_kwargs": policy.optimizer_kwargs}
-        | ({} if policy.adapter is None else {"model": _absolute(policy.model_name)}),
+        "options": options,
+        "policy_options": policy_options | {"optimizer_kwargs": policy.optimizer_kwargs},
         "spaces": {
             "window": policy.window,
             "vocab_size": policy.vocab_size,
-            "max_new_tokens": int(space["remaining"].high[0]),  # type: ignore[attr-defined] # a Dict space, by the policy's own check
+            "max_new_tokens": int(policy.observation_space["remaining"].high[0]),  # type: ignore[index] # a Dict space, by the policy's own check
         },
-        "state": {
-            "num_timesteps": agent.num_timesteps,
-            "n_episodes_done": agent.n_episodes_done,
-            "n_updates": agent._n_updates,
-            "n_iterations": agent.n_iterations,
-            "kl_controller": agent.kl_controller.state_dict(),
-            "return_moments": {
-                "mean": float(agent.return_moments.mean),
-                "var": float(agent.return_moments.var),
-                "count": float(agent.return_moments.count),
-            },
-            "optimizer_groups": plain_groups(policy.optimizer),
-            "slots": slot_states(agent),
-        },
+        "state": state,
+        "optimizer_groups": plain_groups(policy.optimizer),
     }
     # Made before anything is written, since it may refuse.
     text = json.dumps(data, indent=2)
@@ -131,9 +121,9 @@ def save_agent(agent: TextPPO, folder: Path) -> None:
         if parameter.requires_grad and (policy.adapter is not None or not name.startswith("lm."))
     }
     tensors |= {f"optimizer/{name}": t for name, t in optimizer_tensors(policy).items()}
-    tensors |= {f"random/{name}": state for name, state in generator_states(agent).items()}
+    tensors |= {f"random/{name}": state for name, state in generators.items()}
     weights = {name: whole(tensor) for name, tensor in policy.lm.state_dict().items()}
-    if agent.ranks.index > 0:
+    if not writes:
         return
     with replacing_entries(folder) as new:
         save_language_model(policy, new / "model", weights)
@@ -161,28 +151,19 @@ def save_language_model(
     lm = policy.lm if policy.adapter is None else merge_adapter(policy.adapter)
     with without_progress_bars():
         lm.save_pretrained(folder, state_dict=weights if policy.adapter is None else None)
-    load_model_tokenizer(policy.model_name).save_pretrained(folder)
+    load_model_tokenizer(policy.options.model).save_pretrained(folder)
 
 
-def load_agent(
-    cls: type[TextPPO],
-    folder: Path,
-    env: Any,
-    device: torch.device | str,
-    overrides: dict[str, Any],
-) -> TextPPO:
-    """Reads an agent from a folder.
+def read_agent(folder: Path, changes: Mapping[str, Any]) -> SavedAgent:
+    """Reads what `save_agent` wrote.
 
     Args:
-        cls: `TextPPO` or a subclass.
-        folder: What `save_agent` wrote.
-        env: To go on training in; None to predict only, or to give one later by `set_env`.
-        device: Where to put it.
-        overrides: Constructor arguments to change; those in `policy_kwargs` are changed one by one.
+        folder: What it wrote to.
+        changes: Options of the policy to change.
 
     Raises:
         ModelError: There is no agent in the folder.
-        ConfigError: It was trained for an environment of another size.
+        ConfigError: An option cannot be changed.
     """
     settle(folder)
     path = folder / "agent.json"
@@ -194,91 +175,59 @@ def load_agent(
     data = json.loads(path.read_text(encoding="utf-8"))
     if data.get("format") != FORMAT:
         raise ModelError(f"'{path}' has format {data.get('format')}; this version reads {FORMAT}.")
-    arguments = dict(data["arguments"])
-    for name in _SCHEDULES:
-        arguments[name] = _schedule_from_json(arguments[name])
-    overrides = dict(overrides)
-    policy_kwargs = {"model": str(folder / "model")} | data["policy_arguments"]
-    changed = overrides.pop("policy_kwargs", {})
-    for name in _FIXED_POLICY_ARGUMENTS:
-        if name in changed and changed[name] != policy_kwargs.get(name):
+    policy_kwargs = {"model": str(folder / "model")} | data["policy_options"]
+    for name in _FIXED_POLICY_OPTIONS:
+        if name in changes and changes[name] != policy_kwargs[name]:
             raise ConfigError(
-                f"{name} is {policy_kwargs.get(name)} for the agent in '{folder}' and cannot be "
+                f"{name} is {policy_kwargs[name]} for the agent in '{folder}' and cannot be "
                 "changed. To start from its language model with another, make an agent with "
                 f"policy_kwargs={{'model': '{folder / 'model'}'}}."
             )
-    policy_kwargs |= changed
-    known = inspect.signature(cls).parameters
-    for name in overrides:
-        if name not in known:
-            raise UnknownNameError("argument of TextPPO", name, known)
-    arguments |= overrides
-    agent = cls(
-        "LMPolicy",
-        env,
-        policy_kwargs=policy_kwargs,
-        device=device,
-        _init_setup_model=env is not None,
-        **arguments,
-    )
-    vocab_size = data["spaces"]["vocab_size"]
-    if env is None:
-        agent.observation_space, agent.action_space = token_spaces(**data["spaces"])
-        agent.n_envs = 1
-        agent._setup_model()
-    elif agent.policy.vocab_size != vocab_size:
-        raise ConfigError(
-            f"This agent writes {vocab_size} different tokens, the environment takes "
-            f"{agent.policy.vocab_size}: make it with the tokenizer in '{folder / 'model'}'."
-        )
-    _restore(agent, folder, data["state"])
-    return agent
-
-
-def _restore(agent: TextPPO, folder: Path, state: dict[str, Any]) -> None:
     parts: dict[str, dict[str, Tensor]] = {"policy": {}, "optimizer": {}, "random": {}}
-    for name, tensor in load_file(folder / "agent.safetensors", device=str(agent.device)).items():
+    for name, tensor in load_file(folder / "agent.safetensors").items():
         kind, _, rest = name.partition("/")
         parts[kind][rest] = tensor
-    restore_parameters(agent.policy, parts["policy"])
-    restore_optimizer(agent.policy, parts["optimizer"], state["optimizer_groups"])
-    restore_slots(agent, state["slots"])
-    restore_generators(agent, parts["random"])
-    agent.num_timesteps = state["num_timesteps"]
-    agent.n_episodes_done = state["n_episodes_done"]
-    agent._n_updates = state["n_updates"]
-    agent.n_iterations = state["n_iterations"]
-    agent.kl_controller.load_state_dict(state["kl_controller"])
-    for key, value in state["return_moments"].items():
-        setattr(agent.return_moments, key, np.float64(value) if key != "count" else value)
-
-
-def _absolute(model: str) -> str:
-    """A local path is kept absolute, since the next run may stand in another folder."""
-    is_local = model != EMBEDDED and Path(model).exists()
-    return str(Path(model).resolve()) if is_local else model
-
-
-def _schedule_to_json(name: str, schedule: Any) -> Any:
-    if isinstance(schedule, FloatSchedule):
-        schedule = schedule.value_schedule
-        schedule = getattr(schedule, "val", schedule)
-    if schedule is None or isinstance(schedule, int | float):
-        return schedule
-    if isinstance(schedule, LinearSchedule):
-        return {
-            "start": schedule.start,
-            "end": schedule.end,
-            "end_fraction": schedule.end_fraction,
-        }
-    raise ConfigError(
-        f"{name} is a function and cannot be saved. Use a number or "
-        "stable_baselines3.common.utils.LinearSchedule."
+    return SavedAgent(
+        options=data["options"],
+        policy_kwargs=policy_kwargs | dict(changes),
+        spaces=data["spaces"],
+        state=data["state"],
+        policy=parts["policy"],
+        optimizer=parts["optimizer"],
+        optimizer_groups=data["optimizer_groups"],
+        generators=parts["random"],
     )
 
 
-def _schedule_from_json(value: Any) -> Any:
-    return LinearSchedule(**value) if isinstance(value, dict) else value
+def restore_policy(policy: LMPolicy, saved: SavedAgent) -> None:
+    """Overwrites what a policy and its optimizer have learned by what was saved."""
+    restore_parameters(policy, saved.policy)
+    restore_optimizer(policy, saved.optimizer, saved.optimizer_groups)
+
+
+def check_overwriting(folder: Path, needed: Mapping[str, str]) -> None:
+    """Refuses a folder whose model is needed by the agent that is to be saved there.
+
+    Args:
+        folder: Where to save.
+        needed: Models, by what refers to them.
+
+    Raises:
+        ConfigError: It is.
+    """
+    for what, name in needed.items():
+        path = Path(name).expanduser()
+        if path.exists() and path.resolve() == (folder / "model").resolve():
+            raise ConfigError(
+                f"Saving to '{folder}' would overwrite '{path}', which {what} refers to. "
+                "Choose another folder."
+            )
+
+
+def absolute_model(model: str) -> str:
+    """Returns a model's name; a local path absolute, since the next run may stand elsewhere."""
+    is_local = model != EMBEDDED and Path(model).exists()
+    return str(Path(model).resolve()) if is_local else model
 
 
 _WRITING, _READY = ".saving", ".saved"

@@ -5,8 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from textenv.errors import ConfigError
-
 
 def k1(logprobs: Tensor, other_logprobs: Tensor) -> Tensor:
     """Returns log p - log q per sample of p: unbiased for KL(p, q), of either sign.
@@ -56,23 +54,34 @@ def kl_penalty(logprobs: Tensor, ref_logprobs: Tensor) -> Tensor:
     return k1(logprobs, ref_logprobs)
 
 
-class FixedKL:
-    """A penalty coefficient that stays what it is.
+class KLController:
+    """The coefficient of the KL penalty: fixed, or steering the divergence towards a target.
+
+    coef *= 1 + clip(kl / target - 1, -0.2, 0.2) * n / horizon, after Ziegler et al. (2019),
+    https://arxiv.org/abs/1909.08593. More than `horizon` episodes at once count as `horizon`, so
+    that no single iteration can turn the coefficient negative.
 
     Args:
-        coef: the coefficient, per nat.
-
-    Raises:
-        ConfigError: the coefficient is negative.
+        coef: The coefficient to start from, per nat.
+        target: The divergence wanted, in nats of a whole episode; None keeps the coefficient.
+        horizon: Episodes over which the coefficient may change by a fifth.
     """
 
-    def __init__(self, coef: float) -> None:
-        if not coef >= 0:
-            raise ConfigError(f"kl_coef must be 0 or more, not {coef}.")
+    def __init__(self, coef: float, target: float | None, horizon: int) -> None:
         self.coef = float(coef)
+        self.target = target
+        self.horizon = horizon
 
     def update(self, kl: float, n_episodes: int) -> None:
-        """Takes note of an iteration; a fixed coefficient does not react."""
+        """Moves the coefficient after an iteration, if there is a target.
+
+        Args:
+            kl: Mean over episodes of the divergence summed over the episode's tokens, in nats.
+            n_episodes: The number of episodes in that mean.
+        """
+        if self.target is not None:
+            error = min(max(kl / self.target - 1.0, -0.2), 0.2)
+            self.coef *= 1.0 + error * min(n_episodes / self.horizon, 1.0)
 
     def state_dict(self) -> dict[str, float]:
         """Returns what a checkpoint needs, as plain numbers."""
@@ -81,40 +90,3 @@ class FixedKL:
     def load_state_dict(self, state: dict[str, float]) -> None:
         """Restores what `state_dict` returned."""
         self.coef = float(state["coef"])
-
-
-class AdaptiveKL(FixedKL):
-    """A penalty coefficient that steers the divergence towards a target.
-
-    coef *= 1 + clip(kl / target - 1, -0.2, 0.2) * n / horizon, after Ziegler et al. (2019),
-    https://arxiv.org/abs/1909.08593. More than `horizon` episodes at once count as `horizon`, so
-    that no single iteration can turn the coefficient negative.
-
-    Args:
-        coef: the coefficient to start from, per nat.
-        target: the divergence wanted, in nats of a whole episode.
-        horizon: episodes over which the coefficient may change by a fifth.
-
-    Raises:
-        ConfigError: a value is out of range.
-    """
-
-    def __init__(self, coef: float, target: float, horizon: int) -> None:
-        super().__init__(coef)
-        if not (coef > 0 and target > 0 and horizon > 0):
-            raise ConfigError(
-                "An adaptive KL coefficient needs a start, a target and a horizon above 0, "
-                f"not {coef}, {target} and {horizon}."
-            )
-        self.target = float(target)
-        self.horizon = int(horizon)
-
-    def update(self, kl: float, n_episodes: int) -> None:
-        """Moves the coefficient after an iteration.
-
-        Args:
-            kl: mean over episodes of the divergence summed over the episode's tokens, in nats.
-            n_episodes: the number of episodes in that mean.
-        """
-        error = min(max(kl / self.target - 1.0, -0.2), 0.2)
-        self.coef *= 1.0 + error * min(n_episodes / self.horizon, 1.0)

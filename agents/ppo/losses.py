@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from agents.ppo.kl import k1, k3
+from agents.ppo.options import PPOOptions, number
 
 # exp(20) is far beyond any clip range, and far from overflow in float32.
 MAX_LOG_RATIO = 20.0
@@ -27,40 +28,34 @@ def policy_loss(
     logprobs: Tensor,
     old_logprobs: Tensor,
     advantages: Tensor,
-    *,
-    clip_range: float,
-    clip_range_high: float | None = None,
-    dual_clip: float | None = None,
+    options: PPOOptions,
     importance_weights: Tensor | None = None,
 ) -> tuple[Tensor, PolicyStats]:
     """Returns PPO's clipped loss -min(r A, clip(r, 1 - eps, 1 + eps_high) A) of each token.
 
-    The log-ratio is held within `MAX_LOG_RATIO`, so that no token overflows; beyond, it has no
-    gradient.
+    eps is `clip_range`, eps_high `clip_range_high` if given. With `dual_clip` c the loss of a
+    negative advantage is at most c |A|, however large the ratio. The log-ratio is held within
+    `MAX_LOG_RATIO`, so that no token overflows; beyond, it has no gradient.
 
     Args:
         logprobs: (n,) log-probabilities under the policy that learns.
         old_logprobs: (n,) under the policy that the update started from.
         advantages: (n,) whitened or not.
-        clip_range: eps.
-        clip_range_high: eps_high, the upper bound by itself ("clip-higher" of DAPO, Yu et al.,
-            2025, https://arxiv.org/abs/2503.14476); None: eps.
-        dual_clip: c > 1, which holds the loss of a negative advantage at c |A| however large the
-            ratio (Ye et al., 2020, https://arxiv.org/abs/1912.09729; verl's clip_ratio_c); None:
-            unbounded.
+        options: Whose clipping ranges are numbers (`PPOOptions.at`).
         importance_weights: (n,) weight of each token's loss, taken as constant; see
             `truncated_importance_weights`.
 
     Returns:
         Losses (n,), not averaged, and the sums of the statistics.
     """
-    high = clip_range if clip_range_high is None else clip_range_high
+    low = number(options.clip_range)
+    high = low if options.clip_range_high is None else options.clip_range_high
     log_ratio = (logprobs - old_logprobs).clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO)
     ratio = log_ratio.exp()
-    clipped_ratio = ratio.clamp(1.0 - clip_range, 1.0 + high)
+    clipped_ratio = ratio.clamp(1.0 - low, 1.0 + high)
     losses = -torch.minimum(ratio * advantages, clipped_ratio * advantages)
-    if dual_clip is not None:
-        held = torch.minimum(losses, -dual_clip * advantages)
+    if options.dual_clip is not None:
+        held = torch.minimum(losses, -options.dual_clip * advantages)
         losses = torch.where(advantages < 0, held, losses)
     if importance_weights is not None:
         losses = losses * importance_weights.detach()
@@ -68,7 +63,7 @@ def policy_loss(
         zero = torch.zeros_like(log_ratio)
         change = ratio - 1.0
         stats = PolicyStats(
-            clipped=((change > high) | (change < -clip_range)).sum(),
+            clipped=((change > high) | (change < -low)).sum(),
             k1=k1(zero, log_ratio).sum(),
             k3=k3(zero, log_ratio).sum(),
             ratio=ratio.sum(),
@@ -96,25 +91,24 @@ def truncated_importance_weights(
     return log_ratio.exp().clamp(max=cap)
 
 
-def value_loss(
-    values: Tensor, old_values: Tensor, returns: Tensor, *, clip_range_vf: float | None = None
-) -> Tensor:
+def value_loss(values: Tensor, old_values: Tensor, returns: Tensor, options: PPOOptions) -> Tensor:
     """Returns the squared error of each value; `vf_coef` and the mean are the caller's.
 
-    With a clip range, the larger of the errors of V and of V held within `clip_range_vf` of the old
-    value: being clipped never makes a wrong value look right.
+    With `clip_range_vf`, in units of the reward, the larger of the errors of V and of V held within
+    that range of the old value: being clipped never makes a wrong value look right.
 
     Args:
         values: (n,) of the critic that learns.
         old_values: (n,) of the critic when it acted.
         returns: (n,) the targets.
-        clip_range_vf: how far a value may move, in units of the reward; None: any distance.
+        options: Whose clipping ranges are numbers (`PPOOptions.at`).
 
     Returns:
         Losses (n,), not averaged.
     """
     errors = (values - returns).square()
-    if clip_range_vf is None:
+    if options.clip_range_vf is None:
         return errors
-    held = old_values + (values - old_values).clamp(-clip_range_vf, clip_range_vf)
+    most = number(options.clip_range_vf)
+    held = old_values + (values - old_values).clamp(-most, most)
     return torch.maximum(errors, (held - returns).square())

@@ -1,122 +1,324 @@
-"""What `TextPPO` asks of its arguments and its environment."""
+"""The options of PPO, each declared once: `TextPPO`, configurations, help and docs read them."""
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal, Self
 
-import gymnasium as gym
-from stable_baselines3.common.vec_env import SubprocVecEnv, VecEnv
+from pydantic import (
+    BeforeValidator,
+    JsonValue,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PlainSerializer,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
 
-from agents.ppo.advantages import ADVANTAGES, GROUP_ADVANTAGES
-from agents.ppo.policy import find_action_level
-from agents.ppo.vec_env import TextVecEnv
-from textenv.errors import ConfigError, UnknownNameError
-from textenv.spaces import AnyText, MessagesSpace
+from agents.models.options import POLICY_DEFAULTS, Options, Trained, option, what_is_trained
+from textenv.errors import ConfigError
 
-SAMPLERS = ("vllm",)
+# Estimators that compare the episodes of a prompt with each other.
+GROUP_ADVANTAGES = ("rloo", "grpo", "dr_grpo")
 
-
-def check_at_least(least: int, **values: float | None) -> None:
-    """Checks arguments that have a least value; None is not given.
-
-    Raises:
-        ConfigError: One is below it, or not a number.
-    """
-    for name, value in values.items():
-        if value is not None and not value >= least:
-            raise ConfigError(f"{name} must be at least {least}, not {value}.")
-
-
-def check_loss_options(
-    advantage: str,
-    group_size: int,
-    dual_clip: float | None,
-    importance_cap: float | None,
-    max_invalid_share: float,
-) -> None:
-    """Checks the options that a number's least value does not describe.
-
-    Raises:
-        ConfigError: One does not fit.
-        UnknownNameError: There is no such advantage.
-    """
-    if not 0 <= max_invalid_share <= 1:
-        raise ConfigError(f"max_invalid_share must be from 0 to 1, not {max_invalid_share}.")
-    if advantage not in ADVANTAGES:
-        raise UnknownNameError("advantage", advantage, ADVANTAGES)
-    if advantage in GROUP_ADVANTAGES and group_size < 2:
-        raise ConfigError(
-            f"advantage='{advantage}' compares episodes of the same prompt: set group_size "
-            "to 2 or more."
-        )
-    if dual_clip is not None and not dual_clip > 1:
-        raise ConfigError(f"dual_clip must be above 1, not {dual_clip}.")
-    if importance_cap is not None and not importance_cap > 0:
-        raise ConfigError(f"importance_cap must be above 0, not {importance_cap}.")
+_LINEAR = ("start", "end", "end_fraction")
 
 
-def check_sampler(sampler: str | None, n_ranks: int) -> None:
-    """Checks that what writes rollouts is known, and fits the number of processes.
+def _read_schedule(value: Any) -> Any:
+    """Takes a number, a function of the remaining progress, or what `_write_schedule` made."""
+    if isinstance(value, Mapping) and set(value) == set(_LINEAR):
+        from stable_baselines3.common.utils import LinearSchedule
+
+        value = LinearSchedule(**value)
+    if callable(value):
+        ends = [float(value(progress)) for progress in (1.0, 0.0)]
+        if not all(math.isfinite(end) and end >= 0 for end in ends):
+            raise ValueError("a schedule should give finite numbers from 0 up")
+    return value
+
+
+def _write_schedule(value: Any) -> Any:
+    """Returns a schedule as JSON can hold it.
 
     Raises:
-        UnknownNameError: There is no such sampler.
-        ConfigError: It is not for runs of several processes.
+        ConfigError: It is a function that JSON cannot hold.
     """
-    if sampler is None:
-        return
-    if sampler not in SAMPLERS:
-        raise UnknownNameError("sampler", sampler, SAMPLERS)
-    if n_ranks > 1:
-        raise ConfigError("sampler is for runs of a single process. Leave it out.")
+    value = getattr(value, "value_schedule", value)  # SB3's FloatSchedule
+    value = getattr(value, "val", value)  # SB3's ConstantSchedule
+    if value is None or isinstance(value, int | float):
+        return value
+    if all(hasattr(value, name) for name in _LINEAR):
+        return {name: getattr(value, name) for name in _LINEAR}
+    raise ConfigError(
+        "A schedule that is a function cannot be saved. Use a number or "
+        "stable_baselines3.common.utils.LinearSchedule."
+    )
 
 
-def check_groups(env: VecEnv, n_episodes: int, group_size: int) -> None:
-    """Checks that a rollout divides into groups of episodes of the same prompt.
+# A number, or an SB3 schedule: a function of the remaining progress, from 1 down to 0.
+Scheduled = Annotated[
+    PositiveFloat | Callable[[float], float],
+    BeforeValidator(_read_schedule),
+    PlainSerializer(_write_schedule, when_used="json-unless-none"),
+]
+
+_ROLLOUT, _OPTIMIZER, _ADVANTAGE = "Rollout", "Optimizer and critic", "Rewards and advantages"
+_LOSS, _KL, _RUN = "Loss", "KL penalty", "Process and log"
+
+
+class PPOOptions(Options):
+    """The options of `TextPPO`."""
+
+    n_episodes: PositiveInt = option(64, _ROLLOUT, "episodes of one iteration, of all processes")
+    n_envs: PositiveInt = option(
+        64, _ROLLOUT, "slots that play at a time where the environment is given by its id"
+    )
+    n_steps: PositiveInt | None = option(
+        None,
+        _ROLLOUT,
+        "SB3's size of a rollout, in tokens a slot: the number of episodes that hold so many at "
+        "full length takes the place of n_episodes",
+    )
+    group_size: PositiveInt = option(
+        1, _ROLLOUT, "episodes of each prompt; n_episodes and n_envs are multiples of it"
+    )
+    max_invalid_share: float = option(
+        0.5,
+        _ROLLOUT,
+        "largest share of a rollout that the reward may fail to score. Such episodes are left out "
+        "of the update and counted; with more of them the run ends",
+        ge=0,
+        le=1,
+    )
+    sampler: Literal["vllm"] | None = option(
+        None, _ROLLOUT, "write rollouts by vLLM on the same GPU; by default the policy does"
+    )
+    sampler_kwargs: dict[str, JsonValue] = option(
+        {}, _ROLLOUT, "arguments of the sampler, such as sampler_kwargs.gpu_memory_utilization=0.4"
+    )
+
+    batch_size: PositiveInt = option(
+        32, _OPTIMIZER, "episodes (not tokens) of one optimizer step, of all processes"
+    )
+    n_epochs: PositiveInt = option(2, _OPTIMIZER, "passes over each rollout")
+    learning_rate: Scheduled = option(3e-5, _OPTIMIZER, "learning rate, or an SB3 schedule of it")
+    learning_rate_end: NonNegativeFloat = option(
+        0.1,
+        _OPTIMIZER,
+        "share of the learning rate that is left at the end of the budget, to which it falls "
+        "linearly; without effect where learning_rate is a schedule",
+    )
+    learning_rate_warmup: NonNegativeInt = option(
+        3,
+        _OPTIMIZER,
+        "iterations over which the policy's learning rate rises linearly; they begin after "
+        "critic_warmup",
+    )
+    value_lr_factor: NonNegativeFloat = option(
+        3.0, _OPTIMIZER, "learning-rate multiplier for the value head and a separate critic"
+    )
+    critic_warmup: NonNegativeInt = option(
+        2,
+        _OPTIMIZER,
+        "iterations at the start in which only the critic learns, at most a quarter of the budget. "
+        "Until the critic has learned, gae_lambda < 1 would pay late tokens for early ones",
+    )
+    max_grad_norm: PositiveFloat = option(1.0, _OPTIMIZER, "gradient norm limit")
+    max_grad_norm_critic: PositiveFloat | None = option(
+        None,
+        _OPTIMIZER,
+        "gradient norm limit of the parameters that only the value depends on, clipped by "
+        "themselves; by default they are clipped together with the others, as in SB3",
+        "verl and OpenRLHF clip a separate critic by itself",
+    )
+
+    advantage: Literal["gae", "rloo", "grpo", "dr_grpo", "reinforce++"] = option(
+        "gae",
+        _ADVANTAGE,
+        "advantage estimator; all but gae work without a critic, so that vf_coef, critic_warmup "
+        "and gae_lambda have no effect",
+        "docs/algorithms.md",
+    )
+    gamma: float = option(
+        1.0,
+        _ADVANTAGE,
+        "discount per token; 1, since the length of a text is not time",
+        gt=0,
+        le=1,
+    )
+    gae_lambda: float = option(
+        0.95,
+        _ADVANTAGE,
+        "lambda of generalised advantage estimation",
+        "Schulman et al. 2015, arXiv 1506.02438",
+        ge=0,
+        le=1,
+    )
+    normalize_advantage: bool = option(
+        True,
+        _ADVANTAGE,
+        "whiten advantages over the tokens of the rollout; those of groups never are",
+    )
+    scale_rewards: bool = option(
+        False,
+        _ADVANTAGE,
+        "divide the environment's rewards by the running standard deviation of returns",
+    )
+
+    clip_range: Scheduled = option(
+        0.2,
+        _LOSS,
+        "PPO clipping range for the probability ratio, or an SB3 schedule of it",
+        "Schulman et al. 2017, arXiv 1707.06347",
+    )
+    clip_range_high: PositiveFloat | None = option(
+        None,
+        _LOSS,
+        "upper clipping range for the probability ratio; by default clip_range",
+        "DAPO, arXiv 2503.14476",
+    )
+    clip_range_vf: Scheduled | None = option(
+        None,
+        _LOSS,
+        "clipping range for the change of a value, with the maximum of both losses; none by "
+        "default",
+    )
+    dual_clip: float | None = option(
+        None,
+        _LOSS,
+        "bound on the loss of a token with negative advantage, in multiples of the advantage; none "
+        "by default",
+        "Ye et al. 2020, arXiv 1912.09729",
+        gt=1,
+    )
+    importance_cap: PositiveFloat | None = option(
+        None,
+        _LOSS,
+        "weigh each token's policy loss by its probability in the update over that in sampling, at "
+        "most by this; no weights by default",
+        "truncated importance sampling, Yao et al. 2025",
+    )
+    ent_coef: float = option(0.0, _LOSS, "coefficient of the entropy bonus")
+    vf_coef: NonNegativeFloat = option(
+        0.1, _LOSS, "coefficient of the mean squared error of the values"
+    )
+    target_kl: PositiveFloat | None = option(
+        None,
+        _LOSS,
+        "stop an update when the mean KL to the old policy exceeds 1.5 times this, as in SB3",
+    )
+
+    kl_coef: NonNegativeFloat = option(
+        0.02,
+        _KL,
+        "coefficient of the penalty on log pi - log pi_ref at each of the agent's tokens",
+        "Ziegler et al. 2019, arXiv 1909.08593",
+    )
+    kl_target: PositiveFloat | None = option(
+        None, _KL, "KL in nats an episode to which an adaptive kl_coef steers; fixed by default"
+    )
+    kl_horizon: PositiveInt = option(
+        2000,
+        _KL,
+        "episodes over which an adaptive kl_coef changes by at most a fifth; about 30 iterations",
+    )
+    reference: str | None = option(
+        None, _KL, "model of the KL penalty; by default the one that the policy starts from"
+    )
+
+    seed: NonNegativeInt | None = option(
+        0, _RUN, "seed of torch, numpy, Python's random and the environments; null draws one"
+    )
+    device: str = option("auto", _RUN, "auto, cpu, cuda, cuda:1, ...")
+    parallel: Literal["ddp", "fsdp"] | None = option(
+        None,
+        _RUN,
+        "in several processes: all weights in each, or a part of them; by default what "
+        "accelerate's launcher was asked for",
+    )
+    stats_window_size: PositiveInt = option(
+        100, _RUN, "episodes over which SB3's rollout/ep_rew_mean is averaged"
+    )
+    tensorboard_log: str | None = option(None, _RUN, "folder of TensorBoard's log")
+    verbose: NonNegativeInt = option(0, _RUN, "1: print a table each iteration; 2: more", le=2)
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        if self.advantage in GROUP_ADVANTAGES and self.group_size < 2:
+            raise ConfigError(
+                f"advantage='{self.advantage}' compares episodes of the same prompt: set "
+                "group_size to 2 or more."
+            )
+        if self.kl_target is not None and self.kl_coef == 0:
+            raise ConfigError("With kl_target, kl_coef is where it starts from: set it above 0.")
+        return self
+
+    def at(self, progress_remaining: float) -> Self:
+        """Returns the options with every schedule replaced by its number at this moment.
+
+        Args:
+            progress_remaining: From 1 at the start of training to 0 at its end.
+        """
+        values = {name: getattr(self, name) for name in ("clip_range", "clip_range_vf")}
+        now = {k: v(progress_remaining) if callable(v) else v for k, v in values.items()}
+        return self.model_copy(update=now)
+
+    def rates(
+        self, progress_remaining: float, iteration: int, critic_warmup: int
+    ) -> tuple[float, float]:
+        """Returns the learning rates of the policy and of the critic.
+
+        Args:
+            progress_remaining: From 1 at the start of training to 0 at its end.
+            iteration: Number of iterations that are done.
+            critic_warmup: Number of iterations at the start in which only the critic learns.
+        """
+        if callable(self.learning_rate):
+            rate = float(self.learning_rate(progress_remaining))
+        else:
+            left = self.learning_rate_end
+            rate = self.learning_rate * (left + (1.0 - left) * progress_remaining)
+        risen = (iteration - critic_warmup + 1) / (self.learning_rate_warmup + 1)
+        return rate * min(max(risen, 0.0), 1.0), rate * self.value_lr_factor
+
+
+# What differs from the defaults above, by what is trained. How they were chosen stands in
+# docs/results.md. LoRA's best rate is about ten times that of full weights (Schulman et al. 2025,
+# "LoRA Without Regret"). The embedded model is tiny, so it takes larger steps, and a single epoch
+# of short texts needs no credit by lambda.
+PPO_DEFAULTS: Mapping[Trained, Mapping[str, Any]] = {
+    "embedded": {"learning_rate": 3e-4, "n_epochs": 1, "gae_lambda": 1.0, "kl_coef": 0.005},
+    "full": {},
+    "lora": {"learning_rate": 3e-4},
+}
+
+
+def ppo_options(values: Mapping[str, Any], policy: Mapping[str, Any]) -> PPOOptions:
+    """Makes PPO's options of those that are given, and the defaults for what is trained.
 
     Args:
-        env: The slots of this process.
-        n_episodes: That it plays in a rollout.
-        group_size: Episodes of each prompt.
+        values: Given for `PPOOptions`.
+        policy: Given for `PolicyOptions`.
 
     Raises:
-        ConfigError: It does not.
+        UnknownNameError: There is no option of that name.
+        ConfigError: A value does not fit.
     """
-    if group_size == 1:
-        return
-    if not isinstance(env, TextVecEnv):
-        raise ConfigError("group_size needs an environment made with gymnasium.make_vec.")
-    for name, n in (("n_episodes", n_episodes), ("n_envs", env.num_envs)):
-        if n % group_size:
-            raise ConfigError(
-                f"{name} = {n} does not divide into groups of {group_size}. Choose a "
-                f"multiple of group_size."
-            )
+    return PPOOptions(**{**PPO_DEFAULTS[what_is_trained(policy)], **values})
 
 
-def most_tokens(env: VecEnv) -> int:
-    """Returns how many tokens the agent can write in an episode.
-
-    Of environments in other processes only the budget of a turn is seen.
-    """
-    turn = int(env.observation_space["remaining"].high[0])  # type: ignore[index] # `check_token_level` saw a Dict
-    if isinstance(env.unwrapped, SubprocVecEnv):
-        return turn
-    return turn * int(env.get_attr("core", indices=0)[0].max_turns)
+def trained_defaults() -> dict[Trained, dict[str, Any]]:
+    """Returns the defaults of both records that depend on what is trained."""
+    return {
+        trained: {**POLICY_DEFAULTS[trained], **values}
+        for trained, values in PPO_DEFAULTS.items()
+        if values
+    }
 
 
-def check_token_level(space: gym.Space[Any]) -> None:
-    """Checks that the agent of an environment with this observation space writes tokens.
-
-    Raises:
-        ConfigError: It does not.
-    """
-    if isinstance(space, AnyText | MessagesSpace):
-        raise ConfigError(
-            "TextPPO learns token by token, and this environment is at text level. Make it with "
-            'action_level="token": the task and its rewards are the same.'
-        )
-    if find_action_level(space) == "select":
-        raise ConfigError(
-            "TextPPO learns token by token, and this environment is at select level. Make it with "
-            'action_level="token", or learn to select with stable_baselines3.PPO(LMPolicy, env).'
-        )
+def number(value: float | Callable[[float], float]) -> float:
+    """Returns an option that `PPOOptions.at` has made a number."""
+    assert not callable(value), "a schedule: call PPOOptions.at first"
+    return value

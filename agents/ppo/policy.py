@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -30,18 +29,16 @@ from agents.models.loading import (
     load_model,
     teacher_forced_hidden,
 )
-from agents.models.lora import add_adapter, parse_lora
-from agents.models.options import LoraSettings
+from agents.models.lora import add_adapter
+from agents.models.options import choose_bf16, policy_options
 from agents.models.reply_logprobs import Choices, choice_logits, score_choices
 from agents.models.token_logprobs import token_logprobs
 from agents.ppo.buffer import EpisodeBatch
+from agents.ppo.vec_env import find_action_level
 from textenv.errors import ConfigError
 
 if TYPE_CHECKING:
     from peft import PeftModel
-
-TOKEN_KEYS = {"attention_mask", "input_ids", "remaining"}
-SELECT_KEYS = {"attention_mask", "candidate_ids", "candidate_mask", "input_ids"}
 
 
 @dataclass(frozen=True)
@@ -76,33 +73,18 @@ class LMPolicy(ActorCriticPolicy):
         action_space: `Discrete(V)`, or `Discrete(N)` at select level.
         lr_schedule: Learning rate as a function of the remaining progress.
         use_sde: SB3's; must be False.
-        model: "embedded", a folder, a Hugging Face id or a `.gguf` file.
-        temperature: Divides the logits wherever they are used: sampling, ratio and KL.
-        length_normalized: At select level, whether a candidate's logit is its mean log-likelihood a
-            token (GPT-3's score, the default) or the sum, by which a long one hardly ever has a
-            chance, and the first distribution hardly any entropy.
-        separate_critic: Give the value head a backbone of its own. Whatever of the language model
-            does not learn is shared with it; with `lora` it has adapters of its own.
-        bf16: Compute in bfloat16 by autocast. Weights that learn stay in float32; linear layers
-            that do not are held in bfloat16, as autocast would round them anyway.
-        max_tokens_per_batch: The most tokens, padding included, of one teacher-forced pass.
-        lora: Let low-rank adapters learn in place of the weights: keys of `LoraSettings` such as
-            {"r": 16}, or {} for its defaults. The model without them is the reference.
-        quantize: Hold the frozen weights of linear layers in "4bit" (QLoRA's NF4, arXiv 2305.14314)
-            or "8bit" (LLM.int8(), arXiv 2208.07339); with `lora` only.
-        frozen_layers: Embeddings and so many of the lowest layers do not learn, if any; with `lora`
-            they get no adapters. An output layer that is tied to the embeddings is frozen with
-            them. The reference and a separate critic share what is frozen.
-        gradient_checkpointing: Keep only each layer's input for the backward pass and compute the
-            rest again: less memory for about a third more computation.
-        compile_layers: Compile the layers for the passes over whole sequences, the reference's with
-            them: one to three minutes at the start, for faster updates.
         optimizer_class: AdamW by default.
-        optimizer_kwargs: By default betas (0.9, 0.95), eps 1e-5, no weight decay and one fused
+        optimizer_kwargs: By default betas (0.9, 0.95), eps 1e-8, no weight decay and one fused
             step for AdamW.
+        options: Those of `PolicyOptions` (docs/options.md), such as model="path/or/id".
+
+    Attributes:
+        options: The record of these options. `bf16` is resolved in it.
 
     Raises:
-        ConfigError: The environment is not a text environment at token or select level.
+        ConfigError: The environment is not a text environment at token or select level, or an
+            option does not fit.
+        UnknownNameError: There is no such option.
         ModelError: The model cannot be loaded or does not fit the environment.
     """
 
@@ -116,47 +98,28 @@ class LMPolicy(ActorCriticPolicy):
         lr_schedule: Schedule,
         use_sde: bool = False,
         *,
-        model: str = "embedded",
-        temperature: float = 1.0,
-        length_normalized: bool = True,
-        separate_critic: bool = False,
-        bf16: bool = False,
-        max_tokens_per_batch: int = 8192,
-        lora: LoraSettings | Mapping[str, Any] | None = None,
-        quantize: Literal["4bit", "8bit"] | None = None,
-        frozen_layers: int = 0,
-        gradient_checkpointing: bool = False,
-        compile_layers: bool = False,
         optimizer_class: type[torch.optim.Optimizer] = torch.optim.AdamW,
         optimizer_kwargs: dict[str, Any] | None = None,
+        **options: object,
     ) -> None:
         if use_sde:
             raise ConfigError("use_sde is for continuous actions; a language model has none.")
         self.action_level = find_action_level(observation_space)
-        if not temperature > 0:
-            raise ConfigError(f"temperature must be above 0, not {temperature}.")
-        self.model_name = str(model)
-        self.temperature = temperature
-        self.length_normalized = length_normalized
-        self.separate_critic = separate_critic
-        self.bf16 = bf16
-        self.max_tokens_per_batch = max_tokens_per_batch
-        self._lora = parse_lora(lora)
-        if quantize is not None and self._lora is None:
-            raise ConfigError("Quantized weights cannot learn: with quantize, give lora, too.")
-        self.quantize = quantize
-        self.frozen_layers = frozen_layers
-        self.gradient_checkpointing = gradient_checkpointing
-        self.compile_layers = compile_layers
+        checked = policy_options(options)
+        # SB3 makes a policy on the CPU, and moves it to its device, which by default is the GPU.
+        bf16 = choose_bf16(checked.bf16, "cuda" if torch.cuda.is_available() else "cpu")
+        self.options = checked.replace(bf16=bf16)
         ids_space = observation_space["input_ids"]  # type: ignore[index] # checked to be a Dict
         self.window = int(ids_space.shape[0])
         # Further rows of the model's output are never used.
         self.vocab_size = int(ids_space.high.max()) + 1
         self._decoders: tuple[SlotDecoder, ...] = ()
         if optimizer_kwargs is None and optimizer_class is torch.optim.AdamW:
+            # With SB3's eps of 1e-5 the first step of the embedded model is 0.64 of the learning
+            # rate, since its gradients are that small; with 1e-8 it is 0.96.
             optimizer_kwargs = {
                 "betas": (0.9, 0.95),
-                "eps": 1e-5,
+                "eps": 1e-8,
                 "weight_decay": 0.0,
                 "fused": True,
             }
@@ -178,13 +141,13 @@ class LMPolicy(ActorCriticPolicy):
         # A tuple, so that the parts are not registered a second time.
         self._parts = backbone_and_head(lm)
         hidden_size = lm.config.get_text_config().hidden_size
-        self.critic: Any = self._load().base_model if self.separate_critic else None
+        self.critic: Any = self._load().base_model if self.options.separate_critic else None
         # peft's handle holds the model; a tuple again keeps it from being registered twice.
         self._adapters = self._freeze()
-        if self.gradient_checkpointing:
+        if self.options.gradient_checkpointing:
             for model in self._models():
                 enable_gradient_checkpointing(model)
-        if self.compile_layers:
+        if self.options.compile_layers:
             for model in self._models():
                 compile_decoder(model.base_model)
         self.value_head = nn.Linear(hidden_size, 1)
@@ -205,7 +168,7 @@ class LMPolicy(ActorCriticPolicy):
         )
 
     def _load(self) -> PreTrainedModel:
-        model = load_model(self.model_name, quantize=self.quantize)
+        model = load_model(self.options.model, quantize=self.options.quantize)
         disable_dropout(model)
         return model
 
@@ -213,29 +176,24 @@ class LMPolicy(ActorCriticPolicy):
         """Freezes what does not learn, and adds the adapters that learn instead."""
         for model in self._models():
             backbone = model.base_model
-            if self._lora is not None:
-                check_frozen_layers(backbone, self.frozen_layers)
+            if self.options.lora is not None:
+                check_frozen_layers(backbone, self.options.frozen_layers)
                 backbone.requires_grad_(False)
-            elif self.frozen_layers:
-                freeze_trunk(backbone, self.frozen_layers)
+            elif self.options.frozen_layers:
+                freeze_trunk(backbone, self.options.frozen_layers)
         if self.critic is not None:
             share_frozen(self.critic, self._parts[0])
         adapters: tuple[PeftModel, ...] = ()
-        if self._lora is not None:
-            lora, first_layer = self._lora, self.frozen_layers
+        if self.options.lora is not None:
+            lora, first_layer = self.options.lora, self.options.frozen_layers
             adapters = tuple(add_adapter(model, lora, first_layer) for model in self._models())
-        if self.bf16:
+        if self.options.bf16:
             for model in self._models():
                 hold_frozen(model, torch.bfloat16)
         return adapters
 
     def _models(self) -> list[PreTrainedModel]:
         return [self.lm] if self.critic is None else [self.lm, self.critic]
-
-    @property
-    def lora(self) -> dict[str, Any] | None:
-        """The settings of the adapters, as the constructor takes them."""
-        return None if self._lora is None else self._lora.model_dump()
 
     @property
     def adapter(self) -> PeftModel | None:
@@ -252,19 +210,9 @@ class LMPolicy(ActorCriticPolicy):
             "observation_space": self.observation_space,
             "action_space": self.action_space,
             "lr_schedule": self._dummy_schedule,
-            "model": self.model_name,
-            "temperature": self.temperature,
-            "length_normalized": self.length_normalized,
-            "separate_critic": self.separate_critic,
-            "bf16": self.bf16,
-            "max_tokens_per_batch": self.max_tokens_per_batch,
-            "lora": self.lora,
-            "quantize": self.quantize,
-            "frozen_layers": self.frozen_layers,
-            "gradient_checkpointing": self.gradient_checkpointing,
-            "compile_layers": self.compile_layers,
             "optimizer_class": self.optimizer_class,
             "optimizer_kwargs": self.optimizer_kwargs,
+            **self.options.model_dump(),
         }
 
     # Acting: one new token a row, from the cache, without gradient.
@@ -390,7 +338,7 @@ class LMPolicy(ActorCriticPolicy):
                     hidden[before],
                     batch.input_ids[batch.written],
                     vocab_size=self.vocab_size,
-                    temperature=self.temperature,
+                    temperature=self.options.temperature,
                     with_entropy=with_entropy,
                 )
             critic_hidden = hidden
@@ -438,13 +386,13 @@ class LMPolicy(ActorCriticPolicy):
                 choices,
                 vocab_size=self.vocab_size,
                 window=self.window,
-                max_tokens_per_batch=self.max_tokens_per_batch,
+                max_tokens_per_batch=self.options.max_tokens_per_batch,
             )
         logits = choice_logits(
             logprobs,
             choices.reply_lengths,
-            temperature=self.temperature,
-            length_normalized=self.length_normalized,
+            temperature=self.options.temperature,
+            length_normalized=self.options.length_normalized,
         )
         if self.critic is not None:
             hidden = self._last_hidden(self.critic, obs)
@@ -458,7 +406,7 @@ class LMPolicy(ActorCriticPolicy):
     def _scale(self, logits: Tensor) -> Tensor:
         """Returns float32 logits of the tokenizer's ids, at the temperature: the policy's own."""
         logits = logits[:, : self.vocab_size].float()
-        return logits if self.temperature == 1.0 else logits / self.temperature
+        return logits if self.options.temperature == 1.0 else logits / self.options.temperature
 
     def _values(self, hidden: Tensor) -> Tensor:
         values: Tensor = self.value_head(hidden.float())
@@ -467,7 +415,7 @@ class LMPolicy(ActorCriticPolicy):
 
     def autocast(self) -> torch.autocast:
         """Returns the context that forward passes run in: bfloat16 if asked for."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=bool(self.options.bf16))
 
     def _decode_observation(self, obs: PyTorchObs) -> tuple[Tensor, Tensor]:
         ids, lengths = _read(obs)
@@ -495,7 +443,7 @@ class LMPolicy(ActorCriticPolicy):
                     n_slots,
                     self.window,
                     # Without gradient the activations of one layer live at a time.
-                    max_tokens_per_batch=4 * self.max_tokens_per_batch,
+                    max_tokens_per_batch=4 * self.options.max_tokens_per_batch,
                     head=output,
                 )
                 for part, output in ((backbone, head), (self.critic, None))
@@ -519,24 +467,6 @@ class LMPolicy(ActorCriticPolicy):
         with self.autocast():
             hidden = teacher_forced_hidden(backbone, ids)
         return hidden[torch.arange(len(ids), device=ids.device), lengths - 1]
-
-
-def find_action_level(space: spaces.Space[Any]) -> Literal["token", "select"]:
-    """Tells the action level of an environment that shows its text as tokens.
-
-    Raises:
-        ConfigError: It shows no tokens.
-    """
-    keys = set(space.spaces) if isinstance(space, spaces.Dict) else set()
-    if keys == TOKEN_KEYS:
-        return "token"
-    if keys == SELECT_KEYS:
-        return "select"
-    raise ConfigError(
-        "A language model needs an environment that shows text as tokens, for instance "
-        f"gymnasium.make('TextSummarize-v0'), whose action_level is token or select; this one "
-        f"observes {space}."
-    )
 
 
 def _read(obs: PyTorchObs) -> tuple[Tensor, Tensor]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 import time
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import gymnasium as gym
 import numpy as np
@@ -17,36 +16,64 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.running_mean_std import RunningMeanStd
-from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
-from stable_baselines3.common.utils import FloatSchedule, explained_variance
+from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
+from stable_baselines3.common.utils import explained_variance
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
+from agents.models.options import choose_bf16
 from agents.ppo.buffer import CollectedEpisode, EpisodeBatch, make_batch
-from agents.ppo.distributed import asks_for_fsdp, join_ranks
-from agents.ppo.kl import AdaptiveKL, FixedKL
-from agents.ppo.options import (
-    check_at_least,
-    check_groups,
-    check_loss_options,
-    check_sampler,
-    check_token_level,
-    most_tokens,
+from agents.ppo.checkpoints import (
+    SavedAgent,
+    absolute_model,
+    check_overwriting,
+    read_agent,
+    restore_policy,
+    save_agent,
 )
+from agents.ppo.distributed import asks_for_fsdp, join_ranks
+from agents.ppo.kl import KLController
+from agents.ppo.options import PPOOptions, ppo_options
 from agents.ppo.policy import LMPolicy
+from agents.ppo.random_states import (
+    generator_states,
+    restore_generators,
+    restore_slots,
+    slot_states,
+)
 from agents.ppo.reference import Reference
 from agents.ppo.rollout import Infos, collect_episodes, gather_stats, is_scored, take_valid
 from agents.ppo.sharding import gathered, is_sharded, shard_policy, whole
-from agents.ppo.targets import Targets, TargetSettings, evaluate_rollout, make_targets
-from agents.ppo.update import LossSettings, accumulate_gradients
-from agents.ppo.vec_env import TextVecEnv
+from agents.ppo.targets import Targets, evaluate_rollout, make_targets
+from agents.ppo.update import accumulate_gradients
+from agents.ppo.vec_env import TextVecEnv, check_groups, check_token_level, most_tokens
 from agents.ppo.vllm_engine import check_policy
 from agents.ppo.vllm_sampler import VLLMSampler, find_end_id
-from textenv.errors import ConfigError, UnknownNameError
+from textenv.errors import ConfigError
+from textenv.levels import token_spaces
 from textenv.vector import TextVectorEnv
+
+if TYPE_CHECKING:
+    from textenv.cli.progress import Report
 
 Metrics = Mapping[str, float]
 _PRINTED_CHARS = 30
+# Options that are no attributes of the agent, or mean something else there: the number of slots
+# that there are, the device in use, the reference model.
+_FIXED = ("n_envs", "device", "reference", "parallel")
+_LIVE = tuple(name for name in PPOOptions.model_fields if name not in _FIXED)
+# What another machine decides anew.
+_NOT_SAVED = ("n_envs", "n_steps", "device", "parallel")
+_COUNTERS = ("num_timesteps", "n_episodes_done", "n_iterations", "_n_updates")
+_MOMENTS = ("mean", "var", "count")
+_SDE = "it is for continuous actions, and a language model has none."
+_BUFFER = "TextPPO has a buffer of its own, of whole episodes."
+_SB3_ONLY = {
+    "use_sde": _SDE,
+    "sde_sample_freq": _SDE,
+    "rollout_buffer_class": _BUFFER,
+    "rollout_buffer_kwargs": _BUFFER,
+}
 
 
 class TextPPO(PPO):
@@ -60,72 +87,15 @@ class TextPPO(PPO):
 
     Args:
         policy: "LMPolicy" or a subclass.
-        env: An id, `gymnasium.make_vec(...)`, `gymnasium.make(...)`, or an SB3 `VecEnv`.
-        learning_rate: A number or SB3 schedule.
-        n_steps: SB3's size of a rollout, in tokens a slot: taken as the number of episodes that
-            hold so many tokens at full length. Leave None and use `n_episodes`.
-        batch_size: Episodes (not tokens) in a minibatch.
-        n_epochs: Passes over each rollout.
-        gamma: Discount per token; 1 by default, since the length of a text is not time.
-        gae_lambda: Of generalised advantage estimation (arXiv 1506.02438).
-        clip_range: Of the probability ratio.
-        clip_range_vf: Of the value's change, with the maximum of both losses; None for no clip.
-        normalize_advantage: Whiten advantages over the rollout.
-        ent_coef: Of the entropy bonus.
-        vf_coef: Of the mean squared error of the values.
-        max_grad_norm: Gradient norm limit.
-        use_sde: Must be False.
-        sde_sample_freq: Unused.
-        rollout_buffer_class: Must be None.
-        rollout_buffer_kwargs: Must be None.
-        target_kl: Stop an update when the mean KL to the old policy exceeds 1.5 times this.
-        stats_window_size: Episodes over which rollout statistics are averaged.
-        tensorboard_log: SB3's.
-        policy_kwargs: `LMPolicy`'s arguments, such as {"model": "path/or/id"}.
-        verbose: SB3's.
-        seed: SB3's; it seeds torch, numpy and Python's random globally.
-        device: "auto", "cpu", "cuda".
-        n_episodes: Episodes of an iteration.
-        n_envs: Slots that play at a time, where `env` is an id; at most `n_episodes`.
-        kl_coef: Of the penalty -kl_coef * (log pi - log pi_ref) at each of the agent's tokens.
-        kl_target: Nats a sequence that an adaptive coefficient steers to; None keeps it fixed.
-        kl_horizon: Episodes over which the adaptive coefficient moves.
-        scale_rewards: Divide the environment's rewards by the running standard deviation of
-            returns.
-        value_lr_factor: What the critic's own parameters learn faster than the language model;
-            their head starts at zero.
-        critic_warmup: Iterations at the start in which only the critic learns. Until it knows
-            anything, lambda < 1 would pay late tokens for what early ones did.
-        reference: The model of the KL penalty, as in `policy_kwargs["model"]`; by default the one
-            that the policy starts from.
-        max_invalid_share: The share of a rollout's episodes that the reward may fail to score.
-            They are left out of the update and of all statistics, and counted in
-            `rollout/invalid_episodes`; when there are more, `learn` raises. Other vector
-            environments than `make_vec`'s raise at the first.
-        advantage: "gae", or without a critic "rloo", "grpo", "dr_grpo" (GRPO without the
-            deviation) or "reinforce++": see `agents.ppo.advantages`. Without a critic, no value is
-            learned, and `vf_coef`, `critic_warmup` and `gae_lambda` have no effect; those of
-            groups are not whitened.
-        group_size: Episodes of each prompt.
-        clip_range_high: Upper clip of the probability ratio; None for `clip_range`.
-        dual_clip: Holds the loss of a negative advantage at so many times its size.
-        importance_cap: Weigh each token's policy loss by its probability as computed for the update
-            over that at sampling, and at most by this; None for no weights.
-        max_grad_norm_critic: Gradient norm limit of the parameters that only the value depends on,
-            apart from the others', so that a large error of the value does not shorten the
-            policy's step (verl and OpenRLHF do so with their separate critics); None: jointly, as
-            SB3 does.
-        parallel: In a run of several processes: "ddp", each has all weights, or "fsdp", each has a
-            part of them (`agents.ppo.sharding`). None: what accelerate's launcher was asked for.
-            `n_episodes`, `n_envs` and `batch_size` are those of all processes together; an `env`
-            that is no id has this process's slots. See docs/scaling.md.
-        sampler: "vllm" has rollouts written by vLLM, beside the policy on the same GPU
-            (`agents.ppo.vllm_sampler`); None: by the policy's own decoding. Evaluation is the
-            policy's in either case. In runs of a single process only.
-        sampler_kwargs: `VLLMSampler`'s arguments, such as {"gpu_memory_utilization": 0.4}.
+        env: An id, `gymnasium.make_vec(...)`, `gymnasium.make(...)`, or an SB3 `VecEnv`. In a run
+            of several processes one that is no id has this process's slots.
+        policy_kwargs: `LMPolicy`'s options, such as {"model": "path/or/id"}.
+        options: Those of `PPOOptions` (docs/options.md), such as learning_rate=1e-5. The defaults
+            of some depend on what is trained: the embedded model, full weights or LoRA.
 
     Raises:
-        ConfigError: An argument does not fit.
+        ConfigError: An option does not fit.
+        UnknownNameError: There is no such option.
         RankLostError: Another process of the run has ended; from `learn`.
     """
 
@@ -136,139 +106,59 @@ class TextPPO(PPO):
         self,
         policy: str | type[LMPolicy] = "LMPolicy",
         env: GymEnv | TextVectorEnv | str | None = None,
-        learning_rate: float | Schedule = 3e-5,
-        n_steps: int | None = None,
-        batch_size: int = 32,
-        n_epochs: int = 2,
-        gamma: float = 1.0,
-        gae_lambda: float = 0.95,
-        clip_range: float | Schedule = 0.2,
-        clip_range_vf: float | Schedule | None = None,
-        normalize_advantage: bool = True,
-        ent_coef: float = 0.0,
-        vf_coef: float = 0.1,
-        max_grad_norm: float = 1.0,
-        use_sde: bool = False,
-        sde_sample_freq: int = -1,
-        rollout_buffer_class: None = None,
-        rollout_buffer_kwargs: None = None,
-        target_kl: float | None = None,
-        stats_window_size: int = 100,
-        tensorboard_log: str | None = None,
-        policy_kwargs: dict[str, Any] | None = None,
-        verbose: int = 0,
-        seed: int | None = None,
-        device: torch.device | str = "auto",
-        _init_setup_model: bool = True,
         *,
-        n_episodes: int = 64,
-        n_envs: int = 64,
-        kl_coef: float = 0.05,
-        kl_target: float | None = None,
-        kl_horizon: int = 10_000,
-        scale_rewards: bool = False,
-        value_lr_factor: float = 3.0,
-        critic_warmup: int = 2,
-        reference: str | None = None,
-        max_invalid_share: float = 0.5,
-        advantage: str = "gae",
-        group_size: int = 1,
-        clip_range_high: float | None = None,
-        dual_clip: float | None = None,
-        importance_cap: float | None = None,
-        max_grad_norm_critic: float | None = None,
-        parallel: Literal["ddp", "fsdp"] | None = None,
-        sampler: Literal["vllm"] | None = None,
-        sampler_kwargs: Mapping[str, Any] | None = None,
+        policy_kwargs: dict[str, Any] | None = None,
+        _init_setup_model: bool = True,
+        **options: object,
     ) -> None:
-        if rollout_buffer_class is not None or rollout_buffer_kwargs is not None:
-            raise ConfigError("TextPPO has a buffer of its own, of whole episodes.")
-        if use_sde:
-            raise ConfigError("use_sde is for continuous actions; a language model has none.")
+        _refuse_sb3_only(options)
         is_class = isinstance(policy, type) and issubclass(policy, LMPolicy)
         if not is_class and policy not in self.policy_aliases:
             raise ConfigError(f"policy must be 'LMPolicy' or a subclass of it, not {policy!r}.")
-        check_at_least(
-            0,
-            critic_warmup=critic_warmup,
-            clip_range_high=clip_range_high,
-            value_lr_factor=value_lr_factor,
-        )
-        check_at_least(
-            1,
-            n_episodes=n_episodes,
-            n_envs=n_envs,
-            n_steps=n_steps,
-            batch_size=batch_size,
-            n_epochs=n_epochs,
-            group_size=group_size,
-        )
-        check_loss_options(advantage, group_size, dual_clip, importance_cap, max_invalid_share)
+        given = ppo_options(options, policy_kwargs or {})
         self.ranks = join_ranks()
-        check_sampler(sampler, self.ranks.size)
-        for name, value in (("n_episodes", n_episodes), ("batch_size", batch_size)):
-            self.ranks.share(value, name)
+        if given.sampler is not None and self.ranks.size > 1:
+            raise ConfigError("sampler is for runs of a single process. Leave it out.")
+        for name in ("n_episodes", "batch_size"):
+            self.ranks.share(getattr(given, name), name)
         if isinstance(env, str):
-            slots = self.ranks.share(min(n_envs, n_episodes), "n_envs")
+            slots = self.ranks.share(min(given.n_envs, given.n_episodes), "n_envs")
             env = gym.make_vec(env, num_envs=slots)  # type: ignore[assignment] # SB3 knows no vector environments of Gymnasium
         super().__init__(
             policy,
             env,  # type: ignore[arg-type] # a TextVectorEnv is wrapped by `_wrap_env`
-            learning_rate=learning_rate,
             # SB3 checks that minibatches divide a rollout of tokens, which is not how ours is cut.
-            n_steps=batch_size,
-            batch_size=batch_size,
-            n_epochs=n_epochs,
-            gamma=gamma,
-            gae_lambda=gae_lambda,
-            clip_range=clip_range,
-            clip_range_vf=clip_range_vf,
+            n_steps=given.batch_size,
+            batch_size=given.batch_size,
             normalize_advantage=False,
-            ent_coef=ent_coef,
-            vf_coef=vf_coef,
-            max_grad_norm=max_grad_norm,
-            use_sde=use_sde,
-            sde_sample_freq=sde_sample_freq,
-            target_kl=target_kl,
-            stats_window_size=stats_window_size,
-            tensorboard_log=tensorboard_log,
+            stats_window_size=given.stats_window_size,
+            tensorboard_log=given.tensorboard_log,
             policy_kwargs=policy_kwargs,
-            verbose=verbose,
-            seed=seed,
-            device=device,
+            verbose=given.verbose,
+            seed=given.seed,
+            device=given.device,
             _init_setup_model=False,
         )
-        self.normalize_advantage = normalize_advantage
-        known = inspect.signature(self.policy_class).parameters
-        for name in self.policy_kwargs:
-            if name not in known and "kwargs" not in known:
-                raise UnknownNameError("policy argument", name, known)
-        if n_steps is not None and self.env is not None:
-            n_episodes = max(1, n_steps * self.n_envs // most_tokens(self.env))
-        self.n_episodes = n_episodes
-        self.kl_coef = kl_coef
-        self.kl_target = kl_target
-        self.kl_horizon = kl_horizon
-        self.scale_rewards = scale_rewards
-        self.value_lr_factor = value_lr_factor
-        self.critic_warmup = critic_warmup
-        self.max_invalid_share = max_invalid_share
-        self.advantage = advantage
-        self.group_size = group_size
-        self.clip_range_high = clip_range_high
-        self.dual_clip = dual_clip
-        self.importance_cap = importance_cap
-        self.max_grad_norm_critic = max_grad_norm_critic
-        self.parallel = parallel or ("fsdp" if asks_for_fsdp() else "ddp")
-        self.sampler = sampler
-        self.sampler_kwargs = dict(sampler_kwargs or {})
+        if given.n_steps is not None and self.env is not None:
+            n_episodes = max(1, given.n_steps * self.n_envs // most_tokens(self.env))
+            given = given.replace(n_episodes=n_episodes)
+        parallel = given.parallel or ("fsdp" if asks_for_fsdp() else "ddp")
+        self._given = given.replace(parallel=parallel)
+        for name in _LIVE:
+            setattr(self, name, getattr(self._given, name))
+        bf16 = choose_bf16(self.policy_kwargs.get("bf16"), self.device.type)
+        self.policy_kwargs = {**self.policy_kwargs, "bf16": bf16}
         self._vllm: VLLMSampler | None = None
         if self.env is not None:
             self._check_env(self.env)
-        self._reference_name = reference
         self._reference: Reference | None = None
         if _init_setup_model:
             self._setup_model()
+
+    @property
+    def options(self) -> PPOOptions:
+        """The agent's options. As with SB3, setting `agent.ent_coef`, say, changes an option."""
+        return self._given.replace(**{name: getattr(self, name) for name in _LIVE})
 
     def _setup_model(self) -> None:
         self._setup_lr_schedule()
@@ -277,21 +167,16 @@ class TextPPO(PPO):
             self.observation_space, self.action_space, self.lr_schedule, **self.policy_kwargs
         )
         self.policy.to(self.device)
-        if self.sampler is not None:
+        options = self.options
+        if options.sampler is not None:
             check_policy(self.policy)
         self._part_ranks()
-        self.clip_range = FloatSchedule(self.clip_range)
-        if self.clip_range_vf is not None:
-            self.clip_range_vf = FloatSchedule(self.clip_range_vf)
-        self.kl_controller: FixedKL | AdaptiveKL = (
-            FixedKL(self.kl_coef)
-            if self.kl_target is None
-            else AdaptiveKL(self.kl_coef, self.kl_target, self.kl_horizon)
-        )
+        self.kl_controller = KLController(options.kl_coef, options.kl_target, options.kl_horizon)
         self.return_moments = RunningMeanStd(shape=())
         self.episodes: list[CollectedEpisode] = []
         self.n_episodes_done = 0
         self.n_iterations = 0
+        self._critic_warmup = options.critic_warmup
 
     def _part_ranks(self) -> None:
         """Gives all processes the same policy, and each other random numbers and slots."""
@@ -299,7 +184,7 @@ class TextPPO(PPO):
         if ranks.size == 1:
             return
         ranks.copy_from_first(self.policy.parameters())
-        if self.parallel == "fsdp":
+        if self._given.parallel == "fsdp":
             shard_policy(self.policy, ranks)
         seed = ranks.gather(int(np.random.SeedSequence().generate_state(1)[0]))[0]
         seed = seed if self.seed is None else self.seed
@@ -311,7 +196,7 @@ class TextPPO(PPO):
     @property
     def reference_name(self) -> str:
         """The model of the KL penalty."""
-        return self._reference_name or self.policy.model_name
+        return self._given.reference or self.policy.options.model
 
     @property
     def reference(self) -> Reference:
@@ -335,7 +220,9 @@ class TextPPO(PPO):
         return PPO._wrap_env(env, verbose, monitor_wrapper)
 
     def _check_env(self, env: VecEnv) -> None:
-        check_groups(env, self.ranks.share(self.n_episodes, "n_episodes"), self.group_size)
+        options = self.options
+        n_episodes = self.ranks.share(options.n_episodes, "n_episodes")
+        check_groups(env, n_episodes, options.group_size)
 
     def set_env(self, env: GymEnv | TextVectorEnv, force_reset: bool = True) -> None:
         """Sets the environment, whose number of slots may differ from before.
@@ -368,15 +255,16 @@ class TextPPO(PPO):
             total_timesteps: Budget in tokens written by the agent.
             callback: SB3 callbacks.
             log_interval: Iterations between two writes of the log; None for no log.
-            tb_log_name: SB3's.
-            reset_num_timesteps: SB3's.
-            progress_bar: SB3's, over `total_timesteps`.
-            total_episodes: Budget in episodes, instead.
+            tb_log_name: Name of the run in TensorBoard's log.
+            reset_num_timesteps: Whether to count tokens and episodes from zero again.
+            progress_bar: Show a bar with the reward and KL of each iteration.
+            total_episodes: Budget in episodes, instead of one in tokens.
             after_iteration: Called with the metrics of each iteration; False stops.
-            resume: Go on with the call within which a loaded agent was saved: the budget is the
-                one that was given there, of which a part is spent.
+            resume: Continue the call within which a loaded agent was saved: the budget is the one
+                that was given there, of which a part is spent.
 
         Raises:
+            ConfigError: Not one budget is given, or the agent has no environment.
             RewardError: The reward raised, or could not score more of a rollout than
                 `max_invalid_share`, or none of it.
         """
@@ -398,47 +286,69 @@ class TextPPO(PPO):
             callback,
             reset_num_timesteps,
             tb_log_name,
-            progress_bar,
         )
         callback.on_training_start(locals(), globals())
-        assert self.env is not None
-        first_episode, iteration = 0 if resume else self.n_episodes_done, 0
-
+        first_episode = 0 if resume else self.n_episodes_done
         # Loaded now, so that one that does not fit is found before anything is played.
         _ = self.reference
+        n_iterations = self._count_iterations(total_timesteps, total_episodes)
+        self._critic_warmup = min(self.options.critic_warmup, n_iterations // 4)
 
-        def progress() -> float:
-            done, budget = self.num_timesteps, total
-            if total_episodes is not None:
-                done, budget = self.n_episodes_done - first_episode, total_episodes
-            return done / budget if budget > 0 else 1.0
+        def done() -> int:
+            return (
+                self.num_timesteps
+                if total_episodes is None
+                else (self.n_episodes_done - first_episode)
+            )
 
-        while progress() < 1:
-            self._current_progress_remaining = 1 - progress()
-            started_at, tokens_before = time.perf_counter(), self.num_timesteps
-            if not self.collect_rollouts(self.env, callback):
-                break
-            iteration += 1
-            self.logger.record("time/rollout_s", time.perf_counter() - started_at)
-            self.train()
-            wall_s = time.perf_counter() - started_at
-            tokens = self.num_timesteps - tokens_before
-            self.logger.record("time/iteration_s", wall_s)
-            self.logger.record("time/tokens_per_s", tokens / wall_s)
-            self.logger.record("time/episodes", self.n_episodes_done)
-            # Callbacks may record texts and pictures, too.
-            metrics = {
-                name: float(value)
-                for name, value in self.logger.name_to_value.items()
-                if isinstance(value, int | float | np.number)
-            }
-            if log_interval is not None and iteration % log_interval == 0:
-                self.dump_logs(iteration)
-            stops = after_iteration is not None and not after_iteration(metrics)
-            if self.ranks.any(stops):
-                break
+        budget = total if total_episodes is None else total_episodes
+        with _track(budget if progress_bar else None) as report:
+            iteration = 0
+            while done() < budget:
+                self._current_progress_remaining = 1 - done() / budget
+                metrics = self._iterate(callback)
+                if metrics is None:
+                    break
+                iteration += 1
+                if log_interval is not None and iteration % log_interval == 0:
+                    self.dump_logs(iteration)
+                report(min(done(), budget), describe_iteration(metrics))
+                stops = after_iteration is not None and not after_iteration(metrics)
+                if self.ranks.any(stops):
+                    break
         callback.on_training_end()
         return self
+
+    def _count_iterations(self, total_timesteps: int | None, total_episodes: int | None) -> int:
+        """Returns how many iterations a budget has at least."""
+        assert self.env is not None
+        n_episodes = self.options.n_episodes
+        if total_episodes is None:
+            total_episodes = (total_timesteps or 0) // most_tokens(self.env)
+        return -(-total_episodes // n_episodes)
+
+    def _iterate(self, callback: BaseCallback) -> dict[str, float] | None:
+        """Plays a rollout and learns from it; None if a callback stopped it.
+
+        Returns:
+            The numbers that SB3's logger holds.
+        """
+        assert self.env is not None
+        started_at, tokens_before = time.perf_counter(), self.num_timesteps
+        if not self.collect_rollouts(self.env, callback):
+            return None
+        self.logger.record("time/rollout_s", time.perf_counter() - started_at)
+        self.train()
+        wall_s = time.perf_counter() - started_at
+        self.logger.record("time/iteration_s", wall_s)
+        self.logger.record("time/tokens_per_s", (self.num_timesteps - tokens_before) / wall_s)
+        self.logger.record("time/episodes", self.n_episodes_done)
+        # Callbacks may record texts and pictures, too.
+        return {
+            name: float(value)
+            for name, value in self.logger.name_to_value.items()
+            if isinstance(value, int | float | np.number)
+        }
 
     def collect_rollouts(
         self, env: VecEnv, callback: BaseCallback, *unused: Any, **unused_too: Any
@@ -463,16 +373,17 @@ class TextPPO(PPO):
 
         # Only our own adaptor can mask; with any other a step raises, as it does for its users.
         masking = env.masking_invalid() if isinstance(env, TextVecEnv) else nullcontext()
-        n_episodes = self.ranks.share(self.n_episodes, "n_episodes")
+        options = self.options
+        n_episodes = self.ranks.share(options.n_episodes, "n_episodes")
         with masking, gathered(self.policy):
             writer = self._writer(env)
-            played = collect_episodes(env, writer, n_episodes, on_step, self.group_size)
+            played = collect_episodes(env, writer, n_episodes, on_step, options.group_size)
         if self._vllm is not None:
             self._vllm.rest()
         if self.ranks.any(played is None):
             return False
         assert played is not None
-        self.episodes = take_valid(played, self.max_invalid_share)
+        self.episodes = take_valid(played, options.max_invalid_share)
         n_tokens = self.num_timesteps - tokens_before
         stats = gather_stats(self.ranks, self.episodes, len(played), n_tokens, components)
         self.num_timesteps = tokens_before + stats.n_tokens
@@ -487,34 +398,39 @@ class TextPPO(PPO):
 
     def _writer(self, env: VecEnv) -> LMPolicy | VLLMSampler:
         """Returns what writes the tokens of a rollout."""
-        if self.sampler is None:
+        options = self.options
+        if options.sampler is None:
             return self.policy
         if self._vllm is None:
-            end_id = find_end_id(env)
-            self._vllm = VLLMSampler(self.policy, end_id=end_id, **self.sampler_kwargs)
+            kwargs: dict[str, Any] = dict(options.sampler_kwargs)
+            self._vllm = VLLMSampler(self.policy, end_id=find_end_id(env), **kwargs)
         return self._vllm
 
     def train(self) -> None:
         """Updates the policy from the episodes collected last."""
-        self._update_learning_rate(self.policy.optimizer)
-        self.policy.optimizer.param_groups[1]["lr"] *= self.value_lr_factor
+        options = self.options.at(self._current_progress_remaining)
+        has_critic = options.advantage == "gae"
+        warmup = self._critic_warmup if has_critic else 0
+        rates = options.rates(self._current_progress_remaining, self.n_iterations, warmup)
+        for group, rate in zip(self.policy.optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate
+        self.logger.record("train/learning_rate", rates[0])
         batch = make_batch(self.episodes, self.device)
-        has_critic = self.advantage == "gae"
         if has_critic and self.n_iterations == 0:
             self._start_values(batch)
         targets = self.compute_targets(batch)
         losses: dict[str, list[float]] = {}
-        batch_size = self.ranks.share(self.batch_size, "batch_size")
+        batch_size = self.ranks.share(options.batch_size, "batch_size")
         # Where episodes could not be scored, a process may have fewer minibatches than another.
         n_minibatches = self.ranks.most(-(-len(batch) // batch_size))
-        for _ in range(self.n_epochs):
+        for _ in range(options.n_epochs):
             order = torch.randperm(len(batch), device=self.device)
             for start in range(0, n_minibatches * batch_size, batch_size):
                 rows = order[start : start + batch_size]
                 stats = self.accumulate_gradients(batch, targets, rows)
                 for key, value in stats.items():
                     losses.setdefault(key, []).append(value)
-                if self.target_kl is not None and stats["approx_kl"] > 1.5 * self.target_kl:
+                if options.target_kl is not None and stats["approx_kl"] > 1.5 * options.target_kl:
                     break
                 for name, norm in self._clip_gradients().items():
                     losses.setdefault(name, []).append(norm)
@@ -540,15 +456,17 @@ class TextPPO(PPO):
 
     def _clip_gradients(self) -> dict[str, float]:
         """Holds gradient norms within their limits; returns what they were."""
+        options = self.options
         clip = torch.nn.utils.clip_grad_norm_
-        if self.max_grad_norm_critic is None:
-            return {"grad_norm": float(whole(clip(self.policy.parameters(), self.max_grad_norm)))}
+        if options.max_grad_norm_critic is None:
+            norm = clip(self.policy.parameters(), options.max_grad_norm)
+            return {"grad_norm": float(whole(norm))}
         critic = self.policy.critic_parameters()
         ids = {id(parameter) for parameter in critic}
         actor = [p for p in self.policy.parameters() if id(p) not in ids]
         return {
-            "grad_norm": float(whole(clip(actor, self.max_grad_norm))),
-            "grad_norm_critic": float(whole(clip(critic, self.max_grad_norm_critic))),
+            "grad_norm": float(whole(clip(actor, options.max_grad_norm))),
+            "grad_norm_critic": float(whole(clip(critic, options.max_grad_norm_critic))),
         }
 
     def _start_values(self, batch: EpisodeBatch) -> None:
@@ -562,31 +480,28 @@ class TextPPO(PPO):
                 head.bias.fill_(float(total / n) / self._reward_scale())
 
     def _reward_scale(self) -> float:
-        return float(np.sqrt(self.return_moments.var + 1e-8)) if self.scale_rewards else 1.0
+        scales = self.options.scale_rewards
+        return float(np.sqrt(self.return_moments.var + 1e-8)) if scales else 1.0
 
     def compute_targets(self, batch: EpisodeBatch) -> Targets:
         """Evaluates a rollout under the policy and the reference, and computes its advantages."""
         evaluated = evaluate_rollout(self.policy, self.reference, batch)
         coef = self.kl_controller.coef
         kl, n_episodes = evaluated.mean_kl(self.ranks)
-        targets, metrics = make_targets(evaluated, batch, self._target_settings(coef), self.ranks)
+        targets, metrics = make_targets(
+            evaluated,
+            batch,
+            self.options,
+            kl_coef=coef,
+            reward_scale=self._reward_scale(),
+            ranks=self.ranks,
+        )
         for name, value in metrics.items():
             self.logger.record(name, value)
         self.logger.record("kl/ref", kl)
         self.logger.record("kl/coef", coef)
         self.kl_controller.update(kl, n_episodes)
         return targets
-
-    def _target_settings(self, kl_coef: float) -> TargetSettings:
-        return TargetSettings(
-            advantage=self.advantage,
-            gamma=self.gamma,
-            gae_lambda=self.gae_lambda,
-            normalize_advantage=self.normalize_advantage,
-            kl_coef=kl_coef,
-            reward_scale=self._reward_scale(),
-            importance_cap=self.importance_cap,
-        )
 
     def accumulate_gradients(
         self, batch: EpisodeBatch, targets: Targets, rows: Tensor
@@ -603,31 +518,45 @@ class TextPPO(PPO):
         Returns:
             Means over the minibatch's tokens.
         """
+        options = self.options.at(self._current_progress_remaining)
+        critic_only = options.advantage == "gae" and self.n_iterations < self._critic_warmup
         return accumulate_gradients(
-            self.policy, batch, targets, rows, self._loss_settings(), self.ranks
-        )
-
-    def _loss_settings(self) -> LossSettings:
-        """Returns the loss as the schedules have it now."""
-
-        def now(schedule: Any) -> Any:
-            return schedule(self._current_progress_remaining)
-
-        return LossSettings(
-            clip_range=now(self.clip_range),
-            clip_range_vf=None if self.clip_range_vf is None else now(self.clip_range_vf),
-            vf_coef=self.vf_coef if self.advantage == "gae" else 0.0,
-            ent_coef=self.ent_coef,
-            clip_range_high=self.clip_range_high,
-            dual_clip=self.dual_clip,
-            critic_only=self.advantage == "gae" and self.n_iterations < self.critic_warmup,
+            self.policy, batch, targets, rows, options, critic_only=critic_only, ranks=self.ranks
         )
 
     def save(self, path: str | Path, *unused: Any, **unused_too: Any) -> None:  # type: ignore[override] # a folder, not a zip file
-        """Saves to a folder, as safetensors and JSON: see `agents.ppo.checkpoints`."""
-        from agents.ppo.checkpoints import save_agent
+        """Saves to a folder, as safetensors and JSON: see `agents.ppo.checkpoints`.
 
-        save_agent(self, Path(path))
+        In a run of several processes all of them must call it, and the first one writes.
+
+        Raises:
+            ConfigError: A schedule is a function that JSON cannot hold, the optimizer is not AdamW,
+                or the folder holds a model that the agent needs.
+        """
+        policy, folder = self.policy, Path(path)
+        needed = {"the KL penalty": self.reference_name}
+        if policy.adapter is not None:
+            needed["the adapter"] = policy.options.model
+        check_overwriting(folder, needed)
+        # A loaded agent has no cached keys; a saved one has none either, so their digits agree.
+        policy.forget()
+        dump = self.options.model_dump(mode="json", exclude=set(_NOT_SAVED))
+        state = {
+            **{name: getattr(self, name) for name in _COUNTERS},
+            "kl_controller": self.kl_controller.state_dict(),
+            "return_moments": {
+                name: float(getattr(self.return_moments, name)) for name in _MOMENTS
+            },
+            "slots": slot_states(self.env, self.n_envs, self.ranks),
+        }
+        save_agent(
+            folder,
+            policy,
+            options=dump | {"reference": absolute_model(self.reference_name)},
+            state=state,
+            generators=generator_states(self.device, self.ranks),
+            writes=self.ranks.index == 0,
+        )
 
     @classmethod
     def load(  # type: ignore[override] # a folder, not a zip file
@@ -635,9 +564,76 @@ class TextPPO(PPO):
         path: str | Path,
         env: GymEnv | TextVectorEnv | str | None = None,
         device: torch.device | str = "auto",
-        **overrides: Any,
-    ) -> TextPPO:
-        """Loads what `save` wrote: see `agents.ppo.checkpoints`."""
-        from agents.ppo.checkpoints import load_agent
+        *,
+        policy_kwargs: Mapping[str, Any] | None = None,
+        **options: object,
+    ) -> Self:
+        """Loads what `save` wrote.
 
-        return load_agent(cls, Path(path), env, device, overrides)
+        Args:
+            path: The folder.
+            env: To continue training in; None to predict only, or to give one later by `set_env`.
+            device: Where to put it.
+            policy_kwargs: Options of the policy to change.
+            options: Options to change.
+
+        Raises:
+            ModelError: There is no agent in the folder.
+            ConfigError: It was trained for an environment of another size.
+        """
+        folder = Path(path)
+        saved = read_agent(folder, policy_kwargs or {})
+        agent = cls(
+            "LMPolicy",
+            env,
+            policy_kwargs=saved.policy_kwargs,
+            _init_setup_model=env is not None,
+            **{**saved.options, "device": str(device), **options},
+        )
+        if env is None:
+            agent.observation_space, agent.action_space = token_spaces(**saved.spaces)
+            agent.n_envs = 1
+            agent._setup_model()
+        elif agent.policy.vocab_size != saved.spaces["vocab_size"]:
+            raise ConfigError(
+                f"This agent writes {saved.spaces['vocab_size']} different tokens, the environment "
+                f"takes {agent.policy.vocab_size}: make it with the tokenizer in "
+                f"'{folder / 'model'}'."
+            )
+        agent._restore(saved)
+        return agent
+
+    def _restore(self, saved: SavedAgent) -> None:
+        """Puts the state of a saved agent in place of this one's."""
+        restore_policy(self.policy, saved)
+        restore_slots(self.env, saved.state["slots"], self.ranks)
+        restore_generators(saved.generators, self.device, self.ranks)
+        for name in _COUNTERS:
+            setattr(self, name, saved.state[name])
+        self.kl_controller.load_state_dict(saved.state["kl_controller"])
+        for name in _MOMENTS:
+            setattr(self.return_moments, name, saved.state["return_moments"][name])
+
+
+def describe_iteration(metrics: Metrics) -> str:
+    """Says in a few words how an iteration went."""
+    return (
+        f"reward {metrics['rollout/reward_mean']:.3f}  KL {metrics['kl/ref']:.2f}  "
+        f"{metrics['time/tokens_per_s']:.0f} tokens/s"
+    )
+
+
+def _track(total: int | None) -> AbstractContextManager[Report]:
+    """Returns a bar over a budget; without one, nothing is shown."""
+    if total is None:
+        return nullcontext(lambda done, note="", total=None: None)
+    from textenv.cli.progress import track
+
+    return track("Training", total)
+
+
+def _refuse_sb3_only(options: dict[str, object]) -> None:
+    """Takes out what SB3's PPO has and this does not, and refuses it where it is asked for."""
+    for name, reason in _SB3_ONLY.items():
+        if options.pop(name, None) not in (None, False, -1):
+            raise ConfigError(f"{name}: {reason}")

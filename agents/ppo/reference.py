@@ -46,7 +46,7 @@ class Reference:
     def __init__(self, policy: LMPolicy, model: str) -> None:
         self._policy = policy
         # Only a model of the policy's own name is surely what lies below its adapter.
-        is_base = policy.adapter is not None and _is_same_model(model, policy.model_name)
+        is_base = policy.adapter is not None and _is_same_model(model, policy.options.model)
         self._adapter = policy.adapter if is_base else None
         if self._adapter is not None:
             self.model, self._parts = policy.lm, policy._parts
@@ -54,9 +54,9 @@ class Reference:
             self.model = load_model(model).requires_grad_(False)
             disable_dropout(self.model)
             self._parts = backbone_and_head(self.model)
-            if policy.bf16:
+            if policy.options.bf16:
                 hold_frozen(self.model, torch.bfloat16)
-            if policy.compile_layers:
+            if policy.options.compile_layers:
                 # Both alike: the difference in rounding would pass for divergence.
                 compile_decoder(self._parts[0])
             share_frozen(self.model, policy.lm)
@@ -78,7 +78,7 @@ class Reference:
                 hidden[rows, times - 1],
                 batch.input_ids[batch.written],
                 vocab_size=policy.vocab_size,
-                temperature=policy.temperature,
+                temperature=policy.options.temperature,
             )[0]
 
     def shard(self, ranks: Ranks) -> None:
@@ -100,13 +100,13 @@ class Reference:
         """Returns the layers that both share from the embeddings on, if there are any."""
         policy = self._policy
         # What is compiled keeps no note of a pass, and takes over none.
-        if policy.frozen_layers == 0 or policy.compile_layers:
+        if policy.options.frozen_layers == 0 or policy.options.compile_layers:
             return None
         own = dict(self.model.named_parameters())
         frozen = {n: p for n, p in policy.lm.named_parameters() if not p.requires_grad}
         if any(own.get(name) is not parameter for name, parameter in frozen.items()):
             return None
-        return SharedTrunk(policy._parts[0], self._parts[0], policy.frozen_layers)
+        return SharedTrunk(policy._parts[0], self._parts[0], policy.options.frozen_layers)
 
 
 def _is_same_model(one: str, other: str) -> bool:

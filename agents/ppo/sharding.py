@@ -35,7 +35,7 @@ def shard_policy(policy: LMPolicy, ranks: Ranks) -> None:
     Raises:
         ConfigError: The policy shares frozen weights between models.
     """
-    if policy.lora is not None or policy.frozen_layers:
+    if policy.options.lora is not None or policy.options.frozen_layers:
         raise ConfigError(
             "parallel='fsdp' divides weights that learn; with lora or frozen_layers few do, and "
             "frozen ones are shared by several models. Use parallel='ddp' with them."

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from agents.ppo.advantages import (
-    GROUP_ADVANTAGES,
     compute_gae,
     compute_grpo,
     compute_returns,
@@ -16,9 +15,10 @@ from agents.ppo.advantages import (
     whiten,
 )
 from agents.ppo.buffer import EpisodeBatch
-from agents.ppo.distributed import Ranks
+from agents.ppo.distributed import ALONE, Ranks
 from agents.ppo.kl import kl_penalty
 from agents.ppo.losses import truncated_importance_weights
+from agents.ppo.options import GROUP_ADVANTAGES, PPOOptions
 from agents.ppo.policy import LMPolicy
 from agents.ppo.reference import Reference
 from agents.ppo.sharding import in_step
@@ -94,7 +94,7 @@ def evaluate_rollout(
     final_values = torch.zeros(len(batch), device=device)
     everything = torch.arange(len(batch), device=device)
     with torch.no_grad():
-        passes = list(batch.micro_batches(everything, policy.max_tokens_per_batch))
+        passes = list(batch.micro_batches(everything, policy.options.max_tokens_per_batch))
         for rows, _ in in_step(passes, policy):
             part = batch.take(rows)
             with reference.recording():
@@ -110,28 +110,23 @@ def evaluate_rollout(
     return EvaluatedRollout(logprobs, ref_logprobs, values, final_values, entropy)
 
 
-@dataclass(frozen=True)
-class TargetSettings:
-    """How an update judges the tokens of a rollout; see `agents.ppo.ppo.TextPPO` for each."""
-
-    advantage: str
-    gamma: float
-    gae_lambda: float
-    normalize_advantage: bool
-    kl_coef: float
-    reward_scale: float
-    importance_cap: float | None
-
-
 def make_targets(
-    evaluated: EvaluatedRollout, batch: EpisodeBatch, settings: TargetSettings, ranks: Ranks
+    evaluated: EvaluatedRollout,
+    batch: EpisodeBatch,
+    options: PPOOptions,
+    *,
+    kl_coef: float,
+    reward_scale: float = 1.0,
+    ranks: Ranks = ALONE,
 ) -> tuple[Targets, dict[str, float]]:
     """Computes the advantages and returns of a rollout, paid by its rewards and the KL penalty.
 
     Args:
         evaluated: The rollout under the policy and the reference.
         batch: The same rollout.
-        settings: How.
+        options: Estimator, discount, whitening and cap.
+        kl_coef: Coefficient of the KL penalty, per nat.
+        reward_scale: Number that the environment's rewards are divided by.
         ranks: The processes of the run, over whose rollouts advantages are whitened.
 
     Returns:
@@ -139,26 +134,27 @@ def make_targets(
     """
     written = batch.action_mask
     log_ratio = kl_penalty(evaluated.logprobs, evaluated.ref_logprobs)
-    rewards = batch.rewards / settings.reward_scale - settings.kl_coef * log_ratio
-    returns = evaluated.values  # without a critic: nothing that it could be wrong about
-    if settings.advantage == "gae":
+    rewards = batch.rewards / reward_scale - kl_coef * log_ratio
+    # Without a critic there is no value loss, so returns equal values here.
+    returns = evaluated.values
+    if options.advantage == "gae":
         advantages, returns = compute_gae(
             rewards,
             evaluated.values,
             written,
-            gamma=settings.gamma,
-            gae_lambda=settings.gae_lambda,
+            gamma=options.gamma,
+            gae_lambda=options.gae_lambda,
             # An episode cut off before its score goes on, so its last state's value stands in.
             last_values=evaluated.final_values * batch.truncated,
         )
-    elif settings.advantage == "rloo":
+    elif options.advantage == "rloo":
         advantages = compute_rloo(rewards, written, batch.groups)
-    elif settings.advantage == "reinforce++":
-        advantages = compute_returns(rewards, written, settings.gamma)
+    elif options.advantage == "reinforce++":
+        advantages = compute_returns(rewards, written, options.gamma)
     else:
-        scale = settings.advantage == "grpo"
+        scale = options.advantage == "grpo"
         advantages = compute_grpo(rewards, written, batch.groups, scale_by_std=scale)
-    if settings.normalize_advantage and settings.advantage not in GROUP_ADVANTAGES:
+    if options.normalize_advantage and options.advantage not in GROUP_ADVANTAGES:
         advantages = whiten(advantages, written, reduce=ranks.sum)
     metrics = {"train/entropy": float(evaluated.entropy[written].mean())}
     weights = None
@@ -167,9 +163,9 @@ def make_targets(
         total, n = ranks.sum(mismatch.new_tensor([float(mismatch.sum()), len(mismatch)]))
         metrics["rollout/logprob_mismatch"] = float(total / n)
         metrics["rollout/logprob_mismatch_max"] = max(ranks.gather(float(mismatch.max())))
-        if settings.importance_cap is not None:
+        if options.importance_cap is not None:
             weights = truncated_importance_weights(
-                evaluated.logprobs, batch.logprobs, settings.importance_cap
+                evaluated.logprobs, batch.logprobs, options.importance_cap
             )
     return Targets(evaluated.logprobs, evaluated.values, advantages, returns, weights), metrics
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 from torch.distributed.fsdp import FSDPModule
@@ -11,33 +9,10 @@ from torch.distributed.fsdp import FSDPModule
 from agents.ppo.buffer import EpisodeBatch
 from agents.ppo.distributed import ALONE, Ranks
 from agents.ppo.losses import policy_loss, value_loss
+from agents.ppo.options import PPOOptions
 from agents.ppo.policy import LMPolicy
 from agents.ppo.sharding import in_step
 from agents.ppo.targets import Targets
-
-
-@dataclass(frozen=True)
-class LossSettings:
-    """What PPO's loss is made of: arguments of `TextPPO`, schedules read at this moment.
-
-    Attributes:
-        clip_range: Of the probability ratio.
-        clip_range_vf: Of the value's change; None for no clip.
-        vf_coef: Of the mean squared error of the values.
-        ent_coef: Of the entropy bonus.
-        clip_range_high: Upper clip of the ratio; None for `clip_range`.
-        dual_clip: Bound of the loss of negative advantages; None for no bound.
-        critic_only: Let only the critic learn, and nothing but `critic_parameters` move.
-    """
-
-    clip_range: float
-    clip_range_vf: float | None = None
-    vf_coef: float = 0.1
-    ent_coef: float = 0.0
-    clip_range_high: float | None = None
-    dual_clip: float | None = None
-    critic_only: bool = False
-
 
 # What is logged of a minibatch.
 _LOGGED = (
@@ -51,7 +26,9 @@ def accumulate_gradients(
     batch: EpisodeBatch,
     targets: Targets,
     rows: Tensor,
-    settings: LossSettings,
+    options: PPOOptions,
+    *,
+    critic_only: bool = False,
     ranks: Ranks = ALONE,
 ) -> dict[str, float]:
     """Computes the loss of a minibatch and leaves its gradient in the parameters.
@@ -65,7 +42,8 @@ def accumulate_gradients(
         batch: The rollout.
         targets: Of the same rollout.
         rows: (n,) which episodes make this process's part of the minibatch.
-        settings: The loss.
+        options: As they are now (`PPOOptions.at`).
+        critic_only: Let only the critic learn: nothing but `critic_parameters` moves.
         ranks: The processes of the run.
 
     Returns:
@@ -75,11 +53,11 @@ def accumulate_gradients(
     policy.optimizer.zero_grad()
     n_tokens = ranks.sum(batch.action_mask[rows].sum())
     totals = torch.zeros(len(_LOGGED), device=rows.device)
-    passes = list(batch.micro_batches(rows, policy.max_tokens_per_batch))
+    passes = list(batch.micro_batches(rows, policy.options.max_tokens_per_batch))
     everyones = list(in_step(passes, policy))
     for i, (micro_rows, counts) in enumerate(everyones):
         part = batch.take(micro_rows)
-        sums = _token_sums(policy, part, targets.take(micro_rows, part), settings)
+        sums = _token_sums(policy, part, targets.take(micro_rows, part), options, critic_only)
         loss = counts * sums["loss"] / n_tokens
         if isinstance(policy, FSDPModule):
             # It sums gradients in the backward pass, and divides by the number of processes.
@@ -95,27 +73,25 @@ def accumulate_gradients(
 
 
 def _token_sums(
-    policy: LMPolicy, part: EpisodeBatch, wanted: Targets, settings: LossSettings
+    policy: LMPolicy, part: EpisodeBatch, wanted: Targets, options: PPOOptions, critic_only: bool
 ) -> dict[str, Tensor]:
     """Returns the loss of a micro-batch and what is logged of it, summed over its tokens."""
     # Of use only where it is paid for: a pass over all probabilities, forth and back.
-    with_entropy = settings.ent_coef != 0
-    outputs = policy.evaluate_sequences(part, with_entropy, settings.critic_only)
+    with_entropy = options.ent_coef != 0
+    outputs = policy.evaluate_sequences(part, with_entropy, critic_only)
     policy_part, stats = policy_loss(
         outputs.logprobs,
         wanted.old_logprobs,
         wanted.advantages,
-        clip_range=settings.clip_range,
-        clip_range_high=settings.clip_range_high,
-        dual_clip=settings.dual_clip,
-        importance_weights=wanted.importance_weights,
+        options,
+        wanted.importance_weights,
     )
-    value_part = value_loss(
-        outputs.values, wanted.values, wanted.returns, clip_range_vf=settings.clip_range_vf
-    )
-    loss = policy_part.sum() + settings.vf_coef * value_part.sum()
+    value_part = value_loss(outputs.values, wanted.values, wanted.returns, options)
+    # Without a critic no value learns.
+    vf_coef = options.vf_coef if options.advantage == "gae" else 0.0
+    loss = policy_part.sum() + vf_coef * value_part.sum()
     if outputs.entropy is not None:
-        loss = loss - settings.ent_coef * outputs.entropy.sum()
+        loss = loss - options.ent_coef * outputs.entropy.sum()
     return {
         "loss": loss,
         "policy_gradient_loss": policy_part.sum(),

@@ -5,18 +5,22 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import gymnasium as gym
 import numpy as np
+from gymnasium import spaces
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
-from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.vec_env import SubprocVecEnv, VecEnv
 
 from textenv.errors import ConfigError
 from textenv.levels import Observation
+from textenv.spaces import AnyText, MessagesSpace
 from textenv.vector import TextVectorEnv
 
+TOKEN_KEYS = {"attention_mask", "input_ids", "remaining"}
+SELECT_KEYS = {"attention_mask", "candidate_ids", "candidate_mask", "input_ids"}
 # Methods whose result has an entry a slot.
 _PER_SLOT_METHODS = ("action_masks",)
 
@@ -230,3 +234,73 @@ def _slot_info(infos: dict[str, Any], slot: int) -> dict[str, Any]:
 
 def _split_infos(infos: dict[str, Any], n: int) -> list[dict[str, Any]]:
     return [_slot_info(infos, slot) for slot in range(n)]
+
+
+def find_action_level(space: spaces.Space[Any]) -> Literal["token", "select"]:
+    """Tells the action level of an environment that shows its text as tokens.
+
+    Raises:
+        ConfigError: It shows no tokens.
+    """
+    keys = set(space.spaces) if isinstance(space, spaces.Dict) else set()
+    if keys == TOKEN_KEYS:
+        return "token"
+    if keys == SELECT_KEYS:
+        return "select"
+    raise ConfigError(
+        "A language model needs an environment that shows text as tokens, for instance "
+        f"gymnasium.make('TextSummarize-v0'), whose action_level is token or select; this one "
+        f"observes {space}."
+    )
+
+
+def check_groups(env: VecEnv, n_episodes: int, group_size: int) -> None:
+    """Checks that a rollout divides into groups of episodes of the same prompt.
+
+    Args:
+        env: The slots of this process.
+        n_episodes: That it plays in a rollout.
+        group_size: Episodes of each prompt.
+
+    Raises:
+        ConfigError: It does not.
+    """
+    if group_size == 1:
+        return
+    if not isinstance(env, TextVecEnv):
+        raise ConfigError("group_size needs an environment made with gymnasium.make_vec.")
+    for name, n in (("n_episodes", n_episodes), ("n_envs", env.num_envs)):
+        if n % group_size:
+            raise ConfigError(
+                f"{name} = {n} does not divide into groups of {group_size}. Choose a "
+                f"multiple of group_size."
+            )
+
+
+def most_tokens(env: VecEnv) -> int:
+    """Returns how many tokens the agent can write in an episode.
+
+    Of environments in other processes only the budget of a turn is seen.
+    """
+    turn = int(env.observation_space["remaining"].high[0])  # type: ignore[index] # `check_token_level` saw a Dict
+    if isinstance(env.unwrapped, SubprocVecEnv):
+        return turn
+    return turn * int(env.get_attr("core", indices=0)[0].max_turns)
+
+
+def check_token_level(space: gym.Space[Any]) -> None:
+    """Checks that the agent of an environment with this observation space writes tokens.
+
+    Raises:
+        ConfigError: It does not.
+    """
+    if isinstance(space, AnyText | MessagesSpace):
+        raise ConfigError(
+            "TextPPO learns token by token, and this environment is at text level. Make it with "
+            'action_level="token": the task and its rewards are the same.'
+        )
+    if find_action_level(space) == "select":
+        raise ConfigError(
+            "TextPPO learns token by token, and this environment is at select level. Make it with "
+            'action_level="token", or learn to select with stable_baselines3.PPO(LMPolicy, env).'
+        )

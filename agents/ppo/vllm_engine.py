@@ -60,7 +60,7 @@ class PolicyEngine:
             "gpu_memory_utilization": gpu_memory_utilization,
             "enable_sleep_mode": sleep,
             # A model that computes in float32 is sampled from in float32.
-            "dtype": "bfloat16" if policy.bf16 else "float32",
+            "dtype": "bfloat16" if policy.options.bf16 else "float32",
             **engine_args,
         }
         unused = range(policy.vocab_size, _output_rows(policy))
@@ -128,7 +128,7 @@ class PolicyEngine:
         from vllm.sampling_params import RequestOutputKind
 
         params = SamplingParams(
-            temperature=0.0 if seed is None else self._policy.temperature,
+            temperature=0.0 if seed is None else self._policy.options.temperature,
             seed=seed,
             max_tokens=max_tokens,
             stop_token_ids=list(stop_ids),
@@ -210,9 +210,10 @@ def check_policy(policy: LMPolicy) -> None:
     low, high = _TEMPERATURES
     if policy.action_level != "token":
         raise ConfigError("vLLM writes tokens, and this policy chooses among replies.")
-    if not low <= policy.temperature <= high:
+    if not low <= policy.options.temperature <= high:
         raise ConfigError(
-            f"vLLM samples at temperatures from {low} to {high:g}, not {policy.temperature:g}. "
+            f"vLLM samples at temperatures from {low} to {high:g}, not "
+            f"{policy.options.temperature:g}. "
             "Change temperature, or leave the sampler out."
         )
     if policy.device.index:
@@ -220,7 +221,7 @@ def check_policy(policy: LMPolicy) -> None:
             f"vLLM takes the first GPU that it sees, not {policy.device}. Set "
             f"CUDA_VISIBLE_DEVICES={policy.device.index} and device='cuda'."
         )
-    if policy.model_name.endswith(".gguf"):
+    if policy.options.model.endswith(".gguf"):
         raise ModelError(
             "The sampler needs a model's folder, not a .gguf file. Save the model as a folder, or "
             "leave the sampler out."

@@ -7,36 +7,18 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    JsonValue,
-    NonNegativeInt,
-    PositiveInt,
-    ValidationError,
-    field_validator,
-)
+from pydantic import Field, JsonValue, NonNegativeInt, PositiveInt, field_validator
 
-from agents.training.config import (
-    EMBEDDED_SETTINGS,
-    TrainConfig,
-    apply_overrides,
-    invalid,
-    parse_config,
-    read_config_file,
-)
+from agents.models.options import Options
+from agents.training.config import TrainConfig, apply_overrides, read_config_file, train_config
 from textenv.benchmark.matrix import GOLD
-from textenv.errors import ConfigError, UnknownNameError
-from textenv.tokenization import EMBEDDED
+from textenv.errors import ConfigError
 
 
-class BenchConfig(BaseModel):
+class BenchConfig(Options):
     """What is compared, and how large each run is."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     title: str = Field("", description="what is compared, as the report's heading")
     id: str = Field(description="environment id")
@@ -68,7 +50,7 @@ class BenchConfig(BaseModel):
     )
     model: str = Field("embedded", description="as for `textenv train`")
     dataset: JsonValue = None
-    env: dict[str, JsonValue] = {}
+    env: dict[str, JsonValue] = Field({}, description="further arguments of the environment")
     train: dict[str, JsonValue] = Field({}, description="keys of `textenv train` for every run")
     samples: NonNegativeInt = Field(12, description="held-out examples shown in the report")
     audit: NonNegativeInt = Field(200, description="examples each design is probed with; 0: none")
@@ -105,7 +87,6 @@ class BenchConfig(BaseModel):
             UnknownNameError: `train` has a key that does not exist.
             ConfigError: A value of `train` does not fit.
         """
-        own = EMBEDDED_SETTINGS if self.model == EMBEDDED else {}
         fixed = {
             "id": self.id,
             "model": self.model,
@@ -116,7 +97,7 @@ class BenchConfig(BaseModel):
             "total_episodes": self.budget,
             "device": self.device,
         }
-        return parse_config({**own, **self.train, **fixed})
+        return train_config({**self.train, **fixed})
 
     def digest(self, reward: Any, seed: int) -> str:
         """Names everything that a run's numbers depend on, so that it is not repeated."""
@@ -151,13 +132,8 @@ def parse_bench_config(values: Mapping[str, Any]) -> BenchConfig:
         UnknownNameError: A key that does not exist.
         ConfigError: A value that does not fit.
     """
-    for key in values:
-        if key not in BenchConfig.model_fields:
-            raise UnknownNameError("configuration key", key, BenchConfig.model_fields)
-    try:
-        config = BenchConfig(**{**values, **named_rewards(values)})
-    except ValidationError as error:
-        raise invalid(error) from error
+    unknown = [key for key in values if key not in BenchConfig.model_fields]
+    config = BenchConfig(**{**values, **({} if unknown else named_rewards(values))})
     check_names(config)
     check_settings(config)
     # What `train` says is checked now, not in every run.
@@ -181,10 +157,6 @@ def check_rewards(config: BenchConfig) -> None:
             except TextEnvError as error:
                 raise ConfigError(f"The {kind} '{name}': {error}") from error
 
-
-if TYPE_CHECKING:
-    from agents.reward_bench.config import BenchConfig
-    from agents.training.config import TrainConfig
 
 UNTRAINED, RANDOM = "untrained", "random"
 # What the benchmark decides itself, run by run.

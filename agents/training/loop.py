@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from agents.ppo.ppo import TextPPO
+from agents.ppo.ppo import TextPPO, describe_iteration
 from agents.training.config import TrainConfig
 from agents.training.evaluation import evaluate_policy_on_split
 from agents.training.interrupts import StopRequest
@@ -76,8 +76,7 @@ def train_in_folder(
                 agent.save(out)
             report(
                 min(agent.n_episodes_done, config.total_episodes),
-                f"reward {metrics['rollout/reward_mean']:.3f}  KL {metrics['kl/ref']:.2f}  "
-                f"{metrics['time/tokens_per_s']:.0f} tokens/s",
+                describe_iteration(metrics),
             )
             return stop_reason == "budget" and not request.is_made
 

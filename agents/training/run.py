@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
-from stable_baselines3.common.utils import LinearSchedule
+from stable_baselines3.common.utils import get_device
 
 import textenv
 from agents.models.loading import EMBEDDED
+from agents.models.options import PolicyOptions, choose_bf16
 from agents.ppo.distributed import is_first_rank, join_ranks
+from agents.ppo.options import PPOOptions
 from agents.ppo.ppo import TextPPO
 from agents.training.config import TrainConfig, write_config
 from agents.training.evaluation import (
@@ -46,18 +48,6 @@ from textenv.vector import make_core
 FIT_EPISODES = 256  # of the initial policy, on which rewards are normalised
 KL_EPISODES = 128  # at most so many are sampled at the end to estimate the divergence
 _BEFORE = "before.json"
-_PPO_ARGUMENTS = (
-    *("n_episodes", "batch_size", "n_epochs", "gamma", "gae_lambda"),
-    *("clip_range", "clip_range_vf", "normalize_advantage", "ent_coef", "vf_coef"),
-    *("max_grad_norm", "target_kl", "kl_coef", "kl_target", "kl_horizon"),
-    *("advantage", "group_size", "clip_range_high", "dual_clip", "importance_cap"),
-    *("scale_rewards", "value_lr_factor", "critic_warmup", "max_invalid_share", "seed", "device"),
-    *("max_grad_norm_critic", "parallel", "sampler", "sampler_kwargs"),
-)
-_POLICY_ARGUMENTS = (
-    *("model", "temperature", "separate_critic", "bf16", "max_tokens_per_batch"),
-    *("lora", "quantize", "frozen_layers", "gradient_checkpointing", "compile_layers"),
-)
 
 
 def environment_arguments(
@@ -133,7 +123,8 @@ def train(config: TrainConfig, out: Path, resume: bool = False) -> dict[str, Any
 
 def _train(config: TrainConfig, out: Path, checkpoint: Path | None) -> dict[str, Any]:
     started_at = time.perf_counter()
-    config = fit_config(config)
+    bf16 = choose_bf16(config.bf16, get_device(config.device).type)
+    config = fit_config(config.replace(bf16=bf16))
     arguments = environment_arguments(config.model, config.dataset, config.reward, config.env)
     core = make_core(config.id, config.n_envs, arguments)
     # A missing split is found before the training, not after.
@@ -241,19 +232,17 @@ def fit_config(config: TrainConfig) -> TrainConfig:
         episodes = play_policy_on_split(
             agent.policy, core, "train", n, deterministic=False, progress=report
         )
-    return config.model_copy(update={"reward": fit_reward(spec, episodes)})
+    return config.replace(reward=fit_reward(spec, episodes))
 
 
 def make_agent(config: TrainConfig, arguments: Mapping[str, Any]) -> TextPPO:
     """Makes the untrained agent of a run."""
-    env = _make_env(config, arguments)
-    end = config.learning_rate * config.learning_rate_end
+    values = dict(config)
     return TextPPO(
         "LMPolicy",
-        env,
-        learning_rate=LinearSchedule(config.learning_rate, end, 1.0),
-        policy_kwargs={name: getattr(config, name) for name in _POLICY_ARGUMENTS},
-        **{name: getattr(config, name) for name in _PPO_ARGUMENTS},
+        _make_env(config, arguments),
+        policy_kwargs={name: values[name] for name in PolicyOptions.model_fields},
+        **{name: values[name] for name in PPOOptions.model_fields},
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,58 +10,17 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from agents.models.loading import backbone_and_head, disable_dropout, teacher_forced_hidden
+from agents.models.options import choose_bf16
 from agents.models.token_logprobs import token_logprobs
 from agents.ppo.buffer import CollectedEpisode, EpisodeBatch, make_batch
+from agents.training.config import SFTOptions
 from textenv.episode import TextCore
-from textenv.errors import ConfigError
-
-
-@dataclass(frozen=True)
-class SFTSettings:
-    """How long and how fast to learn.
-
-    Attributes:
-        steps: Updates of the weights.
-        batch_size: Episodes in each.
-        learning_rate: Its peak, after a warm-up over a twentieth of the steps; then it falls
-            linearly to 0.
-        prompt_weight: What one of the environment's tokens counts beside one of the agent's. Above
-            0 the model also learns to write prompts, which helps one that starts from nothing.
-        max_grad_norm: Gradient norm limit.
-        bf16: Compute in bfloat16 by autocast.
-        max_tokens_per_batch: The most tokens, padding included, of one pass.
-        seed: Of the examples' order.
-    """
-
-    steps: int = 1000
-    batch_size: int = 64
-    learning_rate: float = 1e-3
-    prompt_weight: float = 0.0
-    max_grad_norm: float = 1.0
-    bf16: bool = False
-    max_tokens_per_batch: int = 8192
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Refuses numbers that mean nothing."""
-        for name in (
-            "steps",
-            "batch_size",
-            "learning_rate",
-            "max_grad_norm",
-            "max_tokens_per_batch",
-        ):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{name} must be above 0, not {getattr(self, name)}.")
-        for name in ("prompt_weight", "seed"):
-            if not getattr(self, name) >= 0:
-                raise ConfigError(f"{name} must not be below 0, but is {getattr(self, name)}.")
 
 
 def train_supervised(
     model: PreTrainedModel,
     cores: Sequence[TextCore],
-    settings: SFTSettings,
+    options: SFTOptions,
     after_step: Callable[[int, float], bool] = lambda step, loss: True,
 ) -> int:
     """Trains a model in place on the ideal turns of some tasks.
@@ -71,37 +29,38 @@ def train_supervised(
         model: A causal language model.
         cores: The tasks, each with its dataset and tokenizer, drawn at random; one that is listed
             twice is drawn twice as often.
-        settings: How long and how fast.
+        options: How long and how fast.
         after_step: Called with the step and its loss in nats a token; False stops.
 
     Returns:
         The number of steps taken.
     """
-    rng = np.random.default_rng(settings.seed)
+    rng = np.random.default_rng(options.seed)
     disable_dropout(model)
     model.train()
     parts = backbone_and_head(model)
+    bf16 = choose_bf16(options.bf16, model.device.type)
     optimizer = torch.optim.AdamW(
-        model.parameters(), lr=settings.learning_rate, betas=(0.9, 0.95), weight_decay=0.0
+        model.parameters(), lr=options.learning_rate, betas=(0.9, 0.95), weight_decay=0.0
     )
     step = 0
-    for step in range(1, settings.steps + 1):
+    for step in range(1, options.steps + 1):
         for group in optimizer.param_groups:
-            group["lr"] = settings.learning_rate * _lr_factor(step, settings.steps)
-        batch = gold_batch(cores, rng, settings.batch_size, model.device)
+            group["lr"] = options.learning_rate * _lr_factor(step, options.steps)
+        batch = gold_batch(cores, rng, options.batch_size, model.device)
         everything = torch.arange(len(batch), device=model.device)
-        weights = _token_weights(batch, settings.prompt_weight)
+        weights = _token_weights(batch, options.prompt_weight)
         total = float(weights.sum())
         loss = 0.0
         optimizer.zero_grad()
-        for rows in batch.micro_batches(everything, settings.max_tokens_per_batch):
+        for rows in batch.micro_batches(everything, options.max_tokens_per_batch):
             part = batch.take(rows)
             part_weights = weights[rows, : part.input_ids.shape[1]]
-            with torch.autocast(model.device.type, torch.bfloat16, enabled=settings.bf16):
+            with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
                 part_loss = _weighted_nll(parts, part, part_weights) / total
             part_loss.backward()  # type: ignore[no-untyped-call] # has no types
             loss += float(part_loss.detach())
-        torch.nn.utils.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), options.max_grad_norm)
         optimizer.step()
         if not after_step(step, loss):
             break

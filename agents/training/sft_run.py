@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import yaml
 
 from agents.ppo.checkpoints import save_language_model
 from agents.ppo.policy import LMPolicy
+from agents.training.config import SFTOptions
 from agents.training.evaluation import Evaluation, evaluate_policy_on_split, load_policy
 from agents.training.run import (
     check_folder,
@@ -21,7 +22,7 @@ from agents.training.run import (
     versions,
     write_samples,
 )
-from agents.training.sft import SFTSettings, train_supervised
+from agents.training.sft import train_supervised
 from textenv.benchmark.statistics import bootstrap_mean
 from textenv.cli.progress import track, track_steps
 from textenv.episode import TextCore
@@ -40,7 +41,7 @@ class WarmStart:
         model: "embedded", a folder, a Hugging Face id or a .gguf file.
         dataset: A data set in place of the environments' own.
         env: Further arguments of the environments.
-        settings: How long and how fast to learn.
+        options: How long and how fast to learn.
         eval_examples: How many held-out examples the gain is measured on.
         max_seconds: Stop training after so long; None for no limit.
     """
@@ -49,7 +50,7 @@ class WarmStart:
     model: str = "embedded"
     dataset: Any = None
     env: Mapping[str, Any] = field(default_factory=dict)
-    settings: SFTSettings = field(default_factory=SFTSettings)
+    options: SFTOptions = field(default_factory=SFTOptions)
     eval_examples: int = 256
     max_seconds: float | None = None
 
@@ -77,7 +78,7 @@ def train_warm_start(
     for core in cores.values():
         core.dataset(_EVAL_SPLIT)  # a missing split is found before the training, not after
     widest = max(cores.values(), key=lambda core: core.window)
-    policy = load_policy(run.model, widest, device, bf16=run.settings.bf16)
+    policy = load_policy(run.model, widest, device, bf16=run.options.bf16)
     out.mkdir(parents=True, exist_ok=True)
     _write_config(run, out / "config.yaml")
     before = {id: _evaluate(policy, core, run, id) for id, core in cores.items()}
@@ -98,10 +99,10 @@ def train_warm_start(
         }
     result = {
         "model": run.model,
-        "seed": run.settings.seed,
+        "seed": run.options.seed,
         "environments": environments,
         "steps": steps,
-        "stop_reason": "budget" if steps == run.settings.steps else "max_seconds",
+        "stop_reason": "budget" if steps == run.options.steps else "max_seconds",
         "train_wall_s": train_wall_s,
         "wall_s": time.perf_counter() - started_at,
         "versions": versions(),
@@ -117,12 +118,12 @@ def samples_path(out: Path, id: str) -> Path:
 
 def _learn(policy: LMPolicy, cores: Sequence[TextCore], run: WarmStart) -> int:
     until = float("inf") if run.max_seconds is None else time.perf_counter() + run.max_seconds
-    with track_steps("Training", run.settings.steps) as report:
+    with track_steps("Training", run.options.steps) as report:
 
         def after_step(step: int, loss: float) -> bool:
             return report(step, loss) and time.perf_counter() < until
 
-        return train_supervised(policy.lm, cores, run.settings, after_step)
+        return train_supervised(policy.lm, cores, run.options, after_step)
 
 
 def _evaluate(policy: LMPolicy, core: TextCore, run: WarmStart, id: str) -> Evaluation:
@@ -132,5 +133,6 @@ def _evaluate(policy: LMPolicy, core: TextCore, run: WarmStart, id: str) -> Eval
 
 
 def _write_config(run: WarmStart, path: Path) -> None:
-    values = asdict(run) | {"ids": list(run.ids), "env": dict(run.env)}
+    values = {field.name: getattr(run, field.name) for field in fields(run)}
+    values |= {"ids": list(run.ids), "env": dict(run.env), "options": run.options.model_dump()}
     path.write_text(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), encoding="utf-8")

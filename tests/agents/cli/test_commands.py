@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-import dataclasses
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -17,10 +17,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, Llama
 from typer.testing import CliRunner
 
 import textenv
-from agents.cli.commands import SFT_KEYS
 from agents.ppo.ppo import TextPPO
-from agents.training import sft
-from agents.training.config import load_config
+from agents.training.config import SFTOptions, TrainConfig, load_config
 from textenv.cli import console, main
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -234,7 +232,7 @@ def test_supervised_training_leaves_a_plain_model_and_its_gain(run, model, tmp_p
         assert len((out / f"samples-{id}.jsonl").read_text(encoding="utf-8").splitlines()) == 4
     config = yaml.safe_load((out / "config.yaml").read_text(encoding="utf-8"))
     assert config["ids"] == ["TextQA-v0", "TextSummarize-v0"]
-    assert config["settings"]["steps"] == 3
+    assert config["options"]["steps"] == 3
     assert config["env"] == {"max_new_tokens": 16}
     trained = AutoModelForCausalLM.from_pretrained(out / "model")
     start = AutoModelForCausalLM.from_pretrained(model)
@@ -264,8 +262,13 @@ def test_interrupted_supervised_training_keeps_the_model(run, model, tmp_path, m
     AutoModelForCausalLM.from_pretrained(out / "model")
 
 
-def test_the_settings_that_help_shows_are_those_that_exist():
-    assert list(SFT_KEYS) == [field.name for field in dataclasses.fields(sft.SFTSettings)]
+@pytest.mark.parametrize(("command", "record"), [("train", TrainConfig), ("sft", SFTOptions)])
+def test_help_lists_every_key_with_its_default(run, command, record):
+    shown = run(command, "--help").stdout
+    for name, field in record.model_fields.items():
+        if name not in ("id", "dataset", "reward", "env"):
+            assert re.search(rf"^ {name}=\S+  +\S", shown, re.MULTILINE), name
+            assert json.dumps(field.default).strip('"') in shown
 
 
 @pytest.mark.parametrize(
@@ -274,11 +277,11 @@ def test_the_settings_that_help_shows_are_those_that_exist():
         (["train", "TextQA"], "There is no environment 'TextQA'. Did you mean 'TextQA-v0'?"),
         (
             ["train", "TextQA-v0", "n_epoch=2"],
-            "configuration key 'n_epoch'. Did you mean 'n_epochs'",
+            "There is no option 'n_epoch'. Did you mean 'n_epochs'",
         ),
         (
             ["train", "TextQA-v0", "n_epochs=many"],
-            "n_epochs='many': input should be a valid integer",
+            "n_epochs='many' is not valid: it should be a valid integer",
         ),
         (["train", "TextQA-v0", "n_epochs"], "'n_epochs' is not of the form key=value"),
         (["train", "TextQA-v0", "--config", "none.yaml"], "'none.yaml' cannot be read"),
@@ -302,9 +305,12 @@ def test_the_settings_that_help_shows_are_those_that_exist():
         (["evaluate", "TextQA-v0", "steps=3"], "'steps' is not of the form env.KEY=VALUE"),
         (["sft", "steps=3"], "Name at least one environment"),
         (["sft", "TextQA-v0", "TextQB-v0"], "There is no environment 'TextQB-v0'"),
-        (["sft", "TextQA-v0", "step=3"], "There is no setting 'step'. Did you mean 'steps'?"),
-        (["sft", "TextQA-v0", "steps=lots"], "steps='lots': input should be a valid integer"),
-        (["sft", "TextQA-v0", "steps=0"], "steps must be above 0, not 0"),
+        (["sft", "TextQA-v0", "step=3"], "There is no option 'step'. Did you mean 'steps'?"),
+        (
+            ["sft", "TextQA-v0", "steps=lots"],
+            "steps='lots' is not valid: it should be a valid integer",
+        ),
+        (["sft", "TextQA-v0", "steps=0"], "steps=0 is not valid: it should be greater than 0"),
         (["sft", "TextQA-v0", "TextSummarize-v0", "--dataset", "news"], "with one environment"),
     ],
 )

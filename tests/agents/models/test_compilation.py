@@ -92,5 +92,5 @@ def test_what_is_saved_has_plain_names(save_model, make_agent, tmp_path):
     assert list(agent.policy.state_dict()) == list(plain.policy.state_dict())
     agent.save(tmp_path / "agent")
     loaded = type(agent).load(tmp_path / "agent", env=agent.env)
-    assert loaded.policy.compile_layers
+    assert loaded.policy.options.compile_layers
     assert agents.models.compilation.is_compiled(loaded.policy.lm)

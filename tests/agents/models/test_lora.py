@@ -14,7 +14,8 @@ from transformers import AutoModelForCausalLM
 
 import agents.models.lora
 from agents.models.loading import load_model
-from agents.models.lora import adapter_off, merge_adapter, parse_lora
+from agents.models.lora import adapter_off, merge_adapter
+from agents.models.options import policy_options
 from agents.ppo.buffer import EpisodeBatch, make_batch
 from agents.ppo.policy import LMPolicy
 from agents.ppo.ppo import TextPPO
@@ -121,18 +122,19 @@ def test_adapters_stay_above_frozen_layers(save_model, make_agent):
 
 
 def test_settings_are_checked_in_words():
-    assert parse_lora(None) is None
-    assert parse_lora({}).model_dump() == {
+    assert policy_options({}).lora is None
+    made = policy_options({"lora": {}}).lora
+    assert made.model_dump() == {
         "r": 16, "alpha": 32, "target_modules": "all-linear", "dropout": 0,
     }  # fmt: skip
     with pytest.raises(ConfigError, match="dropout must be 0"):
-        parse_lora({"dropout": 0.05})
-    with pytest.raises(UnknownNameError, match="alpha"):
-        parse_lora({"lora_alpha": 16})
-    with pytest.raises(ConfigError, match="r="):
-        parse_lora({"r": 0})
-    with pytest.raises(ConfigError, match="mapping"):
-        parse_lora(True)
+        policy_options({"lora": {"dropout": 0.05}})
+    with pytest.raises(UnknownNameError, match=r"'lora\.lora_alpha'"):
+        policy_options({"lora": {"lora_alpha": 16}})
+    with pytest.raises(ConfigError, match=r"lora\.r=0 is not valid"):
+        policy_options({"lora": {"r": 0}})
+    with pytest.raises(ConfigError, match="dictionary"):
+        policy_options({"lora": True})
 
 
 def test_without_peft_the_message_says_what_to_install(save_model, make_agent, monkeypatch):
@@ -190,7 +192,7 @@ def test_a_checkpoint_holds_the_adapter_and_refers_to_the_base(trained, save_mod
     with safe_open(tmp_path / "agent.safetensors", "pt") as file:
         names = [n.removeprefix("policy/") for n in file.keys() if n.startswith("policy/")]  # noqa: SIM118 # not a mapping
     assert set(names) == set(learning(agent.policy))
-    saved = json.loads((tmp_path / "agent.json").read_text())["policy_arguments"]
+    saved = json.loads((tmp_path / "agent.json").read_text())["policy_options"]
     assert saved["model"] == save_model("llama", spread=0.3)
     assert saved["lora"]["r"] == 4
 
@@ -200,7 +202,7 @@ def test_a_loaded_agent_goes_on_as_the_saved_one(trained, make_env, tmp_path, se
     agent = trained(separate_critic=separate_critic)
     agent.save(tmp_path)
     loaded = TextPPO.load(tmp_path, env=make_env(), device="cpu")
-    assert loaded.policy.lora == agent.policy.lora
+    assert loaded.policy.options.lora == agent.policy.options.lora
     for name, tensor in agent.policy.state_dict().items():
         assert torch.equal(loaded.policy.state_dict()[name], tensor), name
     assert loaded.reference.model is loaded.policy.lm
@@ -291,7 +293,7 @@ def test_quantize_is_checked_in_words(save_model, make_agent, monkeypatch):
         make_agent(None, {"model": save_model(), "quantize": "4bit"})
     with pytest.raises(ModelError, match="needs a GPU"):
         make_agent(None, {"model": save_model(), "lora": {}, "quantize": "8bit"})
-    with pytest.raises(ConfigError, match="'4bit', '8bit' or None"):
+    with pytest.raises(ConfigError, match="it should be '4bit' or '8bit'"):
         make_agent(None, {"model": save_model(), "lora": {}, "quantize": "2bit"})
     monkeypatch.setattr("agents.models.loading.importlib.util.find_spec", lambda name: None)
     with pytest.raises(ModelError, match=r"textenv\[qlora\]"):

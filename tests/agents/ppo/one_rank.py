@@ -48,7 +48,12 @@ def make_env(given: dict[str, Any]) -> TextVectorEnv:
 def make_agent(given: dict[str, Any]) -> TextPPO:
     env = make_env(given)
     settings = {"n_episodes": 12, "batch_size": 32, "device": "cpu", "seed": 0, "critic_warmup": 0}
-    policy = {"model": given["model"], "max_tokens_per_batch": 48, **given.get("policy", {})}
+    policy = {
+        "model": given["model"],
+        "max_tokens_per_batch": 48,
+        "bf16": False,
+        **given.get("policy", {}),
+    }
     agent = TextPPO("LMPolicy", env, policy_kwargs=policy, **{**settings, **given.get("ppo", {})})
     agent.set_logger(Logger(None, []))
     # A head of its own opinion, so that values matter; the same in all processes.
@@ -57,7 +62,7 @@ def make_agent(given: dict[str, Any]) -> TextPPO:
         with torch.no_grad():
             weight = agent.policy.value_head.weight
             values = torch.from_numpy(rng.normal(size=tuple(weight.shape))).float()
-            if SIZE > 1 and agent.parallel == "fsdp":
+            if SIZE > 1 and agent.options.parallel == "fsdp":
                 from torch.distributed.tensor import distribute_tensor
 
                 weight.copy_(distribute_tensor(values, weight.device_mesh, weight.placements))
@@ -112,7 +117,7 @@ def learn(given: dict[str, Any]) -> dict[str, Any]:
     return {
         "after": {n: whole(p).detach() for n, p in agent.policy.named_parameters()},
         "rows": rows,
-        "parallel": agent.parallel,
+        "parallel": agent.options.parallel,
         "moments": {
             n: whole(agent.policy.optimizer.state[p]["exp_avg"])
             for n, p in agent.policy.named_parameters()

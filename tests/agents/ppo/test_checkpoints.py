@@ -97,7 +97,7 @@ def test_a_loaded_agent_is_the_saved_one(trained, make_env, tmp_path):
         for key, value in state.items():
             assert torch.equal(torch.as_tensor(value), theirs["state"][index][key])
     assert [g["lr"] for g in ours["param_groups"]] == [g["lr"] for g in theirs["param_groups"]]
-    assert loaded.policy.temperature == 0.7
+    assert loaded.policy.options.temperature == 0.7
     env = make_env(1, max_turns=2)
     assert greedy_texts(loaded, env) == greedy_texts(trained, env)
 
@@ -135,7 +135,7 @@ def test_the_reference_stays_the_model_that_training_began_with(trained, make_en
     trained.save(tmp_path / "agent")
     loaded = TextPPO.load(tmp_path / "agent", env=make_env(max_turns=2), device="cpu")
     assert loaded.reference_name == trained.reference_name
-    assert loaded.reference_name != loaded.policy.model_name
+    assert loaded.reference_name != loaded.policy.options.model
     for a, b in zip(
         trained.reference.model.parameters(), loaded.reference.model.parameters(), strict=True
     ):
@@ -195,8 +195,8 @@ def test_arguments_may_be_changed_on_loading(trained, make_env, tmp_path):
     )  # fmt: skip
     assert loaded.n_episodes == 5
     assert loaded.lr_schedule(1.0) == 1e-5
-    assert loaded.policy.temperature == 0.9
-    assert loaded.policy.separate_critic
+    assert loaded.policy.options.temperature == 0.9
+    assert loaded.policy.options.separate_critic
     with pytest.raises(UnknownNameError, match="n_episodes"):
         TextPPO.load(tmp_path / "agent", device="cpu", n_episode=5)
 
@@ -209,10 +209,12 @@ def test_schedules_survive(make_agent, tmp_path):
     agent.save(tmp_path / "agent")
     loaded = TextPPO.load(tmp_path / "agent", device="cpu")
     for progress in (1.0, 0.75, 0.2):
-        for name in ("lr_schedule", "clip_range", "clip_range_vf"):
-            assert getattr(loaded, name)(progress) == getattr(agent, name)(progress), name
+        for name in ("clip_range", "clip_range_vf"):
+            now = getattr(agent.options.at(progress), name)
+            assert getattr(loaded.options.at(progress), name) == now, name
+        assert loaded.options.rates(progress, 3, 0) == agent.options.rates(progress, 3, 0)
     odd = make_agent(learning_rate=lambda progress: 1e-3 * progress**2)
-    with pytest.raises(ConfigError, match="learning_rate is a function"):
+    with pytest.raises(ConfigError, match="schedule that is a function cannot be saved"):
         odd.save(tmp_path / "odd")
     assert not (tmp_path / "odd").exists()
 

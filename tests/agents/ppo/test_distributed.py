@@ -143,7 +143,7 @@ def test_processes_play_slots_of_their_own_and_what_they_save_goes_on_in_one(
 def test_accelerates_launcher_runs_the_same_command(tmp_path):
     words = [
         "TextTranslate-v0", "n_episodes=8", "n_envs=8", "batch_size=8", "total_episodes=16",
-        "validation_every=0", "eval_examples=7", "env.max_new_tokens=12",
+        "validation_every=0", "eval_examples=7", "env.max_new_tokens=12", "bf16=false",
     ]  # fmt: skip
     # What starts several processes, with GPUs or without; with --cpu it would be one.
     launcher = [

@@ -261,11 +261,11 @@ def test_law_8_micro_batches_order_and_padding_leave_the_gradient(make_env, make
     wanted = flat_gradient(agent)
 
     for max_tokens in (1, 40, 100):
-        agent.policy.max_tokens_per_batch = max_tokens
+        agent.policy.options = agent.policy.options.replace(max_tokens_per_batch=max_tokens)
         stats = agent.accumulate_gradients(batch, targets, rows)
         assert relative_difference(flat_gradient(agent), wanted) < 1e-4
         assert stats == pytest.approx(reference_stats, rel=1e-4, abs=1e-6)
-    agent.policy.max_tokens_per_batch = 8192
+    agent.policy.options = agent.policy.options.replace(max_tokens_per_batch=8192)
 
     order = torch.randperm(12)
     agent.accumulate_gradients(batch, targets, order)

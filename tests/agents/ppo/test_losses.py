@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from agents.ppo.losses import policy_loss, truncated_importance_weights, value_loss
+from agents.ppo.options import PPOOptions
 
 
 def test_the_clipped_loss_by_hand_for_both_signs_of_the_advantage() -> None:
@@ -16,7 +17,7 @@ def test_the_clipped_loss_by_hand_for_both_signs_of_the_advantage() -> None:
     ratio = torch.tensor([1.1, 1.5, 0.5, 0.9, 1.5, 0.5])
     advantages = torch.tensor([2.0, 2.0, 2.0, -2.0, -2.0, -2.0])
     logprobs = ratio.log().requires_grad_()
-    losses, stats = policy_loss(logprobs, torch.zeros(6), advantages, clip_range=0.2)
+    losses, stats = policy_loss(logprobs, torch.zeros(6), advantages, PPOOptions())
     torch.testing.assert_close(losses, torch.tensor([-2.2, -2.4, -1.0, 1.8, 3.0, 1.6]))
     (gradient,) = torch.autograd.grad(losses.sum(), logprobs)
     # d(-r A) / d log p = -r A where unclipped, 0 where clipped.
@@ -28,7 +29,7 @@ def test_the_clipped_loss_by_hand_for_both_signs_of_the_advantage() -> None:
 def test_divergences_of_old_and_new_policy_by_hand() -> None:
     # r = 2: k1 = -ln 2, k3 = 1 - ln 2. r = 1/4: k1 = ln 4, k3 = -3/4 + ln 4.
     logprobs = torch.tensor([2.0, 0.25]).log()
-    _, stats = policy_loss(logprobs, torch.zeros(2), torch.ones(2), clip_range=0.2)
+    _, stats = policy_loss(logprobs, torch.zeros(2), torch.ones(2), PPOOptions())
     torch.testing.assert_close(stats.k1, torch.tensor(math.log(2)))
     torch.testing.assert_close(stats.k3, torch.tensor(0.25 + math.log(2)))
 
@@ -36,14 +37,14 @@ def test_divergences_of_old_and_new_policy_by_hand() -> None:
 def test_before_the_first_update_the_ratio_is_one_and_nothing_is_clipped() -> None:
     logprobs = -torch.rand(5, generator=torch.Generator().manual_seed(0))
     advantages = torch.arange(5.0)
-    losses, stats = policy_loss(logprobs, logprobs, advantages, clip_range=0.0)
+    losses, stats = policy_loss(logprobs, logprobs, advantages, PPOOptions())
     assert torch.equal(losses, -advantages)
     assert (stats.clipped, stats.k1, stats.k3, stats.ratio) == (0, 0, 0, 5)
 
 
 def test_extreme_log_ratios_stay_finite() -> None:
     logprobs = torch.tensor([200.0, -200.0], requires_grad=True)
-    losses, stats = policy_loss(logprobs, torch.zeros(2), -torch.ones(2), clip_range=0.2)
+    losses, stats = policy_loss(logprobs, torch.zeros(2), -torch.ones(2), PPOOptions())
     assert losses[0].item() == pytest.approx(math.exp(20), rel=1e-5)
     losses.sum().backward()
     assert logprobs.grad is not None
@@ -55,11 +56,11 @@ def test_value_loss_by_hand() -> None:
     values = torch.tensor([1.0, 1.0, 0.1])
     old_values, returns = torch.zeros(3), torch.tensor([2.0, 0.0, 1.0])
     torch.testing.assert_close(
-        value_loss(values, old_values, returns), torch.tensor([1.0, 1.0, 0.81])
+        value_loss(values, old_values, returns, PPOOptions()), torch.tensor([1.0, 1.0, 0.81])
     )
     # Held at 0.2: (0.2 - 2)^2 = 3.24 is larger; (0.2 - 0)^2 is smaller; 0.1 is inside the range.
     torch.testing.assert_close(
-        value_loss(values, old_values, returns, clip_range_vf=0.2),
+        value_loss(values, old_values, returns, PPOOptions(clip_range_vf=0.2)),
         torch.tensor([3.24, 1.0, 0.81]),
     )
 
@@ -67,7 +68,7 @@ def test_value_loss_by_hand() -> None:
 def test_a_dual_clip_holds_the_loss_of_negative_advantages_and_no_other() -> None:
     logprobs = torch.tensor([5.0, 2.0, 5.0, 0.5]).log()
     advantages = torch.tensor([-2.0, -2.0, 2.0, -2.0])
-    losses, _ = policy_loss(logprobs, torch.zeros(4), advantages, clip_range=0.2, dual_clip=3.0)
+    losses, _ = policy_loss(logprobs, torch.zeros(4), advantages, PPOOptions(dual_clip=3.0))
     # 5 * 2 is held at 3 * 2; 2 * 2 is below it; 1.2 * 2 and 0.8 * 2 are the ordinary clip.
     torch.testing.assert_close(losses, torch.tensor([6.0, 4.0, -2.4, 1.6]))
 
@@ -78,8 +79,7 @@ def test_the_upper_clip_may_stand_further_out_than_the_lower() -> None:
         logprobs,
         torch.zeros(3),
         torch.tensor([1.0, 1.0, -1.0]),
-        clip_range=0.2,
-        clip_range_high=0.3,
+        PPOOptions(clip_range_high=0.3),
     )
     torch.testing.assert_close(losses, torch.tensor([-1.25, -1.3, 0.8]))
     assert int(stats.clipped) == 2
@@ -90,8 +90,6 @@ def test_importance_weights_are_truncated_and_carry_no_gradient() -> None:
     weights = truncated_importance_weights(old, torch.tensor([0.25, 0.1, 0.2]).log(), cap=3.0)
     torch.testing.assert_close(weights, torch.tensor([2.0, 3.0, 0.5]))
     logprobs = torch.zeros(3, requires_grad=True)
-    losses, _ = policy_loss(
-        logprobs, torch.zeros(3), torch.ones(3), clip_range=0.2, importance_weights=weights
-    )
+    losses, _ = policy_loss(logprobs, torch.zeros(3), torch.ones(3), PPOOptions(), weights)
     losses.sum().backward()
     torch.testing.assert_close(logprobs.grad, -weights)

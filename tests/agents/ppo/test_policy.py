@@ -239,8 +239,9 @@ def test_a_candidates_logit_is_what_the_token_level_gives_for_writing_it(
         sums = torch.full(lengths.shape, -torch.inf)
         offered = lengths > 0
         sums[offered] = torch.stack([part.sum() for part in each.split(lengths[offered].tolist())])
-        for policy.length_normalized in (False, True):
-            logits = sums / lengths.clamp(min=1) if policy.length_normalized else sums
+        for normalized in (False, True):
+            policy.options = policy.options.replace(length_normalized=normalized)
+            logits = sums / lengths.clamp(min=1) if normalized else sums
             found = policy.get_distribution(observation).distribution
             # For sums: the distribution is proportional to p(candidate).
             assert torch.allclose(found.probs, torch.softmax(logits, dim=1), atol=1e-4)

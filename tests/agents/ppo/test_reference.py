@@ -101,7 +101,7 @@ def test_the_frozen_layers_are_computed_once_for_both(save_model, make_agent, fa
         for i, layer in enumerate(find_layers(backbone)[1]):
             attention = layer.attn if family == "gpt2" else layer.self_attn
             attention.register_forward_hook(lambda *_, name=f"{owner} {i}": calls.append(name))
-    passes = len(list(batch.micro_batches(torch.arange(8), policy.max_tokens_per_batch)))
+    passes = len(list(batch.micro_batches(torch.arange(8), policy.options.max_tokens_per_batch)))
     evaluate_rollout(policy, reference, batch)
     lower = [call for call in calls if call.endswith(" 0")]
     # One module is heard under both names where the reference is the policy without its adapter.

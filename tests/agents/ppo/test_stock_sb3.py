@@ -115,7 +115,7 @@ def test_an_agent_that_chooses_saves_and_loads(make_choice_env, save_model, tmp_
     wanted = model.policy.get_distribution(observation).distribution.logits
     again = PPO.load(tmp_path / "agent", env=env, device="cpu")
     for policy in (again.policy, LMPolicy.load(tmp_path / "policy.pt", device="cpu")):
-        assert not policy.length_normalized
+        assert not policy.options.length_normalized
         assert torch.allclose(policy.get_distribution(observation).distribution.logits, wanted)
     again.learn(16, reset_num_timesteps=False)
     assert again.num_timesteps == 32
@@ -131,7 +131,7 @@ def test_stock_ppo_saves_and_loads(one_token_env, save_model, tmp_path):
     loaded = PPO.load(tmp_path / "agent", env=env, device="cpu")
     for name, tensor in model.policy.state_dict().items():
         assert torch.equal(tensor, loaded.policy.state_dict()[name]), name
-    assert loaded.policy.temperature == 0.8
+    assert loaded.policy.options.temperature == 0.8
     observation = env.reset()
     assert np.array_equal(
         model.predict(observation, deterministic=True)[0],

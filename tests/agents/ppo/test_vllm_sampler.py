@@ -411,14 +411,14 @@ def test_what_vllm_cannot_do_is_told_beforehand(make_agent, monkeypatch, save_mo
     policy = make_agent(None, {"temperature": 2.5}).policy
     with pytest.raises(ConfigError, match=r"temperatures from 0\.01 to 2, not 2\.5"):
         VLLMSampler(policy)
-    policy.temperature = 1.0
+    policy.options = policy.options.replace(temperature=1.0)
     sampler = VLLMSampler(policy, enforce_eagre=True)
     with pytest.raises(UnknownNameError, match="Did you mean 'enforce_eager'"):
         sampler.act(np.full((1, 8), 5, np.int32), np.array([3]), np.array([0]))
     many = make_agent(None, {"model": save_model(extra_rows=1025)}).policy
     with pytest.raises(ModelError, match="1025 rows"):
         VLLMSampler(many)
-    policy.model_name = "some/model.gguf"
+    policy.options = policy.options.replace(model="some/model.gguf")
     with pytest.raises(ModelError, match=r"not a \.gguf file"):
         VLLMSampler(policy)
     monkeypatch.setitem(sys.modules, "vllm", None)
@@ -447,7 +447,7 @@ def test_the_sampler_is_saved_with_the_agent(make_agent, make_env, tmp_path):
 
 
 def test_an_agent_cannot_have_a_sampler_that_does_not_fit(make_agent, monkeypatch):
-    with pytest.raises(UnknownNameError, match="vllm"):
+    with pytest.raises(ConfigError, match="it should be 'vllm'"):
         make_agent(sampler="vlm")
     with pytest.raises(ConfigError, match="temperatures"):
         make_agent(None, {"temperature": 2.5}, sampler="vllm")

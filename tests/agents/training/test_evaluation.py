@@ -148,7 +148,7 @@ def test_the_divergence_is_zero_at_home_and_positive_abroad(save_model, make_env
     found = kl_per_episode(abroad.policy, abroad.reference, played.episodes)
     assert found.mean() > 0.1
     # Micro-batches change nothing.
-    abroad.policy.max_tokens_per_batch = 30
+    abroad.policy.options = abroad.policy.options.replace(max_tokens_per_batch=30)
     again = kl_per_episode(abroad.policy, abroad.reference, played.episodes)
     np.testing.assert_allclose(again, found, rtol=1e-4, atol=1e-4)
 

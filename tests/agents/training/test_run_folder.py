@@ -42,7 +42,7 @@ def what_it_wrote(run: Path) -> dict[str, Any]:
 
 _RUN = [
     "n_episodes=8", "n_envs=8", "batch_size=8", "validation_examples=8", "eval_examples=4",
-    "env.max_new_tokens=8", "device=cpu",
+    "env.max_new_tokens=8", "device=cpu", "bf16=false",
 ]  # fmt: skip
 
 
@@ -215,7 +215,7 @@ def test_a_signal_to_one_of_two_processes_stops_both_after_the_same_iteration(tm
 
 def test_a_finished_run_that_is_extended_is_the_longer_run(config, tmp_path, capfd):
     # At a constant rate the total of episodes decides nothing but the end.
-    config = config.model_copy(update={"learning_rate_end": 1.0})
+    config = config.replace(learning_rate_end=1.0, critic_warmup=0)
     longer, out = tmp_path / "longer", tmp_path / "extended"
     agents.training.run.train(config, longer)
     agents.training.run.train(config.model_copy(update={"total_episodes": 16}), out)

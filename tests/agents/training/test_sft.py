@@ -8,8 +8,9 @@ import torch
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from agents.models.loading import load_model
+from agents.training.config import SFTOptions
 from agents.training.evaluation import evaluate_policy_on_split, load_policy
-from agents.training.sft import SFTSettings, gold_batch, train_supervised
+from agents.training.sft import gold_batch, train_supervised
 from textenv import ConfigError
 
 
@@ -39,7 +40,7 @@ def test_the_loss_falls_and_the_answers_become_right(core, make_env, save_model,
     model = load_model(save_model(spread=0.05))
     losses = []
     steps = train_supervised(
-        model, [core], SFTSettings(steps=60, batch_size=16, learning_rate=1e-2),
+        model, [core], SFTOptions(steps=60, batch_size=16, learning_rate=1e-2),
         lambda step, loss: losses.append(loss) is None,
     )  # fmt: skip
     assert steps == len(losses) == 60
@@ -55,7 +56,7 @@ def test_the_loss_falls_and_the_answers_become_right(core, make_env, save_model,
 
 def test_it_stops_when_told(core, save_model):
     model = load_model(save_model())
-    settings = SFTSettings(steps=50, batch_size=4)
+    settings = SFTOptions(steps=50, batch_size=4)
     assert train_supervised(model, [core], settings, lambda step, loss: step < 3) == 3
 
 
@@ -69,7 +70,7 @@ def first_gradient(model, core, **settings):
     handle = register_optimizer_step_pre_hook(note)
     losses = []
     train_supervised(
-        model, [core], SFTSettings(steps=1, batch_size=6, max_grad_norm=1e9, **settings),
+        model, [core], SFTOptions(steps=1, batch_size=6, max_grad_norm=1e9, **settings),
         lambda step, loss: losses.append(loss) is None,
     )  # fmt: skip
     handle.remove()
@@ -113,7 +114,7 @@ def test_equal_seeds_learn_equally(core, save_model):
     results = []
     for seed in (0, 0, 1):
         model = load_model(save_model())
-        train_supervised(model, [core], SFTSettings(steps=3, batch_size=4, seed=seed))
+        train_supervised(model, [core], SFTOptions(steps=3, batch_size=4, seed=seed))
         results.append(torch.cat([p.detach().flatten() for p in model.parameters()]))
     assert torch.equal(results[0], results[1])
     assert not torch.equal(results[0], results[2])
@@ -122,4 +123,4 @@ def test_equal_seeds_learn_equally(core, save_model):
 def test_settings_that_mean_nothing_are_refused():
     for settings in ({"steps": 0}, {"learning_rate": 0.0}, {"prompt_weight": -1.0}):
         with pytest.raises(ConfigError):
-            SFTSettings(**settings)
+            SFTOptions(**settings)
