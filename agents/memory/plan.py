@@ -17,12 +17,14 @@ from unittest.mock import patch
 import numpy as np
 import torch
 from stable_baselines3.common.logger import Logger
+from stable_baselines3.common.utils import get_device
 from torch import nn
 
 import agents.ppo.policy
 import agents.ppo.reference
 from agents.memory.weightless import QuantizedLinear, Weightless
 from agents.models.loading import enable_gradient_checkpointing
+from agents.models.options import choose_bf16
 from agents.ppo.buffer import CollectedEpisode, EpisodeBatch, make_batch
 from agents.ppo.vec_env import TextVecEnv
 from agents.training.config import TrainConfig
@@ -151,8 +153,8 @@ def make_plan(
             peak, cache = trial.play(n_slots)
             return max(peak, cache - use.cache + max(use.evaluation_peak, use.update_peak))
 
-        rows = find_largest(learn, config.n_episodes, usable)
-        n_envs = find_largest(play, config.n_episodes, usable)
+        rows = find_largest(learn, trial.n_episodes, usable)
+        n_envs = find_largest(play, trial.n_episodes, usable)
     progress(1.0, "")
     return MemoryPlan(use, memory_bytes, usable, rows * use.window, n_envs)
 
@@ -177,16 +179,21 @@ class Trial:
     Args:
         config: The run's configuration.
         counter: A byte counter that is entered.
+
+    Attributes:
+        n_episodes: Episodes of an iteration.
     """
 
     def __init__(self, config: TrainConfig, counter: Weightless) -> None:
         # Without memory a device is only a name, and there is nothing to compile. A sampler's
         # memory is an option of its own. Beyond the warm-up of the critic everything learns.
         changes = {"device": "cpu", "compile_layers": False, "sampler": None, "critic_warmup": 0}
+        bf16 = choose_bf16(config.bf16, get_device(config.device).type)
         arguments = environment_arguments(config.model, config.dataset, config.reward, config.env)
-        self._agent = make_agent(config.model_copy(update=changes), arguments)
+        self._agent = make_agent(config.model_copy(update=changes | {"bf16": bf16}), arguments)
         self._agent.set_logger(Logger(None, []))
         self._policy = self._agent.policy
+        self.n_episodes = self._agent.options.n_episodes
         self._config = config
         self._counter = counter
         assert isinstance(self._agent.env, TextVecEnv)
@@ -227,10 +234,10 @@ class Trial:
     def count(self) -> MemoryUse:
         """Counts the bytes of an iteration as it is configured."""
         config = self._config
-        rollout_peak, cache = self.play(min(config.n_envs, config.n_episodes))
+        rollout_peak, cache = self.play(self._agent.n_envs)
         evaluation_peak, update_peak = self.learn(config.max_tokens_per_batch)
         rows = max(1, config.max_tokens_per_batch // self._window)
-        rows = min(rows, config.batch_size, config.n_episodes)
+        rows = min(rows, self._agent.batch_size, self.n_episodes)
         # The configured way last: it stays.
         is_checkpointed = config.gradient_checkpointing
         saved = {
@@ -280,8 +287,8 @@ class Trial:
         self._policy.options = self._policy.options.replace(max_tokens_per_batch=max_tokens)
         # The second micro-batch of a minibatch meets the gradients of the first; all others are
         # like it.
-        rows, batch_size = max(1, max_tokens // self._window), self._config.batch_size
-        n_episodes = min(self._config.n_episodes, max(rows, min(batch_size, 2 * rows)))
+        rows, batch_size = max(1, max_tokens // self._window), self._agent.batch_size
+        n_episodes = min(self.n_episodes, max(rows, min(batch_size, 2 * rows)))
         batch = self._longest_episodes(n_episodes)
         self._counter.start_peak()
         targets = self._agent.compute_targets(batch)

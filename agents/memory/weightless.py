@@ -129,7 +129,8 @@ class Weightless(ByteCounter):  # type: ignore[no-untyped-call] # has no types
     def compute(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         """Runs one operation, without memory unless it is small and all that goes in is real."""
         tensors = [x for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)]
-        any_fake = any(isinstance(tensor, FakeTensor) for tensor in tensors)
+        n_fake = sum(isinstance(tensor, FakeTensor) for tensor in tensors)
+        any_fake = n_fake > 0
         if any_fake and func is _aten._local_scalar_dense.default:
             dtype = tensors[0].dtype
             return False if dtype == torch.bool else torch.ones((), dtype=dtype).item()
@@ -137,7 +138,9 @@ class Weightless(ByteCounter):  # type: ignore[no-untyped-call] # has no types
             return True
         if func in _INDEXING:
             args = [args[0], _masks_to_indices(args[1]), *args[2:]]
-        fake_args, fake_kwargs = tree_map(self._without_memory, (args, kwargs))
+        fake_args, fake_kwargs = args, kwargs
+        if n_fake < len(tensors):
+            fake_args, fake_kwargs = tree_map(self._without_memory, (args, kwargs))
         try:
             with self._fake:
                 out = func(*fake_args, **fake_kwargs)
