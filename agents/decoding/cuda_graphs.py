@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers.cache_utils import Cache
 
-from agents.decoding.slot_cache import GRANULE, SlotLayer, next_token
+from agents.decoding.slot_cache import GRANULE, SlotLayer, causal_mask, next_token
 
 Ints = NDArray[np.integer[Any]]
 
@@ -132,10 +132,7 @@ class StaticSteps:
     def _step(self, n_rows: int, n_keys: int) -> Tensor:
         """Computes from the buffers alone; returns (n_rows, hidden)."""
         tokens, positions, columns = self._inputs[:, :n_rows]
-        layer = self._layers[0]
-        mask = torch.zeros(n_rows, 1, 1, n_keys, dtype=layer.dtype, device=self._device)
-        is_later = torch.arange(n_keys, device=self._device) > positions[:, None, None, None]
-        mask.masked_fill_(is_later, torch.finfo(layer.dtype).min)
+        mask = causal_mask(positions[:, None], n_keys, self._layers[0].dtype)
         access = next_token(self._places[:n_rows], columns, n_keys)
         for each in self._layers:
             each.access = access

@@ -12,9 +12,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from agents.decoding.cuda_graphs import can_capture
-from agents.decoding.precast import Precast, can_precast
 from agents.decoding.slot_passes import SlotPasses
-from agents.decoding.weights_version import WeightsVersion, find_owners, weights_version
+from agents.decoding.weights import (
+    Precast,
+    WeightsVersion,
+    can_precast,
+    find_owners,
+    weights_version,
+)
 from agents.models.compilation import is_compiled, uncompiled
 from agents.models.loading import check_window
 

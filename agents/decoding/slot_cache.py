@@ -1,4 +1,4 @@
-"""Keys and values of growing sequences, and the ways in which a pass writes and reads them."""
+"""Keys and values of growing sequences: how a pass writes and reads them."""
 
 from __future__ import annotations
 
@@ -106,6 +106,23 @@ class FlatWrites:
         cached.view(-1, head_dim).index_copy_(0, self._targets[key], written)
 
 
+def packed_tokens(places: Tensor, columns: Tensor, n_keys: int) -> Access:
+    """Tokens of several slots in one batch row; what is read is the storage itself.
+
+    Args:
+        places: (tokens,) each one's row of the storage.
+        columns: (tokens,) positions.
+        n_keys: Positions of the longest.
+    """
+    writes = FlatWrites(places[None], columns[None])
+
+    def exchange(cached: Tensor, states: Tensor) -> Tensor:
+        writes.write(cached, states)
+        return cached
+
+    return Access(len(places), n_keys, exchange)
+
+
 def aligned_token(n_rows: int, position: int) -> Access:
     """One token in each of the first rows of the storage, all at the same position."""
 
@@ -183,3 +200,19 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[no-untyped-call] # has no type
     def get_max_length(self) -> int:
         """Returns the most positions that a slot can hold."""
         return self.window
+
+
+def causal_mask(position_ids: Tensor, n_keys: int, dtype: torch.dtype) -> Tensor:
+    """Returns (rows, 1, new, keys): 0 where a key may be seen, the lowest number elsewhere.
+
+    Additive, because eager attention adds whatever mask it is given.
+
+    Args:
+        position_ids: (rows, new) positions of the new tokens.
+        n_keys: Positions that are read, from 0 on.
+        dtype: Type that attention computes in.
+    """
+    keys = torch.arange(n_keys, device=position_ids.device)
+    is_later = keys > position_ids[:, None, :, None]
+    mask = torch.zeros(is_later.shape, dtype=dtype, device=position_ids.device)
+    return mask.masked_fill_(is_later, torch.finfo(dtype).min)

@@ -12,14 +12,15 @@ from torch import Tensor, nn
 from transformers.cache_utils import Cache
 
 from agents.decoding.cuda_graphs import StaticSteps
-from agents.decoding.packed_pass import can_pack, packed_tokens
 from agents.decoding.slot_cache import (
     Access,
     SlotLayer,
     aligned_token,
+    causal_mask,
     first_tokens,
     further_tokens,
     next_token,
+    packed_tokens,
 )
 from agents.models.attention import NAME as ATTENTION_NAME
 from agents.models.attention import PackedPass, Run
@@ -60,7 +61,7 @@ class SlotPasses:
         self.steps: StaticSteps | None = None
         if captured:
             self.use_static_steps(captured=True)
-        self._can_pack = can_pack(backbone, ATTENTION_NAME)
+        self._can_pack = _attends_by_ours(backbone)
 
     def use_static_steps(self, captured: bool) -> None:
         """Has passes of one token a row go over fixed buffers, captured in graphs or not."""
@@ -172,13 +173,7 @@ class SlotPasses:
         return self._mask(torch.arange(start, stop, device=self._device)[None], stop)
 
     def _mask(self, position_ids: Tensor, n_keys: int) -> Tensor:
-        """Returns (rows, 1, new, keys): 0 where a key may be seen, the lowest number elsewhere.
-
-        Additive, because eager attention adds whatever mask it is given.
-        """
-        is_later = torch.arange(n_keys, device=self._device) > position_ids[:, None, :, None]
-        mask = torch.zeros(is_later.shape, dtype=self._dtype, device=self._device)
-        return mask.masked_fill_(is_later, torch.finfo(self._dtype).min)
+        return causal_mask(position_ids, n_keys, self._dtype)
 
     def _forward(
         self,
@@ -199,3 +194,13 @@ class SlotPasses:
             **read,
         ).last_hidden_state
         return hidden
+
+
+def _attends_by_ours(backbone: nn.Module) -> bool:
+    """Tells whether a model computes attention by `agents.models.attention`, and only there.
+
+    Models of transformers that say so hand it whatever their `forward` is given.
+    """
+    config: Any = getattr(backbone, "config", None)
+    is_ours = getattr(config, "_attn_implementation", None) == ATTENTION_NAME
+    return is_ours and bool(getattr(backbone, "_supports_attention_backend", False))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers.core_model_loading import revert_weight_conversion
 
-from agents.decoding.weights_version import WeightsVersion, find_owners, weights_version
+from agents.decoding.weights import WeightsVersion, find_owners, weights_version
 from agents.models.lora import merge_adapter
 from agents.ppo.policy import LMPolicy
 from textenv.errors import ConfigError, ModelError, UnknownNameError

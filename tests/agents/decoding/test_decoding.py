@@ -10,7 +10,7 @@ import torch
 from transformers import PreTrainedModel
 
 from agents.decoding.decoder import SlotDecoder
-from agents.decoding.weights_version import weights_version
+from agents.decoding.weights import weights_version
 from agents.models.attention import use_own_attention
 from agents.models.loading import teacher_forced_hidden
 from textenv.errors import ModelError

@@ -1,13 +1,54 @@
-"""A module whose linear layers hold their weights in the type that autocast computes in."""
+"""A module's weights while it decodes: their version, and copies in autocast's type."""
 
 from __future__ import annotations
 
 import copy
-from typing import Any
+import functools
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.optim.optimizer import register_optimizer_step_post_hook
 from transformers.pytorch_utils import Conv1D
+
+Owners = list[dict[str, nn.Parameter | None]]
+
+
+class WeightsVersion(NamedTuple):
+    """Equal as long as weights are, but for what is written through `.data`.
+
+    Attributes:
+        n_steps: Number of steps of all optimizers so far.
+        writes: Address of each parameter's memory, and how often it was written to in place.
+    """
+
+    n_steps: int
+    writes: list[tuple[int, int]]
+
+
+def find_owners(modules: Iterable[nn.Module]) -> Owners:
+    """Returns where modules keep their parameters: an assignment replaces the objects there."""
+    return [m._parameters for part in modules for m in part.modules() if m._parameters]
+
+
+def weights_version(owners: Owners) -> WeightsVersion:
+    """Returns the version of the parameters that are there now."""
+    writes = [(p.data_ptr(), p._version) for own in owners for p in own.values() if p is not None]
+    return WeightsVersion(_optimizer_steps().total(), writes)
+
+
+@functools.cache
+def _optimizer_steps() -> Counter[str]:
+    """Counts the steps of all optimizers: fused ones write weights without autograd seeing it."""
+    steps: Counter[str] = Counter()
+
+    def add_one(*_: Any) -> None:
+        steps["all"] += 1
+
+    register_optimizer_step_post_hook(add_one)
+    return steps
 
 
 class Precast:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from transformers import PreTrainedModel
 
-from agents.decoding.precast import Precast
+from agents.decoding.weights import Precast
 
 
 def passes(model: PreTrainedModel, twin: torch.nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
