@@ -75,7 +75,7 @@ _COLUMNS = (
 def _sizes(episodes: int, tokens: int, prompt: int, new: int, batch: int) -> tuple[str, ...]:
     return (
         *(f"n_episodes={episodes}", f"n_envs={episodes}", f"batch_size={batch}"),
-        f"max_tokens_per_batch={tokens}",
+        *(f"max_tokens_per_batch={tokens}", "bf16=false"),
         *(f"env.max_prompt_tokens={prompt}", f"env.max_new_tokens={new}"),
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
@@ -19,10 +19,12 @@ import torch
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.utils import get_device
 from torch import nn
+from transformers import PreTrainedModel
 
 import agents.ppo.policy
 import agents.ppo.reference
-from agents.memory.weightless import QuantizedLinear, Weightless
+from agents.memory.weightless import MemoryReaders, QuantizedLinear, Weightless
+from agents.models.attention import use_own_attention
 from agents.models.loading import enable_gradient_checkpointing
 from agents.models.options import choose_bf16
 from agents.ppo.buffer import CollectedEpisode, EpisodeBatch, make_batch
@@ -163,14 +165,27 @@ def make_plan(
 def open_trial(config: TrainConfig) -> Iterator[Trial]:
     """Makes the agent of a training run without weights, for as long as the context lasts."""
     counter = Weightless()
-    with ExitStack() as stack:
-        # Objects of before need not be looked through each time that unused ones are sought.
-        gc.freeze()
-        stack.callback(gc.unfreeze)
-        stack.enter_context(counter)
-        for module in (agents.ppo.policy, agents.ppo.reference):
-            stack.enter_context(patch.object(module, "load_model", counter.build_model))
-        yield Trial(config, counter)
+    device = get_device(config.device).type
+
+    def load_model(model: str, quantize: str | None = None) -> PreTrainedModel:
+        built = counter.build_model(model, quantize)
+        if device == "cpu":
+            use_own_attention(built)
+        return built
+
+    # Objects of before need not be looked through each time that unused ones are sought.
+    gc.freeze()
+    try:
+        with (
+            MemoryReaders(),
+            counter,
+            patch.object(agents.ppo.policy, "load_model", load_model),
+            patch.object(agents.ppo.reference, "load_model", load_model),
+        ):
+            bf16 = choose_bf16(config.bf16, device)
+            yield Trial(config.model_copy(update={"bf16": bf16}), counter)
+    finally:
+        gc.unfreeze()
 
 
 class Trial:
@@ -188,9 +203,8 @@ class Trial:
         # Without memory a device is only a name, and there is nothing to compile. A sampler's
         # memory is an option of its own. Beyond the warm-up of the critic everything learns.
         changes = {"device": "cpu", "compile_layers": False, "sampler": None, "critic_warmup": 0}
-        bf16 = choose_bf16(config.bf16, get_device(config.device).type)
         arguments = environment_arguments(config.model, config.dataset, config.reward, config.env)
-        self._agent = make_agent(config.model_copy(update=changes | {"bf16": bf16}), arguments)
+        self._agent = make_agent(config.model_copy(update=changes), arguments)
         self._agent.set_logger(Logger(None, []))
         self._policy = self._agent.policy
         self.n_episodes = self._agent.options.n_episodes

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from pathlib import Path
-from typing import Any, Self
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -73,18 +72,14 @@ class ByteCounter(TorchDispatchMode):
         """Counts the storages of tensors, each once for as long as it lives."""
         for storage in (x.untyped_storage() for x in tree_leaves(values) if isinstance(x, Tensor)):
             if storage._cdata not in self._known:
-                self._add(storage._cdata, storage)
-
-    def _add(self, key: int, storage: torch.UntypedStorage) -> None:
-        n_bytes = storage.nbytes()
-
-        def forget(_: object) -> None:
-            del self._known[key]
-            self.live_bytes -= n_bytes
-
-        self._known[key] = weakref.ref(storage, forget)
-        self.live_bytes += n_bytes
+                key, n_bytes = storage._cdata, storage.nbytes()
+                self._known[key] = weakref.ref(storage, partial(self._forget, key, n_bytes))
+                self.live_bytes += n_bytes
         self.peak_bytes = max(self.peak_bytes, self.live_bytes)
+
+    def _forget(self, key: int, n_bytes: int, _: object) -> None:
+        del self._known[key]
+        self.live_bytes -= n_bytes
 
 
 class Weightless(ByteCounter):  # type: ignore[no-untyped-call] # has no types
@@ -93,26 +88,14 @@ class Weightless(ByteCounter):  # type: ignore[no-untyped-call] # has no types
     Tensors of a model have a shape and a type only (PyTorch's fake tensors), and so has whatever is
     computed of them. Small tensors that decide what is done, such as token ids, lengths and masks,
     are real. A number that is read off a fake tensor is 1, a truth is False (checks ask whether
-    something is wrong), and two tensors are equal.
+    something is wrong), and two tensors are equal. It is entered inside of `MemoryReaders`.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._fake = FakeTensorMode(allow_non_fake_inputs=True)
-        self._around = ExitStack()
 
-    def __enter__(self) -> Self:
-        """Starts to count."""
-        self._around.enter_context(_Readers())
-        super().__enter__()  # type: ignore[no-untyped-call] # has no types
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        """Stops to count."""
-        super().__exit__(*error)  # type: ignore[no-untyped-call] # has no types
-        self._around.close()
-
-    def build_model(self, model: str | Path, *, quantize: str | None = None) -> PreTrainedModel:
+    def build_model(self, model: str, quantize: str | None = None) -> PreTrainedModel:
         """Makes a model from its configuration alone: `load_model` without weights."""
         config = load_model_config(model)
         with self._fake:
@@ -129,8 +112,8 @@ class Weightless(ByteCounter):  # type: ignore[no-untyped-call] # has no types
     def compute(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         """Runs one operation, without memory unless it is small and all that goes in is real."""
         tensors = [x for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)]
-        n_fake = sum(isinstance(tensor, FakeTensor) for tensor in tensors)
-        any_fake = n_fake > 0
+        is_fake = [isinstance(tensor, FakeTensor) for tensor in tensors]
+        any_fake = any(is_fake)
         if any_fake and func is _aten._local_scalar_dense.default:
             dtype = tensors[0].dtype
             return False if dtype == torch.bool else torch.ones((), dtype=dtype).item()
@@ -139,7 +122,7 @@ class Weightless(ByteCounter):  # type: ignore[no-untyped-call] # has no types
         if func in _INDEXING:
             args = [args[0], _masks_to_indices(args[1]), *args[2:]]
         fake_args, fake_kwargs = args, kwargs
-        if n_fake < len(tensors):
+        if not all(is_fake):
             fake_args, fake_kwargs = tree_map(self._without_memory, (args, kwargs))
         try:
             with self._fake:
@@ -161,7 +144,7 @@ class Weightless(ByteCounter):  # type: ignore[no-untyped-call] # has no types
             return torch.empty_strided(*form, dtype=value.dtype, device=value.device)
 
 
-class _Readers(TorchFunctionMode):
+class MemoryReaders(TorchFunctionMode):
     """Gives ones to whatever reads the memory of a tensor that has none."""
 
     def __torch_function__(

@@ -12,9 +12,17 @@ from markdown_it import MarkdownIt
 
 from textenv.rewards import load_reward
 from tools.docs_pages.build import DOCS, MEASUREMENTS, find_outdated, read_records, render_pages
-from tools.docs_pages.docstrings import entries_of, text_of
 from tools.docs_pages.environments import family_name, render_environments
-from tools.docs_pages.markdown import anchor, code, demoted, fenced, plain, table
+from tools.docs_pages.markdown import (
+    anchor,
+    code,
+    demoted,
+    entries_of,
+    fenced,
+    plain,
+    table,
+    text_of,
+)
 from tools.docs_pages.measure import digest, measure
 from tools.docs_pages.records import (
     load_measurements,

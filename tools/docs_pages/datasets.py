@@ -8,9 +8,8 @@ from importlib import import_module
 from typing import Any
 
 from textenv.datasets import PROCEDURAL, NamedDataset, named_datasets
-from tools.docs_pages.docstrings import entries_of, text_of
 from tools.docs_pages.environments import family_name, spec_text
-from tools.docs_pages.markdown import code, link, plain, table
+from tools.docs_pages.markdown import code, entries_of, link, plain, table, text_of
 from tools.docs_pages.records import EnvironmentRecord
 
 _INTRODUCTION = """\
@@ -56,9 +55,10 @@ def render_datasets(records: Sequence[EnvironmentRecord]) -> str:
     families: dict[str, list[str]] = {}
     sets: dict[str, list[str]] = {}
     for record in records:
-        families.setdefault(record.target, []).append(record.id)
-        path = record.dataset["path"] if isinstance(record.dataset, Mapping) else record.dataset
-        sets.setdefault(path, []).append(record.id)
+        dataset = record.row.kwargs.dataset
+        families.setdefault(record.row.task, []).append(record.row.id)
+        path: Any = dataset["path"] if isinstance(dataset, Mapping) else dataset
+        sets.setdefault(path, []).append(record.row.id)
     parts = [
         _INTRODUCTION,
         _GENERATED,

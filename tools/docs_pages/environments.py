@@ -9,8 +9,7 @@ from typing import Any
 from textenv.benchmark.statistics import Estimate
 from textenv.env import TextEnv
 from textenv.examples import Turn
-from tools.docs_pages.docstrings import entries_of, text_of
-from tools.docs_pages.markdown import code, demoted, fenced, link, plain, table
+from tools.docs_pages.markdown import code, demoted, entries_of, fenced, link, plain, table, text_of
 from tools.docs_pages.records import EnvironmentRecord
 
 _INTRODUCTION = """\
@@ -39,7 +38,7 @@ def render_environments(records: Sequence[EnvironmentRecord]) -> str:
     """Returns the page; environments of the same task stand together."""
     families: dict[str, list[EnvironmentRecord]] = {}
     for record in records:
-        families.setdefault(record.target, []).append(record)
+        families.setdefault(record.row.task, []).append(record)
     ordered = [record for family in families.values() for record in family]
     parts = [
         _INTRODUCTION.format(n_examples=max(r.measured.n_examples for r in records)),
@@ -69,11 +68,11 @@ def _overview(records: Iterable[EnvironmentRecord]) -> str:
     header = ("id", "what the agent does", "data", "reward", "turns", "select", "random", "model")
     rows = [
         (
-            link(record.id, f"#{record.id}"),
-            plain(record.description),
-            code(_short(record.dataset)),
-            code(spec_text(record.reward)),
-            str(record.max_turns),
+            link(record.row.id, f"#{record.row.id}"),
+            plain(record.row.description),
+            code(_short(record.row.kwargs.dataset)),
+            code(spec_text(record.row.kwargs.reward)),
+            str(record.core.max_turns),
             _choices(record),
             _number(record.measured.random),
             _number(record.measured.model.mean),
@@ -85,55 +84,53 @@ def _overview(records: Iterable[EnvironmentRecord]) -> str:
 
 def _choices(record: EnvironmentRecord) -> str:
     """Returns how many candidates there are at select level, bold where it is the default."""
-    if not record.n_candidates:
+    n_candidates = record.core.task.n_candidates
+    if not n_candidates:
         return ""
-    return f"**{record.n_candidates}**" if record.level == "select" else str(record.n_candidates)
+    return f"**{n_candidates}**" if record.core.action_level == "select" else str(n_candidates)
 
 
 def _task(family: Sequence[EnvironmentRecord]) -> str:
     first = family[0]
     return "\n\n".join(
         (
-            f"## {family_name(record.id for record in family)}",
-            f"Task: {code(first.target)}.",
+            f"## {family_name(record.row.id for record in family)}",
+            f"Task: {code(first.row.task)}.",
             demoted(text_of(first.task_class), 1),
         )
     )
 
 
 def _environment(record: EnvironmentRecord) -> str:
-    settings = {"dataset": record.dataset, "reward": record.reward}
-    if record.level != "token":
-        settings["action_level"] = record.level
-    settings |= {
-        "max_prompt_tokens": record.max_prompt_tokens,
-        "max_new_tokens": record.max_new_tokens,
-        "max_turns": record.max_turns,
-    }
-    if record.task_kwargs:
-        settings["task_kwargs"] = dict(record.task_kwargs)
-    measured = record.measured
+    row, core, measured = record.row, record.core, record.measured
+    settings: dict[str, Any] = {"dataset": row.kwargs.dataset, "reward": row.kwargs.reward}
+    if core.action_level != "token":
+        settings["action_level"] = core.action_level
+    for name in ("max_prompt_tokens", "max_new_tokens", "max_turns"):
+        settings[name] = getattr(core, name)
+    if row.task_kwargs:
+        settings["task_kwargs"] = dict(row.task_kwargs)
+    opening = core.task.opening(record.example)
     several = len(record.gold.turns) > 1
     parts = [
-        f"### {record.id}",
-        plain(record.description),
+        f"### {row.id}",
+        plain(row.description),
         "Settings: " + ", ".join(code(f"{name}={_json(v)}") for name, v in settings.items()) + ".",
         table(
             ("random", "no answer", "embedded model", "ideal answer"),
             [
-                (
-                    _number(measured.random),
-                    _number(measured.empty),
-                    _interval(measured.model),
-                    _number(measured.gold),
-                )
+                [
+                    *(_number(measured.random), _number(measured.empty)),
+                    *(_interval(measured.model), _number(measured.gold)),
+                ]
             ],
         ),
-        f"Example {code(record.example_id)}:",
-        fenced(_said(record.opening)),
+        f"Example {code(record.example.id)}:",
+        fenced(_said(opening)),
     ]
-    if record.candidates:
-        offered = "\n".join(f"{i}: {text}" for i, text in enumerate(record.candidates))
+    if core.task.n_candidates:
+        candidates = core.task.candidates(record.example, opening)
+        offered = "\n".join(f"{i}: {text}" for i, text in enumerate(candidates))
         parts += ["Candidates at select level:", fenced(offered)]
     parts += [
         f"Ideal {'conversation' if several else 'answer'}, reward {_number(record.gold.reward)}:",

@@ -1,13 +1,37 @@
-"""Pieces of Markdown that no text can break, whatever a data set or a model says."""
+"""Pieces of Markdown, made of docstrings, or of text that may say anything and breaks no page."""
 
 from __future__ import annotations
 
+import inspect
 import re
 import textwrap
 from collections.abc import Iterable, Sequence
 
 _LINE_CHARS = 76  # of fenced text, which pages do not wrap by themselves
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_SECTION = re.compile(r"^(Args|Attributes):\n((?:(?: {4}.*)?\n?)*)", re.MULTILINE)
+# Of those who write code, and of no page.
+_DROPPED = re.compile(r"^(Returns|Raises|Yields):\n((?:(?: {4}.*)?\n?)*)", re.MULTILINE)
+_ENTRY = re.compile(r"^ {4}(\w+): ", re.MULTILINE)
+
+
+def text_of(documented: object) -> str:
+    """Returns a docstring without its sections of named entries.
+
+    Headings are set apart from what follows them by an empty line, as Markdown wants it.
+    """
+    text = _DROPPED.sub("", _SECTION.sub("", inspect.getdoc(documented) or ""))
+    return re.sub(r"^(#+ .*)\n(?!\n)", r"\1\n\n", text, flags=re.MULTILINE).strip()
+
+
+def entries_of(documented: object) -> dict[str, str]:
+    """Returns the named entries of a docstring, such as the arguments that it documents."""
+    entries: dict[str, str] = {}
+    for section in _SECTION.finditer(inspect.getdoc(documented) or ""):
+        _, *parts = _ENTRY.split(section[2])
+        texts = (" ".join(text.split()) for text in parts[1::2])
+        entries.update(zip(parts[::2], texts, strict=True))
+    return entries
 
 
 def plain(text: str) -> str:

@@ -12,8 +12,8 @@ from pydantic import TypeAdapter
 
 from textenv.benchmark.statistics import Estimate
 from textenv.episode import TextCore
-from textenv.examples import Episode, Turn
-from textenv.registry import environment_row, load_registry, registry_path
+from textenv.examples import Episode, Example, Turn
+from textenv.registry import EnvironmentRow, environment_row, load_registry, registry_path
 from textenv.rewards import compute_rewards
 from textenv.vector import make_core
 
@@ -57,40 +57,18 @@ class EnvironmentRecord:
     """What there is to say about an environment.
 
     Attributes:
-        id: Its Gymnasium id.
-        description: One line.
-        target: The class of its task, "module:Class".
-        task_class: The class itself, for its docstring.
-        task_kwargs: Arguments of the class.
-        dataset: As in the registry.
-        reward: As in the registry.
-        level: The action level that it has by default.
-        n_candidates: How many replies there are to choose from at select level; 0 if it has none.
-        max_turns: Of the agent.
-        max_prompt_tokens: Of the environment, in one turn.
-        max_new_tokens: Of the agent, in one turn.
-        example_id: The example that is shown.
-        opening: Its first turns.
-        candidates: What there is to choose from after them; () if nothing.
-        gold: The ideal conversation.
-        measured: Scores.
+        row: Its row of the registry.
+        core: A slot of it.
+        task_class: Class of its task, for its docstring.
+        example: The example that is shown.
+        gold: The ideal conversation about the example.
+        measured: Scores of simple agents.
     """
 
-    id: str
-    description: str
-    target: str
+    row: EnvironmentRow
+    core: TextCore
     task_class: type[Any]
-    task_kwargs: Mapping[str, Any]
-    dataset: Any
-    reward: Any
-    level: str
-    n_candidates: int
-    max_turns: int
-    max_prompt_tokens: int
-    max_new_tokens: int
-    example_id: str
-    opening: tuple[Turn, ...]
-    candidates: tuple[str, ...]
+    example: Example
     gold: Talk
     measured: Measurement
 
@@ -109,29 +87,10 @@ def make_core_quietly(id: str, n_slots: int = 1) -> TextCore:
 
 def read_record(id: str, core: TextCore, measured: Measurement) -> EnvironmentRecord:
     """Reads everything about an environment that takes no measuring."""
-    row = environment_row(id)
     example = core.dataset(SPLIT)[EXAMPLE]
-    opening = core.task.opening(example)
     gold = core.play(example, core.task.gold)
-    return EnvironmentRecord(
-        id=id,
-        description=row.description,
-        target=row.task,
-        task_class=type(core.task),
-        task_kwargs=row.task_kwargs,
-        dataset=row.kwargs.dataset,
-        reward=row.kwargs.reward,
-        level=core.action_level,
-        n_candidates=core.task.n_candidates,
-        max_turns=core.max_turns,
-        max_prompt_tokens=core.max_prompt_tokens,
-        max_new_tokens=core.max_new_tokens,
-        example_id=example.id,
-        opening=opening,
-        candidates=core.task.candidates(example, opening) if core.task.n_candidates else (),
-        gold=talk_of(gold, float(compute_rewards(core.reward, [gold]).total[0])),
-        measured=measured,
-    )
+    talk = talk_of(gold, float(compute_rewards(core.reward, [gold]).total[0]))
+    return EnvironmentRecord(environment_row(id), core, type(core.task), example, talk, measured)
 
 
 def talk_of(episode: Episode, reward: float) -> Talk:

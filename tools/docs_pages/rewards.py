@@ -11,8 +11,7 @@ import yaml
 
 from textenv.rewards import score
 from textenv.rewards.catalog import Family, NamedReward
-from tools.docs_pages.docstrings import entries_of, text_of
-from tools.docs_pages.markdown import code, link, plain, table
+from tools.docs_pages.markdown import code, entries_of, link, plain, table, text_of
 
 _INTRODUCTION = """\
 # Rewards
