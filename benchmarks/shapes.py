@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import Whitespace
+from tokenizers.pre_tokenizers import WhitespaceSplit
 from transformers import (
     AutoModelForCausalLM,
     GPT2Config,
@@ -98,15 +98,34 @@ def save_shape(name: str, folder: Path) -> str:
     AutoModelForCausalLM.from_config(config).save_pretrained(folder)  # type: ignore[no-untyped-call] # has no types
     n_words = int(config.vocab_size)
     words = [*_SPECIAL, *(f"w{i}" for i in range(n_words - len(_SPECIAL)))]
-    backend = Tokenizer(WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
-    backend.pre_tokenizer = Whitespace()
-    backend.add_special_tokens(list(_SPECIAL[1:]))
-    tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call] # has no types
-        tokenizer_object=backend, eos_token="<|end|>", pad_token="<|pad|>", unk_token="<unk>"
-    )
-    tokenizer.chat_template = _TEMPLATE
-    tokenizer.save_pretrained(folder)
+    named = {"unk_token": "<unk>", "pad_token": "<|pad|>", "eos_token": "<|end|>"}
+    save_word_tokenizer(folder, words, _SPECIAL[1:], named, _TEMPLATE)
     return str(folder)
+
+
+def save_word_tokenizer(
+    folder: Path,
+    words: Sequence[str],
+    special: Sequence[str],
+    named: Mapping[str, str],
+    template: str,
+) -> None:
+    """Writes a tokenizer of whole words.
+
+    Args:
+        folder: Where.
+        words: The word of each id.
+        special: Those of them that text cannot write.
+        named: Those with a role, such as {"eos_token": "<eos>"}; "unk_token" is one of them.
+        template: The chat template.
+    """
+    ids = {word: i for i, word in enumerate(words)}
+    backend = Tokenizer(WordLevel(ids, unk_token=named["unk_token"]))
+    backend.pre_tokenizer = WhitespaceSplit()
+    backend.add_special_tokens(list(special))
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, **named)  # type: ignore[no-untyped-call] # has no types
+    tokenizer.chat_template = template
+    tokenizer.save_pretrained(folder)
 
 
 def save_rows(path: Path, n_words: int) -> str:

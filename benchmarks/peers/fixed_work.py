@@ -16,12 +16,10 @@ from typing import Any, ClassVar
 import gymnasium as gym
 import numpy as np
 import torch
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import WhitespaceSplit
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from benchmarks.peers.work import Work
+from benchmarks.shapes import save_word_tokenizer
 from textenv import Episode, Example, Field, RewardResult, Task, Turn
 from textenv.vector import TextVectorEnv
 
@@ -30,6 +28,8 @@ SPECIALS = ("<pad>", "<bos>", "<eos>", "<unk>")
 END_ID = SPECIALS.index("<eos>")
 N_PROMPTS = 256
 
+# Each message is followed by one token: the prompt's last is the end of the user's turn.
+_TEMPLATE = "{% for m in messages %}{{ m['content'] }}<eos>{% endfor %}"
 _SHARED_PLACE = 1.0
 _END_WEIGHT = -10.0
 
@@ -41,7 +41,9 @@ def write_model(work: Work) -> None:
         return
     folder.mkdir(parents=True, exist_ok=True)
     _save_model(work, folder)
-    _save_tokenizer(work, folder)
+    words = [*SPECIALS, *(f"w{i}" for i in range(len(SPECIALS), work.vocab_size))]
+    named = {f"{word[1:-1]}_token": word for word in SPECIALS}
+    save_word_tokenizer(folder, words, SPECIALS, named, _TEMPLATE)
     # Last, since it says that all is there.
     _save_prompts(work, folder)
 
@@ -70,23 +72,6 @@ def _save_model(work: Work, folder: Path) -> None:
         model.lm_head.weight[END_ID] = 0.0
         model.lm_head.weight[END_ID, 0] = _END_WEIGHT
     model.save_pretrained(folder)
-
-
-def _save_tokenizer(work: Work, folder: Path) -> None:
-    words = [*SPECIALS, *(f"w{i}" for i in range(len(SPECIALS), work.vocab_size))]
-    backend = Tokenizer(WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
-    backend.pre_tokenizer = WhitespaceSplit()
-    backend.add_special_tokens(list(SPECIALS))
-    tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call] # has no types
-        tokenizer_object=backend,
-        pad_token="<pad>",
-        bos_token="<bos>",
-        eos_token="<eos>",
-        unk_token="<unk>",
-    )
-    # Each message is followed by one token: the prompt's last is the end of the user's turn.
-    tokenizer.chat_template = "{% for m in messages %}{{ m['content'] }}<eos>{% endfor %}"
-    tokenizer.save_pretrained(folder)
 
 
 def _save_prompts(work: Work, folder: Path) -> None:

@@ -24,7 +24,7 @@ from textenv.cli.main import make_app
 from textenv.errors import ModelError
 
 ID = "TextSummarize-v0"
-SMALL = ("n_envs=3", "n_episodes=4", "batch_size=4", "max_tokens_per_batch=100")
+SMALL = ("n_envs=3", "n_episodes=4", "batch_size=4", "max_tokens_per_batch=100", "bf16=false")
 SHORT = ("env.max_prompt_tokens=24", "env.max_new_tokens=8")
 
 
@@ -107,7 +107,7 @@ def test_what_is_kept_for_the_backward_pass_is_what_autograd_saves(model: str) -
     assert use.saved == pytest.approx(sum(saved.values()), rel=0.05)
 
 
-@pytest.mark.parametrize("changes", [("lora.r=4",), ("gradient_checkpointing=true",)])
+@pytest.mark.parametrize("changes", [("lora.r=4", "bf16=true"), ("gradient_checkpointing=true",)])
 def test_peaks_are_those_of_a_real_iteration(model: str, changes: tuple[str, ...]) -> None:
     # The same counter, but on tensors that have memory, in a training of its own.
     config = _config(model, "critic_warmup=0", *changes)
