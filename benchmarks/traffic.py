@@ -62,6 +62,7 @@ def measure(parallel: str) -> dict[str, Any]:
         batch_size=_BATCH,
         n_epochs=_EPOCHS,
         critic_warmup=0,
+        policy_kwargs={"bf16": False},
         device="cpu",
         seed=0,
         parallel=parallel,
