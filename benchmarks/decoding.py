@@ -173,7 +173,7 @@ def main(
     n_slots: Annotated[int, typer.Option(min=1, help="Slots that play at a time.")] = 32,
     n_waves: Annotated[int, typer.Option(min=1, help="Episodes a slot.")] = 12,
     bf16: Annotated[bool, typer.Option(help="Decode in bfloat16.")] = False,
-    threads: Annotated[int, typer.Option(min=1, help="Of the processor.")] = 2,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of the processor.")] = 2,
     device: Annotated[str, typer.Option(help="Where to decode.")] = "cpu",
     json_path: JsonPath = None,
 ) -> None:

@@ -305,7 +305,7 @@ def main(
     out: Annotated[Path | None, typer.Option(help="A new folder.")] = None,
     device: Annotated[str, typer.Option()] = "auto",
     iterations: Annotated[int, typer.Option(min=1)] = 120,
-    episodes: Annotated[int, typer.Option(min=1, help="Of an iteration.")] = 256,
+    episodes: Annotated[int, typer.Option(min=1, help="Episodes of an iteration.")] = 256,
     examples: Annotated[int, typer.Option(min=1, help="Held out, to measure on.")] = 256,
     pool: Annotated[int, typer.Option(min=1, help="n of best-of-n.")] = 16,
     max_seconds: Annotated[float, typer.Option(min=1, help="In all, loading included.")] = 480,

@@ -1,4 +1,4 @@
-"""The two tasks of `benchmarks.gain`: which rows train, which are held out, and a heuristic."""
+"""The two tasks of `benchmarks.gain`, with their rows and a heuristic to compare with."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class GainTask:
     """A task on real data.
 
     Attributes:
-        name: On the command line.
-        id: Of the environment, whose default reward is the metric.
+        name: Name on the command line.
+        id: Id of the environment, whose default reward is the metric.
         metric: What the reward is.
-        max_prompt_tokens: Of the environment.
-        max_new_tokens: Of the environment.
-        kl_coef: Of the penalty.
+        max_prompt_tokens: Most tokens of a prompt.
+        max_new_tokens: Most tokens of a response.
+        kl_coef: Coefficient of the KL penalty.
         has_heuristic: Whether `speak_contribution` makes sense.
         n_train_groups: Rows whose `article` is below this train, the others are held out; None
             where there is a file for each.

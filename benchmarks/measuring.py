@@ -1,4 +1,4 @@
-"""What benchmarks share: medians, ratios within rounds, tables and files of figures."""
+"""Figures of several rounds: medians and ratios, and how benchmarks print and write them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `textenv plan` says that a run needs of memory, beside what the run then uses.
+"""Memory that `textenv plan` says a run needs, beside what the run then uses.
 
     python -m benchmarks.memory [--device cuda] [--json out.json]
     python -m benchmarks.memory --options     # what each option saves: the table of docs/memory.md

@@ -103,7 +103,7 @@ def main(
         bool, typer.Option("--compile", help="Have TextPPO with compiled layers, too: minutes.")
     ] = False,
     updates: Annotated[int, typer.Option(min=1, help="Timed updates in a round.")] = 4,
-    threads: Annotated[int, typer.Option(min=1, help="Of everyone.")] = 2,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of each contestant.")] = 2,
     peers_dir: Annotated[
         Path, typer.Option(help="Where the model and TRL's environment are kept.")
     ] = _CACHE,

@@ -1,4 +1,4 @@
-"""How far the lexical rewards are from the packages and rules that they repeat."""
+"""Differences between the lexical rewards and the packages and rules that they repeat."""
 
 from __future__ import annotations
 

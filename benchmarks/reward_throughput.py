@@ -1,4 +1,4 @@
-"""How quickly the lexical rewards score, beside the packages that they repeat."""
+"""Speed of the lexical rewards, beside the packages that they repeat."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lexical rewards beside the packages that they repeat: the same scores, and how much sooner.
+"""Scores and speed of the lexical rewards, beside the packages that they repeat.
 
     python -m benchmarks.rewards [--data DIR] [--responses 3] [--rounds 7] [--json out.json]
 

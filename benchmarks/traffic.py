@@ -1,4 +1,4 @@
-"""What two processes of a training send one another in an iteration, beside what is expected.
+"""Bytes that two processes of a training run send each other in an iteration.
 
     python -m benchmarks.traffic [--json out.json]
 

@@ -1,1 +1,1 @@
-"""How tokens are written: the slots' keys and values, passes over them, drawing, and vLLM."""
+"""Decoding with a cache: the slots' keys and values, passes over them, and sampling."""

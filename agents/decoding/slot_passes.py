@@ -35,7 +35,7 @@ class SlotPasses:
         backbone: What computes: the decoder without its output layer, in eval mode.
         n_slots: Rows of the storage.
         window: The most tokens of a row.
-        dtype: Of the storage, and of what attention computes in.
+        dtype: Type of the storage, in which attention computes.
         captured: A pass of one token a row is a captured graph, if the backbone allows it.
 
     Attributes:

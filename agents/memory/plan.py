@@ -1,4 +1,4 @@
-"""What a training run needs of its device, and the largest settings that fit it.
+"""Memory that a training run needs, and the largest settings that fit its device.
 
 An agent without weights, made as `textenv train` makes it, does what it does in an iteration, with
 every episode as long as the environment allows; the bytes that it would hold are counted.

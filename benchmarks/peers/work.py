@@ -1,4 +1,4 @@
-"""What every contestant is given and what it gives back.
+"""The work that every contestant is given, and the outcome that it returns.
 
 Only the standard library and torch are imported, since a contestant may live in an environment of
 its own.
@@ -22,22 +22,22 @@ class Work:
     """One contestant's part of a round: a fixed amount of PPO.
 
     Attributes:
-        folder: Of the model, its tokenizer and the prompts: see `benchmarks.peers.fixed_work`.
+        folder: Folder of the model, its tokenizer and the prompts; see `benchmarks.peers.fixed_work`.
         separate_critic: Give the values a backbone of their own.
         bf16: Compute in bfloat16 by autocast.
         compiled: Compile the layers; TextPPO's part alone.
         warmup: Updates before those that are timed.
         updates: Updates that are timed.
-        threads: Of the processor.
+        threads: Threads of the processor.
         n_episodes: Episodes of an update, which are one minibatch.
-        prompt_tokens: Of each episode.
-        response_tokens: Of each episode.
+        prompt_tokens: Tokens of each prompt.
+        response_tokens: Tokens of each response.
         n_epochs: Passes over the episodes of an update.
-        hidden_size: Of the model.
-        n_layers: Of the model.
-        n_heads: Of the model.
-        vocab_size: Of the model.
-        vf_coef: Of half the mean squared error of the values.
+        hidden_size: Width of the model.
+        n_layers: Layers of the model.
+        n_heads: Attention heads of each layer.
+        vocab_size: Tokens that the model knows.
+        vf_coef: Coefficient of half the mean squared error of the values.
     """
 
     folder: str
@@ -74,7 +74,7 @@ class Outcome:
         cpu_s: Seconds of all threads in each.
         phases_s: Seconds of each part of each timed update, where the contestant tells them.
         response_tokens: Mean over episodes.
-        versions: Of the packages that did the work.
+        versions: Versions of the packages that did the work.
     """
 
     update_s: list[float] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Measures simple agents in an environment, and tells when that has to be done again."""
+"""Scores of simple agents in an environment, and the hash that tells when they are outdated."""
 
 from __future__ import annotations
 

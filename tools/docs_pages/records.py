@@ -1,4 +1,4 @@
-"""What the page of environments tells of each: its row, its task, an example, its scores."""
+"""Records of what the page of environments says about each environment."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Measurement:
     """How well simple agents do in an environment.
 
     Attributes:
-        digest: Of everything that the numbers depend on; see `tools.docs_pages.measure.digest`.
+        digest: Hash of all that the numbers depend on; see `tools.docs_pages.measure.digest`.
         n_examples: How many examples of the test split the means are over.
         random: Mean reward of actions drawn uniformly.
         empty: Mean reward of saying nothing.
