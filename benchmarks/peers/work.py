@@ -22,7 +22,7 @@ class Work:
     """One contestant's part of a round: a fixed amount of PPO.
 
     Attributes:
-        folder: Folder of the model, its tokenizer and the prompts; see `benchmarks.peers.fixed_work`.
+        folder: Folder of model, tokenizer and prompts; see `benchmarks.peers.fixed_work`.
         separate_critic: Give the values a backbone of their own.
         bf16: Compute in bfloat16 by autocast.
         compiled: Compile the layers; TextPPO's part alone.
