@@ -9,7 +9,7 @@ episode ends, the reward called: once for all the slots that end in the same ste
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -222,11 +222,33 @@ class TextCore(Slots):
                 its action all the same: those whose episodes ended in this step rest, unpaid, until
                 they are started again, and the others go on as if nothing had happened.
         """
+        rows = self.rows_playing()
+        return self._finish_step(rows, self.level.write(rows, actions))
+
+    def say(
+        self, slots: NDArray[np.int64], texts: Sequence[str]
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[int, Info]]:
+        """Takes a whole turn of the agent in some slots, as text, whatever the action level.
+
+        Args:
+            slots: (k,) which.
+            texts: (k,) what the agent says; cut to the budget like what is written token by token.
+
+        Returns:
+            As `step`.
+        """
+        for slot, text in zip(slots.tolist(), texts, strict=True):
+            ids = self.tokenizer.encode_turn(text, self.max_new_tokens)
+            self.append(slot, ids, by_agent=True)
+        return self._finish_step(slots, slots)
+
+    def _finish_step(
+        self, rows: Rows, ended_turn: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[int, Info]]:
+        """Lets the environment answer where a turn has ended, and scores what ended with it."""
         rewards = np.zeros(self.n_slots, np.float64)
         terminated = np.zeros(self.n_slots, np.bool_)
         truncated = np.zeros(self.n_slots, np.bool_)
-        rows = self.rows_playing()
-        ended_turn = self.level.write(rows, actions)
         infos: dict[int, Info] = {}
         finished: list[int] = []
         if len(ended_turn):
@@ -269,26 +291,6 @@ class TextCore(Slots):
     def can_defer(self) -> bool:
         """Whether nothing needs to know at once what an episode is worth."""
         return self._dense is None and not self.end_listeners
-
-    def play(self, example: Example, speak: Speaker, slot: int = 0) -> Episode:
-        """Plays a whole episode in a slot with an agent that answers in text.
-
-        A reply too long for its budget is cut like one that was written token by token.
-
-        Args:
-            example: The task instance.
-            speak: Given the example and the conversation so far, returns the agent's next turn.
-            slot: Where to play it.
-        """
-        self.start(slot, example)
-        going: Info | None = {}
-        while going is not None:
-            said = speak(example, tuple(self.turns[slot]))
-            ids = self.tokenizer.encode_turn(said, self.max_new_tokens)
-            self.append(slot, ids, by_agent=True)
-            going = self._continue(slot)
-        self.playing[slot] = False
-        return self.episode(slot)
 
     def episode(self, slot: int) -> Episode:
         """Returns a slot's episode as it stands."""

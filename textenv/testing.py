@@ -17,6 +17,7 @@ from textenv.episode import TextCore
 from textenv.errors import DatasetError, TextEnvError
 from textenv.examples import Episode, Example, Turn
 from textenv.rewards import compute_rewards
+from textenv.rollout import play_text
 
 _TOLERANCE = 1e-9
 
@@ -126,7 +127,7 @@ def _check_candidates(core: TextCore, example: Example) -> None:
         )
         return gold
 
-    core.play(example, speak)
+    play_text(core, example, speak)
 
 
 def _check_rewards(core: TextCore, example: Example, ceiling: float, floor: float) -> None:
@@ -138,7 +139,7 @@ def _check_rewards(core: TextCore, example: Example, ceiling: float, floor: floa
         reply is None or isinstance(reply, Turn),
         f"The reply to example '{example.id}' must be a Turn, or None, not {reply!r}.",
     )
-    ideal = core.play(example, core.task.gold)
+    ideal = play_text(core, example, core.task.gold)
     _require(
         ideal.stop_reason == "end_of_turn",
         f"The ideal answer of example '{example.id}' does not fit max_new_tokens = "
@@ -146,8 +147,8 @@ def _check_rewards(core: TextCore, example: Example, ceiling: float, floor: floa
     )
     played = {
         "the ideal answer": (ideal, ceiling),
-        "no answer": (core.play(example, lambda *_: ""), floor),
-        "a copy of the prompt": (core.play(example, _copy_prompt), None),
+        "no answer": (play_text(core, example, lambda *_: ""), floor),
+        "a copy of the prompt": (play_text(core, example, _copy_prompt), None),
     }
     for what, (episode, expected) in played.items():
         found = _score(core, episode)
@@ -160,7 +161,7 @@ def _check_rewards(core: TextCore, example: Example, ceiling: float, floor: floa
             floor - _TOLERANCE <= found <= ceiling + _TOLERANCE,
             f"For example '{example.id}' {what} earns {found}: outside {floor} .. {ceiling}.",
         )
-    again = core.play(example, core.task.gold)
+    again = play_text(core, example, core.task.gold)
     _require(
         again.turns == ideal.turns and example == before,
         f"Example '{example.id}' plays differently the second time: a task must hold no state, "

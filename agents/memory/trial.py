@@ -17,11 +17,12 @@ import torch
 from stable_baselines3.common.logger import Logger
 
 from agents.memory.weightless import Weightless
-from agents.ppo.buffer import CollectedEpisode, EpisodeBatch, make_batch
+from agents.ppo.buffer import EpisodeBatch, make_batch
 from agents.ppo.ppo import TextPPO
 from agents.ppo.vec_env import TextVecEnv
 from agents.training.config import TrainConfig
 from agents.training.run import environment_arguments, make_agent
+from textenv.rollout import PlayedEpisode
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,7 @@ class Trial:
             max_tokens: Of a pass of the model.
         """
         agent, counter = self.agent, self.counter
-        agent.policy.options.max_tokens_per_batch = max_tokens
+        agent.policy.options = agent.policy.options.replace(max_tokens_per_batch=max_tokens)
         batch = self._longest_batch()
         counter.start_peak()
         targets = agent.compute_targets(batch)
@@ -181,7 +182,7 @@ class Trial:
         n_episodes = min(agent.options.n_episodes, max(a_pass, min(agent.batch_size, 2 * a_pass)))
         mask = np.arange(shape.window) >= shape.window - shape.written
         ids = np.zeros(shape.window, np.int32)
-        return make_batch([CollectedEpisode(ids, mask, mask.astype(np.float32))] * n_episodes)
+        return make_batch([PlayedEpisode(ids, mask, mask.astype(np.float32))] * n_episodes)
 
     def _minibatch(self, batch: EpisodeBatch) -> torch.Tensor:
         return torch.arange(min(len(batch), self.agent.batch_size))
@@ -190,7 +191,7 @@ class Trial:
 def episode_shape(agent: TextPPO) -> EpisodeShape:
     """Returns the longest episode of an agent's environment."""
     assert isinstance(agent.env, TextVecEnv)
-    core = agent.env.unwrapped_core
+    core = agent.env.core
     return EpisodeShape(
         window=core.window,
         prompt=min(core.max_prompt_tokens, core.window - 1),

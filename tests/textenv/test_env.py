@@ -30,6 +30,7 @@ from textenv.errors import (
 )
 from textenv.examples import Example, Turn
 from textenv.rewards import RewardResult
+from textenv.rollout import play_text
 from textenv.tasks.qa import QATask
 
 IDS = textenv.registered_ids()
@@ -148,11 +149,11 @@ def test_gold_is_the_ceiling_and_silence_the_floor_of_the_default_reward(id, mak
     core = make(id).unwrapped.core
     for index in range(100):
         example = core.dataset()[index]
-        gold = core.play(example, core.task.gold)
+        gold = play_text(core, example, core.task.gold)
         assert not gold.prompt_cut
         assert gold.stop_reason == "end_of_turn"
         assert core.reward([gold]).total.tolist() == [1.0]
-        silent = core.play(example, lambda example, transcript: "")
+        silent = play_text(core, example, lambda example, transcript: "")
         assert core.reward([silent]).total.tolist() == [0.0]
 
 

@@ -22,6 +22,7 @@ from textenv.cli.console import (
 from textenv.episode import TextCore
 from textenv.examples import Example, Turn
 from textenv.rewards import compute_rewards
+from textenv.rollout import play_text
 from textenv.tasks.base import Task
 
 _ASK = "you> "
@@ -121,10 +122,10 @@ def _play_once(console: Console, core: TextCore, example: Example) -> None:
     room = "a choice" if core.action_level == "select" else f"{core.max_new_tokens} tokens"
     console.print(Text(f"{example.id}: you have {room}{turns}.", style="dim"))
     person = Person(console, core.task if core.action_level == "select" else None)
-    episode = core.play(example, person)
+    episode = play_text(core, example, person)
     person.show(episode.turns)
     result = compute_rewards(core.reward, [episode])
     components = {name: float(values[0]) for name, values in result.components.items()}
     print_heading(console, "Result")
     print_scores(console, float(result.total[0]), components)
-    print_gold(console, core, core.play(example, core.task.gold))
+    print_gold(console, core, play_text(core, example, core.task.gold))

@@ -15,6 +15,7 @@ from textenv.episode import TextCore
 from textenv.examples import Episode, Turn
 from textenv.registry import environment_row, load_registry, registry_path
 from textenv.rewards import compute_rewards
+from textenv.rollout import play_text
 from textenv.vector import make_core
 
 SPLIT = "test"
@@ -112,7 +113,7 @@ def read_record(id: str, core: TextCore, measured: Measurement) -> EnvironmentRe
     row = environment_row(id)
     example = core.dataset(SPLIT)[EXAMPLE]
     opening = core.task.opening(example)
-    gold = core.play(example, core.task.gold)
+    gold = play_text(core, example, core.task.gold)
     return EnvironmentRecord(
         id=id,
         description=row.description,

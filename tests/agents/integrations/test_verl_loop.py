@@ -20,6 +20,7 @@ from transformers import AutoTokenizer
 
 from agents.integrations import verl
 from textenv.errors import ConfigError
+from textenv.rollout import PlayedEpisode
 from textenv.tokenization import EMBEDDED_PATH
 from textenv.vector import make_core
 
@@ -65,6 +66,21 @@ def simple_timer(name: str, timing_raw: dict[str, float]) -> Iterator[None]:
     timing_raw[name] = timing_raw.get(name, 0.0) + 1.0
 
 
+def as_lists(played: PlayedEpisode) -> SimpleNamespace:
+    """An episode as verl would have it."""
+    n = played.n_prompt
+    logprobs = played.logprobs
+    return SimpleNamespace(
+        prompt_ids=played.input_ids[:n].tolist(),
+        response_ids=played.input_ids[n:].tolist(),
+        response_mask=played.action_mask[n:].astype(int).tolist(),
+        logprobs=None if logprobs is None else logprobs[n:].tolist(),
+        reward=played.reward,
+        n_turns=len(played.conversation.responses),
+        components=played.components,
+    )
+
+
 class Server:
     """Writes what depends on the tokens so far alone, as verl's LLMServerClient answers."""
 
@@ -94,12 +110,13 @@ class Server:
             token_ids=tokens, log_probs=[-0.5] * len(tokens), num_preempted=1, extra_fields=versions
         )
 
-    def play(self, row: dict[str, Any]) -> verl.PlayedEpisode:
+    def play(self, row: dict[str, Any]) -> SimpleNamespace:
         async def generate(ids: list[int], most: int) -> Any:
             tokens = self.write(ids, most)
             return tokens, [-0.5] * len(tokens)
 
-        return asyncio.run(verl.play_episode(row["data_source"], row["extra_info"], generate))
+        played = verl.play_episode(row["data_source"], row["extra_info"], generate)
+        return as_lists(asyncio.run(played))
 
 
 def rows_of(id: str, tmp_path: Path, n: int) -> list[dict[str, Any]]:

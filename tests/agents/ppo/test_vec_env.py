@@ -278,11 +278,11 @@ def test_resting_slots_write_nothing_until_the_next_reset():
     env = make(n=2)
     env.reset()
     env.rest(np.array([True, False]))
-    before = env.unwrapped_core.lengths.copy()
+    before = env.core.lengths.copy()
     for _ in range(3):
         _, _, dones, _ = env.step(np.array([END, 700]))
         assert not dones.any()
-    assert (env.unwrapped_core.lengths - before).tolist() == [0, 3]
+    assert (env.core.lengths - before).tolist() == [0, 3]
     env.reset()
     assert env.step(np.array([END, 700]))[2].tolist() == [True, False]
 

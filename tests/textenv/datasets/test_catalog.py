@@ -16,6 +16,7 @@ from textenv.datasets.reading import PARQUET_BRANCH
 from textenv.errors import DatasetError, UnknownNameError
 from textenv.registry import environment_row, registered_ids, resolve_target
 from textenv.rewards import compute_rewards
+from textenv.rollout import play_text
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
@@ -296,7 +297,7 @@ def test_a_name_is_all_that_a_user_writes(name, hub):
     assert [(e.prompt, e.references) for e in found] == expected
     assert hub[0][0] == NAMED[name].path
     for example in found:
-        episode = core.play(example, core.task.gold)
+        episode = play_text(core, example, core.task.gold)
         assert compute_rewards(core.reward, [episode]).total[0] == pytest.approx(1.0)
 
 
