@@ -8,16 +8,21 @@ from typing import Any
 import yaml
 
 
-def load_yaml(text: str) -> Any:
+def load_yaml(text: str, *, fast: bool = False) -> Any:
     """Returns what a YAML text holds.
+
+    Args:
+        text: The YAML.
+        fast: Whether to parse in C where libyaml is there, seven to ten times as fast. Its error
+            messages say less.
 
     Raises:
         yaml.YAMLError: It is not valid, or repeats a key.
     """
-    return yaml.load(text, Loader=_StrictLoader)
+    return yaml.load(text, Loader=_FastLoader if fast else _StrictLoader)
 
 
-class _StrictLoader(yaml.SafeLoader):
+class _UniqueKeys(yaml.constructor.SafeConstructor):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()
         for key, _ in node.value:
@@ -29,3 +34,10 @@ class _StrictLoader(yaml.SafeLoader):
                 )
             seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+
+class _StrictLoader(_UniqueKeys, yaml.SafeLoader):
+    pass
+
+
+_FastLoader = type("_FastLoader", (_UniqueKeys, getattr(yaml, "CSafeLoader", yaml.SafeLoader)), {})

@@ -14,17 +14,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from textenv.datasets.generated.procedural import Picker
-from textenv.datasets.generated.words import (
-    COLORS,
-    DAYS,
-    FIRST_NAMES,
-    FOODS,
-    JOBS,
-    PETS,
-    TOWNS,
-    WOMEN,
-    split_words,
-)
+from textenv.datasets.generated.tables import load_table
+from textenv.datasets.generated.words import FIRST_NAMES, WOMEN
 from textenv.errors import UnknownNameError
 
 Difficulty = Literal["easy", "medium", "hard"]
@@ -35,14 +26,7 @@ _SUBJECTS = ("", "", "", "My friend ", "My cousin ", "My neighbor ")
 
 @dataclass(frozen=True)
 class _Attribute:
-    """One thing that is so of a person.
-
-    Attributes:
-        values: What it may be.
-        verbs: Verb phrases over {value}, for "{name} ..." and "... and ...".
-        questions: Ask for the value, over {name}.
-        reverse: Ask for the person, over {value}.
-    """
+    """One thing that is so of a person; see facts.yaml."""
 
     values: tuple[str, ...]
     verbs: tuple[str, ...]
@@ -50,64 +34,7 @@ class _Attribute:
     reverse: tuple[str, ...]
 
 
-_ATTRIBUTES = (
-    _Attribute(
-        values=(*JOBS, "police officer", "shop owner", "ship captain", "opera singer"),
-        verbs=("works as a {value}", "is a {value}", "has a job as a {value}"),
-        questions=("What is the job of {name}?", "What does {name} work as?"),
-        reverse=("Who works as a {value}?", "Who is the {value}?"),
-    ),
-    _Attribute(
-        values=TOWNS,
-        verbs=("lives in {value}", "has a small house in {value}", "moved to {value} last year"),
-        questions=("Where does {name} live?", "Which town is the home of {name}?"),
-        reverse=("Who lives in {value}?", "Whose home is in {value}?"),
-    ),
-    _Attribute(
-        values=COLORS,
-        verbs=("drives a {value} car", "has a {value} car", "bought a {value} car"),
-        questions=("What color is the car of {name}?", "Which color of car does {name} have?"),
-        reverse=("Who has the {value} car?", "Who owns a {value} car?"),
-    ),
-    _Attribute(
-        values=(*FOODS, "apple pie", "fried eggs", "baked beans", "ice cream"),
-        verbs=("likes to eat {value}", "loves {value}", "eats a lot of {value}"),
-        questions=("What does {name} like to eat?", "Which food does {name} like?"),
-        reverse=("Who likes to eat {value}?", "Who likes {value}?"),
-    ),
-    _Attribute(
-        values=(*PETS, "guinea pig", "young owl", "little fox"),
-        verbs=("has a {value}", "keeps a {value} at home", "takes care of a {value}"),
-        questions=("What pet does {name} have?", "Which animal does {name} have?"),
-        reverse=("Who has a {value}?", "Whose pet is a {value}?"),
-    ),
-    _Attribute(
-        values=(*split_words("piano guitar violin drums flute trumpet harp cello"), "French horn"),
-        verbs=("plays the {value}", "is learning the {value}", "is good at the {value}"),
-        questions=("What does {name} play?", "Which instrument does {name} play?"),
-        reverse=("Who plays the {value}?", "Who can play the {value}?"),
-    ),
-    _Attribute(
-        values=(
-            *split_words("tennis football golf rugby boxing"),
-            "ice hockey",
-            "water polo",
-        ),
-        verbs=("is a fan of {value}", "spends every weekend on {value}", "is very good at {value}"),
-        questions=("What sport is {name} into?", "Which sport does {name} do?"),
-        reverse=("Who is into {value}?", "Whose sport is {value}?"),
-    ),
-    _Attribute(
-        values=DAYS,
-        verbs=(
-            "goes to the market on {value}",
-            "visits the market on {value}",
-            "buys things at the market on {value}",
-        ),
-        questions=("When does {name} go to the market?", "Which day is {name} at the market?"),
-        reverse=("Who goes to the market on {value}?", "Who visits the market on {value}?"),
-    ),
-)
+_ATTRIBUTES = tuple(load_table("facts", dict[str, _Attribute]).values())
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ class RecordsGenerator:
         picker = Picker(rng)
         kind = picker.pick(KINDS)
         n_slots = self.n_slots or _COUNTS[self.difficulty]
-        names = picker.distinct(tuple(kind.predicates), n_slots - len(kind.subject_slots))
+        names = picker.distinct(tuple(kind.predicates), n_slots - len(kind.subjects))
         subject = kind.draw_subject(picker)
         pairs = {name: picker.distinct(kind.values[name], 2) for name in names}
         slots = {**subject, **{name: right for name, (right, _) in pairs.items()}}
@@ -54,7 +54,9 @@ class RecordsGenerator:
         by_two = picker.below(3) > 0
         said = _tell(kind, slots, names, wordings)
         # The second value drawn is wrong; a record with one predicate has its subject wrong.
-        changed = picker.distinct(names, 2) if len(names) > 1 else (*names, kind.subject_slots[0])
+        changed = (
+            picker.distinct(names, 2) if len(names) > 1 else (*names, next(iter(kind.subjects)))
+        )
         wrong = {name: pairs[name][1] for name in names}
         if changed[1] in subject:
             wrong |= kind.draw_subject(picker)

@@ -18,35 +18,18 @@ import numpy as np
 from textenv.datasets.generated.guest_lines import GREETINGS
 from textenv.datasets.generated.procedural import Picker
 from textenv.datasets.generated.services import SERVICES, Service, ServiceSlot
+from textenv.datasets.generated.tables import load_table
 from textenv.datasets.generated.words import FIRST_NAMES, LAST_NAMES
 from textenv.errors import UnknownNameError
 
 Difficulty = Literal["easy", "medium", "hard"]
 
-_REQUESTS = (
-    "I would like to book {}.",
-    "Can you book {}?",
-    "I need {}.",
-    "Please book {}.",
-    "I am looking for {}.",
-    "Could you get me {}?",
-    "I am calling to book {}.",
-    "Do you have {}?",
-)
-_ANSWERS = ("{}, please.", "{}, thank you.", "{}.", "{}, if possible.", "{}, I think.", "{}, yes.")
-_CORRECTIONS = (
-    "Sorry, I meant {new}, not {old}.",
-    "Oh, and {new}, not {old}.",
-    "But please book it {new}, not {old}.",
-    "And make it {new} instead of {old}.",
-)
-_NOTED = ("{}, very well.", "{}, all right.", "{}, of course.", "{}, I see.")
-_BOOKED = (
-    "I have booked {}.",
-    "Very well, I have booked {}.",
-    "All right, I have booked {}.",
-    "Thank you, I have booked {}.",
-)
+_LINES = load_table("replies", dict[str, tuple[str, ...]])
+_REQUESTS = _LINES["requests"]
+_ANSWERS = _LINES["answers"]
+_CORRECTIONS = _LINES["corrections"]
+_NOTED = _LINES["noted"]
+_BOOKED = _LINES["booked"]
 # Chance of a correction in the caller's last turn, in percent.
 _CORRECTED = {"easy": 0, "medium": 25, "hard": 75}
 # How many slots the opening tells, and how many the caller is asked for, of five.
@@ -211,7 +194,9 @@ def _replies_of_others(picker: Picker, call: _Call) -> list[str]:
         value = picker.pick(last.values)
         if last.say(value) in said:
             value = _other(picker, last.values, value)
-        replies.append(f"{_sentence(picker.pick(_NOTED), last.say(value))} {asked.question}")
+        replies.append(
+            f"{_sentence(picker.pick(_LINES['noted']), last.say(value))} {asked.question}"
+        )
     return replies
 
 

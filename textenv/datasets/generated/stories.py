@@ -9,11 +9,25 @@ from typing import Any, Literal
 import numpy as np
 
 from textenv.datasets.generated.procedural import Picker
-from textenv.datasets.generated.story_lines import LINES, OPENINGS, PLACES, STARTS
+from textenv.datasets.generated.tables import load_table
 from textenv.datasets.generated.words import DAYS, FIRST_NAMES, LAST_NAMES, MONTHS, TOWNS, WOMEN
 from textenv.errors import UnknownNameError
 
 _LEVELS = ("easy", "medium", "hard")
+
+
+@dataclass(frozen=True)
+class _Tables:
+    """What stories.yaml holds."""
+
+    places: tuple[str, ...]
+    starts: tuple[str, ...]
+    openings: tuple[str, ...]
+    lines: dict[str, tuple[str, ...]]
+
+
+_TABLES = load_table("stories", _Tables)
+LINES = _TABLES.lines
 _TOPICS = tuple(LINES)
 
 
@@ -52,10 +66,10 @@ class StoriesGenerator:
             "day": pick(DAYS),
             "month": pick(MONTHS),
             "town": pick(TOWNS),
-            "place": pick(PLACES),
+            "place": pick(_TABLES.places),
         }
         lines = {topic: picker.distinct(LINES[topic], 3) for topic in topics}
-        opening = f"{pick(STARTS)} {pick(OPENINGS)}"
+        opening = f"{pick(_TABLES.starts)} {pick(_TABLES.openings)}"
         if self.difficulty != "medium":
             others = tuple(topic for topic in topics if topic != target)
             about = target if self.difficulty == "easy" else pick(others)
