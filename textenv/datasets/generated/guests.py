@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 
@@ -21,11 +21,9 @@ from textenv.datasets.generated.guest_lines import (
     REQUESTS,
     opening_text,
 )
-from textenv.datasets.generated.procedural import Picker
+from textenv.datasets.generated.procedural import Difficulty, Picker, check_difficulty
 from textenv.datasets.generated.words import FIRST_NAMES, LAST_NAMES
-from textenv.errors import ConfigError, UnknownNameError
-
-Difficulty = Literal["easy", "medium", "hard"]
+from textenv.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -78,8 +76,7 @@ class GuestsGenerator:
 
     def __post_init__(self) -> None:
         """Refuses what cannot be drawn from."""
-        if self.difficulty not in get_args(Difficulty):
-            raise UnknownNameError("difficulty", self.difficulty, get_args(Difficulty))
+        check_difficulty(self.difficulty)
         for name in ("corrections", "one_at_a_time"):
             value = getattr(self, name)
             number = isinstance(value, int | float) and not isinstance(value, bool)

@@ -11,16 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 
-from textenv.datasets.generated.procedural import Picker
+from textenv.datasets.generated.procedural import Difficulty, Picker, check_difficulty
 from textenv.datasets.generated.tables import load_table
 from textenv.datasets.generated.words import DAYS, FIRST_NAMES, JOBS, LAST_NAMES, MONTHS, TOWNS
-from textenv.errors import UnknownNameError
-
-Difficulty = Literal["easy", "medium", "hard"]
 
 
 @dataclass(frozen=True)
@@ -156,8 +153,7 @@ class NewsGenerator:
 
     def __post_init__(self) -> None:
         """Refuses a difficulty that does not exist."""
-        if self.difficulty not in get_args(Difficulty):
-            raise UnknownNameError("difficulty", self.difficulty, get_args(Difficulty))
+        check_difficulty(self.difficulty)
 
     def sample(self, rng: np.random.Generator) -> tuple[str, Mapping[str, Any]]:
         """Draws a report; its whole text decides the split."""

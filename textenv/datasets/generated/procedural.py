@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar, get_args
 
 import numpy as np
 
@@ -16,7 +16,16 @@ from textenv.tasks.base import Task
 # A split holds a tenth of all content at least, so 1000 draws miss it with probability 1e-46.
 _MAX_DRAWS = 1000
 
+Difficulty = Literal["easy", "medium", "hard"]
+DIFFICULTIES: tuple[Difficulty, ...] = get_args(Difficulty)
+
 _T = TypeVar("_T")
+
+
+def check_difficulty(difficulty: str) -> None:
+    """Raises an UnknownNameError unless a difficulty is "easy", "medium" or "hard"."""
+    if difficulty not in DIFFICULTIES:
+        raise UnknownNameError("difficulty", difficulty, DIFFICULTIES)
 
 
 class Picker:

@@ -11,18 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 
 from textenv.datasets.generated.guest_lines import GREETINGS
-from textenv.datasets.generated.procedural import Picker
+from textenv.datasets.generated.procedural import Difficulty, Picker, check_difficulty
 from textenv.datasets.generated.services import SERVICES, Service, ServiceSlot
 from textenv.datasets.generated.tables import load_table
 from textenv.datasets.generated.words import FIRST_NAMES, LAST_NAMES
-from textenv.errors import UnknownNameError
-
-Difficulty = Literal["easy", "medium", "hard"]
 
 _LINES = load_table("replies", dict[str, tuple[str, ...]])
 _REQUESTS = _LINES["requests"]
@@ -79,8 +76,7 @@ class RepliesGenerator:
 
     def __post_init__(self) -> None:
         """Refuses a difficulty that there is not."""
-        if self.difficulty not in get_args(Difficulty):
-            raise UnknownNameError("difficulty", self.difficulty, get_args(Difficulty))
+        check_difficulty(self.difficulty)
 
     def sample(self, rng: np.random.Generator) -> tuple[str, Mapping[str, Any]]:
         """Draws a row; its content is the call, so no call lies in two splits."""

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from textenv.datasets.generated.grammar import with_article
-from textenv.datasets.generated.procedural import Picker
+from textenv.datasets.generated.procedural import Picker, check_difficulty
 from textenv.datasets.generated.tables import load_table
 from textenv.datasets.generated.words import (
     DAYS,
@@ -24,9 +24,6 @@ from textenv.datasets.generated.words import (
     MONTHS,
     TOWNS,
 )
-from textenv.errors import UnknownNameError
-
-_LEVELS = ("easy", "medium", "hard")
 
 
 @dataclass(frozen=True)
@@ -76,8 +73,7 @@ class ReviewsGenerator:
 
     def __post_init__(self) -> None:
         """Refuses an unknown difficulty."""
-        if self.difficulty not in _LEVELS:
-            raise UnknownNameError("difficulty", self.difficulty, _LEVELS)
+        check_difficulty(self.difficulty)
 
     def sample(self, rng: np.random.Generator) -> tuple[str, Mapping[str, Any]]:
         """Draws a review; its opening decides the split."""

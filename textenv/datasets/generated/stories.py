@@ -8,12 +8,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from textenv.datasets.generated.procedural import Picker
+from textenv.datasets.generated.procedural import Picker, check_difficulty
 from textenv.datasets.generated.tables import load_table
 from textenv.datasets.generated.words import DAYS, FIRST_NAMES, LAST_NAMES, MONTHS, TOWNS, WOMEN
-from textenv.errors import UnknownNameError
-
-_LEVELS = ("easy", "medium", "hard")
 
 
 @dataclass(frozen=True)
@@ -44,8 +41,7 @@ class StoriesGenerator:
 
     def __post_init__(self) -> None:
         """Refuses an unknown difficulty."""
-        if self.difficulty not in _LEVELS:
-            raise UnknownNameError("difficulty", self.difficulty, _LEVELS)
+        check_difficulty(self.difficulty)
 
     def sample(self, rng: np.random.Generator) -> tuple[str, Mapping[str, Any]]:
         """Draws a story; its opening decides the split."""
