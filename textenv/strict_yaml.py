@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
+from pydantic import ConfigDict, TypeAdapter
+
+T = TypeVar("T")
 
 
 def load_yaml(text: str, *, fast: bool = False) -> Any:
@@ -20,6 +23,22 @@ def load_yaml(text: str, *, fast: bool = False) -> Any:
         yaml.YAMLError: It is not valid, or repeats a key.
     """
     return yaml.load(text, Loader=_FastLoader if fast else _StrictLoader)
+
+
+def check_form(name: str, value: Any, form: type[T]) -> T:
+    """Makes records of plain values, such as those of a YAML file; lists become tuples.
+
+    Args:
+        name: What an error calls the values, such as the file's name.
+        value: The values.
+        form: A dataclass, or a type such as `dict[str, tuple[str, ...]]`.
+
+    Raises:
+        pydantic.ValidationError: A key is unknown or missing, or a value is of another type.
+    """
+    # The name is a key, so that an error says where: `news.yaml`.kinds.match.summary.
+    named = TypeAdapter(dict[str, form], config=ConfigDict(extra="forbid"))  # type: ignore[valid-type]
+    return named.validate_python({name: value})[name]
 
 
 class _UniqueKeys(yaml.constructor.SafeConstructor):

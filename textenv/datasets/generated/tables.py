@@ -13,10 +13,10 @@ from importlib import resources
 from itertools import product
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BeforeValidator, ConfigDict, TypeAdapter
+from pydantic import BeforeValidator
 
 from textenv.errors import UnknownNameError
-from textenv.strict_yaml import load_yaml
+from textenv.strict_yaml import check_form, load_yaml
 
 T = TypeVar("T")
 
@@ -34,9 +34,7 @@ def load_table(name: str, kind: type[T]) -> T:
         yaml.YAMLError: The file is no valid YAML, or repeats a key.
     """
     file = f"{name}.yaml"
-    # The file's name is a key, so that an error says where: `news.yaml`.kinds.match.summary.
-    forms = TypeAdapter(dict[str, kind], config=ConfigDict(extra="forbid"))  # type: ignore[valid-type]
-    return forms.validate_python({file: _write_out_lists(_read(file))})[file]
+    return check_form(file, _write_out_lists(_read(file)), kind)
 
 
 def _read(file: str) -> Any:
