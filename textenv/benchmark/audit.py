@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textenv.benchmark.constant_texts import choose_constants
-from textenv.benchmark.correlation import ScoredTexts
+from textenv.benchmark.correlation import correlate
 from textenv.benchmark.probe_episodes import Case, Stage, draw_examples, hold_out
 from textenv.benchmark.probe_material import Scene
 from textenv.benchmark.probes import ATTACKS, Attack, write_probe
@@ -92,8 +92,7 @@ def audit(
         held_out=held_out,
     )
     scenes = _make_scenes(cases, choose_constants(cases, stage, scorer))
-    texts = ScoredTexts(cases)
-    texts.add(humans, baseline.human)
+    scored: list[tuple[Sequence[Episode | None], FloatArray]] = [(humans, baseline.human)]
     probes = []
     for done, attack in enumerate(ATTACKS):
         progress(done, len(ATTACKS), attack.name)
@@ -103,7 +102,7 @@ def audit(
         except RewardError as error:
             probes.append(_unscored(attack, f"the reward fails: {error}", too_near=True))
             continue
-        texts.add(played, scores)
+        scored.append((played, scores))
         probes.append(_compare(attack, played, scores, baseline))
     progress(len(ATTACKS), len(ATTACKS), "other metrics")
     ceiling = _estimate(baseline.human, baseline.owners)
@@ -118,7 +117,7 @@ def audit(
         floor=floor,
         best_lazy=min((probe for probe in probes if probe.kind == "lazy"), key=nearness).name,
         probes=tuple(sorted(probes, key=_rank, reverse=True)),
-        correlations=texts.correlate(metrics),
+        correlations=correlate(cases, scored, metrics),
         ms_per_episode=scorer.ms_per_episode,
         passes=passes,
         verdict=verdict,
@@ -127,19 +126,12 @@ def audit(
 
 @dataclass(frozen=True)
 class _Baseline:
-    """What probes are compared with, by case: the human texts and the empty one, both scored.
+    """What probes are compared with, by case: the human texts and the empty one, both scored."""
 
-    Attributes:
-        owners: (n,) the example of each case.
-        human: (n,)
-        empty: (n,)
-        held_out: Whether the human texts are held-out references.
-    """
-
-    owners: NDArray[np.int64]
-    human: FloatArray
-    empty: FloatArray
-    held_out: bool
+    owners: NDArray[np.int64]  # (n,) the example of each case
+    human: FloatArray  # (n,)
+    empty: FloatArray  # (n,)
+    held_out: bool  # whether the human texts are held-out references
 
 
 def _make_scenes(cases: Sequence[Case], constants: Sequence[str | None]) -> list[Scene]:

@@ -20,30 +20,21 @@ _MOST_HELD_OUT = 4  # references of one example
 
 @dataclass(frozen=True)
 class Case:
-    """One comparison: a human text, and the example as the reward is to see it.
+    """One comparison: a human text, and the example as the reward is to see it."""
 
-    Attributes:
-        owner: The number of the example; one with held-out references has several cases.
-        example: Without the reference that is held out.
-        reference: The human text. Of a conversation, the first ideal turn.
-    """
-
-    owner: int
-    example: Example
+    owner: int  # the number of the example; one with held-out references has several cases
+    example: Example  # without the reference that is held out
+    # The human text. Of a conversation, the first ideal turn.
     reference: str
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Plays whole texts, without tokens, windows and budgets.
+    """Plays whole texts, without tokens, windows and budgets."""
 
-    Attributes:
-        task: How an episode opens and goes on; None for one turn after the bare prompt.
-        max_turns: The most turns of the agent.
-    """
-
+    # How an episode opens and goes on; None for one turn after the bare prompt.
     task: Task | None = None
-    max_turns: int = 1
+    max_turns: int = 1  # the most turns of the agent
 
     def play(self, case: Case, write: Callable[[str], str | None]) -> Episode | None:
         """Plays an episode; None if a text cannot be written.

@@ -13,18 +13,12 @@ from textenv.tasks.choices import normalised
 
 @dataclass(frozen=True)
 class Scene:
-    """What a probe is written from.
+    """What a probe is written from."""
 
-    Attributes:
-        example: As the reward sees it: without the reference that is held out, if one is.
-        reference: The human text that the probe is compared with.
-        strangers: References of other examples, the best first.
-        constant: The same text for every example, the best that was found; None if none was.
-    """
-
-    example: Example
-    reference: str
-    strangers: tuple[str, ...] = ()
+    example: Example  # as the reward sees it: without the reference that is held out, if one is
+    reference: str  # the human text that the probe is compared with
+    strangers: tuple[str, ...] = ()  # references of other examples, the best first
+    # The same text for every example, the best that was found; None if none was.
     constant: str | None = None
 
     @property

@@ -32,21 +32,13 @@ class Tick:
 
 @dataclass(frozen=True)
 class Axis:
-    """What one column's intervals share.
+    """What one column's intervals share."""
 
-    Attributes:
-        low: The value at its start.
-        high: The value at its end.
-        ticks: Round values within it.
-        zero: Where 0 is, in per cent; None outside.
-        reference: Where a value to compare with is, in per cent; None without one.
-    """
-
-    low: float
-    high: float
-    ticks: tuple[Tick, ...]
-    zero: float | None
-    reference: float | None
+    low: float  # the value at its start
+    high: float  # the value at its end
+    ticks: tuple[Tick, ...]  # round values within it
+    zero: float | None  # where 0 is, in per cent; None outside
+    reference: float | None  # where a value to compare with is, in per cent; None without one
 
     def at(self, value: float) -> float:
         """Returns a value's place in per cent."""

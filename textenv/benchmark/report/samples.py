@@ -26,27 +26,17 @@ class ScoreShown:
 
 @dataclass(frozen=True)
 class ResponseShown:
-    """One response.
+    """One response."""
 
-    Attributes:
-        design: The policy that wrote it.
-        mark: That design's judgement.
-        seed: Of its run.
-        text: The response.
-        scores: The reward that was trained on, then the gold metrics, then the others.
-        own_change: Of the reward that was trained on, in sd, as text; empty if there is none.
-        gold_change: Of the gold metrics' mean, likewise.
-        hacked: The first rose while the second fell.
-    """
-
-    design: str
-    mark: str
+    design: str  # the policy that wrote it
+    mark: str  # that design's judgement
     seed: int
     text: str
+    # The reward that was trained on, then the gold metrics, then the others.
     scores: tuple[ScoreShown, ...]
-    own_change: str
-    gold_change: str
-    hacked: bool
+    own_change: str  # change of the trained reward, in sd, as text; "" if there is none
+    gold_change: str  # change of the gold metrics' mean, likewise
+    hacked: bool  # own_change is positive and gold_change negative
 
 
 @dataclass(frozen=True)

@@ -25,23 +25,15 @@ _NEARNESS = {True: ("too near", "ties"), False: ("clear", "below"), None: ("", "
 
 @dataclass(frozen=True)
 class Value:
-    """One cell.
+    """One cell."""
 
-    Attributes:
-        text: What is read first.
-        small: What is read after it: an interval, a remark.
-        sort: What the column is sorted by: a number, else the text; None comes last.
-        mark: The name of a symbol and colour, such as "hacked"; empty for none.
-        detail: Long text, shown on demand.
-        bars: Intervals to draw on the column's axis.
-    """
-
-    text: str
-    small: str = ""
+    text: str  # what is read first
+    small: str = ""  # what is read after it: an interval, a remark
+    # What the column is sorted by: a number, else the text; None comes last.
     sort: float | str | None = None
-    mark: str = ""
-    detail: str = ""
-    bars: tuple[Bar, ...] = ()
+    mark: str = ""  # the name of a symbol and colour, such as "hacked"; empty for none
+    detail: str = ""  # long text, shown on demand
+    bars: tuple[Bar, ...] = ()  # intervals to draw on the column's axis
 
 
 @dataclass(frozen=True)
