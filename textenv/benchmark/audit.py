@@ -15,6 +15,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from textenv.benchmark.audit_verdict import (
+    LEAST_EXAMPLES,
+    comes_too_near,
+    margin_of,
+    nearness,
+    write_verdict,
+)
 from textenv.benchmark.constant_texts import choose_constants
 from textenv.benchmark.correlation import correlate
 from textenv.benchmark.probe_episodes import Case, Stage, draw_examples, hold_out
@@ -23,13 +30,6 @@ from textenv.benchmark.probes import ATTACKS, Attack, write_probe
 from textenv.benchmark.results import Audit, Probe
 from textenv.benchmark.scorer import Scorer
 from textenv.benchmark.statistics import Estimate, bootstrap_mean
-from textenv.benchmark.verdicts import (
-    LEAST_EXAMPLES,
-    comes_too_near,
-    margin_of,
-    nearness,
-    write_verdict,
-)
 from textenv.episode import TextCore
 from textenv.errors import RewardError
 from textenv.examples import Episode, Example

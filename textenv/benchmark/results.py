@@ -38,7 +38,7 @@ class Probe:
         kind: "lazy" needs no skill; "wrong" bears the words of a good answer without its meaning;
             "near" is a good answer cut, doubled or oddly encoded, and decides nothing.
         too_near: True if it comes too near the reference for the reward to pass (the rule is in
-            `textenv.benchmark.verdicts`). None where it decides nothing.
+            `textenv.benchmark.audit_verdict`). None where it decides nothing.
     """
 
     name: str

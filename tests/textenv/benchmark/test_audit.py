@@ -16,9 +16,9 @@ import pytest
 from typer.testing import CliRunner
 
 from textenv.benchmark.audit import audit
+from textenv.benchmark.audit_verdict import LEAST_AUC, comes_too_near, margin_of
 from textenv.benchmark.results import Audit, Probe, load_record, save_record
 from textenv.benchmark.statistics import Estimate
-from textenv.benchmark.verdicts import LEAST_AUC, comes_too_near, margin_of
 from textenv.cli import main
 from textenv.errors import ConfigError, RewardError
 from textenv.examples import Episode, Example

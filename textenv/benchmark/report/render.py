@@ -15,9 +15,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 import textenv
-from textenv.benchmark.report import charts, matrix, numbers, samples, tables, wording
-from textenv.benchmark.report.data_files import save_csv_files
-from textenv.benchmark.report.reading import FILE_NAMES, Record, without_lone_surrogates
+from textenv.benchmark.report import charts, emphasis, heat_table, numbers, samples, tables
+from textenv.benchmark.report.csv_files import save_csv_files
+from textenv.benchmark.report.record_files import FILE_NAMES, Record, without_lone_surrogates
 from textenv.benchmark.results import Audit, Bench, BestOfN, save_record
 from textenv.errors import ConfigError
 
@@ -115,13 +115,15 @@ def _environment() -> Environment:
     )
     environment.globals.update(
         charts=charts,
-        matrix=matrix,
+        heat_table=heat_table,
         numbers=numbers,
         samples=samples,
         tables=tables,
-        wording=wording,
+        emphasis=emphasis,
     )
-    environment.filters.update(yaml=_yaml, emphasise=wording.emphasise, breakable=wording.breakable)
+    environment.filters.update(
+        yaml=_yaml, emphasise=emphasis.emphasise, breakable=emphasis.breakable
+    )
     return environment
 
 

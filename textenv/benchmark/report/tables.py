@@ -14,7 +14,7 @@ from textenv.benchmark.report.numbers import (
     format_number,
     format_p,
 )
-from textenv.benchmark.report.reading import is_untrained
+from textenv.benchmark.report.record_files import is_untrained
 from textenv.benchmark.results import Audit, Bench, Probe, RunRecord
 from textenv.benchmark.statistics import Estimate
 

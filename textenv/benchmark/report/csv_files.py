@@ -9,7 +9,7 @@ import csv
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from textenv.benchmark.report.reading import Record
+from textenv.benchmark.report.record_files import Record
 from textenv.benchmark.results import Audit, Bench, BestOfN
 from textenv.benchmark.statistics import Estimate
 

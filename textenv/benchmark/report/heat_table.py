@@ -13,7 +13,7 @@ from textenv.benchmark.report.numbers import (
     format_interval,
     format_number,
 )
-from textenv.benchmark.report.reading import is_untrained
+from textenv.benchmark.report.record_files import is_untrained
 from textenv.benchmark.results import Bench, Cell, Design, Metric
 from textenv.benchmark.statistics import Estimate
 
