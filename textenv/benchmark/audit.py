@@ -62,16 +62,17 @@ def audit(
     tokens.
 
     Args:
-        reward: What `load_reward` takes.
+        reward: A reward as `load_reward` takes it.
         source: An environment's core, of which the task and the dataset are used, or examples of
             a task of one turn.
-        n_examples: How many examples to draw; all, where there are fewer.
-        split: Of the core's dataset: "train", "validation", "test" or "all"; by default the
-            core's own.
+        n_examples: Number of examples to draw; all, where there are fewer.
+        split: The split of the core's dataset: "train", "validation", "test" or "all"; by default
+            the core's own.
         metrics: Rewards to correlate with, by name; the length in words is always there.
-        dataset: What the result calls the examples' source.
-        seed: Chooses the examples.
-        on_progress: Called with how many of the probes are done, of how many, and the next one.
+        dataset: The name of the examples' source in the result.
+        seed: Seed of the choice of examples.
+        on_progress: Function that is called with the number of probes done, their total, and the
+            next one's name.
 
     Raises:
         ConfigError: There are fewer than two examples, or no such split.

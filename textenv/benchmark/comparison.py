@@ -25,9 +25,9 @@ def probability_of_improvement(
 
     Args:
         x: (n_runs, n_tasks) scores of X, or (n_runs,) on a single task.
-        y: The same of Y, whose number of runs may be another.
-        resamples: How many.
-        seed: Of the resampling.
+        y: The scores of Y, whose number of runs may differ.
+        resamples: Number of resamples.
+        seed: Seed of the resampling.
 
     Raises:
         ConfigError: There are no runs, or the tasks differ in number.
@@ -75,7 +75,7 @@ def runs_p(x: ArrayLike, y: ArrayLike, *, paired: bool) -> float:
 
     Args:
         x: (n_runs,) the mean of each run of X.
-        y: The same of Y.
+        y: (n_runs,) the mean of each run of Y.
         paired: Whether run i of both shares its seed. Otherwise variances are not pooled (Welch
             1947), with the degrees of freedom rounded down, as for printed tables.
 

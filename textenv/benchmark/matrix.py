@@ -63,7 +63,7 @@ def measure_start(
     Args:
         values: Metric -> (n_seeds, n_prompts).
         designs: The metrics that are trained on.
-        gold: Those that are not.
+        gold: The metrics that are not trained on.
 
     Raises:
         ConfigError: A metric gives every sample the same score.
@@ -152,7 +152,7 @@ def compare_all(gains: Mapping[str, Gains], gold: Sequence[str]) -> tuple[Compar
     A p-value is the larger of the bootstrap's, over seeds and prompts, and Student's, over seeds.
 
     Args:
-        gains: Of each design or control that was trained.
+        gains: The gains of each design or control that was trained.
         gold: The gold metrics, which are the tasks of the probability of improvement.
     """
     found = []

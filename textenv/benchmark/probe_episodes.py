@@ -40,7 +40,7 @@ class Stage:
         """Plays an episode; None if a text cannot be written.
 
         Args:
-            case: What to play.
+            case: The comparison to play.
             write: Given the human text for a turn, returns what to say in its place.
         """
         turns = list(self.opening(case.example))

@@ -28,8 +28,8 @@ class Probe:
 
     Attributes:
         name: Such as "title" or "keyword list".
-        what: What the policy writes, in words.
-        score: Its mean.
+        what: Description of the text that the policy writes.
+        score: The mean score.
         reference_minus_probe: The mean of the paired differences.
         auc: The chance that a reference scores above the probe's text; a tie counts half.
         n: How many examples the probe could be built for.
@@ -58,7 +58,7 @@ class Audit:
     """What adversarial probes find out about one reward, without any training.
 
     Attributes:
-        reward: Its name or description.
+        reward: The reward's name or description.
         dataset: The examples' source.
         n_examples: How many examples were probed.
         leave_one_out: True where a human reference was scored against the other ones of its
@@ -68,9 +68,10 @@ class Audit:
         best_lazy: The name of the probe that scores highest among those that need no skill.
         probes: All of them, highest first; last those that could not be built.
         correlations: Spearman's, over all probed texts, with other metrics.
-        ms_per_episode: What scoring one response costs.
+        ms_per_episode: The time to score one response, in milliseconds.
         passes: True if no lazy or wrong text comes too near the reference.
-        verdict: In words, what it pays for and which policies reach the reference.
+        verdict: The conclusion in words: what the reward pays for, and which policies reach the
+            reference.
     """
 
     reward: str
@@ -96,8 +97,8 @@ class BestOfN:
         n: (k,) the sizes.
         kl_bound: (k,) log n - (n - 1) / n, an upper bound on the KL to the policy, in nats.
         curves: Metric -> k estimates, the proxy's among them.
-        n_prompts: How many prompts.
-        pool: Samples of each.
+        n_prompts: The number of prompts.
+        pool: The number of samples of each prompt.
     """
 
     proxy: str
@@ -113,16 +114,16 @@ class Design:
     """One reward that was trained against, or a control.
 
     Attributes:
-        name: As in the configuration.
+        name: The name in the configuration.
         kind: A control is the untrained policy, or one that was paid at random.
         spec: The reward as `load_reward` takes it; None for the untrained policy.
-        judgement: What the benchmark concludes.
+        judgement: The benchmark's conclusion.
         words: The same as a sentence.
-        own_gain: Of the reward itself, in sd.
-        gold_gain: Of the gold metrics' mean, in sd.
+        own_gain: The gain by the reward itself, in sd.
+        gold_gain: The gain by the gold metrics' mean, in sd.
         hacking_index: own_gain minus gold_gain.
         gold_at_matched_kl: The gold gain where all designs are equally far from the start, in sd.
-        kl: To the start, in nats a response, at the end of the training.
+        kl: The KL to the start at the end of the training, in nats a response.
     """
 
     name: str
@@ -142,7 +143,7 @@ class Metric:
     """One column of the matrix.
 
     Attributes:
-        name: As in the configuration.
+        name: The name in the configuration.
         kind: "gold" metrics are never trained on; "design" ones are.
         before: The untrained policy's mean, in the metric's own unit.
         sd: The standard deviation over its samples.
@@ -184,7 +185,7 @@ class Fit:
     Attributes:
         a: The slope at d = 1.
         b: How fast it falls.
-        peak_kl: Where the fitted curve is highest; None if it does not turn within what was seen.
+        peak_kl: The KL at which the fitted curve is highest; None if that lies outside the data.
         r2: The share of the variance that the curve explains.
     """
 
@@ -199,11 +200,11 @@ class Curve:
     """How one metric moves with the distance from the start, under one design.
 
     Attributes:
-        design: Trained on.
-        metric: Looked at; "gold" is the mean of the gold metrics.
-        points: In order of training; the first is the start, at KL 0.
+        design: The design that was trained on.
+        metric: The metric measured; "gold" is the mean of the gold metrics.
+        points: The points in order of training; the first is the start, at KL 0.
         peak: The index of the highest point.
-        fit: None where there are too few points.
+        fit: The fitted curve; None where there are too few points.
     """
 
     design: str
@@ -218,10 +219,10 @@ class Comparison:
     """Two designs by the gold metrics.
 
     Attributes:
-        first: A design.
+        first: One design.
         second: The other one.
-        difference: Of their gold gains, first minus second, in sd.
-        probability_of_improvement: That a run of the first is better than one of the second.
+        difference: The difference of their gold gains, first minus second, in sd.
+        probability_of_improvement: The chance that a run of the first beats one of the second.
         p: Two-sided: the larger of the bootstrap's and of Student's t over runs.
         p_holm: The same, corrected for all comparisons (Holm 1979).
     """
@@ -270,22 +271,23 @@ class Bench:
     """Everything that `textenv rewards bench` found.
 
     Attributes:
-        title: What was compared.
+        title: The subject of the comparison.
         verdict: One paragraph in words: which design is right, and which is hacked.
-        designs: In the order of the configuration, controls last.
+        designs: The designs in the order of the configuration, controls last.
         metrics: The columns: every design, then the gold metrics.
         matrix: Design -> metric -> cell.
-        curves: Of every design: its own reward and "gold".
-        matched_kl: Where designs that learned are compared; None if no distance was reached by all.
-        comparisons: Of every pair of designs.
+        curves: Two curves for every design: its own reward and "gold".
+        matched_kl: The KL at which designs that learned are compared; None if none was reached by
+            all.
+        comparisons: A comparison for every pair of designs.
         runs: Every run, failed ones included.
         samples: Some held-out examples.
-        audits: Of the designs, where they were asked for.
+        audits: The designs' audits, if they were asked for.
         n_prompts: Held-out prompts of an evaluation.
-        config: As given.
-        versions: Packages.
-        run_s: What all runs took together, in seconds.
-        best_of_n: Of the designs, from the untrained policy's samples.
+        config: The configuration as given.
+        versions: The versions of the packages, by name.
+        run_s: The time of all runs together, in seconds.
+        best_of_n: A best-of-n record for each design, from the untrained policy's samples.
     """
 
     title: str

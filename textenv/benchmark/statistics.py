@@ -57,8 +57,8 @@ def bootstrap_mean(values: ArrayLike, seed: int = 0, resamples: int = RESAMPLES)
 
     Args:
         values: (n,) one number an example.
-        seed: Of the resampling.
-        resamples: How many samples of size n are drawn with replacement.
+        seed: Seed of the resampling.
+        resamples: Number of resamples of size n, drawn with replacement.
     """
     array = np.asarray(values, np.float64)
     rng = np.random.default_rng(seed)
@@ -99,8 +99,8 @@ def stratified_bootstrap(
         scores: (n_runs, n_tasks); a run of one task has nothing to do with the same row's run of
             another.
         statistic: Function from (k, n_runs, n_tasks) to (k,).
-        resamples: How many.
-        seed: Of the resampling.
+        resamples: Number of resamples.
+        seed: Seed of the resampling.
 
     Raises:
         ConfigError: There are no scores, or not two axes.
@@ -138,8 +138,8 @@ def two_way_bootstrap(
             order.
         paired_seeds: Row i of each table is the same seed; else the tables' seeds are drawn apart,
             and may differ in number.
-        resamples: How many.
-        seed: Of the resampling.
+        resamples: Number of resamples.
+        seed: Seed of the resampling.
 
     Returns:
         (resamples, number of tables), each table's mean.

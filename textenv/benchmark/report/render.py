@@ -51,8 +51,8 @@ def write_page(record: Record | Sequence[Record], folder: Path, saved: Sequence[
     """Writes `report.html` and the CSV files, for records that are saved already.
 
     Args:
-        record: As `write_report` takes it.
-        folder: Where the page goes.
+        record: One record or several, as for `write_report`.
+        folder: The folder of the page.
         saved: The JSON files of the records, in that folder.
 
     Returns:
@@ -69,7 +69,7 @@ def render_report(record: Record | Sequence[Record], files: Sequence[str] = ()) 
     """Returns the page of a record, or of several, as HTML.
 
     Args:
-        record: As `write_report` takes it.
+        record: One record or several, as for `write_report`.
         files: Names of data files that will lie beside the page, to be linked.
 
     Raises:

@@ -68,10 +68,10 @@ class _Facts:
     """A context with a question.
 
     Attributes:
-        context: What is so of the people.
-        question: What is asked.
+        context: The facts about the people.
+        question: The question about one of them.
         answer: A word or two of the context.
-        options: What might be answered: the answer and what is so of the others, by context.
+        options: The possible answers by the context: the answer, and the others' values.
     """
 
     context: str

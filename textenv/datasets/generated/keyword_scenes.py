@@ -12,9 +12,9 @@ class Action:
     """A verb and what goes with it.
 
     Attributes:
-        verb: Its base form.
-        objects: What may follow "the"; one word each.
-        tools: What may follow "with a"; may be empty.
+        verb: The verb's base form.
+        objects: Words that may follow "the"; one word each.
+        tools: Words that may follow "with a"; may be empty.
     """
 
     verb: str
@@ -27,9 +27,9 @@ class Scene:
     """Actions that happen in one kind of place.
 
     Attributes:
-        people: Who does them, besides `PEOPLE`.
+        people: The people who act, besides `PEOPLE`.
         places: Phrases whose last word is the keyword.
-        actions: What is done.
+        actions: The actions that happen there.
     """
 
     people: tuple[str, ...]

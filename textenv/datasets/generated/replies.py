@@ -39,12 +39,12 @@ class _Call:
     """A call up to the caller's last turn.
 
     Attributes:
-        service: What is called.
+        service: The service that is called.
         goal: A value for each slot; those that were not told are made up.
-        told: The slots told, in the order of the telling.
-        turns: What was said, the caller and the agent in turn.
+        told: The slots that were told, in order.
+        turns: The turns so far, of the caller and the agent in turn.
         last: The slot that the caller told or corrected last.
-        old: Its value before the correction, if it was one.
+        old: That slot's value before the correction, if there was one.
     """
 
     service: Service

@@ -16,10 +16,10 @@ class ServiceSlot:
     """One thing to find out.
 
     Attributes:
-        name: The same in every service that asks for it.
-        phrase: How a value is said, with "{}" for it.
-        question: How the agent asks.
-        values: What it may be.
+        name: The slot's name, the same in every service that asks for it.
+        phrase: The wording of a value, with "{}" for it.
+        question: The agent's question.
+        values: The possible values.
     """
 
     name: str
@@ -37,8 +37,8 @@ class Service:
     """One kind of booking.
 
     Attributes:
-        thing: What is booked, with its article.
-        slots: What to find out, in the order in which a booking tells it.
+        thing: The thing that is booked, with its article.
+        slots: The things to find out, in the order in which a booking tells them.
     """
 
     thing: str

@@ -18,10 +18,10 @@ class Move:
     """One step of a story.
 
     Attributes:
-        lines: Its calculation; the last line gives the new running number.
-        texts: Its wordings.
+        lines: The calculation; the last line gives the new running number.
+        texts: The wordings.
         letters: The numbers to draw.
-        told: Of a start that calculates nothing: the letter of the running number.
+        told: The letter of the running number, for a start that calculates nothing.
     """
 
     lines: tuple[Line, ...]

@@ -87,8 +87,8 @@ class _Story:
     """A story while it is told.
 
     Attributes:
-        sentences: What has been said.
-        lines: What has been calculated.
+        sentences: The sentences so far.
+        lines: The calculations so far.
         cents: True if amounts of money are in cents, and written with two decimals.
     """
 
