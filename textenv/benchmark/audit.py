@@ -24,8 +24,8 @@ from textenv.benchmark.audit_verdict import (
 )
 from textenv.benchmark.constant_texts import choose_constants
 from textenv.benchmark.correlation import correlate
-from textenv.benchmark.probe_episodes import Case, Stage, draw_examples, hold_out
-from textenv.benchmark.probe_material import Scene
+from textenv.benchmark.probe_episodes import Case, TextPlayer, draw_examples, hold_out
+from textenv.benchmark.probe_material import ProbeMaterial
 from textenv.benchmark.probes import ATTACKS, Attack, write_probe
 from textenv.benchmark.results import Audit, Probe
 from textenv.benchmark.scorer import Scorer
@@ -79,25 +79,25 @@ def audit(
         RewardError: The reward cannot score a reference or the empty text, or a metric cannot
             score a text.
     """
-    examples, stage = draw_examples(source, n_examples, split, seed)
-    cases, held_out = hold_out(examples, stage)
+    examples, player = draw_examples(source, n_examples, split, seed)
+    cases, held_out = hold_out(examples, player)
     scorer = Scorer(load_reward(reward))
     progress = on_progress or (lambda done, total, name: None)
     progress(0, len(ATTACKS), "references")
-    humans = _play_all(cases, stage, lambda human: human)
+    humans = _play_all(cases, player, lambda human: human)
     scorer.warm_up(humans[0])
     baseline = _Baseline(
         owners=np.array([case.owner for case in cases]),
         human=scorer.score(humans, strict=True),
-        empty=scorer.score(_play_all(cases, stage, lambda _: ""), strict=True),
+        empty=scorer.score(_play_all(cases, player, lambda _: ""), strict=True),
         held_out=held_out,
     )
-    scenes = _make_scenes(cases, choose_constants(cases, stage, scorer))
+    materials = _make_materials(cases, choose_constants(cases, player, scorer))
     scored: list[tuple[Sequence[Episode | None], FloatArray]] = [(humans, baseline.human)]
     probes = []
     for done, attack in enumerate(ATTACKS):
         progress(done, len(ATTACKS), attack.name)
-        played = [_play(attack, *pair, stage) for pair in zip(cases, scenes, strict=True)]
+        played = [_play(attack, *pair, player) for pair in zip(cases, materials, strict=True)]
         try:
             scores = _score(played, scorer)
         except RewardError as error:
@@ -135,14 +135,14 @@ class _Baseline:
     held_out: bool  # whether the human texts are held-out references
 
 
-def _make_scenes(cases: Sequence[Case], constants: Sequence[str | None]) -> list[Scene]:
+def _make_materials(cases: Sequence[Case], constants: Sequence[str | None]) -> list[ProbeMaterial]:
     """Gives every case the references of the next examples, and its constant."""
     first: dict[int, str] = {}
     for case in cases:
         first.setdefault(case.owner, case.reference)
     n = len(first)
     return [
-        Scene(
+        ProbeMaterial(
             case.example,
             case.reference,
             tuple(first[(case.owner + k) % n] for k in range(1, min(n, _N_STRANGERS + 1))),
@@ -152,9 +152,11 @@ def _make_scenes(cases: Sequence[Case], constants: Sequence[str | None]) -> list
     ]
 
 
-def _play(attack: Attack, case: Case, scene: Scene, stage: Stage) -> Episode | None:
+def _play(
+    attack: Attack, case: Case, material: ProbeMaterial, player: TextPlayer
+) -> Episode | None:
     """Plays a case with an attack's text; None where it cannot be written."""
-    return stage.play(case, lambda human: write_probe(attack, replace(scene, reference=human)))
+    return player.play(case, lambda human: write_probe(attack, replace(material, reference=human)))
 
 
 def _score(played: Sequence[Episode | None], scorer: Scorer) -> FloatArray:
@@ -215,8 +217,10 @@ def _unscored(attack: Attack, note: str, too_near: bool | None = None) -> Probe:
     )
 
 
-def _play_all(cases: Sequence[Case], stage: Stage, write: Callable[[str], str]) -> list[Episode]:
-    played = (stage.play(case, write) for case in cases)
+def _play_all(
+    cases: Sequence[Case], player: TextPlayer, write: Callable[[str], str]
+) -> list[Episode]:
+    played = (player.play(case, write) for case in cases)
     return [episode for episode in played if episode is not None]
 
 

@@ -29,7 +29,7 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Stage:
+class TextPlayer:
     """Plays whole texts, without tokens, windows and budgets."""
 
     # How an episode opens and goes on; None for one turn after the bare prompt.
@@ -76,7 +76,7 @@ class Stage:
 
 def draw_examples(
     source: TextCore | Sequence[Example], n: int, split: str | None, seed: int
-) -> tuple[list[Example], Stage]:
+) -> tuple[list[Example], TextPlayer]:
     """Draws examples without repetition, in the order of their source.
 
     Raises:
@@ -93,21 +93,21 @@ def draw_examples(
         for place in _choose(rng, int(starts[-1]), n):
             part = int(np.searchsorted(starts, place, side="right")) - 1
             found.append(parts[part][place - int(starts[part])])
-        stage = Stage(source.task, source.max_turns)
+        player = TextPlayer(source.task, source.max_turns)
     else:
         if split is not None:
             raise ConfigError(f"Examples have no splits; leave out split='{split}'.")
         found = [source[place] for place in _choose(rng, len(source), n)]
-        stage = Stage()
+        player = TextPlayer()
     if len(found) < 2:
         raise ConfigError(f"An audit needs at least 2 examples, and there is {len(found)}.")
     bare = next((example.id for example in found if not example.references), None)
     if bare is not None:
         raise ConfigError(f"Example '{bare}' has no reference to compare probes with.")
-    return found, stage
+    return found, player
 
 
-def hold_out(examples: Sequence[Example], stage: Stage) -> tuple[list[Case], bool]:
+def hold_out(examples: Sequence[Example], player: TextPlayer) -> tuple[list[Case], bool]:
     """Makes the cases, and tells whether references are held out.
 
     Where at least half of the examples have several different references, each is held out in turn
@@ -115,8 +115,8 @@ def hold_out(examples: Sequence[Example], stage: Stage) -> tuple[list[Case], boo
     conversations, the ideal text is scored against all references, itself among them.
     """
     several = [example for example in examples if len(set(example.references)) > 1]
-    if stage.max_turns > 1 or len(several) < 2 or 2 * len(several) < len(examples):
-        cases = [Case(i, example, stage.gold(example)) for i, example in enumerate(examples)]
+    if player.max_turns > 1 or len(several) < 2 or 2 * len(several) < len(examples):
+        cases = [Case(i, example, player.gold(example)) for i, example in enumerate(examples)]
         return cases, False
     cases = []
     for i, example in enumerate(several):

@@ -12,7 +12,7 @@ from textenv.tasks.choices import normalised
 
 
 @dataclass(frozen=True)
-class Scene:
+class ProbeMaterial:
     """What a probe is written from."""
 
     example: Example  # as the reward sees it: without the reference that is held out, if one is

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from textenv.benchmark.negating import deny, deny_inside
-from textenv.benchmark.probe_material import Scene, join_words, split_words
+from textenv.benchmark.probe_material import ProbeMaterial, join_words, split_words
 from textenv.benchmark.results import ProbeKind
 from textenv.rewards.lexical.rouge import rouge_words
 from textenv.rewards.style.writing import content_words, split_sentences
@@ -41,119 +41,130 @@ class Attack:
     needs: str = ""
     text: str | None = None
 
-    def write(self, scene: Scene) -> str | None:
+    def write(self, material: ProbeMaterial) -> str | None:
         """Returns the text, or None where it cannot be written."""
-        return _WRITERS[self.name](scene) if self.text is None else self.text
+        return _WRITERS[self.name](material) if self.text is None else self.text
 
 
-def write_probe(attack: Attack, scene: Scene) -> str | None:
+def write_probe(attack: Attack, material: ProbeMaterial) -> str | None:
     """Writes the text of an attack; None where it cannot be written, or would be a right answer.
 
     What is lazy may be right by chance, and is paid for it: that belongs to its worth.
     """
-    text = attack.write(scene)
-    if text is None or (attack.kind != "lazy" and scene.is_right(text)):
+    text = attack.write(material)
+    if text is None or (attack.kind != "lazy" and material.is_right(text)):
         return None
     return text
 
 
-def _question(scene: Scene) -> str | None:
-    prompt = scene.example.prompt
-    return None if scene.source == prompt else prompt
+def _question(material: ProbeMaterial) -> str | None:
+    prompt = material.example.prompt
+    return None if material.source == prompt else prompt
 
 
-def _lead(scene: Scene) -> str | None:
-    sentences = split_sentences(scene.source)
+def _lead(material: ProbeMaterial) -> str | None:
+    sentences = split_sentences(material.source)
     return sentences[0] if len(sentences) > 1 else None
 
 
-def _title(scene: Scene) -> str | None:
-    title = scene.example.metadata.get("title")
+def _title(material: ProbeMaterial) -> str | None:
+    title = material.example.metadata.get("title")
     return title if isinstance(title, str) and title.strip() else None
 
 
-def _content(scene: Scene) -> list[str]:
+def _content(material: ProbeMaterial) -> list[str]:
     """The content words of the source, the most frequent first."""
-    words = rouge_words(scene.source)
+    words = rouge_words(material.source)
     content = content_words(words)
     return [word for word, _ in Counter(word for word in words if word in content).most_common()]
 
 
-def _repeated_word(scene: Scene) -> str | None:
-    words = _content(scene)[:1]
-    return " ".join(words * max(_N_REPEATS, len(split_words(scene.reference)))) if words else None
+def _repeated_word(material: ProbeMaterial) -> str | None:
+    words = _content(material)[:1]
+    return (
+        " ".join(words * max(_N_REPEATS, len(split_words(material.reference)))) if words else None
+    )
 
 
-def _repeated_sentence(scene: Scene) -> str | None:
-    sentences = split_sentences(scene.source)
+def _repeated_sentence(material: ProbeMaterial) -> str | None:
+    sentences = split_sentences(material.source)
     return " ".join(sentences[:1] * _N_REPEATS) if sentences else None
 
 
-def _keyword_list(scene: Scene) -> str | None:
-    given = scene.example.metadata.get("concepts")
+def _keyword_list(material: ProbeMaterial) -> str | None:
+    given = material.example.metadata.get("concepts")
     if not given:
-        given = [pair[1] for pair in scene.example.metadata.get("slots") or ()]
+        given = [pair[1] for pair in material.example.metadata.get("slots") or ()]
     if given:
         return ", ".join(map(str, given))
-    return " ".join(_content(scene)[: max(_LEAST_WORDS, len(split_words(scene.reference)))]) or None
+    return (
+        " ".join(_content(material)[: max(_LEAST_WORDS, len(split_words(material.reference)))])
+        or None
+    )
 
 
-def _shuffled(scene: Scene) -> str | None:
-    words = split_words(scene.reference)
+def _shuffled(material: ProbeMaterial) -> str | None:
+    words = split_words(material.reference)
     if len(words) < _LEAST_WORDS:
         return None
-    order = shuffled(scene.reference, map(str, range(len(words))))
-    return join_words([words[int(place)] for place in order], scene.reference)
+    order = shuffled(material.reference, map(str, range(len(words))))
+    return join_words([words[int(place)] for place in order], material.reference)
 
 
-def _sorted_content(scene: Scene) -> str | None:
+def _sorted_content(material: ProbeMaterial) -> str | None:
     """The content words of the reference, alphabetically, so that no order is left."""
-    content = sorted(content_words(rouge_words(scene.reference)))
+    content = sorted(content_words(rouge_words(material.reference)))
     return " ".join(content) if len(content) >= _LEAST_WORDS else None
 
 
-def _stranger(scene: Scene) -> str | None:
-    return next(iter(scene.others(1)), None)
+def _stranger(material: ProbeMaterial) -> str | None:
+    return next(iter(material.others(1)), None)
 
 
-def _several(scene: Scene) -> str | None:
-    offered = scene.example.metadata.get("candidates")
+def _several(material: ProbeMaterial) -> str | None:
+    offered = material.example.metadata.get("candidates")
     if offered:
         return ", ".join(map(str, offered))
-    others = scene.others(_N_OTHER_ANSWERS)
-    return ", ".join(shuffled(scene.reference, [scene.reference, *others])) if others else None
+    others = material.others(_N_OTHER_ANSWERS)
+    return (
+        ", ".join(shuffled(material.reference, [material.reference, *others])) if others else None
+    )
 
 
-def _truncated(scene: Scene) -> str | None:
-    words = split_words(scene.reference)
-    return join_words(words[: len(words) // 2], scene.reference) if len(words) > 1 else None
+def _truncated(material: ProbeMaterial) -> str | None:
+    words = split_words(material.reference)
+    return join_words(words[: len(words) // 2], material.reference) if len(words) > 1 else None
 
 
-def _unless_same(scene: Scene, text: str) -> str | None:
-    return None if text == scene.reference else text
+def _unless_same(material: ProbeMaterial, text: str) -> str | None:
+    return None if text == material.reference else text
 
 
-_WRITERS: dict[str, Callable[[Scene], str | None]] = {
-    "source": lambda scene: scene.source,
+_WRITERS: dict[str, Callable[[ProbeMaterial], str | None]] = {
+    "source": lambda material: material.source,
     "question": _question,
     "lead sentence": _lead,
     "title": _title,
     "repeated word": _repeated_word,
     "repeated sentence": _repeated_sentence,
     "keyword list": _keyword_list,
-    "constant": lambda scene: scene.constant,
-    "wrong language": lambda scene: _ELSEWHERE[scene.language],
+    "constant": lambda material: material.constant,
+    "wrong language": lambda material: _ELSEWHERE[material.language],
     "another's reference": _stranger,
     "shuffled": _shuffled,
     "sorted content": _sorted_content,
-    "negated": lambda scene: deny(scene.reference, scene.language),
-    "negated inside": lambda scene: deny_inside(scene.reference, scene.language),
+    "negated": lambda material: deny(material.reference, material.language),
+    "negated inside": lambda material: deny_inside(material.reference, material.language),
     "several answers": _several,
     "truncated": _truncated,
-    "doubled": lambda scene: f"{scene.reference} {scene.reference}",
-    "zero width": lambda scene: "\u200b".join(scene.reference),
-    "full width": lambda scene: _unless_same(scene, scene.reference.translate(_FULL_WIDTH)),
-    "homoglyphs": lambda scene: _unless_same(scene, scene.reference.translate(_HOMOGLYPHS)),
+    "doubled": lambda material: f"{material.reference} {material.reference}",
+    "zero width": lambda material: "\u200b".join(material.reference),
+    "full width": lambda material: _unless_same(
+        material, material.reference.translate(_FULL_WIDTH)
+    ),
+    "homoglyphs": lambda material: _unless_same(
+        material, material.reference.translate(_HOMOGLYPHS)
+    ),
 }
 
 _FILE = Path(__file__).with_name("probes.yaml")
