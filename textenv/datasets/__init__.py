@@ -39,7 +39,6 @@ PROCEDURAL: Mapping[str, str] = {
     "phrases": "textenv.datasets.generated.phrases:PhrasesGenerator",
     "phrases-en-de": "textenv.datasets.generated.phrases:GermanPhrases",
     "phrases-en-zh": "textenv.datasets.generated.phrases:ChinesePhrases",
-    "bookings": "textenv.datasets.generated.bookings:BookingsGenerator",
     "guests": "textenv.datasets.generated.guests:GuestsGenerator",
     "replies": "textenv.datasets.generated.replies:RepliesGenerator",
     "keywords": "textenv.datasets.generated.keywords:KeywordsGenerator",

@@ -188,9 +188,6 @@ REWARDS: dict[str, NamedReward] = {
     ),
     # Rewards that belong to a task
     "dialogue": NamedReward("textenv.rewards.tasks.dialogue:DialogueQuality", "task", _METADATA),
-    "dialogue_success": NamedReward(
-        "textenv.rewards.tasks.dialogue:DialogueSuccess", "task", _METADATA
-    ),
     "turn_f1": NamedReward("textenv.rewards.tasks.dialogue:TurnF1", "task", _METADATA),
     "selection": NamedReward("textenv.rewards.tasks.dialogue:selection", "task", _REFERENCES),
     "keyword_sentence": NamedReward(

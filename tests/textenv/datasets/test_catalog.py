@@ -90,7 +90,7 @@ EXPECTED = {
     "iwslt2017": ("TextTranslateZh-v0", "train", [("Thank you all.", ("谢谢大家。",))]),
     "opus100": ("TextTranslate-v0", "validation", [("No.", ("Nein.",))]),
     "daily_dialog": (
-        "TextDialogue-v1",
+        "TextDialogue-v0",
         "train",
         [
             ("Is this seat taken ?", ("No , please sit down .", "You are welcome .")),
@@ -98,12 +98,12 @@ EXPECTED = {
         ],
     ),
     "multi_woz": (
-        "TextDialogue-v1",
+        "TextDialogue-v0",
         "train",
         [("I need a cheap room.", ("In which part of town?", "Booked. Bye."))],
     ),
     "schema_guided": (
-        "TextDialogue-v1",
+        "TextDialogue-v0",
         "test",
         [("Find me a table.", ("For how many?", "There is one at Sino."))],
     ),
@@ -309,7 +309,7 @@ def test_recorded_dialogues_that_leave_no_choice_are_left_out(hub, streaming):
         "No , please sit down .",
         "You are welcome .",
     ]
-    assert len(read("TextDialogue-v1", data)) == 2
+    assert len(read("TextDialogue-v0", data)) == 2
 
 
 def test_splits_are_disjoint_and_those_without_labels_are_never_read(hub):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import textenv  # noqa: F401 - registers the environments
-from textenv.datasets.generated.bookings import SLOTS
+from textenv.datasets.generated.booking_slots import SLOTS
 from textenv.datasets.generated.guests import GuestsGenerator
 from textenv.datasets.generated.procedural import ProceduralDataset
 from textenv.errors import ConfigError, UnknownNameError
@@ -214,7 +214,7 @@ def test_no_place_is_better_than_another():
 
 @pytest.mark.parametrize("level", ["text", "select"])
 def test_the_same_dialogue_is_played_by_choosing_acts_or_by_writing_them(level):
-    env = gym.make("TextDialogueHard-v1", action_level=level)
+    env = gym.make("TextDialogueHard-v0", action_level=level)
     core = env.unwrapped.core
     for index in range(20):
         _, info = env.reset(options={"index": index})

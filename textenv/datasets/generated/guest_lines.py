@@ -1,15 +1,15 @@
 """What a guest says who calls a restaurant, in several phrasings each.
 
-The guest tells the slots of `textenv.datasets.generated.bookings`. "{}" is what is told, listed:
-"Thai food, 4 people and Friday". Every line is chosen by a number, so that whoever simulates a
-guest needs no random numbers.
+The slots are those of `textenv.datasets.generated.booking_slots`. "{}" is what is told, listed:
+"Thai food, 4 people and Friday". Every line is chosen by a number, so that simulating a guest needs
+no random numbers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from textenv.datasets.generated.bookings import ANY, SLOTS
+from textenv.datasets.generated.booking_slots import ANY, SLOTS
 from textenv.datasets.generated.words import split_words
 
 # "{table}" is "a table for Thai food" or "a table", "{details}" the rest of what is told.

@@ -1,8 +1,7 @@
 """Generated guests: what each wants booked, what the opening tells, and how the guest behaves.
 
-Where `bookings` has customers who answer whatever they are asked for as long as it takes, these
-change their minds, run out of patience, do not care about a slot, answer one thing at a time, and
-say numbers in words: the harder the set, the more of it.
+Guests may change their minds, run out of patience, not care about a slot, answer one question at
+a time, and say numbers in words: the harder the set, the more of each.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from textenv.datasets.generated.bookings import ANY, SLOTS
+from textenv.datasets.generated.booking_slots import ANY, SLOTS
 from textenv.datasets.generated.guest_lines import (
     GREETINGS,
     PEOPLE,

@@ -1,14 +1,15 @@
-"""What an agent's turn says about a booking: the slots that it asks for, and what it books.
+"""The agent's questions and bookings: writes them and reads them from what an agent said.
 
-Understanding is by keywords, as users of a phone menu know it: whatever the sentence, a turn that
-says "which area" asks for the area, and one that says "Booked:" books what follows.
+They are recognised by keywords, as in a phone menu: whatever the sentence, a turn that says
+"which area" asks for the area, and one that says "Booked:" books what follows.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
-from textenv.datasets.generated.bookings import SLOTS
+from textenv.datasets.generated.booking_slots import ANY, SLOTS
 
 QUESTIONS = {
     "food": "what food",
@@ -19,7 +20,14 @@ QUESTIONS = {
 }
 """The shortest question for each slot; `asked_slots` understands every one of them."""
 
-_BOOKED = re.compile(r"\bbooked\s*:", re.IGNORECASE)
+_BOOKED = {
+    "food": "{} food",
+    "area": "in the {}",
+    "people": "for {} people",
+    "day": "on {}",
+    "time": "at {}",
+}
+_BOOKED_MARK = re.compile(r"\bbooked\s*:", re.IGNORECASE)
 _KEYWORDS = {
     "food": re.compile(r"\b(food|cuisine)\b", re.IGNORECASE),
     "area": re.compile(r"\b(area|where|part of town)\b", re.IGNORECASE),
@@ -61,10 +69,10 @@ def parse_booking(text: str) -> dict[str, str] | None:
     Example:
         "Booked: Italian food in the north for 4 people on Friday at 7 pm."
     """
-    start = _BOOKED.search(text)
+    start = _BOOKED_MARK.search(text)
     if start is None:
         return None
-    said = _BOOKED.split(text[start.end() :], maxsplit=1)[0].lower()
+    said = _BOOKED_MARK.split(text[start.end() :], maxsplit=1)[0].lower()
     said = said.replace("centre", "center")
     found = {
         slot: {_CANONICAL[word] for word in pattern.findall(said)}
@@ -84,3 +92,13 @@ def question_line(slots: list[str]) -> str:
     asked = [QUESTIONS[slot] for slot in slots]
     listed = " and ".join(filter(None, (", ".join(asked[:-1]), asked[-1])))
     return f"{listed[0].upper()}{listed[1:]}?"
+
+
+def booking_line(goal: Mapping[str, str]) -> str:
+    """Spells the booking of a goal, or of the part of it that is known.
+
+    Example:
+        "Booked: Italian food in the north for 4 people on Friday at 7 pm."
+    """
+    wanted = [slot for slot in SLOTS if goal.get(slot, ANY) != ANY]
+    return f"Booked: {' '.join(_BOOKED[slot].format(goal[slot]) for slot in wanted)}."
