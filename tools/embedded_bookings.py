@@ -11,12 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from textenv.datasets.generated.booking_slots import SLOTS
-from textenv.datasets.generated.guest_lines import listed, opening_text
 from textenv.datasets.generated.procedural import ProceduralDataset
 from textenv.examples import Example, Turn
 from textenv.tasks.base import Task
-from textenv.tasks.booking_lines import booking_line, question_line
+from textenv.tasks.booking_lines import SLOTS, booking_line, question_line
+from textenv.tasks.guest_lines import listed, opening_text
 
 _MISSING = (1, 2, 3)
 _MISSING_ODDS = (0.4, 0.4, 0.2)

@@ -17,7 +17,7 @@ from textenv.benchmark.probe_material import Scene, join_words, split_words
 from textenv.benchmark.results import ProbeKind
 from textenv.rewards.lexical.rouge import rouge_words
 from textenv.rewards.style.writing import content_words, split_sentences
-from textenv.tasks.choices import shuffled
+from textenv.tasks.candidates import shuffled
 
 _LEAST_WORDS = 3  # of what is to be shuffled
 _N_REPEATS = 3

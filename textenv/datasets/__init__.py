@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textenv.datasets.base import SPLITS, Split, TextDataset
-from textenv.datasets.catalog import NAMED, NamedDataset, named_datasets
-from textenv.datasets.naming import resolve_named
+from textenv.datasets.catalog import NAMED, PROCEDURAL, NamedDataset
+from textenv.datasets.named import resolve_named
 from textenv.errors import ConfigError, UnknownNameError
 from textenv.tasks.base import Task
 
@@ -24,29 +24,10 @@ __all__ = [
     "NamedDataset",
     "Split",
     "TextDataset",
+    "generator_class",
     "load_dataset",
     "make_generator",
-    "named_datasets",
 ]
-
-# Name of a procedural set -> where its generator's class stands. The fields of the class are the
-# set's options, as in {"path": "news", "difficulty": "hard"}.
-PROCEDURAL: Mapping[str, str] = {
-    "news": "textenv.datasets.generated.news:NewsGenerator",
-    "facts": "textenv.datasets.generated.facts:FactsGenerator",
-    "facts-choice": "textenv.datasets.generated.facts:FactsChoiceGenerator",
-    "word-problems": "textenv.datasets.generated.word_problems:WordProblemsGenerator",
-    "phrases": "textenv.datasets.generated.phrases:PhrasesGenerator",
-    "phrases-en-de": "textenv.datasets.generated.phrases:GermanPhrases",
-    "phrases-en-zh": "textenv.datasets.generated.phrases:ChinesePhrases",
-    "guests": "textenv.datasets.generated.guests:GuestsGenerator",
-    "replies": "textenv.datasets.generated.replies:RepliesGenerator",
-    "keywords": "textenv.datasets.generated.keywords:KeywordsGenerator",
-    "records": "textenv.datasets.generated.records:RecordsGenerator",
-    "reviews": "textenv.datasets.generated.reviews:ReviewsGenerator",
-    "stories": "textenv.datasets.generated.stories:StoriesGenerator",
-    "rewrites": "textenv.datasets.generated.rewrites:RewritesGenerator",
-}
 
 _FILE_SUFFIXES = (".json", ".jsonl", ".csv", ".parquet")
 
@@ -121,11 +102,17 @@ def make_generator(path: str, options: Mapping[str, Any]) -> Generator:
         UnknownNameError: The set has no such option.
         ConfigError: The value of an option is not valid.
     """
-    module, _, class_name = PROCEDURAL[path].partition(":")
-    made: type[Any] = getattr(importlib.import_module(module), class_name)
+    made = generator_class(path)
     known = [field.name for field in dataclasses.fields(made)]
     for key in options:
         if key not in known:
             raise UnknownNameError(f"option of dataset '{path}'", key, known)
     generator: Generator = made(**options)
     return generator
+
+
+def generator_class(path: str) -> type[Any]:
+    """Imports the class of a generated set, a dataclass whose fields are the set's options."""
+    module, _, name = PROCEDURAL[path].partition(":")
+    found: type[Any] = getattr(import_module(f"textenv.datasets.generated.{module}"), name)
+    return found

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from textenv.datasets.base import SPLITS, Split, split_of
 from textenv.datasets.columns import FieldMap, paths_of
 from textenv.datasets.files import is_local_file, read_file, stream_file
-from textenv.datasets.naming import hint_of, offline_advice
+from textenv.datasets.named import hint_of, offline_advice
 from textenv.datasets.reading import Stream, Table, read_hub, stream_hub
 from textenv.datasets.rows import RowReader, RowsDataset, check, make_rows_dataset
 from textenv.datasets.spec import RowsSpec

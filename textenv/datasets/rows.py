@@ -11,7 +11,7 @@ import numpy as np
 
 from textenv.datasets.base import SPLITS, Split, split_of
 from textenv.datasets.columns import FieldMap, is_missing, merge, value_at
-from textenv.datasets.complete_rows import present_rows
+from textenv.datasets.complete_rows import complete_rows
 from textenv.datasets.reading import Row, Table
 from textenv.datasets.spec import Skip
 from textenv.errors import DatasetError
@@ -70,7 +70,7 @@ class RowReader:
 
     def is_complete(self, row: Row) -> bool:
         """True if a row has a value in every needed field."""
-        return self.needed <= self.fields.values(row).keys()
+        return self.fields.has_all(row, self.needed)
 
     def refusal(self, table: Table, index: int, row: Row) -> DatasetError | None:
         """Returns why the task cannot use a row, or None if it can."""
@@ -146,7 +146,7 @@ def make_rows_dataset(
     rows: Any = np.arange(len(table.rows))
     starts: Any = None
     if skip == "missing":
-        rows = np.flatnonzero(present_rows(table, reader))
+        rows = np.flatnonzero(complete_rows(table, reader.fields, reader.needed))
     elif skip == "unusable":
         rows = _usable(reader, table)
     if len(kept) < len(SPLITS):

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from textenv.examples import Episode
 from textenv.rewards.base import FloatArray, Reward, RewardResult
-from textenv.rewards.parts import Part, combine
-from textenv.rewards.weighted import WeightedSum
+from textenv.rewards.parts import Part, WeightedSum, combine
 
 
 @dataclass(frozen=True)

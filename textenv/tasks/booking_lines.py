@@ -1,4 +1,4 @@
-"""The agent's questions and bookings: writes them and reads them from what an agent said.
+"""The booking of a table: its slots, and the lines that ask for them and that book.
 
 They are recognised by keywords, as in a phone menu: whatever the sentence, a turn that says
 "which area" asks for the area, and one that says "Booked:" books what follows.
@@ -9,7 +9,22 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from textenv.datasets.generated.booking_slots import ANY, SLOTS
+SLOTS: dict[str, tuple[str, ...]] = {
+    "food": tuple(
+        str.split(
+            "American Chinese French Greek Indian Italian Japanese Korean Mexican Spanish Thai "
+            "Turkish"
+        )
+    ),
+    "area": ("north", "south", "east", "west", "center", "old town", "suburbs", "village"),
+    "people": ("2", "3", "4", "5", "6", "7", "8"),
+    "day": ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"),
+    "time": tuple(f"{hour} pm" for hour in str.split("12:30 1 1:30 2 6 6:30 7 7:30 8 8:30 9 9:30")),
+}
+"""Every slot of a goal with its values, in the order in which a booking names them."""
+
+ANY = "any"
+"""The value of a slot that the guest does not care about; a booking leaves it out."""
 
 QUESTIONS = {
     "food": "what food",

@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from textenv.errors import DatasetError
 from textenv.examples import Example, Turn
+from textenv.rewards.tasks.data_to_text import Slots, split_slots
 from textenv.tasks.base import Field, Task
-from textenv.tasks.candidates import candidates_of
-from textenv.tasks.rows import references_of
+from textenv.tasks.rows import candidates_of, references_of
 from textenv.tasks.tables import highlighted
-
-_E2E = re.compile(r"([^\[\],|]+)\[([^\]]*)\]")
-_LINE = re.compile(r"^\s*([^:\n|]+?)\s*:\s*([^\n|]+?)\s*$", re.MULTILINE)
-
-Slots = tuple[tuple[str, str], ...]
-
-
-def split_slots(text: str) -> Slots:
-    """Reads slots from a text: "name[The Mill], food[Thai]", or "name: The Mill" on each line."""
-    pairs = _E2E.findall(text) or _LINE.findall(text.replace("|", "\n"))
-    return tuple((slot.strip(), value.strip()) for slot, value in pairs if value.strip())
 
 
 class DataTask(Task):

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from textenv.datasets.generated.booking_slots import SLOTS
 from textenv.errors import DatasetError
 from textenv.examples import Example, Turn
 from textenv.tasks.base import Field, Task
-from textenv.tasks.booking_lines import booking_line, question_line
-from textenv.tasks.choices import pick_candidates, shuffled
+from textenv.tasks.booking_lines import SLOTS, booking_line, question_line
+from textenv.tasks.candidates import pick_candidates, shuffled
 from textenv.tasks.guest import answered, follow
 from textenv.tasks.guest_rows import guest_example
-from textenv.tasks.recorded import TURNS_FIELD, read_dialogue
+from textenv.tasks.recorded_dialogue import TURNS_FIELD, read_dialogue
 
 _NOTHING_TO_ASK = "Is there anything else?"
 

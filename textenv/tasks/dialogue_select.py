@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 from textenv.errors import ConfigError, DatasetError
 from textenv.examples import Example, Turn
 from textenv.tasks.base import Field, Task
-from textenv.tasks.choices import below, normalised, pick_candidates, shuffled
-from textenv.tasks.recorded import TURNS_FIELD, RecordedDialogue, read_dialogue
+from textenv.tasks.candidates import below, normalised, pick_candidates, shuffled
+from textenv.tasks.recorded_dialogue import TURNS_FIELD, RecordedDialogue, read_dialogue
 
 _MOST_CANDIDATES = 16
 

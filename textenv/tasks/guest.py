@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from textenv.datasets.generated import guest_lines
-from textenv.datasets.generated.booking_slots import ANY, SLOTS
 from textenv.examples import Example, Turn
-from textenv.tasks.booking_lines import asked_slots, parse_booking
+from textenv.tasks import guest_lines
+from textenv.tasks.booking_lines import ANY, SLOTS, asked_slots, parse_booking
 
 
 class Guest:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from textenv.datasets.generated.booking_slots import ANY, SLOTS
-from textenv.datasets.generated.guest_lines import REQUESTS, opening_text
 from textenv.errors import DatasetError
 from textenv.examples import Example
-from textenv.tasks.booking_lines import booking_line
+from textenv.tasks.booking_lines import ANY, SLOTS, booking_line
 from textenv.tasks.guest import definite_slots
+from textenv.tasks.guest_lines import REQUESTS, opening_text
 
 
 def guest_example(id: str, row: Mapping[str, Any]) -> Example:

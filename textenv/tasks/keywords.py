@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from textenv.errors import DatasetError
 from textenv.examples import Example, Turn
+from textenv.rewards.tasks.keywords import split_concepts
 from textenv.tasks.base import Field, Task
-from textenv.tasks.candidates import candidates_of
-from textenv.tasks.rows import references_of
-
-_SEPARATORS = re.compile(r"\s*[,;#|\n]\s*")
-
-
-def split_concepts(text: str) -> tuple[str, ...]:
-    """Returns the keywords in a text: apart at commas or "#" if it has any, else at spaces."""
-    parts = _SEPARATORS.split(text) if _SEPARATORS.search(text.strip()) else text.split()
-    return tuple(part for part in (part.strip() for part in parts) if part)
+from textenv.tasks.rows import candidates_of, references_of
 
 
 class KeywordsTask(Task):

@@ -12,8 +12,7 @@ from textenv.errors import DatasetError
 from textenv.examples import Example, Turn
 from textenv.rewards.verifiable.numeric import equal_numbers, final_number
 from textenv.tasks.base import Field, Task
-from textenv.tasks.candidates import candidates_of
-from textenv.tasks.rows import text_of
+from textenv.tasks.rows import candidates_of, text_of
 
 _MARKS = ("####", "\\boxed")
 _BARE_WORDS = 3  # "18", "18 red apples"

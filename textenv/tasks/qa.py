@@ -8,8 +8,7 @@ from typing import Any, ClassVar
 from textenv.errors import ConfigError, DatasetError
 from textenv.examples import Example, Turn
 from textenv.tasks.base import Field, Task
-from textenv.tasks.candidates import candidates_of
-from textenv.tasks.rows import references_of, text_of
+from textenv.tasks.rows import candidates_of, references_of, text_of
 
 
 class QATask(Task):

@@ -9,8 +9,7 @@ from textenv.errors import ConfigError, DatasetError, UnknownNameError
 from textenv.examples import Example, Turn
 from textenv.rewards.verifiable.constraints import check_all, describe_all
 from textenv.tasks.base import Field, Task
-from textenv.tasks.candidates import candidates_of
-from textenv.tasks.rows import references_of, text_of
+from textenv.tasks.rows import candidates_of, references_of, text_of
 
 KINDS = {
     "fix": "Correct the mistakes in this text, and change nothing else.",

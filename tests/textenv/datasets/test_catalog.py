@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 import textenv  # noqa: F401 - registers the environments
-from textenv.datasets import NAMED, SPLITS, named_datasets
-from textenv.datasets.naming import resolve_named
+from textenv.datasets import NAMED, SPLITS
+from textenv.datasets.named import resolve_named
 from textenv.datasets.reading import PARQUET_BRANCH
 from textenv.errors import DatasetError, UnknownNameError
 from textenv.registry import environment_row, registered_ids, resolve_target
@@ -280,7 +280,6 @@ def make_error(id, dataset, kind=DatasetError, **arguments):
 
 def test_every_entry_has_a_fixture_and_suits_an_environment_that_reads_its_columns():
     assert set(EXPECTED) == set(NAMED) == {path.stem for path in FIXTURES.glob("*.yaml")}
-    assert named_datasets() is NAMED
     tasks = {environment_row(id).task for id in registered_ids()}
     for name, entry in NAMED.items():
         assert tasks & set(entry.tasks), name

@@ -5,9 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from textenv.datasets.generated.booking_slots import SLOTS
 from textenv.datasets.generated.guests import GuestsGenerator
-from textenv.tasks.booking_lines import asked_slots, booking_line, parse_booking, question_line
+from textenv.tasks.booking_lines import (
+    SLOTS,
+    asked_slots,
+    booking_line,
+    parse_booking,
+    question_line,
+)
 
 GOAL = {"food": "Italian", "area": "old town", "people": "4", "day": "Friday", "time": "7:30 pm"}
 LINE = "Booked: Italian food in the old town for 4 people on Friday at 7:30 pm."

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 import textenv  # noqa: F401 - registers the environments
-from textenv.datasets.generated.booking_slots import SLOTS
 from textenv.datasets.generated.guests import GuestsGenerator
 from textenv.datasets.generated.procedural import ProceduralDataset
 from textenv.errors import ConfigError, UnknownNameError
 from textenv.examples import Episode, Turn
 from textenv.rewards import load_reward
+from textenv.tasks.booking_lines import SLOTS
 from textenv.tasks.dialogue import DialogueTask
 from textenv.tasks.guest import follow
 

@@ -12,17 +12,17 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from textenv.datasets.generated.booking_slots import ANY, SLOTS
-from textenv.datasets.generated.guest_lines import (
+from textenv.datasets.generated.procedural import Picker
+from textenv.datasets.generated.words import FIRST_NAMES, LAST_NAMES
+from textenv.errors import ConfigError, UnknownNameError
+from textenv.tasks.booking_lines import ANY, SLOTS
+from textenv.tasks.guest_lines import (
     GREETINGS,
     PEOPLE,
     REASONS,
     REQUESTS,
     opening_text,
 )
-from textenv.datasets.generated.procedural import Picker
-from textenv.datasets.generated.words import FIRST_NAMES, LAST_NAMES
-from textenv.errors import ConfigError, UnknownNameError
 
 Difficulty = Literal["easy", "medium", "hard"]
 

@@ -15,11 +15,11 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from textenv.datasets.generated.guest_lines import GREETINGS
 from textenv.datasets.generated.procedural import Picker
 from textenv.datasets.generated.services import SERVICES, Service, ServiceSlot
 from textenv.datasets.generated.words import FIRST_NAMES, LAST_NAMES
 from textenv.errors import UnknownNameError
+from textenv.tasks.guest_lines import GREETINGS
 
 Difficulty = Literal["easy", "medium", "hard"]
 

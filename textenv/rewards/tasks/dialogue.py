@@ -14,7 +14,7 @@ from textenv.examples import Episode
 from textenv.rewards.base import RewardResult
 from textenv.rewards.lexical.best_over_references import BestOverReferences
 from textenv.rewards.lexical.squad import token_f1
-from textenv.tasks.choices import normalised
+from textenv.tasks.candidates import normalised
 from textenv.tasks.guest import definite_slots, follow
 
 

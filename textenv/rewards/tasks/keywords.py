@@ -6,6 +6,7 @@ Reasoning" (2020), whose coverage counts keywords by their lemmas.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -19,6 +20,14 @@ from textenv.rewards.lexical.rouge import rouge_l, rouge_words
 from textenv.rewards.style.inflection import contains, lemmas, phrase_of
 from textenv.rewards.style.writing import split_sentences, variety
 
+_SEPARATORS = re.compile(r"\s*[,;#|\n]\s*")
+
+
+def split_concepts(text: str) -> tuple[str, ...]:
+    """Returns the keywords in a text: apart at commas or "#" if it has any, else at spaces."""
+    parts = _SEPARATORS.split(text) if _SEPARATORS.search(text.strip()) else text.split()
+    return tuple(part for part in (part.strip() for part in parts) if part)
+
 
 def keywords_of(episode: Episode, reward: str) -> tuple[tuple[str, ...], ...]:
     """Returns the keywords that an episode asks for, each as its words.
@@ -28,8 +37,6 @@ def keywords_of(episode: Episode, reward: str) -> tuple[tuple[str, ...], ...]:
     Raises:
         RewardError: There is none.
     """
-    from textenv.tasks.keywords import split_concepts
-
     example = episode.example
     concepts = example.metadata.get("concepts") or example.prompt
     concepts = split_concepts(concepts) if isinstance(concepts, str) else concepts

@@ -1,6 +1,6 @@
 """What a guest says who calls a restaurant, in several phrasings each.
 
-The slots are those of `textenv.datasets.generated.booking_slots`. "{}" is what is told, listed:
+The slots are those of `textenv.tasks.booking_lines`. "{}" is what is told, listed:
 "Thai food, 4 people and Friday". Every line is chosen by a number, so that simulating a guest needs
 no random numbers.
 """
@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from textenv.datasets.generated.booking_slots import ANY, SLOTS
-from textenv.datasets.generated.words import split_words
+from textenv.tasks.booking_lines import ANY, SLOTS
 
 # "{table}" is "a table for Thai food" or "a table", "{details}" the rest of what is told.
 REQUESTS = (
@@ -51,9 +50,11 @@ REASONS = (
     "My {who} is getting married.",
     "I am to meet my {who} in town.",
 )
-PEOPLE = split_words(
-    "mother father sister brother daughter son aunt uncle cousin neighbor teacher boss friend "
-    "doctor nephew niece grandmother grandfather colleague roommate student trainer"
+PEOPLE = tuple(
+    str.split(
+        "mother father sister brother daughter son aunt uncle cousin neighbor teacher boss friend "
+        "doctor nephew niece grandmother grandfather colleague roommate student trainer"
+    )
 )
 
 _ANSWERS = (
@@ -100,10 +101,8 @@ _LAST_CHANCES = (
     "I am about to hang up.",
 )
 
-_NUMBERS = dict(
-    zip(SLOTS["people"], split_words("two three four five six seven eight"), strict=True)
-)
-_HOURS = split_words("one two three four five six seven eight nine ten eleven twelve")
+_NUMBERS = dict(zip(SLOTS["people"], str.split("two three four five six seven eight"), strict=True))
+_HOURS = str.split("one two three four five six seven eight nine ten eleven twelve")
 
 
 def opening_text(

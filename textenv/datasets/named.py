@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from textenv.datasets.catalog import NAMED, NamedDataset
+from textenv.datasets.catalog import NAMED, PROCEDURAL, NamedDataset
 from textenv.datasets.columns import Column
 from textenv.errors import DatasetError, UnknownNameError, did_you_mean
 from textenv.tasks.base import Task
@@ -158,7 +158,6 @@ def hint_of(path: str) -> str:
 
 def offline_advice(path: str, task: Task) -> str:
     """Says what to do about a data set that cannot be loaded, for the environments of a task."""
-    from textenv.datasets import PROCEDURAL
     from textenv.registry import environment_row, registered_ids
 
     names = []
