@@ -23,6 +23,8 @@ from textenv.errors import ConfigError, TextEnvError
 from textenv.examples import Example, Turn
 from textenv.levels import to_messages
 
+__all__ = ["ChatAgent", "ChatError"]
+
 Messages = Sequence[Mapping[str, str]]
 
 

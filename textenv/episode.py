@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from textenv.datasets import SPLITS, TextDataset, load_dataset
+from textenv.datasets import SPLITS, DatasetSpec, TextDataset, load_dataset
 from textenv.errors import (
     ConfigError,
     PromptTooLongError,
@@ -29,9 +29,10 @@ from textenv.levels import Info, Observation, make_level
 from textenv.rewards import Reward, RewardResult, compute_rewards, load_reward
 from textenv.rewards.base import call_reward
 from textenv.rewards.dense import DensePay, potential_terms
+from textenv.rewards.loading import RewardSpec
 from textenv.slots import Rows, Slots
 from textenv.tasks.base import Task
-from textenv.tokenization import load_tokenizer
+from textenv.tokenization import EMBEDDED, TokenizerSpec, load_tokenizer
 
 Speaker = Callable[[Example, tuple[Turn, ...]], str]
 RENDER_MODES = ("ansi", "human", "rgb_array")
@@ -65,10 +66,10 @@ class TextCore(Slots):
         *,
         task: str | Task,
         task_kwargs: Mapping[str, Any] | None = None,
-        tokenizer: Any = "embedded",
-        dataset: Any,
+        tokenizer: TokenizerSpec = EMBEDDED,
+        dataset: DatasetSpec,
         split: str = "train",
-        reward: Any,
+        reward: RewardSpec,
         action_level: str = "token",
         text_observation: str = "messages",
         max_prompt_tokens: int = 256,

@@ -18,6 +18,8 @@ from textenv.errors import DatasetError, TextEnvError
 from textenv.examples import Episode, Example, Turn
 from textenv.rewards import compute_rewards
 
+__all__ = ["ContractError", "check_text_env"]
+
 _TOLERANCE = 1e-9
 
 

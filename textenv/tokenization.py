@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from textenv.errors import PromptTooLongError, TokenizerError, UnknownNameError
 from textenv.examples import Turn
@@ -19,6 +19,7 @@ from textenv.word_encoder import WordEncoder, remembers_words
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+    from transformers import PreTrainedTokenizerBase
 
 EMBEDDED = "embedded"
 EMBEDDED_PATH = Path(__file__).parent / "assets" / "embedded"
@@ -262,7 +263,10 @@ class TextTokenizer:
         return two[2], two[3]
 
 
-def load_tokenizer(tokenizer: Any = EMBEDDED) -> TextTokenizer:
+TokenizerSpec: TypeAlias = "str | Path | TextTokenizer | PreTrainedTokenizerBase"
+
+
+def load_tokenizer(tokenizer: TokenizerSpec = EMBEDDED) -> TextTokenizer:
     """Loads a tokenizer for token environments.
 
     Args:

@@ -21,7 +21,16 @@ from textenv.rewards import compute_rewards, load_reward
 from textenv.rewards.dense import PotentialDifferences
 from textenv.rewards.loading import RewardSpec
 from textenv.spaces import AnyText
-from textenv.tokenization import load_tokenizer
+from textenv.tokenization import TokenizerSpec, load_tokenizer
+
+__all__ = [
+    "PotentialShaping",
+    "RecordEpisodes",
+    "RecordVectorEpisodes",
+    "SmallVocabulary",
+    "TokenObservation",
+    "TranscriptObservation",
+]
 
 Step = tuple[Observation, SupportsFloat, bool, bool, Info]
 
@@ -110,7 +119,10 @@ class TokenObservation(
     """
 
     def __init__(
-        self, env: gym.Env[Observation, Any], tokenizer: Any = "embedded", max_tokens: int = 512
+        self,
+        env: gym.Env[Observation, Any],
+        tokenizer: TokenizerSpec = "embedded",
+        max_tokens: int = 512,
     ) -> None:
         RecordConstructorArgs.__init__(self, tokenizer=tokenizer, max_tokens=max_tokens)
         gym.ObservationWrapper.__init__(self, env)

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from textenv.datasets.base import SPLITS, Split, TextDataset
 from textenv.datasets.catalog import NAMED, PROCEDURAL, NamedDataset
@@ -21,6 +21,7 @@ __all__ = [
     "NAMED",
     "PROCEDURAL",
     "SPLITS",
+    "DatasetSpec",
     "NamedDataset",
     "Split",
     "TextDataset",
@@ -29,12 +30,12 @@ __all__ = [
     "make_generator",
 ]
 
+DatasetSpec: TypeAlias = str | Path | Mapping[str, Any]
+
 _FILE_SUFFIXES = (".json", ".jsonl", ".csv", ".parquet")
 
 
-def load_dataset(
-    dataset: str | Path | Mapping[str, Any], task: Task, split: Split, seed: int = 0
-) -> TextDataset:
+def load_dataset(dataset: DatasetSpec, task: Task, split: Split, seed: int = 0) -> TextDataset:
     """Loads one split of a dataset for a task.
 
     Args:

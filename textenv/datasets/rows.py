@@ -104,7 +104,6 @@ class RowsDataset:
     starts: Sequence[int] | None = None
 
     def __len__(self) -> int:
-        """The number of examples."""
         return len(self.indices) if self.starts is None else len(self.starts) - 1
 
     def __getitem__(self, index: int) -> Example:

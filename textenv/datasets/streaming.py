@@ -41,7 +41,6 @@ class DiskRows(Sequence[Row]):
         self._ends = ends
 
     def __len__(self) -> int:
-        """The number of rows."""
         return len(self._starts)
 
     @overload
@@ -49,7 +48,6 @@ class DiskRows(Sequence[Row]):
     @overload
     def __getitem__(self, index: slice) -> list[Row]: ...
     def __getitem__(self, index: int | slice) -> Row | list[Row]:
-        """The row at `index`."""
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         row: Row = json.loads(self._memory[self._starts[index] : self._ends[index]])

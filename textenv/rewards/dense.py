@@ -33,7 +33,7 @@ class Dense:
     name: ClassVar[str] = "dense"
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
-        """Scores finished episodes, in order."""
+        """Scores the episodes, in order."""
         result = self.of.score(episodes)
         return combine(result.total, [(self.of, result)])
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 
-from textenv.datasets.generated.procedural import Picker
+from textenv.datasets.generated.procedural import Difficulty, Picker, check_difficulty
 from textenv.datasets.generated.words import (
     COLORS,
     DAYS,
@@ -25,9 +25,6 @@ from textenv.datasets.generated.words import (
     WOMEN,
     split_words,
 )
-from textenv.errors import UnknownNameError
-
-Difficulty = Literal["easy", "medium", "hard"]
 
 _MOST_OPTIONS = 4
 _SUBJECTS = ("", "", "", "My friend ", "My cousin ", "My neighbor ")
@@ -198,11 +195,6 @@ def _some_options(picker: Picker, facts: _Facts) -> tuple[str, ...]:
     return picker.distinct((facts.answer, *wrong), len(wrong) + 1)
 
 
-def _check_difficulty(value: str) -> None:
-    if value not in get_args(Difficulty):
-        raise UnknownNameError("difficulty", value, get_args(Difficulty))
-
-
 @dataclass(frozen=True)
 class FactsGenerator:
     """Rows for `QATask`: a "context", a "question", its "answers", and "candidates".
@@ -218,8 +210,7 @@ class FactsGenerator:
     difficulty: Difficulty = "medium"
 
     def __post_init__(self) -> None:
-        """Refuses a difficulty that does not exist."""
-        _check_difficulty(self.difficulty)
+        check_difficulty(self.difficulty)
 
     def sample(self, rng: np.random.Generator) -> tuple[str, Mapping[str, Any]]:
         """Draws a context and a question; the context alone decides the split."""
@@ -248,8 +239,7 @@ class FactsChoiceGenerator:
     difficulty: Difficulty = "medium"
 
     def __post_init__(self) -> None:
-        """Refuses a difficulty that does not exist."""
-        _check_difficulty(self.difficulty)
+        check_difficulty(self.difficulty)
 
     def sample(self, rng: np.random.Generator) -> tuple[str, Mapping[str, Any]]:
         """Draws a context and a question; the context alone decides the split."""

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 
-from textenv.datasets.generated.procedural import Picker
+from textenv.datasets.generated.procedural import Difficulty, Picker, check_difficulty
 from textenv.datasets.generated.words import FIRST_NAMES, LAST_NAMES
-from textenv.errors import ConfigError, UnknownNameError
+from textenv.errors import ConfigError
 from textenv.tasks.booking_lines import ANY, SLOTS
 from textenv.tasks.guest_lines import (
     GREETINGS,
@@ -23,8 +23,6 @@ from textenv.tasks.guest_lines import (
     REQUESTS,
     opening_text,
 )
-
-Difficulty = Literal["easy", "medium", "hard"]
 
 
 @dataclass(frozen=True)
@@ -76,9 +74,7 @@ class GuestsGenerator:
     one_at_a_time: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuses what cannot be drawn from."""
-        if self.difficulty not in get_args(Difficulty):
-            raise UnknownNameError("difficulty", self.difficulty, get_args(Difficulty))
+        check_difficulty(self.difficulty)
         for name in ("corrections", "one_at_a_time"):
             value = getattr(self, name)
             number = isinstance(value, int | float) and not isinstance(value, bool)

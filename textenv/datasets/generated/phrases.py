@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal, TypeVar, get_args
+from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 
@@ -33,11 +33,11 @@ from textenv.datasets.generated.phrase_words import TIMES as _TIMES
 from textenv.datasets.generated.phrase_words import VERBS as _VERBS
 from textenv.datasets.generated.phrase_words import WHO as _WHO
 from textenv.datasets.generated.phrase_words import Noun, Reason, Spelled, Subject, Tense, Verb
-from textenv.errors import ConfigError, UnknownNameError
+from textenv.datasets.generated.procedural import Difficulty, check_difficulty
+from textenv.errors import ConfigError
 from textenv.tasks.base import Task
 from textenv.tasks.translate import TranslateTask
 
-Difficulty = Literal["easy", "medium", "hard"]
 Mood = Literal["statement", "whether", "why", "where", "who"]
 
 T = TypeVar("T")
@@ -363,9 +363,7 @@ class PhrasesGenerator:
     difficulty: Difficulty = "medium"
 
     def __post_init__(self) -> None:
-        """Refuses a difficulty that does not exist."""
-        if self.difficulty not in get_args(Difficulty):
-            raise UnknownNameError("difficulty", self.difficulty, get_args(Difficulty))
+        check_difficulty(self.difficulty)
 
     def sample(self, rng: np.random.Generator) -> tuple[str, Mapping[str, Any]]:
         """Draws a row; its content is the English sentence."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar, get_args
 
 import numpy as np
 
@@ -16,7 +16,19 @@ from textenv.tasks.base import Task
 # A split holds a tenth of all content at least, so 1000 draws miss it with probability 1e-46.
 _MAX_DRAWS = 1000
 
+Difficulty = Literal["easy", "medium", "hard"]
+
 _T = TypeVar("_T")
+
+
+def check_difficulty(difficulty: str) -> None:
+    """Refuses a difficulty that does not exist.
+
+    Raises:
+        UnknownNameError: It is not "easy", "medium" or "hard".
+    """
+    if difficulty not in get_args(Difficulty):
+        raise UnknownNameError("difficulty", difficulty, get_args(Difficulty))
 
 
 class Picker:
@@ -94,7 +106,6 @@ class ProceduralDataset:
     size: int = 1_000_000
 
     def __post_init__(self) -> None:
-        """Refuses what would fail, or repeat itself, only later."""
         if self.split not in SPLITS:
             raise UnknownNameError("split", self.split, SPLITS)
         if self.seed < 0:
@@ -105,7 +116,6 @@ class ProceduralDataset:
             )
 
     def __len__(self) -> int:
-        """The number of examples."""
         return self.size
 
     def __getitem__(self, index: int) -> Example:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from textenv.datasets.generated.procedural import Picker
+from textenv.datasets.generated.procedural import Difficulty, Picker, check_difficulty
 from textenv.datasets.generated.record_kinds import KINDS, Kind
-from textenv.errors import ConfigError, UnknownNameError
+from textenv.errors import ConfigError
 
 _COUNTS = {"easy": 3, "medium": 5, "hard": 7}
 _FEWEST, _MOST = 3, 7
@@ -30,13 +30,11 @@ class RecordsGenerator:
         n_slots: How many slots, from 3 to 7, instead.
     """
 
-    difficulty: Literal["easy", "medium", "hard"] = "medium"
+    difficulty: Difficulty = "medium"
     n_slots: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuses options that no record can meet."""
-        if self.difficulty not in _COUNTS:
-            raise UnknownNameError("difficulty", self.difficulty, _COUNTS)
+        check_difficulty(self.difficulty)
         n = self.n_slots
         if n is not None and (isinstance(n, bool) or n not in range(_FEWEST, _MOST + 1)):
             raise ConfigError(f"n_slots is {n!r}; a record has {_FEWEST} to {_MOST} of them.")

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from textenv.datasets.generated.grammar import with_article
-from textenv.datasets.generated.procedural import Picker
+from textenv.datasets.generated.procedural import Difficulty, Picker, check_difficulty
 from textenv.datasets.generated.words import (
     DAYS,
     FIRST_NAMES,
@@ -24,9 +24,6 @@ from textenv.datasets.generated.words import (
     TOWNS,
     split_words,
 )
-from textenv.errors import UnknownNameError
-
-_LEVELS = ("easy", "medium", "hard")
 
 _TITLES = (
     split_words(
@@ -139,12 +136,10 @@ class ReviewsGenerator:
             ("easy"), nothing ("medium"), or the opposite ("hard").
     """
 
-    difficulty: Literal["easy", "medium", "hard"] = "medium"
+    difficulty: Difficulty = "medium"
 
     def __post_init__(self) -> None:
-        """Refuses an unknown difficulty."""
-        if self.difficulty not in _LEVELS:
-            raise UnknownNameError("difficulty", self.difficulty, _LEVELS)
+        check_difficulty(self.difficulty)
 
     def sample(self, rng: np.random.Generator) -> tuple[str, Mapping[str, Any]]:
         """Draws a review; its opening decides the split."""

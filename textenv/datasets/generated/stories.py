@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from textenv.datasets.generated.procedural import Picker
+from textenv.datasets.generated.procedural import Difficulty, Picker, check_difficulty
 from textenv.datasets.generated.story_lines import LINES, OPENINGS, PLACES, STARTS
 from textenv.datasets.generated.words import DAYS, FIRST_NAMES, LAST_NAMES, MONTHS, TOWNS, WOMEN
-from textenv.errors import UnknownNameError
 
-_LEVELS = ("easy", "medium", "hard")
 _TOPICS = tuple(LINES)
 
 
@@ -26,12 +24,10 @@ class StoriesGenerator:
             ("medium"), or another topic, to be left ("hard").
     """
 
-    difficulty: Literal["easy", "medium", "hard"] = "medium"
+    difficulty: Difficulty = "medium"
 
     def __post_init__(self) -> None:
-        """Refuses an unknown difficulty."""
-        if self.difficulty not in _LEVELS:
-            raise UnknownNameError("difficulty", self.difficulty, _LEVELS)
+        check_difficulty(self.difficulty)
 
     def sample(self, rng: np.random.Generator) -> tuple[str, Mapping[str, Any]]:
         """Draws a story; its opening decides the split."""

@@ -54,7 +54,6 @@ class Loading:
     max_length: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuses sizes and types that are none."""
         for name, size in (("batch_size", self.batch_size), ("max_length", self.max_length)):
             if size is not None and (not isinstance(size, int) or isinstance(size, bool)):
                 raise ConfigError(f"'{name}' of a reward is a whole number, not {size!r}.")

@@ -62,7 +62,6 @@ class Sentiment:
     name: ClassVar[str] = "sentiment"
 
     def __post_init__(self) -> None:
-        """Refuses a goal that no text can reach."""
         check_share(self.name, "enough", self.enough)
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
@@ -103,7 +102,6 @@ class Topic:
     name: ClassVar[str] = "topic"
 
     def __post_init__(self) -> None:
-        """Refuses a goal that no text can miss."""
         check_count(self.name, "enough", self.enough)
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:

@@ -53,7 +53,6 @@ class DialogueQuality:
     name: ClassVar[str] = "dialogue"
 
     def __post_init__(self) -> None:
-        """Refuses weights that give no mean."""
         weights = self._weights() if isinstance(self.weights, dict | None) else {}
         numbers = [w for w in weights.values() if isinstance(w, int | float) and isfinite(w)]
         known = set(weights) <= set(_WEIGHTS) and len(numbers) == len(weights)

@@ -75,7 +75,6 @@ class Coverage:
     name: ClassVar[str] = "coverage"
 
     def __post_init__(self) -> None:
-        """Refuses keywords that are no words."""
         given = self.keywords
         if given is not None and (
             isinstance(given, str) or not given or not all(map(phrase_of, map(str, given)))
