@@ -39,7 +39,11 @@ class Reward(Protocol):
     """A plain callable on a batch of finished episodes."""
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
-        """Scores the episodes, in order."""
+        """Scores the episodes, in order.
+
+        Raises:
+            RewardError: An example lacks what the reward reads, or cannot be scored.
+        """
         ...
 
 

@@ -71,11 +71,7 @@ class ByLanguage:
     name: ClassVar[str] = NAME
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
-        """Scores the episodes, in order.
-
-        Raises:
-            RewardError: No reward is there for an example's language.
-        """
+        """Scores the episodes, in order."""
         codes = np.array([self._code(episode) for episode in episodes], np.object_)
         total = np.zeros(len(episodes))
         valid = np.ones(len(episodes), np.bool_)

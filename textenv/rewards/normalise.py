@@ -41,11 +41,7 @@ class Normalise:
     name: ClassVar[str] = NAME
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
-        """Scores the episodes, in order.
-
-        Raises:
-            RewardError: The standard deviation is not known.
-        """
+        """Scores the episodes, in order."""
         if self.std is None:
             raise RewardError(
                 f"'{NAME}' does not know the standard deviation of '{self.of.name}' yet. Find it "

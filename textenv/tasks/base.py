@@ -25,6 +25,12 @@ class Field:
     required: bool = True
 
 
+def ask(instruction: str, source: str) -> tuple[Turn, ...]:
+    """Returns an instruction and its source as one user turn, of which the source may be cut."""
+    text = instruction + source
+    return (Turn("user", text, cut=(len(instruction), len(text))),)
+
+
 class Task(ABC):
     """A text task: turns dataset rows into examples, and examples into conversations.
 

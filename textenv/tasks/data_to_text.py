@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from textenv.errors import DatasetError
 from textenv.examples import Example, Turn
 from textenv.rewards.tasks.data_to_text import Slots, split_slots
-from textenv.tasks.base import Field, Task
+from textenv.tasks.base import Field, Task, ask
 from textenv.tasks.rows import candidates_of, references_of
 from textenv.tasks.tables import highlighted
 
@@ -105,8 +105,7 @@ class DataTask(Task):
 
     def opening(self, example: Example) -> tuple[Turn, ...]:
         """Returns the instruction and the data, which may lose their last lines."""
-        text = self.instruction + example.prompt
-        return (Turn("user", text, cut=(len(self.instruction), len(text))),)
+        return ask(self.instruction, example.prompt)
 
 
 def _final_sentences(value: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from textenv.errors import ConfigError, DatasetError, UnknownNameError
 from textenv.examples import Example, Turn
 from textenv.rewards.verifiable.constraints import check_all, describe_all
-from textenv.tasks.base import Field, Task
+from textenv.tasks.base import Field, Task, ask
 from textenv.tasks.rows import candidates_of, references_of, text_of
 
 KINDS = {
@@ -109,13 +109,12 @@ class RewriteTask(Task):
     def opening(self, example: Example) -> tuple[Turn, ...]:
         """Returns what to do, the constraints and the text, of which only the text may be cut."""
         constraints = example.metadata.get("constraints", ())
-        ask = KINDS[example.metadata.get("kind", self.kind)]
+        instruction = KINDS[example.metadata.get("kind", self.kind)]
         if constraints:
-            ask = f"{ask} {describe_all(constraints)}"
+            instruction += f" {describe_all(constraints)}"
         if keep := example.metadata.get("keep"):
-            ask = f"{ask} Keep: {', '.join(keep)}."
-        ask = f"{ask}\n\n"
-        return (Turn("user", ask + example.prompt, cut=(len(ask), len(ask) + len(example.prompt))),)
+            instruction += f" Keep: {', '.join(keep)}."
+        return ask(f"{instruction}\n\n", example.prompt)
 
 
 def _checkable(id: str, constraints: object, reference: str) -> tuple[Mapping[str, Any], ...]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from textenv.examples import Example, Turn
-from textenv.tasks.base import Field, Task
+from textenv.tasks.base import Field, Task, ask
 from textenv.tasks.rows import references_of, text_of
 
 
@@ -78,5 +78,4 @@ class SummarizeTask(Task):
 
     def opening(self, example: Example) -> tuple[Turn, ...]:
         """Returns the instruction and the document, in one user turn."""
-        text = f"{self.instruction}\n\n{example.prompt}"
-        return (Turn("user", text, cut=(len(text) - len(example.prompt), len(text))),)
+        return ask(f"{self.instruction}\n\n", example.prompt)

@@ -89,11 +89,7 @@ class BertScore:
         self._states(["a"])  # a layer that is not there is told now
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
-        """Scores the episodes, in order.
-
-        Raises:
-            RewardError: An example has no references.
-        """
+        """Scores the episodes, in order."""
         references = [references_of(episode, self.name) for episode in episodes]
         known = self._references.look_up(
             [text for texts in references for text in texts], self._states

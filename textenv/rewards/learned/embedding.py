@@ -103,11 +103,7 @@ class EmbeddingCosine:
         return found, [sequence.dropped for sequence in encoded]
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
-        """Scores the episodes, in order.
-
-        Raises:
-            RewardError: An example has no references.
-        """
+        """Scores the episodes, in order."""
         references = [references_of(episode, self.name) for episode in episodes]
         known = self._references.look_up(
             [text for texts in references for text in texts], lambda texts: [*self.embed(texts)[0]]

@@ -78,11 +78,7 @@ class NliFaithfulness:
         self._over = over
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
-        """Scores the episodes, in order.
-
-        Raises:
-            RewardError: An example has no source.
-        """
+        """Scores the episodes, in order."""
         frozen = self._classifier.frozen
         sentences = [split_sentences(episode.response) for episode in episodes]
         sources = [_source_of(episode, self._source) for episode in episodes]

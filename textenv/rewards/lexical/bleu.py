@@ -51,11 +51,7 @@ class Bleu:
             )
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
-        """Scores the episodes, in order.
-
-        Raises:
-            RewardError: A text is longer than two million characters.
-        """
+        """Scores the episodes, in order."""
         from sacrebleu.metrics.bleu import BLEU
 
         def make_metric(references: tuple[str, ...]) -> tuple[Any, Callable[[str], str]]:
@@ -107,11 +103,7 @@ class ChrF:
             check_count("chrf", "word_order", self.word_order)
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
-        """Scores the episodes, in order.
-
-        Raises:
-            RewardError: A text is longer than two million characters.
-        """
+        """Scores the episodes, in order."""
         from sacrebleu.metrics.chrf import CHRF
 
         prepare = space_cjk if self.word_order else str

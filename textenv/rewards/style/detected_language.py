@@ -69,12 +69,7 @@ class Language:
         self._detector: Any = None
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
-        """Scores the episodes, in order.
-
-        Raises:
-            RewardError: No language is wanted of an example, or one that is not known or not among
-                those that are considered.
-        """
+        """Scores the episodes, in order."""
         wanted = [self._wanted or self._wanted_of(episode) for episode in episodes]
         if self._detector is None:
             # In a fixed order, since sums of floats depend on it.

@@ -75,11 +75,7 @@ class Novelty:
         check_share(self.name, "enough", self.enough)
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
-        """Scores the episodes, in order.
-
-        Raises:
-            RewardError: An example shows no text.
-        """
+        """Scores the episodes, in order."""
         total = np.array([self._score(episode) for episode in episodes], np.float64)
         return RewardResult(total, {self.name: total})
 
@@ -113,11 +109,7 @@ class Grounding:
         check_share(self.name, "enough", self.enough)
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
-        """Scores the episodes, in order.
-
-        Raises:
-            RewardError: An example shows no text.
-        """
+        """Scores the episodes, in order."""
         total = np.array([self._score(episode) for episode in episodes], np.float64)
         return RewardResult(total, {self.name: total})
 

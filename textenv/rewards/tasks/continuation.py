@@ -65,11 +65,7 @@ class Sentiment:
         check_share(self.name, "enough", self.enough)
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
-        """Scores the episodes, in order.
-
-        Raises:
-            RewardError: An example's target is no sentiment.
-        """
+        """Scores the episodes, in order."""
         analyzer = load_vader()
         compound, sentiment, form = (np.zeros(len(episodes)) for _ in range(3))
         for i, episode in enumerate(episodes):
@@ -105,11 +101,7 @@ class Topic:
         check_count(self.name, "enough", self.enough)
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
-        """Scores the episodes, in order.
-
-        Raises:
-            RewardError: An example's target is no topic.
-        """
+        """Scores the episodes, in order."""
         topic, purity, form = (np.zeros(len(episodes)) for _ in range(3))
         for i, episode in enumerate(episodes):
             target = _target(episode, self.name, TOPICS)

@@ -138,11 +138,7 @@ class DataToText:
     name: ClassVar[str] = "data_to_text"
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
-        """Scores the episodes, in order.
-
-        Raises:
-            RewardError: An example has no slots, or no references.
-        """
+        """Scores the episodes, in order."""
         names = ("slots", "faithful", "form")
         parts = np.array([self._parts(episode) for episode in episodes]).reshape(-1, len(names))
         components = dict(zip(names, parts.T, strict=True))

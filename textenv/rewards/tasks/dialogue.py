@@ -63,11 +63,7 @@ class DialogueQuality:
             )
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
-        """Scores the episodes, in order.
-
-        Raises:
-            RewardError: An example has neither a goal nor recorded turns.
-        """
+        """Scores the episodes, in order."""
         with_goal = [e.example.metadata.get("goal") is not None for e in episodes]
         outcomes = [
             _quality(episode) if has_goal else _NOTHING
@@ -139,11 +135,7 @@ class TurnF1:
     name: ClassVar[str] = "turn_f1"
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
-        """Scores the episodes, in order.
-
-        Raises:
-            RewardError: An example is not a recorded dialogue.
-        """
+        """Scores the episodes, in order."""
         f1 = token_f1()
         total, turns = np.zeros(len(episodes)), np.zeros(len(episodes))
         for i, episode in enumerate(episodes):

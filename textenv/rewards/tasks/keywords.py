@@ -84,11 +84,7 @@ class Coverage:
             )
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
-        """Scores the episodes, in order.
-
-        Raises:
-            RewardError: An example has no keywords.
-        """
+        """Scores the episodes, in order."""
         fixed = tuple(phrase_of(str(keyword)) for keyword in self.keywords or ())
         total = _coverage(episodes, self.name, fixed)
         return RewardResult(total, {self.name: total})
@@ -112,11 +108,7 @@ class KeywordSentence:
     name: ClassVar[str] = "keyword_sentence"
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
-        """Scores the episodes, in order.
-
-        Raises:
-            RewardError: An example has no keywords, or no references.
-        """
+        """Scores the episodes, in order."""
         components = {
             "coverage": _coverage(episodes, self.name),
             "form": np.array([self._form(episode) for episode in episodes], np.float64),

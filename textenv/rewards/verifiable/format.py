@@ -158,11 +158,7 @@ class Constraints:
         self._constraints = constraints
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
-        """Scores the episodes, in order.
-
-        Raises:
-            RewardError: An example has no constraints.
-        """
+        """Scores the episodes, in order."""
         total, satisfied = np.zeros(len(episodes)), np.zeros(len(episodes))
         for i, episode in enumerate(episodes):
             constraints = self._constraints or episode.example.metadata.get("constraints")
