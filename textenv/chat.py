@@ -32,10 +32,10 @@ class ChatError(TextEnvError):
     """A chat endpoint cannot be reached, refuses, or answers with something other than text.
 
     Attributes:
-        kind: What went wrong: no connection, no answer in time, a status of refusal, or an answer
+        kind: Kind of failure: no connection, no answer in time, a status of refusal, or an answer
             that is no text.
         status: The status of a refusal, else None.
-        retry_after_s: How long the server asked to be left alone, in seconds, or None.
+        retry_after_s: Pause that the server asks for, in seconds, or None.
     """
 
     def __init__(
@@ -66,13 +66,14 @@ class ChatAgent:
 
     Args:
         model: The model's name at the endpoint.
-        base_url: Where the endpoint is, usually ending in "/v1"; by default the environment
+        base_url: URL of the endpoint, usually ending in "/v1"; by default the environment
             variable OPENAI_BASE_URL, else OpenAI's own.
-        api_key: By default the environment variable OPENAI_API_KEY; a local server needs none.
+        api_key: API key; by default the environment variable OPENAI_API_KEY; a local server needs
+            none.
         system: A system prompt for conversations that do not begin with one.
-        timeout_s: The longest wait for the endpoint to send something, in seconds.
-        max_retries: How often to try again.
-        concurrency: The most requests at a time of `reply_all`.
+        timeout_s: Longest wait for the endpoint to send something, in seconds.
+        max_retries: Maximum number of retries.
+        concurrency: Maximum number of simultaneous requests of `reply_all`.
         request: Further fields of the request's body, as they are, such as `temperature` or
             `max_tokens`.
 

@@ -44,12 +44,12 @@ class TextCore(Slots):
     """Slots that each play one episode of a task.
 
     Attributes:
-        task: What is played.
-        tokenizer: How text becomes tokens.
-        reward: What an episode is worth. At token level a dense one is paid within the episode.
-        worth: What each episode that ended in the latest step is worth as a whole, 0 elsewhere,
-            float64 (n_slots,).
-        level: What the agent sees and does.
+        task: Task that is played.
+        tokenizer: Tokenizer of prompts and responses.
+        reward: Reward of an episode. At token level a dense one is paid within the episode.
+        worth: Reward of each episode that ended in the latest step, 0 elsewhere, float64
+            (n_slots,).
+        level: Action level, which defines what the agent sees and does.
         end_listeners: Called with this core, the slot, what the episode is worth, whether it
             terminated, and info of every episode that `step` ends.
         mask_invalid: Whether `step` pays an episode that could not be scored NaN, with "valid"
@@ -279,7 +279,7 @@ class TextCore(Slots):
         Args:
             example: The task instance.
             speak: Given the example and the conversation so far, returns the agent's next turn.
-            slot: Where to play it.
+            slot: Slot to play it in.
         """
         self.start(slot, example)
         going: Info | None = {}
@@ -409,8 +409,8 @@ def final_info(episode: Episode, result: RewardResult, i: int) -> Info:
 
     Args:
         episode: The episode.
-        result: Of a batch that it was scored in.
-        i: Its place there.
+        result: Result of the batch in which it was scored.
+        i: Its index in that batch.
     """
     info: Info = {
         "example_id": episode.example.id,

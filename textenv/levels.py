@@ -92,11 +92,11 @@ def make_level(
 
     Args:
         name: "token", "text" or "select".
-        slots: Where it writes.
-        task: Gives the candidates of the select level.
+        slots: Slots that it writes to.
+        task: Task that gives the candidates of the select level.
         tokenizer: Encodes texts.
-        budget: The most tokens of one turn of the agent, its end token included.
-        shown: "messages" or "string": the form of observations at text level.
+        budget: Maximum number of tokens of a turn of the agent, its end token included.
+        shown: Form of observations at text level, "messages" or "string".
 
     Raises:
         UnknownNameError: There is no such level or form.

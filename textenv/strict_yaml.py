@@ -1,4 +1,4 @@
-"""Reads YAML in which no key stands twice: YAML itself would keep the last one in silence."""
+"""Reads YAML and refuses repeated keys, of which YAML itself would silently keep the last."""
 
 from __future__ import annotations
 

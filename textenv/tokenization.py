@@ -51,10 +51,10 @@ class TextTokenizer:
     """A tokenizer as token environments need it.
 
     Attributes:
-        name: What it was loaded from.
+        name: Name or path that it was loaded from.
         vocab_size: The highest token id plus 1: the number of actions.
         special_ids: The tokens of the template: plain text never encodes to them.
-        special_texts: What spells them.
+        special_texts: The texts of those tokens.
         pad_id: The id that fills unused positions. It may equal `end_id`; masks tell them apart.
         end_id: The token that ends a turn.
     """
@@ -145,7 +145,7 @@ class TextTokenizer:
         """Encodes the environment's next turn, up to the point where the agent speaks again.
 
         Args:
-            turn: What the environment says.
+            turn: The environment's turn.
             max_tokens: The window of one turn.
             closed: True if the agent wrote the end-of-turn token itself.
 

@@ -51,7 +51,7 @@ class TextVectorEnv(VectorEnv[Observation, Any, NDArray[Any]]):
             after an end resets, ignores its action and pays 0), "same_step" (with `final_obs` and
             `final_info`) or "disabled": a slot that ended rests, whatever its action, until
             `reset(options={"reset_mask": mask})`.
-        arguments: As in `TextEnv`, and `max_episode_steps`, after which an unfinished episode is
+        arguments: Those of `TextEnv`, and `max_episode_steps`, after which an unfinished episode is
             truncated (with `gym.make` Gymnasium's own wrapper does this).
     """
 
@@ -260,7 +260,7 @@ class _GroupDraws:
 
     Args:
         n_slots: The number of slots.
-        group_size: How many neighbouring slots make a group.
+        group_size: Number of neighbouring slots in a group.
     """
 
     def __init__(self, n_slots: int, group_size: int = 1) -> None:
@@ -298,9 +298,9 @@ def make_core(id: str, n_slots: int = 1, arguments: Mapping[str, Any] | None = N
     """Makes the slots of an environment.
 
     Args:
-        id: Of a registered environment.
-        n_slots: How many.
-        arguments: Of `gymnasium.make_vec`, in place of the registered ones.
+        id: Id of a registered environment.
+        n_slots: Number of slots.
+        arguments: Arguments of `gymnasium.make_vec` that override the registered ones.
     """
     env = gym.make_vec(id, num_envs=n_slots, **(arguments or {}))
     core: TextCore = env.unwrapped.core  # type: ignore[attr-defined] # ours is a TextVectorEnv

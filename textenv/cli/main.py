@@ -63,7 +63,10 @@ def _print_version(wanted: bool) -> None:
 
 def _about(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="And exit.")
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
+        ),
     ] = False,
 ) -> None:
     """Text tasks as Gymnasium environments, and agents whose policy is a language model.

@@ -41,12 +41,12 @@ def load_dataset(dataset: DatasetSpec, task: Task, split: Split, seed: int = 0) 
     Args:
         dataset: The name of a procedural set (`PROCEDURAL`) or of a well-known one (`NAMED`), a
             local JSON, JSONL, CSV or Parquet file, a folder, a Hugging Face id, or a mapping with
-            "path" and, by choice, the options of the procedural set, or "columns" and the other
+            "path" and, optionally, the options of the procedural set, or "columns" and the other
             keys of `textenv.datasets.spec.RowsSpec`. {"path": ..., "like": "cnn_dailymail"}
             reads a copy of a well-known set.
-        task: What its rows are for.
+        task: Task that will read the rows.
         split: "train", "validation" or "test".
-        seed: Names one stream of a procedural set.
+        seed: Seed of the stream of a procedural set.
 
     Raises:
         UnknownNameError: No such split or known set.

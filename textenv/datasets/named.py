@@ -1,4 +1,4 @@
-"""Resolves the name of a well-known data set, for the task at hand, into what is to be read."""
+"""Resolves the name of a well-known data set into the keys that read it for a task."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ def resolve_named(options: Mapping[str, Any], task: Task) -> dict[str, Any]:
     """Writes out a mapping whose "path" is a known name, or that is "like" one.
 
     Args:
-        options: What the user wrote; its keys override the entry's, and its columns are added.
-        task: What the rows are for.
+        options: Mapping that the user wrote; its keys override the entry's, and its columns are
+            added.
+        task: Task that will read the rows.
 
     Returns:
         A mapping with the keys of `RowsSpec` alone.

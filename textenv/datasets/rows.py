@@ -30,9 +30,9 @@ class RowReader:
     """Turns rows of a table into examples of a task.
 
     Attributes:
-        task: Builds the examples.
-        fields: Where its fields stand.
-        id: The column that names an example.
+        task: Task that builds the examples.
+        fields: Map from the task's fields to columns.
+        id: Column that names an example.
         needed: Fields without which a row can be left out, where that is asked for.
     """
 
@@ -91,11 +91,11 @@ class RowsDataset:
     """One split of a table; rows become examples when they are asked for.
 
     Attributes:
-        reader: Builds the examples.
-        table: Where the rows lie.
-        indices: Which of them belong to this split; rows that are gathered stand side by side.
-        starts: Where in `indices` each example's rows start, and, last, their number; None if
-            every row is an example.
+        reader: Reader that builds the examples.
+        table: Table that holds the rows.
+        indices: Indices of the rows of this split; gathered rows are neighbours.
+        starts: Positions in `indices` at which each example's rows start, and, last, their number;
+            None if every row is an example.
     """
 
     reader: RowReader
@@ -132,8 +132,8 @@ def make_rows_dataset(
     """Finds the rows of a split, and checks them: all if they are few, else the first.
 
     Args:
-        reader: Builds the examples.
-        table: Where the rows lie.
+        reader: Reader that builds the examples.
+        table: Table that holds the rows.
         kept: The hash splits whose rows make up the split.
         group: A column whose equal values stay in one split.
         gather: A column whose equal values are one example.

@@ -31,8 +31,8 @@ class DiskRows(Sequence[Row]):
 
     Args:
         memory: The file, mapped for reading.
-        starts: Where each row starts, in bytes.
-        ends: Where each row ends.
+        starts: Offset at which each row starts, in bytes.
+        ends: Offset at which each row ends, in bytes.
     """
 
     def __init__(self, memory: mmap.mmap, starts: Sequence[int], ends: Sequence[int]) -> None:
@@ -70,9 +70,9 @@ def keep_rows(stream: Stream, wanted: Callable[[int, Row], bool], limit: int | N
     """Reads a stream from its first row on, and keeps rows on disk.
 
     Args:
-        stream: What to read.
-        wanted: Whether to keep a row, given its number, from 1, and itself.
-        limit: Stop after so many rows were kept; None reads to the end.
+        stream: Stream to read.
+        wanted: Function of a row's number, from 1, and the row: whether to keep it.
+        limit: Maximum number of rows to keep; None reads to the end.
 
     Returns:
         The kept rows; fewer than `limit` where the stream ends earlier, and none at all if none

@@ -1,4 +1,4 @@
-"""Rewards: batched scores of finished episodes, by name or of one's own."""
+"""Rewards: batched scores of finished episodes, by name or from your own functions."""
 
 from textenv.rewards.base import Reward, RewardResult, compute_rewards, from_function
 from textenv.rewards.loading import load_reward, register_reward

@@ -20,7 +20,7 @@ class RewardResult:
     """Scores of n episodes.
 
     Attributes:
-        total: What the agent is paid, float64 (n,).
+        total: Rewards of the episodes, float64 (n,).
         components: Named parts or by-products of the total, float64 (n,) each.
         valid: False where no score could be given, bool (n,). None means all valid. What stands in
             `total` and `components` there does not count: `call_reward` writes NaN over it, so
@@ -76,8 +76,8 @@ def call_reward(
 
     Args:
         reward: The reward.
-        episodes: To score, in order.
-        name: What messages call it; by default its own name.
+        episodes: Finished episodes to score.
+        name: Name used in messages; by default its own name.
 
     Raises:
         RewardError: The reward raised, the result has the wrong type or length, or a score is not

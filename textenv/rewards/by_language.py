@@ -63,7 +63,7 @@ class ByLanguage:
 
     Attributes:
         find: Returns the code of an episode's language; empty if it is not known.
-        parts: By code, and "default".
+        parts: Reward of each language by its code, and "default".
     """
 
     find: ByMetadata | ByDetection

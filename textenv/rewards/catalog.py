@@ -36,7 +36,7 @@ class NamedReward:
     Attributes:
         factory: Makes the reward from its options; "module:attribute" is imported when it is made.
         family: The section of the generated page.
-        reads: What it needs of an example beside the response.
+        reads: Parts of an example that it needs besides the response.
         bounds: The least and the greatest total; None where it has none.
         agrees_with: The package whose scores it repeats, and how closely; empty for one of our own.
         extra: The optional dependencies of this package that it needs, as in `textenv[extra]`.

@@ -22,9 +22,9 @@ class Dense:
     """A reward that is paid within the episode, at token level; elsewhere it is paid at the end.
 
     Attributes:
-        of: What the whole episode is paid.
-        potential: Scores the unfinished episode.
-        every: After how many tokens of the agent a payment comes.
+        of: Reward of the whole episode.
+        potential: Reward that scores the unfinished episode.
+        every: Number of tokens of the agent between two payments.
     """
 
     of: Part
@@ -120,8 +120,8 @@ class DensePay:
 
         Args:
             rewards: What each episode that ended is worth as a whole, 0 elsewhere, (n_slots,).
-            terminated: Which ended, bool (n_slots,).
-            n_tokens: How many tokens the agent has written in each slot's episode; 0 where it wrote
+            terminated: True where an episode ended, bool (n_slots,).
+            n_tokens: Number of tokens that the agent wrote in each slot's episode; 0 where it wrote
                 none in this step. (n_slots,).
             so_far: Returns a slot's unfinished episode.
             score: `compute_rewards` or, if an unfinished episode may go without a score,

@@ -69,7 +69,7 @@ def fit_reward(spec: RewardSpec, episodes: Sequence[Episode]) -> RewardSpec:
     """Gives each `normalise` in a reward's description the standard deviation that it lacks.
 
     Args:
-        spec: As `load_reward` takes it: operators are looked into, made rewards are not.
+        spec: Description as for `load_reward`; rewards that are already made are left as they are.
         episodes: Finished ones, samples of the policy that training starts from.
 
     Returns:

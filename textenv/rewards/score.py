@@ -28,12 +28,12 @@ def score(
         (array([0.66666667]), array([0.66666667]))
 
     Args:
-        reward: What `load_reward` takes: a name, weights, an import path or a callable.
+        reward: Description as for `load_reward`: a name, weights, an import path or a callable.
         responses: The texts to score: a list, an array, a column of a table, ...
-        references: For each response its reference, or several of them. None for rewards that
+        references: Reference of each response, or several of them. None for rewards that
             compare with none.
-        prompts: What each responds to; by default empty.
-        metadata: Each example's further fields, for rewards that read them.
+        prompts: Prompt of each response; by default empty.
+        metadata: Further fields of each example, for rewards that read them.
 
     Returns:
         `total`, a float64 array (n,), and `components`, such arrays by name, in the order of the
@@ -57,9 +57,9 @@ def make_episodes(
     """Returns one finished episode for each response; see `score`.
 
     Args:
-        responses: What the agent said.
-        references: A text or several for each.
-        prompts: What was said to the agent.
+        responses: Text that the agent said.
+        references: One or several texts for each response.
+        prompts: Text that was said to the agent.
         metadata: Further fields of the examples.
         ids: The examples' names; by default their places, from 0.
 
@@ -121,8 +121,8 @@ def read_rows(lines: Iterable[bytes], source: str) -> list[Episode]:
     too. Empty lines are left out.
 
     Args:
-        lines: UTF-8.
-        source: What messages call the file.
+        lines: Lines of the file, in UTF-8.
+        source: Name of the file in messages.
 
     Raises:
         ConfigError: There are no rows, or one is not of this form; the message has its line.

@@ -18,7 +18,7 @@ def shuffled(key: str, texts: Iterable[str]) -> tuple[str, ...]:
     nothing away.
 
     Args:
-        key: What the order is to depend on, such as the conversation so far.
+        key: Text that decides the order, such as the conversation so far.
         texts: The texts, all different.
     """
     return tuple(sorted(texts, key=lambda text: _digest(f"{key}\0{text}")))
@@ -33,10 +33,10 @@ def pick_candidates(key: str, right: str, others: Iterable[str], n: int) -> tupl
     """Returns the right text among at most n - 1 others, the first that differ, in random order.
 
     Args:
-        key: What the order is to depend on.
-        right: The text that is always there.
+        key: Text that decides the order.
+        right: The right text, which is always included.
         others: Wrong texts, the most important ones first.
-        n: The most candidates.
+        n: Maximum number of candidates.
     """
     kept = {normalised(right): right}
     for text in others:

@@ -56,7 +56,7 @@ class ContinueTask(Task):
       nothing ("medium"), or another direction ("hard"). Generated rows have 4 candidates, one
       for each target that the argument may ask for: reviews praise, blame, or do both in either
       order; stories turn to one of 4 topics.
-    - Rows of one's own need
+    - Your own rows need
       - `text`, to be cut into opening and continuation, such as IMDB's; or `opening` and
         `continuation` (a text, several, or a mapping from directions to texts, which are then
         the candidates);

@@ -41,15 +41,15 @@ class DataTask(Task):
       `difficulty` ("easy": 3 slots, "medium": 5, "hard": 7) and `n_slots` (3 to 7, instead of the
       difficulty's number). Generated rows have 4 candidates: the reference, and the same text
       with one or two values wrong.
-    - Rows of one's own need `references`, a text or several (ToTTo's `sentence_annotations`, too),
+    - Your own rows need `references`, a text or several (ToTTo's `sentence_annotations`, too),
       and one of
       - `slots`: a mapping from slots to values, a list of pairs, or E2E's text
         "name[The Mill], food[Thai]" (`meaning_representation`);
       - `table`: a list of rows of cells, which are texts or ToTTo's {"value", "is_header",
         "column_span", "row_span"}; with `highlighted_cells`, a list of [row, column] from 0 (by
-        default all cells that are no headers), and by choice `title` and `section`.
+        default all cells that are no headers), and optionally `title` and `section`.
 
-      By choice, `values` maps a slot to all values that it might have had, so that wrong ones are
+      Optionally, `values` maps a slot to all values that it might have had, so that wrong ones are
       noticed, and `candidates` is a list of 2 to 4 texts, the first reference among them.
 
     ## Version History

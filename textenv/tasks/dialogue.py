@@ -72,7 +72,7 @@ class DialogueTask(Task):
     know what they want; "medium"; "hard": all of the above, and more to ask for); `corrections` and
     `one_at_a_time` (the probability of each); `patience` (the useless turns that a guest bears).
 
-    Rows of one's own have either `turns`, a recorded dialogue (a list of {"speaker", "text"}, of
+    Your own rows have either `turns`, a recorded dialogue (a list of {"speaker", "text"}, of
     {"role", "content"}, of plain texts in which user and agent alternate, or the columns
     {"speaker": [...], "utterance": [...]}), or a guest:
 

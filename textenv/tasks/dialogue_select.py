@@ -61,10 +61,10 @@ class DialogueSelectTask(Task):
 
     `dataset="replies"` is the generated set, with the option `difficulty`: "easy" (wrong replies
     belong to other services), "medium", "hard" (most callers correct themselves, and wrong replies
-    keep to what they said before). It has eight candidates an example. With rows of one's own,
+    keep to what they said before). It has eight candidates an example. With your own rows,
     choose `max_new_tokens` so that the longest reply fits: one that is cut is not the right one.
 
-    Rows of one's own have:
+    Your own rows have:
 
     | column | meaning |
     |---|---|

@@ -21,12 +21,12 @@ class Guest:
         goal: What the guest wants now, a value for each slot; changes of mind are in it from the
             moment that they are said.
         told: The slots that the guest has told, in the order of the telling.
-        booking: What the agent booked, or None.
-        turns: How many turns the agent has taken.
-        on_topic: How many of them booked, or asked only for what was missing.
-        wasted: How many of them did neither.
+        booking: Slots and values that the agent booked, or None.
+        turns: Number of turns that the agent has taken.
+        on_topic: Number of those turns that booked, or asked only for what was missing.
+        wasted: Number of those turns that did neither.
         warned: True once the guest has asked for one question at a time.
-        reply: What the guest said to the last turn; None if the conversation is over.
+        reply: Answer of the guest to the last turn; None if the conversation is over.
         over: True once the agent has booked or the guest has left.
     """
 

@@ -39,8 +39,8 @@ class KeywordsTask(Task):
     - `dataset="keywords"` is generated. Options: `difficulty` ("easy": 4 words, "medium": 5,
       "hard": 7) and `n_keywords` (4 to 8, instead of the difficulty's number). Generated rows
       have 4 candidates: the reference, and the same sentence without one or two of the words.
-    - Rows of one's own: `concepts`, a list of words or a text with commas, "#" or spaces between
-      them; `references`, a sentence or several. `candidates` by choice: 2 to 4 texts, the first
+    - Your own rows: `concepts`, a list of words or a text with commas, "#" or spaces between
+      them; `references`, a sentence or several. `candidates`, optionally: 2 to 4 texts, the first
       reference among them. CommonGen's columns are found by themselves, though a row for each
       reference, as on the hub, gives one reference an example.
 

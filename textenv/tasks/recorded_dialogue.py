@@ -63,7 +63,7 @@ def read_dialogue(id: str, recorded: object, column: str = "turns") -> RecordedD
     Args:
         id: The example's id, for errors.
         recorded: The value of the row's column.
-        column: What the task calls the column, for errors.
+        column: Name of the column, for errors.
 
     Raises:
         DatasetError: It has another layout, or a turn without a speaker or a text.

@@ -47,7 +47,7 @@ class RewriteTask(Task):
       and `difficulty` (how many mistakes, clauses or values there are). Generated rows have 4
       candidates: the right text, one whose form is wrong (mistakes, rare words, broken JSON), one
       whose content is, and one where both are. Only the prompt tells right content from wrong.
-    - Rows of one's own need `source` and `target` (a text or several). By choice: `kind`;
+    - Your own rows need `source` and `target` (a text or several). Optionally: `kind`;
       `constraints`, a list such as [{"check": "max_words", "n": 9}] (see
       `textenv.rewards.verifiable.constraints`), without which the edits of the target are what is
       checked;

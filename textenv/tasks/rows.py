@@ -66,7 +66,7 @@ def candidates_of(id: str, row: Mapping[str, Any], gold: str, most: int) -> list
         id: The example's id, for the error.
         row: The row, keyed by the task's field names.
         gold: The ideal reply, which must be one of them.
-        most: How many the task allows.
+        most: Maximum number of candidates that the task allows.
 
     Raises:
         DatasetError: They are no list of texts, too many, not all different, or lack `gold`.

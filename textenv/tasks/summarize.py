@@ -43,7 +43,7 @@ class SummarizeTask(Task):
     - `difficulty`: "easy" (2 or 3 sentences, the event first), "medium" (4 to 6) or "hard" (8 to
       10 sentences with two events, both of which the summary tells).
 
-    Rows of one's own need
+    Your own rows need
 
     - `document` (or `article`, `text`, `dialogue`, `source`, `content`): a text, or a list of
       sentences, which are joined by spaces;

@@ -60,7 +60,7 @@ class TranslateTask(Task):
     - `difficulty`: "easy" (4 to 8 English words, one clause), "medium" (6 to 14, one or two
       clauses, questions) or "hard" (14 to 24, three clauses).
 
-    Rows of one's own need either
+    Your own rows need either
 
     - `translation`: a dict from codes to texts, as in WMT, OPUS-100 and IWSLT; or
     - `source` (or `src`, `en`, `text`) and `target` (or `tgt`, `reference`, `references`): a text,

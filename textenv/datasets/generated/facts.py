@@ -1,4 +1,4 @@
-"""The generated sets "facts" and "facts-choice": people, what is so of each, one question.
+"""The generated sets "facts" and "facts-choice": people, facts about each, and one question.
 
 Everybody in a context has the same two attributes, each with another value, so that the kind of
 thing asked for ("a town") never gives the answer away: it must be tied to the right person. The
@@ -32,10 +32,10 @@ _SUBJECTS = ("", "", "", "My friend ", "My cousin ", "My neighbor ")
 
 @dataclass(frozen=True)
 class _Attribute:
-    """One thing that is so of a person.
+    """One kind of fact about a person.
 
     Attributes:
-        values: What it may be.
+        values: Possible values.
         verbs: Verb phrases over {value}, for "{name} ..." and "... and ...".
         questions: Ask for the value, over {name}.
         reverse: Ask for the person, over {value}.
@@ -114,8 +114,8 @@ class _Level:
     Attributes:
         people: The fewest and the most people in a context.
         lengths: Sentences in a context: one or two for each of the people.
-        reverse_percent: How often the question asks for the person.
-        hop_percent: How often, of the others, it names the person by the other attribute.
+        reverse_percent: Share of questions that ask for the person.
+        hop_percent: Share of the others that name the person by the other attribute.
     """
 
     people: tuple[int, int]
@@ -141,10 +141,10 @@ class _Facts:
     """A context with a question.
 
     Attributes:
-        context: What is so of the people.
-        question: What is asked.
+        context: Text with the facts about the people.
+        question: The question.
         answer: A word or two of the context.
-        options: What might be answered: the answer and what is so of the others, by context.
+        options: Possible answers: the right one and those of the others, in the context's order.
     """
 
     context: str

@@ -30,9 +30,9 @@ class _Level:
     """What a difficulty stands for; chances are in percent.
 
     Attributes:
-        missing: How many slots the opening leaves out, each equally likely.
+        missing: Numbers of slots that the opening leaves out, each equally likely.
         corrections: Chance that the guest changes their mind, and as much again for a second time.
-        patience: How many useless turns the guest bears, each equally likely.
+        patience: Numbers of useless turns that the guest bears, each equally likely.
         indifferent: Chance that the guest does not care about one of the missing slots.
         one_at_a_time: Chance that the guest answers one question at a time.
         in_words: Chance that the guest says numbers in words.
@@ -64,7 +64,7 @@ class GuestsGenerator:
         difficulty: "easy", "medium" or "hard"; the default of each option below.
         corrections: The probability that a guest changes their mind about something told; a second
             change follows with the same probability.
-        patience: How many useless turns of the agent every guest bears before leaving.
+        patience: Number of useless turns of the agent that every guest bears before leaving.
         one_at_a_time: The probability that a guest answers one question at a time.
     """
 

@@ -40,8 +40,8 @@ class KeywordsGenerator:
     """Rows for `KeywordsTask`: "concepts", three "references" and four "candidates".
 
     Attributes:
-        difficulty: How many words: 4 ("easy"), 5 ("medium") or 7 ("hard").
-        n_keywords: How many words, from 4 to 8, instead.
+        difficulty: Number of words: 4 ("easy"), 5 ("medium") or 7 ("hard").
+        n_keywords: Number of words, from 4 to 8, in place of the difficulty's.
     """
 
     difficulty: Difficulty = "medium"

@@ -26,8 +26,8 @@ class RecordsGenerator:
     """Rows for `DataTask`: "slots", two "references", "values" and four "candidates".
 
     Attributes:
-        difficulty: How many slots: 3 ("easy"), 5 ("medium") or 7 ("hard").
-        n_slots: How many slots, from 3 to 7, instead.
+        difficulty: Number of slots: 3 ("easy"), 5 ("medium") or 7 ("hard").
+        n_slots: Number of slots, from 3 to 7, in place of the difficulty's.
     """
 
     difficulty: Difficulty = "medium"

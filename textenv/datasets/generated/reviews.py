@@ -132,8 +132,8 @@ class ReviewsGenerator:
     """Rows for `ContinueTask`: "opening", "target" and four ways of "continuation".
 
     Attributes:
-        difficulty: What the opening says that others thought of the work: the same as the target
-            ("easy"), nothing ("medium"), or the opposite ("hard").
+        difficulty: Opinion of others that the opening reports: the same as the target ("easy"),
+            none ("medium"), or the opposite ("hard").
     """
 
     difficulty: Difficulty = "medium"

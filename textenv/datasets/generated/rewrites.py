@@ -23,8 +23,8 @@ class RewritesGenerator:
     """Rows for `RewriteTask`: "source", "target", "kind", "constraints", "keep", "candidates".
 
     Attributes:
-        difficulty: How many mistakes (1, 2, 4), clauses (2, 3, 4) or values (2, 3, 5).
-        kind: Which kind of rows; "mixed" draws each about equally often.
+        difficulty: Number of mistakes (1, 2, 4), clauses (2, 3, 4) or values (2, 3, 5).
+        kind: Kind of rows; "mixed" draws each about equally often.
     """
 
     difficulty: Difficulty = "medium"

@@ -17,9 +17,9 @@ class ServiceSlot:
 
     Attributes:
         name: The same in every service that asks for it.
-        phrase: How a value is said, with "{}" for it.
-        question: How the agent asks.
-        values: What it may be.
+        phrase: Phrase that says a value, with "{}" in its place.
+        question: Question of the agent.
+        values: Possible values.
     """
 
     name: str
@@ -37,8 +37,8 @@ class Service:
     """One kind of booking.
 
     Attributes:
-        thing: What is booked, with its article.
-        slots: What to find out, in the order in which a booking tells it.
+        thing: Thing that is booked, with its article.
+        slots: Things to find out, in the order in which a booking tells them.
     """
 
     thing: str

@@ -20,7 +20,7 @@ class StoriesGenerator:
     """Rows for `ContinueTask`: "opening", "target" and a "continuation" towards four topics.
 
     Attributes:
-        difficulty: What the opening is about: the target ("easy"), nothing in particular
+        difficulty: Subject of the opening: the target ("easy"), nothing in particular
             ("medium"), or another topic, to be left ("hard").
     """
 

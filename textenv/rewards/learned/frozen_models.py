@@ -41,10 +41,10 @@ class Loading:
 
     Attributes:
         device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", ...
-        dtype: Of the weights: "float32", "bfloat16" or "float16". Scores are the same in any batch
-            to 1e-5 in the first alone.
-        batch_size: How many texts go through the model at once.
-        max_length: The most tokens of one text; None for as many as the model takes. What is
+        dtype: Data type of the weights: "float32", "bfloat16" or "float16". Scores are the same in
+            any batch, to 1e-5, with "float32" only.
+        batch_size: Number of texts in one forward pass.
+        max_length: Maximum number of tokens of a text; None for as many as the model takes. What is
             beyond is cut off, and counted in the component "dropped_tokens".
     """
 
@@ -70,7 +70,7 @@ class Encoded:
     Attributes:
         ids: (length,) token ids, special tokens included.
         type_ids: (length,) which text of a pair a token is of; None where the model has no such.
-        dropped: How many tokens were cut off to fit the model.
+        dropped: Number of tokens that were cut off to fit the model.
     """
 
     ids: list[int]
@@ -85,8 +85,8 @@ class FrozenModel:
         source: The folder or Hugging Face id that it was loaded from.
         model: The transformers model, on its device.
         tokenizer: The tokenizer that lies beside it.
-        max_length: The most tokens of one sequence.
-        batch_size: The most sequences of one pass.
+        max_length: Maximum number of tokens of a sequence.
+        batch_size: Maximum number of sequences in one forward pass.
     """
 
     def __init__(self, kind: Kind, name: str | Path, loading: Loading) -> None:

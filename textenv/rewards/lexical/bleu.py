@@ -81,9 +81,9 @@ class ChrF:
 
     Attributes:
         lowercase: True ignores case.
-        char_order: The longest n-gram of characters.
-        beta: How much more recall weighs than precision.
-        word_order: The longest n-gram of words; 0 for none.
+        char_order: Length of the longest n-gram of characters.
+        beta: Weight of recall relative to precision.
+        word_order: Length of the longest n-gram of words; 0 for none.
     """
 
     lowercase: bool = False

@@ -61,8 +61,8 @@ class Novelty:
     "title", over `enough`, at most 1; in [0, 1]. A text of fewer than n words has none: 0.
 
     Attributes:
-        n: Words of an n-gram.
-        enough: The share of new n-grams that earns everything. Of SciTLDR's human summaries, 19
+        n: Number of words of an n-gram.
+        enough: Share of new n-grams that earns the full score. Of SciTLDR's human summaries, 19
             of 20 have 0.4 or more of three words.
     """
 
@@ -98,7 +98,7 @@ class Grounding:
     suit any source ("This paper proposes a method"), and sees neither order nor truth.
 
     Attributes:
-        enough: The share that earns everything. People paraphrase: a quarter of SciTLDR's human
+        enough: Share that earns the full score. People paraphrase: a quarter of SciTLDR's human
             summaries have less than half.
     """
 

@@ -55,7 +55,7 @@ class Sentiment:
     a reward such as rougeL against the real continuation.
 
     Attributes:
-        enough: The compound score, in (0, 1], that earns everything.
+        enough: Compound score that earns the full score, in (0, 1].
     """
 
     enough: float = 0.6
@@ -91,7 +91,7 @@ class Topic:
     get little or nothing. What it does not resist: one stock sentence about each topic.
 
     Attributes:
-        enough: How many distinct words of the topic earn everything.
+        enough: Number of distinct words of the topic that earns the full score.
     """
 
     enough: int = 3

@@ -67,7 +67,7 @@ class Coverage:
     the bare list of keywords scores 1. Pay it with other rewards, or pay `keyword_sentence`.
 
     Attributes:
-        keywords: What every response is to use; by default each example's own keywords, its
+        keywords: Words that every response must use; by default each example's own keywords, its
             metadata "concepts" or the words of its prompt.
     """
 
