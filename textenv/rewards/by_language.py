@@ -15,7 +15,11 @@ from textenv.rewards.lexical.best_over_references import references_of
 from textenv.rewards.loading import RewardSpec, load_part
 from textenv.rewards.options import check_choice
 from textenv.rewards.parts import Part
-from textenv.rewards.style.detected_language import COMMON_LANGUAGES
+from textenv.rewards.style.detected_language import (
+    COMMON_LANGUAGES,
+    known_languages,
+    make_detector,
+)
 from textenv.tokenization import mended
 
 NAME = "by_language"
@@ -138,13 +142,7 @@ class ByDetection:
     source = "its detected language"
 
     def __init__(self, text: str, codes: Sequence[str]) -> None:
-        try:
-            import lingua
-        except ImportError as error:
-            raise ConfigError(
-                f"'{NAME}' detects languages with one more package: pip install textenv[style]"
-            ) from error
-        known = {one.iso_code_639_1.name.lower(): one for one in lingua.Language.all()}
+        known = known_languages(NAME)
         for code in codes:
             if code.lower() not in known:
                 raise ConfigError(
@@ -156,8 +154,7 @@ class ByDetection:
                 f"'{NAME}' tells languages apart, so it needs two or more, or a 'default'."
             )
         self._text = text
-        self._languages = sorted(languages, key=lambda language: str(language.name))
-        self._builder = lingua.LanguageDetectorBuilder
+        self._languages = languages
         self._detector: Any = None
         self._found: dict[str, str] = {}
 
@@ -166,9 +163,8 @@ class ByDetection:
         of_prompt = self._text == "prompt"
         text = episode.example.prompt if of_prompt else references_of(episode, NAME)[0]
         if text not in self._found:
-            # Its models take a second to load.
             if self._detector is None:
-                self._detector = self._builder.from_languages(*self._languages).build()
+                self._detector = make_detector(self._languages)
             language = self._detector.detect_language_of(mended(text))
             self._found[text] = language.iso_code_639_1.name.lower() if language else ""
         return self._found[text]
