@@ -154,7 +154,7 @@ class ChatAgent:
             ) from error
         except openai.APIStatusError as error:
             raise ChatError(
-                f"{where} refused with status {error.status_code}: {_brief(error.message)}"
+                f"{where} refused with status {error.status_code}: {brief(error.message)}"
                 f"{_HINTS.get(error.status_code, '')}",
                 "status",
                 error.status_code,
@@ -162,7 +162,7 @@ class ChatAgent:
             ) from error
         except (openai.OpenAIError, ValueError) as error:
             raise ChatError(
-                f"{where} answered with what is no chat completion: {_brief(str(error))}"
+                f"{where} answered with what is no chat completion: {brief(str(error))}"
             ) from error
         return _text(answer, where)
 
@@ -214,7 +214,7 @@ def _text(answer: Any, where: str) -> str:
         text, reason = choice.message.content, choice.finish_reason
     except (AttributeError, IndexError, TypeError):
         raise ChatError(
-            f"{where} answered with what is no chat completion: {_brief(str(answer))} "
+            f"{where} answered with what is no chat completion: {brief(str(answer))} "
             "Check base_url, which usually ends in '/v1'."
         ) from None
     if not isinstance(text, str):
@@ -225,6 +225,7 @@ def _text(answer: Any, where: str) -> str:
     return text
 
 
-def _brief(text: str, most: int = 200) -> str:
+def brief(text: str, most: int = 200) -> str:
+    """Returns a text on one line, cut to `most` characters."""
     text = " ".join(text.split())
     return text if len(text) <= most else f"{text[:most]} ..."

@@ -142,19 +142,19 @@ class ByDetection:
     source = "its detected language"
 
     def __init__(self, text: str, codes: Sequence[str]) -> None:
-        known = known_languages(NAME)
+        languages = known_languages(NAME).values()
+        known = {one.iso_code_639_1.name.lower(): one for one in languages}
         for code in codes:
             if code.lower() not in known:
                 raise ConfigError(
                     f"'{NAME}' cannot detect '{code}'.{did_you_mean(code.lower(), known)}"
                 )
-        languages = {known[code.lower()] for code in codes}
-        if len(languages) < 2:
+        self._languages = {known[code.lower()] for code in codes}
+        if len(self._languages) < 2:
             raise ConfigError(
                 f"'{NAME}' tells languages apart, so it needs two or more, or a 'default'."
             )
         self._text = text
-        self._languages = languages
         self._detector: Any = None
         self._found: dict[str, str] = {}
 

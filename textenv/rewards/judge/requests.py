@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from math import nan
 from typing import Literal
 
-from textenv.chat import ChatAgent, ChatError
+from textenv.chat import ChatAgent, ChatError, brief
 from textenv.errors import RewardError
 from textenv.rewards.judge.answer_cache import AnswerCache
 from textenv.rewards.judge.prompt import Messages
@@ -147,7 +147,7 @@ class Asker:
                 score = self.read(answer)
             except ValueError as error:
                 reason = (
-                    f"The answer of '{self.agent.model}' is no score, {error}: {_quote(answer)}."
+                    f"The answer of '{self.agent.model}' is no score, {error}: '{brief(answer)}'."
                 )
                 continue
             if self.cache is not None:
@@ -228,8 +228,3 @@ def compute_pause(
     if asked_s:
         return asked_s
     return float(min(backoff_s * 2**n_retries, LONGEST_PAUSE_S) * (1 - spread / 4))
-
-
-def _quote(text: str, most: int = 200) -> str:
-    text = " ".join(text.split())
-    return f"'{text}'" if len(text) <= most else f"'{text[:most]} ...'"

@@ -6,6 +6,7 @@ what it guards against. Alone it says nothing of quality.
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,11 +47,7 @@ def negation_agreement() -> BestOverReferences[int]:
     For answers, captions and short summaries; it knows no meaning, so "absent" for "not present"
     counts as a disagreement. On SciTLDR, 15 of 16 human summaries agree with one of the others.
     """
-    return BestOverReferences("negation_agreement", count_negations, _equal)
-
-
-def _equal(response: int, reference: int) -> float:
-    return float(response == reference)
+    return BestOverReferences("negation_agreement", count_negations, operator.eq)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
@@ -159,8 +160,4 @@ def selection() -> BestOverReferences[str]:
     Stricter than `exact_match`, which ignores punctuation and articles: candidates may differ in
     nothing else. A response that lists several candidates is none of them.
     """
-    return BestOverReferences("selection", normalised, _same)
-
-
-def _same(response: str, reference: str) -> float:
-    return float(response == reference)
+    return BestOverReferences("selection", normalised, operator.eq)
