@@ -1,4 +1,4 @@
-"""What an episode is made of: turns, examples and finished episodes."""
+"""The records of an episode: turns, examples and finished episodes."""
 
 from __future__ import annotations
 

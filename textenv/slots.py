@@ -1,4 +1,4 @@
-"""The memory of running episodes, a slot each: tokens, masks, budgets, turns. It knows no rules."""
+"""The memory of running episodes, one in each slot: tokens, masks, budgets and turns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every command shares: errors without a traceback, values given as text, conversations."""
+"""Shared parts of the commands: errors without a traceback, values as text, conversations."""
 
 from __future__ import annotations
 

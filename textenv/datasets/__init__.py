@@ -1,4 +1,4 @@
-"""Where examples come from: procedural sets that need no network, known sets, files, the hub."""
+"""Data sets by name: generated ones, well-known ones, local files and the Hugging Face Hub."""
 
 from __future__ import annotations
 

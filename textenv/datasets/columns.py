@@ -1,4 +1,4 @@
-"""From a row's columns to a task's fields: paths, records, labels, joined lists, fallbacks."""
+"""Maps a row's columns to a task's fields: paths, records, labels, joined lists, fallbacks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `dataset=` may ask for, where it names rows: the keys of the mapping, checked."""
+"""Checks the keys of a `dataset=` mapping that names rows."""
 
 from __future__ import annotations
 

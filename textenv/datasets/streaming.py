@@ -1,4 +1,4 @@
-"""Sets that do not fit in memory: their rows are read once, in order, and stay on disk.
+"""Streams data sets that do not fit in memory: rows are read once, in order, and kept on disk.
 
 A dataset must give any example by its index, the same in every process; a stream can only be read
 from its beginning. So the first rows that belong to the split are read once, when the environment

@@ -1,4 +1,4 @@
-"""Rewards of unlike scales made alike: each divided by its standard deviation on samples."""
+"""Puts rewards on one scale: each is divided by its standard deviation on samples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract of a task: which rows it needs, how it opens, what it replies, what is ideal."""
+"""The contract of a task: its columns, its opening, its replies and its ideal answers."""
 
 from __future__ import annotations
 

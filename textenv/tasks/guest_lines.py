@@ -1,4 +1,4 @@
-"""What a guest says who calls a restaurant, in several phrasings each.
+"""The lines of a guest who calls a restaurant, in several phrasings each.
 
 The slots are those of `textenv.tasks.booking_lines`. "{}" is what is told, listed:
 "Thai food, 4 people and Friday". Every line is chosen by a number, so that simulating a guest needs

@@ -1,4 +1,4 @@
-"""Reading a guest from a dataset row, or an error that says why it cannot be played."""
+"""Reads a guest from a dataset row, or says why it cannot be played."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def _changes(id: str, goal: Mapping[str, str], given: object) -> list[dict[str, 
         if not isinstance(change, Mapping) or not {"slot", "value"} <= set(change):
             raise DatasetError(
                 f"A change of example '{id}' is {change!r}; use {{'slot': ..., 'value': ...}}, and "
-                "by choice 'turn', the agent's turn after which it is said at the earliest."
+                "optionally 'turn', the agent's turn after which it is said at the earliest."
             )
         slot, value, turn = change["slot"], str(change["value"]), change.get("turn", 1)
         known = slot in SLOTS and goal[slot] != ANY and slot not in [c["slot"] for c in changes]

@@ -1,4 +1,4 @@
-"""Recorded dialogues, in the layouts that corpora have: who said what, in order.
+"""Reads recorded dialogues in the layouts that corpora have.
 
 A list of turns, each a mapping {"speaker" or "role": ..., "text" or "content" or "utterance": ...};
 the same as columns, {"speaker": [...], "utterance": [...]} (multi_woz, schema-guided dialogue on

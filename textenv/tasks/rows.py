@@ -1,4 +1,4 @@
-"""Reading a dataset row's values: the right type, not empty, or an error that names the row."""
+"""Reads the values of a dataset row: of the right type and not empty, else the row is named."""
 
 from __future__ import annotations
 

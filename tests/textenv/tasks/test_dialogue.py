@@ -282,7 +282,7 @@ def test_an_example_given_by_hand_ends_after_one_turn():
         ({**ROW, "patience": -1}, "number of turns from 0 up"),
         ({**ROW, "one_at_a_time": "yes"}, "use true or false"),
         ({**ROW, "changes": "food"}, "must be a list"),
-        ({**ROW, "changes": ["food"]}, "by choice 'turn'"),
+        ({**ROW, "changes": ["food"]}, "optionally 'turn'"),
         ({**ROW, "changes": [{"slot": "food", "value": "Italian"}]}, "another value"),
         ({**ROW, "changes": [{"slot": "name", "value": "Anna"}]}, "another value"),
         ({**ROW, "changes": [{"slot": "food", "value": "Thai", "turn": 0}]}, "from 1 up"),

@@ -1,4 +1,4 @@
-"""What a judge is asked about an episode, and how its answer is read.
+"""Writes the question to a judge about an episode, and reads its answer.
 
 The texts to be judged travel as JSON between two lines with a mark, so that nothing in them can
 look like the question itself.

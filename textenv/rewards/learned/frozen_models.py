@@ -1,4 +1,4 @@
-"""Frozen Hugging Face models for rewards: found, loaded beside their tokenizers, fed in batches.
+"""Frozen Hugging Face models for rewards: found, loaded with their tokenizers, fed in batches.
 
 What a model is shown is data: text that spells one of its special tokens is broken up, so that no
 response can end itself, or speak as somebody else. Weights are never trained and code that comes
@@ -84,7 +84,7 @@ class FrozenModel:
     Attributes:
         source: The folder or Hugging Face id that it was loaded from.
         model: The transformers model, on its device.
-        tokenizer: The tokenizer that lies beside it.
+        tokenizer: The tokenizer from the same folder.
         max_length: Maximum number of tokens of a sequence.
         batch_size: Maximum number of sequences in one forward pass.
     """
