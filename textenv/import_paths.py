@@ -1,4 +1,4 @@
-"""Code by name: "module:Class", or "/path/to/file.py:Class"."""
+"""Imports code by name: "module:Class", or "/path/to/file.py:Class"."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""Reads YAML in which no key stands twice: YAML itself would keep the last one in silence."""
+"""Reads YAML and refuses repeated keys, of which YAML itself would silently keep the last."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
@@ -39,6 +40,11 @@ def check_form(name: str, value: Any, form: type[T]) -> T:
     # The name is a key, so that an error says where: `news.yaml`.kinds.match.summary.
     named = TypeAdapter(dict[str, form], config=ConfigDict(extra="forbid"))  # type: ignore[valid-type]
     return named.validate_python({name: value})[name]
+
+
+def load_yaml_file(path: Path, form: type[T]) -> T:
+    """Reads a YAML file of this package as records; see `check_form`."""
+    return check_form(path.name, load_yaml(path.read_text("utf-8"), fast=True), form)
 
 
 class _UniqueKeys(yaml.constructor.SafeConstructor):

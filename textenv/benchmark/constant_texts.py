@@ -10,7 +10,7 @@ import numpy as np
 from textenv.benchmark.probe_episodes import Case, TextPlayer
 from textenv.benchmark.scorer import Scorer
 from textenv.rewards.lexical.rouge import rouge_words
-from textenv.tasks.choices import shuffled
+from textenv.tasks.candidates import shuffled
 
 _N_COMMON = 6
 _N_DRAWN = 6

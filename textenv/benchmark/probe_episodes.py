@@ -12,7 +12,7 @@ from textenv.episode import TextCore
 from textenv.errors import ConfigError
 from textenv.examples import Episode, Example, Turn
 from textenv.tasks.base import Task
-from textenv.tasks.choices import shuffled
+from textenv.tasks.candidates import shuffled
 
 ALL_SPLITS = "all"
 _MOST_HELD_OUT = 4  # references of one example

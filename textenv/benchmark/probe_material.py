@@ -8,7 +8,7 @@ from textenv.benchmark.negating import language_of
 from textenv.examples import Example
 from textenv.rewards.lexical.rouge import rouge_words
 from textenv.rewards.lexical.words import has_cjk, space_cjk
-from textenv.tasks.choices import normalised
+from textenv.tasks.candidates import normalised
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from textenv.benchmark.probe_material import ProbeMaterial, join_words, split_wo
 from textenv.benchmark.results import ProbeKind
 from textenv.rewards.lexical.rouge import rouge_words
 from textenv.rewards.style.writing import content_words, split_sentences
-from textenv.strict_yaml import check_form, load_yaml
-from textenv.tasks.choices import shuffled
+from textenv.strict_yaml import load_yaml_file
+from textenv.tasks.candidates import shuffled
 
 _LEAST_WORDS = 3  # of what is to be shuffled
 _N_REPEATS = 3
@@ -167,5 +167,4 @@ _WRITERS: dict[str, Callable[[ProbeMaterial], str | None]] = {
     ),
 }
 
-_FILE = Path(__file__).with_name("probes.yaml")
-ATTACKS = check_form(_FILE.name, load_yaml(_FILE.read_text("utf-8")), tuple[Attack, ...])
+ATTACKS = load_yaml_file(Path(__file__).with_name("probes.yaml"), tuple[Attack, ...])

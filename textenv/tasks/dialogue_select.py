@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 from textenv.errors import ConfigError, DatasetError
 from textenv.examples import Example, Turn
 from textenv.tasks.base import Field, Task
-from textenv.tasks.choices import below, normalised, pick_candidates, shuffled
-from textenv.tasks.recorded import TURNS_FIELD, RecordedDialogue, read_dialogue
+from textenv.tasks.candidates import below, normalised, pick_candidates, shuffled
+from textenv.tasks.recorded_dialogue import TURNS_FIELD, RecordedDialogue, read_dialogue
 
 _MOST_CANDIDATES = 16
 
@@ -61,10 +61,10 @@ class DialogueSelectTask(Task):
 
     `dataset="replies"` is the generated set, with the option `difficulty`: "easy" (wrong replies
     belong to other services), "medium", "hard" (most callers correct themselves, and wrong replies
-    keep to what they said before). It has eight candidates an example. With rows of one's own,
+    keep to what they said before). It has eight candidates an example. With your own rows,
     choose `max_new_tokens` so that the longest reply fits: one that is cut is not the right one.
 
-    Rows of one's own have:
+    Your own rows have:
 
     | column | meaning |
     |---|---|

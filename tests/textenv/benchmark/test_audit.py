@@ -297,7 +297,7 @@ def test_keywords_reach_coverage_and_do_not_reach_a_sentence() -> None:
 
 
 def test_a_conversation_is_attacked_turn_by_turn() -> None:
-    core = core_of("TextDialogue-v1")
+    core = core_of("TextDialogue-v0")
     result = audit(core.reward, core, n_examples=12, metrics=())
     assert result.ceiling.mean == pytest.approx(1)
     assert result.floor.mean == 0

@@ -1,4 +1,4 @@
-"""The generated sets "facts" and "facts-choice": people, what is so of each, one question.
+"""The generated sets "facts" and "facts-choice": people, facts about each, and one question.
 
 Everybody in a context has the same two attributes, each with another value, so that the kind of
 thing asked for ("a town") never gives the answer away: it must be tied to the right person. The
@@ -23,7 +23,7 @@ _SUBJECTS = ("", "", "", "My friend ", "My cousin ", "My neighbor ")
 
 @dataclass(frozen=True)
 class _Attribute:
-    """One thing that is so of a person; see facts.yaml."""
+    """One kind of fact about a person; see facts.yaml."""
 
     values: tuple[str, ...]
     verbs: tuple[str, ...]
@@ -41,8 +41,8 @@ class _Level:
     Attributes:
         people: The fewest and the most people in a context.
         lengths: Sentences in a context: one or two for each of the people.
-        reverse_percent: How often the question asks for the person.
-        hop_percent: How often, of the others, it names the person by the other attribute.
+        reverse_percent: Share of questions that ask for the person.
+        hop_percent: Share of the others that name the person by the other attribute.
     """
 
     people: tuple[int, int]
@@ -68,10 +68,10 @@ class _Facts:
     """A context with a question.
 
     Attributes:
-        context: The facts about the people.
-        question: The question about one of them.
+        context: Text with the facts about the people.
+        question: The question.
         answer: A word or two of the context.
-        options: The possible answers by the context: the answer, and the others' values.
+        options: Possible answers: the right one and those of the others, in the context's order.
     """
 
     context: str
@@ -137,7 +137,6 @@ class FactsGenerator:
     difficulty: Difficulty = "medium"
 
     def __post_init__(self) -> None:
-        """Refuses a difficulty that does not exist."""
         check_difficulty(self.difficulty)
 
     def sample(self, rng: np.random.Generator) -> tuple[str, Mapping[str, Any]]:
@@ -167,7 +166,6 @@ class FactsChoiceGenerator:
     difficulty: Difficulty = "medium"
 
     def __post_init__(self) -> None:
-        """Refuses a difficulty that does not exist."""
         check_difficulty(self.difficulty)
 
     def sample(self, rng: np.random.Generator) -> tuple[str, Mapping[str, Any]]:

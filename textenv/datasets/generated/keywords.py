@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from textenv.datasets.generated.keyword_scenes import (
     Action,
     Scene,
 )
-from textenv.datasets.generated.procedural import Picker, check_difficulty
+from textenv.datasets.generated.procedural import Difficulty, Picker, check_difficulty
 from textenv.datasets.generated.words import COLORS
 from textenv.errors import ConfigError
 
@@ -40,15 +40,14 @@ class KeywordsGenerator:
     """Rows for `KeywordsTask`: "concepts", three "references" and four "candidates".
 
     Attributes:
-        difficulty: How many words: 4 ("easy"), 5 ("medium") or 7 ("hard").
-        n_keywords: How many words, from 4 to 8, instead.
+        difficulty: Number of words: 4 ("easy"), 5 ("medium") or 7 ("hard").
+        n_keywords: Number of words, from 4 to 8, in place of the difficulty's.
     """
 
-    difficulty: Literal["easy", "medium", "hard"] = "medium"
+    difficulty: Difficulty = "medium"
     n_keywords: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuses options that no scene can meet."""
         check_difficulty(self.difficulty)
         n = self.n_keywords
         if n is not None and (isinstance(n, bool) or n not in range(_FEWEST, _MOST + 1)):

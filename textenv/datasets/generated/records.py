@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from textenv.datasets.generated.procedural import Picker, check_difficulty
+from textenv.datasets.generated.procedural import Difficulty, Picker, check_difficulty
 from textenv.datasets.generated.record_kinds import KINDS, Kind
 from textenv.errors import ConfigError
 
@@ -26,15 +26,14 @@ class RecordsGenerator:
     """Rows for `DataTask`: "slots", two "references", "values" and four "candidates".
 
     Attributes:
-        difficulty: How many slots: 3 ("easy"), 5 ("medium") or 7 ("hard").
-        n_slots: How many slots, from 3 to 7, instead.
+        difficulty: Number of slots: 3 ("easy"), 5 ("medium") or 7 ("hard").
+        n_slots: Number of slots, from 3 to 7, in place of the difficulty's.
     """
 
-    difficulty: Literal["easy", "medium", "hard"] = "medium"
+    difficulty: Difficulty = "medium"
     n_slots: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuses options that no record can meet."""
         check_difficulty(self.difficulty)
         n = self.n_slots
         if n is not None and (isinstance(n, bool) or n not in range(_FEWEST, _MOST + 1)):

@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from textenv.datasets.generated.guest_lines import GREETINGS
 from textenv.datasets.generated.procedural import Difficulty, Picker, check_difficulty
 from textenv.datasets.generated.services import SERVICES, Service, ServiceSlot
 from textenv.datasets.generated.tables import load_table
 from textenv.datasets.generated.words import FIRST_NAMES, LAST_NAMES
+from textenv.tasks.guest_lines import GREETINGS
 
 _LINES = load_table("replies", dict[str, tuple[str, ...]])
 _REQUESTS = _LINES["requests"]
@@ -75,7 +75,6 @@ class RepliesGenerator:
     difficulty: Difficulty = "medium"
 
     def __post_init__(self) -> None:
-        """Refuses a difficulty that there is not."""
         check_difficulty(self.difficulty)
 
     def sample(self, rng: np.random.Generator) -> tuple[str, Mapping[str, Any]]:

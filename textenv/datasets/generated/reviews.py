@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from textenv.datasets.generated.grammar import with_article
-from textenv.datasets.generated.procedural import Picker, check_difficulty
+from textenv.datasets.generated.procedural import Difficulty, Picker, check_difficulty
 from textenv.datasets.generated.tables import load_table
 from textenv.datasets.generated.words import (
     DAYS,
@@ -65,14 +65,13 @@ class ReviewsGenerator:
     """Rows for `ContinueTask`: "opening", "target" and four ways of "continuation".
 
     Attributes:
-        difficulty: What the opening says that others thought of the work: the same as the target
-            ("easy"), nothing ("medium"), or the opposite ("hard").
+        difficulty: Opinion of others that the opening reports: the same as the target ("easy"),
+            none ("medium"), or the opposite ("hard").
     """
 
-    difficulty: Literal["easy", "medium", "hard"] = "medium"
+    difficulty: Difficulty = "medium"
 
     def __post_init__(self) -> None:
-        """Refuses an unknown difficulty."""
         check_difficulty(self.difficulty)
 
     def sample(self, rng: np.random.Generator) -> tuple[str, Mapping[str, Any]]:

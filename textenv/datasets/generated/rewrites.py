@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from textenv.datasets.generated.procedural import DIFFICULTIES, Picker, check_difficulty
+from textenv.datasets.generated.procedural import DIFFICULTIES, Difficulty, Picker, check_difficulty
 from textenv.datasets.generated.rewrite_fix import draw_fix
 from textenv.datasets.generated.rewrite_format import draw_format
 from textenv.datasets.generated.rewrite_simplify import draw_simplify
@@ -22,15 +22,14 @@ class RewritesGenerator:
     """Rows for `RewriteTask`: "source", "target", "kind", "constraints", "keep", "candidates".
 
     Attributes:
-        difficulty: How many mistakes (1, 2, 4), clauses (2, 3, 4) or values (2, 3, 5).
-        kind: Which kind of rows; "mixed" draws each about equally often.
+        difficulty: Number of mistakes (1, 2, 4), clauses (2, 3, 4) or values (2, 3, 5).
+        kind: Kind of rows; "mixed" draws each about equally often.
     """
 
-    difficulty: Literal["easy", "medium", "hard"] = "medium"
+    difficulty: Difficulty = "medium"
     kind: Literal["mixed", "fix", "simplify", "format"] = "mixed"
 
     def __post_init__(self) -> None:
-        """Refuses unknown options."""
         check_difficulty(self.difficulty)
         if self.kind not in ("mixed", *_DRAW):
             raise UnknownNameError("kind", self.kind, ("mixed", *_DRAW))

@@ -16,10 +16,10 @@ class ServiceSlot:
     """One thing to find out.
 
     Attributes:
-        name: The slot's name, the same in every service that asks for it.
-        phrase: The wording of a value, with "{}" for it.
-        question: The agent's question.
-        values: The possible values.
+        name: The same in every service that asks for it.
+        phrase: Phrase that says a value, with "{}" in its place.
+        question: Question of the agent.
+        values: Possible values.
     """
 
     name: str
@@ -37,8 +37,8 @@ class Service:
     """One kind of booking.
 
     Attributes:
-        thing: The thing that is booked, with its article.
-        slots: The things to find out, in the order in which a booking tells them.
+        thing: Thing that is booked, with its article.
+        slots: Things to find out, in the order in which a booking tells them.
     """
 
     thing: str

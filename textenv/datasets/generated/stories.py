@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from textenv.datasets.generated.procedural import Picker, check_difficulty
+from textenv.datasets.generated.procedural import Difficulty, Picker, check_difficulty
 from textenv.datasets.generated.tables import load_table
 from textenv.datasets.generated.words import DAYS, FIRST_NAMES, LAST_NAMES, MONTHS, TOWNS, WOMEN
 
@@ -33,14 +33,13 @@ class StoriesGenerator:
     """Rows for `ContinueTask`: "opening", "target" and a "continuation" towards four topics.
 
     Attributes:
-        difficulty: What the opening is about: the target ("easy"), nothing in particular
+        difficulty: Subject of the opening: the target ("easy"), nothing in particular
             ("medium"), or another topic, to be left ("hard").
     """
 
-    difficulty: Literal["easy", "medium", "hard"] = "medium"
+    difficulty: Difficulty = "medium"
 
     def __post_init__(self) -> None:
-        """Refuses an unknown difficulty."""
         check_difficulty(self.difficulty)
 
     def sample(self, rng: np.random.Generator) -> tuple[str, Mapping[str, Any]]:

@@ -1,4 +1,4 @@
-"""What a word is: runs of letters, and every character of Chinese, Japanese and Korean text."""
+"""Splits text into words; every character of Chinese, Japanese and Korean text is one."""
 
 from __future__ import annotations
 

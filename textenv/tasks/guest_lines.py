@@ -1,18 +1,19 @@
-"""What a guest says who calls a restaurant, in several phrasings each.
+"""The lines of a guest who calls a restaurant, in several phrasings each.
 
-The guest tells the slots of `textenv.datasets.generated.bookings`. "{}" is what is told, listed:
-"Thai food, 4 people and Friday". Every line is chosen by a number, so that whoever simulates a
-guest needs no random numbers.
+The slots are those of `textenv.tasks.booking_lines`. "{}" is what is told, listed:
+"Thai food, 4 people and Friday". Every line is chosen by a number, so that simulating a guest needs
+no random numbers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
-from textenv.datasets.generated.bookings import ANY, SLOTS
-from textenv.datasets.generated.tables import load_table
+from textenv.strict_yaml import load_yaml_file
+from textenv.tasks.booking_lines import ANY, SLOTS
 
-_LINES = load_table("guests", dict[str, tuple[str, ...]])
+_LINES = load_yaml_file(Path(__file__).with_name("guest_lines.yaml"), dict[str, tuple[str, ...]])
 
 REQUESTS = _LINES["requests"]
 GREETINGS = _LINES["greetings"]
