@@ -18,7 +18,7 @@ import numpy as np
 from textenv.datasets.generated.procedural import Difficulty, Picker, check_difficulty
 from textenv.datasets.generated.services import SERVICES, Service, ServiceSlot
 from textenv.datasets.generated.words import FIRST_NAMES, LAST_NAMES
-from textenv.tasks.guest_lines import GREETINGS
+from textenv.guests.guest_lines import GREETINGS
 
 _REQUESTS = (
     "I would like to book {}.",

@@ -1,6 +1,6 @@
 """The lines of a guest who calls a restaurant, in several phrasings each.
 
-The slots are those of `textenv.tasks.booking_lines`. "{}" is what is told, listed:
+The slots are those of `textenv.guests.booking_lines`. "{}" is what is told, listed:
 "Thai food, 4 people and Friday". Every line is chosen by a number, so that simulating a guest needs
 no random numbers.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from textenv.tasks.booking_lines import ANY, SLOTS
+from textenv.guests.booking_lines import ANY, SLOTS
 
 # "{table}" is "a table for Thai food" or "a table", "{details}" the rest of what is told.
 REQUESTS = (
