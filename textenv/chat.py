@@ -20,8 +20,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 
 from textenv.errors import ConfigError, TextEnvError
-from textenv.examples import Example, Turn
-from textenv.levels import to_messages
+from textenv.examples import Example, Turn, to_messages
 
 __all__ = ["ChatAgent", "ChatError"]
 

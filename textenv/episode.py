@@ -32,6 +32,7 @@ from textenv.rewards.dense import DensePay, potential_terms
 from textenv.rewards.loading import RewardSpec
 from textenv.slots import Rows, Slots
 from textenv.tasks.base import Task
+from textenv.tasks.loading import resolve_target
 from textenv.tokenization import EMBEDDED, TokenizerSpec, load_tokenizer
 
 Speaker = Callable[[Example, tuple[Turn, ...]], str]
@@ -378,8 +379,6 @@ def check_arguments(
 def _load_task(task: str | Task, task_kwargs: Mapping[str, Any]) -> Task:
     if isinstance(task, Task):
         return task
-    from textenv.registry import resolve_target
-
     try:
         built = resolve_target(task)(**task_kwargs)
     except TypeError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -83,3 +83,8 @@ class Episode:
     def response(self) -> str:
         """All that the agent said; several turns are joined by newlines."""
         return "\n".join(self.responses)
+
+
+def to_messages(turns: Sequence[Turn]) -> tuple[dict[str, str], ...]:
+    """Returns a conversation as chat models take it."""
+    return tuple({"role": turn.role, "content": turn.text} for turn in turns)

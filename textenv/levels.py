@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textenv.errors import ConfigError, UnknownNameError
-from textenv.examples import Turn
+from textenv.examples import to_messages
 from textenv.rendering import transcript_text
 from textenv.slots import Rows, Slots
 from textenv.spaces import AnyText, MessagesSpace
@@ -282,11 +282,6 @@ class SelectLevel(ActionLevel):
 
 
 _NO_ROWS = np.zeros(0, np.intp)
-
-
-def to_messages(turns: Sequence[Turn]) -> tuple[dict[str, str], ...]:
-    """Returns a conversation as chat models take it."""
-    return tuple({"role": turn.role, "content": turn.text} for turn in turns)
 
 
 def _text_boxes(length: int, vocab_size: int, prefix: str = "") -> dict[str, gym.Space[Any]]:

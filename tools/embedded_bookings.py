@@ -13,9 +13,9 @@ import numpy as np
 
 from textenv.datasets.generated.procedural import ProceduralDataset
 from textenv.examples import Example, Turn
+from textenv.guests.booking_lines import SLOTS, booking_line, question_line
+from textenv.guests.guest_lines import listed, opening_text
 from textenv.tasks.base import Task
-from textenv.tasks.booking_lines import SLOTS, booking_line, question_line
-from textenv.tasks.guest_lines import listed, opening_text
 
 _MISSING = (1, 2, 3)
 _MISSING_ODDS = (0.4, 0.4, 0.2)

@@ -26,8 +26,7 @@ from numpy.typing import NDArray
 
 from textenv.episode import TextCore
 from textenv.errors import ConfigError
-from textenv.examples import Example, Turn
-from textenv.levels import to_messages
+from textenv.examples import Example, Turn, to_messages
 from textenv.rewards import compute_rewards
 from textenv.vector import make_core
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from textenv.benchmark.negating import language_of
 from textenv.examples import Example
 from textenv.rewards.lexical.rouge import rouge_words
-from textenv.rewards.lexical.words import has_cjk, space_cjk
-from textenv.tasks.candidates import normalised
+from textenv.rewards.lexical.words import has_cjk, normalised, space_cjk
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 
-
-def normalised(text: str) -> str:
-    """Returns a text without differences of case and white space."""
-    return " ".join(text.split()).casefold()
+from textenv.rewards.lexical.words import normalised
 
 
 def shuffled(key: str, texts: Iterable[str]) -> tuple[str, ...]:

@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 
 from textenv.errors import DatasetError
 from textenv.examples import Example, Turn
+from textenv.guests.booking_lines import SLOTS, booking_line, question_line
+from textenv.guests.guest import answered, follow
 from textenv.tasks.base import Field, Task
-from textenv.tasks.booking_lines import SLOTS, booking_line, question_line
 from textenv.tasks.candidates import pick_candidates, shuffled
-from textenv.tasks.guest import answered, follow
 from textenv.tasks.guest_rows import guest_example
 from textenv.tasks.recorded_dialogue import TURNS_FIELD, read_dialogue
 

@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 
 from textenv.errors import ConfigError, DatasetError
 from textenv.examples import Example, Turn
+from textenv.rewards.lexical.words import normalised
 from textenv.tasks.base import Field, Task
-from textenv.tasks.candidates import below, normalised, pick_candidates, shuffled
+from textenv.tasks.candidates import below, pick_candidates, shuffled
 from textenv.tasks.recorded_dialogue import TURNS_FIELD, RecordedDialogue, read_dialogue
 
 _MOST_CANDIDATES = 16
@@ -69,7 +70,7 @@ class DialogueSelectTask(Task):
     | column | meaning |
     |---|---|
     | `context` | the dialogue so far, the user's turn last: a text, or turns in any layout of \
-`textenv.tasks.recorded` |
+`textenv.tasks.recorded_dialogue` |
     | `candidates` | the replies, at least two |
     | `label` | the right one: its place from 0 up, or its text |
     | `turns` | instead of these three, a recorded dialogue: one of the agent's turns in it, \

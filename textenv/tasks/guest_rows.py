@@ -7,9 +7,9 @@ from typing import Any
 
 from textenv.errors import DatasetError
 from textenv.examples import Example
-from textenv.tasks.booking_lines import ANY, SLOTS, booking_line
-from textenv.tasks.guest import definite_slots
-from textenv.tasks.guest_lines import REQUESTS, opening_text
+from textenv.guests.booking_lines import ANY, SLOTS, booking_line
+from textenv.guests.guest import definite_slots
+from textenv.guests.guest_lines import REQUESTS, opening_text
 
 
 def guest_example(id: str, row: Mapping[str, Any]) -> Example:

@@ -14,10 +14,10 @@ from textenv.datasets.generated.guests import GuestsGenerator
 from textenv.datasets.generated.procedural import ProceduralDataset
 from textenv.errors import DatasetError
 from textenv.examples import Episode, Example, Turn
+from textenv.guests.booking_lines import SLOTS, booking_line, parse_booking
+from textenv.guests.guest_lines import repeat_text
 from textenv.rewards import load_reward
-from textenv.tasks.booking_lines import SLOTS, booking_line, parse_booking
 from textenv.tasks.dialogue import DialogueTask
-from textenv.tasks.guest_lines import repeat_text
 
 TASK = DialogueTask()
 GOAL = {"food": "Italian", "area": "old town", "people": "4", "day": "Friday", "time": "7:30 pm"}

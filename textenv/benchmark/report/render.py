@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-import textenv
 from textenv.benchmark.report import charts, emphasis, heat_table, numbers, samples, tables
 from textenv.benchmark.report.csv_files import save_csv_files
 from textenv.benchmark.report.record_files import FILE_NAMES, Record, without_lone_surrogates
@@ -94,7 +94,7 @@ def render_report(record: Record | Sequence[Record], files: Sequence[str] = ()) 
         script=Markup(script),
         script_hash=_hash(script),
         data=_data(records),
-        version=textenv.__version__,
+        version=version("textenv"),
     )
 
 

@@ -15,8 +15,8 @@ import numpy as np
 from textenv.datasets.generated.procedural import Difficulty, Picker, check_difficulty
 from textenv.datasets.generated.words import FIRST_NAMES, LAST_NAMES
 from textenv.errors import ConfigError
-from textenv.tasks.booking_lines import ANY, SLOTS
-from textenv.tasks.guest_lines import (
+from textenv.guests.booking_lines import ANY, SLOTS
+from textenv.guests.guest_lines import (
     GREETINGS,
     PEOPLE,
     REASONS,

@@ -19,7 +19,7 @@ from textenv.datasets.generated.procedural import Difficulty, Picker, check_diff
 from textenv.datasets.generated.services import SERVICES, Service, ServiceSlot
 from textenv.datasets.generated.tables import load_table
 from textenv.datasets.generated.words import FIRST_NAMES, LAST_NAMES
-from textenv.tasks.guest_lines import GREETINGS
+from textenv.guests.guest_lines import GREETINGS
 
 _LINES = load_table("replies", dict[str, tuple[str, ...]])
 _REQUESTS = _LINES["requests"]

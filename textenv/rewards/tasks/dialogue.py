@@ -12,11 +12,11 @@ import numpy as np
 
 from textenv.errors import ConfigError, RewardError
 from textenv.examples import Episode
+from textenv.guests.guest import definite_slots, follow
 from textenv.rewards.base import RewardResult
 from textenv.rewards.lexical.best_over_references import BestOverReferences
 from textenv.rewards.lexical.squad import token_f1
-from textenv.tasks.candidates import normalised
-from textenv.tasks.guest import definite_slots, follow
+from textenv.rewards.lexical.words import normalised
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from textenv.examples import Example, Turn
-from textenv.tasks import guest_lines
-from textenv.tasks.booking_lines import ANY, SLOTS, asked_slots, parse_booking
+from textenv.guests import guest_lines
+from textenv.guests.booking_lines import ANY, SLOTS, asked_slots, parse_booking
 
 
 class Guest:

@@ -1,6 +1,6 @@
 """The lines of a guest who calls a restaurant, in several phrasings each.
 
-The slots are those of `textenv.tasks.booking_lines`. "{}" is what is told, listed:
+The slots are those of `textenv.guests.booking_lines`. "{}" is what is told, listed:
 "Thai food, 4 people and Friday". Every line is chosen by a number, so that simulating a guest needs
 no random numbers.
 """
@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from textenv.guests.booking_lines import ANY, SLOTS
 from textenv.strict_yaml import load_yaml_file
-from textenv.tasks.booking_lines import ANY, SLOTS
 
 _LINES = load_yaml_file(Path(__file__).with_name("guest_lines.yaml"), dict[str, tuple[str, ...]])
 

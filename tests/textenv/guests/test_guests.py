@@ -14,10 +14,10 @@ from textenv.datasets.generated.guests import GuestsGenerator
 from textenv.datasets.generated.procedural import ProceduralDataset
 from textenv.errors import ConfigError, UnknownNameError
 from textenv.examples import Episode, Turn
+from textenv.guests.booking_lines import SLOTS
+from textenv.guests.guest import follow
 from textenv.rewards import load_reward
-from textenv.tasks.booking_lines import SLOTS
 from textenv.tasks.dialogue import DialogueTask
-from textenv.tasks.guest import follow
 
 TASK = DialogueTask()
 GOAL = {"food": "Thai", "area": "north", "people": "3", "day": "Friday", "time": "7:30 pm"}

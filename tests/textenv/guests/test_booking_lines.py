@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from textenv.datasets.generated.guests import GuestsGenerator
-from textenv.tasks.booking_lines import (
+from textenv.guests.booking_lines import (
     SLOTS,
     asked_slots,
     booking_line,
