@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from textenv.datasets import SPLITS, TextDataset, load_dataset
+from textenv.datasets import SPLITS, DatasetSpec, TextDataset, load_dataset
 from textenv.errors import (
     ConfigError,
     PromptTooLongError,
@@ -29,9 +29,11 @@ from textenv.levels import Info, Observation, make_level
 from textenv.rewards import Reward, RewardResult, compute_rewards, load_reward
 from textenv.rewards.base import call_reward
 from textenv.rewards.dense import DensePay, potential_terms
+from textenv.rewards.loading import RewardSpec
 from textenv.slots import Rows, Slots
 from textenv.tasks.base import Task
-from textenv.tokenization import load_tokenizer
+from textenv.tasks.loading import resolve_target
+from textenv.tokenization import EMBEDDED, TokenizerSpec, load_tokenizer
 
 Speaker = Callable[[Example, tuple[Turn, ...]], str]
 RENDER_MODES = ("ansi", "human", "rgb_array")
@@ -43,12 +45,12 @@ class TextCore(Slots):
     """Slots that each play one episode of a task.
 
     Attributes:
-        task: What is played.
-        tokenizer: How text becomes tokens.
-        reward: What an episode is worth. At token level a dense one is paid within the episode.
-        worth: What each episode that ended in the latest step is worth as a whole, 0 elsewhere,
-            float64 (n_slots,).
-        level: What the agent sees and does.
+        task: Task that is played.
+        tokenizer: Tokenizer of prompts and responses.
+        reward: Reward of an episode. At token level a dense one is paid within the episode.
+        worth: Reward of each episode that ended in the latest step, 0 elsewhere, float64
+            (n_slots,).
+        level: Action level, which defines what the agent sees and does.
         end_listeners: Called with this core, the slot, what the episode is worth, whether it
             terminated, and info of every episode that `step` ends.
         mask_invalid: Whether `step` pays an episode that could not be scored NaN, with "valid"
@@ -65,10 +67,10 @@ class TextCore(Slots):
         *,
         task: str | Task,
         task_kwargs: Mapping[str, Any] | None = None,
-        tokenizer: Any = "embedded",
-        dataset: Any,
+        tokenizer: TokenizerSpec = EMBEDDED,
+        dataset: DatasetSpec,
         split: str = "train",
-        reward: Any,
+        reward: RewardSpec,
         action_level: str = "token",
         text_observation: str = "messages",
         max_prompt_tokens: int = 256,
@@ -379,8 +381,6 @@ def check_arguments(
 def _load_task(task: str | Task, task_kwargs: Mapping[str, Any]) -> Task:
     if isinstance(task, Task):
         return task
-    from textenv.registry import resolve_target
-
     try:
         built = resolve_target(task)(**task_kwargs)
     except TypeError as error:
@@ -410,8 +410,8 @@ def final_info(episode: Episode, result: RewardResult, i: int) -> Info:
 
     Args:
         episode: The episode.
-        result: Of a batch that it was scored in.
-        i: Its place there.
+        result: Result of the batch in which it was scored.
+        i: Its index in that batch.
     """
     info: Info = {
         "example_id": episode.example.id,

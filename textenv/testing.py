@@ -1,4 +1,4 @@
-"""The public contract of a text environment, for tasks of one's own as for those of the package."""
+"""Checks the contract of a text environment, for your own tasks and those of the package."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from textenv.errors import DatasetError, TextEnvError
 from textenv.examples import Episode, Example, Turn
 from textenv.rewards import compute_rewards
 from textenv.rollout import play_text
+
+__all__ = ["ContractError", "check_text_env"]
 
 _TOLERANCE = 1e-9
 
@@ -43,9 +45,9 @@ def check_text_env(
 
     Args:
         id: A registered environment.
-        n_examples: How many examples of each split to look at.
-        ceiling: What the ideal answer earns.
-        floor: What saying nothing earns.
+        n_examples: Number of examples of each split to check.
+        ceiling: Reward of the ideal answer.
+        floor: Reward of saying nothing.
         kwargs: Arguments of the environment, as for `gymnasium.make`.
 
     Raises:
@@ -71,7 +73,7 @@ def check_text_env(
 
 
 def _read(core: TextCore, split: str, n: int) -> list[Example]:
-    """Returns the first examples of a split, none where a data set of one's own lacks it."""
+    """Returns the first examples of a split, or none if a user's data set lacks it."""
     try:
         dataset = core.dataset(split)
     except DatasetError:

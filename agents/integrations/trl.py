@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from textenv.episode import TextCore
 from textenv.errors import ConfigError
-from textenv.levels import to_messages
+from textenv.examples import to_messages
 from textenv.rewards import compute_rewards
 from textenv.rollout import EpisodeSlots, PlayedEpisode, SpeakerWriter, Writer, play_examples
 from textenv.vector import make_core

@@ -107,9 +107,9 @@ def print_gold(console: Console, core: TextCore, episode: Episode) -> None:
     """Prints the ideal answers of an example: its references, or the ideal conversation.
 
     Args:
-        console: Where to print.
-        core: The environment.
-        episode: As the ideal agent plays it.
+        console: Console to print to.
+        core: Slots of the environment.
+        episode: Episode as the ideal agent plays it.
     """
     if len(episode.responses) == 1:
         several = len(episode.example.references) > 1

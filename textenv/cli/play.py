@@ -30,11 +30,11 @@ _CHOOSE = "your choice> "
 
 
 class Person:
-    """An agent that answers in text by asking whoever sits at the terminal.
+    """An agent that asks the person at the terminal for its answers.
 
     Args:
-        console: Where to show what is said.
-        task: Names the candidates where the person is to choose one; None where they write.
+        console: Console to show the conversation on.
+        task: Task whose candidates the person chooses from; None if they write.
     """
 
     def __init__(self, console: Console, task: Task | None = None) -> None:
@@ -90,7 +90,8 @@ def play(
         str | None, typer.Option(help="A reward in place of the environment's own.")
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Of the random examples.", show_default="a new one")
+        int | None,
+        typer.Option(min=0, help="Seed of the random examples.", show_default="a new one"),
     ] = None,
 ) -> None:
     """Play an environment yourself: answer, or choose a reply, and see what the reward says.

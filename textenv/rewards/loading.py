@@ -12,8 +12,7 @@ from textenv.rewards.base import Reward, name_of
 from textenv.rewards.catalog import REWARDS, NamedReward, RewardFactory
 from textenv.rewards.dense import potential_terms
 from textenv.rewards.options import check_number, check_options
-from textenv.rewards.parts import Part
-from textenv.rewards.weighted import WeightedSum
+from textenv.rewards.parts import Part, WeightedSum
 
 RewardSpec: TypeAlias = str | Reward | Mapping[str, float | Mapping[str, Any]]
 

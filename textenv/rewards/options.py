@@ -18,7 +18,7 @@ def check_number(reward: str, option: str, value: object) -> float:
     """Returns an option that has to be a finite number.
 
     Raises:
-        ConfigError: It is none.
+        ConfigError: It is not.
     """
     try:
         if not isinstance(value, bool) and isinstance(value, Real) and isfinite(value):
@@ -32,7 +32,7 @@ def check_count(reward: str, option: str, value: object) -> None:
     """Refuses an option that counts something and is no whole number from 1 on.
 
     Raises:
-        ConfigError: It is none.
+        ConfigError: It is not.
     """
     if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
         raise ConfigError(
@@ -54,10 +54,10 @@ def check_share(reward: str, option: str, value: object) -> None:
 
 
 def check_choice(reward: str, option: str, value: object, known: Collection[str]) -> None:
-    """Refuses an option that is none of a few words.
+    """Refuses an option that is not one of a few words.
 
     Raises:
-        ConfigError: It is none of them.
+        ConfigError: It is not one of them.
     """
     if value not in known:
         raise ConfigError(

@@ -56,9 +56,9 @@ def test_scores_are_the_environments(id, tmp_path):
 
 
 def test_what_cannot_be_scored_is_said(tmp_path):
-    dialogue = rows_of("TextDialogue-v1", tmp_path, 1)[0]
+    dialogue = rows_of("TextDialogue-v0", tmp_path, 1)[0]
     with pytest.raises(ConfigError, match=r"has up to .* turns"):
-        verl.compute_score("TextDialogue-v1", "Hello", "", dialogue["extra_info"])
+        verl.compute_score("TextDialogue-v0", "Hello", "", dialogue["extra_info"])
     with pytest.raises(ConfigError, match="export_parquet"):
         verl.compute_score("TextQA-v0", "Hello", "", {"index": 3})
     row = rows_of("TextQA-v0", tmp_path, 1)[0]["extra_info"]
@@ -99,7 +99,7 @@ def scripted(seed: int, vocab_size: int, end_id: int, with_logprobs: bool = True
     return generate, seen
 
 
-@pytest.mark.parametrize("id", ["TextTranslate-v0", "TextDialogue-v1"])
+@pytest.mark.parametrize("id", ["TextTranslate-v0", "TextDialogue-v0"])
 def test_an_episode_is_that_of_the_vector_environment(id, tmp_path):
     env: Any = gym.make_vec(id, num_envs=1, autoreset_mode="disabled", **SHORT)
     tokenizer = env.core.tokenizer
@@ -121,16 +121,16 @@ def test_an_episode_is_that_of_the_vector_environment(id, tmp_path):
         assert played.reward == pytest.approx(total)
         assert played.logprobs == [-0.5 * written for written in played.response_mask]
         n_turns.append(played.n_turns)
-    assert (max(n_turns) > 1) == (id == "TextDialogue-v1")
+    assert (max(n_turns) > 1) == (id == "TextDialogue-v0")
 
 
 def test_episodes_at_the_same_time_do_not_share_their_slots(tmp_path):
-    rows = rows_of("TextDialogue-v1", tmp_path, 4, **SHORT)
-    tokenizer = make_core("TextDialogue-v1", 1, SHORT).tokenizer
+    rows = rows_of("TextDialogue-v0", tmp_path, 4, **SHORT)
+    tokenizer = make_core("TextDialogue-v0", 1, SHORT).tokenizer
 
     def play(seed: int) -> Any:
         generate, _ = scripted(seed, tokenizer.vocab_size, tokenizer.end_id)
-        return verl.play_episode("TextDialogue-v1", rows[seed]["extra_info"], generate)
+        return verl.play_episode("TextDialogue-v0", rows[seed]["extra_info"], generate)
 
     async def together() -> Any:
         return await asyncio.gather(*(play(seed) for seed in range(4)))

@@ -155,7 +155,7 @@ def make_loop(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
 
 
 def test_the_agent_loop_fills_verls_output(tmp_path, make_loop):
-    id, row = "TextDialogue-v1", rows_of("TextDialogue-v1", tmp_path, 1)[0]
+    id, row = "TextDialogue-v0", rows_of("TextDialogue-v0", tmp_path, 1)[0]
     server = Server(id)
     output = asyncio.run(make_loop(server).run({"temperature": 0.7}, **row))
     played = server.play(row)
@@ -179,7 +179,7 @@ def test_the_agent_loop_fills_verls_output(tmp_path, make_loop):
 
 def test_a_cut_episode_ends_with_a_token_of_the_model(tmp_path, make_loop):
     """verl pays at the last token, and drops a reward where the mask is 0."""
-    id, row = "TextDialogue-v1", rows_of("TextDialogue-v1", tmp_path, 1)[0]
+    id, row = "TextDialogue-v0", rows_of("TextDialogue-v0", tmp_path, 1)[0]
     written = Server(id).play(row).response_mask.index(0)
     output = asyncio.run(make_loop(Server(id), response_length=written + 2).run({}, **row))
     assert output.response_mask == [1] * written
@@ -247,7 +247,7 @@ def test_the_stand_ins_are_like_verls_own():
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("id", ["TextTranslate-v0", "TextDialogue-v1"])
+@pytest.mark.parametrize("id", ["TextTranslate-v0", "TextDialogue-v0"])
 def test_verls_worker_plays_and_pays(id, tmp_path):
     pytest.importorskip("verl.experimental.agent_loop.agent_loop")
     from verl.workers.rollout.replica import TokenOutput as RealTokenOutput

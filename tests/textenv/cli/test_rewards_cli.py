@@ -14,7 +14,7 @@ import textenv
 from textenv.cli import console, main
 from textenv.errors import ConfigError
 from textenv.rewards.catalog import REWARDS
-from textenv.rewards.rows import read_rows
+from textenv.rewards.score import read_rows
 
 FIELD_NAMES = (
     *("rouge1", "rouge2", "rougeL", "rougeLsum", "bleu", "chrf", "ter"),

@@ -21,7 +21,7 @@ from textenv.rewards import (
     register_reward,
     score,
 )
-from textenv.rewards.weighted import WeightedSum
+from textenv.rewards.parts import WeightedSum
 
 RESPONSES = ["a cat sat", "dogs"]
 REFERENCES = ["the cat sat", "cats"]

@@ -281,7 +281,12 @@ def test_constraints_are_met_on_average_and_all_of_them() -> None:
         ("regex", {"pattern": "(a"}, ConfigError, "no regular expression: missing"),
         ("regex", {"pattern": "a", "match": "some"}, ConfigError, "no match 'some'"),
         ("json", {"required": "name"}, ConfigError, "lists keys, not 'name'"),
-        ("json", {"schema": {"type": "int"}}, ConfigError, "schema .* is none: 'int' is not valid"),
+        (
+            "json",
+            {"schema": {"type": "int"}},
+            ConfigError,
+            "schema .* is not valid: 'int' is not valid",
+        ),
         ("constraints", {"constraints": []}, ConfigError, "is a list such as"),
         ("constraints", {"constraints": [{"check": "rhymes"}]}, UnknownNameError, "rhymes"),
     ],
