@@ -60,7 +60,7 @@ def load_reward(spec: RewardSpec) -> Reward:
         return _weighted_sum(spec)
     if isinstance(spec, type) or not callable(spec):
         raise ConfigError(
-            f"{spec!r} is no reward: give a name, 'module:attribute', a mapping from names to "
+            f"{spec!r} is not a reward: give a name, 'module:attribute', a mapping from names to "
             "weights, or a callable on episodes."
         )
     return spec
@@ -166,7 +166,7 @@ def _make(name: str, options: Mapping[str, Any]) -> Reward:
         )
     found = getattr(loaded, attribute)
     if not callable(found):
-        raise ConfigError(f"'{name}' is no reward: {found!r} is not callable.")
+        raise ConfigError(f"'{name}' is not a reward: {found!r} is not callable.")
     makes_one = bool(options) or isinstance(found, type) or not _takes_episodes(found)
     if options:
         _check_makes_reward(name, found, options, "it takes no options: name what makes it of them")
@@ -187,7 +187,7 @@ def _call(name: str, factory: RewardFactory, options: Mapping[str, Any]) -> Rewa
         ) from error
     if not callable(made):
         raise ConfigError(
-            f"'{name}' makes no reward but {made!r}, which cannot be called with episodes."
+            f"'{name}' does not make a reward but {made!r}, which cannot be called with episodes."
         )
     return made
 

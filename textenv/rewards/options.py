@@ -81,8 +81,8 @@ def check_options(reward: str, factory: Callable[..., Any], options: Mapping[str
     for option in options:
         if not isinstance(option, str):
             raise ConfigError(
-                f"An option of reward '{reward}' is called {option!r}, which is no text. In YAML "
-                "yes, no, on and off stand for true and false: put them in quotes."
+                f"An option of reward '{reward}' is called {option!r}, which is not a text. In "
+                "YAML yes, no, on and off stand for true and false: put them in quotes."
             )
         if option not in known and not takes_any:
             near = did_you_mean(option, [*known, *ENTRY_OPTIONS])
