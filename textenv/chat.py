@@ -161,7 +161,8 @@ class ChatAgent:
             ) from error
         except (openai.OpenAIError, ValueError) as error:
             raise ChatError(
-                f"{where} answered with what is no chat completion: {brief(str(error))}"
+                f"{where} answered with something that is not a chat completion: "
+                f"{brief(str(error))}"
             ) from error
         return _text(answer, where)
 
@@ -213,7 +214,7 @@ def _text(answer: Any, where: str) -> str:
         text, reason = choice.message.content, choice.finish_reason
     except (AttributeError, IndexError, TypeError):
         raise ChatError(
-            f"{where} answered with what is no chat completion: {brief(str(answer))} "
+            f"{where} answered with something that is not a chat completion: {brief(str(answer))} "
             "Check base_url, which usually ends in '/v1'."
         ) from None
     if not isinstance(text, str):

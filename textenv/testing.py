@@ -124,7 +124,7 @@ def _check_candidates(core: TextCore, example: Example) -> None:
         )
         _require(
             gold in offered,
-            f"The ideal answer of example '{example.id}', '{gold}', is none of its candidates: "
+            f"The ideal answer of example '{example.id}', '{gold}', is not among its candidates: "
             f"{offered}.",
         )
         return gold

@@ -68,7 +68,7 @@ class SmallVocabulary(gym.Wrapper[Observation, Any, Observation, Any], RecordCon
         """Ends the turn (0), or writes a word; rewards of its tokens are summed."""
         if not self.action_space.contains(action):
             raise ConfigError(
-                f"Action {action!r} is none of the vocabulary: 0 ends the turn, 1 to "
+                f"Action {action!r} is not in the vocabulary: 0 ends the turn, 1 to "
                 f"{len(self.words)} write a word."
             )
         paid, n_turns = 0.0, len(self._core.turns[0])
@@ -287,7 +287,7 @@ def _core(env: Any, level: str | None = None) -> TextCore:
     """
     core = getattr(env.unwrapped, "core", None)
     if not isinstance(core, TextCore):
-        raise ConfigError(f"{env.unwrapped} is no text environment; this wrapper needs one.")
+        raise ConfigError(f"{env.unwrapped} is not a text environment; this wrapper needs one.")
     if level is not None and core.action_level != level:
         raise ConfigError(
             f'This wrapper needs an environment made with action_level="{level}", not '

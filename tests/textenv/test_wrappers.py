@@ -101,7 +101,7 @@ def test_an_action_that_is_no_word_is_refused():
 
 
 def test_the_wrappers_need_a_text_environment_of_their_level():
-    with pytest.raises(ConfigError, match="is no text environment"):
+    with pytest.raises(ConfigError, match="is not a text environment"):
         TranscriptObservation(gym.make("CartPole-v1"))
     with pytest.raises(ConfigError, match='made with action_level="token", not "text"'):
         SmallVocabulary(gym.make("TextQA-v0", action_level="text"), WORDS)

@@ -25,7 +25,7 @@ class RewardResult:
         valid: False where no score could be given, bool (n,). None means all valid. What stands in
             `total` and `components` there does not count: `call_reward` writes NaN over it, so
             that nothing can take it for a score.
-        reasons: Why there is no score, in words, by the episode's place in the batch.
+        reasons: Why there is not a score, in words, by the episode's place in the batch.
     """
 
     total: FloatArray
@@ -135,7 +135,7 @@ def call_reward(
 
 def _to_floats(values: object, name: str, key: object) -> FloatArray:
     if not isinstance(key, str):
-        raise RewardError(f"Reward '{name}' has a component called {key!r}, which is no text.")
+        raise RewardError(f"Reward '{name}' has a component called {key!r}, which is not a text.")
     try:
         array = np.asarray(values)
         if array.dtype.kind in "biufO":  # no text, and of a complex number no part
@@ -143,7 +143,7 @@ def _to_floats(values: object, name: str, key: object) -> FloatArray:
     except (TypeError, ValueError, RuntimeError):  # uneven rows, other objects, a GPU's tensor
         pass
     raise RewardError(
-        f"Reward '{name}' returned a '{key}' that is no array of numbers: {values!r}."
+        f"Reward '{name}' returned a '{key}' that is not an array of numbers: {values!r}."
     )
 
 

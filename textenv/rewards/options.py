@@ -65,15 +65,22 @@ def check_choice(reward: str, option: str, value: object, known: Collection[str]
         )
 
 
+def parameters_of(function: Callable[..., Any]) -> list[inspect.Parameter] | None:
+    """Returns the parameters of a callable; None for the built-in ones that do not tell them."""
+    try:
+        return list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return None
+
+
 def check_options(reward: str, factory: Callable[..., Any], options: Mapping[str, Any]) -> None:
     """Refuses options that a factory does not take, or lacks, or that are neither true nor false.
 
     Raises:
         ConfigError: There is an unknown option, or a missing one, or a text, say, for a bool.
     """
-    try:
-        parameters = inspect.signature(factory).parameters.values()
-    except (TypeError, ValueError):  # Some built-in callables have none.
+    parameters = parameters_of(factory)
+    if parameters is None:
         return
     known = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     yes_or_no = {p.name for p in parameters if p.annotation in (bool, "bool")}
@@ -81,8 +88,8 @@ def check_options(reward: str, factory: Callable[..., Any], options: Mapping[str
     for option in options:
         if not isinstance(option, str):
             raise ConfigError(
-                f"An option of reward '{reward}' is called {option!r}, which is no text. In YAML "
-                "yes, no, on and off stand for true and false: put them in quotes."
+                f"An option of reward '{reward}' is called {option!r}, which is not a text. In "
+                "YAML yes, no, on and off stand for true and false: put them in quotes."
             )
         if option not in known and not takes_any:
             near = did_you_mean(option, [*known, *ENTRY_OPTIONS])

@@ -151,7 +151,7 @@ def _read_row(line: bytes, number: int, source: str) -> Episode:
             '{"response": "...", "references": ["..."]}.'
         ) from error
     if not isinstance(row, dict):
-        raise ConfigError(f"{where} is no JSON object but {row!r}.")
+        raise ConfigError(f"{where} is not a JSON object but {row!r}.")
     if "response" not in row:
         raise ConfigError(f"{where} has no 'response'.{did_you_mean('response', row)}")
     if "references" not in row and "reference" in row:

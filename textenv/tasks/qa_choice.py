@@ -142,6 +142,6 @@ def _correct(id: str, answer: object, choices: list[str], labels: list[str]) -> 
     elif isinstance(answer, int) and not isinstance(answer, bool) and 0 <= answer < len(choices):
         return answer
     raise DatasetError(
-        f"The answer of example '{id}' is {answer!r}, which is none of its {len(choices)} choices: "
-        "give the letter, the index from 0, or the text of one."
+        f"The answer of example '{id}' is {answer!r}, which is not among its {len(choices)} "
+        "choices: give the letter, the index from 0, or the text of one."
     )

@@ -285,7 +285,7 @@ def test_training_goes_on_with_a_judge_that_cannot_always_answer(make_agent, jud
 @pytest.mark.parametrize(
     ("answer", "options", "message"),
     [
-        ((200, "<html>"), {}, r"12 of the 12 episodes.*no chat completion"),
+        ((200, "<html>"), {}, r"12 of the 12 episodes.*not a chat completion"),
         ((500, "{}"), {"max_retries": 1}, "refused with status 500"),
         ((429, "{}"), {"max_retries": 1}, "refused with status 429.*Lower the concurrency"),
         ((500, "{}"), {"max_retries": 0, "on_failure": "mark"}, "12 of the 12.*status 500"),

@@ -264,7 +264,8 @@ def test_sb3s_monitor_gives_the_same_episodes():
 
 
 def test_a_dialogues_length_counts_the_agents_tokens_of_all_its_turns():
-    env = make("TextDialogue-v0", n=1, max_turns=3)
+    patient = {"path": "guests", "patience": 9}
+    env = make("TextDialogue-v0", n=1, max_turns=3, dataset=patient)
     env.reset()
     for action in (700, END, 700, 700, END):
         assert not env.step(np.array([action]))[2][0]

@@ -183,7 +183,7 @@ def test_odd_text_is_scored_and_comes_out_as_json(run, tmp_path):
         ("", ["has no rows"]),
         ("\n \n", ["has no rows"]),
         ('{"response": "a"}\n{"response": \n', ["Line 2 of", "Rows.jsonl' is not JSON"]),
-        ('{"response": "a"}\n\n[1]\n', ["Line 3 of", "no JSON object"]),
+        ('{"response": "a"}\n\n[1]\n', ["Line 3 of", "not a JSON object"]),
         ('{"responce": "a"}\n', ["Line 1", "no 'response'", "Did you mean 'responce'?"]),
         ('{"response": 3}\n', ["Line 1", "is 3; it has to be a text"]),
         ('{"response": "a", "reference": "b"}\n', ["Line 1", "call it 'references'"]),

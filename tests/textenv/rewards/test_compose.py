@@ -190,8 +190,8 @@ def test_an_unknown_name_is_met_with_the_nearest_one() -> None:
         ("textenv.rewards:no_such_thing", "Cannot import reward"),
         ("textenv.rewards.lexical.rouge:__doc__", "is not callable"),
         (":", "Cannot import reward"),
-        (3.5, "is no reward"),
-        (CountsWords, "is no reward"),
+        (3.5, "is not a reward"),
+        (CountsWords, "is not a reward"),
     ],
 )
 def test_a_description_that_makes_no_sense_is_refused(spec, match: str) -> None:

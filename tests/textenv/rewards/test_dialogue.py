@@ -153,7 +153,7 @@ def test_quality_pays_recorded_dialogues_by_their_turns_beside_others() -> None:
 
 def test_a_reward_for_the_other_kind_of_dialogue_is_refused() -> None:
     lost = Example("x", "Hi", ("Hello.",))
-    with pytest.raises(RewardError, match="'x' is no recorded dialogue"):
+    with pytest.raises(RewardError, match="'x' is not a recorded dialogue"):
         compute_rewards(load_reward("dialogue"), [Episode(lost, (Turn("assistant", "Hello."),))])
-    with pytest.raises(RewardError, match="'b' is no recorded dialogue"):
+    with pytest.raises(RewardError, match="'b' is not a recorded dialogue"):
         compute_rewards(load_reward("turn_f1"), [played(BOOKING, "Hello.")])

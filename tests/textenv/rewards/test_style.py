@@ -278,7 +278,7 @@ def test_constraints_are_met_on_average_and_all_of_them() -> None:
         ("length", {"most": 3, "margin": -1}, ConfigError, "'margin' .* use 0 or more"),
         ("length", {"most": 3, "unit": "tokens"}, ConfigError, "no unit 'tokens'"),
         ("regex", {}, ConfigError, "needs the option 'pattern'"),
-        ("regex", {"pattern": "(a"}, ConfigError, "no regular expression: missing"),
+        ("regex", {"pattern": "(a"}, ConfigError, "not a regular expression: missing"),
         ("regex", {"pattern": "a", "match": "some"}, ConfigError, "no match 'some'"),
         ("json", {"required": "name"}, ConfigError, "lists keys, not 'name'"),
         (

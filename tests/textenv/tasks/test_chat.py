@@ -88,7 +88,7 @@ def test_a_wrong_path_is_told_at_once(server):
 @pytest.mark.parametrize("garbage", ["<html>Welcome</html>", '{"choices": []}', "[1]", '"text"'])
 def test_an_answer_that_is_no_completion_is_told(server, garbage):
     server.answer = lambda body: (200, garbage)
-    with pytest.raises(ChatError, match="no chat completion"):
+    with pytest.raises(ChatError, match="not a chat completion"):
         ChatAgent("m", base_url=server.url).reply(_HELLO)
 
 

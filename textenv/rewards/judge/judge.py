@@ -73,7 +73,7 @@ class Judge:
             a RewardError says how far it came. Cached answers cost none, so 0 allows only those.
             Environments that are made apart, such as for training and for evaluation, have a judge
             and a budget each.
-        on_invalid: "mark" an episode as invalid whose answer is no score, or "raise".
+        on_invalid: "mark" an episode as invalid whose answer is not a score, or "raise".
         on_failure: "raise" when a request failed after all retries, or "mark" the episode as
             invalid and go on.
 

@@ -165,7 +165,7 @@ def parse_score(answer: str, scale: tuple[float, float]) -> float:
         raise ValueError("it does not hold exactly one score")
     score = scores[0]
     if isinstance(score, bool) or not isinstance(score, int | float):
-        raise ValueError("its score is no number")
+        raise ValueError("its score is not a number")
     low, high = scale
     if not low <= score <= high:
         raise ValueError(f"its score is not from {low:g} to {high:g}")

@@ -147,7 +147,8 @@ class Asker:
                 score = self.read(answer)
             except ValueError as error:
                 reason = (
-                    f"The answer of '{self.agent.model}' is no score, {error}: '{brief(answer)}'."
+                    f"The answer of '{self.agent.model}' is not a score, {error}: "
+                    f"'{brief(answer)}'."
                 )
                 continue
             if self.cache is not None:

@@ -143,8 +143,8 @@ class TurnF1:
             if "user_turns" not in episode.example.metadata:
                 raise RewardError(
                     f"Reward '{self.name}' compares with recorded turns, and example "
-                    f"'{episode.example.id}' is no recorded dialogue. Use another reward, such as "
-                    "'dialogue' or 'token_f1'."
+                    f"'{episode.example.id}' is not a recorded dialogue. Use another reward, such "
+                    "as 'dialogue' or 'token_f1'."
                 )
             # A dialogue may end at `max_turns`, before its recording does.
             pairs = zip(episode.responses, episode.example.references, strict=False)

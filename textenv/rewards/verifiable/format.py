@@ -42,7 +42,8 @@ class Regex:
             compiled = re.compile(pattern)
         except (re.error, TypeError) as error:
             raise ConfigError(
-                f"The pattern {pattern!r} of reward '{self.name}' is no regular expression: {error}"
+                f"The pattern {pattern!r} of reward '{self.name}' is not a regular expression: "
+                f"{error}"
             ) from error
         self._find = compiled.fullmatch if match == "full" else compiled.search
 
