@@ -103,13 +103,13 @@ class PrescribedLengths:
             self._ids[rows] = input_ids
             self._n_ids[rows] = lengths
             everyone = np.arange(len(self._ids))
-            tokens = self._policy.act(self._ids, self._n_ids, everyone, deterministic)
+            tokens = self._policy.act(self._ids, self._n_ids, everyone, deterministic)[0]
             resting = np.setdiff1d(everyone, rows)
             self._ids[resting, self._n_ids[resting]] = tokens[resting]
             self._n_ids[resting] += 1
             tokens = tokens[rows]
         else:
-            tokens = self._policy.act(input_ids, lengths, rows, deterministic)
+            tokens = self._policy.act(input_ids, lengths, rows, deterministic)[0]
         self._left[rows] -= 1
         other = 0 if self._end_id else 1
         tokens = np.where(tokens == self._end_id, other, tokens)
@@ -119,7 +119,7 @@ class PrescribedLengths:
 def make_arms(policy: LMPolicy, env: TextVecEnv, lengths: Ints) -> dict[str, Callable[[], Played]]:
     """Returns name -> a function that plays all episodes."""
     n = env.num_envs
-    end_id = env.unwrapped_core.tokenizer.end_id
+    end_id = env.core.tokenizer.end_id
 
     def play(n_episodes: int, table: Ints, compute_finished: bool) -> Played:
         writer: Any = PrescribedLengths(policy, table, end_id, n, compute_finished)
@@ -181,7 +181,7 @@ def main(
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     env = TextVecEnv(gym.make_vec(ID, num_envs=n_slots, max_new_tokens=LONGEST, tokenizer=model))
-    policy = load_policy(model, env.unwrapped_core, device, bf16=bf16)
+    policy = load_policy(model, env.core, device, bf16=bf16)
     lengths = np.random.default_rng(0).integers(SHORTEST, LONGEST + 1, n_slots * n_waves)
     arms = measure(make_arms(policy, env, lengths), policy, lengths, rounds)
     columns = ("arm", "tokens/s", "slots to it", "of a round", "of CPU s", "steps")

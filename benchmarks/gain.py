@@ -5,7 +5,8 @@
 
 DIR holds `qa_xquad_en.jsonl`, `summ_scitldr_train.jsonl` and `summ_scitldr_dev.jsonl`. The folder
 of a run then holds `result.json`, `samples.jsonl` (every held-out example before and after),
-`metrics.jsonl` (a line an iteration), `curves.png` and the configuration. On a CPU, to try it:
+`metrics.jsonl` (a line an iteration), `curves.png` and the configuration. The curves need
+matplotlib: `pip install 'textenv[plots]'`. On a CPU, to try it:
 
     ... --device cpu --iterations 2 --episodes 8 --examples 8 --pool 2
 """

@@ -45,7 +45,8 @@ def main() -> None:
         env.reset(options={"index": list(range(args.prompts))})
         while len(slots := np.flatnonzero(env.core.playing)):
             actions = np.zeros(args.prompts, np.int64)
-            actions[slots] = policy.act(env.core.input_ids[slots], env.core.lengths[slots], slots)
+            texts, lengths = env.core.input_ids[slots], env.core.lengths[slots]
+            actions[slots], _ = policy.act(texts, lengths, slots)
             rewards[:, sample] += env.step(actions)[1]
     for n in [2**k for k in range(args.samples.bit_length())]:
         print(f"best of {n:3d}: mean reward {expected_best(rewards, n):.3f}")

@@ -17,7 +17,7 @@ from textenv.chat import ChatAgent
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--id", default="TextDialogue-v1", help="any environment")
+    parser.add_argument("--id", default="TextDialogue-v0", help="any environment")
     parser.add_argument("--model", required=True, help="its name at the endpoint")
     parser.add_argument("--base-url", help="where the endpoint is, with its /v1")
     parser.add_argument("--system", help="a system prompt")

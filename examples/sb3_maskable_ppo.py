@@ -31,7 +31,7 @@ def open_actions(env: gym.Env) -> np.ndarray:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--id", default="TextDialogueEasy-v1", help="any with candidates")
+    parser.add_argument("--id", default="TextDialogueEasy-v0", help="any with candidates")
     parser.add_argument("--steps", type=int, default=6144, help="turns to learn from")
     parser.add_argument("--episodes", type=int, default=256, help="held-out episodes to score")
     parser.add_argument("--envs", type=int, default=16, help="that run at a time")

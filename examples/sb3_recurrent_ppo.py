@@ -19,7 +19,7 @@ from agents.ppo.vec_env import TextVecEnv
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--id", default="TextDialogueEasy-v1", help="any with candidates")
+    parser.add_argument("--id", default="TextDialogueEasy-v0", help="any with candidates")
     parser.add_argument("--steps", type=int, default=4096, help="turns to learn from")
     parser.add_argument("--episodes", type=int, default=128, help="held-out episodes to score")
     parser.add_argument("--envs", type=int, default=32, help="that run at a time")

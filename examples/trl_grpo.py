@@ -1,7 +1,7 @@
 """TRL's GRPOTrainer on any environment, from the embedded model.
 
 python examples/trl_grpo.py                       # one turn: TRL generates, we score
-python examples/trl_grpo.py --id TextDialogue-v1  # several turns: the environment plays
+python examples/trl_grpo.py --id TextDialogue-v0  # several turns: the environment plays
 """
 
 import argparse

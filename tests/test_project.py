@@ -20,7 +20,7 @@ def test_importing_textenv_loads_nothing_heavy():
     code = (
         "import sys, textenv\n"
         "heavy = {'torch', 'transformers', 'datasets', 'pandas', 'sacrebleu', 'pyarrow',"
-        " 'stable_baselines3', 'PIL', 'agents'}\n"
+        " 'stable_baselines3', 'PIL', 'scipy', 'agents'}\n"
         "print(*sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

@@ -62,8 +62,7 @@ def test_the_table_of_environments_lists_every_task_and_every_id():
     for id, others in re.findall(r"^\| \[(\w+-v\d+)\].*\| ([\w, ]+) \|$", README, re.M):
         stem, version = id.split("-")
         listed[stem] = {f"{stem}{name}-{version}" for name in others.split(", ")} | {id}
-    outdated = {"TextDialogue-v0"}
-    assert listed == {family_name(ids): set(ids) - outdated for ids in families.values()}
+    assert listed == {family_name(ids): set(ids) for ids in families.values()}
 
 
 def test_it_counts_right():

@@ -2,10 +2,20 @@
 
 Importing the package registers every environment of `envs_registry.yaml` with Gymnasium, and those
 of the files named in the environment variable TEXTENV_REGISTRY.
+
+Public are the names listed here and in these modules; everything else is internal:
+
+- `textenv.rewards`: rewards by name, checked, fitted, or made of plain functions;
+- `textenv.wrappers`: other spaces over the same task, shaping, and recording;
+- `textenv.testing`: the contract of an environment, for tasks of your own;
+- `textenv.chat`: an agent behind any chat endpoint.
 """
+
+from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from textenv.errors import (
     ConfigError,
@@ -23,6 +33,11 @@ from textenv.examples import Episode, Example, Turn
 from textenv.registry import register_all, register_from_yaml, registered_ids
 from textenv.rewards import Reward, RewardResult, load_reward, register_reward, score
 from textenv.tasks.base import Field, Task
+from textenv.tasks.candidates import pick_candidates
+
+if TYPE_CHECKING:
+    from textenv.benchmark.audit import audit
+    from textenv.benchmark.statistics import bootstrap_mean
 
 __version__ = "0.1.0"
 
@@ -44,13 +59,31 @@ __all__ = [
     "Turn",
     "UnknownArgumentError",
     "UnknownNameError",
+    "audit",
+    "bootstrap_mean",
     "load_reward",
-    "register_all",
+    "pick_candidates",
     "register_from_yaml",
     "register_reward",
     "registered_ids",
     "score",
 ]
+
+# What an environment does not need is imported when it is asked for.
+_LATER = {"audit": "textenv.benchmark.audit", "bootstrap_mean": "textenv.benchmark.statistics"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'textenv' has no attribute '{name}'")
+    from importlib import import_module
+
+    return getattr(import_module(_LATER[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])
+
 
 try:
     register_all()

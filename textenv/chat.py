@@ -20,8 +20,9 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 
 from textenv.errors import ConfigError, TextEnvError
-from textenv.examples import Example, Turn
-from textenv.levels import to_messages
+from textenv.examples import Example, Turn, to_messages
+
+__all__ = ["ChatAgent", "ChatError"]
 
 Messages = Sequence[Mapping[str, str]]
 
@@ -30,10 +31,10 @@ class ChatError(TextEnvError):
     """A chat endpoint cannot be reached, refuses, or answers with something other than text.
 
     Attributes:
-        kind: What went wrong: no connection, no answer in time, a status of refusal, or an answer
+        kind: Kind of failure: no connection, no answer in time, a status of refusal, or an answer
             that is no text.
         status: The status of a refusal, else None.
-        retry_after_s: How long the server asked to be left alone, in seconds, or None.
+        retry_after_s: Pause that the server asks for, in seconds, or None.
     """
 
     def __init__(
@@ -64,13 +65,14 @@ class ChatAgent:
 
     Args:
         model: The model's name at the endpoint.
-        base_url: Where the endpoint is, usually ending in "/v1"; by default the environment
+        base_url: URL of the endpoint, usually ending in "/v1"; by default the environment
             variable OPENAI_BASE_URL, else OpenAI's own.
-        api_key: By default the environment variable OPENAI_API_KEY; a local server needs none.
+        api_key: API key; by default the environment variable OPENAI_API_KEY; a local server needs
+            none.
         system: A system prompt for conversations that do not begin with one.
-        timeout_s: The longest wait for the endpoint to send something, in seconds.
-        max_retries: How often to try again.
-        concurrency: The most requests at a time of `reply_all`.
+        timeout_s: Longest wait for the endpoint to send something, in seconds.
+        max_retries: Maximum number of retries.
+        concurrency: Maximum number of simultaneous requests of `reply_all`.
         request: Further fields of the request's body, as they are, such as `temperature` or
             `max_tokens`.
 
@@ -151,7 +153,7 @@ class ChatAgent:
             ) from error
         except openai.APIStatusError as error:
             raise ChatError(
-                f"{where} refused with status {error.status_code}: {_brief(error.message)}"
+                f"{where} refused with status {error.status_code}: {brief(error.message)}"
                 f"{_HINTS.get(error.status_code, '')}",
                 "status",
                 error.status_code,
@@ -159,7 +161,8 @@ class ChatAgent:
             ) from error
         except (openai.OpenAIError, ValueError) as error:
             raise ChatError(
-                f"{where} answered with what is no chat completion: {_brief(str(error))}"
+                f"{where} answered with something that is not a chat completion: "
+                f"{brief(str(error))}"
             ) from error
         return _text(answer, where)
 
@@ -211,7 +214,7 @@ def _text(answer: Any, where: str) -> str:
         text, reason = choice.message.content, choice.finish_reason
     except (AttributeError, IndexError, TypeError):
         raise ChatError(
-            f"{where} answered with what is no chat completion: {_brief(str(answer))} "
+            f"{where} answered with something that is not a chat completion: {brief(str(answer))} "
             "Check base_url, which usually ends in '/v1'."
         ) from None
     if not isinstance(text, str):
@@ -222,6 +225,7 @@ def _text(answer: Any, where: str) -> str:
     return text
 
 
-def _brief(text: str, most: int = 200) -> str:
+def brief(text: str, most: int = 200) -> str:
+    """Returns a text on one line, cut to `most` characters."""
     text = " ".join(text.split())
     return text if len(text) <= most else f"{text[:most]} ..."

@@ -9,14 +9,14 @@ episode ends, the reward called: once for all the slots that end in the same ste
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from textenv.datasets import SPLITS, TextDataset, load_dataset
+from textenv.datasets import SPLITS, DatasetSpec, TextDataset, load_dataset
 from textenv.errors import (
     ConfigError,
     PromptTooLongError,
@@ -29,9 +29,11 @@ from textenv.levels import Info, Observation, make_level
 from textenv.rewards import Reward, RewardResult, compute_rewards, load_reward
 from textenv.rewards.base import call_reward
 from textenv.rewards.dense import DensePay, potential_terms
+from textenv.rewards.loading import RewardSpec
 from textenv.slots import Rows, Slots
 from textenv.tasks.base import Task
-from textenv.tokenization import load_tokenizer
+from textenv.tasks.loading import resolve_target
+from textenv.tokenization import EMBEDDED, TokenizerSpec, load_tokenizer
 
 Speaker = Callable[[Example, tuple[Turn, ...]], str]
 RENDER_MODES = ("ansi", "human", "rgb_array")
@@ -43,12 +45,12 @@ class TextCore(Slots):
     """Slots that each play one episode of a task.
 
     Attributes:
-        task: What is played.
-        tokenizer: How text becomes tokens.
-        reward: What an episode is worth. At token level a dense one is paid within the episode.
-        worth: What each episode that ended in the latest step is worth as a whole, 0 elsewhere,
-            float64 (n_slots,).
-        level: What the agent sees and does.
+        task: Task that is played.
+        tokenizer: Tokenizer of prompts and responses.
+        reward: Reward of an episode. At token level a dense one is paid within the episode.
+        worth: Reward of each episode that ended in the latest step, 0 elsewhere, float64
+            (n_slots,).
+        level: Action level, which defines what the agent sees and does.
         end_listeners: Called with this core, the slot, what the episode is worth, whether it
             terminated, and info of every episode that `step` ends.
         mask_invalid: Whether `step` pays an episode that could not be scored NaN, with "valid"
@@ -65,10 +67,10 @@ class TextCore(Slots):
         *,
         task: str | Task,
         task_kwargs: Mapping[str, Any] | None = None,
-        tokenizer: Any = "embedded",
-        dataset: Any,
+        tokenizer: TokenizerSpec = EMBEDDED,
+        dataset: DatasetSpec,
         split: str = "train",
-        reward: Any,
+        reward: RewardSpec,
         action_level: str = "token",
         text_observation: str = "messages",
         max_prompt_tokens: int = 256,
@@ -222,11 +224,33 @@ class TextCore(Slots):
                 its action all the same: those whose episodes ended in this step rest, unpaid, until
                 they are started again, and the others go on as if nothing had happened.
         """
+        rows = self.rows_playing()
+        return self._finish_step(rows, self.level.write(rows, actions))
+
+    def say(
+        self, slots: NDArray[np.int64], texts: Sequence[str]
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[int, Info]]:
+        """Takes a whole turn of the agent in some slots, as text, whatever the action level.
+
+        Args:
+            slots: (k,) which.
+            texts: (k,) what the agent says; cut to the budget like what is written token by token.
+
+        Returns:
+            As `step`.
+        """
+        for slot, text in zip(slots.tolist(), texts, strict=True):
+            ids = self.tokenizer.encode_turn(text, self.max_new_tokens)
+            self.append(slot, ids, by_agent=True)
+        return self._finish_step(slots, slots)
+
+    def _finish_step(
+        self, rows: Rows, ended_turn: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[int, Info]]:
+        """Lets the environment answer where a turn has ended, and scores what ended with it."""
         rewards = np.zeros(self.n_slots, np.float64)
         terminated = np.zeros(self.n_slots, np.bool_)
         truncated = np.zeros(self.n_slots, np.bool_)
-        rows = self.rows_playing()
-        ended_turn = self.level.write(rows, actions)
         infos: dict[int, Info] = {}
         finished: list[int] = []
         if len(ended_turn):
@@ -269,26 +293,6 @@ class TextCore(Slots):
     def can_defer(self) -> bool:
         """Whether nothing needs to know at once what an episode is worth."""
         return self._dense is None and not self.end_listeners
-
-    def play(self, example: Example, speak: Speaker, slot: int = 0) -> Episode:
-        """Plays a whole episode in a slot with an agent that answers in text.
-
-        A reply too long for its budget is cut like one that was written token by token.
-
-        Args:
-            example: The task instance.
-            speak: Given the example and the conversation so far, returns the agent's next turn.
-            slot: Where to play it.
-        """
-        self.start(slot, example)
-        going: Info | None = {}
-        while going is not None:
-            said = speak(example, tuple(self.turns[slot]))
-            ids = self.tokenizer.encode_turn(said, self.max_new_tokens)
-            self.append(slot, ids, by_agent=True)
-            going = self._continue(slot)
-        self.playing[slot] = False
-        return self.episode(slot)
 
     def episode(self, slot: int) -> Episode:
         """Returns a slot's episode as it stands."""
@@ -377,8 +381,6 @@ def check_arguments(
 def _load_task(task: str | Task, task_kwargs: Mapping[str, Any]) -> Task:
     if isinstance(task, Task):
         return task
-    from textenv.registry import resolve_target
-
     try:
         built = resolve_target(task)(**task_kwargs)
     except TypeError as error:
@@ -408,8 +410,8 @@ def final_info(episode: Episode, result: RewardResult, i: int) -> Info:
 
     Args:
         episode: The episode.
-        result: Of a batch that it was scored in.
-        i: Its place there.
+        result: Result of the batch in which it was scored.
+        i: Its index in that batch.
     """
     info: Info = {
         "example_id": episode.example.id,

@@ -1,8 +1,8 @@
-"""What an episode is made of: turns, examples and finished episodes."""
+"""The records of an episode: turns, examples and finished episodes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -23,8 +23,8 @@ class Turn:
     """One message of a conversation.
 
     Attributes:
-        role: Who speaks: "system", "user" (the environment) or "assistant" (the agent).
-        text: What is said, as plain text. It is data: template markers in it have no effect.
+        role: Speaker: "system", "user" (the environment) or "assistant" (the agent).
+        text: Plain text of the message. It is data: template markers in it have no effect.
         cut: The (start, end) character span that may be shortened, from its end, when the prompt
             does not fit the window. The rest of the text is never dropped. None: nothing may be.
     """
@@ -58,11 +58,11 @@ class Episode:
     Attributes:
         example: The task instance that was played.
         turns: The whole conversation in order: opening, the agent's turns, the environment's.
-        stop_reason: How the agent's last turn ended.
+        stop_reason: Reason why the agent's last turn ended.
         input_ids: Every token of the episode, int32 (length,).
         action_mask: True where the agent wrote the token, bool (length,).
         prompt_cut: True if something that the environment said was shortened to fit its window.
-        n_opening: How many of the turns are the opening, whoever speaks in it.
+        n_opening: Number of turns that are the opening, whoever speaks in it.
     """
 
     example: Example
@@ -75,7 +75,7 @@ class Episode:
 
     @property
     def responses(self) -> tuple[str, ...]:
-        """The agent's turns, in order; what the opening has the assistant say is none of them."""
+        """The agent's turns, in order; those of the opening do not count."""
         said = self.turns[self.n_opening :]
         return tuple(turn.text for turn in said if turn.role == "assistant")
 
@@ -83,3 +83,8 @@ class Episode:
     def response(self) -> str:
         """All that the agent said; several turns are joined by newlines."""
         return "\n".join(self.responses)
+
+
+def to_messages(turns: Sequence[Turn]) -> tuple[dict[str, str], ...]:
+    """Returns a conversation as chat models take it."""
+    return tuple({"role": turn.role, "content": turn.text} for turn in turns)

@@ -1,4 +1,4 @@
-"""What keeps the Hugging Face Hub's libraries from retrying for long where there is no network."""
+"""Keeps the Hugging Face Hub's libraries from retrying for long without a network."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def offline_if_unreachable(name: str) -> Iterator[None]:
     the variable HF_HUB_OFFLINE sets. It is put back at the end, so that a later call asks again.
 
     Args:
-        name: What is to be loaded. The hub is not asked about a path that exists.
+        name: Name or path to load. The hub is not asked about a path that exists.
     """
     if Path(name).exists():
         yield

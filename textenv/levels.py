@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textenv.errors import ConfigError, UnknownNameError
-from textenv.examples import Turn
+from textenv.examples import to_messages
 from textenv.rendering import transcript_text
 from textenv.slots import Rows, Slots
 from textenv.spaces import AnyText, MessagesSpace
@@ -33,8 +33,8 @@ class ActionLevel(ABC):
     """What differs between the action levels.
 
     Attributes:
-        observation_space: Of one slot.
-        action_space: Of one slot.
+        observation_space: Space of one slot's observation.
+        action_space: Space of one slot's action.
     """
 
     observation_space: gym.Space[Any]
@@ -49,13 +49,17 @@ class ActionLevel(ABC):
         """Readies a slot for the agent's next turn; returns what info says of it."""
         return {}
 
-    @abstractmethod
     def observe(self) -> Observation:
         """Returns every slot's observation, batched; it shares no memory with the slots."""
+        return {name: array.copy() for name, array in self._arrays().items()}
 
-    @abstractmethod
     def observe_slot(self, slot: int) -> Observation:
         """Returns one slot's observation; it shares no memory with the slots."""
+        return {name: array[slot].copy() for name, array in self._arrays().items()}
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        """Returns the arrays of an observation, (n_slots, ...) each, as they stand in memory."""
+        raise NotImplementedError("a level without arrays observes in its own way")
 
     @abstractmethod
     def write(self, rows: Rows, actions: Any) -> NDArray[np.intp]:
@@ -88,11 +92,11 @@ def make_level(
 
     Args:
         name: "token", "text" or "select".
-        slots: Where it writes.
-        task: Gives the candidates of the select level.
+        slots: Slots that it writes to.
+        task: Task that gives the candidates of the select level.
         tokenizer: Encodes texts.
-        budget: The most tokens of one turn of the agent, its end token included.
-        shown: "messages" or "string": the form of observations at text level.
+        budget: Maximum number of tokens of a turn of the agent, its end token included.
+        shown: Form of observations at text level, "messages" or "string".
 
     Raises:
         UnknownNameError: There is no such level or form.
@@ -133,22 +137,12 @@ class TokenLevel(ActionLevel):
             slots.window, self._vocab_size, budget
         )
 
-    def observe(self) -> Observation:
-        """Returns every slot's observation."""
+    def _arrays(self) -> dict[str, NDArray[Any]]:
         slots = self._slots
         return {
-            "attention_mask": slots.attention_mask.copy(),
-            "input_ids": slots.input_ids.copy(),
-            "remaining": slots.remaining[:, None].copy(),
-        }
-
-    def observe_slot(self, slot: int) -> Observation:
-        """Returns one slot's observation."""
-        slots = self._slots
-        return {
-            "attention_mask": slots.attention_mask[slot].copy(),
-            "input_ids": slots.input_ids[slot].copy(),
-            "remaining": slots.remaining[slot : slot + 1].copy(),
+            "attention_mask": slots.attention_mask,
+            "input_ids": slots.input_ids,
+            "remaining": slots.remaining[:, None],
         }
 
     def write(self, rows: Rows, actions: Any) -> NDArray[np.intp]:
@@ -264,23 +258,13 @@ class SelectLevel(ActionLevel):
             self._mask[slot, i, : len(ids)] = 1
         return {"candidates": candidates}
 
-    def observe(self) -> Observation:
-        """Returns every slot's observation."""
+    def _arrays(self) -> dict[str, NDArray[Any]]:
         n_slots = self._slots.n_slots
         return {
-            "attention_mask": self._slots.attention_mask.copy(),
-            "candidate_ids": self._ids.reshape(n_slots, -1).copy(),
-            "candidate_mask": self._mask.reshape(n_slots, -1).copy(),
-            "input_ids": self._slots.input_ids.copy(),
-        }
-
-    def observe_slot(self, slot: int) -> Observation:
-        """Returns one slot's observation."""
-        return {
-            "attention_mask": self._slots.attention_mask[slot].copy(),
-            "candidate_ids": self._ids[slot].flatten(),
-            "candidate_mask": self._mask[slot].flatten(),
-            "input_ids": self._slots.input_ids[slot].copy(),
+            "attention_mask": self._slots.attention_mask,
+            "candidate_ids": self._ids.reshape(n_slots, -1),
+            "candidate_mask": self._mask.reshape(n_slots, -1),
+            "input_ids": self._slots.input_ids,
         }
 
     def write(self, rows: Rows, actions: Any) -> NDArray[np.intp]:
@@ -298,11 +282,6 @@ class SelectLevel(ActionLevel):
 
 
 _NO_ROWS = np.zeros(0, np.intp)
-
-
-def to_messages(turns: Sequence[Turn]) -> tuple[dict[str, str], ...]:
-    """Returns a conversation as chat models take it."""
-    return tuple({"role": turn.role, "content": turn.text} for turn in turns)
 
 
 def _text_boxes(length: int, vocab_size: int, prefix: str = "") -> dict[str, gym.Space[Any]]:

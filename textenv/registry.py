@@ -28,8 +28,9 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, PositiveInt, Valid
 from pydantic_core import ErrorDetails
 
 from textenv.errors import RegistryError, UnknownNameError, did_you_mean
-from textenv.import_paths import is_file, missing_module, resolve_target
+from textenv.import_paths import is_file, missing_module
 from textenv.strict_yaml import load_yaml
+from textenv.tasks.loading import resolve_target
 
 __all__ = [
     "EnvironmentKwargs",

@@ -40,7 +40,7 @@ def render_transcript(turns: Sequence[Turn], mode: str, result: str = "") -> Any
             "rgb_array" returns uint8 (height, width, 3), the end of the conversation if it is too
             long for the frame. Its font is Pillow's own: scripts that it lacks, such as Chinese,
             show as boxes.
-        result: What to say below it in "human" mode, such as the reward.
+        result: Line to print below it in "human" mode, such as the reward.
     """
     if mode == "rgb_array":
         return _draw(turns)

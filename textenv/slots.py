@@ -1,4 +1,4 @@
-"""The memory of running episodes, a slot each: tokens, masks, budgets, turns. It knows no rules."""
+"""The memory of running episodes, one in each slot: tokens, masks, budgets and turns."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Slots:
     """Token arrays and conversations of `n_slots` episodes.
 
     Attributes:
-        n_slots: How many.
+        n_slots: Number of episodes that run at the same time.
         window: The most tokens of one episode.
         input_ids: Every token of each slot's episode so far, int32 (n_slots, window).
         attention_mask: 1 where there is a token, int8 (n_slots, window).
@@ -29,10 +29,10 @@ class Slots:
         remaining: Tokens left to the agent in this turn, int32 (n_slots,).
         playing: False for a slot that ended and was not reset, bool (n_slots,).
         n_actions: Actions taken since the start of the episode, int64 (n_slots,).
-        examples: What each slot plays, None before its first episode.
+        examples: Example that each slot plays, None before its first episode.
         turns: Each slot's conversation so far, without an unfinished turn of the agent.
-        n_opening: How many of these turns are the opening.
-        turn_starts: Where the agent's latest turn begins, int64 (n_slots,).
+        n_opening: Number of these turns that are the opening.
+        turn_starts: Index at which the agent's latest turn begins, int64 (n_slots,).
         prompt_cut: True where something that the environment said was shortened to fit.
     """
 
@@ -77,7 +77,7 @@ class Slots:
         """Writes the agent's next token in each of some slots.
 
         Args:
-            rows: Which slots, k of them.
+            rows: The k slots to write to.
             tokens: (k,) ids.
         """
         # One flat position a slot addresses all three arrays, at a third of the cost of pairs. The

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, TypeAlias, get_args
+from typing import Any, TypeAlias, TypeVar, get_args
 
 import gymnasium as gym
 import numpy as np
@@ -13,6 +13,7 @@ from textenv.examples import Role
 Message: TypeAlias = dict[str, str]
 Messages: TypeAlias = tuple[Message, ...]
 
+_T = TypeVar("_T")
 _ROLES = get_args(Role)
 # What samples are made of: enough to show an agent that text is not just ASCII.
 _ALPHABET = (
@@ -22,7 +23,24 @@ _ALPHABET = (
 _SAMPLE_CHARS = 32
 
 
-class AnyText(gym.Space[str]):
+class _TextSpace(gym.Space[_T]):
+    """What both spaces share: one is like another of its class, and none is an array."""
+
+    @property
+    def is_np_flattenable(self) -> bool:
+        """False: a text of any length is no array of a fixed one."""
+        return False
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self)
+
+    __hash__ = None  # type: ignore[assignment] # as with every space, which may be mutable
+
+
+class AnyText(_TextSpace[str]):
     """Every Unicode string, the empty one included.
 
     `gymnasium.spaces.Text` knows only the characters of a finite set, and a greatest length.
@@ -30,11 +48,6 @@ class AnyText(gym.Space[str]):
 
     def __init__(self, seed: int | np.random.Generator | None = None) -> None:
         super().__init__(shape=None, dtype=str, seed=seed)
-
-    @property
-    def is_np_flattenable(self) -> bool:
-        """False: a text of any length is no array of a fixed one."""
-        return False
 
     def sample(self, mask: None = None, probability: None = None) -> str:
         """Draws up to 32 characters of several scripts."""
@@ -45,16 +58,8 @@ class AnyText(gym.Space[str]):
         """True for every string."""
         return isinstance(x, str)
 
-    def __repr__(self) -> str:
-        return "AnyText()"
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, AnyText)
-
-    __hash__ = None  # type: ignore[assignment] # as with every space, which may be mutable
-
-
-class MessagesSpace(gym.Space[Messages]):
+class MessagesSpace(_TextSpace[Messages]):
     """Every conversation: a tuple of messages `{"role": ..., "content": ...}`, none or more.
 
     Roles are "system", "user" (the environment) and "assistant" (the agent), as chat models have
@@ -63,11 +68,6 @@ class MessagesSpace(gym.Space[Messages]):
 
     def __init__(self, seed: int | np.random.Generator | None = None) -> None:
         super().__init__(shape=None, dtype=None, seed=seed)
-
-    @property
-    def is_np_flattenable(self) -> bool:
-        """False: a conversation of any length is no array of a fixed one."""
-        return False
 
     def sample(self, mask: None = None, probability: None = None) -> Messages:
         """Draws a conversation of one to four messages."""
@@ -93,14 +93,6 @@ class MessagesSpace(gym.Space[Messages]):
     def from_jsonable(self, sample_n: list[Any]) -> list[Messages]:
         """Returns conversations from what `to_jsonable` gave."""
         return [tuple(messages) for messages in sample_n]
-
-    def __repr__(self) -> str:
-        return "MessagesSpace()"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, MessagesSpace)
-
-    __hash__ = None  # type: ignore[assignment] # as with every space, which may be mutable
 
 
 def _sample_text(rng: np.random.Generator) -> str:

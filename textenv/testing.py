@@ -1,4 +1,4 @@
-"""The public contract of a text environment, for tasks of one's own as for those of the package."""
+"""Checks the contract of a text environment, for your own tasks and those of the package."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ from textenv.episode import TextCore
 from textenv.errors import DatasetError, TextEnvError
 from textenv.examples import Episode, Example, Turn
 from textenv.rewards import compute_rewards
+from textenv.rollout import play_text
+
+__all__ = ["ContractError", "check_text_env"]
 
 _TOLERANCE = 1e-9
 
@@ -42,9 +45,9 @@ def check_text_env(
 
     Args:
         id: A registered environment.
-        n_examples: How many examples of each split to look at.
-        ceiling: What the ideal answer earns.
-        floor: What saying nothing earns.
+        n_examples: Number of examples of each split to check.
+        ceiling: Reward of the ideal answer.
+        floor: Reward of saying nothing.
         kwargs: Arguments of the environment, as for `gymnasium.make`.
 
     Raises:
@@ -70,7 +73,7 @@ def check_text_env(
 
 
 def _read(core: TextCore, split: str, n: int) -> list[Example]:
-    """Returns the first examples of a split, none where a data set of one's own lacks it."""
+    """Returns the first examples of a split, or none if a user's data set lacks it."""
     try:
         dataset = core.dataset(split)
     except DatasetError:
@@ -121,12 +124,12 @@ def _check_candidates(core: TextCore, example: Example) -> None:
         )
         _require(
             gold in offered,
-            f"The ideal answer of example '{example.id}', '{gold}', is none of its candidates: "
+            f"The ideal answer of example '{example.id}', '{gold}', is not among its candidates: "
             f"{offered}.",
         )
         return gold
 
-    core.play(example, speak)
+    play_text(core, example, speak)
 
 
 def _check_rewards(core: TextCore, example: Example, ceiling: float, floor: float) -> None:
@@ -138,7 +141,7 @@ def _check_rewards(core: TextCore, example: Example, ceiling: float, floor: floa
         reply is None or isinstance(reply, Turn),
         f"The reply to example '{example.id}' must be a Turn, or None, not {reply!r}.",
     )
-    ideal = core.play(example, core.task.gold)
+    ideal = play_text(core, example, core.task.gold)
     _require(
         ideal.stop_reason == "end_of_turn",
         f"The ideal answer of example '{example.id}' does not fit max_new_tokens = "
@@ -146,8 +149,8 @@ def _check_rewards(core: TextCore, example: Example, ceiling: float, floor: floa
     )
     played = {
         "the ideal answer": (ideal, ceiling),
-        "no answer": (core.play(example, lambda *_: ""), floor),
-        "a copy of the prompt": (core.play(example, _copy_prompt), None),
+        "no answer": (play_text(core, example, lambda *_: ""), floor),
+        "a copy of the prompt": (play_text(core, example, _copy_prompt), None),
     }
     for what, (episode, expected) in played.items():
         found = _score(core, episode)
@@ -160,7 +163,7 @@ def _check_rewards(core: TextCore, example: Example, ceiling: float, floor: floa
             floor - _TOLERANCE <= found <= ceiling + _TOLERANCE,
             f"For example '{example.id}' {what} earns {found}: outside {floor} .. {ceiling}.",
         )
-    again = core.play(example, core.task.gold)
+    again = play_text(core, example, core.task.gold)
     _require(
         again.turns == ideal.turns and example == before,
         f"Example '{example.id}' plays differently the second time: a task must hold no state, "

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from textenv.errors import PromptTooLongError, TokenizerError, UnknownNameError
 from textenv.examples import Turn
@@ -19,6 +19,7 @@ from textenv.word_encoder import WordEncoder, remembers_words
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+    from transformers import PreTrainedTokenizerBase
 
 EMBEDDED = "embedded"
 EMBEDDED_PATH = Path(__file__).parent / "assets" / "embedded"
@@ -50,10 +51,10 @@ class TextTokenizer:
     """A tokenizer as token environments need it.
 
     Attributes:
-        name: What it was loaded from.
+        name: Name or path that it was loaded from.
         vocab_size: The highest token id plus 1: the number of actions.
         special_ids: The tokens of the template: plain text never encodes to them.
-        special_texts: What spells them.
+        special_texts: The texts of those tokens.
         pad_id: The id that fills unused positions. It may equal `end_id`; masks tell them apart.
         end_id: The token that ends a turn.
     """
@@ -144,7 +145,7 @@ class TextTokenizer:
         """Encodes the environment's next turn, up to the point where the agent speaks again.
 
         Args:
-            turn: What the environment says.
+            turn: The environment's turn.
             max_tokens: The window of one turn.
             closed: True if the agent wrote the end-of-turn token itself.
 
@@ -262,7 +263,10 @@ class TextTokenizer:
         return two[2], two[3]
 
 
-def load_tokenizer(tokenizer: Any = EMBEDDED) -> TextTokenizer:
+TokenizerSpec: TypeAlias = "str | Path | TextTokenizer | PreTrainedTokenizerBase"
+
+
+def load_tokenizer(tokenizer: TokenizerSpec = EMBEDDED) -> TextTokenizer:
     """Loads a tokenizer for token environments.
 
     Args:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from textenv.episode import AUTORESET_MODES, RENDER_MODES, TextCore, check_arguments
 from textenv.errors import ConfigError
 from textenv.examples import Example
-from textenv.groups import GroupDraws
 from textenv.levels import Info, Observation
 from textenv.rendering import RENDER_FPS, render_transcript, reward_text
 
@@ -52,7 +51,7 @@ class TextVectorEnv(VectorEnv[Observation, Any, NDArray[Any]]):
             after an end resets, ignores its action and pays 0), "same_step" (with `final_obs` and
             `final_info`) or "disabled": a slot that ended rests, whatever its action, until
             `reset(options={"reset_mask": mask})`.
-        arguments: As in `TextEnv`, and `max_episode_steps`, after which an unfinished episode is
+        arguments: Those of `TextEnv`, and `max_episode_steps`, after which an unfinished episode is
             truncated (with `gym.make` Gymnasium's own wrapper does this).
     """
 
@@ -82,7 +81,7 @@ class TextVectorEnv(VectorEnv[Observation, Any, NDArray[Any]]):
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.all_started = False
         self._rngs: list[np.random.Generator | None] = [None] * num_envs
-        self._groups = GroupDraws(num_envs)
+        self._groups = _GroupDraws(num_envs)
 
     def reset(
         self,
@@ -105,7 +104,7 @@ class TextVectorEnv(VectorEnv[Observation, Any, NDArray[Any]]):
         group_size = options.pop("group_size", None)
         masked = np.ones(self.num_envs, np.bool_) if mask is None else self._check_mask(mask)
         if mask is None:
-            self._groups = GroupDraws(self.num_envs, self._check_group_size(group_size))
+            self._groups = _GroupDraws(self.num_envs, self._check_group_size(group_size))
         elif group_size not in (None, self._groups.group_size):
             raise ConfigError('The reset option "group_size" is for all slots, not for some.')
         slots = np.flatnonzero(masked).tolist()
@@ -256,6 +255,35 @@ class TextVectorEnv(VectorEnv[Observation, Any, NDArray[Any]]):
         return array
 
 
+class _GroupDraws:
+    """Has the slots of a group play the same examples in the same order, each at its own pace.
+
+    Args:
+        n_slots: The number of slots.
+        group_size: Number of neighbouring slots in a group.
+    """
+
+    def __init__(self, n_slots: int, group_size: int = 1) -> None:
+        self.group_size = group_size
+        self._n_played = [0] * n_slots
+        self._n_dropped = [0] * n_slots
+        self._drawn: list[list[Example]] = [[] for _ in range(n_slots)]
+
+    def next(self, slot: int, draw: Callable[[int], Example]) -> Example:
+        """Returns a slot's next example; `draw` draws one with the group's first slot's numbers."""
+        first = slot - slot % self.group_size
+        drawn, members = self._drawn[first], slice(first, first + self.group_size)
+        place = self._n_played[slot] - self._n_dropped[first]
+        if place == len(drawn):
+            drawn.append(draw(first))
+        example = drawn[place]
+        self._n_played[slot] += 1
+        if min(self._n_played[members]) > self._n_dropped[first]:
+            del drawn[0]
+            self._n_dropped[first] += 1
+        return example
+
+
 def _entry(key: str, value: Any, slot: int, n: int) -> Any:
     """One slot's entry of a reset option that may be given per slot."""
     if isinstance(value, str) or not isinstance(value, Sequence | np.ndarray):
@@ -270,9 +298,9 @@ def make_core(id: str, n_slots: int = 1, arguments: Mapping[str, Any] | None = N
     """Makes the slots of an environment.
 
     Args:
-        id: Of a registered environment.
-        n_slots: How many.
-        arguments: Of `gymnasium.make_vec`, in place of the registered ones.
+        id: Id of a registered environment.
+        n_slots: Number of slots.
+        arguments: Arguments of `gymnasium.make_vec` that override the registered ones.
     """
     env = gym.make_vec(id, num_envs=n_slots, **(arguments or {}))
     core: TextCore = env.unwrapped.core  # type: ignore[attr-defined] # ours is a TextVectorEnv

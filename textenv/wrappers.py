@@ -21,7 +21,16 @@ from textenv.rewards import compute_rewards, load_reward
 from textenv.rewards.dense import PotentialDifferences
 from textenv.rewards.loading import RewardSpec
 from textenv.spaces import AnyText
-from textenv.tokenization import load_tokenizer
+from textenv.tokenization import TokenizerSpec, load_tokenizer
+
+__all__ = [
+    "PotentialShaping",
+    "RecordEpisodes",
+    "RecordVectorEpisodes",
+    "SmallVocabulary",
+    "TokenObservation",
+    "TranscriptObservation",
+]
 
 Step = tuple[Observation, SupportsFloat, bool, bool, Info]
 
@@ -37,7 +46,7 @@ class SmallVocabulary(gym.Wrapper[Observation, Any, Observation, Any], RecordCon
 
     Args:
         env: A token-level text environment.
-        words: What may be written, K texts that differ. Whether a word begins with a space matters.
+        words: The K different texts that may be written. A space at their beginning matters.
 
     Raises:
         ConfigError: The environment is of another level, or a word is empty or given twice.
@@ -59,7 +68,7 @@ class SmallVocabulary(gym.Wrapper[Observation, Any, Observation, Any], RecordCon
         """Ends the turn (0), or writes a word; rewards of its tokens are summed."""
         if not self.action_space.contains(action):
             raise ConfigError(
-                f"Action {action!r} is none of the vocabulary: 0 ends the turn, 1 to "
+                f"Action {action!r} is not in the vocabulary: 0 ends the turn, 1 to "
                 f"{len(self.words)} write a word."
             )
         paid, n_turns = 0.0, len(self._core.turns[0])
@@ -97,7 +106,7 @@ class TranscriptObservation(gym.ObservationWrapper[str, Any, Observation], Recor
 class TokenObservation(
     gym.ObservationWrapper[dict[str, NDArray[Any]], Any, Observation], RecordConstructorArgs
 ):
-    """Shows the conversation as tokens of a tokenizer of one's own, whatever the level.
+    """Shows the conversation as tokens of any tokenizer, whatever the level.
 
     ## Observation Space
     A `Dict` of `input_ids` int32 (max_tokens,) and `attention_mask` int8 (max_tokens,), padded on
@@ -105,12 +114,15 @@ class TokenObservation(
 
     Args:
         env: A text environment.
-        tokenizer: As the environments take it: a name, a folder, or a loaded one.
+        tokenizer: Name, folder or loaded tokenizer, as for the environments.
         max_tokens: The length of both arrays.
     """
 
     def __init__(
-        self, env: gym.Env[Observation, Any], tokenizer: Any = "embedded", max_tokens: int = 512
+        self,
+        env: gym.Env[Observation, Any],
+        tokenizer: TokenizerSpec = "embedded",
+        max_tokens: int = 512,
     ) -> None:
         RecordConstructorArgs.__init__(self, tokenizer=tokenizer, max_tokens=max_tokens)
         gym.ObservationWrapper.__init__(self, env)
@@ -231,7 +243,7 @@ class RecordVectorEpisodes(gym.vector.VectorWrapper):
     It does so in every autoreset mode, and under SB3's `TextVecEnv`, too.
 
     Args:
-        env: What `gymnasium.make_vec` returned.
+        env: Text vector environment, made by `gymnasium.make_vec`.
         path: The file; folders above it are made.
     """
 
@@ -275,7 +287,7 @@ def _core(env: Any, level: str | None = None) -> TextCore:
     """
     core = getattr(env.unwrapped, "core", None)
     if not isinstance(core, TextCore):
-        raise ConfigError(f"{env.unwrapped} is no text environment; this wrapper needs one.")
+        raise ConfigError(f"{env.unwrapped} is not a text environment; this wrapper needs one.")
     if level is not None and core.action_level != level:
         raise ConfigError(
             f'This wrapper needs an environment made with action_level="{level}", not '

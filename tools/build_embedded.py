@@ -25,21 +25,16 @@ import textenv  # noqa: F401 - registers the environments
 from agents.training.config import SFTOptions
 from agents.training.sft import train_supervised
 from textenv.cli.progress import track_steps
-from textenv.datasets import load_dataset
+from textenv.datasets import TextDataset, load_dataset
 from textenv.episode import TextCore
 from textenv.examples import Turn
 from textenv.registry import resolve_target
 from textenv.tasks.base import Task
 from textenv.tokenization import TextTokenizer, load_folder
+from tools.embedded_bookings import BookingTask, bookings
 
-# What it is trained on: later environments leave it, and every stream encoded with it, as it is.
-ENVIRONMENTS = (
-    "TextSummarize-v0",
-    "TextQA-v0",
-    "TextTranslate-v0",
-    "TextTranslateZh-v0",
-    "TextDialogue-v0",
-)
+# What it is trained on, beside the dialogues of `tools.embedded_bookings`.
+ENVIRONMENTS = ("TextSummarize-v0", "TextQA-v0", "TextTranslate-v0", "TextTranslateZh-v0")
 VOCAB_SIZE = 3072
 CORPUS_EXAMPLES = 20_000  # of each environment, to learn the tokenizer from
 CHAT_TEMPLATE = (
@@ -93,6 +88,18 @@ def build_model(folder: Path, settings: SFTOptions = TRAINING) -> None:
     """Trains the model on the ideal turns of these environments, and writes it."""
     tokenizer = load_folder(folder, "embedded")
     cores = [_core(id, tokenizer) for id in ENVIRONMENTS]
+    cores.append(
+        _BookingsCore(
+            1,
+            task=BookingTask(),
+            tokenizer=tokenizer,
+            dataset="bookings",
+            reward="exact_match",
+            max_prompt_tokens=96,
+            max_new_tokens=32,
+            max_turns=2,
+        )
+    )
     torch.manual_seed(settings.seed)
     model = LlamaForCausalLM(
         LlamaConfig(
@@ -123,22 +130,31 @@ def _corpus() -> Iterator[str]:
     for id in ENVIRONMENTS:
         kwargs = gym.spec(id).kwargs
         task: Task = resolve_target(kwargs["task"])(**kwargs["task_kwargs"])
-        dataset = load_dataset(kwargs["dataset"], task, "train")
-        for index in range(CORPUS_EXAMPLES):
-            example = dataset[index]
-            turns = [*task.opening(example)]
-            for _ in range(kwargs.get("max_turns", 1)):
-                turns.append(Turn("assistant", task.gold(example, tuple(turns))))
-                reply = task.reply(example, tuple(turns))
-                if reply is None:
-                    break
-                turns.append(reply)
-            yield from (turn.text for turn in turns)
+        yield from _texts(task, load_dataset(kwargs["dataset"], task, "train"))
+    yield from _texts(BookingTask(), bookings())
+
+
+def _texts(task: Task, dataset: TextDataset) -> Iterator[str]:
+    """Everything that is said in the first examples of a dataset, as the ideal agent plays them."""
+    for index in range(CORPUS_EXAMPLES):
+        example = dataset[index]
+        turns = [*task.opening(example)]
+        reply: Turn | None = turns.pop()
+        while reply is not None:
+            turns.append(reply)
+            turns.append(Turn("assistant", task.gold(example, tuple(turns))))
+            reply = task.reply(example, tuple(turns))
+        yield from (turn.text for turn in turns)
 
 
 def _core(id: str, tokenizer: TextTokenizer) -> TextCore:
     kwargs = {**gym.spec(id).kwargs, "tokenizer": tokenizer}
     return TextCore(1, **kwargs)
+
+
+class _BookingsCore(TextCore):
+    def dataset(self, split: str | None = None) -> TextDataset:
+        return bookings()
 
 
 if __name__ == "__main__":

@@ -26,9 +26,9 @@ from numpy.typing import NDArray
 
 from textenv.episode import TextCore
 from textenv.errors import ConfigError
-from textenv.examples import Example, Turn
-from textenv.levels import to_messages
+from textenv.examples import to_messages
 from textenv.rewards import compute_rewards
+from textenv.rollout import EpisodeSlots, PlayedEpisode, SpeakerWriter, Writer, play_examples
 from textenv.vector import make_core
 
 Row = dict[str, Any]
@@ -99,14 +99,11 @@ def reward_function(id: str, **arguments: Any) -> TRLReward:
         log_metric: Callable[[str, float], None] | None = None,
         **columns: Any,
     ) -> list[float]:
-        episodes = []
-        for row, name, completion in zip(index, split, completions, strict=True):
-            text = completion if isinstance(completion, str) else str(completion[-1]["content"])
-
-            def speak(example: Example, transcript: tuple[Turn, ...], said: str = text) -> str:
-                return said
-
-            episodes.append(core.play(core.dataset(name)[int(row)], speak))
+        examples = [core.dataset(name)[int(row)] for row, name in zip(index, split, strict=True)]
+        texts = iter(c if isinstance(c, str) else str(c[-1]["content"]) for c in completions)
+        # One slot plays them one after another.
+        writer = SpeakerWriter(core, lambda example, transcript: next(texts))
+        episodes = [played.conversation for played in play_examples(core, writer, examples)]
         result = compute_rewards(core.reward, episodes)
         if log_metric is not None:
             for component, values in result.components.items():
@@ -140,30 +137,18 @@ def rollout_function(id: str, rows: Sequence[Row], **arguments: Any) -> TRLRollo
         if cores[0].n_slots < len(prompts):
             cores[0] = make_core(id, len(prompts), arguments)
         core = cores[0]
-        core.playing[:] = False
-        for slot, prompt in enumerate(prompts):
+        examples = []
+        for prompt in prompts:
             if _key(prompt) not in by_prompt:
                 raise ConfigError(
                     f"The prompt {_key(prompt)[-1][1][:60]!r} is not one of the rows that "
                     "rollout_function was given. Give it those of every dataset of the trainer."
                 )
             split, index = by_prompt[_key(prompt)]
-            core.start(slot, core.dataset(split)[index])
-        starts = core.lengths[: len(prompts)].copy()
-        logprobs, rewards, components = _play(core, trainer)
-        result: dict[str, list[Any]] = {
-            key: []
-            for key in ("prompt_ids", "completion_ids", "logprobs", "env_mask")
-        }  # fmt: skip
-        for slot, start in enumerate(starts):
-            whole, end = core.input_ids[slot], int(core.lengths[slot])
-            result["prompt_ids"].append(whole[:start].tolist())
-            result["completion_ids"].append(whole[start:end].tolist())
-            result["logprobs"].append(logprobs[slot, start:end].tolist())
-            result["env_mask"].append(core.action_mask[slot, start:end].astype(int).tolist())
-        result["episode_rewards"] = rewards[: len(prompts)].tolist()
-        result["episode_components"] = components[: len(prompts)]
-        return result
+            examples.append(core.dataset(split)[index])
+        with trainer.accelerator.autocast():
+            episodes = play_examples(core, _writer(core, trainer), examples, scored=True)
+        return _as_columns(episodes)
 
     return rollout
 
@@ -184,15 +169,24 @@ def episode_reward(
     return [float(reward) for reward in episode_rewards]
 
 
-def _play(
-    core: TextCore, trainer: Any
-) -> tuple[NDArray[np.float32], NDArray[np.float64], list[dict[str, float]]]:
-    """Plays every started slot to its end with the trainer's model.
+def _as_columns(episodes: Sequence[PlayedEpisode]) -> dict[str, list[Any]]:
+    """Returns episodes as GRPOTrainer takes a rollout."""
+    keys = ("prompt_ids", "completion_ids", "logprobs", "env_mask")
+    columns: dict[str, list[Any]] = {key: [] for key in keys}
+    for episode in episodes:
+        assert episode.logprobs is not None
+        start = episode.n_prompt
+        columns["prompt_ids"].append(episode.input_ids[:start].tolist())
+        columns["completion_ids"].append(episode.input_ids[start:].tolist())
+        columns["logprobs"].append(episode.logprobs[start:].tolist())
+        columns["env_mask"].append(episode.action_mask[start:].astype(int).tolist())
+    columns["episode_rewards"] = [episode.reward for episode in episodes]
+    columns["episode_components"] = [episode.components for episode in episodes]
+    return columns
 
-    Returns:
-        log-probabilities (n_slots, window), 0 where the agent did not write; rewards (n_slots,);
-        the reward's components by slot.
-    """
+
+def _writer(core: TextCore, trainer: Any) -> Writer:
+    """Returns what lets the trainer's model write in the slots of a core."""
     import torch
 
     from agents.decoding.decoder import SlotDecoder
@@ -205,24 +199,19 @@ def _play(
     check_vocabulary(model, vocab_size)
     backbone, head = backbone_and_head(model)
     decoder = SlotDecoder(backbone, core.n_slots, core.window, head=head)
-    logprobs = np.zeros((core.n_slots, core.window), np.float32)
-    rewards = np.zeros(core.n_slots)
-    components: list[dict[str, float]] = [{} for _ in range(core.n_slots)]
-    actions = np.zeros(core.n_slots, np.int64)
-    with torch.no_grad(), trainer.accelerator.autocast():
-        while len(slots := np.flatnonzero(core.playing)):
-            lengths = core.lengths[slots]
-            logits = decoder.logits(decoder.feed(slots, core.input_ids[slots], lengths))
-            logits = logits[:, :vocab_size].float() / trainer.args.temperature
-            tokens, chosen = (part.cpu() for part in choose_tokens(logits))
+
+    class TrainerWriter:
+        def write(
+            self, slots: EpisodeSlots, rows: NDArray[np.int64]
+        ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+            with torch.no_grad():
+                fed = decoder.feed(rows, slots.texts(rows), slots.lengths(rows))
+                logits = decoder.logits(fed)[:, :vocab_size].float() / trainer.args.temperature
+                tokens, logprobs = (part.cpu() for part in choose_tokens(logits))
             check_tokens(tokens)
-            logprobs[slots, lengths] = chosen.numpy()
-            actions[slots] = tokens.numpy()
-            paid, _, _, infos = core.step(actions)
-            rewards += paid
-            for slot, info in infos.items():
-                components[slot] = info["reward_components"]
-    return logprobs, rewards, components
+            return tokens.numpy(), logprobs.numpy().astype(np.float32)
+
+    return TrainerWriter()
 
 
 def _check_sampling(args: Any) -> None:

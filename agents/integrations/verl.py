@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +21,9 @@ import numpy as np
 from agents.integrations.trl import prompt_rows
 from textenv.episode import TextCore
 from textenv.errors import ConfigError, UnknownNameError
-from textenv.examples import Example, Turn
+from textenv.examples import Example
 from textenv.rewards import compute_rewards
+from textenv.rollout import CoreSlots, PlayedEpisode, Rollout, play_text
 from textenv.vector import make_core
 
 AGENT_NAME = "textenv"
@@ -120,37 +120,12 @@ def compute_score(
                 "is only the first. Let the environment play: see agent_loop_yaml."
             )
 
-        def speak(example: Example, transcript: tuple[Turn, ...]) -> str:
-            return solution_str
-
-        result = compute_rewards(core.reward, [core.play(_example(core, extra_info), speak)])
+        episode = play_text(core, _example(core, extra_info), lambda *_: solution_str)
+        result = compute_rewards(core.reward, [episode])
     finally:
         _give_back(data_source, extra_info, core)
     components = {name: float(values[0]) for name, values in result.components.items()}
     return components | {"score": float(result.total[0])}
-
-
-@dataclass(frozen=True)
-class PlayedEpisode:
-    """An episode, token by token.
-
-    Attributes:
-        prompt_ids: What the environment said first.
-        response_ids: Everything after it.
-        response_mask: 1 where the model wrote the token, 0 where the environment did.
-        logprobs: The sampler's, 0 off the model's tokens; None where it gave none.
-        reward: What the environment paid.
-        n_turns: The model's.
-        components: Those of the reward.
-    """
-
-    prompt_ids: list[int]
-    response_ids: list[int]
-    response_mask: list[int]
-    logprobs: list[float] | None
-    reward: float
-    n_turns: int
-    components: dict[str, float]
 
 
 async def play_episode(
@@ -176,8 +151,8 @@ async def play_episode(
             wrote nothing.
     """
     core = _borrow(id, extra_info)
-    core.playing[:] = False
-    core.start(0, _example(core, extra_info))
+    slots = CoreSlots(core, [_example(core, extra_info)], scored=True)
+    rollout = Rollout(slots, 1)
     opening = core.input_ids[0, : core.lengths[0]].tolist()
     if decode is not None and decode(opening) != core.tokenizer.decode(opening):
         raise ConfigError(
@@ -185,41 +160,20 @@ async def play_episode(
             "the model reads as another text. Give export_parquet the model's: "
             'tokenizer="path/or/id".'
         )
-    start, reward, n_turns = int(core.lengths[0]), 0.0, 0
-    logprobs = np.zeros(core.window)
-    has_logprobs = True
-    info: dict[str, Any] = {}
-    while core.playing[0]:
-        n_turns += 1
-        in_turn = True
-        while in_turn and core.playing[0]:
-            prompt = core.input_ids[0, : core.lengths[0]].tolist()
-            tokens, found = await generate(prompt, int(core.remaining[0]))
-            if not len(tokens):
-                raise ConfigError(f"The model wrote nothing in an episode of '{id}'.")
-            has_logprobs &= found is not None
-            for i, token in enumerate(tokens):
-                at = int(core.lengths[0])
-                paid, _, _, infos = core.step(np.array([token]))
-                reward += float(paid[0])
-                info = infos.get(0, info)
-                logprobs[at] = 0.0 if found is None else found[i]
-                # The environment has answered, or the episode is over.
-                in_turn = bool(core.playing[0]) and int(core.lengths[0]) == at + 1
-                if not in_turn:
-                    break
-    end = int(core.lengths[0])
-    played = PlayedEpisode(
-        core.input_ids[0, :start].tolist(),
-        core.input_ids[0, start:end].tolist(),
-        core.action_mask[0, start:end].astype(int).tolist(),
-        logprobs[start:end].tolist() if has_logprobs else None,
-        reward,
-        n_turns,
-        dict(info.get("reward_components", {})),
-    )
+    while len(rows := rollout.rows()):
+        text = core.input_ids[0, : core.lengths[0]].tolist()
+        tokens, logprobs = await generate(text, int(core.remaining[0]))
+        if not len(tokens):
+            raise ConfigError(f"The model wrote nothing in an episode of '{id}'.")
+        for i, token in enumerate(tokens):
+            length = int(core.lengths[0])
+            logprob = None if logprobs is None else np.array([logprobs[i]], np.float32)
+            rollout.advance(rows, np.array([token]), logprob)
+            # The environment has answered, or the episode is over.
+            if rollout.episodes or int(core.lengths[0]) != length + 1:
+                break
     _give_back(id, extra_info, core)
-    return played
+    return rollout.episodes[0]
 
 
 def agent_loop_yaml() -> str:

@@ -11,11 +11,13 @@ from functools import partial
 from typing import Any
 from uuid import uuid4
 
+import numpy as np
 from verl.experimental.agent_loop.agent_loop import AgentLoopBase, AgentLoopOutput
 from verl.utils.profiler import simple_timer
 
-from agents.integrations.verl import PlayedEpisode, play_episode
+from agents.integrations.verl import play_episode
 from textenv.errors import ConfigError
+from textenv.rollout import PlayedEpisode
 
 
 class TextEnvAgentLoop(AgentLoopBase):  # type: ignore[misc] # verl is not installed where types are checked
@@ -60,24 +62,26 @@ class TextEnvAgentLoop(AgentLoopBase):  # type: ignore[misc] # verl is not insta
             self.tokenizer.decode, skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
         played = await play_episode(row["data_source"], row["extra_info"], generate, decode)
+        start = played.n_prompt
         longest = self.rollout_config.prompt_length
-        if len(played.prompt_ids) > longest:
+        if start > longest:
             raise ConfigError(
-                f"An episode of '{row['data_source']}' begins with {len(played.prompt_ids)} tokens "
+                f"An episode of '{row['data_source']}' begins with {start} tokens "
                 f"and data.max_prompt_length is {longest}. Raise it, or give export_parquet "
                 f"max_prompt_tokens={longest}."
             )
-        end = _end(played, self.rollout_config.response_length)
+        end = _end(played, start + self.rollout_config.response_length)
+        logprobs = played.logprobs
         return AgentLoopOutput(
-            prompt_ids=played.prompt_ids,
-            response_ids=played.response_ids[:end],
-            response_mask=played.response_mask[:end],
-            response_logprobs=None if played.logprobs is None else played.logprobs[:end],
+            prompt_ids=played.input_ids[:start].tolist(),
+            response_ids=played.input_ids[start:end].tolist(),
+            response_mask=played.action_mask[start:end].astype(int).tolist(),
+            response_logprobs=None if logprobs is None else logprobs[start:end].tolist(),
             reward_score=played.reward,
-            num_turns=2 * played.n_turns,
+            num_turns=2 * len(played.conversation.responses),
             metrics=metrics,
             extra_fields={
-                "reward_extra_info": played.components | {"score": played.reward},
+                "reward_extra_info": {**played.components, "score": played.reward},
                 "turn_scores": [],
                 "tool_rewards": [],
                 **versions,
@@ -87,7 +91,4 @@ class TextEnvAgentLoop(AgentLoopBase):  # type: ignore[misc] # verl is not insta
 
 def _end(played: PlayedEpisode, longest: int) -> int:
     """Returns where to cut an episode: verl pays at its last token, so that must be the model's."""
-    end = min(len(played.response_mask), longest)
-    while not played.response_mask[end - 1]:
-        end -= 1
-    return end
+    return int(np.flatnonzero(played.action_mask[:longest])[-1]) + 1

@@ -27,10 +27,11 @@ from agents.memory.weightless import MemoryReaders, QuantizedLinear, Weightless
 from agents.models.attention import use_own_attention
 from agents.models.loading import enable_gradient_checkpointing
 from agents.models.options import choose_bf16
-from agents.ppo.buffer import CollectedEpisode, EpisodeBatch, make_batch
+from agents.ppo.buffer import EpisodeBatch, make_batch
 from agents.ppo.vec_env import TextVecEnv
 from agents.training.config import TrainConfig
 from agents.training.run import environment_arguments, make_agent
+from textenv.rollout import PlayedEpisode
 
 GIB = 2**30
 # What is on a device before there is a model: a GPU's context and libraries, or a process's own.
@@ -211,7 +212,7 @@ class Trial:
         self._config = config
         self._counter = counter
         assert isinstance(self._agent.env, TextVecEnv)
-        core = self._agent.env.unwrapped_core
+        core = self._agent.env.core
         self._window = core.window
         self._prompt = min(core.max_prompt_tokens, core.window - 1)
         self._written = min(core.max_turns * core.max_new_tokens, core.window - 1)
@@ -331,7 +332,7 @@ class Trial:
     def _longest_episodes(self, n_episodes: int) -> EpisodeBatch:
         mask = np.arange(self._window) >= self._window - self._written
         ids = np.zeros(self._window, np.int32)
-        return make_batch([CollectedEpisode(ids, mask, mask.astype(np.float32))] * n_episodes)
+        return make_batch([PlayedEpisode(ids, mask, mask.astype(np.float32))] * n_episodes)
 
     def _live_bytes(self) -> int:
         """Returns what is held now, without what only waits for Python to find it unused."""

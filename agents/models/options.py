@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 from pydantic.config import JsonDict
+from pydantic_core import PydanticSerializationError
 
 from textenv.errors import ConfigError, UnknownNameError
 from textenv.tokenization import EMBEDDED
@@ -60,6 +61,21 @@ class Options(BaseModel):
             return validate(values)
         except ValidationError as error:
             raise _plain_error(error, cls) from error
+
+    def to_json(self, exclude: Iterable[str] = ()) -> dict[str, Any]:
+        """Returns the options as JSON can hold them; the record takes them back.
+
+        Args:
+            exclude: Options to leave out.
+
+        Raises:
+            ConfigError: One is a function.
+        """
+        try:
+            return self.model_dump(mode="json", exclude=set(exclude))
+        except PydanticSerializationError as error:
+            reason = str(error).rpartition("ValueError: ")[2]
+            raise ConfigError(f"These options cannot be saved: {reason}.") from error
 
     def replace(self, **changes: Any) -> Self:
         """Returns the record with some options changed, checked as a new one is."""

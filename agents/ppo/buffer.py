@@ -8,32 +8,9 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-
-@dataclass(frozen=True)
-class CollectedEpisode:
-    """One episode as it came from the environment.
-
-    Attributes:
-        input_ids: Every token, int32 (length,).
-        action_mask: True where the agent wrote the token, bool (length,).
-        rewards: What the environment paid for writing each token, float32 (length,).
-        truncated: True if it was cut off before it could be scored.
-        invalid_reason: Why the reward could not score it, and NaN was paid; None where it did.
-        group: Number of its group, whose episodes answer the same prompt.
-        logprobs: Of each token as the sampler drew it, float32 (length,), 0 off the agent's tokens;
-            None where nobody drew them.
-    """
-
-    input_ids: NDArray[np.int32]
-    action_mask: NDArray[np.bool_]
-    rewards: NDArray[np.float32]
-    truncated: bool = False
-    invalid_reason: str | None = None
-    group: int = 0
-    logprobs: NDArray[np.float32] | None = None
+from textenv.rollout import PlayedEpisode
 
 
 @dataclass(frozen=True)
@@ -96,7 +73,7 @@ class EpisodeBatch:
 
 
 def make_batch(
-    episodes: Sequence[CollectedEpisode], device: torch.device | str = "cpu"
+    episodes: Sequence[PlayedEpisode], device: torch.device | str = "cpu"
 ) -> EpisodeBatch:
     """Pads episodes to the longest of them.
 

@@ -95,7 +95,7 @@ def save_agent(
     """
     if policy.optimizer_class is not torch.optim.AdamW:
         raise ConfigError("Only agents with the AdamW optimizer can be saved.")
-    policy_options = policy.options.model_dump(mode="json")
+    policy_options = policy.options.to_json()
     if policy.adapter is None:
         del policy_options["model"]  # what was learned lies in `model/`
     else:

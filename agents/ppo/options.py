@@ -40,20 +40,16 @@ def _read_schedule(value: Any) -> Any:
 
 
 def _write_schedule(value: Any) -> Any:
-    """Returns a schedule as JSON can hold it.
-
-    Raises:
-        ConfigError: It is a function that JSON cannot hold.
-    """
+    """Returns a schedule as JSON can hold it."""
     value = getattr(value, "value_schedule", value)  # SB3's FloatSchedule
     value = getattr(value, "val", value)  # SB3's ConstantSchedule
     if value is None or isinstance(value, int | float):
         return value
     if all(hasattr(value, name) for name in _LINEAR):
         return {name: getattr(value, name) for name in _LINEAR}
-    raise ConfigError(
-        "A schedule that is a function cannot be saved. Use a number or "
-        "stable_baselines3.common.utils.LinearSchedule."
+    raise ValueError(
+        "a schedule that is a function cannot be saved; use a number or "
+        "stable_baselines3.common.utils.LinearSchedule"
     )
 
 

@@ -235,7 +235,7 @@ class LMPolicy(ActorCriticPolicy):
         lengths: NDArray[np.int64],
         rows: NDArray[np.int64],
         deterministic: bool = False,
-    ) -> NDArray[np.int64]:
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Chooses the next token of some of the environment's slots.
 
         Args:
@@ -245,22 +245,12 @@ class LMPolicy(ActorCriticPolicy):
             deterministic: Take the most likely token instead of sampling.
 
         Returns:
-            (k,) token ids.
+            (k,) token ids, and (k,) their log-probabilities.
 
         Raises:
             ConfigError: The policy chooses among replies instead.
             ModelError: The model's outputs are not numbers.
         """
-        return self.act_with_logprobs(input_ids, lengths, rows, deterministic)[0]
-
-    def act_with_logprobs(
-        self,
-        input_ids: NDArray[np.int32],
-        lengths: NDArray[np.int64],
-        rows: NDArray[np.int64],
-        deterministic: bool = False,
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Chooses tokens as `act` does; returns them with their log-probabilities, (k,) each."""
         if self.action_level != "token":
             raise ConfigError(
                 "act writes tokens, and this policy was made for the select level: call predict, "

@@ -22,7 +22,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
 from agents.models.options import choose_bf16
-from agents.ppo.buffer import CollectedEpisode, EpisodeBatch, make_batch
+from agents.ppo.buffer import EpisodeBatch, make_batch
 from agents.ppo.checkpoints import (
     SavedAgent,
     absolute_model,
@@ -42,7 +42,7 @@ from agents.ppo.random_states import (
     slot_states,
 )
 from agents.ppo.reference import Reference
-from agents.ppo.rollout import Infos, collect_episodes, gather_stats, is_scored, take_valid
+from agents.ppo.rollout import TokenPolicy, collect_episodes, gather_stats, take_valid
 from agents.ppo.sharding import gathered, is_sharded, shard_policy, whole
 from agents.ppo.targets import Targets, evaluate_rollout, make_targets
 from agents.ppo.update import accumulate_gradients
@@ -51,6 +51,7 @@ from agents.ppo.vllm_engine import check_policy
 from agents.ppo.vllm_sampler import VLLMSampler, find_end_id
 from textenv.errors import ConfigError
 from textenv.levels import token_spaces
+from textenv.rollout import Infos, PlayedEpisode
 from textenv.vector import TextVectorEnv
 
 if TYPE_CHECKING:
@@ -173,7 +174,7 @@ class TextPPO(PPO):
         self._part_ranks()
         self.kl_controller = KLController(options.kl_coef, options.kl_target, options.kl_horizon)
         self.return_moments = RunningMeanStd(shape=())
-        self.episodes: list[CollectedEpisode] = []
+        self.episodes: list[PlayedEpisode] = []
         self.n_episodes_done = 0
         self.n_iterations = 0
         self._critic_warmup = options.critic_warmup
@@ -358,7 +359,6 @@ class TextPPO(PPO):
         What could not be scored counts as played, and as nothing else.
         """
         callback.on_rollout_start()
-        components: list[Metrics] = []
         tokens_before = self.num_timesteps
 
         def on_step(
@@ -366,7 +366,6 @@ class TextPPO(PPO):
         ) -> bool:
             self.num_timesteps += n_tokens
             self._update_info_buffer(infos, dones)
-            components.extend(info["reward_components"] for info in infos if is_scored(info))
             # SB3's callbacks look for "rewards", "dones" and "infos" among these.
             callback.update_locals(locals())
             return callback.on_step()
@@ -385,7 +384,7 @@ class TextPPO(PPO):
         assert played is not None
         self.episodes = take_valid(played, options.max_invalid_share)
         n_tokens = self.num_timesteps - tokens_before
-        stats = gather_stats(self.ranks, self.episodes, len(played), n_tokens, components)
+        stats = gather_stats(self.ranks, self.episodes, len(played), n_tokens)
         self.num_timesteps = tokens_before + stats.n_tokens
         self.n_episodes_done += stats.n_played
         self.return_moments.update(stats.returns)
@@ -396,7 +395,7 @@ class TextPPO(PPO):
         callback.on_rollout_end()
         return True
 
-    def _writer(self, env: VecEnv) -> LMPolicy | VLLMSampler:
+    def _writer(self, env: VecEnv) -> TokenPolicy:
         """Returns what writes the tokens of a rollout."""
         options = self.options
         if options.sampler is None:
@@ -540,7 +539,7 @@ class TextPPO(PPO):
         check_overwriting(folder, needed)
         # A loaded agent has no cached keys; a saved one has none either, so their digits agree.
         policy.forget()
-        dump = self.options.model_dump(mode="json", exclude=set(_NOT_SAVED))
+        dump = self.options.to_json(exclude=_NOT_SAVED)
         state = {
             **{name: getattr(self, name) for name in _COUNTERS},
             "kl_controller": self.kl_controller.state_dict(),

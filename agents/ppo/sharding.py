@@ -14,9 +14,10 @@ from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forwar
 from torch.distributed.tensor import DTensor
 
 from agents.models.frozen_layers import find_layers
-from agents.ppo.buffer import CollectedEpisode, make_batch
+from agents.ppo.buffer import make_batch
 from agents.ppo.distributed import Ranks, join_ranks
 from textenv.errors import ConfigError
+from textenv.rollout import PlayedEpisode
 
 if TYPE_CHECKING:
     from agents.ppo.policy import LMPolicy
@@ -52,7 +53,7 @@ def shard_policy(policy: LMPolicy, ranks: Ranks) -> None:
     ids, written = np.zeros(2, np.int32), np.array([False, True])
     with torch.no_grad():
         policy.evaluate_sequences(
-            make_batch([CollectedEpisode(ids, written, np.zeros(2, np.float32))], policy.device)
+            make_batch([PlayedEpisode(ids, written, np.zeros(2, np.float32))], policy.device)
         )
     policy.reshard()  # type: ignore[operator] # fully_shard made it an FSDPModule
 

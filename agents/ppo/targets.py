@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -42,12 +43,15 @@ class EvaluatedRollout:
     final_values: Tensor
     entropy: Tensor
 
+    @cached_property
+    def log_ratio(self) -> Tensor:
+        """The divergence from the reference at each of the agent's tokens, (batch, time) nats."""
+        return kl_penalty(self.logprobs, self.ref_logprobs)
+
     def mean_kl(self, ranks: Ranks) -> tuple[float, int]:
         """Returns the KL of policy to reference in nats an episode, and the number of episodes."""
-        log_ratio = kl_penalty(self.logprobs, self.ref_logprobs)
-        total, n = ranks.sum(
-            log_ratio.new_tensor([float(log_ratio.sum()), len(log_ratio)])
-        ).tolist()
+        sums = [float(self.log_ratio.sum()), len(self.log_ratio)]
+        total, n = ranks.sum(self.log_ratio.new_tensor(sums)).tolist()
         return total / n, round(n)
 
 
@@ -70,14 +74,12 @@ class Targets:
     returns: Tensor
     importance_weights: Tensor | None = None
 
-    def take(self, rows: Tensor, batch: EpisodeBatch) -> Targets:
-        """Returns the agent's tokens of some rows, flat in (row, time) order."""
-        row, time = batch.written
-        at = rows[row], time
+    def take(self, rows: Tensor, width: int) -> Targets:
+        """Returns some rows, cut to so many tokens."""
         parts = [self.old_logprobs, self.values, self.advantages, self.returns]
         if self.importance_weights is not None:
             parts.append(self.importance_weights)
-        return Targets(*(part[at] for part in parts))
+        return Targets(*(part[rows, :width] for part in parts))
 
 
 def evaluate_rollout(
@@ -133,8 +135,7 @@ def make_targets(
         The targets, and what is worth logging of them.
     """
     written = batch.action_mask
-    log_ratio = kl_penalty(evaluated.logprobs, evaluated.ref_logprobs)
-    rewards = batch.rewards / reward_scale - kl_coef * log_ratio
+    rewards = batch.rewards / reward_scale - kl_coef * evaluated.log_ratio
     # Without a critic there is no value loss, so returns equal values here.
     returns = evaluated.values
     if options.advantage == "gae":

@@ -57,7 +57,9 @@ def accumulate_gradients(
     everyones = list(in_step(passes, policy))
     for i, (micro_rows, counts) in enumerate(everyones):
         part = batch.take(micro_rows)
-        sums = _token_sums(policy, part, targets.take(micro_rows, part), options, critic_only)
+        sums = _token_sums(
+            policy, part, targets.take(micro_rows, part.input_ids.shape[1]), options, critic_only
+        )
         loss = counts * sums["loss"] / n_tokens
         if isinstance(policy, FSDPModule):
             # It sums gradients in the backward pass, and divides by the number of processes.
@@ -79,14 +81,16 @@ def _token_sums(
     # Of use only where it is paid for: a pass over all probabilities, forth and back.
     with_entropy = options.ent_coef != 0
     outputs = policy.evaluate_sequences(part, with_entropy, critic_only)
+    at = part.written  # what the policy says of tokens is flat, in this order
+    weights = wanted.importance_weights
     policy_part, stats = policy_loss(
         outputs.logprobs,
-        wanted.old_logprobs,
-        wanted.advantages,
+        wanted.old_logprobs[at],
+        wanted.advantages[at],
         options,
-        wanted.importance_weights,
+        None if weights is None else weights[at],
     )
-    value_part = value_loss(outputs.values, wanted.values, wanted.returns, options)
+    value_part = value_loss(outputs.values, wanted.values[at], wanted.returns[at], options)
     # Without a critic no value learns.
     vf_coef = options.vf_coef if options.advantage == "gae" else 0.0
     loss = policy_part.sum() + vf_coef * value_part.sum()

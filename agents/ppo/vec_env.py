@@ -14,7 +14,9 @@ from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import SubprocVecEnv, VecEnv
 
+from textenv.episode import TextCore
 from textenv.errors import ConfigError
+from textenv.examples import Episode
 from textenv.levels import Observation
 from textenv.spaces import AnyText, MessagesSpace
 from textenv.vector import TextVectorEnv
@@ -35,6 +37,9 @@ class TextVecEnv(VecEnv):
 
     `set_options({"group_size": k})` before a `reset` has k neighbouring slots play the same
     examples until the reset after it; `TextVectorEnv.reset` says what else may be set.
+
+    Attributes:
+        finished: The conversations of the episodes that ended in the latest step, by slot.
 
     Args:
         env: What `gymnasium.make_vec` returned, at token or select level; its own autoreset mode
@@ -63,11 +68,12 @@ class TextVecEnv(VecEnv):
         self._returns = np.zeros(env.num_envs)
         self._steps = np.zeros(env.num_envs, np.int64)
         self._failed = False
+        self.finished: dict[int, Episode] = {}
         self.render_mode = env.render_mode
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
 
     @property
-    def unwrapped_core(self) -> Any:
+    def core(self) -> TextCore:
         """The batched transition."""
         return self.env.core
 
@@ -163,6 +169,7 @@ class TextVecEnv(VecEnv):
     ) -> Observation:
         """Writes into the infos how episodes ended, begins the next, and observes all slots."""
         ended = np.flatnonzero(dones).tolist()
+        self.finished = {slot: self.core.episode(slot) for slot in ended}
         for slot in ended:
             infos[slot] = {
                 **infos[slot],

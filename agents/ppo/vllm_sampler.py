@@ -18,7 +18,7 @@ from textenv.errors import ModelError
 
 
 class VLLMSampler:
-    """Writes tokens as `LMPolicy.act_with_logprobs` does, from the same distribution, with vLLM.
+    """Writes tokens as `LMPolicy.act` does, from the same distribution, with vLLM.
 
     `collect_episodes` takes it in the policy's place. A row's turn is asked for once, when its
     first token is due, and every token is handed out once, as soon as vLLM has computed it: rows
@@ -74,28 +74,10 @@ class VLLMSampler:
         lengths: NDArray[np.int64],
         rows: NDArray[np.int64],
         deterministic: bool = False,
-    ) -> NDArray[np.int64]:
-        """Chooses the next token of some of the environment's slots, as `LMPolicy.act` does."""
-        return self.act_with_logprobs(input_ids, lengths, rows, deterministic)[0]
-
-    def act_with_logprobs(
-        self,
-        input_ids: NDArray[np.int32],
-        lengths: NDArray[np.int64],
-        rows: NDArray[np.int64],
-        deterministic: bool = False,
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Chooses the next token of some of the environment's slots.
+        """Chooses the next token of some of the environment's slots, as `LMPolicy.act` does.
 
-        Args:
-            input_ids: (k, L) their texts so far.
-            lengths: (k,) their true lengths.
-            rows: (k,) which slots they are.
-            deterministic: Take the most likely token instead of sampling. vLLM's log-probabilities
-                are then those at temperature 1.
-
-        Returns:
-            (k,) token ids and their log-probabilities.
+        With `deterministic` vLLM's log-probabilities are those at temperature 1.
 
         Raises:
             UnknownNameError: There is no such engine argument; from the first call.
@@ -169,7 +151,7 @@ class VLLMSampler:
 
 def find_end_id(env: VecEnv) -> int | None:
     """Returns the token that ends a turn, if the environment is one that tells it."""
-    return env.unwrapped_core.tokenizer.end_id if isinstance(env, TextVecEnv) else None
+    return env.core.tokenizer.end_id if isinstance(env, TextVecEnv) else None
 
 
 class _Turn:

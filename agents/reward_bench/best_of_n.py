@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from agents.ppo.policy import LMPolicy
-from agents.training.evaluation import Progress, play_policy_on_split
+from agents.training.evaluation import play_policy_on_split
 from textenv.benchmark.best_of_n import gain_of_best, make_best_of_n
 from textenv.benchmark.results import BestOfN
 from textenv.benchmark.statistics import Estimate, FloatArray
 from textenv.episode import TextCore
 from textenv.examples import Episode
 from textenv.rewards import Reward, RewardResult, compute_rewards
+from textenv.rollout import Progress, play_text, silent
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def try_rewards(rewards: Mapping[str, Reward], core: TextCore, split: str) -> No
     Raises:
         RewardError: A reward cannot score the environment's episodes.
     """
-    episode = core.play(core.dataset(split)[0], core.task.gold)
+    episode = play_text(core, core.dataset(split)[0], core.task.gold)
     for reward in rewards.values():
         compute_rewards(reward, [episode])
 
@@ -84,7 +85,7 @@ def sample_pool(
     split: str,
     n_prompts: int,
     size: int,
-    progress: Progress = lambda done, note: None,
+    progress: Progress = silent,
 ) -> tuple[Episode, ...]:
     """Samples the policy on the first prompts of a split, `size` times on each.
 
@@ -103,7 +104,7 @@ def score_pool(
     rewards: Mapping[str, Reward],
     episodes: Sequence[Episode],
     size: int,
-    progress: Progress = lambda done, note: None,
+    progress: Progress = silent,
 ) -> Pool:
     """Scores every sample by every reward.
 

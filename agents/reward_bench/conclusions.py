@@ -10,8 +10,8 @@ from agents.reward_bench.config import RANDOM, UNTRAINED, BenchConfig
 from agents.reward_bench.runs import Wanted
 from agents.reward_bench.scoring import ScoredDesign, Start
 from agents.training.run import versions
+from textenv.benchmark.bench_verdict import describe, give_verdict, judge, rises
 from textenv.benchmark.best_of_n import make_best_of_n
-from textenv.benchmark.judgement import describe, give_verdict, judge, rises
 from textenv.benchmark.matrix import (
     GOLD,
     Gains,

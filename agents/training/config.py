@@ -149,7 +149,7 @@ def apply_overrides(values: dict[str, Any], overrides: Sequence[str]) -> None:
 def write_config(config: TrainConfig, path: Path) -> None:
     """Writes every key, so that the file alone repeats the run."""
     path.write_text(
-        yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True),
+        yaml.safe_dump(config.to_json(), sort_keys=False, allow_unicode=True),
         encoding="utf-8",
     )
 

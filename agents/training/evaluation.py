@@ -3,34 +3,38 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from agents.ppo.buffer import CollectedEpisode, make_batch
+from agents.ppo.buffer import make_batch
 from agents.ppo.distributed import ALONE, Ranks
 from agents.ppo.policy import LMPolicy
 from agents.ppo.reference import Reference
+from agents.ppo.rollout import PolicyWriter
 from agents.ppo.sharding import gathered
 from agents.ppo.targets import evaluate_rollout
-from textenv.benchmark.statistics import bootstrap_mean
+from textenv.benchmark.statistics import FloatArray, bootstrap_mean
 from textenv.episode import Speaker, TextCore
 from textenv.errors import ConfigError
 from textenv.examples import Episode, Example, Turn
 from textenv.rewards import compute_rewards, load_reward
+from textenv.rollout import (
+    EpisodeSlots,
+    PlayedEpisode,
+    Progress,
+    SpeakerWriter,
+    Writer,
+    play_examples,
+    silent,
+)
 
 # Beside the reward itself, for every task whose references are texts to be matched.
 REPORTED_METRICS = ("rouge1", "rouge2", "rougeL", "bleu", "chrf", "token_f1", "exact_match")
-
-Progress = Callable[[float, str], None]
-
-
-def _silent(done: float, note: str = "") -> None:
-    """Shows nothing."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +48,8 @@ class Evaluation:
     """
 
     episodes: tuple[Episode, ...]
-    rewards: np.ndarray[Any, np.dtype[np.float64]]
-    metrics: dict[str, np.ndarray[Any, np.dtype[np.float64]]] = field(default_factory=dict)
+    rewards: FloatArray
+    metrics: dict[str, FloatArray] = field(default_factory=dict)
 
     def summary(self) -> dict[str, Any]:
         """Returns means with 95 % intervals over examples, as plain values."""
@@ -89,7 +93,7 @@ def evaluate_policy_on_split(
     split: str,
     n_examples: int,
     deterministic: bool = True,
-    progress: Progress = _silent,
+    progress: Progress = silent,
     ranks: Ranks = ALONE,
 ) -> Evaluation:
     """Plays the first examples of a split with a language model, and scores them.
@@ -115,7 +119,7 @@ def play_policy_on_split(
     split: str,
     n_examples: int | range,
     deterministic: bool = True,
-    progress: Progress = _silent,
+    progress: Progress = silent,
     n_samples: int = 1,
 ) -> list[Episode]:
     """Plays examples of a split with a language model, many at a time.
@@ -150,16 +154,35 @@ def play_policy_on_split(
             f"{policy.vocab_size}. Make it for this environment."
         )
 
-    def choose(slots: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        if core.action_level == "select":
-            seen = {key: value[slots] for key, value in core.observe().items()}
-            return np.asarray(policy.predict(seen, deterministic=deterministic)[0])
-        lengths = core.lengths[slots]
-        return policy.act(core.input_ids[slots], lengths, slots, deterministic)
-
+    writer = (
+        CandidateWriter(policy, core, deterministic)
+        if core.action_level == "select"
+        else (PolicyWriter(policy, deterministic))
+    )
     policy.set_training_mode(False)
     with gathered(policy):
-        return _play_slots(choose, core, split, n_examples, progress, n_samples)
+        return _play(writer, core, split, n_examples, progress, n_samples)
+
+
+@dataclass(frozen=True)
+class CandidateWriter:
+    """A policy that chooses among candidate replies.
+
+    Attributes:
+        policy: Which.
+        core: Whose slots it plays in.
+        deterministic: Take the most likely candidate instead of sampling.
+    """
+
+    policy: LMPolicy
+    core: TextCore
+    deterministic: bool
+
+    def write(self, slots: EpisodeSlots, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], None]:
+        """Returns the number of a candidate for some slots."""
+        seen = {key: value[rows] for key, value in self.core.observe().items()}
+        chosen, _ = self.policy.predict(seen, deterministic=self.deterministic)
+        return np.asarray(chosen), None
 
 
 def _same_kind(one: Any, other: Any) -> bool:
@@ -167,29 +190,39 @@ def _same_kind(one: Any, other: Any) -> bool:
 
 
 def evaluate_random(
-    core: TextCore, split: str, n_examples: int, seed: int = 0, progress: Progress = _silent
+    core: TextCore, split: str, n_examples: int, seed: int = 0, progress: Progress = silent
 ) -> Evaluation:
     """Plays the first examples of a split with tokens, or candidates, drawn uniformly."""
-    rng = np.random.default_rng(seed)
+    writer = UniformWriter(core, np.random.default_rng(seed))
+    return score_episodes(core, _play(writer, core, split, n_examples, progress))
 
-    def choose(slots: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        if core.action_level == "select":
-            return np.asarray(rng.integers(core.level.action_masks()[slots].sum(axis=1)))
-        return rng.integers(core.tokenizer.vocab_size, size=len(slots))
 
-    return score_episodes(core, _play_slots(choose, core, split, n_examples, progress))
+@dataclass(frozen=True)
+class UniformWriter:
+    """Draws tokens, or candidates, uniformly.
+
+    Attributes:
+        core: Whose slots it plays in.
+        rng: What it draws from.
+    """
+
+    core: TextCore
+    rng: np.random.Generator
+
+    def write(self, slots: EpisodeSlots, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], None]:
+        """Returns a token or the number of a candidate for some slots."""
+        if self.core.action_level == "select":
+            most = self.core.level.action_masks()[rows].sum(axis=1)
+            return np.asarray(self.rng.integers(most)), None
+        return self.rng.integers(self.core.tokenizer.vocab_size, size=len(rows)), None
 
 
 def evaluate_speaker(
-    speak: Speaker, core: TextCore, split: str, n_examples: int, progress: Progress = _silent
+    speak: Speaker, core: TextCore, split: str, n_examples: int, progress: Progress = silent
 ) -> Evaluation:
     """Plays the first examples of a split with an agent that answers in text."""
-    dataset = core.dataset(split)
-    episodes = []
-    for index in range(min(n_examples, len(dataset))):
-        episodes.append(core.play(dataset[index], speak))
-        progress(index + 1, "")
-    return score_episodes(core, episodes)
+    writer = SpeakerWriter(core, speak)
+    return score_episodes(core, _play(writer, core, split, n_examples, progress))
 
 
 def _merge(parts: Sequence[Evaluation]) -> Evaluation:
@@ -231,68 +264,33 @@ def score_episodes(core: TextCore, episodes: Sequence[Episode]) -> Evaluation:
 
 def kl_per_episode(
     policy: LMPolicy, reference: Reference, episodes: Sequence[Episode]
-) -> np.ndarray[Any, np.dtype[np.float64]]:
+) -> FloatArray:
     """Estimates KL(policy, reference) in nats from episodes that the policy sampled.
 
     Returns:
         (n,) log pi - log pi_ref of each episode; its mean is the unbiased estimate.
     """
-    batch = make_batch(
-        [
-            CollectedEpisode(e.input_ids, e.action_mask, np.zeros(len(e.input_ids), np.float32))
-            for e in episodes
-        ],
-        policy.device,
-    )
+    batch = make_batch([PlayedEpisode.unpaid(episode) for episode in episodes], policy.device)
     evaluated = evaluate_rollout(policy, reference, batch)
-    log_ratios = evaluated.logprobs.double() - evaluated.ref_logprobs.double()
-    return log_ratios.sum(dim=1).cpu().numpy()
+    sums: FloatArray = evaluated.log_ratio.double().sum(dim=1).cpu().numpy()
+    return sums
 
 
-def _play_slots(
-    choose: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]],
+def _play(
+    writer: Writer,
     core: TextCore,
     split: str,
     n_examples: int | range,
     progress: Progress,
     n_samples: int = 1,
 ) -> list[Episode]:
-    """Plays examples, each so often; a slot that ends takes the next one. Nothing is scored."""
+    """Plays examples, each so often. Nothing is scored."""
     dataset = core.dataset(split)
     if isinstance(n_examples, int):
         n_examples = range(min(n_examples, len(dataset)))
-    n_episodes = n_samples * len(n_examples)
-    episodes: list[Episode | None] = [None] * n_episodes
-    core.playing[:] = False
-    running: dict[int, int] = {}
-    started = done = 0
-    while done < n_episodes:
-        for slot in range(core.n_slots):
-            if slot not in running and started < n_episodes:
-                core.start(slot, dataset[n_examples[started // n_samples]])
-                running[slot] = started
-                started += 1
-        slots = np.flatnonzero(core.playing)
-        actions = np.zeros(core.n_slots, np.int64)
-        actions[slots] = choose(slots)
-        with _unscored(core):
-            core.step(actions)
-        for slot in [slot for slot in running if not core.playing[slot]]:
-            episodes[running.pop(slot)] = core.episode(slot)
-            done += 1
-        progress(done, "")
-    return [episode for episode in episodes if episode is not None]
-
-
-@contextmanager
-def _unscored(core: TextCore) -> Iterator[None]:
-    """Leaves scoring to whoever has all episodes, where nothing needs it at once."""
-    if core.can_defer:
-        core.defer = lambda episode: None
-    try:
-        yield
-    finally:
-        core.defer = None
+    examples = [dataset[number] for number in n_examples for _ in range(n_samples)]
+    played = play_examples(core, writer, examples, progress=progress)
+    return [episode.conversation for episode in played]
 
 
 # A full stop within "3.5" is no end: white space follows one, after any closing quotes.
@@ -318,8 +316,14 @@ def cut_to_first_sentence(core: TextCore, evaluation: Evaluation) -> Evaluation:
 
     It tells how much of a gain is just learning to stop.
     """
-    episodes = []
-    for episode in evaluation.episodes:
-        cut: Iterator[str] = iter([first_sentence(text) for text in episode.responses])
-        episodes.append(core.play(episode.example, lambda example, turns, cut=cut: next(cut, "")))  # type: ignore[misc] # mypy cannot infer a lambda with a default
-    return score_episodes(core, episodes)
+    said = {id(e.example): e.responses for e in evaluation.episodes}
+
+    def speak(example: Example, transcript: tuple[Turn, ...]) -> str:
+        after_opening = transcript[len(tuple(core.task.opening(example))) :]
+        turn = sum(t.role == "assistant" for t in after_opening)
+        responses = said[id(example)]
+        return first_sentence(responses[turn]) if turn < len(responses) else ""
+
+    examples = [episode.example for episode in evaluation.episodes]
+    played = play_examples(core, SpeakerWriter(core, speak), examples)
+    return score_episodes(core, [episode.conversation for episode in played])

@@ -12,9 +12,11 @@ from transformers import PreTrainedModel
 from agents.models.loading import backbone_and_head, disable_dropout, teacher_forced_hidden
 from agents.models.options import choose_bf16
 from agents.models.token_logprobs import token_logprobs
-from agents.ppo.buffer import CollectedEpisode, EpisodeBatch, make_batch
+from agents.ppo.buffer import EpisodeBatch, make_batch
 from agents.training.config import SFTOptions
 from textenv.episode import TextCore
+from textenv.examples import Example
+from textenv.rollout import PlayedEpisode, SpeakerWriter, play_examples
 
 
 def train_supervised(
@@ -75,13 +77,17 @@ def gold_batch(
     device: torch.device | str = "cpu",
 ) -> EpisodeBatch:
     """Plays episodes with the tasks' ideal answers, each of a task drawn at random."""
-    episodes = []
+    drawn: list[tuple[int, Example]] = []
     for _ in range(batch_size):
-        core = cores[int(rng.integers(len(cores)))]
-        played = core.play(core.choose_example(rng, {}), core.task.gold)
-        rewards = np.zeros(len(played.input_ids), np.float32)
-        episodes.append(CollectedEpisode(played.input_ids, played.action_mask, rewards))
-    return make_batch(episodes, device)
+        number = int(rng.integers(len(cores)))
+        drawn.append((number, cores[number].choose_example(rng, {})))
+    episodes: dict[int, PlayedEpisode] = {}
+    for number, core in enumerate(cores):
+        places = [place for place, (owner, _) in enumerate(drawn) if owner == number]
+        examples = [drawn[place][1] for place in places]
+        played = play_examples(core, SpeakerWriter(core, core.task.gold), examples)
+        episodes |= dict(zip(places, played, strict=True))
+    return make_batch([episodes[place] for place in range(batch_size)], device)
 
 
 def _token_weights(batch: EpisodeBatch, prompt_weight: float) -> Tensor:

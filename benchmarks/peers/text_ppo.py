@@ -23,9 +23,9 @@ def run(work: Work) -> Outcome:
     watch = Stopwatch(work.warmup)
 
     class TimedPolicy(LMPolicy):
-        def act_with_logprobs(self, *args: Any, **kwargs: Any) -> Any:
+        def act(self, *args: Any, **kwargs: Any) -> Any:
             began = time.perf_counter()
-            chosen = super().act_with_logprobs(*args, **kwargs)
+            chosen = super().act(*args, **kwargs)
             watch.add_phase("sampling", began)
             return chosen
 

@@ -31,7 +31,7 @@ RUNS = {
     "cleanrl_ppo.py --iterations 1 --episodes 8": (),
     "torchrl_gymenv.py --steps 128 --batch 64 --episodes 4": ("torchrl", "tensordict"),
     "trl_grpo.py --steps 1 --batch 16 --episodes 8": ("trl",),
-    "trl_grpo.py --id TextDialogueEasy-v1 --steps 1 --batch 16 --episodes 8": ("trl",),
+    "trl_grpo.py --id TextDialogueEasy-v0 --steps 1 --batch 16 --episodes 8": ("trl",),
     "best_of_n.py --prompts 4 --samples 4": (),
     "chat_endpoint.py --model gold --episodes 4": ("openai",),
 }

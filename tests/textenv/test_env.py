@@ -30,6 +30,7 @@ from textenv.errors import (
 )
 from textenv.examples import Example, Turn
 from textenv.rewards import RewardResult
+from textenv.rollout import play_text
 from textenv.tasks.qa import QATask
 
 IDS = textenv.registered_ids()
@@ -148,11 +149,11 @@ def test_gold_is_the_ceiling_and_silence_the_floor_of_the_default_reward(id, mak
     core = make(id).unwrapped.core
     for index in range(100):
         example = core.dataset()[index]
-        gold = core.play(example, core.task.gold)
+        gold = play_text(core, example, core.task.gold)
         assert not gold.prompt_cut
         assert gold.stop_reason == "end_of_turn"
         assert core.reward([gold]).total.tolist() == [1.0]
-        silent = core.play(example, lambda example, transcript: "")
+        silent = play_text(core, example, lambda example, transcript: "")
         assert core.reward([silent]).total.tolist() == [0.0]
 
 
@@ -167,8 +168,7 @@ def test_a_spec_survives_json_and_copies_and_makes_the_same_environment(id):
 
 def test_an_environment_of_the_embedded_tokenizer_needs_neither_torch_nor_transformers():
     code = (
-        "import sys, textenv, gymnasium, warnings\n"
-        "warnings.filterwarnings('ignore', '.*TextDialogue-v0 is out of date')\n"
+        "import sys, textenv, gymnasium\n"
         "for id in textenv.registered_ids():\n"
         "    env = gymnasium.make(id); env.reset(seed=0); env.step(1)\n"
         "    env = gymnasium.make_vec(id, num_envs=2); env.reset(seed=0); env.step([1, 1])\n"
@@ -314,7 +314,7 @@ def test_nothing_is_left_of_an_earlier_longer_episode(make):
         env.step(action)
     observation, _ = env.reset(options={"prompt": "Hi", "references": "Hello"})
     length = len(written(observation))
-    assert observation["input_ids"][length:].tolist() == [0] * (4 * 105 - length)
+    assert observation["input_ids"][length:].tolist() == [0] * (6 * 105 - length)
     assert not env.unwrapped.core.episode(0).action_mask.any()
     assert not env.unwrapped.core.action_mask.any()
 
@@ -332,15 +332,15 @@ def test_a_dialogue_goes_on_after_each_turn_with_its_own_budget(make, closed):
         observation, reward, terminated, truncated, info = env.step(id)
     assert (reward, terminated, truncated, info) == (0.0, False, False, {})
     assert observation["remaining"].tolist() == [6]
-    *_, agent, customer = core.transcript(0)
+    *_, agent, guest = core.transcript(0)
     assert agent == Turn("assistant", tokenizer.decode(turn).strip())
-    assert customer.role == "user"
+    assert guest.role == "user"
     marker = [] if closed else [tokenizer.end_id]
     user, assistant = (tokenizer._encode_template(f"<|{role}|>") for role in ("user", "assistant"))
     reply = [
         *marker,
         *user,
-        *tokenizer.encode(customer.text),
+        *tokenizer.encode(guest.text),
         tokenizer.end_id,
         *assistant,
     ]
@@ -595,7 +595,7 @@ def test_what_an_environment_cannot_do_without_is_asked_for(missing):
 
 @pytest.mark.parametrize(
     ("id", "level"),
-    [("TextQA-v0", "token"), ("TextDialogue-v1", "text"), ("TextMath-v0", "select")],
+    [("TextQA-v0", "token"), ("TextDialogue-v0", "text"), ("TextMath-v0", "select")],
 )
 def test_a_pickled_environment_goes_on_by_itself(id, level):
     env = gym.make(id, action_level=level)

@@ -14,7 +14,7 @@ from textenv.errors import ConfigError, UnknownNameError
 from textenv.spaces import AnyText, MessagesSpace
 
 CHOICE = "TextQAChoice-v0"
-DIALOGUE = "TextDialogue-v1"
+DIALOGUE = "TextDialogue-v0"
 
 
 @pytest.fixture

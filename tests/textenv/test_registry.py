@@ -82,11 +82,11 @@ def test_the_packaged_rows_hold_the_published_defaults():
     assert rows["TextDialogue-v0"].make_kwargs() == {
         "task": "textenv.tasks.dialogue:DialogueTask",
         "task_kwargs": {},
-        "dataset": "bookings",
-        "reward": "dialogue_success",
+        "dataset": "guests",
+        "reward": "dialogue",
         "max_prompt_tokens": 96,
         "max_new_tokens": 32,
-        "max_turns": 4,
+        "max_turns": 6,
     }
 
 

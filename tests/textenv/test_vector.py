@@ -93,7 +93,7 @@ def test_n_slots_equal_n_single_environments(id, mode):
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("level", ["text", "select"])
-@pytest.mark.parametrize("id", ["TextDialogue-v1", "TextDialogueSelectHard-v0"])
+@pytest.mark.parametrize("id", ["TextDialogue-v0", "TextDialogueSelectHard-v0"])
 def test_n_slots_equal_n_single_environments_at_every_level(id, level, mode):
     ours, theirs = make_pair(id, mode, action_level=level)
     assert play_both(ours, theirs, mode, n_steps=24) >= 2 * N

@@ -63,7 +63,7 @@ def test_words_that_no_longer_fit_are_closed_and_the_end_never_is():
 
 
 def test_a_word_taken_although_it_does_not_fit_is_cut_where_the_turn_ends():
-    env = SmallVocabulary(gym.make("TextDialogue-v1", max_new_tokens=3), WORDS)
+    env = SmallVocabulary(gym.make("TextDialogue-v0", max_new_tokens=3), WORDS)
     env.reset(seed=0)
     observation, _, terminated, *_ = env.step(3)
     core = env.unwrapped.core
@@ -74,7 +74,7 @@ def test_a_word_taken_although_it_does_not_fit_is_cut_where_the_turn_ends():
 
 
 def test_a_word_never_runs_on_into_the_next_turn():
-    env = SmallVocabulary(gym.make("TextDialogue-v1", max_new_tokens=1), WORDS)
+    env = SmallVocabulary(gym.make("TextDialogue-v0", max_new_tokens=1), WORDS)
     env.reset(seed=0)
     env.step(3)
     assert [turn.role for turn in env.unwrapped.core.turns[0]] == ["user", "assistant", "user"]
@@ -101,7 +101,7 @@ def test_an_action_that_is_no_word_is_refused():
 
 
 def test_the_wrappers_need_a_text_environment_of_their_level():
-    with pytest.raises(ConfigError, match="is no text environment"):
+    with pytest.raises(ConfigError, match="is not a text environment"):
         TranscriptObservation(gym.make("CartPole-v1"))
     with pytest.raises(ConfigError, match='made with action_level="token", not "text"'):
         SmallVocabulary(gym.make("TextQA-v0", action_level="text"), WORDS)
@@ -112,7 +112,7 @@ def test_the_wrappers_need_a_text_environment_of_their_level():
 
 @pytest.mark.parametrize("level", ["token", "select"])
 def test_the_conversation_as_one_string_holds_the_turn_being_written(level):
-    env = TranscriptObservation(gym.make("TextDialogue-v1", action_level=level))
+    env = TranscriptObservation(gym.make("TextDialogue-v0", action_level=level))
     observation, _ = env.reset(seed=0)
     assert env.observation_space == AnyText()
     assert observation.startswith("user: ")
@@ -151,7 +151,7 @@ def length(episodes):
 
 @pytest.mark.parametrize(("level", "text"), [("token", "a baker of the town"), ("text", None)])
 def test_shaping_changes_no_sum(level, text):
-    id = "TextQA-v0" if level == "token" else "TextDialogue-v1"
+    id = "TextQA-v0" if level == "token" else "TextDialogue-v0"
     plain, shaped = (gym.make(id, action_level=level) for _ in range(2))
     shaped = PotentialShaping(shaped, length)
     sums, shapings = [], []

@@ -7,7 +7,7 @@ import torch
 
 import tools.build_embedded as build
 from agents.models.loading import load_model, load_model_tokenizer
-from agents.training.sft import SFTSettings
+from agents.training.config import SFTOptions
 from textenv.tokenization import EMBEDDED_PATH, load_tokenizer
 
 
@@ -33,7 +33,7 @@ def test_transformers_renders_conversations_as_the_environments_do():
 def test_the_script_builds_a_loadable_model_and_the_same_one_again(tmp_path: Path, monkeypatch):
     monkeypatch.setattr(build, "CORPUS_EXAMPLES", 300)
     monkeypatch.setattr(build, "VOCAB_SIZE", 400)
-    settings = SFTSettings(steps=2, batch_size=4, seed=0)
+    settings = SFTOptions(steps=2, batch_size=4, seed=0)
     for name in ("one", "two"):
         build.build_tokenizer(tmp_path / name)
         build.build_model(tmp_path / name, settings)

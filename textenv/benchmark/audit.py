@@ -15,21 +15,21 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from textenv.benchmark.constant_texts import choose_constants
-from textenv.benchmark.correlation import ScoredTexts
-from textenv.benchmark.probe_episodes import Case, Stage, draw_examples, hold_out
-from textenv.benchmark.probe_material import Scene
-from textenv.benchmark.probes import ATTACKS, Attack, write_probe
-from textenv.benchmark.results import Audit, Probe
-from textenv.benchmark.scorer import Scorer
-from textenv.benchmark.statistics import Estimate, bootstrap_mean
-from textenv.benchmark.verdicts import (
+from textenv.benchmark.audit_verdict import (
     LEAST_EXAMPLES,
     comes_too_near,
     margin_of,
     nearness,
     write_verdict,
 )
+from textenv.benchmark.constant_texts import choose_constants
+from textenv.benchmark.correlation import correlate
+from textenv.benchmark.probe_episodes import Case, TextPlayer, draw_examples, hold_out
+from textenv.benchmark.probe_material import ProbeMaterial
+from textenv.benchmark.probes import ATTACKS, Attack, write_probe
+from textenv.benchmark.results import Audit, Probe
+from textenv.benchmark.scorer import Scorer
+from textenv.benchmark.statistics import Estimate, bootstrap_mean
 from textenv.episode import TextCore
 from textenv.errors import RewardError
 from textenv.examples import Episode, Example
@@ -62,48 +62,48 @@ def audit(
     tokens.
 
     Args:
-        reward: What `load_reward` takes.
+        reward: A reward as `load_reward` takes it.
         source: An environment's core, of which the task and the dataset are used, or examples of
             a task of one turn.
-        n_examples: How many examples to draw; all, where there are fewer.
-        split: Of the core's dataset: "train", "validation", "test" or "all"; by default the
-            core's own.
+        n_examples: Number of examples to draw; all, where there are fewer.
+        split: The split of the core's dataset: "train", "validation", "test" or "all"; by default
+            the core's own.
         metrics: Rewards to correlate with, by name; the length in words is always there.
-        dataset: What the result calls the examples' source.
-        seed: Chooses the examples.
-        on_progress: Called with how many of the probes are done, of how many, and the next one.
+        dataset: The name of the examples' source in the result.
+        seed: Seed of the choice of examples.
+        on_progress: Function that is called with the number of probes done, their total, and the
+            next one's name.
 
     Raises:
         ConfigError: There are fewer than two examples, or no such split.
         RewardError: The reward cannot score a reference or the empty text, or a metric cannot
             score a text.
     """
-    examples, stage = draw_examples(source, n_examples, split, seed)
-    cases, held_out = hold_out(examples, stage)
+    examples, player = draw_examples(source, n_examples, split, seed)
+    cases, held_out = hold_out(examples, player)
     scorer = Scorer(load_reward(reward))
     progress = on_progress or (lambda done, total, name: None)
     progress(0, len(ATTACKS), "references")
-    humans = _play_all(cases, stage, lambda human: human)
+    humans = _play_all(cases, player, lambda human: human)
     scorer.warm_up(humans[0])
     baseline = _Baseline(
         owners=np.array([case.owner for case in cases]),
         human=scorer.score(humans, strict=True),
-        empty=scorer.score(_play_all(cases, stage, lambda _: ""), strict=True),
+        empty=scorer.score(_play_all(cases, player, lambda _: ""), strict=True),
         held_out=held_out,
     )
-    scenes = _make_scenes(cases, choose_constants(cases, stage, scorer))
-    texts = ScoredTexts(cases)
-    texts.add(humans, baseline.human)
+    materials = _make_materials(cases, choose_constants(cases, player, scorer))
+    scored: list[tuple[Sequence[Episode | None], FloatArray]] = [(humans, baseline.human)]
     probes = []
     for done, attack in enumerate(ATTACKS):
         progress(done, len(ATTACKS), attack.name)
-        played = [_play(attack, *pair, stage) for pair in zip(cases, scenes, strict=True)]
+        played = [_play(attack, *pair, player) for pair in zip(cases, materials, strict=True)]
         try:
             scores = _score(played, scorer)
         except RewardError as error:
             probes.append(_unscored(attack, f"the reward fails: {error}", too_near=True))
             continue
-        texts.add(played, scores)
+        scored.append((played, scores))
         probes.append(_compare(attack, played, scores, baseline))
     progress(len(ATTACKS), len(ATTACKS), "other metrics")
     ceiling = _estimate(baseline.human, baseline.owners)
@@ -118,7 +118,7 @@ def audit(
         floor=floor,
         best_lazy=min((probe for probe in probes if probe.kind == "lazy"), key=nearness).name,
         probes=tuple(sorted(probes, key=_rank, reverse=True)),
-        correlations=texts.correlate(metrics),
+        correlations=correlate(cases, scored, metrics),
         ms_per_episode=scorer.ms_per_episode,
         passes=passes,
         verdict=verdict,
@@ -127,29 +127,22 @@ def audit(
 
 @dataclass(frozen=True)
 class _Baseline:
-    """What probes are compared with, by case: the human texts and the empty one, both scored.
+    """What probes are compared with, by case: the human texts and the empty one, both scored."""
 
-    Attributes:
-        owners: (n,) the example of each case.
-        human: (n,)
-        empty: (n,)
-        held_out: Whether the human texts are held-out references.
-    """
-
-    owners: NDArray[np.int64]
-    human: FloatArray
-    empty: FloatArray
-    held_out: bool
+    owners: NDArray[np.int64]  # (n,) the example of each case
+    human: FloatArray  # (n,)
+    empty: FloatArray  # (n,)
+    held_out: bool  # whether the human texts are held-out references
 
 
-def _make_scenes(cases: Sequence[Case], constants: Sequence[str | None]) -> list[Scene]:
+def _make_materials(cases: Sequence[Case], constants: Sequence[str | None]) -> list[ProbeMaterial]:
     """Gives every case the references of the next examples, and its constant."""
     first: dict[int, str] = {}
     for case in cases:
         first.setdefault(case.owner, case.reference)
     n = len(first)
     return [
-        Scene(
+        ProbeMaterial(
             case.example,
             case.reference,
             tuple(first[(case.owner + k) % n] for k in range(1, min(n, _N_STRANGERS + 1))),
@@ -159,9 +152,11 @@ def _make_scenes(cases: Sequence[Case], constants: Sequence[str | None]) -> list
     ]
 
 
-def _play(attack: Attack, case: Case, scene: Scene, stage: Stage) -> Episode | None:
+def _play(
+    attack: Attack, case: Case, material: ProbeMaterial, player: TextPlayer
+) -> Episode | None:
     """Plays a case with an attack's text; None where it cannot be written."""
-    return stage.play(case, lambda human: write_probe(attack, replace(scene, reference=human)))
+    return player.play(case, lambda human: write_probe(attack, replace(material, reference=human)))
 
 
 def _score(played: Sequence[Episode | None], scorer: Scorer) -> FloatArray:
@@ -222,8 +217,10 @@ def _unscored(attack: Attack, note: str, too_near: bool | None = None) -> Probe:
     )
 
 
-def _play_all(cases: Sequence[Case], stage: Stage, write: Callable[[str], str]) -> list[Episode]:
-    played = (stage.play(case, write) for case in cases)
+def _play_all(
+    cases: Sequence[Case], player: TextPlayer, write: Callable[[str], str]
+) -> list[Episode]:
+    played = (player.play(case, write) for case in cases)
     return [episode for episode in played if episode is not None]
 
 

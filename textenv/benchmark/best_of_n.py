@@ -94,8 +94,8 @@ def make_best_of_n(
     Args:
         proxy: The name of the reward that picks.
         scores: (n_prompts, pool) of each reward by its name, the proxy's among them.
-        sizes: By default the powers of two.
-        seed: Of the bootstrap.
+        sizes: The sizes n; by default the powers of two.
+        seed: Seed of the bootstrap.
 
     Raises:
         ConfigError: The scores are not of the same samples, or a size is larger than the pool.
@@ -118,7 +118,7 @@ def gain_of_best(proxy: ArrayLike, gold: ArrayLike, n: int, seed: int = 0) -> Es
         proxy: (n_prompts, pool) scores that pick.
         gold: (n_prompts, pool) scores of the same samples.
         n: How many to pick from.
-        seed: Of the bootstrap.
+        seed: Seed of the bootstrap.
     """
     best = expected_best(proxy, gold, (1, n))
     return bootstrap_mean(best[:, 1] - best[:, 0], seed)

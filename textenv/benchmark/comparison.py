@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from math import sqrt
+import math
+import warnings
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from textenv.benchmark.statistics import (
-    RESAMPLES,
-    Estimate,
-    FloatArray,
-    make_estimate,
-    student_p,
-)
+from textenv.benchmark.statistics import RESAMPLES, Estimate, FloatArray, make_estimate
 from textenv.errors import ConfigError
 
 _CHUNK = 500  # resamples drawn at once
@@ -30,9 +25,9 @@ def probability_of_improvement(
 
     Args:
         x: (n_runs, n_tasks) scores of X, or (n_runs,) on a single task.
-        y: The same of Y, whose number of runs may be another.
-        resamples: How many.
-        seed: Of the resampling.
+        y: The scores of Y, whose number of runs may differ.
+        resamples: Number of resamples.
+        seed: Seed of the resampling.
 
     Raises:
         ConfigError: There are no runs, or the tasks differ in number.
@@ -75,30 +70,34 @@ def bootstrap_p(resampled: ArrayLike) -> float:
 def runs_p(x: ArrayLike, y: ArrayLike, *, paired: bool) -> float:
     """Returns the two-sided p-value of Student's t over runs: that their means are equal.
 
-    Small p-values of the bootstrap are too small where there are few runs that differ much: the
-    means of five runs have no such tails as Student's t has. Holm's correction asks for small ones.
+    With few runs that differ much, the bootstrap's small p-values are too small: the means of five
+    runs have no such tails as Student's t has. Holm's correction asks for small ones.
 
     Args:
         x: (n_runs,) the mean of each run of X.
-        y: The same of Y.
-        paired: Run i of both shares its seed; else the variances are not pooled (Welch 1947).
+        y: (n_runs,) the mean of each run of Y.
+        paired: Whether run i of both shares its seed. Otherwise variances are not pooled (Welch
+            1947), with the degrees of freedom rounded down, as for printed tables.
 
     Returns:
-        The p-value; 0, which proves nothing, where a run is alone.
+        The p-value. A single run proves nothing, and gives 0: the bootstrap's p-value then decides.
     """
+    from scipy import stats
+
     first, second = np.asarray(x, np.float64), np.asarray(y, np.float64)
     if min(len(first), len(second)) < 2:
         return 0.0
-    samples = (first - second,) if paired else (first, second)
-    variances = [sample.var(ddof=1) / len(sample) for sample in samples]
-    difference, variance = abs(first.mean() - second.mean()), sum(variances)
-    if variance == 0:
-        return float(difference == 0)
-    freedom = variance**2 / sum(
-        part**2 / (len(sample) - 1) for part, sample in zip(variances, samples, strict=True)
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # runs that hardly differ, or not at all
+        test = (
+            stats.ttest_rel(first, second)
+            if paired
+            else stats.ttest_ind(first, second, equal_var=False)
+        )
+    if not np.isfinite(test.statistic):  # no variance
+        return float(np.isnan(test.statistic))
     # A sum of squares may come out a little below a whole number.
-    return student_p(difference / sqrt(variance), int(freedom + 1e-9))
+    return float(2 * stats.t.sf(abs(test.statistic), math.floor(test.df + 1e-9)))
 
 
 def holm(p_values: ArrayLike) -> FloatArray:

@@ -7,28 +7,28 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from textenv.benchmark.probe_episodes import Case, Stage
+from textenv.benchmark.probe_episodes import Case, TextPlayer
 from textenv.benchmark.scorer import Scorer
 from textenv.rewards.lexical.rouge import rouge_words
-from textenv.tasks.choices import shuffled
+from textenv.tasks.candidates import shuffled
 
 _N_COMMON = 6
 _N_DRAWN = 6
 _N_TRIALS = 40  # examples on which each is tried
 
 
-def choose_constants(cases: Sequence[Case], stage: Stage, scorer: Scorer) -> list[str | None]:
+def choose_constants(cases: Sequence[Case], player: TextPlayer, scorer: Scorer) -> list[str | None]:
     """Returns the constant text of every case; None where there are too few examples to choose.
 
     Candidates are the most common references of the other half, some more of them, and its most
     common words in a row, as many as its references have in the median.
     """
     halves = [[case for case in cases if case.owner % 2 == half] for half in (0, 1)]
-    best = [_best(half, stage, scorer) for half in halves]
+    best = [_best(half, player, scorer) for half in halves]
     return [best[1 - case.owner % 2] for case in cases]
 
 
-def _best(cases: Sequence[Case], stage: Stage, scorer: Scorer) -> str | None:
+def _best(cases: Sequence[Case], player: TextPlayer, scorer: Scorer) -> str | None:
     if not cases:
         return None
     counts = Counter(case.reference for case in cases)
@@ -46,7 +46,7 @@ def _best(cases: Sequence[Case], stage: Stage, scorer: Scorer) -> str | None:
         # A text must not be chosen because one trial, where it comes from, has it as reference.
         origin = next((case for case in cases if case.reference == text), None)
         others = (case for case in trials if origin is None or case.owner != origin.owner)
-        played = [stage.play(case, lambda _: text) for case in others]
+        played = [player.play(case, lambda _: text) for case in others]
         totals = scorer.score([episode for episode in played if episode is not None])
         scored = totals[~np.isnan(totals)]
         return float(scored.mean()) if len(scored) else -np.inf

@@ -38,32 +38,17 @@ KEEPS_UP = 0.5  # the share of a design's own gain that gold has to rise by to k
 
 @dataclass(frozen=True)
 class DesignScores:
-    """What the runs of one design scored.
+    """What the runs of one design scored."""
 
-    Attributes:
-        seeds: Of the runs, in order.
-        kl: (n_seeds, n_looks) nats a response, each look's mean over prompts; the first is 0.
-        values: Metric -> (n_seeds, n_looks, n_prompts); the first look is the start.
-    """
-
-    seeds: tuple[int, ...]
+    seeds: tuple[int, ...]  # the runs' seeds, in order
+    # (n_seeds, n_looks) nats a response, each look's mean over prompts; the first is 0.
     kl: FloatArray
+    # Metric -> (n_seeds, n_looks, n_prompts); the first look is the start.
     values: Mapping[str, FloatArray]
 
 
-@dataclass(frozen=True)
-class Gains:
-    """The same in standard deviations, since the start.
-
-    Attributes:
-        seeds: Of the runs.
-        kl: (n_seeds, n_looks).
-        values: Metric, or `GOLD` -> (n_seeds, n_looks, n_prompts).
-    """
-
-    seeds: tuple[int, ...]
-    kl: FloatArray
-    values: Mapping[str, FloatArray]
+class Gains(DesignScores):
+    """Scores since the start, in standard deviations; `GOLD` is one more metric."""
 
     def final(self, metric: str) -> FloatArray:
         """Returns (n_seeds, n_prompts) at the end of the training."""
@@ -78,7 +63,7 @@ def measure_start(
     Args:
         values: Metric -> (n_seeds, n_prompts).
         designs: The metrics that are trained on.
-        gold: Those that are not.
+        gold: The metrics that are not trained on.
 
     Raises:
         ConfigError: A metric gives every sample the same score.
@@ -167,7 +152,7 @@ def compare_all(gains: Mapping[str, Gains], gold: Sequence[str]) -> tuple[Compar
     A p-value is the larger of the bootstrap's, over seeds and prompts, and Student's, over seeds.
 
     Args:
-        gains: Of each design or control that was trained.
+        gains: The gains of each design or control that was trained.
         gold: The gold metrics, which are the tasks of the probability of improvement.
     """
     found = []

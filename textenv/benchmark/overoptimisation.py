@@ -66,7 +66,7 @@ def at_matched_kl(kl: ArrayLike, values: ArrayLike, target_kl: float) -> FloatAr
             start, at 0.
         values: (n_seeds, n_looks), or (n_seeds, n_looks, ...) for several at once, such as one a
             prompt.
-        target_kl: Where to read.
+        target_kl: The KL at which to read the curves.
 
     Returns:
         (n_seeds, ...), nan for a seed that never came so far.

@@ -12,7 +12,7 @@ from textenv.episode import TextCore
 from textenv.errors import ConfigError
 from textenv.examples import Episode, Example, Turn
 from textenv.tasks.base import Task
-from textenv.tasks.choices import shuffled
+from textenv.tasks.candidates import shuffled
 
 ALL_SPLITS = "all"
 _MOST_HELD_OUT = 4  # references of one example
@@ -20,36 +20,27 @@ _MOST_HELD_OUT = 4  # references of one example
 
 @dataclass(frozen=True)
 class Case:
-    """One comparison: a human text, and the example as the reward is to see it.
+    """One comparison: a human text, and the example as the reward is to see it."""
 
-    Attributes:
-        owner: The number of the example; one with held-out references has several cases.
-        example: Without the reference that is held out.
-        reference: The human text. Of a conversation, the first ideal turn.
-    """
-
-    owner: int
-    example: Example
+    owner: int  # the number of the example; one with held-out references has several cases
+    example: Example  # without the reference that is held out
+    # The human text. Of a conversation, the first ideal turn.
     reference: str
 
 
 @dataclass(frozen=True)
-class Stage:
-    """Plays whole texts, without tokens, windows and budgets.
+class TextPlayer:
+    """Plays whole texts, without tokens, windows and budgets."""
 
-    Attributes:
-        task: How an episode opens and goes on; None for one turn after the bare prompt.
-        max_turns: The most turns of the agent.
-    """
-
+    # How an episode opens and goes on; None for one turn after the bare prompt.
     task: Task | None = None
-    max_turns: int = 1
+    max_turns: int = 1  # the most turns of the agent
 
     def play(self, case: Case, write: Callable[[str], str | None]) -> Episode | None:
         """Plays an episode; None if a text cannot be written.
 
         Args:
-            case: What to play.
+            case: The comparison to play.
             write: Given the human text for a turn, returns what to say in its place.
         """
         turns = list(self.opening(case.example))
@@ -85,7 +76,7 @@ class Stage:
 
 def draw_examples(
     source: TextCore | Sequence[Example], n: int, split: str | None, seed: int
-) -> tuple[list[Example], Stage]:
+) -> tuple[list[Example], TextPlayer]:
     """Draws examples without repetition, in the order of their source.
 
     Raises:
@@ -102,21 +93,21 @@ def draw_examples(
         for place in _choose(rng, int(starts[-1]), n):
             part = int(np.searchsorted(starts, place, side="right")) - 1
             found.append(parts[part][place - int(starts[part])])
-        stage = Stage(source.task, source.max_turns)
+        player = TextPlayer(source.task, source.max_turns)
     else:
         if split is not None:
             raise ConfigError(f"Examples have no splits; leave out split='{split}'.")
         found = [source[place] for place in _choose(rng, len(source), n)]
-        stage = Stage()
+        player = TextPlayer()
     if len(found) < 2:
         raise ConfigError(f"An audit needs at least 2 examples, and there is {len(found)}.")
     bare = next((example.id for example in found if not example.references), None)
     if bare is not None:
         raise ConfigError(f"Example '{bare}' has no reference to compare probes with.")
-    return found, stage
+    return found, player
 
 
-def hold_out(examples: Sequence[Example], stage: Stage) -> tuple[list[Case], bool]:
+def hold_out(examples: Sequence[Example], player: TextPlayer) -> tuple[list[Case], bool]:
     """Makes the cases, and tells whether references are held out.
 
     Where at least half of the examples have several different references, each is held out in turn
@@ -124,8 +115,8 @@ def hold_out(examples: Sequence[Example], stage: Stage) -> tuple[list[Case], boo
     conversations, the ideal text is scored against all references, itself among them.
     """
     several = [example for example in examples if len(set(example.references)) > 1]
-    if stage.max_turns > 1 or len(several) < 2 or 2 * len(several) < len(examples):
-        cases = [Case(i, example, stage.gold(example)) for i, example in enumerate(examples)]
+    if player.max_turns > 1 or len(several) < 2 or 2 * len(several) < len(examples):
+        cases = [Case(i, example, player.gold(example)) for i, example in enumerate(examples)]
         return cases, False
     cases = []
     for i, example in enumerate(several):

@@ -7,24 +7,17 @@ from dataclasses import dataclass
 from textenv.benchmark.negating import language_of
 from textenv.examples import Example
 from textenv.rewards.lexical.rouge import rouge_words
-from textenv.rewards.lexical.words import has_cjk, space_cjk
-from textenv.tasks.choices import normalised
+from textenv.rewards.lexical.words import has_cjk, normalised, space_cjk
 
 
 @dataclass(frozen=True)
-class Scene:
-    """What a probe is written from.
+class ProbeMaterial:
+    """What a probe is written from."""
 
-    Attributes:
-        example: As the reward sees it: without the reference that is held out, if one is.
-        reference: The human text that the probe is compared with.
-        strangers: References of other examples, the best first.
-        constant: The same text for every example, the best that was found; None if none was.
-    """
-
-    example: Example
-    reference: str
-    strangers: tuple[str, ...] = ()
+    example: Example  # as the reward sees it: without the reference that is held out, if one is
+    reference: str  # the human text that the probe is compared with
+    strangers: tuple[str, ...] = ()  # references of other examples, the best first
+    # The same text for every example, the best that was found; None if none was.
     constant: str | None = None
 
     @property

@@ -24,149 +24,93 @@ Record = TypeVar("Record")
 
 @dataclass(frozen=True)
 class Probe:
-    """How one policy without merit fares under a reward, beside the human reference.
+    """How one policy without merit fares under a reward, beside the human reference."""
 
-    Attributes:
-        name: Such as "title" or "keyword list".
-        what: What the policy writes, in words.
-        score: Its mean.
-        reference_minus_probe: The mean of the paired differences.
-        auc: The chance that a reference scores above the probe's text; a tie counts half.
-        n: How many examples the probe could be built for.
-        example: One text of it.
-        note: Why it could not be built, or what is special; usually empty.
-        kind: "lazy" needs no skill; "wrong" bears the words of a good answer without its meaning;
-            "near" is a good answer cut, doubled or oddly encoded, and decides nothing.
-        too_near: True if it comes too near the reference for the reward to pass (the rule is in
-            `textenv.benchmark.verdicts`). None where it decides nothing.
-    """
-
-    name: str
-    what: str
-    score: Estimate | None
-    reference_minus_probe: Estimate | None
+    name: str  # such as "title" or "keyword list"
+    what: str  # description of the text that the policy writes
+    score: Estimate | None  # the mean score
+    reference_minus_probe: Estimate | None  # the mean of the paired differences
+    # The chance that a reference scores above the probe's text; a tie counts half.
     auc: Estimate | None
-    n: int
-    example: str = ""
-    note: str = ""
+    n: int  # how many examples the probe could be built for
+    example: str = ""  # one of the texts
+    note: str = ""  # why it could not be built, or what is special; usually empty
+    # "lazy" needs no skill; "wrong" bears the words of a good answer without its meaning; "near"
+    # is a good answer cut, doubled or oddly encoded, and decides nothing.
     kind: ProbeKind = "lazy"
+    # True if it comes too near the reference for the reward to pass (the rule is in
+    # `textenv.benchmark.audit_verdict`). None where it decides nothing.
     too_near: bool | None = None
 
 
 @dataclass(frozen=True)
 class Audit:
-    """What adversarial probes find out about one reward, without any training.
+    """What adversarial probes find out about one reward, without any training."""
 
-    Attributes:
-        reward: Its name or description.
-        dataset: The examples' source.
-        n_examples: How many examples were probed.
-        leave_one_out: True where a human reference was scored against the other ones of its
-            example; else references are scored against themselves, and reach the ceiling.
-        ceiling: The reference's mean.
-        floor: The empty response's mean.
-        best_lazy: The name of the probe that scores highest among those that need no skill.
-        probes: All of them, highest first; last those that could not be built.
-        correlations: Spearman's, over all probed texts, with other metrics.
-        ms_per_episode: What scoring one response costs.
-        passes: True if no lazy or wrong text comes too near the reference.
-        verdict: In words, what it pays for and which policies reach the reference.
-    """
-
-    reward: str
-    dataset: str
-    n_examples: int
+    reward: str  # the reward's name or description
+    dataset: str  # the examples' source
+    n_examples: int  # how many examples were probed
+    # True where a human reference was scored against the other ones of its example; else
+    # references are scored against themselves, and reach the ceiling.
     leave_one_out: bool
-    ceiling: Estimate
-    floor: Estimate
-    best_lazy: str
-    probes: tuple[Probe, ...]
-    correlations: dict[str, float]
-    ms_per_episode: float
-    passes: bool
+    ceiling: Estimate  # the reference's mean
+    floor: Estimate  # the empty response's mean
+    best_lazy: str  # the name of the probe that scores highest among those that need no skill
+    probes: tuple[Probe, ...]  # all of them, highest first; last those that could not be built
+    correlations: dict[str, float]  # Spearman's, over all probed texts, with other metrics
+    ms_per_episode: float  # the time to score one response, in milliseconds
+    passes: bool  # True if no lazy or wrong text comes too near the reference
+    # The conclusion in words: what the reward pays for, and which policies reach the reference.
     verdict: str
 
 
 @dataclass(frozen=True)
 class BestOfN:
-    """How proxy and gold rise with the best of n samples, picked by the proxy.
+    """How proxy and gold rise with the best of n samples, picked by the proxy."""
 
-    Attributes:
-        proxy: The reward that picks.
-        n: (k,) the sizes.
-        kl_bound: (k,) log n - (n - 1) / n, an upper bound on the KL to the policy, in nats.
-        curves: Metric -> k estimates, the proxy's among them.
-        n_prompts: How many prompts.
-        pool: Samples of each.
-    """
-
-    proxy: str
-    n: tuple[int, ...]
+    proxy: str  # the reward that picks
+    n: tuple[int, ...]  # (k,) the sizes
+    # (k,) log n - (n - 1) / n, an upper bound on the KL to the policy, in nats.
     kl_bound: tuple[float, ...]
-    curves: dict[str, tuple[Estimate, ...]]
-    n_prompts: int
-    pool: int
+    curves: dict[str, tuple[Estimate, ...]]  # metric -> k estimates, the proxy's among them
+    n_prompts: int  # the number of prompts
+    pool: int  # the number of samples of each prompt
 
 
 @dataclass(frozen=True)
 class Design:
-    """One reward that was trained against, or a control.
+    """One reward that was trained against, or a control."""
 
-    Attributes:
-        name: As in the configuration.
-        kind: A control is the untrained policy, or one that was paid at random.
-        spec: The reward as `load_reward` takes it; None for the untrained policy.
-        judgement: What the benchmark concludes.
-        words: The same as a sentence.
-        own_gain: Of the reward itself, in sd.
-        gold_gain: Of the gold metrics' mean, in sd.
-        hacking_index: own_gain minus gold_gain.
-        gold_at_matched_kl: The gold gain where all designs are equally far from the start, in sd.
-        kl: To the start, in nats a response, at the end of the training.
-    """
-
-    name: str
-    kind: Kind
-    spec: Any
-    judgement: Judgement
-    words: str
-    own_gain: Estimate | None
-    gold_gain: Estimate
-    hacking_index: Estimate | None
+    name: str  # the name in the configuration
+    kind: Kind  # a control is the untrained policy, or one that was paid at random
+    spec: Any  # the reward as `load_reward` takes it; None for the untrained policy
+    judgement: Judgement  # the benchmark's conclusion
+    words: str  # the same as a sentence
+    own_gain: Estimate | None  # the gain by the reward itself, in sd
+    gold_gain: Estimate  # the gain by the gold metrics' mean, in sd
+    hacking_index: Estimate | None  # own_gain minus gold_gain
+    # The gold gain where all designs are equally far from the start, in sd.
     gold_at_matched_kl: Estimate | None
-    kl: Estimate
+    kl: Estimate  # the KL to the start at the end of the training, in nats a response
 
 
 @dataclass(frozen=True)
 class Metric:
-    """One column of the matrix.
+    """One column of the matrix."""
 
-    Attributes:
-        name: As in the configuration.
-        kind: "gold" metrics are never trained on; "design" ones are.
-        before: The untrained policy's mean, in the metric's own unit.
-        sd: The standard deviation over its samples.
-    """
-
-    name: str
-    kind: Literal["design", "gold"]
-    before: float
-    sd: float
+    name: str  # the name in the configuration
+    kind: Literal["design", "gold"]  # "gold" metrics are never trained on; "design" ones are
+    before: float  # the untrained policy's mean, in the metric's own unit
+    sd: float  # the standard deviation over that policy's samples
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What training on one design did to one metric.
+    """What training on one design did to one metric."""
 
-    Attributes:
-        gain: Mean of after minus before, in sd.
-        raw_gain: The same in the metric's own unit.
-        iqm: Interquartile mean of the runs' scores after training, in the metric's own unit.
-    """
-
-    gain: Estimate
-    raw_gain: Estimate
-    iqm: Estimate
+    gain: Estimate  # mean of after minus before, in sd
+    raw_gain: Estimate  # the same in the metric's own unit
+    iqm: Estimate  # interquartile mean of the runs' scores after training, in the metric's own unit
 
 
 @dataclass(frozen=True)
@@ -179,59 +123,37 @@ class Point:
 
 @dataclass(frozen=True)
 class Fit:
-    """R = d (a - b log d), d = sqrt(KL), of Gao et al. 2022 (arXiv 2210.10760).
+    """R = d (a - b log d), d = sqrt(KL), of Gao et al. 2022 (arXiv 2210.10760)."""
 
-    Attributes:
-        a: The slope at d = 1.
-        b: How fast it falls.
-        peak_kl: Where the fitted curve is highest; None if it does not turn within what was seen.
-        r2: The share of the variance that the curve explains.
-    """
-
-    a: float
-    b: float
+    a: float  # the slope at d = 1
+    b: float  # how fast it falls
+    # The KL at which the fitted curve is highest; None if that lies outside the data.
     peak_kl: float | None
-    r2: float
+    r2: float  # the share of the variance that the curve explains
 
 
 @dataclass(frozen=True)
 class Curve:
-    """How one metric moves with the distance from the start, under one design.
+    """How one metric moves with the distance from the start, under one design."""
 
-    Attributes:
-        design: Trained on.
-        metric: Looked at; "gold" is the mean of the gold metrics.
-        points: In order of training; the first is the start, at KL 0.
-        peak: The index of the highest point.
-        fit: None where there are too few points.
-    """
-
-    design: str
-    metric: str
-    points: tuple[Point, ...]
-    peak: int
-    fit: Fit | None
+    design: str  # the design that was trained on
+    metric: str  # the metric measured; "gold" is the mean of the gold metrics
+    points: tuple[Point, ...]  # the points in order of training; the first is the start, at KL 0
+    peak: int  # the index of the highest point
+    fit: Fit | None  # the fitted curve; None where there are too few points
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two designs by the gold metrics.
+    """Two designs by the gold metrics."""
 
-    Attributes:
-        first: A design.
-        second: The other one.
-        difference: Of their gold gains, first minus second, in sd.
-        probability_of_improvement: That a run of the first is better than one of the second.
-        p: Two-sided: the larger of the bootstrap's and of Student's t over runs.
-        p_holm: The same, corrected for all comparisons (Holm 1979).
-    """
-
-    first: str
-    second: str
-    difference: Estimate
+    first: str  # one design
+    second: str  # the other one
+    difference: Estimate  # the difference of their gold gains, first minus second, in sd
+    # The chance that a run of the first beats one of the second.
     probability_of_improvement: Estimate
-    p: float
-    p_holm: float
+    p: float  # two-sided: the larger of the bootstrap's and of Student's t over runs
+    p_holm: float  # the same, corrected for all comparisons (Holm 1979)
 
 
 @dataclass(frozen=True)
@@ -267,42 +189,25 @@ class Sample:
 
 @dataclass(frozen=True)
 class Bench:
-    """Everything that `textenv rewards bench` found.
+    """Everything that `textenv rewards bench` found."""
 
-    Attributes:
-        title: What was compared.
-        verdict: One paragraph in words: which design is right, and which is hacked.
-        designs: In the order of the configuration, controls last.
-        metrics: The columns: every design, then the gold metrics.
-        matrix: Design -> metric -> cell.
-        curves: Of every design: its own reward and "gold".
-        matched_kl: Where designs that learned are compared; None if no distance was reached by all.
-        comparisons: Of every pair of designs.
-        runs: Every run, failed ones included.
-        samples: Some held-out examples.
-        audits: Of the designs, where they were asked for.
-        n_prompts: Held-out prompts of an evaluation.
-        config: As given.
-        versions: Packages.
-        run_s: What all runs took together, in seconds.
-        best_of_n: Of the designs, from the untrained policy's samples.
-    """
-
-    title: str
-    verdict: str
-    designs: tuple[Design, ...]
-    metrics: tuple[Metric, ...]
-    matrix: dict[str, dict[str, Cell]]
-    curves: tuple[Curve, ...]
+    title: str  # the subject of the comparison
+    verdict: str  # one paragraph in words: which design is right, and which is hacked
+    designs: tuple[Design, ...]  # the designs in the order of the configuration, controls last
+    metrics: tuple[Metric, ...]  # the columns: every design, then the gold metrics
+    matrix: dict[str, dict[str, Cell]]  # design -> metric -> cell
+    curves: tuple[Curve, ...]  # two curves for every design: its own reward and "gold"
+    # The KL at which designs that learned are compared; None if none was reached by all.
     matched_kl: float | None
-    comparisons: tuple[Comparison, ...]
-    runs: tuple[RunRecord, ...]
-    samples: tuple[Sample, ...]
-    audits: tuple[Audit, ...]
-    n_prompts: int
-    config: dict[str, Any]
-    versions: dict[str, str]
-    run_s: float
+    comparisons: tuple[Comparison, ...]  # a comparison for every pair of designs
+    runs: tuple[RunRecord, ...]  # every run, failed ones included
+    samples: tuple[Sample, ...]  # some held-out examples
+    audits: tuple[Audit, ...]  # the designs' audits, if they were asked for
+    n_prompts: int  # held-out prompts of an evaluation
+    config: dict[str, Any]  # the configuration as given
+    versions: dict[str, str]  # the versions of the packages, by name
+    run_s: float  # the time of all runs together, in seconds
+    # A best-of-n record for each design, from the untrained policy's samples.
     best_of_n: tuple[BestOfN, ...] = field(default=())
 
 

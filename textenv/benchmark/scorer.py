@@ -15,12 +15,7 @@ _CHUNK = 512  # bounds the memory of learned rewards, and loses little where tex
 
 
 class Scorer:
-    """A reward with a stopwatch.
-
-    Attributes:
-        reward: The reward.
-        name: What messages call it.
-    """
+    """A reward with a stopwatch."""
 
     def __init__(self, reward: Reward) -> None:
         self.reward = reward
@@ -40,8 +35,8 @@ class Scorer:
         """Returns the totals (n,).
 
         Args:
-            episodes: To score.
-            strict: A missing score is an error; else it is NaN.
+            episodes: The episodes to score.
+            strict: Whether a missing score is an error; otherwise it is NaN.
 
         Raises:
             RewardError: The reward raised, or returned something else than scores.

@@ -1,19 +1,22 @@
 """Means and other statistics with their uncertainty, by bootstrap.
 
-Which bootstrap is right depends on what one would draw anew if the experiment were repeated:
+Which bootstrap is right depends on what a repetition of the experiment would draw anew:
 
 - examples alone, for one fixed policy: `bootstrap_mean`;
-- runs, where each run of each task is on its own (a column a task): `stratified_bootstrap`, the
-  one of Agarwal et al. 2021 (arXiv 2108.13264) and their package rliable;
+- runs, where each run of each task is independent: `stratified_bootstrap`, as in Agarwal et al.
+  2021 (arXiv 2108.13264) and their package rliable;
 - runs and prompts, where every run answers the same prompts: `two_way_bootstrap`. The prompts of
-  one run share its seed, which the stratified bootstrap would take for independent luck.
+  one run share its seed, which a stratified bootstrap would count as independent.
+
+Distributions and rank correlations come from scipy, which is imported where it is used: it takes
+half a second.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import atan, cos, pi, sin, sqrt
+from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -27,9 +30,6 @@ Statistic = Callable[[FloatArray], Any]
 RESAMPLES = 10_000
 _CHUNK = 1_000  # resamples drawn at once, so that memory stays small for many examples
 _CHUNK_NUMBERS = 2_000_000  # the same, where a resample holds a whole matrix
-_Z = 1.959964  # the 97.5 % quantile of the normal distribution
-# That of Student's t with 1 to 8 degrees of freedom, where the series below is not close enough.
-_T = (12.706205, 4.302653, 3.182446, 2.776445, 2.570582, 2.446912, 2.364624, 2.306004)
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,8 @@ def bootstrap_mean(values: ArrayLike, seed: int = 0, resamples: int = RESAMPLES)
 
     Args:
         values: (n,) one number an example.
-        seed: Of the resampling.
-        resamples: How many samples of size n are drawn with replacement.
+        seed: Seed of the resampling.
+        resamples: Number of resamples of size n, drawn with replacement.
     """
     array = np.asarray(values, np.float64)
     rng = np.random.default_rng(seed)
@@ -72,30 +72,20 @@ def bootstrap_mean(values: ArrayLike, seed: int = 0, resamples: int = RESAMPLES)
 
 
 def iqm(scores: ArrayLike) -> Any:
-    """Returns the interquartile mean: that of what a quarter cut off at each end leaves.
+    """Returns the interquartile mean: the mean without the lowest and the highest quarter.
 
     Args:
         scores: (..., n_runs, n_tasks), of which the last two axes are one sample; or (n,). A
-            quarter of n is rounded down, as in scipy's `trim_mean` and so in rliable.
+            quarter of n is rounded down, as in rliable.
 
     Returns:
         A float, or an array (...).
     """
-    flat = _merge_axes(scores)
-    n = flat.shape[-1]
-    cut = int(0.25 * n)
-    ordered = np.partition(flat, (cut, n - cut - 1), axis=-1)
-    return ordered[..., cut : n - cut].mean(axis=-1)
+    from scipy.stats import trim_mean
 
-
-def optimality_gap(scores: ArrayLike, gamma: float = 1.0) -> Any:
-    """Returns how far the scores, cut off at `gamma`, fall short of it on average.
-
-    Args:
-        scores: As in `iqm`.
-        gamma: What counts as solved.
-    """
-    return gamma - np.minimum(_merge_axes(scores), gamma).mean(axis=-1)
+    array = np.asarray(scores, np.float64)
+    flat = array if array.ndim < 2 else array.reshape(*array.shape[:-2], -1)
+    return trim_mean(flat, 0.25, axis=-1)
 
 
 def stratified_bootstrap(
@@ -108,9 +98,9 @@ def stratified_bootstrap(
     Args:
         scores: (n_runs, n_tasks); a run of one task has nothing to do with the same row's run of
             another.
-        statistic: From (k, n_runs, n_tasks) to (k,), such as `iqm` and `optimality_gap`.
-        resamples: How many.
-        seed: Of the resampling.
+        statistic: Function from (k, n_runs, n_tasks) to (k,).
+        resamples: Number of resamples.
+        seed: Seed of the resampling.
 
     Raises:
         ConfigError: There are no scores, or not two axes.
@@ -148,8 +138,8 @@ def two_way_bootstrap(
             order.
         paired_seeds: Row i of each table is the same seed; else the tables' seeds are drawn apart,
             and may differ in number.
-        resamples: How many.
-        seed: Of the resampling.
+        resamples: Number of resamples.
+        seed: Seed of the resampling.
 
     Returns:
         (resamples, number of tables), each table's mean.
@@ -176,69 +166,24 @@ def two_way_bootstrap(
 
 
 def spearman(x: ArrayLike, y: ArrayLike) -> float | None:
-    """Returns the rank correlation of two samples (n,), ties at their mean rank.
+    """Returns the rank correlation of two samples (n,); None where one of them is constant."""
+    from scipy.stats import spearmanr
 
-    None where one of them is constant: then there are no ranks to compare.
-    """
-    first, second = (_ranks(np.asarray(values, np.float64)) for values in (x, y))
-    first, second = first - first.mean(), second - second.mean()
-    norm = sqrt(float((first**2).sum() * (second**2).sum()))
-    return float((first * second).sum()) / norm if norm > 0 else None
-
-
-def student_p(t: float, df: int) -> float:
-    """Returns the chance that Student's t lies beyond +-t (Abramowitz, Stegun 26.7.3 and 26.7.4).
-
-    Args:
-        t: At least 0.
-        df: Degrees of freedom, a whole number from 1 up.
-    """
-    angle = atan(t / sqrt(df))
-    odd = df % 2
-    term = cos(angle) if odd else 1.0
-    total = 0.0
-    for k in range(1 + odd, df, 2):
-        total += term
-        term *= cos(angle) ** 2 * k / (k + 1)
-    inside = 2 / pi * (angle + sin(angle) * total) if odd else sin(angle) * total
-    return max(0.0, 1 - inside)
-
-
-def _ranks(values: FloatArray) -> FloatArray:
-    """Returns ranks from 1 up, equal values at the mean of theirs."""
-    _, group, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    ranks: FloatArray = (last - (counts - 1) / 2)[group]
-    return ranks
+    if min(len(np.unique(x)), len(np.unique(y))) < 2:
+        return None
+    return float(spearmanr(x, y).statistic)
 
 
 def _draw_weights(rng: np.random.Generator, n: int, size: int) -> FloatArray:
     """Returns the weights (size, n) of resampled items, stretched about 1 / n."""
+    from scipy.stats import norm, t
+
     if n == 1:
         return np.ones((size, 1))
     counts = rng.multinomial(n, np.full(n, 1 / n), size=size)
-    stretch = sqrt(n / (n - 1)) * _student(n - 1) / _Z
+    stretch = sqrt(n / (n - 1)) * t.ppf(0.975, n - 1) / norm.ppf(0.975)
     weights: FloatArray = 1 / n + stretch * (counts - 1) / n
     return weights
-
-
-def _student(df: int) -> float:
-    """Returns the 97.5 % quantile of Student's t (the series of Abramowitz, Stegun 26.7.5)."""
-    if df <= len(_T):
-        return _T[df - 1]
-    z = _Z
-    terms = (
-        z,
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-    )
-    return float(sum(term / df**power for power, term in enumerate(terms)))
-
-
-def _merge_axes(scores: ArrayLike) -> FloatArray:
-    array = np.asarray(scores, np.float64)
-    return array if array.ndim < 2 else array.reshape(*array.shape[:-2], -1)
 
 
 def _matrix(values: ArrayLike, axes: str) -> FloatArray:

@@ -69,7 +69,10 @@ def audit_reward(
     scored beside the human reference. The verdict says which of them come too near.
     """
     if out is not None:
-        _make_folder(out)
+        try:  # before the work, not after it
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"The folder '{out}' cannot be made: {error.strerror}.") from error
     spec = parse_spec(reward)
     core = _make_core(source, parse_spec(dataset), spec)
     with _track(silent=as_json) as on_progress:
@@ -98,18 +101,6 @@ def _make_core(source: str, dataset: Any, reward: Any) -> TextCore:
     if dataset is None or reward is None:
         raise ConfigError(f"The task '{source}' needs --dataset and --reward; an id has its own.")
     return TextCore(1, task=source, dataset=dataset, reward=reward)
-
-
-def _make_folder(out: Path) -> None:
-    """Makes the folder before the work, not after it.
-
-    Raises:
-        ConfigError: It cannot be made.
-    """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"The folder '{out}' cannot be made: {error.strerror}.") from error
 
 
 @contextmanager

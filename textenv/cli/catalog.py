@@ -27,6 +27,7 @@ from textenv.episode import TextCore
 from textenv.examples import Episode
 from textenv.registry import environment_row, registered_ids
 from textenv.rewards import compute_rewards
+from textenv.rollout import play_text
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="Environment id; 'textenv list' shows them.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for another program.")]
@@ -62,7 +63,7 @@ def show_environment(
     example = core.choose_example(np.random.default_rng(), {"index": index, "split": split})
     info = core.start(0, example)
     prompt_ids = core.input_ids[0, : core.lengths[0]].tolist()
-    episode = core.play(example, core.task.gold)
+    episode = play_text(core, example, core.task.gold)
     result = compute_rewards(core.reward, [episode])
     components = {name: float(values[0]) for name, values in result.components.items()}
     opening = core.task.opening(example)
@@ -106,9 +107,9 @@ def print_gold(console: Console, core: TextCore, episode: Episode) -> None:
     """Prints the ideal answers of an example: its references, or the ideal conversation.
 
     Args:
-        console: Where to print.
-        core: The environment.
-        episode: As the ideal agent plays it.
+        console: Console to print to.
+        core: Slots of the environment.
+        episode: Episode as the ideal agent plays it.
     """
     if len(episode.responses) == 1:
         several = len(episode.example.references) > 1

@@ -1,4 +1,4 @@
-"""What every command shares: errors without a traceback, values given as text, conversations."""
+"""Shared parts of the commands: errors without a traceback, values as text, conversations."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def parse_spec(text: str | None) -> Any:
     """Reads a dataset or reward given as text: a plain name, or a mapping as YAML or JSON.
 
     Raises:
-        ConfigError: It begins like a mapping but is none.
+        ConfigError: It begins like a mapping but is not valid YAML.
     """
     if text is None or not text.lstrip().startswith("{"):
         return text
@@ -100,7 +100,7 @@ def make_core(id: str, dataset: Any = None, reward: Any = None) -> TextCore:
 
 
 def print_turns(console: Console, turns: Iterable[Turn]) -> None:
-    """Prints messages, each with its speaker beside it."""
+    """Prints messages, each with its speaker next to it."""
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")

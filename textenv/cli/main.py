@@ -13,6 +13,7 @@ from textenv.cli.console import COMMANDS_GROUP, EXIT_WRONG_INPUT, Commands, prin
 from textenv.cli.play import play
 from textenv.cli.rewards import GROUP, make_rewards_app
 from textenv.errors import RegistryError
+from textenv.registry import register_all
 
 
 def make_app() -> typer.Typer:
@@ -47,7 +48,7 @@ def make_app() -> typer.Typer:
 def main() -> None:
     """Runs the command line."""
     try:
-        textenv.register_all()
+        register_all()
     except RegistryError as error:
         print_error(str(error))
         raise SystemExit(EXIT_WRONG_INPUT) from error
@@ -62,7 +63,10 @@ def _print_version(wanted: bool) -> None:
 
 def _about(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="And exit.")
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
+        ),
     ] = False,
 ) -> None:
     """Text tasks as Gymnasium environments, and agents whose policy is a language model.

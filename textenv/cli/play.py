@@ -22,6 +22,7 @@ from textenv.cli.console import (
 from textenv.episode import TextCore
 from textenv.examples import Example, Turn
 from textenv.rewards import compute_rewards
+from textenv.rollout import play_text
 from textenv.tasks.base import Task
 
 _ASK = "you> "
@@ -29,11 +30,11 @@ _CHOOSE = "your choice> "
 
 
 class Person:
-    """An agent that answers in text by asking whoever sits at the terminal.
+    """An agent that asks the person at the terminal for its answers.
 
     Args:
-        console: Where to show what is said.
-        task: Names the candidates where the person is to choose one; None where they write.
+        console: Console to show the conversation on.
+        task: Task whose candidates the person chooses from; None if they write.
     """
 
     def __init__(self, console: Console, task: Task | None = None) -> None:
@@ -89,7 +90,8 @@ def play(
         str | None, typer.Option(help="A reward in place of the environment's own.")
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Of the random examples.", show_default="a new one")
+        int | None,
+        typer.Option(min=0, help="Seed of the random examples.", show_default="a new one"),
     ] = None,
 ) -> None:
     """Play an environment yourself: answer, or choose a reply, and see what the reward says.
@@ -121,10 +123,10 @@ def _play_once(console: Console, core: TextCore, example: Example) -> None:
     room = "a choice" if core.action_level == "select" else f"{core.max_new_tokens} tokens"
     console.print(Text(f"{example.id}: you have {room}{turns}.", style="dim"))
     person = Person(console, core.task if core.action_level == "select" else None)
-    episode = core.play(example, person)
+    episode = play_text(core, example, person)
     person.show(episode.turns)
     result = compute_rewards(core.reward, [episode])
     components = {name: float(values[0]) for name, values in result.components.items()}
     print_heading(console, "Result")
     print_scores(console, float(result.total[0]), components)
-    print_gold(console, core, core.play(example, core.task.gold))
+    print_gold(console, core, play_text(core, example, core.task.gold))

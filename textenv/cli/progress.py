@@ -15,7 +15,7 @@ class Report(Protocol):
     """Moves a bar on."""
 
     def __call__(self, done: float, note: str = "", total: float | None = None) -> None:
-        """Takes how much is done, a note to show beside it, and the total once that is known."""
+        """Takes the work done, a note to show next to it, and the total once it is known."""
 
 
 @contextmanager
@@ -23,8 +23,8 @@ def track(description: str, total: float | None) -> Iterator[Report]:
     """Shows a progress bar.
 
     Args:
-        description: What is done.
-        total: How much there is to do; None if only the reports will tell.
+        description: Name of the work.
+        total: Amount of work; None if the reports will tell.
     """
     columns = (
         TextColumn("{task.description}"),

@@ -1,9 +1,10 @@
-"""The group of commands `textenv rewards`, and its command `list`."""
+"""The group of commands `textenv rewards`, with `list` and `report`."""
 
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -13,7 +14,6 @@ from rich.text import Text
 from textenv.cli.audit import audit_reward
 from textenv.cli.catalog import AsJson
 from textenv.cli.console import Commands, print_json
-from textenv.cli.report import render_again
 from textenv.cli.score import score_file
 from textenv.rewards.catalog import REWARDS, NamedReward
 
@@ -50,6 +50,37 @@ def list_rewards(as_json: AsJson = False) -> None:
     for row in rows:
         table.add_row(row["name"], row["family"], Text(row["description"]))
     Console(highlight=False).print(table)
+
+
+def render_again(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DIR_OR_FILE",
+            help="What bench, audit or best-of-n wrote: a folder, or its JSON file.",
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the page here, alone.",
+            show_default="report.html beside the data, with CSV files",
+        ),
+    ] = None,
+) -> None:
+    """Render the HTML report of a bench, an audit or a best-of-n again."""
+    from textenv.benchmark.report import find_record_files, read_record, render_report, write_page
+
+    files = find_record_files(source)
+    records = [read_record(file) for file in files]
+    if out is None:
+        page = write_page(records, files[0].parent, files)
+    else:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(render_report(records), encoding="utf-8")
+        page = out
+    typer.echo(page)
 
 
 def _summary(name: str, row: NamedReward) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from textenv.cli.console import parse_spec, print_error
 from textenv.errors import ConfigError
 from textenv.rewards import RewardResult, load_reward
 from textenv.rewards.base import call_reward
-from textenv.rewards.rows import read_rows
+from textenv.rewards.score import read_rows
 
 EXIT_NOT_ALL = 1  # some rows could not be scored
 

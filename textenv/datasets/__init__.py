@@ -1,16 +1,16 @@
-"""Where examples come from: procedural sets that need no network, known sets, files, the hub."""
+"""Data sets by name: generated ones, well-known ones, local files and the Hugging Face Hub."""
 
 from __future__ import annotations
 
 import dataclasses
-import importlib
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from textenv.datasets.base import SPLITS, Split, TextDataset
-from textenv.datasets.catalog import NAMED, NamedDataset, named_datasets
-from textenv.datasets.naming import resolve_named
+from textenv.datasets.catalog import NAMED, PROCEDURAL, NamedDataset
+from textenv.datasets.named import resolve_named
 from textenv.errors import ConfigError, UnknownNameError
 from textenv.tasks.base import Task
 
@@ -21,51 +21,32 @@ __all__ = [
     "NAMED",
     "PROCEDURAL",
     "SPLITS",
+    "DatasetSpec",
     "NamedDataset",
     "Split",
     "TextDataset",
+    "generator_class",
     "load_dataset",
     "make_generator",
-    "named_datasets",
 ]
 
-# Name of a procedural set -> where its generator's class stands. The fields of the class are the
-# set's options, as in {"path": "news", "difficulty": "hard"}.
-PROCEDURAL: Mapping[str, str] = {
-    "news": "textenv.datasets.generated.news:NewsGenerator",
-    "facts": "textenv.datasets.generated.facts:FactsGenerator",
-    "facts-choice": "textenv.datasets.generated.facts:FactsChoiceGenerator",
-    "word-problems": "textenv.datasets.generated.word_problems:WordProblemsGenerator",
-    "phrases": "textenv.datasets.generated.phrases:PhrasesGenerator",
-    "phrases-en-de": "textenv.datasets.generated.phrases:GermanPhrases",
-    "phrases-en-zh": "textenv.datasets.generated.phrases:ChinesePhrases",
-    "bookings": "textenv.datasets.generated.bookings:BookingsGenerator",
-    "guests": "textenv.datasets.generated.guests:GuestsGenerator",
-    "replies": "textenv.datasets.generated.replies:RepliesGenerator",
-    "keywords": "textenv.datasets.generated.keywords:KeywordsGenerator",
-    "records": "textenv.datasets.generated.records:RecordsGenerator",
-    "reviews": "textenv.datasets.generated.reviews:ReviewsGenerator",
-    "stories": "textenv.datasets.generated.stories:StoriesGenerator",
-    "rewrites": "textenv.datasets.generated.rewrites:RewritesGenerator",
-}
+DatasetSpec: TypeAlias = str | Path | Mapping[str, Any]
 
 _FILE_SUFFIXES = (".json", ".jsonl", ".csv", ".parquet")
 
 
-def load_dataset(
-    dataset: str | Path | Mapping[str, Any], task: Task, split: Split, seed: int = 0
-) -> TextDataset:
+def load_dataset(dataset: DatasetSpec, task: Task, split: Split, seed: int = 0) -> TextDataset:
     """Loads one split of a dataset for a task.
 
     Args:
         dataset: The name of a procedural set (`PROCEDURAL`) or of a well-known one (`NAMED`), a
             local JSON, JSONL, CSV or Parquet file, a folder, a Hugging Face id, or a mapping with
-            "path" and, by choice, the options of the procedural set, or "columns" and the other
+            "path" and, optionally, the options of the procedural set, or "columns" and the other
             keys of `textenv.datasets.spec.RowsSpec`. {"path": ..., "like": "cnn_dailymail"}
             reads a copy of a well-known set.
-        task: What its rows are for.
+        task: Task that will read the rows.
         split: "train", "validation" or "test".
-        seed: Names one stream of a procedural set.
+        seed: Seed of the stream of a procedural set.
 
     Raises:
         UnknownNameError: No such split or known set.
@@ -122,11 +103,17 @@ def make_generator(path: str, options: Mapping[str, Any]) -> Generator:
         UnknownNameError: The set has no such option.
         ConfigError: The value of an option is not valid.
     """
-    module, _, class_name = PROCEDURAL[path].partition(":")
-    made: type[Any] = getattr(importlib.import_module(module), class_name)
+    made = generator_class(path)
     known = [field.name for field in dataclasses.fields(made)]
     for key in options:
         if key not in known:
             raise UnknownNameError(f"option of dataset '{path}'", key, known)
     generator: Generator = made(**options)
     return generator
+
+
+def generator_class(path: str) -> type[Any]:
+    """Imports the class of a generated set, a dataclass whose fields are the set's options."""
+    module, _, name = PROCEDURAL[path].partition(":")
+    found: type[Any] = getattr(import_module(f"textenv.datasets.generated.{module}"), name)
+    return found

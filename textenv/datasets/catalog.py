@@ -1,9 +1,10 @@
-"""The well-known data sets by name: where each lies on the hub, and how its columns are read.
+"""The data sets that are known by name: the generated ones, and well-known ones of the hub.
 
 `gym.make("TextSummarize-v0", dataset="cnn_dailymail")` is all that a user writes. An entry is data
-alone: the keys of `textenv.datasets.spec.RowsSpec`, which a user's own mapping may override.
-No code that comes with a data set is ever run; where the main branch of a set is a script, the
-entry names the hub's own Parquet copy of it (the branch `refs/convert/parquet`) or a mirror.
+alone: where a set lies and how its columns are read, in keys of `textenv.datasets.spec.RowsSpec`,
+which a user's own mapping may override. No code that comes with a data set is ever run; where the
+main branch of a set is a script, the entry names the hub's own Parquet copy of it (the branch
+`refs/convert/parquet`) or a mirror.
 
 For people without a network, the same entry reads a copy:
 `{"path": "my_copy.jsonl", "like": "cnn_dailymail"}`.
@@ -17,6 +18,24 @@ from typing import Any
 
 from textenv.datasets.columns import Column
 from textenv.datasets.reading import PARQUET_BRANCH
+
+PROCEDURAL: Mapping[str, str] = {
+    "news": "news:NewsGenerator",
+    "facts": "facts:FactsGenerator",
+    "facts-choice": "facts:FactsChoiceGenerator",
+    "word-problems": "word_problems:WordProblemsGenerator",
+    "phrases": "phrases:PhrasesGenerator",
+    "phrases-en-de": "phrases:GermanPhrases",
+    "phrases-en-zh": "phrases:ChinesePhrases",
+    "guests": "guests:GuestsGenerator",
+    "replies": "replies:RepliesGenerator",
+    "keywords": "keywords:KeywordsGenerator",
+    "records": "records:RecordsGenerator",
+    "reviews": "reviews:ReviewsGenerator",
+    "stories": "stories:StoriesGenerator",
+    "rewrites": "rewrites:RewritesGenerator",
+}
+"""Generated set -> its class in `textenv.datasets.generated`; its fields are the set's options."""
 
 _SUMMARIZE = ("textenv.tasks.summarize:SummarizeTask",)
 _QA = ("textenv.tasks.qa:QATask",)
@@ -291,13 +310,3 @@ NAMED: Mapping[str, NamedDataset] = {
         splits={"train": "train", "test": "test"},
     ),
 }
-
-
-def named_datasets() -> Mapping[str, NamedDataset]:
-    """Returns the data sets that are known by name; the key is what a user writes.
-
-    Example:
-        for name, entry in named_datasets().items():
-            print(name, entry.path, entry.note)
-    """
-    return NAMED

@@ -1,8 +1,8 @@
-"""From a row's columns to a task's fields: paths, records, labels, joined lists, fallbacks."""
+"""Maps a row's columns to a task's fields: paths, records, labels, joined lists, fallbacks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle
 from typing import Any
@@ -42,6 +42,10 @@ class FieldMap:
         values = {name: self._value(name, column, row) for name, column in self.columns.items()}
         values = {name: value for name, value in values.items() if not is_missing(value)}
         return {**self.fill, **values}
+
+    def has_all(self, row: Mapping[str, Any], names: Collection[str]) -> bool:
+        """True if a row has a value in each of some fields."""
+        return set(names) <= self.values(row).keys()
 
     def paths(self) -> set[str]:
         """Returns every column and path that is read."""

@@ -1,16 +1,14 @@
-"""Which rows have a value in every needed field: read from Arrow's buffers where rows lie there."""
+"""Finds the rows that have a value in every needed field, by Arrow where the table is Arrow's."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection
+from typing import Any
 
 import numpy as np
 
-from textenv.datasets.columns import paths_of
-
-if TYPE_CHECKING:
-    from textenv.datasets.reading import Table
-    from textenv.datasets.rows import RowReader
+from textenv.datasets.columns import FieldMap, paths_of
+from textenv.datasets.reading import Table
 
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
@@ -20,15 +18,12 @@ _BATCH = 10_000
 _INK = r"[^\s\p{Z}\x{0b}\x{1c}-\x{1f}\x{85}]"
 
 
-def present_rows(table: Table, reader: RowReader) -> Mask:
+def complete_rows(table: Table, fields: FieldMap, needed: Collection[str]) -> Mask:
     """Returns, for each row, whether it has a value in every needed field, bool (n_rows,)."""
-    fields = reader.fields
-    needed = [
-        sorted(paths_of(fields.columns[name])) for name in reader.needed if name not in fields.fill
-    ]
     if not hasattr(table.rows, "with_format"):
-        return np.fromiter((reader.is_complete(row) for row in table.scan()), np.bool_)
-    paths = [path for field_paths in needed for path in field_paths]
+        return np.fromiter((fields.has_all(row, needed) for row in table.scan()), np.bool_)
+    columns = [fields.columns[name] for name in needed if name not in fields.fill]
+    paths = [path for column in columns for path in paths_of(column)]
     if not paths:
         return np.ones(len(table.rows), np.bool_)
     rows = table.narrowed(paths).rows.with_format("arrow")  # type: ignore[attr-defined] # a Dataset, as was asked above

@@ -18,7 +18,7 @@ from pathlib import Path
 from textenv.datasets.reading import Row, Rows, Stream, Table
 from textenv.errors import DatasetError, did_you_mean
 
-# Where a line stands in its file, in bytes: start and end.
+# Start and end of a line in its file, in bytes.
 Span = tuple[int, int]
 
 _LONGEST_CSV_CELL = 2**31 - 1

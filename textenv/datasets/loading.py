@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from textenv.datasets.base import SPLITS, Split, split_of
 from textenv.datasets.columns import FieldMap, paths_of
 from textenv.datasets.files import is_local_file, read_file, stream_file
-from textenv.datasets.naming import hint_of, offline_advice
+from textenv.datasets.named import hint_of, offline_advice
 from textenv.datasets.reading import Stream, Table, read_hub, stream_hub
 from textenv.datasets.rows import RowReader, RowsDataset, check, make_rows_dataset
 from textenv.datasets.spec import RowsSpec
@@ -52,7 +52,7 @@ def load_rows_dataset(
     source = RowsSpec.parse(spec)
     if source.streaming:
         return _load_stream(source, task, split)
-    table, kept = _choose(source, _read(source, task), split)
+    table, kept = _choose(source, _tables(source, task, read_file, read_hub), split)
     if len(table.rows) == 0:
         raise DatasetError(
             f"Dataset '{source.path}' has no rows in '{table.name}'. Is it the right one?"
@@ -77,7 +77,7 @@ def load_rows_dataset(
 
 def _load_stream(source: RowsSpec, task: Task, split: Split) -> RowsDataset:
     """Keeps the first rows of a split of a stream on disk."""
-    stream, kept = _choose(source, _open(source, task), split)
+    stream, kept = _choose(source, _tables(source, task, stream_file, stream_hub), split)
     columns = columns_of(stream)
     if not columns:
         raise DatasetError(f"Dataset '{source.path}' has no rows in '{stream.name}'.")
@@ -103,38 +103,26 @@ def _load_stream(source: RowsSpec, task: Task, split: Split) -> RowsDataset:
     return dataset
 
 
-def _read(source: RowsSpec, task: Task) -> Mapping[str, Table]:
+def _tables(
+    source: RowsSpec,
+    task: Task,
+    from_file: Callable[[Path], _Source],
+    from_hub: Callable[..., Mapping[str, _Source]],
+) -> Mapping[str, _Source]:
+    """Reads or opens the source: its splits by their own names, a single file as "train"."""
     if is_local_file(source.path):
-        _refuse_hub_keys(source)
-        return {"train": read_file(Path(source.path).expanduser())}
+        for key in ("name", "revision", "split"):
+            if getattr(source, key) is not None:
+                raise DatasetError(f"The dataset key '{key}' has no meaning for a local file.")
+        return {"train": from_file(Path(source.path).expanduser())}
     advice = offline_advice(source.path, task) + ("" if source.columns else hint_of(source.path))
-    return read_hub(
+    return from_hub(
         source.path,
         name=source.name,
         revision=source.revision,
         split=source.split,
         advice=advice,
     )
-
-
-def _open(source: RowsSpec, task: Task) -> Mapping[str, Stream]:
-    if is_local_file(source.path):
-        _refuse_hub_keys(source)
-        return {"train": stream_file(Path(source.path).expanduser())}
-    advice = offline_advice(source.path, task) + ("" if source.columns else hint_of(source.path))
-    return stream_hub(
-        source.path,
-        name=source.name,
-        revision=source.revision,
-        split=source.split,
-        advice=advice,
-    )
-
-
-def _refuse_hub_keys(source: RowsSpec) -> None:
-    for key in ("name", "revision", "split"):
-        if getattr(source, key) is not None:
-            raise DatasetError(f"The dataset key '{key}' has no meaning for a local file.")
 
 
 def _choose(
@@ -200,5 +188,5 @@ def _match_columns(
 
 def _wanted(source: RowsSpec, reader: RowReader) -> set[str]:
     """Returns every column that is read."""
-    keys = {source.group, source.gather} - {None}
-    return reader.fields.paths() | {reader.id} | {key for key in keys if key is not None}
+    keys = {key for key in (source.group, source.gather) if key is not None}
+    return reader.fields.paths() | {reader.id} | keys

@@ -27,7 +27,7 @@ class Table:
     """Rows under named columns.
 
     Attributes:
-        name: What its rows are called in ids, and in errors.
+        name: Name of the rows in ids and errors.
         columns: Every column that some row has.
         rows: One mapping a row; a row may lack columns.
         numbers: The number of each row, from 1, where the table holds only some of a set's rows.
@@ -53,7 +53,7 @@ class Table:
                 yield dict(zip(names, values, strict=True))
 
     def narrowed(self, wanted: Collection[str]) -> Table:
-        """Returns the table without what would be decoded in vain, where rows lie on disk.
+        """Returns the table without columns that are not needed, if its rows are on disk.
 
         Args:
             wanted: The columns to keep, and paths into them: of a column that is only read at
@@ -75,7 +75,7 @@ class Stream:
     """Rows under named columns that can only be read in order.
 
     Attributes:
-        name: What its rows are called in ids, and in errors.
+        name: Name of the rows in ids and errors.
         columns: Its columns; None if only the rows can tell.
         rows: The rows, from the first at every iteration.
         file: A file of JSON lines that they come from, which need not be copied.
@@ -87,7 +87,7 @@ class Stream:
     file: Path | None = None
 
     def narrowed(self, wanted: Collection[str]) -> Stream:
-        """Returns the stream without columns of the hub that would be decoded in vain."""
+        """Returns the stream without columns of the hub that are not needed."""
         if self.columns is None or not hasattr(self.rows, "select_columns"):
             return self
         keep = _kept(self.columns, wanted)
@@ -106,7 +106,7 @@ def read_hub(
         name: The configuration, where a data set has several.
         revision: A branch, tag or commit.
         split: The only split to read; None reads all.
-        advice: What to do without a network; ends the error.
+        advice: Advice for the case without a network, at the end of the error.
 
     Raises:
         DatasetError: It does not exist, cannot be reached, or cannot be read.

@@ -11,7 +11,7 @@ import numpy as np
 
 from textenv.datasets.base import SPLITS, Split, split_of
 from textenv.datasets.columns import FieldMap, is_missing, merge, value_at
-from textenv.datasets.complete_rows import present_rows
+from textenv.datasets.complete_rows import complete_rows
 from textenv.datasets.reading import Row, Table
 from textenv.datasets.spec import Skip
 from textenv.errors import DatasetError
@@ -30,9 +30,9 @@ class RowReader:
     """Turns rows of a table into examples of a task.
 
     Attributes:
-        task: Builds the examples.
-        fields: Where its fields stand.
-        id: The column that names an example.
+        task: Task that builds the examples.
+        fields: Map from the task's fields to columns.
+        id: Column that names an example.
         needed: Fields without which a row can be left out, where that is asked for.
     """
 
@@ -70,7 +70,7 @@ class RowReader:
 
     def is_complete(self, row: Row) -> bool:
         """True if a row has a value in every needed field."""
-        return self.needed <= self.fields.values(row).keys()
+        return self.fields.has_all(row, self.needed)
 
     def refusal(self, table: Table, index: int, row: Row) -> DatasetError | None:
         """Returns why the task cannot use a row, or None if it can."""
@@ -91,11 +91,11 @@ class RowsDataset:
     """One split of a table; rows become examples when they are asked for.
 
     Attributes:
-        reader: Builds the examples.
-        table: Where the rows lie.
-        indices: Which of them belong to this split; rows that are gathered stand side by side.
-        starts: Where in `indices` each example's rows start, and, last, their number; None if
-            every row is an example.
+        reader: Reader that builds the examples.
+        table: Table that holds the rows.
+        indices: Indices of the rows of this split; gathered rows are neighbours.
+        starts: Positions in `indices` at which each example's rows start, and, last, their number;
+            None if every row is an example.
     """
 
     reader: RowReader
@@ -104,7 +104,6 @@ class RowsDataset:
     starts: Sequence[int] | None = None
 
     def __len__(self) -> int:
-        """The number of examples."""
         return len(self.indices) if self.starts is None else len(self.starts) - 1
 
     def __getitem__(self, index: int) -> Example:
@@ -133,8 +132,8 @@ def make_rows_dataset(
     """Finds the rows of a split, and checks them: all if they are few, else the first.
 
     Args:
-        reader: Builds the examples.
-        table: Where the rows lie.
+        reader: Reader that builds the examples.
+        table: Table that holds the rows.
         kept: The hash splits whose rows make up the split.
         group: A column whose equal values stay in one split.
         gather: A column whose equal values are one example.
@@ -146,7 +145,7 @@ def make_rows_dataset(
     rows: Any = np.arange(len(table.rows))
     starts: Any = None
     if skip == "missing":
-        rows = np.flatnonzero(present_rows(table, reader))
+        rows = np.flatnonzero(complete_rows(table, reader.fields, reader.needed))
     elif skip == "unusable":
         rows = _usable(reader, table)
     if len(kept) < len(SPLITS):

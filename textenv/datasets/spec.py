@@ -1,4 +1,4 @@
-"""What `dataset=` may ask for, where it names rows: the keys of the mapping, checked."""
+"""Checks the keys of a `dataset=` mapping that names rows."""
 
 from __future__ import annotations
 
@@ -30,15 +30,16 @@ class RowsSpec:
         group: A column whose equal values stay in one split (one document's questions, say).
         gather: A column whose equal values are one example: its rows' differing values (their
             references, say) become lists. They stay in one split.
-        skip: Which rows to leave out: "missing", those that lack a field which is required or named
-            in `columns`; "unusable", all that the task refuses, for which every row is read first.
-        name: The configuration of a hub data set.
+        skip: Kind of rows to leave out: "missing", those that lack a field which is required or
+            named in `columns`; "unusable", all that the task refuses, for which every row is read
+            first.
+        name: Configuration of a hub data set.
         revision: Its branch, tag or commit.
         split: Its one split to read, which is then divided as a single file is.
         splits: Our split -> the data set's name for it. Those that are not listed are taken from
             the training rows, whatever the data set has under their names.
         streaming: Read the rows in order, and keep `rows` of them on disk; for large sets.
-        rows: How many rows of a streamed split to keep; None keeps all.
+        rows: Number of rows of a streamed split to keep; None keeps all.
     """
 
     path: str

@@ -1,4 +1,4 @@
-"""Sets that do not fit in memory: their rows are read once, in order, and stay on disk.
+"""Streams data sets that do not fit in memory: rows are read once, in order, and kept on disk.
 
 A dataset must give any example by its index, the same in every process; a stream can only be read
 from its beginning. So the first rows that belong to the split are read once, when the environment
@@ -31,8 +31,8 @@ class DiskRows(Sequence[Row]):
 
     Args:
         memory: The file, mapped for reading.
-        starts: Where each row starts, in bytes.
-        ends: Where each row ends.
+        starts: Offset at which each row starts, in bytes.
+        ends: Offset at which each row ends, in bytes.
     """
 
     def __init__(self, memory: mmap.mmap, starts: Sequence[int], ends: Sequence[int]) -> None:
@@ -41,7 +41,6 @@ class DiskRows(Sequence[Row]):
         self._ends = ends
 
     def __len__(self) -> int:
-        """The number of rows."""
         return len(self._starts)
 
     @overload
@@ -49,7 +48,6 @@ class DiskRows(Sequence[Row]):
     @overload
     def __getitem__(self, index: slice) -> list[Row]: ...
     def __getitem__(self, index: int | slice) -> Row | list[Row]:
-        """The row at `index`."""
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         row: Row = json.loads(self._memory[self._starts[index] : self._ends[index]])
@@ -72,9 +70,9 @@ def keep_rows(stream: Stream, wanted: Callable[[int, Row], bool], limit: int | N
     """Reads a stream from its first row on, and keeps rows on disk.
 
     Args:
-        stream: What to read.
-        wanted: Whether to keep a row, given its number, from 1, and itself.
-        limit: Stop after so many rows were kept; None reads to the end.
+        stream: Stream to read.
+        wanted: Function of a row's number, from 1, and the row: whether to keep it.
+        limit: Maximum number of rows to keep; None reads to the end.
 
     Returns:
         The kept rows; fewer than `limit` where the stream ends earlier, and none at all if none

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from textenv.errors import RewardError, TextEnvError
+from textenv.errors import ConfigError, RewardError, TextEnvError
 from textenv.examples import Episode
 
 FloatArray = NDArray[np.float64]
@@ -20,12 +20,12 @@ class RewardResult:
     """Scores of n episodes.
 
     Attributes:
-        total: What the agent is paid, float64 (n,).
+        total: Rewards of the episodes, float64 (n,).
         components: Named parts or by-products of the total, float64 (n,) each.
         valid: False where no score could be given, bool (n,). None means all valid. What stands in
             `total` and `components` there does not count: `call_reward` writes NaN over it, so
             that nothing can take it for a score.
-        reasons: Why there is no score, in words, by the episode's place in the batch.
+        reasons: Why there is not a score, in words, by the episode's place in the batch.
     """
 
     total: FloatArray
@@ -39,7 +39,11 @@ class Reward(Protocol):
     """A plain callable on a batch of finished episodes."""
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
-        """Scores the episodes, in order."""
+        """Scores the episodes, in order.
+
+        Raises:
+            RewardError: An example lacks what the reward reads, or cannot be scored.
+        """
         ...
 
 
@@ -72,8 +76,8 @@ def call_reward(
 
     Args:
         reward: The reward.
-        episodes: To score, in order.
-        name: What messages call it; by default its own name.
+        episodes: Finished episodes to score.
+        name: Name used in messages; by default its own name.
 
     Raises:
         RewardError: The reward raised, the result has the wrong type or length, or a score is not
@@ -131,7 +135,7 @@ def call_reward(
 
 def _to_floats(values: object, name: str, key: object) -> FloatArray:
     if not isinstance(key, str):
-        raise RewardError(f"Reward '{name}' has a component called {key!r}, which is no text.")
+        raise RewardError(f"Reward '{name}' has a component called {key!r}, which is not a text.")
     try:
         array = np.asarray(values)
         if array.dtype.kind in "biufO":  # no text, and of a complex number no part
@@ -139,7 +143,7 @@ def _to_floats(values: object, name: str, key: object) -> FloatArray:
     except (TypeError, ValueError, RuntimeError):  # uneven rows, other objects, a GPU's tensor
         pass
     raise RewardError(
-        f"Reward '{name}' returned a '{key}' that is no array of numbers: {values!r}."
+        f"Reward '{name}' returned a '{key}' that is not an array of numbers: {values!r}."
     )
 
 
@@ -162,3 +166,38 @@ def compute_rewards(reward: Reward, episodes: Sequence[Episode]) -> RewardResult
             "0."
         )
     return result
+
+
+def from_function(
+    function: Callable[[Sequence[Episode]], Iterable[float]], name: str | None = None
+) -> Reward:
+    """Makes a reward from a function that gives one number an episode.
+
+    Args:
+        function: Takes a batch of finished episodes, returns their scores, in order.
+        name: Names the reward and its component; by default the function's name.
+
+    Raises:
+        ConfigError: `function` cannot be called.
+    """
+    if not callable(function):
+        raise ConfigError(f"from_function takes a function of episodes, not {function!r}.")
+    return _FunctionReward(name or str(getattr(function, "__name__", "reward")), function)
+
+
+@dataclass(frozen=True)
+class _FunctionReward:
+    name: str
+    function: Callable[[Sequence[Episode]], Iterable[float]] = field(repr=False)
+
+    def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
+        scores = self.function(episodes)
+        try:
+            array = scores if isinstance(scores, np.ndarray) else np.array(list(scores))
+            total = array.astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise RewardError(
+                f"Reward '{self.name}' returned {type(scores).__name__}; return a list or an array "
+                "with one number an episode."
+            ) from error
+        return RewardResult(total, {self.name: total})

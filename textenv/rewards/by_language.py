@@ -15,7 +15,11 @@ from textenv.rewards.lexical.best_over_references import references_of
 from textenv.rewards.loading import RewardSpec, load_part
 from textenv.rewards.options import check_choice
 from textenv.rewards.parts import Part
-from textenv.rewards.style.detected_language import COMMON_LANGUAGES
+from textenv.rewards.style.detected_language import (
+    COMMON_LANGUAGES,
+    known_languages,
+    make_detector,
+)
 from textenv.tokenization import mended
 
 NAME = "by_language"
@@ -63,7 +67,7 @@ class ByLanguage:
 
     Attributes:
         find: Returns the code of an episode's language; empty if it is not known.
-        parts: By code, and "default".
+        parts: Reward of each language by its code, and "default".
     """
 
     find: ByMetadata | ByDetection
@@ -71,11 +75,7 @@ class ByLanguage:
     name: ClassVar[str] = NAME
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
-        """Scores the episodes, in order.
-
-        Raises:
-            RewardError: No reward is there for an example's language.
-        """
+        """Scores the episodes, in order."""
         codes = np.array([self._code(episode) for episode in episodes], np.object_)
         total = np.zeros(len(episodes))
         valid = np.ones(len(episodes), np.bool_)
@@ -142,26 +142,19 @@ class ByDetection:
     source = "its detected language"
 
     def __init__(self, text: str, codes: Sequence[str]) -> None:
-        try:
-            import lingua
-        except ImportError as error:
-            raise ConfigError(
-                f"'{NAME}' detects languages with one more package: pip install textenv[style]"
-            ) from error
-        known = {one.iso_code_639_1.name.lower(): one for one in lingua.Language.all()}
+        languages = known_languages(NAME).values()
+        known = {one.iso_code_639_1.name.lower(): one for one in languages}
         for code in codes:
             if code.lower() not in known:
                 raise ConfigError(
                     f"'{NAME}' cannot detect '{code}'.{did_you_mean(code.lower(), known)}"
                 )
-        languages = {known[code.lower()] for code in codes}
-        if len(languages) < 2:
+        self._languages = {known[code.lower()] for code in codes}
+        if len(self._languages) < 2:
             raise ConfigError(
                 f"'{NAME}' tells languages apart, so it needs two or more, or a 'default'."
             )
         self._text = text
-        self._languages = sorted(languages, key=lambda language: str(language.name))
-        self._builder = lingua.LanguageDetectorBuilder
         self._detector: Any = None
         self._found: dict[str, str] = {}
 
@@ -170,9 +163,8 @@ class ByDetection:
         of_prompt = self._text == "prompt"
         text = episode.example.prompt if of_prompt else references_of(episode, NAME)[0]
         if text not in self._found:
-            # Its models take a second to load.
             if self._detector is None:
-                self._detector = self._builder.from_languages(*self._languages).build()
+                self._detector = make_detector(self._languages)
             language = self._detector.detect_language_of(mended(text))
             self._found[text] = language.iso_code_639_1.name.lower() if language else ""
         return self._found[text]

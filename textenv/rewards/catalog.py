@@ -36,7 +36,7 @@ class NamedReward:
     Attributes:
         factory: Makes the reward from its options; "module:attribute" is imported when it is made.
         family: The section of the generated page.
-        reads: What it needs of an example beside the response.
+        reads: Parts of an example that it needs besides the response.
         bounds: The least and the greatest total; None where it has none.
         agrees_with: The package whose scores it repeats, and how closely; empty for one of our own.
         extra: The optional dependencies of this package that it needs, as in `textenv[extra]`.
@@ -58,164 +58,119 @@ class NamedReward:
         return factory
 
 
-_REFERENCES: tuple[Input, ...] = ("references",)
-_METADATA: tuple[Input, ...] = ("metadata",)
-_PROMPT: tuple[Input, ...] = ("prompt",)
-_BY_ROUGE_SCORE = "rouge-score, to 1e-6"
-_BY_SACREBLEU = "sacrebleu, to 1e-6"
-_BY_SQUAD = "SQuAD's evaluation script"
+_ROUGE_SCORE = "rouge-score, to 1e-6"
+_SACREBLEU = "sacrebleu, to 1e-6"
+_SQUAD = "SQuAD's evaluation script"
+
+
+def _row(
+    family: Family,
+    factory: str,
+    *reads: Input,
+    bounds: tuple[float | None, float | None] = (0.0, 1.0),
+    agrees_with: str = "",
+    extra: str | None = None,
+) -> NamedReward:
+    """One reward of the library; `factory` is its place within `textenv.rewards`."""
+    return NamedReward(f"textenv.rewards.{factory}", family, reads, bounds, agrees_with, extra)
+
 
 REWARDS: dict[str, NamedReward] = {
     # Lexical
-    "rouge1": NamedReward(
-        "textenv.rewards.lexical.rouge:rouge1", "lexical", _REFERENCES, agrees_with=_BY_ROUGE_SCORE
+    "rouge1": _row("lexical", "lexical.rouge:rouge1", "references", agrees_with=_ROUGE_SCORE),
+    "rouge2": _row("lexical", "lexical.rouge:rouge2", "references", agrees_with=_ROUGE_SCORE),
+    "rougeL": _row("lexical", "lexical.rouge:rouge_l", "references", agrees_with=_ROUGE_SCORE),
+    "rougeLsum": _row(
+        "lexical", "lexical.rouge:rouge_lsum", "references", agrees_with=_ROUGE_SCORE
     ),
-    "rouge2": NamedReward(
-        "textenv.rewards.lexical.rouge:rouge2", "lexical", _REFERENCES, agrees_with=_BY_ROUGE_SCORE
-    ),
-    "rougeL": NamedReward(
-        "textenv.rewards.lexical.rouge:rouge_l", "lexical", _REFERENCES, agrees_with=_BY_ROUGE_SCORE
-    ),
-    "rougeLsum": NamedReward(
-        "textenv.rewards.lexical.rouge:rouge_lsum",
+    "bleu": _row("lexical", "lexical.bleu:Bleu", "references", agrees_with=_SACREBLEU),
+    "chrf": _row("lexical", "lexical.bleu:ChrF", "references", agrees_with=_SACREBLEU),
+    "chrf++": _row("lexical", "lexical.bleu:chrf_plus_plus", "references", agrees_with=_SACREBLEU),
+    "ter": _row("lexical", "lexical.ter:Ter", "references", agrees_with=_SACREBLEU),
+    "edit_similarity": _row(
         "lexical",
-        _REFERENCES,
-        agrees_with=_BY_ROUGE_SCORE,
-    ),
-    "bleu": NamedReward(
-        "textenv.rewards.lexical.bleu:Bleu", "lexical", _REFERENCES, agrees_with=_BY_SACREBLEU
-    ),
-    "chrf": NamedReward(
-        "textenv.rewards.lexical.bleu:ChrF", "lexical", _REFERENCES, agrees_with=_BY_SACREBLEU
-    ),
-    "chrf++": NamedReward(
-        "textenv.rewards.lexical.bleu:chrf_plus_plus",
-        "lexical",
-        _REFERENCES,
-        agrees_with=_BY_SACREBLEU,
-    ),
-    "ter": NamedReward(
-        "textenv.rewards.lexical.ter:Ter", "lexical", _REFERENCES, agrees_with=_BY_SACREBLEU
-    ),
-    "edit_similarity": NamedReward(
-        "textenv.rewards.lexical.edit:edit_similarity",
-        "lexical",
-        _REFERENCES,
+        "lexical.edit:edit_similarity",
+        "references",
         agrees_with="rapidfuzz's normalised Levenshtein similarity, exactly",
     ),
-    "exact_match": NamedReward(
-        "textenv.rewards.lexical.squad:exact_match", "lexical", _REFERENCES, agrees_with=_BY_SQUAD
-    ),
-    "token_f1": NamedReward(
-        "textenv.rewards.lexical.squad:token_f1", "lexical", _REFERENCES, agrees_with=_BY_SQUAD
-    ),
-    "substring_match": NamedReward(
-        "textenv.rewards.lexical.squad:substring_match", "lexical", _REFERENCES
-    ),
-    "coverage": NamedReward(
-        "textenv.rewards.tasks.keywords:Coverage", "lexical", ("metadata", "prompt")
-    ),
-    "negation_agreement": NamedReward(
-        "textenv.rewards.style.guards:negation_agreement", "lexical", _REFERENCES
-    ),
-    "novelty": NamedReward(
-        "textenv.rewards.style.guards:Novelty", "lexical", ("prompt", "metadata")
-    ),
-    "grounding": NamedReward(
-        "textenv.rewards.style.guards:Grounding", "lexical", ("prompt", "metadata")
-    ),
-    "prose": NamedReward("textenv.rewards.style.guards:Prose", "lexical"),
+    "exact_match": _row("lexical", "lexical.squad:exact_match", "references", agrees_with=_SQUAD),
+    "token_f1": _row("lexical", "lexical.squad:token_f1", "references", agrees_with=_SQUAD),
+    "substring_match": _row("lexical", "lexical.squad:substring_match", "references"),
+    "coverage": _row("lexical", "tasks.keywords:Coverage", "metadata", "prompt"),
+    "negation_agreement": _row("lexical", "style.guards:negation_agreement", "references"),
+    "novelty": _row("lexical", "style.guards:Novelty", "prompt", "metadata"),
+    "grounding": _row("lexical", "style.guards:Grounding", "prompt", "metadata"),
+    "prose": _row("lexical", "style.guards:Prose"),
     # Semantic
-    "embedding_cosine": NamedReward(
-        "textenv.rewards.learned.embedding:EmbeddingCosine",
+    "embedding_cosine": _row(
         "semantic",
-        _REFERENCES,
+        "learned.embedding:EmbeddingCosine",
+        "references",
         agrees_with="sentence-transformers, to 1e-5",
         extra="semantic",
     ),
-    "bertscore": NamedReward(
-        "textenv.rewards.learned.bertscore:BertScore",
+    "bertscore": _row(
         "semantic",
-        _REFERENCES,
+        "learned.bertscore:BertScore",
+        "references",
         agrees_with="bert-score without idf, to 1e-5",
     ),
     # Learned
-    "reward_model": NamedReward(
-        "textenv.rewards.learned.reward_model:RewardModel",
+    "reward_model": _row(
         "learned",
-        _PROMPT,
+        "learned.reward_model:RewardModel",
+        "prompt",
         bounds=(None, None),
         agrees_with="transformers' own logits, to 1e-5",
     ),
-    "nli_faithfulness": NamedReward(
-        "textenv.rewards.learned.faithfulness:NliFaithfulness", "learned", ("metadata", "prompt")
+    "nli_faithfulness": _row(
+        "learned", "learned.faithfulness:NliFaithfulness", "metadata", "prompt"
     ),
-    "perplexity": NamedReward(
-        "textenv.rewards.learned.perplexity:Perplexity",
+    "perplexity": _row(
         "learned",
-        _PROMPT,
+        "learned.perplexity:Perplexity",
+        "prompt",
         agrees_with="transformers' own loss, to 1e-5",
     ),
     # Style and safety
-    "repetition": NamedReward("textenv.rewards.style.repetition:Repetition", "style"),
-    "distinct": NamedReward("textenv.rewards.style.repetition:Distinct", "style"),
-    "polarity": NamedReward(
-        "textenv.rewards.style.polarity:Polarity", "style", agrees_with="vaderSentiment, exactly"
-    ),
-    "toxicity": NamedReward("textenv.rewards.learned.toxicity:Toxicity", "style"),
-    "readability": NamedReward("textenv.rewards.style.readability:Readability", "style"),
-    "language": NamedReward(
-        "textenv.rewards.style.detected_language:Language",
+    "repetition": _row("style", "style.repetition:Repetition"),
+    "distinct": _row("style", "style.repetition:Distinct"),
+    "polarity": _row("style", "style.polarity:Polarity", agrees_with="vaderSentiment, exactly"),
+    "toxicity": _row("style", "learned.toxicity:Toxicity"),
+    "readability": _row("style", "style.readability:Readability"),
+    "language": _row(
         "style",
-        _METADATA,
+        "style.detected_language:Language",
+        "metadata",
         agrees_with="lingua, exactly",
         extra="style",
     ),
-    "length": NamedReward("textenv.rewards.style.length:Length", "style"),
+    "length": _row("style", "style.length:Length"),
     # Verifiable
-    "regex": NamedReward("textenv.rewards.verifiable.format:Regex", "verifiable"),
-    "json": NamedReward("textenv.rewards.verifiable.format:Json", "verifiable"),
-    "constraints": NamedReward(
-        "textenv.rewards.verifiable.format:Constraints", "verifiable", _METADATA
-    ),
-    "numeric": NamedReward("textenv.rewards.verifiable.numeric:Numeric", "verifiable", _REFERENCES),
-    "choice": NamedReward(
-        "textenv.rewards.verifiable.choice:Choice", "verifiable", ("references", "metadata")
-    ),
+    "regex": _row("verifiable", "verifiable.format:Regex"),
+    "json": _row("verifiable", "verifiable.format:Json"),
+    "constraints": _row("verifiable", "verifiable.format:Constraints", "metadata"),
+    "numeric": _row("verifiable", "verifiable.numeric:Numeric", "references"),
+    "choice": _row("verifiable", "verifiable.choice:Choice", "references", "metadata"),
     # Judge
-    "judge": NamedReward(
-        "textenv.rewards.judge.judge:Judge", "judge", ("references", "prompt"), extra="chat"
-    ),
+    "judge": _row("judge", "judge.judge:Judge", "references", "prompt", extra="chat"),
     # Rewards that belong to a task
-    "dialogue": NamedReward("textenv.rewards.tasks.dialogue:DialogueQuality", "task", _METADATA),
-    "dialogue_success": NamedReward(
-        "textenv.rewards.tasks.dialogue:DialogueSuccess", "task", _METADATA
-    ),
-    "turn_f1": NamedReward("textenv.rewards.tasks.dialogue:TurnF1", "task", _METADATA),
-    "selection": NamedReward("textenv.rewards.tasks.dialogue:selection", "task", _REFERENCES),
-    "keyword_sentence": NamedReward(
-        "textenv.rewards.tasks.keywords:KeywordSentence", "task", ("references", "metadata")
-    ),
-    "data_to_text": NamedReward(
-        "textenv.rewards.tasks.data_to_text:DataToText", "task", ("references", "metadata")
-    ),
-    "sentiment": NamedReward("textenv.rewards.tasks.continuation:Sentiment", "task", _METADATA),
-    "topic": NamedReward("textenv.rewards.tasks.continuation:Topic", "task", _METADATA),
-    "rewrite": NamedReward(
-        "textenv.rewards.tasks.rewrite:Rewrite", "task", ("references", "prompt", "metadata")
-    ),
+    "dialogue": _row("task", "tasks.dialogue:DialogueQuality", "metadata"),
+    "turn_f1": _row("task", "tasks.dialogue:TurnF1", "metadata"),
+    "selection": _row("task", "tasks.dialogue:selection", "references"),
+    "keyword_sentence": _row("task", "tasks.keywords:KeywordSentence", "references", "metadata"),
+    "data_to_text": _row("task", "tasks.data_to_text:DataToText", "references", "metadata"),
+    "sentiment": _row("task", "tasks.continuation:Sentiment", "metadata"),
+    "topic": _row("task", "tasks.continuation:Topic", "metadata"),
+    "rewrite": _row("task", "tasks.rewrite:Rewrite", "references", "prompt", "metadata"),
     # Composition: their options hold rewards
-    "product": NamedReward("textenv.rewards.operators:product", "composition", bounds=(None, None)),
-    "gate": NamedReward("textenv.rewards.operators:gate", "composition", bounds=(None, None)),
-    "clip": NamedReward("textenv.rewards.operators:clip", "composition", bounds=(None, None)),
-    "normalise": NamedReward(
-        "textenv.rewards.normalise:normalise", "composition", bounds=(None, None)
-    ),
-    "by_language": NamedReward(
-        "textenv.rewards.by_language:by_language", "composition", _METADATA, (None, None)
-    ),
-    "dense": NamedReward("textenv.rewards.operators:dense", "composition", bounds=(None, None)),
+    "product": _row("composition", "operators:product", bounds=(None, None)),
+    "gate": _row("composition", "operators:gate", bounds=(None, None)),
+    "clip": _row("composition", "operators:clip", bounds=(None, None)),
+    "normalise": _row("composition", "normalise:normalise", bounds=(None, None)),
+    "by_language": _row("composition", "by_language:by_language", "metadata", bounds=(None, None)),
+    "dense": _row("composition", "operators:dense", bounds=(None, None)),
     # Controls
-    "random": NamedReward("textenv.rewards.controls:Random", "control"),
-    "constant": NamedReward("textenv.rewards.controls:Constant", "control", bounds=(None, None)),
+    "random": _row("control", "controls:Random"),
+    "constant": _row("control", "controls:Constant", bounds=(None, None)),
 }

@@ -1,4 +1,4 @@
-"""Rewards that know nothing of quality: what a training against a real one is compared with."""
+"""Control rewards that know nothing of quality: random numbers and a constant."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Random:
     """A number drawn uniformly from [0, 1), the same for the same example, response and seed.
 
     Attributes:
-        seed: Another one gives other numbers, a whole number.
+        seed: Whole number; another seed gives other numbers.
     """
 
     seed: int = 0
@@ -48,7 +48,7 @@ class Constant:
     """The same for everything: nothing to learn.
 
     Attributes:
-        value: What is paid.
+        value: The score of every episode.
     """
 
     value: float = 0.0

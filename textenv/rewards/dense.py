@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from textenv.examples import Episode
 from textenv.rewards.base import FloatArray, Reward, RewardResult
-from textenv.rewards.parts import Part, combine
-from textenv.rewards.weighted import WeightedSum
+from textenv.rewards.parts import Part, WeightedSum, combine
 
 
 @dataclass(frozen=True)
@@ -23,9 +22,9 @@ class Dense:
     """A reward that is paid within the episode, at token level; elsewhere it is paid at the end.
 
     Attributes:
-        of: What the whole episode is paid.
-        potential: Scores the unfinished episode.
-        every: After how many tokens of the agent a payment comes.
+        of: Reward of the whole episode.
+        potential: Reward that scores the unfinished episode.
+        every: Number of tokens of the agent between two payments.
     """
 
     of: Part
@@ -34,7 +33,7 @@ class Dense:
     name: ClassVar[str] = "dense"
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
-        """Scores finished episodes, in order."""
+        """Scores the episodes, in order."""
         result = self.of.score(episodes)
         return combine(result.total, [(self.of, result)])
 
@@ -121,8 +120,8 @@ class DensePay:
 
         Args:
             rewards: What each episode that ended is worth as a whole, 0 elsewhere, (n_slots,).
-            terminated: Which ended, bool (n_slots,).
-            n_tokens: How many tokens the agent has written in each slot's episode; 0 where it wrote
+            terminated: True where an episode ended, bool (n_slots,).
+            n_tokens: Number of tokens that the agent wrote in each slot's episode; 0 where it wrote
                 none in this step. (n_slots,).
             so_far: Returns a slot's unfinished episode.
             score: `compute_rewards` or, if an unfinished episode may go without a score,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -11,9 +10,8 @@ from textenv.import_paths import load_module, missing_module
 from textenv.rewards.base import Reward, name_of
 from textenv.rewards.catalog import REWARDS, NamedReward, RewardFactory
 from textenv.rewards.dense import potential_terms
-from textenv.rewards.options import check_number, check_options
-from textenv.rewards.parts import Part
-from textenv.rewards.weighted import WeightedSum
+from textenv.rewards.options import check_number, check_options, parameters_of
+from textenv.rewards.parts import Part, WeightedSum
 
 RewardSpec: TypeAlias = str | Reward | Mapping[str, float | Mapping[str, Any]]
 
@@ -61,7 +59,7 @@ def load_reward(spec: RewardSpec) -> Reward:
         return _weighted_sum(spec)
     if isinstance(spec, type) or not callable(spec):
         raise ConfigError(
-            f"{spec!r} is no reward: give a name, 'module:attribute', a mapping from names to "
+            f"{spec!r} is not a reward: give a name, 'module:attribute', a mapping from names to "
             "weights, or a callable on episodes."
         )
     return spec
@@ -167,7 +165,7 @@ def _make(name: str, options: Mapping[str, Any]) -> Reward:
         )
     found = getattr(loaded, attribute)
     if not callable(found):
-        raise ConfigError(f"'{name}' is no reward: {found!r} is not callable.")
+        raise ConfigError(f"'{name}' is not a reward: {found!r} is not callable.")
     makes_one = bool(options) or isinstance(found, type) or not _takes_episodes(found)
     if options:
         _check_makes_reward(name, found, options, "it takes no options: name what makes it of them")
@@ -188,18 +186,15 @@ def _call(name: str, factory: RewardFactory, options: Mapping[str, Any]) -> Rewa
         ) from error
     if not callable(made):
         raise ConfigError(
-            f"'{name}' makes no reward but {made!r}, which cannot be called with episodes."
+            f"'{name}' does not make a reward but {made!r}, which cannot be called with episodes."
         )
     return made
 
 
 def _takes_episodes(found: Callable[..., Any]) -> bool:
     """Tells whether something has to be called with episodes, or else makes what has to be."""
-    try:
-        parameters = inspect.signature(found).parameters.values()
-    except (TypeError, ValueError):  # Some built-in callables have none.
-        return True
-    return any(
+    parameters = parameters_of(found)
+    return parameters is None or any(
         p.kind is p.VAR_POSITIONAL
         or (p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty)
         for p in parameters
@@ -212,13 +207,9 @@ def _check_makes_reward(
     """Refuses a reward in the place of what makes it."""
     if isinstance(factory, type):
         return
-    try:
-        parameters = inspect.signature(factory).parameters.values()
-    except (TypeError, ValueError):  # Some built-in callables have none.
-        return
     missing = [
         p.name
-        for p in parameters
+        for p in parameters_of(factory) or ()
         if p.default is p.empty and p.kind is not p.VAR_KEYWORD and p.name not in options
     ]
     if len(missing) == 1:

@@ -1,4 +1,4 @@
-"""Rewards of unlike scales made alike: each divided by its standard deviation on samples."""
+"""Puts rewards on one scale: each is divided by its standard deviation on samples."""
 
 from __future__ import annotations
 
@@ -41,11 +41,7 @@ class Normalise:
     name: ClassVar[str] = NAME
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
-        """Scores the episodes, in order.
-
-        Raises:
-            RewardError: The standard deviation is not known.
-        """
+        """Scores the episodes, in order."""
         if self.std is None:
             raise RewardError(
                 f"'{NAME}' does not know the standard deviation of '{self.of.name}' yet. Find it "
@@ -73,7 +69,7 @@ def fit_reward(spec: RewardSpec, episodes: Sequence[Episode]) -> RewardSpec:
     """Gives each `normalise` in a reward's description the standard deviation that it lacks.
 
     Args:
-        spec: As `load_reward` takes it: operators are looked into, made rewards are not.
+        spec: Description as for `load_reward`; rewards that are already made are left as they are.
         episodes: Finished ones, samples of the policy that training starts from.
 
     Returns:

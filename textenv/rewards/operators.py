@@ -38,10 +38,10 @@ def gate(of: RewardSpec, when: RewardSpec, at_least: float = 1.0, otherwise: flo
     """Pays a reward where another one reaches a threshold, and a constant elsewhere.
 
     Args:
-        of: What is paid.
+        of: Reward that is paid.
         when: The condition; `open` among the components is 1 where it holds, else 0.
-        at_least: What `when` has to reach.
-        otherwise: What is paid elsewhere.
+        at_least: Threshold that `when` has to reach.
+        otherwise: Score where the condition does not hold.
     """
     paid, condition = load_parts((of, when), "gate")
     if "open" in (paid.name, condition.name):
@@ -59,8 +59,8 @@ def clip(of: RewardSpec, low: float | None = None, high: float | None = None) ->
 
     Args:
         of: The reward.
-        low: The least that is paid; none if not given.
-        high: The most that is paid; none if not given.
+        low: Lower limit; none if not given.
+        high: Upper limit; none if not given.
     """
     if low is None and high is None:
         raise ConfigError("'clip' needs 'low', 'high' or both.")
@@ -82,7 +82,7 @@ def dense(of: RewardSpec, potential: RewardSpec | None = None, every: int = 8) -
     Args:
         of: The reward of the whole episode.
         potential: The reward that scores the unfinished episode; by default `of` itself.
-        every: Tokens between two payments.
+        every: Number of tokens between two payments.
     """
     check_count("dense", "every", every)
     part = load_part(of)

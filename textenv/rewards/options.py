@@ -18,7 +18,7 @@ def check_number(reward: str, option: str, value: object) -> float:
     """Returns an option that has to be a finite number.
 
     Raises:
-        ConfigError: It is none.
+        ConfigError: It is not.
     """
     try:
         if not isinstance(value, bool) and isinstance(value, Real) and isfinite(value):
@@ -32,7 +32,7 @@ def check_count(reward: str, option: str, value: object) -> None:
     """Refuses an option that counts something and is no whole number from 1 on.
 
     Raises:
-        ConfigError: It is none.
+        ConfigError: It is not.
     """
     if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
         raise ConfigError(
@@ -54,15 +54,23 @@ def check_share(reward: str, option: str, value: object) -> None:
 
 
 def check_choice(reward: str, option: str, value: object, known: Collection[str]) -> None:
-    """Refuses an option that is none of a few words.
+    """Refuses an option that is not one of a few words.
 
     Raises:
-        ConfigError: It is none of them.
+        ConfigError: It is not one of them.
     """
     if value not in known:
         raise ConfigError(
             f"Reward '{reward}' has no {option} '{value}'.{did_you_mean(str(value), known)}"
         )
+
+
+def parameters_of(function: Callable[..., Any]) -> list[inspect.Parameter] | None:
+    """Returns the parameters of a callable; None for the built-in ones that do not tell them."""
+    try:
+        return list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return None
 
 
 def check_options(reward: str, factory: Callable[..., Any], options: Mapping[str, Any]) -> None:
@@ -71,9 +79,8 @@ def check_options(reward: str, factory: Callable[..., Any], options: Mapping[str
     Raises:
         ConfigError: There is an unknown option, or a missing one, or a text, say, for a bool.
     """
-    try:
-        parameters = inspect.signature(factory).parameters.values()
-    except (TypeError, ValueError):  # Some built-in callables have none.
+    parameters = parameters_of(factory)
+    if parameters is None:
         return
     known = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     yes_or_no = {p.name for p in parameters if p.annotation in (bool, "bool")}
@@ -81,8 +88,8 @@ def check_options(reward: str, factory: Callable[..., Any], options: Mapping[str
     for option in options:
         if not isinstance(option, str):
             raise ConfigError(
-                f"An option of reward '{reward}' is called {option!r}, which is no text. In YAML "
-                "yes, no, on and off stand for true and false: put them in quotes."
+                f"An option of reward '{reward}' is called {option!r}, which is not a text. In "
+                "YAML yes, no, on and off stand for true and false: put them in quotes."
             )
         if option not in known and not takes_any:
             near = did_you_mean(option, [*known, *ENTRY_OPTIONS])

@@ -1,14 +1,17 @@
-"""Scores plain texts with a reward, without an environment."""
+"""Scores texts without an environment: given in lists, or in rows of JSON Lines."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
-from textenv.errors import ConfigError
+from textenv.errors import ConfigError, did_you_mean
 from textenv.examples import Episode, Example, Turn
 from textenv.rewards.base import RewardResult, compute_rewards
 from textenv.rewards.loading import RewardSpec, load_reward
+
+_ROW_KEYS = ("response", "references", "prompt", "metadata", "id")
 
 
 def score(
@@ -25,12 +28,12 @@ def score(
         (array([0.66666667]), array([0.66666667]))
 
     Args:
-        reward: What `load_reward` takes: a name, weights, an import path or a callable.
+        reward: Description as for `load_reward`: a name, weights, an import path or a callable.
         responses: The texts to score: a list, an array, a column of a table, ...
-        references: For each response its reference, or several of them. None for rewards that
+        references: Reference of each response, or several of them. None for rewards that
             compare with none.
-        prompts: What each responds to; by default empty.
-        metadata: Each example's further fields, for rewards that read them.
+        prompts: Prompt of each response; by default empty.
+        metadata: Further fields of each example, for rewards that read them.
 
     Returns:
         `total`, a float64 array (n,), and `components`, such arrays by name, in the order of the
@@ -54,9 +57,9 @@ def make_episodes(
     """Returns one finished episode for each response; see `score`.
 
     Args:
-        responses: What the agent said.
-        references: A text or several for each.
-        prompts: What was said to the agent.
+        responses: Text that the agent said.
+        references: One or several texts for each response.
+        prompts: Text that was said to the agent.
         metadata: Further fields of the examples.
         ids: The examples' names; by default their places, from 0.
 
@@ -108,3 +111,63 @@ def _episode(response: Any, references: Any, prompt: Any, metadata: Any, id: str
         )
     example = Example(id, prompt, references, metadata)
     return Episode(example, (Turn("user", prompt), Turn("assistant", response)))
+
+
+def read_rows(lines: Iterable[bytes], source: str) -> list[Episode]:
+    """Reads one finished episode a row.
+
+    A row is a JSON object with `response`, and with `references` (a text or a list of them),
+    `prompt`, `id` and `metadata` (an object) as the reward needs them. Further keys are metadata,
+    too. Empty lines are left out.
+
+    Args:
+        lines: Lines of the file, in UTF-8.
+        source: Name of the file in messages.
+
+    Raises:
+        ConfigError: There are no rows, or one is not of this form; the message has its line.
+    """
+    episodes = []
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            episodes.append(_read_row(line, number, source))
+    if not episodes:
+        raise ConfigError(f"{source} has no rows. Each is a JSON object with a 'response'.")
+    return episodes
+
+
+def _read_row(line: bytes, number: int, source: str) -> Episode:
+    where = f"Line {number} of {source}"
+    try:
+        row = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{where} is not UTF-8 text.") from error
+    except (ValueError, RecursionError) as error:
+        problem = "it is nested too deep, or a number is too long"
+        if isinstance(error, json.JSONDecodeError):
+            problem = error.msg
+        raise ConfigError(
+            f"{where} is not JSON ({problem}). Each line is an object such as "
+            '{"response": "...", "references": ["..."]}.'
+        ) from error
+    if not isinstance(row, dict):
+        raise ConfigError(f"{where} is not a JSON object but {row!r}.")
+    if "response" not in row:
+        raise ConfigError(f"{where} has no 'response'.{did_you_mean('response', row)}")
+    if "references" not in row and "reference" in row:
+        raise ConfigError(f"{where} has a 'reference'; call it 'references'.")
+    metadata = row.get("metadata", {})
+    if not isinstance(metadata, dict):
+        raise ConfigError(f"{where}: the metadata is {metadata!r}; it has to be an object.")
+    further: dict[str, Any] = {key: value for key, value in row.items() if key not in _ROW_KEYS}
+    try:
+        (episode,) = make_episodes(
+            [row["response"]],
+            [row.get("references", ())],
+            [row.get("prompt", "")],
+            [{**further, **metadata}],
+            [str(row.get("id", f"line {number}"))],
+        )
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from error
+    return episode

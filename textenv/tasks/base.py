@@ -1,4 +1,4 @@
-"""The contract of a task: which rows it needs, how it opens, what it replies, what is ideal."""
+"""The contract of a task: its columns, its opening, its replies and its ideal answers."""
 
 from __future__ import annotations
 
@@ -23,6 +23,12 @@ class Field:
     name: str
     aliases: tuple[str, ...] = ()
     required: bool = True
+
+
+def ask(instruction: str, source: str) -> tuple[Turn, ...]:
+    """Returns an instruction and its source as one user turn, of which the source may be cut."""
+    text = instruction + source
+    return (Turn("user", text, cut=(len(instruction), len(text))),)
 
 
 class Task(ABC):

@@ -1,40 +1,47 @@
-"""Reading the candidate replies that come with a dataset row."""
+"""Candidate replies: which texts are the same, which wrong ones to show, and in what order."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import hashlib
+from collections.abc import Iterable
 
-from textenv.errors import DatasetError
+from textenv.rewards.lexical.words import normalised
 
 
-def candidates_of(id: str, row: Mapping[str, Any], gold: str, most: int) -> list[str]:
-    """Returns the texts in field `candidates`, stripped; [] if the row has none.
+def shuffled(key: str, texts: Iterable[str]) -> tuple[str, ...]:
+    """Orders texts at random, but always alike for the same key and texts.
+
+    Their order before does not matter, so a row that always lists the right text first gives
+    nothing away.
 
     Args:
-        id: The example's id, for the error.
-        row: The row, keyed by the task's field names.
-        gold: The ideal reply, which must be one of them.
-        most: How many the task allows.
-
-    Raises:
-        DatasetError: They are no list of texts, too many, not all different, or lack `gold`.
+        key: Text that decides the order, such as the conversation so far.
+        texts: The texts, all different.
     """
-    given = row.get("candidates")
-    if given is None:
-        return []
-    if not isinstance(given, list | tuple) or not all(isinstance(text, str) for text in given):
-        raise DatasetError(f"The candidates of example '{id}' must be a list of texts.")
-    texts = [text.strip() for text in given]
-    if len(texts) > most:
-        raise DatasetError(
-            f"Example '{id}' has {len(texts)} candidates; the task allows {most}. Keep {most} of "
-            "them, the right one included."
-        )
-    if len(set(texts)) < len(texts) or not all(texts):
-        raise DatasetError(f"The candidates of example '{id}' must all differ, and none be empty.")
-    if gold not in texts:
-        raise DatasetError(
-            f"None of the candidates of example '{id}' is the ideal reply, {gold!r}. Add it."
-        )
-    return texts
+    return tuple(sorted(texts, key=lambda text: _digest(f"{key}\0{text}")))
+
+
+def below(key: str, n: int) -> int:
+    """Returns a number in 0 .. n - 1 that depends on the key alone, each about equally often."""
+    return int.from_bytes(_digest(key)) % n
+
+
+def pick_candidates(key: str, right: str, others: Iterable[str], n: int) -> tuple[str, ...]:
+    """Returns the right text among at most n - 1 others, the first that differ, in random order.
+
+    Args:
+        key: Text that decides the order.
+        right: The right text, which is always included.
+        others: Wrong texts, the most important ones first.
+        n: Maximum number of candidates.
+    """
+    kept = {normalised(right): right}
+    for text in others:
+        if len(kept) == n:
+            break
+        kept.setdefault(normalised(text), text)
+    return shuffled(key, kept.values())
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()

@@ -10,7 +10,7 @@ from textenv.errors import ConfigError, DatasetError, UnknownNameError
 from textenv.examples import Example, Turn
 from textenv.rewards.tasks.continuation import SENTIMENTS
 from textenv.rewards.tasks.topics import TOPICS
-from textenv.tasks.base import Field, Task
+from textenv.tasks.base import Field, Task, ask
 from textenv.tasks.rows import references_of, text_of
 
 _LABELS = {
@@ -56,7 +56,7 @@ class ContinueTask(Task):
       nothing ("medium"), or another direction ("hard"). Generated rows have 4 candidates, one
       for each target that the argument may ask for: reviews praise, blame, or do both in either
       order; stories turn to one of 4 topics.
-    - Rows of one's own need
+    - Your own rows need
       - `text`, to be cut into opening and continuation, such as IMDB's; or `opening` and
         `continuation` (a text, several, or a mapping from directions to texts, which are then
         the candidates);
@@ -118,8 +118,7 @@ class ContinueTask(Task):
         target = example.metadata.get("target", self.target)
         verb = "ends up" if target in SENTIMENTS else "turns to"
         how = "" if target is None else f" so that it {verb} {target}"
-        ask = f"Continue this text{how}.\n\n"
-        return (Turn("user", ask + example.prompt, cut=(len(ask), len(ask) + len(example.prompt))),)
+        return ask(f"Continue this text{how}.\n\n", example.prompt)
 
     def _cut(self, id: str, text: str) -> tuple[str, str]:
         words = _BREAK.sub(" ", text).split()

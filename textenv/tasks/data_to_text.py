@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from textenv.errors import DatasetError
 from textenv.examples import Example, Turn
-from textenv.tasks.base import Field, Task
-from textenv.tasks.candidates import candidates_of
-from textenv.tasks.rows import references_of
+from textenv.rewards.tasks.data_to_text import Slots, split_slots
+from textenv.tasks.base import Field, Task, ask
+from textenv.tasks.rows import candidates_of, references_of
 from textenv.tasks.tables import highlighted
-
-_E2E = re.compile(r"([^\[\],|]+)\[([^\]]*)\]")
-_LINE = re.compile(r"^\s*([^:\n|]+?)\s*:\s*([^\n|]+?)\s*$", re.MULTILINE)
-
-Slots = tuple[tuple[str, str], ...]
-
-
-def split_slots(text: str) -> Slots:
-    """Reads slots from a text: "name[The Mill], food[Thai]", or "name: The Mill" on each line."""
-    pairs = _E2E.findall(text) or _LINE.findall(text.replace("|", "\n"))
-    return tuple((slot.strip(), value.strip()) for slot, value in pairs if value.strip())
 
 
 class DataTask(Task):
@@ -53,15 +41,15 @@ class DataTask(Task):
       `difficulty` ("easy": 3 slots, "medium": 5, "hard": 7) and `n_slots` (3 to 7, instead of the
       difficulty's number). Generated rows have 4 candidates: the reference, and the same text
       with one or two values wrong.
-    - Rows of one's own need `references`, a text or several (ToTTo's `sentence_annotations`, too),
+    - Your own rows need `references`, a text or several (ToTTo's `sentence_annotations`, too),
       and one of
       - `slots`: a mapping from slots to values, a list of pairs, or E2E's text
         "name[The Mill], food[Thai]" (`meaning_representation`);
       - `table`: a list of rows of cells, which are texts or ToTTo's {"value", "is_header",
         "column_span", "row_span"}; with `highlighted_cells`, a list of [row, column] from 0 (by
-        default all cells that are no headers), and by choice `title` and `section`.
+        default all cells that are no headers), and optionally `title` and `section`.
 
-      By choice, `values` maps a slot to all values that it might have had, so that wrong ones are
+      Optionally, `values` maps a slot to all values that it might have had, so that wrong ones are
       noticed, and `candidates` is a list of 2 to 4 texts, the first reference among them.
 
     ## Version History
@@ -117,8 +105,7 @@ class DataTask(Task):
 
     def opening(self, example: Example) -> tuple[Turn, ...]:
         """Returns the instruction and the data, which may lose their last lines."""
-        text = self.instruction + example.prompt
-        return (Turn("user", text, cut=(len(self.instruction), len(text))),)
+        return ask(self.instruction, example.prompt)
 
 
 def _final_sentences(value: Any) -> Any:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from textenv.datasets.generated.bookings import SLOTS, booking_line
 from textenv.errors import DatasetError
 from textenv.examples import Example, Turn
+from textenv.guests.booking_lines import SLOTS, booking_line, question_line
+from textenv.guests.guest import answered, follow
 from textenv.tasks.base import Field, Task
-from textenv.tasks.choices import pick_candidates, shuffled
-from textenv.tasks.guest import answered, follow
+from textenv.tasks.candidates import pick_candidates, shuffled
 from textenv.tasks.guest_rows import guest_example
-from textenv.tasks.recorded import TURNS_FIELD, read_dialogue
-from textenv.tasks.understanding import question_line
+from textenv.tasks.recorded_dialogue import TURNS_FIELD, read_dialogue
 
 _NOTHING_TO_ASK = "Is there anything else?"
 
@@ -31,16 +30,16 @@ class DialogueTask(Task):
 
     The guest understands keywords: "food" or "cuisine"; "area", "where" or "part of town";
     "people", "guests" or "how many"; "day" or "date"; "time" or "hour"; "when" is both of the last.
-    They answer exactly what they are asked for. Moreover, the guests of the set "guests"
+    They answer exactly what they are asked for. A guest may also
 
     - change their mind about what they have told: "Actually, make it 4 people instead of 3." What
       counts is what they want when the agent books;
     - lose patience: a turn that asks for something told already, or for nothing that they
-      understand, gets a terse answer ("I already told you: Thai food."), and once too often they
-      leave;
-    - may not care about a slot ("any area"), which a booking then leaves out;
-    - may answer one thing at a time, and expect to be asked so from then on;
-    - may say numbers in words ("half past seven in the evening").
+      understand, gets a terse answer ("I already told you: Thai food."), and after too many such
+      turns they leave;
+    - not care about a slot ("any area"), which a booking then leaves out;
+    - answer one question at a time, and expect single questions from then on;
+    - say numbers in words ("half past seven in the evening").
 
     At select level the agent chooses one of seven dialogue acts: ask for one of the five slots,
     ask for all that is missing, or book with what is known so far. Their texts follow from the
@@ -55,7 +54,7 @@ class DialogueTask(Task):
     Paid at the end. `dialogue` is a weighted mean of success, right slots, right slots among those
     that had to be asked for, efficiency and relevance; see `textenv.rewards.tasks.dialogue`.
     Recorded dialogues have no goal: `dialogue` pays them `turn_f1`, the closeness of each turn to
-    the recorded one. TextDialogue-v0 pays `dialogue_success`, which needs goals.
+    the recorded one.
 
     ## Starting State
 
@@ -69,12 +68,11 @@ class DialogueTask(Task):
 
     ## Arguments
 
-    `dataset="guests"` is the generated set of version 1. Its options: `difficulty` ("easy": patient
-    guests who know what they want; "medium"; "hard": all of the above, and more to ask for),
-    `corrections` and `one_at_a_time` (the probability of each), `patience` (how many useless turns
-    every guest bears). `dataset="bookings"`, without options, is the set of version 0.
+    `dataset="guests"` is the generated set. Its options: `difficulty` ("easy": patient guests who
+    know what they want; "medium"; "hard": all of the above, and more to ask for); `corrections` and
+    `one_at_a_time` (the probability of each); `patience` (the useless turns that a guest bears).
 
-    Rows of one's own have either `turns`, a recorded dialogue (a list of {"speaker", "text"}, of
+    Your own rows have either `turns`, a recorded dialogue (a list of {"speaker", "text"}, of
     {"role", "content"}, of plain texts in which user and agent alternate, or the columns
     {"speaker": [...], "utterance": [...]}), or a guest:
 
@@ -91,8 +89,7 @@ that turn of the agent |
 
     ## Version History
 
-    - v1: guests who change their mind and lose patience; the reward `dialogue`.
-    - v0: customers who answer anything for as long as it takes; kept to repeat published results.
+    - v0: the first.
     """
 
     fields: ClassVar[tuple[Field, ...]] = (

@@ -7,9 +7,10 @@ from typing import Any, ClassVar
 
 from textenv.errors import ConfigError, DatasetError
 from textenv.examples import Example, Turn
+from textenv.rewards.lexical.words import normalised
 from textenv.tasks.base import Field, Task
-from textenv.tasks.choices import below, normalised, pick_candidates, shuffled
-from textenv.tasks.recorded import TURNS_FIELD, RecordedDialogue, read_dialogue
+from textenv.tasks.candidates import below, pick_candidates, shuffled
+from textenv.tasks.recorded_dialogue import TURNS_FIELD, RecordedDialogue, read_dialogue
 
 _MOST_CANDIDATES = 16
 
@@ -61,15 +62,15 @@ class DialogueSelectTask(Task):
 
     `dataset="replies"` is the generated set, with the option `difficulty`: "easy" (wrong replies
     belong to other services), "medium", "hard" (most callers correct themselves, and wrong replies
-    keep to what they said before). It has eight candidates an example. With rows of one's own,
+    keep to what they said before). It has eight candidates an example. With your own rows,
     choose `max_new_tokens` so that the longest reply fits: one that is cut is not the right one.
 
-    Rows of one's own have:
+    Your own rows have:
 
     | column | meaning |
     |---|---|
     | `context` | the dialogue so far, the user's turn last: a text, or turns in any layout of \
-`textenv.tasks.recorded` |
+`textenv.tasks.recorded_dialogue` |
     | `candidates` | the replies, at least two |
     | `label` | the right one: its place from 0 up, or its text |
     | `turns` | instead of these three, a recorded dialogue: one of the agent's turns in it, \

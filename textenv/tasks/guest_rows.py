@@ -1,14 +1,15 @@
-"""Reading a guest from a dataset row, or an error that says why it cannot be played."""
+"""Reads a guest from a dataset row, or says why it cannot be played."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from textenv.datasets.generated.bookings import ANY, SLOTS, booking_line, opening_line
 from textenv.errors import DatasetError
 from textenv.examples import Example
-from textenv.tasks.guest import LIVELY, definite_slots
+from textenv.guests.booking_lines import ANY, SLOTS, booking_line
+from textenv.guests.guest import definite_slots
+from textenv.guests.guest_lines import REQUESTS, opening_text
 
 
 def guest_example(id: str, row: Mapping[str, Any]) -> Example:
@@ -31,19 +32,24 @@ def guest_example(id: str, row: Mapping[str, Any]) -> Example:
     opening = row.get("opening")
     if opening is not None and (not isinstance(opening, str) or not opening.strip()):
         raise DatasetError(f"The 'opening' of example '{id}' must be a text, not {opening!r}.")
-    metadata: dict[str, Any] = {"goal": goal, "revealed": told, "wording": wording}
-    wanted = goal
-    if any(row.get(name) is not None for name in LIVELY):
-        changes = _changes(id, goal, row.get("changes") or [])
-        metadata["patience"] = _patience(id, row.get("patience"))
-        metadata["changes"] = changes
-        metadata |= {name: _flag(id, row, name) for name in ("one_at_a_time", "in_words")}
-        wanted = goal | {change["slot"]: change["value"] for change in changes}
+    changes = _changes(id, goal, row.get("changes") or [])
+    in_words = _flag(id, row, "in_words")
+    if opening is None:
+        opening = opening_text(REQUESTS[wording % len(REQUESTS)], goal, told, in_words)
+    wanted = goal | {change["slot"]: change["value"] for change in changes}
     return Example(
         id=id,
-        prompt=opening.strip() if opening else opening_line(goal, told, wording),
+        prompt=opening.strip(),
         references=(booking_line(wanted),),
-        metadata=metadata,
+        metadata={
+            "goal": goal,
+            "revealed": told,
+            "wording": wording,
+            "patience": _patience(id, row.get("patience")),
+            "changes": changes,
+            "one_at_a_time": _flag(id, row, "one_at_a_time"),
+            "in_words": in_words,
+        },
     )
 
 
@@ -94,7 +100,7 @@ def _changes(id: str, goal: Mapping[str, str], given: object) -> list[dict[str, 
         if not isinstance(change, Mapping) or not {"slot", "value"} <= set(change):
             raise DatasetError(
                 f"A change of example '{id}' is {change!r}; use {{'slot': ..., 'value': ...}}, and "
-                "by choice 'turn', the agent's turn after which it is said at the earliest."
+                "optionally 'turn', the agent's turn after which it is said at the earliest."
             )
         slot, value, turn = change["slot"], str(change["value"]), change.get("turn", 1)
         known = slot in SLOTS and goal[slot] != ANY and slot not in [c["slot"] for c in changes]

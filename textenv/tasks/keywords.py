@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from textenv.errors import DatasetError
 from textenv.examples import Example, Turn
+from textenv.rewards.tasks.keywords import split_concepts
 from textenv.tasks.base import Field, Task
-from textenv.tasks.candidates import candidates_of
-from textenv.tasks.rows import references_of
-
-_SEPARATORS = re.compile(r"\s*[,;#|\n]\s*")
-
-
-def split_concepts(text: str) -> tuple[str, ...]:
-    """Returns the keywords in a text: apart at commas or "#" if it has any, else at spaces."""
-    parts = _SEPARATORS.split(text) if _SEPARATORS.search(text.strip()) else text.split()
-    return tuple(part for part in (part.strip() for part in parts) if part)
+from textenv.tasks.rows import candidates_of, references_of
 
 
 class KeywordsTask(Task):
@@ -48,8 +39,8 @@ class KeywordsTask(Task):
     - `dataset="keywords"` is generated. Options: `difficulty` ("easy": 4 words, "medium": 5,
       "hard": 7) and `n_keywords` (4 to 8, instead of the difficulty's number). Generated rows
       have 4 candidates: the reference, and the same sentence without one or two of the words.
-    - Rows of one's own: `concepts`, a list of words or a text with commas, "#" or spaces between
-      them; `references`, a sentence or several. `candidates` by choice: 2 to 4 texts, the first
+    - Your own rows: `concepts`, a list of words or a text with commas, "#" or spaces between
+      them; `references`, a sentence or several. `candidates`, optionally: 2 to 4 texts, the first
       reference among them. CommonGen's columns are found by themselves, though a row for each
       reference, as on the hub, gives one reference an example.
 

@@ -12,8 +12,7 @@ from textenv.errors import DatasetError
 from textenv.examples import Example, Turn
 from textenv.rewards.verifiable.numeric import equal_numbers, final_number
 from textenv.tasks.base import Field, Task
-from textenv.tasks.candidates import candidates_of
-from textenv.tasks.rows import text_of
+from textenv.tasks.rows import candidates_of, text_of
 
 _MARKS = ("####", "\\boxed")
 _BARE_WORDS = 3  # "18", "18 red apples"
@@ -56,7 +55,7 @@ class MathTask(Task):
     - `difficulty`: "easy" (1 or 2 calculations), "medium" (2 to 4) or "hard" (4 to 6, larger
       numbers, facts that do not matter, and sometimes cents).
 
-    Rows of one's own need `question` (or `problem`), and at least one of
+    Your own rows need `question` (or `problem`), and at least one of
 
     - `answer` (or `final`, `final_answer`): a number, or a worked solution that ends with one
       after "####", in a "\boxed{}" or after "answer is";

@@ -8,8 +8,7 @@ from typing import Any, ClassVar
 from textenv.errors import ConfigError, DatasetError
 from textenv.examples import Example, Turn
 from textenv.tasks.base import Field, Task
-from textenv.tasks.candidates import candidates_of
-from textenv.tasks.rows import references_of, text_of
+from textenv.tasks.rows import candidates_of, references_of, text_of
 
 
 class QATask(Task):
@@ -21,10 +20,10 @@ class QATask(Task):
     text. Without a text it answers from what it knows.
 
     Generated texts ("facts") tell two things about each of a few people, and the question asks for
-    one of them, or who it is that something is so of. Everybody has another town, job or pet, so
-    the kind of answer alone never decides.
+    one of them, or for the person whom something is said of. Everybody has another town, job or
+    pet, so the kind of answer alone never decides.
 
-    At select level the replies to choose from are, for generated questions, what is so of the
+    At select level the replies to choose from are, for generated questions, the values of the
     people of the text (at most four).
 
     ## Rewards
@@ -52,7 +51,7 @@ class QATask(Task):
     - `difficulty`: "easy" (2 people), "medium" (3 or 4) or "hard" (5 or 6, and questions for which
       two facts have to be found).
 
-    Rows of one's own need
+    Your own rows need
 
     - `question` (or `query`): a text, or NarrativeQA's dict with `text`;
     - `answers` (or `answer`, `answer_text`): a text, a list of texts, SQuAD's dict of `text` and

@@ -21,7 +21,7 @@ class QAChoiceTask(Task):
     "B) ...". It names the right one, ideally as it is shown: "B) baker".
 
     Generated questions ("facts-choice") are about a few people with two facts each. The wrong
-    options are what is so of the others, so that only reading tells them apart.
+    options are the values of the others, so that only reading tells them apart.
 
     At select level the replies to choose from are the options.
 
@@ -49,7 +49,7 @@ class QAChoiceTask(Task):
     - `difficulty`: "easy" (3 people and options), "medium" (4) or "hard" (5 or 6 people, and
       questions for which two facts have to be found).
 
-    Rows of one's own need
+    Your own rows need
 
     - `question` (or `question_stem`, `query`, `ctx`);
     - `choices` (or `options`, `endings`): a list of texts, or ARC's dict of `text` and `label`;
@@ -142,6 +142,6 @@ def _correct(id: str, answer: object, choices: list[str], labels: list[str]) -> 
     elif isinstance(answer, int) and not isinstance(answer, bool) and 0 <= answer < len(choices):
         return answer
     raise DatasetError(
-        f"The answer of example '{id}' is {answer!r}, which is none of its {len(choices)} choices: "
-        "give the letter, the index from 0, or the text of one."
+        f"The answer of example '{id}' is {answer!r}, which is not among its {len(choices)} "
+        "choices: give the letter, the index from 0, or the text of one."
     )

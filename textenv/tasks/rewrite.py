@@ -8,9 +8,8 @@ from typing import Any, ClassVar
 from textenv.errors import ConfigError, DatasetError, UnknownNameError
 from textenv.examples import Example, Turn
 from textenv.rewards.verifiable.constraints import check_all, describe_all
-from textenv.tasks.base import Field, Task
-from textenv.tasks.candidates import candidates_of
-from textenv.tasks.rows import references_of, text_of
+from textenv.tasks.base import Field, Task, ask
+from textenv.tasks.rows import candidates_of, references_of, text_of
 
 KINDS = {
     "fix": "Correct the mistakes in this text, and change nothing else.",
@@ -48,7 +47,7 @@ class RewriteTask(Task):
       and `difficulty` (how many mistakes, clauses or values there are). Generated rows have 4
       candidates: the right text, one whose form is wrong (mistakes, rare words, broken JSON), one
       whose content is, and one where both are. Only the prompt tells right content from wrong.
-    - Rows of one's own need `source` and `target` (a text or several). By choice: `kind`;
+    - Your own rows need `source` and `target` (a text or several). Optionally: `kind`;
       `constraints`, a list such as [{"check": "max_words", "n": 9}] (see
       `textenv.rewards.verifiable.constraints`), without which the edits of the target are what is
       checked;
@@ -110,13 +109,12 @@ class RewriteTask(Task):
     def opening(self, example: Example) -> tuple[Turn, ...]:
         """Returns what to do, the constraints and the text, of which only the text may be cut."""
         constraints = example.metadata.get("constraints", ())
-        ask = KINDS[example.metadata.get("kind", self.kind)]
+        instruction = KINDS[example.metadata.get("kind", self.kind)]
         if constraints:
-            ask = f"{ask} {describe_all(constraints)}"
+            instruction += f" {describe_all(constraints)}"
         if keep := example.metadata.get("keep"):
-            ask = f"{ask} Keep: {', '.join(keep)}."
-        ask = f"{ask}\n\n"
-        return (Turn("user", ask + example.prompt, cut=(len(ask), len(ask) + len(example.prompt))),)
+            instruction += f" Keep: {', '.join(keep)}."
+        return ask(f"{instruction}\n\n", example.prompt)
 
 
 def _checkable(id: str, constraints: object, reference: str) -> tuple[Mapping[str, Any], ...]:

@@ -1,4 +1,4 @@
-"""Reading a dataset row's values: the right type, not empty, or an error that names the row."""
+"""Reads the values of a dataset row: of the right type and not empty, else the row is named."""
 
 from __future__ import annotations
 
@@ -57,3 +57,35 @@ def references_of(id: str, row: Mapping[str, Any], name: str) -> tuple[str, ...]
         raise DatasetError(f"Example '{id}' has an empty {name}. Filter such rows out.")
     texts = (text_of(id, {name: item}, name) for item in value)
     return tuple(dict.fromkeys(texts))
+
+
+def candidates_of(id: str, row: Mapping[str, Any], gold: str, most: int) -> list[str]:
+    """Returns the texts in field `candidates`, stripped; [] if the row has none.
+
+    Args:
+        id: The example's id, for the error.
+        row: The row, keyed by the task's field names.
+        gold: The ideal reply, which must be one of them.
+        most: Maximum number of candidates that the task allows.
+
+    Raises:
+        DatasetError: They are no list of texts, too many, not all different, or lack `gold`.
+    """
+    given = row.get("candidates")
+    if given is None:
+        return []
+    if not isinstance(given, list | tuple) or not all(isinstance(text, str) for text in given):
+        raise DatasetError(f"The candidates of example '{id}' must be a list of texts.")
+    texts = [text.strip() for text in given]
+    if len(texts) > most:
+        raise DatasetError(
+            f"Example '{id}' has {len(texts)} candidates; the task allows {most}. Keep {most} of "
+            "them, the right one included."
+        )
+    if len(set(texts)) < len(texts) or not all(texts):
+        raise DatasetError(f"The candidates of example '{id}' must all differ, and none be empty.")
+    if gold not in texts:
+        raise DatasetError(
+            f"None of the candidates of example '{id}' is the ideal reply, {gold!r}. Add it."
+        )
+    return texts

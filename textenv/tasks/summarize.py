@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from textenv.examples import Example, Turn
-from textenv.tasks.base import Field, Task
+from textenv.tasks.base import Field, Task, ask
 from textenv.tasks.rows import references_of, text_of
 
 
@@ -43,7 +43,7 @@ class SummarizeTask(Task):
     - `difficulty`: "easy" (2 or 3 sentences, the event first), "medium" (4 to 6) or "hard" (8 to
       10 sentences with two events, both of which the summary tells).
 
-    Rows of one's own need
+    Your own rows need
 
     - `document` (or `article`, `text`, `dialogue`, `source`, `content`): a text, or a list of
       sentences, which are joined by spaces;
@@ -78,5 +78,4 @@ class SummarizeTask(Task):
 
     def opening(self, example: Example) -> tuple[Turn, ...]:
         """Returns the instruction and the document, in one user turn."""
-        text = f"{self.instruction}\n\n{example.prompt}"
-        return (Turn("user", text, cut=(len(text) - len(example.prompt), len(text))),)
+        return ask(f"{self.instruction}\n\n", example.prompt)

@@ -26,7 +26,7 @@ def highlighted(id: str, table: Any, cells: Any) -> tuple[tuple[str, str], ...]:
 
     Args:
         id: The example's id, for the error.
-        table: Rows of cells: texts or numbers, or mappings with "value" and by choice "is_header",
+        table: Rows of cells: texts or numbers, or mappings with "value" and optionally "is_header",
             "column_span" and "row_span".
         cells: [row, column] of each highlighted cell, counted from 0 within the row as written;
             None for all that are no headers.

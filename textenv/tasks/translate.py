@@ -7,39 +7,18 @@ from typing import Any, ClassVar
 
 from textenv.errors import ConfigError, DatasetError
 from textenv.examples import Example, Turn
-from textenv.tasks.base import Field, Task
+from textenv.tasks.base import Field, Task, ask
 from textenv.tasks.rows import references_of, text_of
 
-_NAMES = {
-    "ar": "Arabic",
-    "cs": "Czech",
-    "da": "Danish",
-    "de": "German",
-    "el": "Greek",
-    "en": "English",
-    "es": "Spanish",
-    "fi": "Finnish",
-    "fr": "French",
-    "he": "Hebrew",
-    "hi": "Hindi",
-    "hu": "Hungarian",
-    "id": "Indonesian",
-    "it": "Italian",
-    "ja": "Japanese",
-    "ko": "Korean",
-    "nl": "Dutch",
-    "no": "Norwegian",
-    "pl": "Polish",
-    "pt": "Portuguese",
-    "ro": "Romanian",
-    "ru": "Russian",
-    "sv": "Swedish",
-    "th": "Thai",
-    "tr": "Turkish",
-    "uk": "Ukrainian",
-    "vi": "Vietnamese",
-    "zh": "Chinese",
-}
+_NAMES: dict[str, str] = dict(
+    pair.split("=")
+    for pair in str.split(
+        "ar=Arabic cs=Czech da=Danish de=German el=Greek en=English es=Spanish fi=Finnish "
+        "fr=French he=Hebrew hi=Hindi hu=Hungarian id=Indonesian it=Italian ja=Japanese "
+        "ko=Korean nl=Dutch no=Norwegian pl=Polish pt=Portuguese ro=Romanian ru=Russian "
+        "sv=Swedish th=Thai tr=Turkish uk=Ukrainian vi=Vietnamese zh=Chinese"
+    )
+)
 
 
 class TranslateTask(Task):
@@ -81,7 +60,7 @@ class TranslateTask(Task):
     - `difficulty`: "easy" (4 to 8 English words, one clause), "medium" (6 to 14, one or two
       clauses, questions) or "hard" (14 to 24, three clauses).
 
-    Rows of one's own need either
+    Your own rows need either
 
     - `translation`: a dict from codes to texts, as in WMT, OPUS-100 and IWSLT; or
     - `source` (or `src`, `en`, `text`) and `target` (or `tgt`, `reference`, `references`): a text,
@@ -149,8 +128,7 @@ class TranslateTask(Task):
     def opening(self, example: Example) -> tuple[Turn, ...]:
         """Asks for the translation; a source that is too long loses its end."""
         code = str(example.metadata.get("target_language", self.target_language))
-        ask = f"Translate to {_language_name(code)}: "
-        return (Turn("user", ask + example.prompt, cut=(len(ask), len(ask) + len(example.prompt))),)
+        return ask(f"Translate to {_language_name(code)}: ", example.prompt)
 
 
 def _language_name(code: str) -> str:

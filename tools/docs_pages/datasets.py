@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from importlib import import_module
 from typing import Any
 
-from textenv.datasets import PROCEDURAL, NamedDataset, named_datasets
+from textenv.datasets import NAMED, PROCEDURAL, NamedDataset, generator_class
 from tools.docs_pages.environments import family_name, spec_text
 from tools.docs_pages.markdown import code, entries_of, link, plain, table, text_of
 from tools.docs_pages.records import EnvironmentRecord
@@ -62,16 +61,15 @@ def render_datasets(records: Sequence[EnvironmentRecord]) -> str:
     parts = [
         _INTRODUCTION,
         _GENERATED,
-        *(_generated(name, target, sets.get(name, ())) for name, target in PROCEDURAL.items()),
+        *(_generated(name, sets.get(name, ())) for name in PROCEDURAL),
         _NAMED,
-        _named(named_datasets(), families),
+        _named(NAMED, families),
     ]
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
 
-def _generated(name: str, target: str, ids: Iterable[str]) -> str:
-    module, _, class_name = target.partition(":")
-    generator = getattr(import_module(module), class_name)
+def _generated(name: str, ids: Iterable[str]) -> str:
+    generator = generator_class(name)
     documented: dict[str, str] = {}
     for cls in reversed(generator.__mro__):
         documented |= entries_of(cls) if cls is not object else {}

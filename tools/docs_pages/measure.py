@@ -20,6 +20,7 @@ from textenv.episode import TextCore
 from textenv.examples import Example, Turn
 from textenv.registry import environment_row
 from textenv.rewards import compute_rewards
+from textenv.rollout import play_text
 from textenv.tokenization import EMBEDDED_PATH
 from tools.docs_pages.records import EXAMPLE, SPLIT, Measurement, make_core_quietly, talk_of
 
@@ -42,8 +43,8 @@ def digest(id: str, core: TextCore) -> str:
 
     dataset = core.dataset(SPLIT)
     examples = [dataset[index] for index in range(min(_DIGEST_EXAMPLES, len(dataset)))]
-    ideal = [core.play(example, core.task.gold) for example in examples]
-    others = [core.play(e, speak) for e in examples for speak in (say_half, _say_nothing)]
+    ideal = [play_text(core, example, core.task.gold) for example in examples]
+    others = [play_text(core, e, speak) for e in examples for speak in (say_half, _say_nothing)]
     earned = compute_rewards(core.reward, [*ideal, *others]).total
     facts = {
         "row": environment_row(id).make_kwargs(),

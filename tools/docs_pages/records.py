@@ -15,6 +15,7 @@ from textenv.episode import TextCore
 from textenv.examples import Episode, Example, Turn
 from textenv.registry import EnvironmentRow, environment_row, load_registry, registry_path
 from textenv.rewards import compute_rewards
+from textenv.rollout import play_text
 from textenv.vector import make_core
 
 SPLIT = "test"
@@ -88,7 +89,7 @@ def make_core_quietly(id: str, n_slots: int = 1) -> TextCore:
 def read_record(id: str, core: TextCore, measured: Measurement) -> EnvironmentRecord:
     """Reads everything about an environment that takes no measuring."""
     example = core.dataset(SPLIT)[EXAMPLE]
-    gold = core.play(example, core.task.gold)
+    gold = play_text(core, example, core.task.gold)
     talk = talk_of(gold, float(compute_rewards(core.reward, [gold]).total[0]))
     return EnvironmentRecord(environment_row(id), core, type(core.task), example, talk, measured)
 

@@ -19,7 +19,7 @@ import textenv
 from agents.integrations.trl import episode_reward, prompt_rows, reward_function, rollout_function
 from agents.models.loading import load_model
 
-_ONE_TURN, _TURNS = "TextSummarize-v0", "TextDialogue-v1"
+_ONE_TURN, _TURNS = "TextSummarize-v0", "TextDialogue-v0"
 
 
 def _core(id: str, n: int = 1) -> Any:

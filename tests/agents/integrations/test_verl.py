@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import gymnasium as gym
@@ -12,6 +13,7 @@ import pytest
 
 from agents.integrations import verl
 from textenv.errors import ConfigError, UnknownNameError
+from textenv.rollout import PlayedEpisode, play_text
 from textenv.vector import make_core
 
 SHORT = {"max_new_tokens": 12}
@@ -49,14 +51,14 @@ def test_scores_are_the_environments(id, tmp_path):
         assert score[gold] == pytest.approx(1.0)
         assert score[""] == 0.0
         assert score["something else"] < 1.0
-        played = core.play(example, lambda *_: "something else")
+        played = play_text(core, example, lambda *_: "something else")
         assert score["something else"] == pytest.approx(float(core.reward([played]).total[0]))
 
 
 def test_what_cannot_be_scored_is_said(tmp_path):
-    dialogue = rows_of("TextDialogue-v1", tmp_path, 1)[0]
+    dialogue = rows_of("TextDialogue-v0", tmp_path, 1)[0]
     with pytest.raises(ConfigError, match=r"has up to .* turns"):
-        verl.compute_score("TextDialogue-v1", "Hello", "", dialogue["extra_info"])
+        verl.compute_score("TextDialogue-v0", "Hello", "", dialogue["extra_info"])
     with pytest.raises(ConfigError, match="export_parquet"):
         verl.compute_score("TextQA-v0", "Hello", "", {"index": 3})
     row = rows_of("TextQA-v0", tmp_path, 1)[0]["extra_info"]
@@ -64,6 +66,21 @@ def test_what_cannot_be_scored_is_said(tmp_path):
         verl.compute_score("TextQA-v0", "Hello", "", {**row, "index": -1})
     with pytest.raises(ConfigError, match="as JSON"):
         verl.export_parquet("TextQA-v0", tmp_path / "x.parquet", 1, reward=object())
+
+
+def as_lists(played: PlayedEpisode) -> SimpleNamespace:
+    """An episode as verl would have it."""
+    n = played.n_prompt
+    logprobs = played.logprobs
+    return SimpleNamespace(
+        prompt_ids=played.input_ids[:n].tolist(),
+        response_ids=played.input_ids[n:].tolist(),
+        response_mask=played.action_mask[n:].astype(int).tolist(),
+        logprobs=None if logprobs is None else logprobs[n:].tolist(),
+        reward=played.reward,
+        n_turns=len(played.conversation.responses),
+        components=played.components,
+    )
 
 
 def scripted(seed: int, vocab_size: int, end_id: int, with_logprobs: bool = True) -> Any:
@@ -82,14 +99,14 @@ def scripted(seed: int, vocab_size: int, end_id: int, with_logprobs: bool = True
     return generate, seen
 
 
-@pytest.mark.parametrize("id", ["TextTranslate-v0", "TextDialogue-v1"])
+@pytest.mark.parametrize("id", ["TextTranslate-v0", "TextDialogue-v0"])
 def test_an_episode_is_that_of_the_vector_environment(id, tmp_path):
     env: Any = gym.make_vec(id, num_envs=1, autoreset_mode="disabled", **SHORT)
     tokenizer = env.core.tokenizer
     n_turns = []
     for seed, row in enumerate(rows_of(id, tmp_path, 4, **SHORT)):
         generate, _ = scripted(seed, tokenizer.vocab_size, tokenizer.end_id)
-        played = asyncio.run(verl.play_episode(id, row["extra_info"], generate))
+        played = as_lists(asyncio.run(verl.play_episode(id, row["extra_info"], generate)))
         where = {"index": row["extra_info"]["index"], "split": "train"}
         observation, _ = env.reset(options=where)
         start = int(observation["attention_mask"][0].sum())
@@ -104,21 +121,22 @@ def test_an_episode_is_that_of_the_vector_environment(id, tmp_path):
         assert played.reward == pytest.approx(total)
         assert played.logprobs == [-0.5 * written for written in played.response_mask]
         n_turns.append(played.n_turns)
-    assert (max(n_turns) > 1) == (id == "TextDialogue-v1")
+    assert (max(n_turns) > 1) == (id == "TextDialogue-v0")
 
 
 def test_episodes_at_the_same_time_do_not_share_their_slots(tmp_path):
-    rows = rows_of("TextDialogue-v1", tmp_path, 4, **SHORT)
-    tokenizer = make_core("TextDialogue-v1", 1, SHORT).tokenizer
+    rows = rows_of("TextDialogue-v0", tmp_path, 4, **SHORT)
+    tokenizer = make_core("TextDialogue-v0", 1, SHORT).tokenizer
 
     def play(seed: int) -> Any:
         generate, _ = scripted(seed, tokenizer.vocab_size, tokenizer.end_id)
-        return verl.play_episode("TextDialogue-v1", rows[seed]["extra_info"], generate)
+        return verl.play_episode("TextDialogue-v0", rows[seed]["extra_info"], generate)
 
     async def together() -> Any:
         return await asyncio.gather(*(play(seed) for seed in range(4)))
 
-    assert asyncio.run(together()) == [asyncio.run(play(seed)) for seed in range(4)]
+    at_once = [as_lists(played) for played in asyncio.run(together())]
+    assert at_once == [as_lists(asyncio.run(play(seed))) for seed in range(4)]
 
 
 def test_a_model_that_writes_nothing_ends_the_episode_with_a_word(tmp_path):

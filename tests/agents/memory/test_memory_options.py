@@ -73,9 +73,9 @@ def test_law_5_ratio_is_one_and_kl_is_zero(save_model, make_env, make_agent, fam
         actions, _, logprobs = forward(observation)
         return actions.numpy(), logprobs.numpy()
 
-    policy.act_with_logprobs = act
+    policy.act = act
     batch = collect(agent, 4)
-    del policy.act_with_logprobs
+    del policy.act
     targets = agent.compute_targets(batch)
     torch.testing.assert_close(batch.logprobs, targets.old_logprobs, rtol=0, atol=1e-4)
     stats = agent.accumulate_gradients(batch, targets, torch.arange(len(batch)))

@@ -16,12 +16,13 @@ from typer.testing import CliRunner
 from agents.memory.plan import GIB, MemoryUse, count_memory, find_largest, make_plan, open_trial
 from agents.memory.weightless import ByteCounter
 from agents.models.loading import load_model
-from agents.ppo.buffer import CollectedEpisode, make_batch
+from agents.ppo.buffer import make_batch
 from agents.ppo.ppo import TextPPO
 from agents.training.config import TrainConfig, load_config
 from agents.training.run import environment_arguments, make_agent
 from textenv.cli.main import make_app
 from textenv.errors import ModelError
+from textenv.rollout import PlayedEpisode
 
 ID = "TextSummarize-v0"
 SMALL = ("n_envs=3", "n_episodes=4", "batch_size=4", "max_tokens_per_batch=100", "bf16=false")
@@ -100,7 +101,7 @@ def test_what_is_kept_for_the_backward_pass_is_what_autograd_saves(model: str) -
     window = use.window
     mask = torch.arange(window).numpy() >= window - use.written
     ids = torch.randint(10, 50, (window,), dtype=torch.int32).numpy()
-    batch = make_batch([CollectedEpisode(ids, mask, mask.astype("float32"))] * use.rows)
+    batch = make_batch([PlayedEpisode(ids, mask, mask.astype("float32"))] * use.rows)
     policy.set_training_mode(True)
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         policy.evaluate_sequences(batch)

@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from stable_baselines3.common.logger import Logger
 
-from agents.ppo.buffer import CollectedEpisode
 from agents.ppo.ppo import TextPPO
 from agents.ppo.sharding import whole
+from textenv.rollout import PlayedEpisode
 from textenv.vector import TextVectorEnv
 
 RANK, SIZE = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
@@ -71,7 +71,7 @@ def make_agent(given: dict[str, Any]) -> TextPPO:
     return agent
 
 
-def episodes(n: int) -> list[CollectedEpisode]:
+def episodes(n: int) -> list[PlayedEpisode]:
     """The same in every process: random tokens of very different lengths."""
     rng = np.random.default_rng(3)
     found = []
@@ -79,7 +79,7 @@ def episodes(n: int) -> list[CollectedEpisode]:
         length = int(rng.integers(4, 22))
         mask = np.arange(length) >= rng.integers(1, length)
         rewards = np.where(mask, rng.normal(size=length), 0.0).astype(np.float32)
-        found.append(CollectedEpisode(rng.integers(0, 20, length).astype(np.int32), mask, rewards))
+        found.append(PlayedEpisode(rng.integers(0, 20, length).astype(np.int32), mask, rewards))
     return found
 
 

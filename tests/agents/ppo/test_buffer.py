@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from agents.ppo.buffer import CollectedEpisode, make_batch
+from agents.ppo.buffer import make_batch
+from textenv.rollout import PlayedEpisode
 
 
-def episode(length: int, truncated: bool = False) -> CollectedEpisode:
+def episode(length: int, truncated: bool = False) -> PlayedEpisode:
     mask = np.arange(length) >= 2
     ids = np.arange(10 * length, 11 * length, dtype=np.int32)
     rewards, logprobs = (np.where(mask, x, 0).astype(np.float32) for x in (0.5, -length))
-    return CollectedEpisode(ids, mask, rewards, truncated, logprobs=logprobs)
+    return PlayedEpisode(ids, mask, rewards, logprobs, truncated)
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def test_taking_rows_narrows_to_the_longest_of_them(batch):
 
 def test_log_probabilities_of_a_batch_are_those_of_all_or_none():
     mask = np.ones(2, np.bool_)
-    unknown = CollectedEpisode(np.ones(2, np.int32), mask, np.zeros(2, np.float32))
+    unknown = PlayedEpisode(np.ones(2, np.int32), mask, np.zeros(2, np.float32))
     batch = make_batch([episode(4), unknown])
     assert batch.logprobs is None
     assert batch.take(torch.tensor([1])).logprobs is None

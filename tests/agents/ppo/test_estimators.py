@@ -72,7 +72,7 @@ def test_groups_stay_complete_where_one_slot_is_always_slow(make_agent, make_env
         tokens_of[rows[ends]] = 0
         return np.where(ends, end, 7), np.zeros(len(rows), np.float32)
 
-    agent.policy.act_with_logprobs = act
+    agent.policy.act = act
     episodes = collect_episodes(agent.env, agent.policy, 24, lambda *_: True, 3)
     for group in range(8):
         members = [e for e in episodes if e.group == group]

@@ -83,7 +83,7 @@ def test_masking_ends_when_something_else_fails(make_env):
     env = TextVecEnv(make_env(1, reward=by_length(is_even)))
     with pytest.raises(KeyError), env.masking_invalid():
         raise KeyError
-    assert not env.unwrapped_core.mask_invalid
+    assert not env.core.mask_invalid
 
 
 def test_a_recorded_episode_without_a_score_has_no_number(make_env, tmp_path):
@@ -206,13 +206,13 @@ def test_a_rollout_without_any_score_always_stops(make_agent, make_env, share):
     with pytest.raises(RewardError, match=r"12 of the 12 episodes.* is too odd\."):
         agent.learn(total_episodes=12)
     assert torch.equal(parameters(agent), before)
-    assert not agent.env.unwrapped_core.mask_invalid
+    assert not agent.env.core.mask_invalid
 
 
 def test_a_single_score_is_enough_where_all_else_may_fail(make_agent, make_env):
     agent = make_agent(make_env(reward=by_length(is_even)), max_invalid_share=1.0)
     longest = max(range(2, 7, 2))
-    agent.env.unwrapped_core.reward = by_length(lambda length: length == longest)
+    agent.env.core.reward = by_length(lambda length: length == longest)
     agent.learn(total_episodes=12)
     assert {int(e.action_mask.sum()) for e in agent.episodes} == {longest}
 
@@ -285,7 +285,7 @@ def test_training_goes_on_with_a_judge_that_cannot_always_answer(make_agent, jud
 @pytest.mark.parametrize(
     ("answer", "options", "message"),
     [
-        ((200, "<html>"), {}, r"12 of the 12 episodes.*no chat completion"),
+        ((200, "<html>"), {}, r"12 of the 12 episodes.*not a chat completion"),
         ((500, "{}"), {"max_retries": 1}, "refused with status 500"),
         ((429, "{}"), {"max_retries": 1}, "refused with status 429.*Lower the concurrency"),
         ((500, "{}"), {"max_retries": 0, "on_failure": "mark"}, "12 of the 12.*status 500"),

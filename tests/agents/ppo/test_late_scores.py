@@ -46,6 +46,8 @@ class Remote:
 class Writer:
     """Writes responses of lengths that depend on the slot and on how many it has written."""
 
+    reading_share = 0.0
+
     def __init__(self, n_slots: int) -> None:
         self._left = [0] * n_slots
         self._n = [0] * n_slots
@@ -58,7 +60,7 @@ class Writer:
                 self._n[row] += 1
             self._left[row] -= 1
             actions.append(7 if self._left[row] else END)
-        return np.array(actions)
+        return np.array(actions), np.zeros(len(rows), np.float32)
 
 
 def collect(slots: TextVecEnv, n: int) -> tuple[list[Any], list[Any]]:
@@ -94,7 +96,7 @@ def test_late_scores_are_those_of_the_step(make_env, pause_s):
         episodes, ends = collect(slots, 18)
         assert len(episodes) == len(ends) == reward.n_scored == 18
         assert any(name.startswith("reward") for name in reward.threads) == late
-        assert slots.unwrapped_core.defer is None
+        assert slots.core.defer is None
         found.append((episodes, ends))
     (at_once, ends), (late_episodes, late_ends) = found
     for one, other in zip(at_once, late_episodes, strict=True):
@@ -140,8 +142,8 @@ def test_an_error_of_the_reward_ends_the_collection(make_env):
     slots = TextVecEnv(make_env(2, reward=Remote(waits=True, fails_at=3)))
     with pytest.raises(RewardError, match="the endpoint is gone"):
         collect(slots, 8)
-    assert slots.unwrapped_core.defer is None
-    slots.unwrapped_core.reward = Remote(waits=True)
+    assert slots.core.defer is None
+    slots.core.reward = Remote(waits=True)
     assert len(collect(slots, 4)[0]) == 4
 
 
@@ -153,10 +155,10 @@ def test_an_episode_without_a_score_raises_where_it_is_not_masked(make_env):
 
 def test_dense_pay_and_listeners_are_served_at_once(make_env):
     slots = TextVecEnv(make_env(2, reward=Remote(waits=True)))
-    slots.unwrapped_core.end_listeners.append(lambda *_: None)
-    assert not slots.unwrapped_core.can_defer
+    slots.core.end_listeners.append(lambda *_: None)
+    assert not slots.core.can_defer
     collect(slots, 4)
-    assert slots.unwrapped_core.reward.threads == {"MainThread"}
+    assert slots.core.reward.threads == {"MainThread"}
 
 
 def test_a_part_that_waits_makes_the_whole_wait():

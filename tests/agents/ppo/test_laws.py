@@ -15,10 +15,11 @@ from stable_baselines3.common.logger import Logger
 
 import agents.ppo.ppo
 import agents.ppo.update
-from agents.ppo.buffer import CollectedEpisode, make_batch
+from agents.ppo.buffer import make_batch
 from agents.ppo.policy import TokenOutputs
 from agents.ppo.rollout import collect_episodes
 from textenv import RewardResult
+from textenv.rollout import PlayedEpisode
 
 
 def collect(agent: Any, n: int | None = None) -> Any:
@@ -57,7 +58,7 @@ def test_law_5_sampling_equals_teacher_forcing(
         return actions.numpy(), logprobs.numpy()
 
     if sampler == "forward":
-        policy.act_with_logprobs = act_by_forward
+        policy.act = act_by_forward
     # All slots play throughout, since SB3's `forward` knows no others.
     batch = collect(agent, n=4)
     with torch.no_grad():
@@ -316,7 +317,7 @@ def test_law_9_the_environments_tokens_leave_advantages_alone(make_agent, monkey
             rewards = np.zeros(len(mask), np.float32)
             rewards[-1] = reward
             ids = np.arange(len(mask), dtype=np.int32) % 20
-            episodes.append(CollectedEpisode(ids, np.array(mask), rewards))
+            episodes.append(PlayedEpisode(ids, np.array(mask), rewards))
         batch = make_batch(episodes)
         targets = agent.compute_targets(batch)
         assert not targets.advantages[~batch.action_mask].any()

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from agents.ppo.buffer import CollectedEpisode, make_batch
+from agents.ppo.buffer import make_batch
 from agents.ppo.policy import LMPolicy
 from textenv import ConfigError, ModelError
+from textenv.rollout import PlayedEpisode
 
 
 @pytest.fixture
@@ -89,7 +90,7 @@ def test_whole_episodes_agree_with_their_prefixes(make_policy, separate_critic):
     masks = [[0, 0, 0, 0, 1], [0, 0, 0, 1, 1, 0, 0, 1, 1], [0, 0, 1, 1]]
     batch = make_batch(
         [
-            CollectedEpisode(
+            PlayedEpisode(
                 np.array(ids, np.int32), np.array(mask, bool), np.zeros(len(ids), np.float32)
             )
             for ids, mask in zip(ROWS, masks, strict=True)
@@ -112,7 +113,7 @@ def test_only_the_critics_own_weights_learn_from_values_alone(make_policy):
     for separate_critic in (False, True):
         policy = make_policy("qwen3", separate_critic=separate_critic)
         batch = make_batch(
-            [CollectedEpisode(np.array([3, 4, 5, 6], np.int32), np.arange(4) > 1, np.zeros(4))]
+            [PlayedEpisode(np.array([3, 4, 5, 6], np.int32), np.arange(4) > 1, np.zeros(4))]
         )
         outputs = policy.evaluate_sequences(batch, with_entropy=True, critic_only=True)
         assert not outputs.logprobs.requires_grad
@@ -283,7 +284,7 @@ def test_tokens_come_with_their_log_probabilities(make_policy, family, bf16, tol
         ids = np.zeros((4, lengths.max()), np.int32)
         for row, text in zip(ids, texts, strict=True):
             row[: len(text)] = text
-        tokens, logprobs = policy.act_with_logprobs(ids, lengths, np.arange(4))
+        tokens, logprobs = policy.act(ids, lengths, np.arange(4))
         assert tokens.max() < policy.vocab_size
         with torch.no_grad():
             distribution = policy.get_distribution(observation_of(texts))

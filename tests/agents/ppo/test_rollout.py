@@ -19,6 +19,8 @@ END = 2
 class Scripted:
     """Writes in each slot answers of prescribed lengths, one after the other."""
 
+    reading_share = 0.0
+
     def __init__(self, lengths: list[list[int]]) -> None:
         self.lengths = lengths
         self.calls: list[int] = []
@@ -35,7 +37,7 @@ class Scripted:
             if ends:
                 self._written[row] = 0
                 self._episode[row] += 1
-        return np.array(actions)
+        return np.array(actions), np.zeros(len(rows), np.float32)
 
 
 def numbered(episodes: Any) -> RewardResult:
@@ -76,7 +78,7 @@ def test_more_slots_than_episodes_rest(env):
     episodes = collect_episodes(slots, policy, 2, always)
     assert [int(e.action_mask.sum()) for e in episodes] == [2, 3]
     assert policy.calls == [2, 2, 1]
-    assert not slots.unwrapped_core.playing.any()
+    assert not slots.core.playing.any()
     # And the next iteration has all of them again.
     assert len(collect_episodes(slots, Scripted([[1]] * 4), 4, always)) == 4
 
@@ -112,7 +114,7 @@ def test_turns_are_waited_for_too_and_nothing_else_changes(env):
         policy = kind([list(lengths) for lengths in script])
         episodes = collect_episodes(slots, policy, 3, always, group_size=3)
         found.append(sorted((e.input_ids.tolist(), e.rewards.tolist()) for e in episodes))
-        assert not slots.unwrapped_core.playing.any()
+        assert not slots.core.playing.any()
     # Slot 1 has a turn to read after one token, and slot 0 after two.
     assert policy.calls[:3] == [3, 2, 3]
     assert found[0] == found[1]

@@ -16,13 +16,13 @@ from textenv.errors import ConfigError
 
 def make_off(policy: Any, factor_of: Any) -> None:
     """Makes a sampler that says of each token so many times its probability."""
-    exact = policy.act_with_logprobs
+    exact = policy.act
 
-    def act_with_logprobs(*args: Any) -> Any:
+    def act(*args: Any) -> Any:
         tokens, logprobs = exact(*args)
         return tokens, logprobs + np.log(factor_of(tokens)).astype(np.float32)
 
-    policy.act_with_logprobs = act_with_logprobs
+    policy.act = act
 
 
 def collect(agent: Any) -> Any:

@@ -50,7 +50,7 @@ def assert_same(found: dict, expected: dict) -> None:
         ("TextQA-v0", "token"),
         ("TextDialogue-v0", "token"),
         ("TextSummarize-v0", "token"),
-        ("TextDialogue-v1", "select"),
+        ("TextDialogue-v0", "select"),
         ("TextQAChoice-v0", "select"),
     ],
 )
@@ -94,7 +94,7 @@ def test_every_step_is_that_of_sb3s_own_vector_environment(id, level, limit):
 
 
 def test_a_new_turn_names_its_candidates():
-    env = make("TextDialogue-v1", n=2, action_level="select")
+    env = make("TextDialogue-v0", n=2, action_level="select")
     env.reset()
     first = [info["candidates"] for info in env.reset_infos]
     # A question goes on with the dialogue; a booking would end it.
@@ -157,7 +157,7 @@ def test_groups_play_the_same_examples_until_the_reset_after():
 
 @pytest.mark.parametrize("level", ["token", "select"])
 def test_each_slot_has_its_own_action_mask(level):
-    env = make("TextDialogue-v1", action_level=level)
+    env = make("TextDialogue-v0", action_level=level)
     env.seed(3)
     env.reset()
     env.step(np.array([0, 1, END]))
@@ -264,7 +264,8 @@ def test_sb3s_monitor_gives_the_same_episodes():
 
 
 def test_a_dialogues_length_counts_the_agents_tokens_of_all_its_turns():
-    env = make("TextDialogue-v0", n=1, max_turns=3)
+    patient = {"path": "guests", "patience": 9}
+    env = make("TextDialogue-v0", n=1, max_turns=3, dataset=patient)
     env.reset()
     for action in (700, END, 700, 700, END):
         assert not env.step(np.array([action]))[2][0]
@@ -278,11 +279,11 @@ def test_resting_slots_write_nothing_until_the_next_reset():
     env = make(n=2)
     env.reset()
     env.rest(np.array([True, False]))
-    before = env.unwrapped_core.lengths.copy()
+    before = env.core.lengths.copy()
     for _ in range(3):
         _, _, dones, _ = env.step(np.array([END, 700]))
         assert not dones.any()
-    assert (env.unwrapped_core.lengths - before).tolist() == [0, 3]
+    assert (env.core.lengths - before).tolist() == [0, 3]
     env.reset()
     assert env.step(np.array([END, 700]))[2].tolist() == [True, False]
 

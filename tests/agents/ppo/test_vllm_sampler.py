@@ -211,11 +211,13 @@ def vllm(monkeypatch):
 class Greedy:
     """The policy's most likely tokens, with their log-probabilities at its temperature."""
 
+    reading_share = 0.0
+
     def __init__(self, policy: Any) -> None:
         self.policy = policy
 
-    def act_with_logprobs(self, *arguments: Any) -> Any:
-        return self.policy.act_with_logprobs(*arguments, True)
+    def act(self, ids: Any, lengths: Any, rows: Any, deterministic: bool = False) -> Any:
+        return self.policy.act(ids, lengths, rows, True)
 
 
 def play(agent: Any, writer: Any, n: int = 12, group_size: int = 1) -> Any:
@@ -296,8 +298,8 @@ def test_a_turn_that_was_begun_under_other_weights_is_not_gone_on_with(make_agen
     step(agent)
     lengths = np.array([4, 5])
     ids[rows, lengths - 1] = sampler._turns[0]._ids[3], sampler._turns[1]._ids[4]
-    expected = agent.policy.act(ids, lengths, rows, True)
-    assert sampler.act(ids, lengths, rows).tolist() == expected.tolist()
+    expected, _ = agent.policy.act(ids, lengths, rows, True)
+    assert sampler.act(ids, lengths, rows)[0].tolist() == expected.tolist()
     assert len(vllm.made.aborted) == 2
 
 
@@ -306,10 +308,10 @@ def test_another_token_than_was_handed_out_begins_a_new_turn(make_agent, vllm):
     sampler = VLLMSampler(agent.policy)
     ids, rows = np.full((2, 12), 5, np.int32), np.arange(2)
     lengths = np.array([3, 3])
-    first = sampler.act(ids, lengths, rows)
+    first, _ = sampler.act(ids, lengths, rows)
     ids[0, 3], ids[1, 3] = first[0], (first[1] + 1) % 17
-    tokens, logprobs = sampler.act_with_logprobs(ids, lengths + 1, rows)
-    own = agent.policy.act_with_logprobs(ids, lengths + 1, rows, True)
+    tokens, logprobs = sampler.act(ids, lengths + 1, rows)
+    own = agent.policy.act(ids, lengths + 1, rows, True)
     assert tokens.tolist() == own[0].tolist()
     np.testing.assert_allclose(logprobs, own[1], atol=1e-5)
     assert [request.ids for request in vllm.made.asked[2:]] == [ids[1, :4].tolist()]

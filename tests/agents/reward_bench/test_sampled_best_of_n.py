@@ -213,12 +213,12 @@ def test_options_alone_keep_two_rewards_apart():
         (["--reward", "chrf", "--gold", "chrff"], "Did you mean 'chrf'?"),
         (["--reward", "chrf", "--gold", "chrf"], "Name a --gold metric"),
         (["--reward", "chrf", "--gold", "bleu", "--split", "tset"], "There is no split 'tset'"),
-        (["--reward", "chrf", "--gold", "turn_f1"], "is no recorded dialogue"),
+        (["--reward", "chrf", "--gold", "turn_f1"], "is not a recorded dialogue"),
         (["--reward", "chrf", "--gold", "bleu", "pool=3"], "not of the form env.KEY=VALUE"),
         (["--reward", "chrf", "--gold", "bleu", "--out", "."], "not empty"),
         (
             ["--reward", "chrf", "--gold", "bleu", "--temperature", "0"],
-            "temperature=.* is not valid",
+            "temperature=0.0 is not valid",
         ),
     ],
 )

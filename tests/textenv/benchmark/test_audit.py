@@ -16,9 +16,9 @@ import pytest
 from typer.testing import CliRunner
 
 from textenv.benchmark.audit import audit
+from textenv.benchmark.audit_verdict import LEAST_AUC, comes_too_near, margin_of
 from textenv.benchmark.results import Audit, Probe, load_record, save_record
 from textenv.benchmark.statistics import Estimate
-from textenv.benchmark.verdicts import LEAST_AUC, comes_too_near, margin_of
 from textenv.cli import main
 from textenv.errors import ConfigError, RewardError
 from textenv.examples import Episode, Example
@@ -297,7 +297,7 @@ def test_keywords_reach_coverage_and_do_not_reach_a_sentence() -> None:
 
 
 def test_a_conversation_is_attacked_turn_by_turn() -> None:
-    core = core_of("TextDialogue-v1")
+    core = core_of("TextDialogue-v0")
     result = audit(core.reward, core, n_examples=12, metrics=())
     assert result.ceiling.mean == pytest.approx(1)
     assert result.floor.mean == 0

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from textenv.benchmark.comparison import bootstrap_p, holm, probability_of_improvement, runs_p
-from textenv.benchmark.statistics import iqm, make_estimate, optimality_gap
+from textenv.benchmark.statistics import iqm, make_estimate
 from textenv.errors import ConfigError
 
 
@@ -25,8 +25,6 @@ def test_a_worked_example_in_rliables_layout():
     x = [[0.61, 1.10, 0.20], [0.75, 0.90, 0.35], [0.58, 1.30, 0.05], [0.66, 0.20, 0.28]]
     y = [[0.60, 0.95, 0.28], [0.70, 1.10, 0.15], [0.75, 0.85, 0.30]]
     assert iqm(x) == pytest.approx(3.23 / 6)
-    # They sum to 6.98, of which 0.1 and 0.3 lie above 1.
-    assert optimality_gap(x) == pytest.approx(1 - 6.58 / 12)
     # Each run of X meets 3 of Y; by task it wins 1 + 2.5 + 0 + 1, 2.5 + 1 + 3 + 0, 1 + 3 + 0 + 1.5.
     assert probability_of_improvement(x, y).mean == pytest.approx((4.5 + 6.5 + 5.5) / 36)
 
@@ -132,3 +130,22 @@ def test_runs_of_other_seeds_are_compared_without_pooling():
     assert runs_p([1, 1], [1, 1], paired=False) == 1.0
     assert runs_p([1, 1], [2, 2], paired=True) == 0.0
     assert runs_p([1], [2, 2], paired=False) == 0.0  # a run alone proves nothing
+
+
+def test_p_values_of_runs_agree_with_abramowitz_and_stegun():
+    """The finite series 26.7.3 and 26.7.4 for whole degrees of freedom, computed beforehand."""
+    x, y = np.random.default_rng(0).normal(size=(2, 9))
+    paired = [runs_p(x[:n], y[:n] + 0.4, paired=True) for n in (2, 3, 5, 9)]
+    assert paired == pytest.approx(
+        [0.44160580716618547, 0.27114462112600357, 0.32668590292059063, 0.09106983266703605],
+        rel=1e-9,
+    )
+    apart = [runs_p(x[:n], y[:m] + 0.4, paired=False) for n, m in ((2, 2), (3, 5), (9, 4))]
+    assert apart == pytest.approx(
+        [0.362140112295661, 0.21081521762831423, 0.18539719407400346], rel=1e-9
+    )
+
+
+def test_runs_that_hardly_differ_are_compared_without_a_warning():
+    assert 0 < runs_p([0.1, 0.1 + 2e-17 * 8], [0.1, 0.1], paired=True) <= 1
+    assert runs_p([0.3, 0.3], [0.1 + 0.2, 0.1 + 0.2], paired=False) in (0.0, 1.0)

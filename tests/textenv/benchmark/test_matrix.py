@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from textenv.benchmark.judgement import describe, give_verdict, judge
+from textenv.benchmark.bench_verdict import describe, give_verdict, judge
 from textenv.benchmark.matrix import (
     GOLD,
     DesignScores,

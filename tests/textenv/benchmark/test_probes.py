@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from textenv.benchmark.negating import deny, deny_inside, language_of
-from textenv.benchmark.probe_material import Scene
+from textenv.benchmark.probe_material import ProbeMaterial
 from textenv.benchmark.probes import ATTACKS, write_probe
 from textenv.examples import Example
 
@@ -16,11 +16,13 @@ REPORT = Example(
     ("A flood was stopped at the mill.", "The flood at the mill was stopped."),
     {"title": "River in flood"},
 )
-SCENE = Scene(REPORT, REPORT.references[0], ("A fair opened.", "Two boats sank."), "It rained.")
+SCENE = ProbeMaterial(
+    REPORT, REPORT.references[0], ("A fair opened.", "Two boats sank."), "It rained."
+)
 
 
-def written(name: str, scene: Scene = SCENE) -> str | None:
-    return write_probe(BY_NAME[name], scene)
+def written(name: str, material: ProbeMaterial = SCENE) -> str | None:
+    return write_probe(BY_NAME[name], material)
 
 
 def test_each_probe_is_the_text_that_its_name_says() -> None:
@@ -56,11 +58,11 @@ def test_several_answers_holds_the_right_one_and_wrong_ones() -> None:
     parts = sorted(written("several answers").split(", "))
     assert parts == ["A fair opened.", "A flood was stopped at the mill.", "Two boats sank."]
     choice = Example("q", "Who?", ("Ann",), {"candidates": ["Bea", "Ann", "Cy"]})
-    assert written("several answers", Scene(choice, "Ann")) == "Bea, Ann, Cy"
+    assert written("several answers", ProbeMaterial(choice, "Ann")) == "Bea, Ann, Cy"
 
 
 def test_what_cannot_be_written_is_none() -> None:
-    bare = Scene(Example("bare", "Who came?", ("Ann",)), "Ann")
+    bare = ProbeMaterial(Example("bare", "Who came?", ("Ann",)), "Ann")
     for name in (
         *("question", "lead sentence", "title", "constant", "another's reference"),
         *("shuffled", "sorted content", "negated inside", "several answers", "truncated"),
@@ -70,20 +72,22 @@ def test_what_cannot_be_written_is_none() -> None:
 
 def test_keywords_and_slots_are_the_keyword_list() -> None:
     keywords = Example("k", "dog, park", ("A dog in a park.",), {"concepts": ["dog", "park"]})
-    assert written("keyword list", Scene(keywords, keywords.references[0])) == "dog, park"
+    assert written("keyword list", ProbeMaterial(keywords, keywords.references[0])) == "dog, park"
     slots = Example("s", "name: Fox", ("It is Fox.",), {"slots": (("name", "Fox"), ("n", "5"))})
-    assert written("keyword list", Scene(slots, slots.references[0])) == "Fox, 5"
+    assert written("keyword list", ProbeMaterial(slots, slots.references[0])) == "Fox, 5"
 
 
 def test_a_context_is_the_source_and_the_question_is_a_probe() -> None:
     asked = Example("q", "Who came?", ("Ann",), {"context": "Ann came. Bea left."})
-    scene = Scene(asked, "Ann")
-    assert written("source", scene) == "Ann came. Bea left."
-    assert written("question", scene) == "Who came?"
+    material = ProbeMaterial(asked, "Ann")
+    assert written("source", material) == "Ann came. Bea left."
+    assert written("question", material) == "Who came?"
 
 
 def test_lazy_probes_do_not_know_the_answer() -> None:
-    other = Scene(REPORT, "Nobody ever wrote seven such odd words", SCENE.strangers, SCENE.constant)
+    other = ProbeMaterial(
+        REPORT, "Nobody ever wrote seven such odd words", SCENE.strangers, SCENE.constant
+    )
     for attack in ATTACKS:
         if attack.kind == "lazy":
             assert write_probe(attack, SCENE) == write_probe(attack, other), attack.name
@@ -91,10 +95,10 @@ def test_lazy_probes_do_not_know_the_answer() -> None:
 
 def test_wrong_and_near_probes_are_no_right_answers() -> None:
     # The stranger is the same answer but for its capital and full stop.
-    same = Scene(Example("q", "?", ("Ann Lee",)), "Ann Lee", ("ann lee.", "Bo"))
+    same = ProbeMaterial(Example("q", "?", ("Ann Lee",)), "Ann Lee", ("ann lee.", "Bo"))
     assert written("another's reference", same) == "Bo"
     # Whatever their order, equal words are the same answer.
-    assert written("shuffled", Scene(Example("q", "?", ("no no no",)), "no no no")) is None
+    assert written("shuffled", ProbeMaterial(Example("q", "?", ("no no no",)), "no no no")) is None
     for attack in ATTACKS:
         text = write_probe(attack, same)
         if attack.kind != "lazy" and text is not None:
@@ -103,9 +107,9 @@ def test_wrong_and_near_probes_are_no_right_answers() -> None:
 
 @pytest.mark.parametrize("reference", ["", "\ud800", "大坝在河上。", "...", "x" * 5000, "a\u200bb"])
 def test_odd_references_give_texts_or_none(reference: str) -> None:
-    scene = Scene(Example("odd", "", (reference,)), reference, ("\udfff", ""))
+    material = ProbeMaterial(Example("odd", "", (reference,)), reference, ("\udfff", ""))
     for attack in ATTACKS:
-        text = write_probe(attack, scene)
+        text = write_probe(attack, material)
         assert text is None or isinstance(text, str)
 
 

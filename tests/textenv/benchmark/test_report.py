@@ -22,17 +22,17 @@ from textenv.benchmark.report.charts import (
     make_best_of_n_panels,
     make_curve_panels,
 )
+from textenv.benchmark.report.emphasis import breakable, emphasise
+from textenv.benchmark.report.heat_table import compute_tint, make_matrix
 from textenv.benchmark.report.intervals import make_axis, round_ticks
-from textenv.benchmark.report.matrix import compute_tint, make_matrix
 from textenv.benchmark.report.numbers import (
     count_decimals,
     format_duration,
     format_number,
     format_p,
 )
-from textenv.benchmark.report.reading import without_lone_surrogates
+from textenv.benchmark.report.record_files import without_lone_surrogates
 from textenv.benchmark.report.samples import make_samples
-from textenv.benchmark.report.wording import breakable, emphasise
 from textenv.benchmark.results import (
     Audit,
     Bench,

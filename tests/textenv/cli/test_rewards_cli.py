@@ -14,7 +14,7 @@ import textenv
 from textenv.cli import console, main
 from textenv.errors import ConfigError
 from textenv.rewards.catalog import REWARDS
-from textenv.rewards.rows import read_rows
+from textenv.rewards.score import read_rows
 
 FIELD_NAMES = (
     *("rouge1", "rouge2", "rougeL", "rougeLsum", "bleu", "chrf", "ter"),
@@ -183,7 +183,7 @@ def test_odd_text_is_scored_and_comes_out_as_json(run, tmp_path):
         ("", ["has no rows"]),
         ("\n \n", ["has no rows"]),
         ('{"response": "a"}\n{"response": \n', ["Line 2 of", "Rows.jsonl' is not JSON"]),
-        ('{"response": "a"}\n\n[1]\n', ["Line 3 of", "no JSON object"]),
+        ('{"response": "a"}\n\n[1]\n', ["Line 3 of", "not a JSON object"]),
         ('{"responce": "a"}\n', ["Line 1", "no 'response'", "Did you mean 'responce'?"]),
         ('{"response": 3}\n', ["Line 1", "is 3; it has to be a text"]),
         ('{"response": "a", "reference": "b"}\n', ["Line 1", "call it 'references'"]),

@@ -21,7 +21,7 @@ from textenv.rewards import (
     register_reward,
     score,
 )
-from textenv.rewards.weighted import WeightedSum
+from textenv.rewards.parts import WeightedSum
 
 RESPONSES = ["a cat sat", "dogs"]
 REFERENCES = ["the cat sat", "cats"]
@@ -190,8 +190,8 @@ def test_an_unknown_name_is_met_with_the_nearest_one() -> None:
         ("textenv.rewards:no_such_thing", "Cannot import reward"),
         ("textenv.rewards.lexical.rouge:__doc__", "is not callable"),
         (":", "Cannot import reward"),
-        (3.5, "is no reward"),
-        (CountsWords, "is no reward"),
+        (3.5, "is not a reward"),
+        (CountsWords, "is not a reward"),
     ],
 )
 def test_a_description_that_makes_no_sense_is_refused(spec, match: str) -> None:

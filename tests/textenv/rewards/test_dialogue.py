@@ -35,24 +35,6 @@ def played(example: Example, *responses: str) -> Episode:
     return Episode(example, turns)
 
 
-def test_success_pays_right_slots_and_again_those_that_had_to_be_asked_for() -> None:
-    ask = "Which day and what time?"
-    episodes = [
-        played(BOOKING, ask, "Booked: Italian food in the north for 4 people on Friday at 7 pm."),
-        # The time is wrong: 4 of 5 slots, and 1 of the 2 that had to be asked for.
-        played(BOOKING, "Booked: Italian food in the north for 4 people on Friday at 8 pm."),
-        played(BOOKING, ask, "Goodbye.", ""),
-    ]
-    result = compute_rewards(load_reward("dialogue_success"), episodes)
-    assert result.total == pytest.approx([1.0, 0.5 * (0.8 + 0.5), 0.0])
-    assert {key: values.tolist() for key, values in result.components.items()} == {
-        "slots": [1.0, 0.8, 0.0],
-        "success": [1, 0, 0],
-        "withheld": [1, 0.5, 0],
-        "turns": [2, 1, 3],
-    }
-
-
 ASK = "Which day and what time?"
 RIGHT = "Booked: Italian food in the north for 4 people on Friday at 7 pm."
 
@@ -170,10 +152,8 @@ def test_quality_pays_recorded_dialogues_by_their_turns_beside_others() -> None:
 
 
 def test_a_reward_for_the_other_kind_of_dialogue_is_refused() -> None:
-    with pytest.raises(RewardError, match="'r' is a recorded dialogue"):
-        compute_rewards(load_reward("dialogue_success"), [played(RECORDED, "Hello.")])
     lost = Example("x", "Hi", ("Hello.",))
-    with pytest.raises(RewardError, match="'x' is no recorded dialogue"):
+    with pytest.raises(RewardError, match="'x' is not a recorded dialogue"):
         compute_rewards(load_reward("dialogue"), [Episode(lost, (Turn("assistant", "Hello."),))])
-    with pytest.raises(RewardError, match="'b' is no recorded dialogue"):
+    with pytest.raises(RewardError, match="'b' is not a recorded dialogue"):
         compute_rewards(load_reward("turn_f1"), [played(BOOKING, "Hello.")])

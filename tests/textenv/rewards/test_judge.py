@@ -116,10 +116,10 @@ def test_an_answer_is_one_object_with_one_score(answer):
         ('[{"score": 7}]', "not a JSON object of"),
         ('{"rating": 7}', "not a JSON object of"),
         ('{"score": 7, "rating": 9}', "not a JSON object of"),
-        ('{"score": "7"}', "no number"),
-        ('{"score": true}', "no number"),
-        ('{"score": null}', "no number"),
-        ('{"score": [7]}', "no number"),
+        ('{"score": "7"}', "not a number"),
+        ('{"score": true}', "not a number"),
+        ('{"score": null}', "not a number"),
+        ('{"score": [7]}', "not a number"),
         ('{"score": 0}', "not from 1 to 10"),
         ('{"score": 10.01}', "not from 1 to 10"),
         ('{"score": -7}', "not from 1 to 10"),
@@ -147,7 +147,7 @@ def test_an_episode_without_a_score_is_invalid_and_never_0(make_judge, server, a
     assert np.isnan(result.total[1])
     assert np.isnan(result.components["score"][1])
     assert list(result.reasons) == [1]
-    assert "is no score" in result.reasons[1]
+    assert "is not a score" in result.reasons[1]
     assert answer in result.reasons[1]
 
 
@@ -182,7 +182,7 @@ def test_garbage_instead_of_a_completion_is_no_score_either(make_judge, server, 
     server.answer = lambda body: (200, garbage)
     result = call_reward(make_judge(), [judged("a")])
     assert result.valid.tolist() == [False]
-    assert "no chat completion" in result.reasons[0]
+    assert "not a chat completion" in result.reasons[0]
 
 
 def test_an_answer_without_text_is_no_score_either(make_judge, server):

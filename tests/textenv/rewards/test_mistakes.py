@@ -71,8 +71,8 @@ def test_a_file_that_fails_to_import_is_told(tmp_path, text: str, match: str) ->
     [
         ("Ones", {}, r"has no 'Ones'\. Did you mean 'ones'"),
         ("Broken", {}, "cannot be made with no options: FileNotFoundError"),
-        ("Silent", {}, "makes no reward but"),
-        ("make", {"scale": 2}, r"makes no reward but \[1.0\]"),
+        ("Silent", {}, "does not make a reward but"),
+        ("make", {"scale": 2}, r"does not make a reward but \[1.0\]"),
         ("power", {"exponent": 2}, "is the reward itself, it takes no options"),
         ("ones", {"exponent": 2}, "is the reward itself, it takes no options"),
     ],
@@ -107,10 +107,10 @@ def test_a_made_reward_is_no_factory(monkeypatch) -> None:
 @pytest.mark.parametrize(
     ("result", "match"),
     [
-        (RewardResult(np.array([1j])), "'total' that is no array of numbers"),
-        (RewardResult(np.array(["one"])), "'total' that is no array of numbers"),
-        (RewardResult([[1.0], [1.0, 2.0]]), "'total' that is no array of numbers"),
-        (RewardResult(np.ones(1), {"a": ["x"]}), "'a' that is no array of numbers"),
+        (RewardResult(np.array([1j])), "'total' that is not an array of numbers"),
+        (RewardResult(np.array(["one"])), "'total' that is not an array of numbers"),
+        (RewardResult([[1.0], [1.0, 2.0]]), "'total' that is not an array of numbers"),
+        (RewardResult(np.ones(1), {"a": ["x"]}), "'a' that is not an array of numbers"),
         (RewardResult(np.ones(1), {1: np.ones(1)}), "component called 1"),
         (RewardResult(np.ones(1), [1]), "returned list as 'components'"),
         (RewardResult(np.ones(1), None), "returned NoneType as 'components'"),

@@ -367,7 +367,7 @@ DENSE = {
         "b": {"reward": "dense", "of": "rouge1", "potential": word_count, "every": 5, "weight": -1},
         "bleu": 0.25,
     },
-    "TextDialogue-v1": {"dense": {"of": {"dialogue": 1}, "potential": word_count, "every": 7}},
+    "TextDialogue-v0": {"dense": {"of": {"dialogue": 1}, "potential": word_count, "every": 7}},
 }
 
 

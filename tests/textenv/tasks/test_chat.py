@@ -12,6 +12,7 @@ import pytest
 import textenv
 from textenv.chat import ChatAgent, ChatError, parse_retry_after
 from textenv.rewards import compute_rewards
+from textenv.rollout import play_text
 
 pytest.importorskip("openai")
 
@@ -87,7 +88,7 @@ def test_a_wrong_path_is_told_at_once(server):
 @pytest.mark.parametrize("garbage", ["<html>Welcome</html>", '{"choices": []}', "[1]", '"text"'])
 def test_an_answer_that_is_no_completion_is_told(server, garbage):
     server.answer = lambda body: (200, garbage)
-    with pytest.raises(ChatError, match="no chat completion"):
+    with pytest.raises(ChatError, match="not a chat completion"):
         ChatAgent("m", base_url=server.url).reply(_HELLO)
 
 
@@ -136,14 +137,14 @@ def test_many_conversations_are_answered_together_and_in_order(server):
 def test_it_plays_episodes_of_several_turns(server):
     core = gym.make("TextDialogue-v0").unwrapped.core
     example = core.dataset()[0]
-    gold = core.play(example, core.task.gold).responses
+    gold = play_text(core, example, core.task.gold).responses
 
     def perfect(body):
         said = sum(message["role"] == "assistant" for message in body["messages"])
         return server.completion(gold[said])
 
     server.answer = perfect
-    episode = core.play(example, ChatAgent("m", base_url=server.url))
+    episode = play_text(core, example, ChatAgent("m", base_url=server.url))
     assert episode.responses == gold
     assert compute_rewards(core.reward, [episode]).total.tolist() == [1.0]
     roles = [message["role"] for message in server.bodies[-1]["messages"]]

@@ -12,8 +12,7 @@ import pytest
 
 from textenv.datasets.generated.procedural import ProceduralDataset
 from textenv.datasets.generated.reviews import ReviewsGenerator
-from textenv.datasets.generated.stories import StoriesGenerator
-from textenv.datasets.generated.story_lines import LINES
+from textenv.datasets.generated.stories import LINES, StoriesGenerator
 from textenv.errors import ConfigError, DatasetError, RewardError, UnknownNameError
 from textenv.rewards import load_reward, score
 from textenv.rewards.lexical.rouge import rouge_words

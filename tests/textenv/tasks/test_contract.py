@@ -139,7 +139,7 @@ def test_a_task_of_ones_own_that_keeps_every_promise_passes(make_id):
         (Forgetful(), {"reward": anything}, "plays differently the second time"),
         (SamePrompt(), {}, "is in the splits"),
         (Impure(), {}, "differs when it is read again"),
-        (WrongCandidates(), {}, "is none of its candidates"),
+        (WrongCandidates(), {}, "is not among its candidates"),
         (DoubledCandidates(), {}, "must differ"),
         (NumberedCandidates(), {}, "must be texts"),
         (Terse(), {"max_turns": 2}, "must be a Turn, or None"),

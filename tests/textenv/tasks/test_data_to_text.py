@@ -12,8 +12,8 @@ from textenv.datasets.generated.record_kinds import KINDS
 from textenv.datasets.generated.records import RecordsGenerator
 from textenv.errors import ConfigError, DatasetError, RewardError, UnknownNameError
 from textenv.rewards import score
-from textenv.rewards.tasks.data_to_text import realised, slot_words, words_of
-from textenv.tasks.data_to_text import DataTask, split_slots
+from textenv.rewards.tasks.data_to_text import realised, slot_words, split_slots, words_of
+from textenv.tasks.data_to_text import DataTask
 
 TASK = DataTask()
 E2E = "name[The Vaults], food[Thai], customer rating[5 out of 5], familyFriendly[no]"

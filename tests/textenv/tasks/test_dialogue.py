@@ -1,4 +1,4 @@
-"""The task: a customer who answers what is asked, dialogue acts, and recorded dialogues."""
+"""The task: a guest who answers what is asked, dialogue acts, and recorded dialogues."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 from textenv.datasets import load_dataset
-from textenv.datasets.generated.bookings import SLOTS, BookingsGenerator, booking_line, repeat_line
+from textenv.datasets.generated.guests import GuestsGenerator
 from textenv.datasets.generated.procedural import ProceduralDataset
-from textenv.errors import DatasetError, RewardError
+from textenv.errors import DatasetError
 from textenv.examples import Episode, Example, Turn
-from textenv.rewards.tasks.dialogue import booking_success
+from textenv.guests.booking_lines import SLOTS, booking_line, parse_booking
+from textenv.guests.guest_lines import repeat_text
+from textenv.rewards import load_reward
 from textenv.tasks.dialogue import DialogueTask
-from textenv.tasks.understanding import parse_booking
 
 TASK = DialogueTask()
 GOAL = {"food": "Italian", "area": "old town", "people": "4", "day": "Friday", "time": "7:30 pm"}
@@ -43,7 +44,7 @@ def play(example, say):
 
 
 def mentioned(text):
-    """Finds the values in a customer's turn word by word, apart from the code under test."""
+    """Finds the values in a guest's turn word by word, apart from the code under test."""
     words = "".join(c for c in text.lower() if c not in string.punctuation or c == ":").split()
     padded = f" {' '.join(words)} "
     found = {
@@ -54,26 +55,28 @@ def mentioned(text):
     return {slot: next(iter(values)) for slot, values in found.items() if values}
 
 
-def bookings(count, split="train"):
-    dataset = ProceduralDataset("bookings", BookingsGenerator(), TASK, split=split)
+def guests(count, split="train", **options):
+    dataset = ProceduralDataset("guests", GuestsGenerator("easy", **options), TASK, split=split)
     return [dataset[i] for i in range(count)]
 
 
-def test_gold_asks_once_then_books_what_the_customer_wants():
-    for example in bookings(500):
+def quality(example, transcript):
+    """Returns the components of reward `dialogue` that judge the booking."""
+    components = load_reward("dialogue")([Episode(example, transcript)]).components
+    return {name: components[name][0] for name in ("success", "slots", "withheld")}
+
+
+def test_gold_asks_once_then_books_what_the_guest_wants():
+    for example in guests(500):
         transcript = play(example, TASK.gold)
         said = [turn.text for turn in transcript if turn.role == "assistant"]
         assert len(said) == 2
         assert said[1] == example.references[0]
-        assert booking_success(Episode(example, transcript)) == {
-            "success": 1,
-            "slots": 1,
-            "withheld": 1,
-        }
+        assert quality(example, transcript) == {"success": 1, "slots": 1, "withheld": 1}
 
 
 def test_the_opening_tells_some_slots_and_never_all():
-    for example in bookings(500):
+    for example in guests(500):
         told = mentioned(example.prompt)
         assert set(told) == set(example.metadata["revealed"])
         assert 2 <= len(told) <= 4
@@ -82,7 +85,7 @@ def test_the_opening_tells_some_slots_and_never_all():
 
 
 @pytest.mark.parametrize("size", [1, 2, 5])
-def test_the_customer_answers_exactly_what_is_asked(size):
+def test_the_guest_answers_exactly_what_is_asked(size):
     questions = {
         "food": "What kind of food?",
         "area": "In which area?",
@@ -90,36 +93,37 @@ def test_the_customer_answers_exactly_what_is_asked(size):
         "day": "Which day?",
         "time": "What time?",
     }
-    for example in bookings(20):
+    for example in guests(20):
         for slots in itertools.combinations(SLOTS, size):
             asked = agent(" ".join(questions[slot] for slot in slots))
             answer = TASK.reply(example, (*TASK.opening(example), asked))
             assert mentioned(answer.text) == {s: example.metadata["goal"][s] for s in slots}
 
 
-def test_a_customer_who_is_neither_asked_nor_booked_asks_again_in_other_words():
-    reply = TASK.reply(EXAMPLE, (*TASK.opening(EXAMPLE), agent("Nice to meet you!")))
+def test_a_guest_of_two_columns_opens_by_the_wording_and_never_loses_patience():
     assert EXAMPLE.prompt == "I would like to book a table for Italian food for 4 people."
-    assert reply.text == (
+    transcript = TASK.opening(EXAMPLE)
+    for _ in range(20):
+        transcript += (agent("Nice to meet you!"),)
+        transcript += (TASK.reply(EXAMPLE, transcript),)
+    assert transcript[2].text == (
         "I am not sure what you mean. We want a table for Italian food for 4 people."
     )
 
 
-def test_what_the_customer_says_depends_on_the_example_and_the_transcript_alone():
+def test_what_the_guest_says_depends_on_the_example_and_the_transcript_alone():
     transcript = (*TASK.opening(EXAMPLE), agent("Which day and where?"))
     replies = {TASK.reply(TASK.example("a", ROW), transcript) for _ in range(3)}
     assert replies == {Turn("user", "The old town and Friday, thank you.")}
 
 
-def test_the_customer_is_brief():
-    longest = {"goal": GOAL, "revealed": ["people", "area", "day", "time"], "wording": 0}
-    example = TASK.example("a", longest)
+def test_the_guest_is_brief():
     for wording in range(24):
-        text = repeat_line(GOAL, example.metadata["revealed"], wording, 1)
+        text = repeat_text(GOAL, ["people", "area", "day", "time"], wording, False, False)
         assert len(text.split()) <= 25
 
 
-def test_a_slot_counts_as_revealed_only_once_the_customer_has_answered():
+def test_a_slot_counts_as_revealed_only_once_the_guest_has_answered():
     opening = TASK.opening(EXAMPLE)
     asked = (*opening, agent("Which area?"))
     answered = (*asked, TASK.reply(EXAMPLE, asked))
@@ -135,22 +139,23 @@ def test_a_booking_that_names_every_value_is_worth_nothing():
         for value in values
     )
     assert parse_booking(hedge) == {}
-    scores = booking_success(Episode(EXAMPLE, (*TASK.opening(EXAMPLE), agent(hedge))))
+    scores = quality(EXAMPLE, (*TASK.opening(EXAMPLE), agent(hedge)))
     assert scores == {"success": 0, "slots": 0, "withheld": 0}
 
 
 def test_only_the_first_booking_counts():
-    wrong = LINE.replace("Friday", "Monday")
-    turns = (*TASK.opening(EXAMPLE), agent(wrong), Turn("user", "No."), agent(LINE))
+    asked = (*TASK.opening(EXAMPLE), agent("Which area, which day and what time?"))
+    wrong = agent(LINE.replace("Friday", "Monday"))
+    turns = (*asked, TASK.reply(EXAMPLE, asked), wrong, Turn("user", "No."), agent(LINE))
     # 4 of 5 slots; of the 3 that were withheld (area, day, time), 2.
-    assert booking_success(Episode(EXAMPLE, turns)) == pytest.approx(
+    assert quality(EXAMPLE, turns) == pytest.approx(
         {"success": 0, "slots": 4 / 5, "withheld": 2 / 3}
     )
 
 
 def test_no_booking_scores_nothing():
     turns = (*TASK.opening(EXAMPLE), agent(""))
-    assert booking_success(Episode(EXAMPLE, turns)) == {"success": 0, "slots": 0, "withheld": 0}
+    assert quality(EXAMPLE, turns) == {"success": 0, "slots": 0, "withheld": 0}
 
 
 def test_guessing_what_was_not_told_pays_less_than_asking():
@@ -158,26 +163,17 @@ def test_guessing_what_was_not_told_pays_less_than_asking():
         goal, told = example.metadata["goal"], example.metadata["revealed"]
         return booking_line({s: goal[s] if s in told else GUESS[s] for s in SLOTS})
 
-    examples = bookings(500)
-    scores = [booking_success(Episode(example, play(example, guess))) for example in examples]
+    scores = [quality(example, play(example, guess)) for example in guests(500)]
     means = {key: np.mean([score[key] for score in scores]) for key in scores[0]}
-    assert means["success"] < 0.1
+    assert means["success"] == means["withheld"] == 0
     assert means["slots"] < 0.75
-    assert means["withheld"] < 0.2
 
 
 def test_splits_share_no_opening_and_examples_are_pure():
-    prompts = [{e.prompt for e in bookings(300, split)} for split in ("train", "validation")]
-    prompts.append({e.prompt for e in bookings(300, "test")})
+    prompts = [{e.prompt for e in guests(300, split)} for split in ("train", "validation")]
+    prompts.append({e.prompt for e in guests(300, "test")})
     assert all(a.isdisjoint(b) for a, b in itertools.combinations(prompts, 2))
-    assert bookings(5) == bookings(5)
-
-
-def test_there_are_more_than_a_million_bookings():
-    rng = np.random.default_rng(1)
-    rows = (BookingsGenerator().sample(rng) for _ in range(10_000))
-    # 10^4 draws from 10^6 equally likely ones would repeat about 50 times.
-    assert len({(content, booking_line(row["goal"])) for content, row in rows}) > 9_950
+    assert guests(5) == guests(5)
 
 
 RECORDED = [
@@ -213,12 +209,6 @@ def test_a_system_turn_is_the_prompt_where_an_assistant_speaks():
         Turn("user", "A table. For two."),
     )
     assert example.references == ("Yes.",)
-
-
-def test_the_success_of_a_recorded_dialogue_cannot_be_scored():
-    example = TASK.example("r", {"turns": RECORDED})
-    with pytest.raises(RewardError, match="recorded dialogue"):
-        booking_success(Episode(example, TASK.opening(example)))
 
 
 LAYOUTS = {
@@ -292,7 +282,7 @@ def test_an_example_given_by_hand_ends_after_one_turn():
         ({**ROW, "patience": -1}, "number of turns from 0 up"),
         ({**ROW, "one_at_a_time": "yes"}, "use true or false"),
         ({**ROW, "changes": "food"}, "must be a list"),
-        ({**ROW, "changes": ["food"]}, "by choice 'turn'"),
+        ({**ROW, "changes": ["food"]}, "optionally 'turn'"),
         ({**ROW, "changes": [{"slot": "food", "value": "Italian"}]}, "another value"),
         ({**ROW, "changes": [{"slot": "name", "value": "Anna"}]}, "another value"),
         ({**ROW, "changes": [{"slot": "food", "value": "Thai", "turn": 0}]}, "from 1 up"),

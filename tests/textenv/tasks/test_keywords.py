@@ -15,7 +15,8 @@ from textenv.errors import ConfigError, DatasetError, RewardError, UnknownNameEr
 from textenv.rewards import load_reward, score
 from textenv.rewards.lexical.rouge import rouge_words
 from textenv.rewards.style.inflection import contains, lemmas
-from textenv.tasks.keywords import KeywordsTask, split_concepts
+from textenv.rewards.tasks.keywords import split_concepts
+from textenv.tasks.keywords import KeywordsTask
 
 TASK = KeywordsTask()
 ROW = {"concepts": ["dog", "catch", "park"], "references": "A dog catches a ball in the park."}

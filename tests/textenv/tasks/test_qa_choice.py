@@ -74,12 +74,12 @@ def test_the_texts_of_numbers_win_over_their_index():
         ({"choices": ["dog"]}, "has 1 choices"),
         ({"choices": list("vwxyz")}, "Set n_choices"),
         ({"choices": ["cat", ""]}, "empty choice"),
-        ({"answer": None}, "none of its 3 choices"),
-        ({"answer": "D"}, "none of its 3 choices"),
-        ({"answer": "fish"}, "none of its 3 choices"),
-        ({"answer": 3}, "none of its 3 choices"),
-        ({"answer": -1}, "none of its 3 choices"),
-        ({"answer": True}, "none of its 3 choices"),
+        ({"answer": None}, "not among its 3 choices"),
+        ({"answer": "D"}, "not among its 3 choices"),
+        ({"answer": "fish"}, "not among its 3 choices"),
+        ({"answer": 3}, "not among its 3 choices"),
+        ({"answer": -1}, "not among its 3 choices"),
+        ({"answer": True}, "not among its 3 choices"),
     ],
 )
 def test_a_row_that_cannot_be_used_is_refused_in_plain_words(change, words):

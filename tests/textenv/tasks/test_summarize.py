@@ -8,8 +8,7 @@ from statistics import mean
 import pytest
 from rouge_score.rouge_scorer import RougeScorer
 
-from textenv.datasets.generated.news import NewsGenerator
-from textenv.datasets.generated.news_events import KINDS, ORGS
+from textenv.datasets.generated.news import KINDS, TABLES, NewsGenerator
 from textenv.datasets.generated.procedural import ProceduralDataset
 from textenv.datasets.generated.words import FIRST_NAMES, LAST_NAMES, TOWNS
 from textenv.errors import DatasetError, UnknownNameError
@@ -168,7 +167,7 @@ def test_the_two_events_of_a_hard_report_share_no_name():
 
 
 def test_the_second_event_opens_in_lower_case_unless_with_a_name():
-    names = set(FIRST_NAMES + LAST_NAMES + TOWNS + ORGS)
+    names = set(FIRST_NAMES + LAST_NAMES + TOWNS + TABLES.orgs)
     openings = {e.references[0].split(", and ")[1].split()[0] for e in reports("hard")}
     assert {"a", "police", "mayor"} <= openings
     for word in openings:

@@ -1,6 +1,6 @@
 """The page on which people read what a benchmark of rewards has found."""
 
-from textenv.benchmark.report.reading import find_record_files, read_record
+from textenv.benchmark.report.record_files import find_record_files, read_record
 from textenv.benchmark.report.render import (
     REPORT_NAME,
     render_report,

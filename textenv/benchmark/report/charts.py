@@ -37,70 +37,43 @@ class Dot:
 
 @dataclass(frozen=True)
 class Line:
-    """One curve.
+    """One curve."""
 
-    Attributes:
-        role: "gold" or "own": its colour and its marks.
-        label: Written to the right of all points, at the height of the curve's end.
-        label_x: Where it starts.
-        label_y: Its baseline.
-        path: Through the means, as SVG path data.
-        band: Around the intervals, as SVG path data; empty where training stepped back, for then a
-            band would fold over itself.
-        whiskers: The intervals one by one, as SVG path data; empty where there is a band.
-        dots: The means.
-        peak: The highest of them; None if that is the first or the last one.
-        fit: The fitted curve, as SVG path data; empty where none explains half of the variance.
-    """
-
-    role: str
-    label: str
-    label_x: float
-    label_y: float
-    path: str
+    role: str  # "gold" or "own": its colour and its marks
+    label: str  # written to the right of all points, at the height of the curve's end
+    label_x: float  # where it starts
+    label_y: float  # its baseline
+    path: str  # through the means, as SVG path data
+    # Around the intervals, as SVG path data; empty where training stepped back, for then a band
+    # would fold over itself.
     band: str
-    whiskers: str
-    dots: tuple[Dot, ...]
-    peak: Dot | None
-    fit: str
+    whiskers: str  # the intervals one by one, as SVG path data; empty where there is a band
+    dots: tuple[Dot, ...]  # the means
+    peak: Dot | None  # the highest of them; None if that is the first or the last one
+    fit: str  # the fitted curve, as SVG path data; empty where none explains half of the variance
 
 
 @dataclass(frozen=True)
 class Chart:
-    """Lines on a pair of scales.
+    """Lines on a pair of scales."""
 
-    Attributes:
-        lines: The curves.
-        x_ticks: In pixels.
-        y_ticks: In pixels.
-        zero_y: Where a gain of 0 is; None if out of sight.
-        matched_x: Where the designs are compared; None for nowhere.
-    """
-
-    lines: tuple[Line, ...]
-    x_ticks: tuple[Tick, ...]
-    y_ticks: tuple[Tick, ...]
-    zero_y: float | None
-    matched_x: float | None
+    lines: tuple[Line, ...]  # the curves
+    x_ticks: tuple[Tick, ...]  # in pixels
+    y_ticks: tuple[Tick, ...]  # in pixels
+    zero_y: float | None  # where a gain of 0 is; None if out of sight
+    matched_x: float | None  # where the designs are compared; None for nowhere
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One design or metric.
+    """One design or metric."""
 
-    Attributes:
-        title: What was trained on, or the metric.
-        mark: The design's judgement; empty for none.
-        own: Its chart, on scales of its own.
-        same: The same on the scales of all panels; None where they measure different things.
-        notes: What the chart shows, a sentence each.
-    """
-
-    title: str
-    mark: str
-    own: Chart
+    title: str  # what was trained on, or the metric
+    mark: str  # the design's judgement; empty for none
+    own: Chart  # its chart, on scales of its own
+    # The same on the scales of all panels; None where they measure different things.
     same: Chart | None
-    notes: tuple[str, ...]
+    notes: tuple[str, ...]  # what the chart shows, a sentence each
 
 
 @dataclass(frozen=True)

@@ -5,20 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
 
 from textenv.benchmark.report.numbers import format_number
 from textenv.benchmark.statistics import Estimate
 
-Mark = Literal["own", "gold", "gap"]
 _MARGIN = 4.0  # per cent left free at either end, so that marks are never cut
 
 
 @dataclass(frozen=True)
 class Bar:
-    """A mean and its interval, in per cent of the axis."""
+    """A mean and its interval, in per cent of the axis; its mark is "own", "gold" or "gap"."""
 
-    mark: Mark
+    mark: str
     low: float
     mean: float
     high: float
@@ -34,35 +32,27 @@ class Tick:
 
 @dataclass(frozen=True)
 class Axis:
-    """What one column's intervals share.
+    """What one column's intervals share."""
 
-    Attributes:
-        low: The value at its start.
-        high: The value at its end.
-        ticks: Round values within it.
-        zero: Where 0 is, in per cent; None outside.
-        reference: Where a value to compare with is, in per cent; None without one.
-    """
-
-    low: float
-    high: float
-    ticks: tuple[Tick, ...]
-    zero: float | None
-    reference: float | None
+    low: float  # the value at its start
+    high: float  # the value at its end
+    ticks: tuple[Tick, ...]  # round values within it
+    zero: float | None  # where 0 is, in per cent; None outside
+    reference: float | None  # where a value to compare with is, in per cent; None without one
 
     def at(self, value: float) -> float:
         """Returns a value's place in per cent."""
         return _place(value, self.low, self.high)
 
-    def place(self, estimate: Estimate, mark: Mark) -> Bar:
+    def place(self, estimate: Estimate, mark: str) -> Bar:
         """Returns an estimate as places on this axis."""
         low, high = estimate.ci95
         return Bar(mark, self.at(low), self.at(estimate.mean), self.at(high))
 
 
-def make_axis(estimates: Iterable[Estimate], reference: float | None = None) -> Axis:
+def make_axis(estimates: Iterable[Estimate | None], reference: float | None = None) -> Axis:
     """Returns an axis that holds all intervals, and 0."""
-    bounds = [value for e in estimates for value in (*e.ci95, e.mean)]
+    bounds = [value for e in estimates if e is not None for value in (*e.ci95, e.mean)]
     low, high = min([0.0, *bounds]), max([0.0, *bounds])
     if low == high:
         high = low + 1

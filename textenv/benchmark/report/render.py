@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,9 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-import textenv
-from textenv.benchmark.report import charts, matrix, numbers, samples, tables, wording
-from textenv.benchmark.report.data_files import save_csv_files
-from textenv.benchmark.report.reading import FILE_NAMES, Record, without_lone_surrogates
+from textenv.benchmark.report import charts, emphasis, heat_table, numbers, samples, tables
+from textenv.benchmark.report.csv_files import save_csv_files
+from textenv.benchmark.report.record_files import FILE_NAMES, Record, without_lone_surrogates
 from textenv.benchmark.results import Audit, Bench, BestOfN, save_record
 from textenv.errors import ConfigError
 
@@ -51,8 +51,8 @@ def write_page(record: Record | Sequence[Record], folder: Path, saved: Sequence[
     """Writes `report.html` and the CSV files, for records that are saved already.
 
     Args:
-        record: As `write_report` takes it.
-        folder: Where the page goes.
+        record: One record or several, as for `write_report`.
+        folder: The folder of the page.
         saved: The JSON files of the records, in that folder.
 
     Returns:
@@ -69,7 +69,7 @@ def render_report(record: Record | Sequence[Record], files: Sequence[str] = ()) 
     """Returns the page of a record, or of several, as HTML.
 
     Args:
-        record: As `write_report` takes it.
+        record: One record or several, as for `write_report`.
         files: Names of data files that will lie beside the page, to be linked.
 
     Raises:
@@ -94,7 +94,7 @@ def render_report(record: Record | Sequence[Record], files: Sequence[str] = ()) 
         script=Markup(script),
         script_hash=_hash(script),
         data=_data(records),
-        version=textenv.__version__,
+        version=version("textenv"),
     )
 
 
@@ -115,13 +115,15 @@ def _environment() -> Environment:
     )
     environment.globals.update(
         charts=charts,
-        matrix=matrix,
+        heat_table=heat_table,
         numbers=numbers,
         samples=samples,
         tables=tables,
-        wording=wording,
+        emphasis=emphasis,
     )
-    environment.filters.update(yaml=_yaml, emphasise=wording.emphasise, breakable=wording.breakable)
+    environment.filters.update(
+        yaml=_yaml, emphasise=emphasis.emphasise, breakable=emphasis.breakable
+    )
     return environment
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from textenv.benchmark.report.numbers import format_number
-from textenv.benchmark.report.reading import is_untrained
+from textenv.benchmark.report.record_files import is_untrained
 from textenv.benchmark.results import Bench, Metric, Sample, SampleText
 
 UNFOLDED = 4  # examples that are seen at once; a search unfolds the others
@@ -26,27 +26,17 @@ class ScoreShown:
 
 @dataclass(frozen=True)
 class ResponseShown:
-    """One response.
+    """One response."""
 
-    Attributes:
-        design: The policy that wrote it.
-        mark: That design's judgement.
-        seed: Of its run.
-        text: The response.
-        scores: The reward that was trained on, then the gold metrics, then the others.
-        own_change: Of the reward that was trained on, in sd, as text; empty if there is none.
-        gold_change: Of the gold metrics' mean, likewise.
-        hacked: The first rose while the second fell.
-    """
-
-    design: str
-    mark: str
+    design: str  # the policy that wrote it
+    mark: str  # that design's judgement
     seed: int
     text: str
+    # The reward that was trained on, then the gold metrics, then the others.
     scores: tuple[ScoreShown, ...]
-    own_change: str
-    gold_change: str
-    hacked: bool
+    own_change: str  # change of the trained reward, in sd, as text; "" if there is none
+    gold_change: str  # change of the gold metrics' mean, likewise
+    hacked: bool  # own_change is positive and gold_change negative
 
 
 @dataclass(frozen=True)

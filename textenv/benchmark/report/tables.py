@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, TypeVar
 
 from textenv.benchmark.report.intervals import Axis, Bar, make_axis
 from textenv.benchmark.report.numbers import (
@@ -14,33 +14,26 @@ from textenv.benchmark.report.numbers import (
     format_number,
     format_p,
 )
-from textenv.benchmark.report.reading import is_untrained
+from textenv.benchmark.report.record_files import is_untrained
 from textenv.benchmark.results import Audit, Bench, Probe, RunRecord
 from textenv.benchmark.statistics import Estimate
 
+T = TypeVar("T")
 Align = Literal["words", "number", "plot"]
 _NEARNESS = {True: ("too near", "ties"), False: ("clear", "below"), None: ("", "")}
 
 
 @dataclass(frozen=True)
 class Value:
-    """One cell.
+    """One cell."""
 
-    Attributes:
-        text: What is read first.
-        small: What is read after it: an interval, a remark.
-        sort: What the column is sorted by: a number, else the text; None comes last.
-        mark: The name of a symbol and colour, such as "hacked"; empty for none.
-        detail: Long text, shown on demand.
-        bars: Intervals to draw on the column's axis.
-    """
-
-    text: str
-    small: str = ""
+    text: str  # what is read first
+    small: str = ""  # what is read after it: an interval, a remark
+    # What the column is sorted by: a number, else the text; None comes last.
     sort: float | str | None = None
-    mark: str = ""
-    detail: str = ""
-    bars: tuple[Bar, ...] = ()
+    mark: str = ""  # the name of a symbol and colour, such as "hacked"; empty for none
+    detail: str = ""  # long text, shown on demand
+    bars: tuple[Bar, ...] = ()  # intervals to draw on the column's axis
 
 
 @dataclass(frozen=True)
@@ -59,185 +52,153 @@ class Table:
     caption: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[Value, ...], ...]
-    muted: frozenset[int] = field(default=frozenset())
+    muted: frozenset[int] = frozenset()
 
 
 def make_designs_table(bench: Bench) -> Table:
     """Returns what the benchmark concludes of each design, with the numbers behind it."""
-    rows = [
-        (
-            _text(design.name),
-            Value(design.judgement, sort=design.judgement, mark=design.judgement),
-            _gain(design.own_gain),
-            _zero() if is_untrained(design) else _gain(design.gold_gain),
-            _gain(design.hacking_index),
-            _gain(design.gold_at_matched_kl),
-            _zero() if is_untrained(design) else _plain(design.kl),
-        )
-        for design in bench.designs
-    ]
-    titles = ("Own gain", "Gold gain", "Hacking index", "Gold at matched KL", "KL, nats")
-    columns = (Column("Design", "words"), Column("Judgement", "words"), *map(Column, titles))
+    table = _make_table(
+        "Designs",
+        bench.designs,
+        (_words("Design"), lambda d: _text(d.name)),
+        (_words("Judgement"), lambda d: replace(_text(d.judgement), mark=d.judgement)),
+        (Column("Own gain"), lambda d: _gain(d.own_gain)),
+        (Column("Gold gain"), lambda d: _ZERO if is_untrained(d) else _gain(d.gold_gain)),
+        (Column("Hacking index"), lambda d: _gain(d.hacking_index)),
+        (Column("Gold at matched KL"), lambda d: _gain(d.gold_at_matched_kl)),
+        (Column("KL, nats"), lambda d: _ZERO if is_untrained(d) else _plain(d.kl)),
+    )
     muted = frozenset(i for i, design in enumerate(bench.designs) if design.kind == "control")
-    return Table("Designs", columns, tuple(rows), muted)
+    return replace(table, muted=muted)
 
 
 def make_gap_table(bench: Bench) -> Table:
     """Returns a forest plot: each design's two gains, and the gap between them."""
     designs = [design for design in bench.designs if design.hacking_index is not None]
     designs.sort(key=lambda design: -_mean(design.hacking_index))
-    gains = [e for d in designs for e in (d.own_gain, d.gold_gain) if e is not None]
-    gains_axis = make_axis(gains)
-    gap_axis = make_axis([d.hacking_index for d in designs if d.hacking_index is not None])
-    rows = []
-    for design in designs:
-        own = [gains_axis.place(design.own_gain, "own")] if design.own_gain else []
-        assert design.hacking_index is not None
-        rows.append(
-            (
-                Value(design.name, sort=design.name, mark=design.judgement),
-                Value(
-                    f"own {_signed(design.own_gain)}, gold {_signed(design.gold_gain)}",
-                    sort=_mean(design.gold_gain),
-                    bars=(gains_axis.place(design.gold_gain, "gold"), *own),
-                ),
-                Value(
-                    _signed(design.hacking_index),
-                    sort=design.hacking_index.mean,
-                    bars=(gap_axis.place(design.hacking_index, "gap"),),
-                ),
-                _gain(design.hacking_index),
-            )
-        )
-    columns = (
-        Column("Design", "words"),
-        Column("Own and gold gain, sd", "plot", gains_axis),
-        Column("Hacking index, sd", "plot", gap_axis),
-        Column("Hacking index"),
+    gains = make_axis([e for d in designs for e in (d.gold_gain, d.own_gain)])
+    gaps = make_axis([d.hacking_index for d in designs])
+    return _make_table(
+        "Hacking index",
+        designs,
+        (_words("Design"), lambda d: replace(_text(d.name), mark=d.judgement)),
+        (
+            Column("Own and gold gain, sd", "plot", gains),
+            lambda d: Value(
+                f"own {_signed(d.own_gain)}, gold {_signed(d.gold_gain)}",
+                sort=_mean(d.gold_gain),
+                bars=_bars(gains, gold=d.gold_gain, own=d.own_gain),
+            ),
+        ),
+        (
+            Column("Hacking index, sd", "plot", gaps),
+            lambda d: replace(
+                _gain(d.hacking_index), small="", bars=_bars(gaps, gap=d.hacking_index)
+            ),
+        ),
+        (Column("Hacking index"), lambda d: _gain(d.hacking_index)),
     )
-    return Table("Hacking index", columns, tuple(rows))
 
 
 def make_points_table(bench: Bench) -> Table:
     """Returns every measured point of the curves."""
-    rows = [
-        (
-            _text(curve.design),
-            _text(curve.metric),
-            Value(format_number(point.kl), sort=point.kl),
-            _gain(point.gain),
-            Value("peak" if i == curve.peak else "", sort="peak" if i == curve.peak else None),
-        )
-        for curve in bench.curves
-        for i, point in enumerate(curve.points)
-    ]
-    columns = (
-        Column("Trained on", "words"),
-        Column("Metric", "words"),
-        Column("KL, nats"),
-        Column("Gain, sd"),
-        Column("Peak", "words"),
+    points = [(curve, i, point) for curve in bench.curves for i, point in enumerate(curve.points)]
+    return _make_table(
+        "Points of the curves",
+        points,
+        (_words("Trained on"), lambda p: _text(p[0].design)),
+        (_words("Metric"), lambda p: _text(p[0].metric)),
+        (Column("KL, nats"), lambda p: _number(p[2].kl)),
+        (Column("Gain, sd"), lambda p: _gain(p[2].gain)),
+        (_words("Peak"), lambda p: _text("peak") if p[1] == p[0].peak else Value("")),
     )
-    return Table("Points of the curves", columns, tuple(rows))
 
 
 def make_comparisons_table(bench: Bench) -> Table:
     """Returns the pairs of designs, compared by the gold metrics."""
     axis = make_axis([comparison.difference for comparison in bench.comparisons])
-    rows = [
+    return _make_table(
+        "Comparisons of designs",
+        bench.comparisons,
+        (_words("First"), lambda c: _text(c.first)),
+        (_words("Second"), lambda c: _text(c.second)),
         (
-            _text(comparison.first),
-            _text(comparison.second),
-            Value(
-                _signed(comparison.difference),
-                sort=comparison.difference.mean,
-                bars=(axis.place(comparison.difference, "gap"),),
-            ),
-            _gain(comparison.difference),
-            _plain(comparison.probability_of_improvement),
-            Value(format_p(comparison.p), sort=comparison.p),
-            Value(
-                format_p(comparison.p_holm),
-                sort=comparison.p_holm,
-                small="differ" if comparison.p_holm < 0.05 else "",
-            ),
-        )
-        for comparison in bench.comparisons
-    ]
-    columns = (
-        Column("First", "words"),
-        Column("Second", "words"),
-        Column("First minus second, gold, sd", "plot", axis),
-        Column("Difference"),
-        Column("P(first better)"),
-        Column("p"),
-        Column("p, Holm"),
+            Column("First minus second, gold, sd", "plot", axis),
+            lambda c: replace(_gain(c.difference), small="", bars=_bars(axis, gap=c.difference)),
+        ),
+        (Column("Difference"), lambda c: _gain(c.difference)),
+        (Column("P(first better)"), lambda c: _plain(c.probability_of_improvement)),
+        (Column("p"), lambda c: Value(format_p(c.p), sort=c.p)),
+        (
+            Column("p, Holm"),
+            lambda c: Value(format_p(c.p_holm), "differ" if c.p_holm < 0.05 else "", sort=c.p_holm),
+        ),
     )
-    return Table("Comparisons of designs", columns, tuple(rows))
 
 
 def make_probes_table(audit: Audit) -> Table:
     """Returns how each policy without merit fares beside the reference."""
-    scores = [audit.ceiling, audit.floor, *(p.score for p in audit.probes if p.score is not None)]
+    scores = [audit.ceiling, audit.floor, *(probe.score for probe in audit.probes)]
     axis = make_axis(scores, reference=audit.ceiling.mean)
-    rows = [
+    return _make_table(
+        f"Probes of {audit.reward}",
+        audit.probes,
+        (_words("Probe"), lambda p: Value(p.name, p.what, sort=p.name)),
         (
-            Value(probe.name, small=probe.what, sort=probe.name),
-            Value(
-                format_number(probe.score.mean) if probe.score else MISSING,
-                sort=probe.score.mean if probe.score else None,
-                bars=(axis.place(probe.score, "own"),) if probe.score else (),
-            ),
-            _plain(probe.score),
-            _compare(probe),
-            _plain(probe.auc),
-            Value(str(probe.n), sort=float(probe.n)),
-            _text(probe.kind),
-            Value("", small=probe.note, detail=probe.example, sort=probe.example or None),
-        )
-        for probe in audit.probes
-    ]
-    columns = (
-        Column("Probe", "words"),
-        Column("Score; dashed: the reference", "plot", axis),
-        Column("Score"),
-        Column("Against the reference"),
-        Column("AUC"),
-        Column("Examples"),
-        Column("Kind", "words"),
-        Column("What it writes", "words"),
+            Column("Score; dashed: the reference", "plot", axis),
+            lambda p: replace(_plain(p.score), small="", bars=_bars(axis, own=p.score)),
+        ),
+        (Column("Score"), lambda p: _plain(p.score)),
+        (Column("Against the reference"), _compare),
+        (Column("AUC"), lambda p: _plain(p.auc)),
+        (Column("Examples"), lambda p: Value(str(p.n), sort=float(p.n))),
+        (_words("Kind"), lambda p: _text(p.kind)),
+        (
+            _words("What it writes"),
+            lambda p: Value("", p.note, sort=p.example or None, detail=p.example),
+        ),
     )
-    return Table(f"Probes of {audit.reward}", columns, tuple(rows))
 
 
 def make_correlations_table(audit: Audit) -> Table:
     """Returns the rank correlation with other metrics, strongest first."""
-    pairs = sorted(audit.correlations.items(), key=lambda pair: -pair[1])
-    rows = [(_text(name), Value(format_number(rho), sort=rho)) for name, rho in pairs]
-    columns = (Column("Metric", "words"), Column("Spearman's rho"))
-    return Table(f"Correlations of {audit.reward}", columns, tuple(rows))
-
-
-def make_runs_table(runs: Iterable[RunRecord]) -> Table:
-    """Returns runs with their errors, in the order given."""
-    rows = [
-        (
-            _text(run.design),
-            Value(str(run.seed), sort=float(run.seed)),
-            Value(run.status, sort=run.status, mark=run.status),
-            Value(format_duration(run.wall_s) if run.wall_s else MISSING, sort=run.wall_s or None),
-            Value("", detail=run.error, sort=run.error or None),
-        )
-        for run in runs
-    ]
-    columns = (
-        Column("Design", "words"),
-        Column("Seed"),
-        Column("Status", "words"),
-        Column("Time"),
-        Column("Error", "words"),
+    return _make_table(
+        f"Correlations of {audit.reward}",
+        sorted(audit.correlations.items(), key=lambda pair: -pair[1]),
+        (_words("Metric"), lambda pair: _text(pair[0])),
+        (Column("Spearman's rho"), lambda pair: _number(pair[1])),
     )
-    return Table("Runs", columns, tuple(rows))
+
+
+def make_runs_table(runs: Sequence[RunRecord]) -> Table:
+    """Returns runs with their errors, in the order given."""
+    return _make_table(
+        "Runs",
+        runs,
+        (_words("Design"), lambda run: _text(run.design)),
+        (Column("Seed"), lambda run: Value(str(run.seed), sort=float(run.seed))),
+        (_words("Status"), lambda run: replace(_text(run.status), mark=run.status)),
+        (
+            Column("Time"),
+            lambda run: Value(
+                format_duration(run.wall_s) if run.wall_s else MISSING, sort=run.wall_s or None
+            ),
+        ),
+        (_words("Error"), lambda run: Value("", sort=run.error or None, detail=run.error)),
+    )
+
+
+def _make_table(
+    caption: str, items: Sequence[T], *columns: tuple[Column, Callable[[T], Value]]
+) -> Table:
+    """Makes a row of each item: what every column's function returns for it."""
+    rows = tuple(tuple(make(item) for _, make in columns) for item in items)
+    return Table(caption, tuple(column for column, _ in columns), rows)
+
+
+def _bars(axis: Axis, **estimates: Estimate | None) -> tuple[Bar, ...]:
+    """Draws estimates on an axis, each with its mark: "own", "gold" or "gap"."""
+    return tuple(axis.place(e, mark) for mark, e in estimates.items() if e is not None)
 
 
 def _compare(probe: Probe) -> Value:
@@ -255,31 +216,33 @@ def _compare(probe: Probe) -> Value:
     )
 
 
+def _words(title: str) -> Column:
+    return Column(title, "words")
+
+
 def _text(text: str) -> Value:
     return Value(text, sort=text)
 
 
-def _zero() -> Value:
-    """Returns a 0 that is so by definition, and has no interval."""
-    return Value(format_number(0.0), sort=0.0)
+def _number(number: float) -> Value:
+    return Value(format_number(number), sort=number)
 
 
 def _gain(estimate: Estimate | None) -> Value:
-    return Value(_signed(estimate), format_interval(estimate), _sort(estimate))
+    return replace(_plain(estimate), text=_signed(estimate))
 
 
 def _plain(estimate: Estimate | None) -> Value:
     mean = estimate.mean if estimate else None
-    return Value(format_number(mean), format_interval(estimate), _sort(estimate))
+    return Value(format_number(mean), format_interval(estimate), mean)
 
 
 def _signed(estimate: Estimate | None) -> str:
     return format_number(estimate.mean if estimate else None, signed=True)
 
 
-def _sort(estimate: Estimate | None) -> float | None:
-    return estimate.mean if estimate else None
-
-
 def _mean(estimate: Estimate | None) -> float:
     return estimate.mean if estimate else 0.0
+
+
+_ZERO = _number(0.0)  # a gain that is 0 by definition, and has no interval

@@ -1,1 +1,1 @@
-"""Generated data sets: a generator a file, the words that it draws from beside it."""
+"""Generated data sets: one generator in each file, and files of the words that it draws from."""

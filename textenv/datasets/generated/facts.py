@@ -1,4 +1,4 @@
-"""The generated sets "facts" and "facts-choice": people, what is so of each, one question.
+"""The generated sets "facts" and "facts-choice": people, facts about each, and one question.
 
 Everybody in a context has the same two attributes, each with another value, so that the kind of
 thing asked for ("a town") never gives the answer away: it must be tied to the right person. The
@@ -9,25 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 
-from textenv.datasets.generated.procedural import Picker
-from textenv.datasets.generated.words import (
-    COLORS,
-    DAYS,
-    FIRST_NAMES,
-    FOODS,
-    JOBS,
-    PETS,
-    TOWNS,
-    WOMEN,
-    split_words,
-)
-from textenv.errors import UnknownNameError
-
-Difficulty = Literal["easy", "medium", "hard"]
+from textenv.datasets.generated.procedural import Difficulty, Picker, check_difficulty
+from textenv.datasets.generated.tables import load_table
+from textenv.datasets.generated.words import FIRST_NAMES, WOMEN
 
 _MOST_OPTIONS = 4
 _SUBJECTS = ("", "", "", "My friend ", "My cousin ", "My neighbor ")
@@ -35,14 +23,7 @@ _SUBJECTS = ("", "", "", "My friend ", "My cousin ", "My neighbor ")
 
 @dataclass(frozen=True)
 class _Attribute:
-    """One thing that is so of a person.
-
-    Attributes:
-        values: What it may be.
-        verbs: Verb phrases over {value}, for "{name} ..." and "... and ...".
-        questions: Ask for the value, over {name}.
-        reverse: Ask for the person, over {value}.
-    """
+    """One kind of fact about a person; see facts.yaml."""
 
     values: tuple[str, ...]
     verbs: tuple[str, ...]
@@ -50,64 +31,7 @@ class _Attribute:
     reverse: tuple[str, ...]
 
 
-_ATTRIBUTES = (
-    _Attribute(
-        values=(*JOBS, "police officer", "shop owner", "ship captain", "opera singer"),
-        verbs=("works as a {value}", "is a {value}", "has a job as a {value}"),
-        questions=("What is the job of {name}?", "What does {name} work as?"),
-        reverse=("Who works as a {value}?", "Who is the {value}?"),
-    ),
-    _Attribute(
-        values=TOWNS,
-        verbs=("lives in {value}", "has a small house in {value}", "moved to {value} last year"),
-        questions=("Where does {name} live?", "Which town is the home of {name}?"),
-        reverse=("Who lives in {value}?", "Whose home is in {value}?"),
-    ),
-    _Attribute(
-        values=COLORS,
-        verbs=("drives a {value} car", "has a {value} car", "bought a {value} car"),
-        questions=("What color is the car of {name}?", "Which color of car does {name} have?"),
-        reverse=("Who has the {value} car?", "Who owns a {value} car?"),
-    ),
-    _Attribute(
-        values=(*FOODS, "apple pie", "fried eggs", "baked beans", "ice cream"),
-        verbs=("likes to eat {value}", "loves {value}", "eats a lot of {value}"),
-        questions=("What does {name} like to eat?", "Which food does {name} like?"),
-        reverse=("Who likes to eat {value}?", "Who likes {value}?"),
-    ),
-    _Attribute(
-        values=(*PETS, "guinea pig", "young owl", "little fox"),
-        verbs=("has a {value}", "keeps a {value} at home", "takes care of a {value}"),
-        questions=("What pet does {name} have?", "Which animal does {name} have?"),
-        reverse=("Who has a {value}?", "Whose pet is a {value}?"),
-    ),
-    _Attribute(
-        values=(*split_words("piano guitar violin drums flute trumpet harp cello"), "French horn"),
-        verbs=("plays the {value}", "is learning the {value}", "is good at the {value}"),
-        questions=("What does {name} play?", "Which instrument does {name} play?"),
-        reverse=("Who plays the {value}?", "Who can play the {value}?"),
-    ),
-    _Attribute(
-        values=(
-            *split_words("tennis football golf rugby boxing"),
-            "ice hockey",
-            "water polo",
-        ),
-        verbs=("is a fan of {value}", "spends every weekend on {value}", "is very good at {value}"),
-        questions=("What sport is {name} into?", "Which sport does {name} do?"),
-        reverse=("Who is into {value}?", "Whose sport is {value}?"),
-    ),
-    _Attribute(
-        values=DAYS,
-        verbs=(
-            "goes to the market on {value}",
-            "visits the market on {value}",
-            "buys things at the market on {value}",
-        ),
-        questions=("When does {name} go to the market?", "Which day is {name} at the market?"),
-        reverse=("Who goes to the market on {value}?", "Who visits the market on {value}?"),
-    ),
-)
+_ATTRIBUTES = tuple(load_table("facts", dict[str, _Attribute]).values())
 
 
 @dataclass(frozen=True)
@@ -117,8 +41,8 @@ class _Level:
     Attributes:
         people: The fewest and the most people in a context.
         lengths: Sentences in a context: one or two for each of the people.
-        reverse_percent: How often the question asks for the person.
-        hop_percent: How often, of the others, it names the person by the other attribute.
+        reverse_percent: Share of questions that ask for the person.
+        hop_percent: Share of the others that name the person by the other attribute.
     """
 
     people: tuple[int, int]
@@ -144,10 +68,10 @@ class _Facts:
     """A context with a question.
 
     Attributes:
-        context: What is so of the people.
-        question: What is asked.
+        context: Text with the facts about the people.
+        question: The question.
         answer: A word or two of the context.
-        options: What might be answered: the answer and what is so of the others, by context.
+        options: Possible answers: the right one and those of the others, in the context's order.
     """
 
     context: str
@@ -198,11 +122,6 @@ def _some_options(picker: Picker, facts: _Facts) -> tuple[str, ...]:
     return picker.distinct((facts.answer, *wrong), len(wrong) + 1)
 
 
-def _check_difficulty(value: str) -> None:
-    if value not in get_args(Difficulty):
-        raise UnknownNameError("difficulty", value, get_args(Difficulty))
-
-
 @dataclass(frozen=True)
 class FactsGenerator:
     """Rows for `QATask`: a "context", a "question", its "answers", and "candidates".
@@ -218,8 +137,7 @@ class FactsGenerator:
     difficulty: Difficulty = "medium"
 
     def __post_init__(self) -> None:
-        """Refuses a difficulty that does not exist."""
-        _check_difficulty(self.difficulty)
+        check_difficulty(self.difficulty)
 
     def sample(self, rng: np.random.Generator) -> tuple[str, Mapping[str, Any]]:
         """Draws a context and a question; the context alone decides the split."""
@@ -248,8 +166,7 @@ class FactsChoiceGenerator:
     difficulty: Difficulty = "medium"
 
     def __post_init__(self) -> None:
-        """Refuses a difficulty that does not exist."""
-        _check_difficulty(self.difficulty)
+        check_difficulty(self.difficulty)
 
     def sample(self, rng: np.random.Generator) -> tuple[str, Mapping[str, Any]]:
         """Draws a context and a question; the context alone decides the split."""

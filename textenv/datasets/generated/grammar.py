@@ -1,56 +1,37 @@
 """Forms of English words for generated sentences: a or an, he runs, running, ran, a list.
 
-For the words that the generated datasets use: the rules are the regular ones, and the verbs that
-break them stand in a table.
+For the words that the generated datasets use: the rules are the regular ones, and grammar.yaml
+holds the words that break them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from textenv.datasets.generated.words import split_words
+from textenv.datasets.generated.tables import load_table
 
 _VOWELS = "aeiou"
-# "a uniform", but "an uncle"; "an honest man", but "a horse".
-_SOUND_OF_YOU = (
-    "euro",
-    "ukulele",
-    "uniform",
-    "unicorn",
-    "union",
-    "unit",
-    "univers",
-    "use",
-    "usual",
-)
-_SILENT_H = ("heir", "honest", "honor", "hour")
-# Base and past of verbs whose past is irregular.
-_PAST: dict[str, str] = dict(
-    pair.split("/")
-    for pair in split_words(
-        "beat/beat bring/brought build/built buy/bought catch/caught cut/cut dig/dug "
-        "draw/drew drink/drank drive/drove eat/ate feed/fed find/found fly/flew get/got "
-        "give/gave hang/hung have/had hit/hit hold/held keep/kept lead/led light/lit "
-        "lose/lost make/made pay/paid put/put read/read ride/rode run/ran say/said see/saw "
-        "sell/sold send/sent shake/shook sing/sang sit/sat sleep/slept speak/spoke "
-        "spread/spread stand/stood steal/stole sweep/swept take/took teach/taught tell/told "
-        "think/thought throw/threw understand/understood wear/wore win/won write/wrote"
-    )
-)
-# One-syllable verbs that double their last letter, and the only longer ones that do.
-_DOUBLED = frozenset(
-    split_words(
-        "chop clap cut dig drop drum fit get grab hit hug jog mop pat pet plan put rub run scan "
-        "scrub sip sit skip spot stir stop strum swim tap tip trim wag wrap win zip plot begin"
-    )
-)
+
+
+@dataclass(frozen=True)
+class _Exceptions:
+    """What grammar.yaml holds."""
+
+    past: dict[str, str]
+    doubled: frozenset[str]
+    sound_of_you: tuple[str, ...]
+    silent_h: tuple[str, ...]
+
+
+_EXCEPTIONS = load_table("grammar", _Exceptions)
 
 
 def with_article(noun: str) -> str:
     """Returns "an" before a vowel sound and "a" before others, with the noun phrase."""
     word = noun.lower()
-    is_vowel = word[0] in _VOWELS and not word.startswith(_SOUND_OF_YOU)
-    return f"{'an' if is_vowel or word.startswith(_SILENT_H) else 'a'} {noun}"
+    is_vowel = word[0] in _VOWELS and not word.startswith(_EXCEPTIONS.sound_of_you)
+    return f"{'an' if is_vowel or word.startswith(_EXCEPTIONS.silent_h) else 'a'} {noun}"
 
 
 def third_person(verb: str) -> str:
@@ -64,7 +45,7 @@ def third_person(verb: str) -> str:
 
 def gerund(verb: str) -> str:
     """Returns the form after "is": "carrying", "making", "cutting"."""
-    if verb in _DOUBLED:
+    if verb in _EXCEPTIONS.doubled:
         return f"{verb}{verb[-1]}ing"
     if verb.endswith("e") and not verb.endswith(("ee", "ye", "oe")):
         return f"{verb[:-1]}ing"
@@ -73,9 +54,9 @@ def gerund(verb: str) -> str:
 
 def past(verb: str) -> str:
     """Returns the simple past: "carried", "baked", "stirred", "cut"."""
-    if verb in _PAST:
-        return _PAST[verb]
-    if verb in _DOUBLED:
+    if verb in _EXCEPTIONS.past:
+        return _EXCEPTIONS.past[verb]
+    if verb in _EXCEPTIONS.doubled:
         return f"{verb}{verb[-1]}ed"
     if verb.endswith("y") and verb[-2] not in _VOWELS:
         return f"{verb[:-1]}ied"

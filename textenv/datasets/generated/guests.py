@@ -1,31 +1,28 @@
 """Generated guests: what each wants booked, what the opening tells, and how the guest behaves.
 
-Where `bookings` has customers who answer whatever they are asked for as long as it takes, these
-change their minds, run out of patience, do not care about a slot, answer one thing at a time, and
-say numbers in words: the harder the set, the more of it.
+Guests may change their minds, run out of patience, not care about a slot, answer one question at
+a time, and say numbers in words: the harder the set, the more of each.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 
-from textenv.datasets.generated.bookings import ANY, SLOTS
-from textenv.datasets.generated.guest_lines import (
+from textenv.datasets.generated.procedural import Difficulty, Picker, check_difficulty
+from textenv.datasets.generated.words import FIRST_NAMES, LAST_NAMES
+from textenv.errors import ConfigError
+from textenv.guests.booking_lines import ANY, SLOTS
+from textenv.guests.guest_lines import (
     GREETINGS,
     PEOPLE,
     REASONS,
     REQUESTS,
     opening_text,
 )
-from textenv.datasets.generated.procedural import Picker
-from textenv.datasets.generated.words import FIRST_NAMES, LAST_NAMES
-from textenv.errors import ConfigError, UnknownNameError
-
-Difficulty = Literal["easy", "medium", "hard"]
 
 
 @dataclass(frozen=True)
@@ -33,9 +30,9 @@ class _Level:
     """What a difficulty stands for; chances are in percent.
 
     Attributes:
-        missing: How many slots the opening leaves out, each equally likely.
+        missing: Numbers of slots that the opening leaves out, each equally likely.
         corrections: Chance that the guest changes their mind, and as much again for a second time.
-        patience: How many useless turns the guest bears, each equally likely.
+        patience: Numbers of useless turns that the guest bears, each equally likely.
         indifferent: Chance that the guest does not care about one of the missing slots.
         one_at_a_time: Chance that the guest answers one question at a time.
         in_words: Chance that the guest says numbers in words.
@@ -67,7 +64,7 @@ class GuestsGenerator:
         difficulty: "easy", "medium" or "hard"; the default of each option below.
         corrections: The probability that a guest changes their mind about something told; a second
             change follows with the same probability.
-        patience: How many useless turns of the agent every guest bears before leaving.
+        patience: Number of useless turns of the agent that every guest bears before leaving.
         one_at_a_time: The probability that a guest answers one question at a time.
     """
 
@@ -77,9 +74,7 @@ class GuestsGenerator:
     one_at_a_time: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuses what cannot be drawn from."""
-        if self.difficulty not in get_args(Difficulty):
-            raise UnknownNameError("difficulty", self.difficulty, get_args(Difficulty))
+        check_difficulty(self.difficulty)
         for name in ("corrections", "one_at_a_time"):
             value = getattr(self, name)
             number = isinstance(value, int | float) and not isinstance(value, bool)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -25,9 +25,9 @@ from textenv.datasets.generated.keyword_scenes import (
     Action,
     Scene,
 )
-from textenv.datasets.generated.procedural import Picker
+from textenv.datasets.generated.procedural import Difficulty, Picker, check_difficulty
 from textenv.datasets.generated.words import COLORS
-from textenv.errors import ConfigError, UnknownNameError
+from textenv.errors import ConfigError
 
 _COUNTS = {"easy": 4, "medium": 5, "hard": 7}
 _FEWEST, _MOST = 4, 8
@@ -40,17 +40,15 @@ class KeywordsGenerator:
     """Rows for `KeywordsTask`: "concepts", three "references" and four "candidates".
 
     Attributes:
-        difficulty: How many words: 4 ("easy"), 5 ("medium") or 7 ("hard").
-        n_keywords: How many words, from 4 to 8, instead.
+        difficulty: Number of words: 4 ("easy"), 5 ("medium") or 7 ("hard").
+        n_keywords: Number of words, from 4 to 8, in place of the difficulty's.
     """
 
-    difficulty: Literal["easy", "medium", "hard"] = "medium"
+    difficulty: Difficulty = "medium"
     n_keywords: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuses options that no scene can meet."""
-        if self.difficulty not in _COUNTS:
-            raise UnknownNameError("difficulty", self.difficulty, _COUNTS)
+        check_difficulty(self.difficulty)
         n = self.n_keywords
         if n is not None and (isinstance(n, bool) or n not in range(_FEWEST, _MOST + 1)):
             raise ConfigError(f"n_keywords is {n!r}; a scene has {_FEWEST} to {_MOST} of them.")

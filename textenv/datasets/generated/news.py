@@ -11,27 +11,46 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 
-from textenv.datasets.generated.news_events import (
-    AFTER,
-    BEFORE,
-    FEW,
-    KINDS,
-    NUMBERS,
-    ORGS,
-    PARTS,
-    PERCENTS,
-    WEATHER,
-    EventKind,
-)
-from textenv.datasets.generated.procedural import Picker
+from textenv.datasets.generated.procedural import Difficulty, Picker, check_difficulty
+from textenv.datasets.generated.tables import load_table
 from textenv.datasets.generated.words import DAYS, FIRST_NAMES, JOBS, LAST_NAMES, MONTHS, TOWNS
-from textenv.errors import UnknownNameError
 
-Difficulty = Literal["easy", "medium", "hard"]
+
+@dataclass(frozen=True)
+class EventKind:
+    """One kind of event, as templates over the slots that a report fills; see news.yaml."""
+
+    summary: str
+    event: tuple[str, ...]
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+    detail: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ("mayor",)
+    things: tuple[str, ...] = ("thing",)
+    extras: tuple[str, ...] = ("extra",)
+
+
+@dataclass(frozen=True)
+class _Tables:
+    """What news.yaml holds."""
+
+    kinds: dict[str, EventKind]
+    before: tuple[tuple[str, ...], ...]
+    after: tuple[tuple[str, ...], ...]
+    orgs: tuple[str, ...]
+    numbers: tuple[str, ...]
+    percents: tuple[str, ...]
+    few: tuple[str, ...]
+    parts: tuple[str, ...]
+    weather: tuple[str, ...]
+
+
+TABLES = load_table("news", _Tables)
+KINDS = tuple(TABLES.kinds.values())
 
 
 @dataclass(frozen=True)
@@ -69,20 +88,20 @@ def _slots(kind: EventKind, picker: Picker, taken: frozenset[str]) -> dict[str, 
         return tuple(option for option in options if option not in taken) if taken else options
 
     pick, distinct = picker.pick, picker.distinct
-    role, number, few = pick(kind.roles), pick(NUMBERS), pick(FEW)
+    role, number, few = pick(kind.roles), pick(TABLES.numbers), pick(TABLES.few)
     slots = {
         "role": role,
         "Role": role.capitalize(),
         "thing": pick(kind.things),
         "extra": pick(kind.extras),
-        "org": pick(free(ORGS)),
+        "org": pick(free(TABLES.orgs)),
         "job": pick(JOBS),
         "number": number,
-        "percent": pick(PERCENTS),
+        "percent": pick(TABLES.percents),
         "few": few,
         "Few": few.capitalize(),
-        "part": pick(PARTS),
-        "weather": pick(WEATHER),
+        "part": pick(TABLES.parts),
+        "weather": pick(TABLES.weather),
     }
     slots["first"], slots["ofirst"], slots["wfirst"] = distinct(free(FIRST_NAMES), 3)
     slots["last"], slots["olast"], slots["wlast"] = distinct(free(LAST_NAMES), 3)
@@ -101,7 +120,7 @@ def _tell(
     if picker.below(100) >= level.lead_percent:
         n_before = 1 + picker.below(min(3, n_sentences - 2))
     # What may stand in any report stands there once, so that it cannot clash.
-    any_before, any_after = ((), ()) if taken else (BEFORE, AFTER)
+    any_before, any_after = ((), ()) if taken else (TABLES.before, TABLES.after)
     before = picker.distinct(kind.before + tuple(map(picker.pick, any_before)), n_before)
     detail = (picker.pick(kind.detail),) if kind.detail else ()
     n_after = n_sentences - n_before - 1 - len(detail)
@@ -133,9 +152,7 @@ class NewsGenerator:
     difficulty: Difficulty = "medium"
 
     def __post_init__(self) -> None:
-        """Refuses a difficulty that does not exist."""
-        if self.difficulty not in get_args(Difficulty):
-            raise UnknownNameError("difficulty", self.difficulty, get_args(Difficulty))
+        check_difficulty(self.difficulty)
 
     def sample(self, rng: np.random.Generator) -> tuple[str, Mapping[str, Any]]:
         """Draws a report; its whole text decides the split."""

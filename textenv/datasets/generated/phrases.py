@@ -16,28 +16,35 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal, TypeVar, get_args
+from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 
-from textenv.datasets.generated.phrase_words import ADJECTIVES as _ADJECTIVES
-from textenv.datasets.generated.phrase_words import ASKED_ABOUT as _ASKED_ABOUT
-from textenv.datasets.generated.phrase_words import COUNTS as _COUNTS
-from textenv.datasets.generated.phrase_words import HABITS as _HABITS
-from textenv.datasets.generated.phrase_words import NOUNS as _NOUNS
-from textenv.datasets.generated.phrase_words import PLACES as _PLACES
-from textenv.datasets.generated.phrase_words import REASONS as _REASONS
-from textenv.datasets.generated.phrase_words import SINGULAR as _SINGULAR
-from textenv.datasets.generated.phrase_words import SUBJECTS as _SUBJECTS
-from textenv.datasets.generated.phrase_words import TIMES as _TIMES
-from textenv.datasets.generated.phrase_words import VERBS as _VERBS
-from textenv.datasets.generated.phrase_words import WHO as _WHO
-from textenv.datasets.generated.phrase_words import Noun, Reason, Spelled, Subject, Tense, Verb
-from textenv.errors import ConfigError, UnknownNameError
+from textenv.datasets.generated.phrase_words import (
+    ADJECTIVES,
+    ASKED_ABOUT,
+    COUNTS,
+    HABITS,
+    NOUNS,
+    PLACES,
+    REASONS,
+    SINGULAR,
+    SUBJECTS,
+    TIMES,
+    VERBS,
+    WHO,
+    Noun,
+    Reason,
+    Spelled,
+    Subject,
+    Tense,
+    Verb,
+)
+from textenv.datasets.generated.procedural import Difficulty, check_difficulty
+from textenv.errors import ConfigError
 from textenv.tasks.base import Task
 from textenv.tasks.translate import TranslateTask
 
-Difficulty = Literal["easy", "medium", "hard"]
 Mood = Literal["statement", "whether", "why", "where", "who"]
 
 T = TypeVar("T")
@@ -116,7 +123,7 @@ def _english(clause: _Clause, mood: Mood) -> str:
         }[clause.tense]
         kernel = _join(subject, verb)
     adjective = clause.adjective[0] if clause.adjective else ""
-    noun = clause.noun.english[clause.determiner in _COUNTS]
+    noun = clause.noun.english[clause.determiner in COUNTS]
     determiner = clause.determiner
     if determiner == "a" and (adjective or noun)[0] in "aeiou":
         determiner = "an"
@@ -138,8 +145,8 @@ def _german(clause: _Clause, mood: Mood) -> str:
         finite = _GERMAN_AUXILIARY[clause.tense][person]
         last = verb[4] if clause.tense == "past" else verb[3]
     stem = clause.adjective[1] if clause.adjective else ""
-    if clause.determiner in _COUNTS:
-        thing = _join(_COUNTS[clause.determiner][0], stem and f"{stem}e", clause.noun.german[1])
+    if clause.determiner in COUNTS:
+        thing = _join(COUNTS[clause.determiner][0], stem and f"{stem}e", clause.noun.german[1])
     else:
         denied = clause.negated and clause.determiner == "a"
         article, ending = _ACCUSATIVE["no" if denied else clause.determiner][clause.noun.gender]
@@ -175,8 +182,8 @@ def _chinese(clause: _Clause, mood: Mood) -> str:
     measure, noun = clause.noun.chinese
     if clause.determiner == "many":
         counted = "很多"
-    elif clause.determiner in _COUNTS:
-        counted = _COUNTS[clause.determiner][1] + measure
+    elif clause.determiner in COUNTS:
+        counted = COUNTS[clause.determiner][1] + measure
     elif clause.determiner == "a":
         counted = "" if clause.negated else "一" + measure
     else:
@@ -193,7 +200,7 @@ def _because(clause: _Clause, reason: Reason) -> Spelled:
     if reason.about == "subject":
         pronoun, person = clause.subject.pronoun, clause.subject.person
     else:
-        plural = clause.determiner in _COUNTS
+        plural = clause.determiner in COUNTS
         pronoun, person = _IT["plural" if plural else clause.noun.gender], 3 if plural else 2
     english = _ENGLISH_REASON[reason.verb, past][person]
     german = _GERMAN_REASON[reason.verb, past][person]
@@ -214,22 +221,22 @@ def _pick(rng: np.random.Generator, choices: Sequence[T]) -> T:
 
 def _draw_clause(rng: np.random.Generator, *, negated: bool, definite: bool = False) -> _Clause:
     """Draws a clause without place and time."""
-    verb = _pick(rng, _VERBS)
-    fitting = [n for n in _NOUNS if n.machine] if verb.needs_machine else _NOUNS
+    verb = _pick(rng, VERBS)
+    fitting = [n for n in NOUNS if n.machine] if verb.needs_machine else NOUNS
     if definite:
         determiner = _pick(rng, ("the", "this"))
     elif negated or rng.random() < 0.6:
-        determiner = _pick(rng, _SINGULAR)
+        determiner = _pick(rng, SINGULAR)
     else:
-        determiner = _pick(rng, tuple(_COUNTS))
+        determiner = _pick(rng, tuple(COUNTS))
     return _Clause(
-        subject=_pick(rng, _SUBJECTS),
+        subject=_pick(rng, SUBJECTS),
         verb=verb,
         tense=_pick(rng, verb.tenses),
         negated=negated,
         noun=_pick(rng, fitting),
         determiner=determiner,
-        adjective=_pick(rng, _ADJECTIVES),
+        adjective=_pick(rng, ADJECTIVES),
     )
 
 
@@ -237,14 +244,14 @@ def _draw_place(rng: np.random.Generator, clause: _Clause) -> _Clause:
     if clause.negated and clause.determiner != "a":
         return clause
     allowed = clause.verb.places.replace("i", "") if clause.noun.large else clause.verb.places
-    places = [spelled for spelled, letter in _PLACES if letter in allowed]
+    places = [spelled for spelled, letter in PLACES if letter in allowed]
     return replace(clause, place=_pick(rng, places)) if places else clause
 
 
 def _draw_time(rng: np.random.Generator, clause: _Clause) -> _Clause:
-    times = _TIMES[clause.tense]
-    if clause.tense == "present" and not clause.negated and clause.determiner not in _SINGULAR[1:]:
-        times += _HABITS
+    times = TIMES[clause.tense]
+    if clause.tense == "present" and not clause.negated and clause.determiner not in SINGULAR[1:]:
+        times += HABITS
     return replace(clause, time=_pick(rng, times))
 
 
@@ -263,10 +270,10 @@ def _draw_question(rng: np.random.Generator) -> Spelled:
         negated=mood == "why" and rng.random() < 0.5,
         definite=mood in ("where", "why"),
     )
-    clause = replace(clause, subject=_WHO if mood == "who" else _pick(rng, _ASKED_ABOUT))
+    clause = replace(clause, subject=WHO if mood == "who" else _pick(rng, ASKED_ABOUT))
     if mood == "where":
         # Whoever needs a thing needs it everywhere; "where" asks of the other verbs.
-        clause = clause if clause.verb.places else replace(clause, verb=_VERBS[0])
+        clause = clause if clause.verb.places else replace(clause, verb=VERBS[0])
     elif rng.random() < 0.5:
         clause = _draw_place(rng, clause)
     clause = _draw_time(rng, clause)
@@ -278,12 +285,12 @@ def _draw_because(rng: np.random.Generator) -> Spelled:
     names = clause.verb.because_not if clause.negated else clause.verb.because
     # A thing that was not bought is "it" only when it is a certain thing.
     if clause.negated and clause.determiner == "a":
-        names = tuple(name for name in names if _REASONS[name].about == "subject")
+        names = tuple(name for name in names if REASONS[name].about == "subject")
     if not names:
         return _draw_statement(rng)
     if rng.random() < 0.5:
         clause = _draw_time(rng, clause)
-    reason = _because(clause, _REASONS[_pick(rng, names)])
+    reason = _because(clause, REASONS[_pick(rng, names)])
     first = _spell(clause)
     return _end((first[0] + reason[0], first[1] + reason[1], first[2] + reason[2]), ".", "。")
 
@@ -330,14 +337,14 @@ def _draw_long(rng: np.random.Generator) -> Spelled | None:
     second = _draw_clause(rng, negated=rng.random() < 0.5)
     names = second.verb.because_not if second.negated else second.verb.because
     if second.negated and second.determiner == "a":
-        names = tuple(name for name in names if _REASONS[name].about == "subject")
+        names = tuple(name for name in names if REASONS[name].about == "subject")
     same = first.subject.pronoun == second.subject.pronoun
     if same or first.tense not in second.verb.tenses or not names:
         return None
     second = replace(second, tense=first.tense)
     one = _spell(replace(first, fronted=rng.random() < 0.3))
     two = _spell(second)
-    why = _because(second, _REASONS[_pick(rng, names)])
+    why = _because(second, REASONS[_pick(rng, names)])
     links = (", but ", ", aber ", "，但是") if second.negated else (" and ", " und ", "，")
     joined = tuple(one[i] + links[i] + two[i] + why[i] for i in range(3))
     return _end((joined[0], joined[1], joined[2]), ".", "。")
@@ -363,9 +370,7 @@ class PhrasesGenerator:
     difficulty: Difficulty = "medium"
 
     def __post_init__(self) -> None:
-        """Refuses a difficulty that does not exist."""
-        if self.difficulty not in get_args(Difficulty):
-            raise UnknownNameError("difficulty", self.difficulty, get_args(Difficulty))
+        check_difficulty(self.difficulty)
 
     def sample(self, rng: np.random.Generator) -> tuple[str, Mapping[str, Any]]:
         """Draws a row; its content is the English sentence."""

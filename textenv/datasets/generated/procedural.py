@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar, get_args
 
 import numpy as np
 
@@ -16,14 +16,27 @@ from textenv.tasks.base import Task
 # A split holds a tenth of all content at least, so 1000 draws miss it with probability 1e-46.
 _MAX_DRAWS = 1000
 
+Difficulty = Literal["easy", "medium", "hard"]
+DIFFICULTIES: tuple[Difficulty, ...] = get_args(Difficulty)
+
 _T = TypeVar("_T")
+
+
+def check_difficulty(difficulty: str) -> None:
+    """Refuses a difficulty that does not exist.
+
+    Raises:
+        UnknownNameError: It is not "easy", "medium" or "hard".
+    """
+    if difficulty not in DIFFICULTIES:
+        raise UnknownNameError("difficulty", difficulty, DIFFICULTIES)
 
 
 class Picker:
     """Choices drawn from blocks of random numbers: far quicker than one call to `rng` for each.
 
     Args:
-        rng: Where the numbers come from; nothing else decides the choices.
+        rng: Source of the numbers; nothing else decides the choices.
     """
 
     _BLOCK = 64
@@ -63,8 +76,8 @@ class Generator(Protocol):
         """Draws a row.
 
         Returns:
-            content: What decides the row's split. It must be a part of what the agent sees (the
-                document, the sentence to translate), so that no prompt can lie in two splits.
+            content: Text that decides the row's split. It must be a part of what the agent sees
+                (the document, the sentence to translate), so that no prompt can lie in two splits.
             row: The values of the task's fields, keyed by their names.
         """
         ...
@@ -78,11 +91,11 @@ class ProceduralDataset:
     the seed: no training seed can show a test item.
 
     Attributes:
-        name: The dataset's name; opens the ids of its examples.
-        generator: Draws the rows.
-        task: Turns rows into examples.
-        split: Which split.
-        seed: Another seed is another, unrelated stream of the same kind.
+        name: Name of the dataset, with which the ids of its examples begin.
+        generator: Generator of the rows.
+        task: Task that turns rows into examples.
+        split: Name of the split.
+        seed: Seed of the stream; another seed is another, unrelated stream.
         size: The number of examples.
     """
 
@@ -94,7 +107,6 @@ class ProceduralDataset:
     size: int = 1_000_000
 
     def __post_init__(self) -> None:
-        """Refuses what would fail, or repeat itself, only later."""
         if self.split not in SPLITS:
             raise UnknownNameError("split", self.split, SPLITS)
         if self.seed < 0:
@@ -105,7 +117,6 @@ class ProceduralDataset:
             )
 
     def __len__(self) -> int:
-        """The number of examples."""
         return self.size
 
     def __getitem__(self, index: int) -> Example:

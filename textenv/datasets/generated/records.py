@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from textenv.datasets.generated.procedural import Picker
+from textenv.datasets.generated.procedural import Difficulty, Picker, check_difficulty
 from textenv.datasets.generated.record_kinds import KINDS, Kind
-from textenv.errors import ConfigError, UnknownNameError
+from textenv.errors import ConfigError
 
 _COUNTS = {"easy": 3, "medium": 5, "hard": 7}
 _FEWEST, _MOST = 3, 7
@@ -26,17 +26,15 @@ class RecordsGenerator:
     """Rows for `DataTask`: "slots", two "references", "values" and four "candidates".
 
     Attributes:
-        difficulty: How many slots: 3 ("easy"), 5 ("medium") or 7 ("hard").
-        n_slots: How many slots, from 3 to 7, instead.
+        difficulty: Number of slots: 3 ("easy"), 5 ("medium") or 7 ("hard").
+        n_slots: Number of slots, from 3 to 7, in place of the difficulty's.
     """
 
-    difficulty: Literal["easy", "medium", "hard"] = "medium"
+    difficulty: Difficulty = "medium"
     n_slots: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuses options that no record can meet."""
-        if self.difficulty not in _COUNTS:
-            raise UnknownNameError("difficulty", self.difficulty, _COUNTS)
+        check_difficulty(self.difficulty)
         n = self.n_slots
         if n is not None and (isinstance(n, bool) or n not in range(_FEWEST, _MOST + 1)):
             raise ConfigError(f"n_slots is {n!r}; a record has {_FEWEST} to {_MOST} of them.")
@@ -46,7 +44,7 @@ class RecordsGenerator:
         picker = Picker(rng)
         kind = picker.pick(KINDS)
         n_slots = self.n_slots or _COUNTS[self.difficulty]
-        names = picker.distinct(tuple(kind.predicates), n_slots - len(kind.subject_slots))
+        names = picker.distinct(tuple(kind.predicates), n_slots - len(kind.subjects))
         subject = kind.draw_subject(picker)
         pairs = {name: picker.distinct(kind.values[name], 2) for name in names}
         slots = {**subject, **{name: right for name, (right, _) in pairs.items()}}
@@ -54,7 +52,9 @@ class RecordsGenerator:
         by_two = picker.below(3) > 0
         said = _tell(kind, slots, names, wordings)
         # The second value drawn is wrong; a record with one predicate has its subject wrong.
-        changed = picker.distinct(names, 2) if len(names) > 1 else (*names, kind.subject_slots[0])
+        changed = (
+            picker.distinct(names, 2) if len(names) > 1 else (*names, next(iter(kind.subjects)))
+        )
         wrong = {name: pairs[name][1] for name in names}
         if changed[1] in subject:
             wrong |= kind.draw_subject(picker)

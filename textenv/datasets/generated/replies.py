@@ -11,42 +11,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 
-from textenv.datasets.generated.guest_lines import GREETINGS
-from textenv.datasets.generated.procedural import Picker
+from textenv.datasets.generated.procedural import Difficulty, Picker, check_difficulty
 from textenv.datasets.generated.services import SERVICES, Service, ServiceSlot
+from textenv.datasets.generated.tables import load_table
 from textenv.datasets.generated.words import FIRST_NAMES, LAST_NAMES
-from textenv.errors import UnknownNameError
+from textenv.guests.guest_lines import GREETINGS
 
-Difficulty = Literal["easy", "medium", "hard"]
-
-_REQUESTS = (
-    "I would like to book {}.",
-    "Can you book {}?",
-    "I need {}.",
-    "Please book {}.",
-    "I am looking for {}.",
-    "Could you get me {}?",
-    "I am calling to book {}.",
-    "Do you have {}?",
-)
-_ANSWERS = ("{}, please.", "{}, thank you.", "{}.", "{}, if possible.", "{}, I think.", "{}, yes.")
-_CORRECTIONS = (
-    "Sorry, I meant {new}, not {old}.",
-    "Oh, and {new}, not {old}.",
-    "But please book it {new}, not {old}.",
-    "And make it {new} instead of {old}.",
-)
-_NOTED = ("{}, very well.", "{}, all right.", "{}, of course.", "{}, I see.")
-_BOOKED = (
-    "I have booked {}.",
-    "Very well, I have booked {}.",
-    "All right, I have booked {}.",
-    "Thank you, I have booked {}.",
-)
+_LINES = load_table("replies", dict[str, tuple[str, ...]])
+_REQUESTS = _LINES["requests"]
+_ANSWERS = _LINES["answers"]
+_CORRECTIONS = _LINES["corrections"]
+_NOTED = _LINES["noted"]
+_BOOKED = _LINES["booked"]
 # Chance of a correction in the caller's last turn, in percent.
 _CORRECTED = {"easy": 0, "medium": 25, "hard": 75}
 # How many slots the opening tells, and how many the caller is asked for, of five.
@@ -59,12 +39,12 @@ class _Call:
     """A call up to the caller's last turn.
 
     Attributes:
-        service: What is called.
+        service: The service that is called.
         goal: A value for each slot; those that were not told are made up.
-        told: The slots told, in the order of the telling.
-        turns: What was said, the caller and the agent in turn.
+        told: The slots that were told, in order.
+        turns: The turns so far, of the caller and the agent in turn.
         last: The slot that the caller told or corrected last.
-        old: Its value before the correction, if it was one.
+        old: That slot's value before the correction, if there was one.
     """
 
     service: Service
@@ -95,9 +75,7 @@ class RepliesGenerator:
     difficulty: Difficulty = "medium"
 
     def __post_init__(self) -> None:
-        """Refuses a difficulty that there is not."""
-        if self.difficulty not in get_args(Difficulty):
-            raise UnknownNameError("difficulty", self.difficulty, get_args(Difficulty))
+        check_difficulty(self.difficulty)
 
     def sample(self, rng: np.random.Generator) -> tuple[str, Mapping[str, Any]]:
         """Draws a row; its content is the call, so no call lies in two splits."""
@@ -211,7 +189,9 @@ def _replies_of_others(picker: Picker, call: _Call) -> list[str]:
         value = picker.pick(last.values)
         if last.say(value) in said:
             value = _other(picker, last.values, value)
-        replies.append(f"{_sentence(picker.pick(_NOTED), last.say(value))} {asked.question}")
+        replies.append(
+            f"{_sentence(picker.pick(_LINES['noted']), last.say(value))} {asked.question}"
+        )
     return replies
 
 

@@ -14,27 +14,11 @@ from typing import Any
 from textenv.datasets.generated.grammar import listed, with_article
 from textenv.datasets.generated.procedural import Picker
 from textenv.datasets.generated.record_kinds import KINDS, PERSON, Kind
-from textenv.datasets.generated.words import FIRST_NAMES, LAST_NAMES, MONTHS, TOWNS, split_words
+from textenv.datasets.generated.tables import load_table
+from textenv.datasets.generated.words import FIRST_NAMES, LAST_NAMES, MONTHS, TOWNS
 
 _N_VALUES = (2, 3, 5)
-_THINGS = split_words(
-    "map lantern rope tent knife blanket bottle candle hammer kettle pan spoon towel torch radio "
-    "compass bucket shovel ladder basket pillow mirror whistle notebook"
-)
-_LISTS = (
-    "For the trip to {town}, {name} needs {things}.",
-    "{name} went to {town} and bought {things}.",
-    "In the house in {town}, {name} found {things}.",
-    "{name} lent a friend from {town} {things}.",
-    "Please send {things} to {name} in {town}.",
-)
-_EVENTS = (
-    "{name} was born in {town} on {date}.",
-    "On {date}, {name} moved to {town}.",
-    "{name} opened a shop in {town} on {date}.",
-    "The bridge of {town} was built by {name} and opened on {date}.",
-    "On {date}, a letter from {name} reached {town}.",
-)
+_TABLES = load_table("rewrite_format", dict[str, tuple[str, ...]])
 _ISO = "{y}-{m:02}-{d:02}"
 _NO_DATE = ("{d:02}-{m:02}-{y}", "{m:02}-{d:02}-{y}", "{y}/{m:02}/{d:02}", "{d:02}.{m:02}.{y}")
 _ORDINALS = {1: "st", 2: "nd", 3: "rd", 21: "st", 22: "nd", 23: "rd"}
@@ -119,11 +103,13 @@ def _lines(rows: list[list[str]], mark: str) -> str:
 def _draw_list(picker: Picker, n: int) -> dict[str, Any]:
     n_things = n + 1
     n_same = n_things // 2
-    drawn = [with_article(thing) for thing in picker.distinct(_THINGS, 2 * n_things - n_same)]
+    drawn = [
+        with_article(thing) for thing in picker.distinct(_TABLES["things"], 2 * n_things - n_same)
+    ]
     things, spare = drawn[:n_things], drawn[n_things:]
     same = set(picker.distinct(tuple(things), n_same))
     changed = [thing if thing in same else spare.pop() for thing in things]
-    source = picker.pick(_LISTS).format(
+    source = picker.pick(_TABLES["lists"]).format(
         town=picker.pick(TOWNS),
         name=f"{picker.pick(FIRST_NAMES)} {picker.pick(LAST_NAMES)}",
         things=listed(things),
@@ -151,7 +137,7 @@ def _draw_date(picker: Picker, n: int) -> dict[str, Any]:
             f"the {day}{_ORDINALS.get(day, 'th')} of {name} {year}",
         )
     )
-    source = picker.pick(_EVENTS).format(
+    source = picker.pick(_TABLES["events"]).format(
         name=f"{picker.pick(FIRST_NAMES)} {picker.pick(LAST_NAMES)}",
         town=picker.pick(TOWNS),
         date=date,

@@ -11,80 +11,39 @@ from dataclasses import dataclass
 from typing import Any
 
 from textenv.datasets.generated.procedural import Picker
-from textenv.datasets.generated.words import (
-    FIRST_NAMES,
-    JOBS,
-    LAST_NAMES,
-    MONTHS,
-    TOWNS,
-    WOMEN,
-    split_words,
-)
+from textenv.datasets.generated.tables import load_table
+from textenv.datasets.generated.words import FIRST_NAMES, JOBS, LAST_NAMES, MONTHS, TOWNS, WOMEN
 
 _N_PARTS = (2, 3, 4)
 
 
 @dataclass(frozen=True)
 class _Part:
-    """One fact.
-
-    Attributes:
-        rare: A clause, in rare words.
-        plain: The same as a predicate of {he}, in plain words.
-        swap: Rare word -> its plain word, which stands in `plain`.
-        keep: The slots that must stay.
-    """
+    """One fact in rare words and in plain ones; see rewrite_simplify.yaml."""
 
     rare: str
     plain: str
-    swap: tuple[tuple[str, str], ...]
-    keep: tuple[str, ...]
+    swap: dict[str, str]
+
+    @property
+    def keep(self) -> list[str]:
+        """The slots that must stay."""
+        return re.findall(r"{(\w+)}", self.plain)
 
 
-def _parts(table: str) -> tuple[_Part, ...]:
-    """Reads parts, one a line: rare | plain | rare=plain of each word that is swapped."""
-    parts = []
-    for line in table.strip().splitlines():
-        rare, plain, swaps = (column.strip() for column in line.split("|"))
-        pairs = [swap.replace("_", " ").split("=") for swap in swaps.split()]
-        swap = tuple((one, other) for one, other in pairs)
-        parts.append(_Part(rare, plain, swap, tuple(re.findall(r"{(\w+)}", plain))))
-    return tuple(parts)
+@dataclass(frozen=True)
+class _Tables:
+    """What rewrite_simplify.yaml holds."""
+
+    before: tuple[_Part, ...]
+    main: tuple[_Part, ...]
+    after: tuple[_Part, ...]
+    things: tuple[str, ...]
+    shops: tuple[str, ...]
+    skills: tuple[str, ...]
 
 
-_BEFORE = _parts(
-    """
-    who was formerly employed as a {job} | once worked as a {job} | formerly=once
-    who had previously resided in {town} | had lived in {town} before | resided=lived
-    who had acquired a diploma in {town} | had got a diploma in {town} | acquired=got
-    who originated from {town} | came from {town} | originated=came
-    whose occupation was that of a {job} | had the work of a {job} | occupation=work
-    who had relinquished a position in {town} | had left a job in {town} | relinquished=left
-    """
-)
-_MAIN = _parts(
-    """
-    purchased a dilapidated {thing} in {xtown} | bought an old {thing} in {xtown} | purchased=bought
-    established a minuscule {shop} in {xtown} | opened a small {shop} in {xtown} | minuscule=small
-    encountered a benevolent {xjob} in {xtown} | met a kind {xjob} in {xtown} | encountered=met
-    constructed a gigantic {thing} near {xtown} | built a big {thing} near {xtown} | gigantic=big
-    inherited a palatial {thing} near {xtown} | got a large {thing} near {xtown} | palatial=large
-    assisted a decrepit {xjob} in {xtown} | helped a weak {xjob} in {xtown} | assisted=helped
-    """
-)
-_AFTER = _parts(
-    """
-    subsequently endeavored to learn {skill} | then tried to learn {skill} | endeavored=tried
-    departed for {ytown} in {month} | left for {ytown} in {month} | departed=left
-    commenced lessons with a {yjob} | began lessons with a {yjob} | commenced=began
-    expended {sum} dollars on repairs | spent {sum} dollars on repairs | expended=spent
-    requested {price} dollars from a cousin | asked for {price} dollars | requested=asked_for
-    terminated the work in {end} | ended the work in {end} | terminated=ended
-    """
-)
-_THINGS = split_words("house boat barn mill garden tower bridge cottage farm stable")
-_SHOPS = split_words("bakery school library shop inn museum bank theater clinic")
-_SKILLS = split_words("Spanish Latin chess music sailing painting cooking Greek dancing")
+_TABLES = load_table("rewrite_simplify", _Tables)
 _SUMS = tuple(str(200 + 10 * k) for k in range(390))
 _PRICES = tuple(str(4200 + 10 * k) for k in range(390))
 
@@ -100,8 +59,8 @@ def draw_simplify(picker: Picker, level: int) -> dict[str, Any]:
     pick = picker.pick
     first = pick(FIRST_NAMES)
     who = {"name": f"{first} {pick(LAST_NAMES)}", "he": "She" if first in WOMEN else "He"}
-    before, main = pick(_BEFORE), pick(_MAIN)
-    parts = (before, main, *picker.distinct(_AFTER, _N_PARTS[level] - 2))
+    before, main = pick(_TABLES.before), pick(_TABLES.main)
+    parts = (before, main, *picker.distinct(_TABLES.after, _N_PARTS[level] - 2))
     # The right facts and the wrong ones are drawn alike.
     slots, other = ({**who, **facts} for facts in _facts(picker))
     rest = "".join(
@@ -116,7 +75,7 @@ def draw_simplify(picker: Picker, level: int) -> dict[str, Any]:
         "target": " ".join(sentences),
         "constraints": (
             {"check": "max_words", "n": max(len(sentence.split()) for sentence in sentences)},
-            {"check": "avoid", "words": tuple(rare for part in parts for rare, _ in part.swap)},
+            {"check": "avoid", "words": tuple(rare for part in parts for rare in part.swap)},
         ),
         "keep": tuple(dict.fromkeys((slots["name"], *keep))),
         "wrong": (
@@ -132,9 +91,9 @@ def _facts(picker: Picker) -> tuple[dict[str, str], dict[str, str]]:
     columns = {
         **dict(zip(("job", "xjob", "yjob"), _pairs(picker, JOBS, 3), strict=True)),
         **dict(zip(("town", "xtown", "ytown"), _pairs(picker, TOWNS, 3), strict=True)),
-        "thing": picker.distinct(_THINGS, 2),
-        "shop": picker.distinct(_SHOPS, 2),
-        "skill": picker.distinct(_SKILLS, 2),
+        "thing": picker.distinct(_TABLES.things, 2),
+        "shop": picker.distinct(_TABLES.shops, 2),
+        "skill": picker.distinct(_TABLES.skills, 2),
         "sum": picker.distinct(_SUMS, 2),
         "price": picker.distinct(_PRICES, 2),
         "month": picker.distinct(MONTHS[:6], 2),
@@ -163,6 +122,6 @@ def _with_rare_words(slots: dict[str, str], parts: tuple[_Part, ...]) -> str:
     """Says everything in short sentences, with the rare words of all of them."""
     said = " ".join(_sentences(slots, parts))
     for part in parts:
-        for rare, word in part.swap:
+        for rare, word in part.swap.items():
             said = said.replace(f" {word} ", f" {rare} ", 1)
     return said

@@ -8,13 +8,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from textenv.datasets.generated.procedural import Picker
+from textenv.datasets.generated.procedural import DIFFICULTIES, Difficulty, Picker, check_difficulty
 from textenv.datasets.generated.rewrite_fix import draw_fix
 from textenv.datasets.generated.rewrite_format import draw_format
 from textenv.datasets.generated.rewrite_simplify import draw_simplify
 from textenv.errors import UnknownNameError
 
-_LEVELS = ("easy", "medium", "hard")
 _DRAW = {"fix": draw_fix, "simplify": draw_simplify, "format": draw_format}
 
 
@@ -23,17 +22,15 @@ class RewritesGenerator:
     """Rows for `RewriteTask`: "source", "target", "kind", "constraints", "keep", "candidates".
 
     Attributes:
-        difficulty: How many mistakes (1, 2, 4), clauses (2, 3, 4) or values (2, 3, 5).
-        kind: Which kind of rows; "mixed" draws each about equally often.
+        difficulty: Number of mistakes (1, 2, 4), clauses (2, 3, 4) or values (2, 3, 5).
+        kind: Kind of rows; "mixed" draws each about equally often.
     """
 
-    difficulty: Literal["easy", "medium", "hard"] = "medium"
+    difficulty: Difficulty = "medium"
     kind: Literal["mixed", "fix", "simplify", "format"] = "mixed"
 
     def __post_init__(self) -> None:
-        """Refuses unknown options."""
-        if self.difficulty not in _LEVELS:
-            raise UnknownNameError("difficulty", self.difficulty, _LEVELS)
+        check_difficulty(self.difficulty)
         if self.kind not in ("mixed", *_DRAW):
             raise UnknownNameError("kind", self.kind, ("mixed", *_DRAW))
 
@@ -41,7 +38,7 @@ class RewritesGenerator:
         """Draws a row; the text to rewrite decides the split."""
         picker = Picker(rng)
         kind = picker.pick(tuple(_DRAW)) if self.kind == "mixed" else self.kind
-        row = _DRAW[kind](picker, _LEVELS.index(self.difficulty))
+        row = _DRAW[kind](picker, DIFFICULTIES.index(self.difficulty))
         candidates = (row["target"], *row.pop("wrong"))
         if len(set(candidates)) < len(candidates) or row["source"] in candidates[:1]:
             return self.sample(rng)

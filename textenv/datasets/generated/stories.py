@@ -4,16 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from textenv.datasets.generated.procedural import Picker
-from textenv.datasets.generated.story_lines import LINES, OPENINGS, PLACES, STARTS
+from textenv.datasets.generated.procedural import Difficulty, Picker, check_difficulty
+from textenv.datasets.generated.tables import load_table
 from textenv.datasets.generated.words import DAYS, FIRST_NAMES, LAST_NAMES, MONTHS, TOWNS, WOMEN
-from textenv.errors import UnknownNameError
 
-_LEVELS = ("easy", "medium", "hard")
+
+@dataclass(frozen=True)
+class _Tables:
+    """What stories.yaml holds."""
+
+    places: tuple[str, ...]
+    starts: tuple[str, ...]
+    openings: tuple[str, ...]
+    lines: dict[str, tuple[str, ...]]
+
+
+_TABLES = load_table("stories", _Tables)
+LINES = _TABLES.lines
 _TOPICS = tuple(LINES)
 
 
@@ -22,16 +33,14 @@ class StoriesGenerator:
     """Rows for `ContinueTask`: "opening", "target" and a "continuation" towards four topics.
 
     Attributes:
-        difficulty: What the opening is about: the target ("easy"), nothing in particular
+        difficulty: Subject of the opening: the target ("easy"), nothing in particular
             ("medium"), or another topic, to be left ("hard").
     """
 
-    difficulty: Literal["easy", "medium", "hard"] = "medium"
+    difficulty: Difficulty = "medium"
 
     def __post_init__(self) -> None:
-        """Refuses an unknown difficulty."""
-        if self.difficulty not in _LEVELS:
-            raise UnknownNameError("difficulty", self.difficulty, _LEVELS)
+        check_difficulty(self.difficulty)
 
     def sample(self, rng: np.random.Generator) -> tuple[str, Mapping[str, Any]]:
         """Draws a story; its opening decides the split."""
@@ -52,10 +61,10 @@ class StoriesGenerator:
             "day": pick(DAYS),
             "month": pick(MONTHS),
             "town": pick(TOWNS),
-            "place": pick(PLACES),
+            "place": pick(_TABLES.places),
         }
         lines = {topic: picker.distinct(LINES[topic], 3) for topic in topics}
-        opening = f"{pick(STARTS)} {pick(OPENINGS)}"
+        opening = f"{pick(_TABLES.starts)} {pick(_TABLES.openings)}"
         if self.difficulty != "medium":
             others = tuple(topic for topic in topics if topic != target)
             about = target if self.difficulty == "easy" else pick(others)

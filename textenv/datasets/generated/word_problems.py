@@ -9,16 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 
-from textenv.datasets.generated.procedural import Picker
+from textenv.datasets.generated.procedural import Difficulty, Picker, check_difficulty
 from textenv.datasets.generated.word_problem_stories import SITUATIONS, Move, Situation
 from textenv.datasets.generated.words import DAYS, FIRST_NAMES, MEN, TOWNS, WOMEN
-from textenv.errors import UnknownNameError
-
-Difficulty = Literal["easy", "medium", "hard"]
 
 _N_STEPS: Mapping[str, tuple[int, ...]] = {"easy": (1, 2), "medium": (2, 3, 4), "hard": (4, 5, 6)}
 # The largest amount, count and amount for each; the smallest is 2.
@@ -90,8 +87,8 @@ class _Story:
     """A story while it is told.
 
     Attributes:
-        sentences: What has been said.
-        lines: What has been calculated.
+        sentences: The sentences so far.
+        lines: The calculations so far.
         cents: True if amounts of money are in cents, and written with two decimals.
     """
 
@@ -363,9 +360,7 @@ class WordProblemsGenerator:
     difficulty: Difficulty = "medium"
 
     def __post_init__(self) -> None:
-        """Refuses a difficulty that does not exist."""
-        if self.difficulty not in get_args(Difficulty):
-            raise UnknownNameError("difficulty", self.difficulty, get_args(Difficulty))
+        check_difficulty(self.difficulty)
 
     def sample(self, rng: np.random.Generator) -> tuple[str, Mapping[str, Any]]:
         """Draws a problem; its whole text decides the split."""

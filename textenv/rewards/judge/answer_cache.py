@@ -1,4 +1,4 @@
-"""A folder that keeps answers which cost something, a file for each."""
+"""Keeps the answers of an endpoint on disk, one file for each."""
 
 from __future__ import annotations
 

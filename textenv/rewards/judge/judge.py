@@ -55,25 +55,25 @@ class Judge:
 
     Attributes:
         model: The model's name at the endpoint.
-        base_url: Where the endpoint is, usually ending in "/v1"; by default the environment
+        base_url: URL of the endpoint, usually ending in "/v1"; by default the environment
             variable OPENAI_BASE_URL, else OpenAI's own.
-        api_key: By default the environment variable OPENAI_API_KEY, the better place for one: what
-            is configured here is written down with a run.
-        rubric: "quality", "faithfulness" (to the prompt), "helpfulness", or a text of one's own.
+        api_key: API key; by default the environment variable OPENAI_API_KEY, the better place for
+            one, since what is configured here is written down with a run.
+        rubric: "quality", "faithfulness" (to the prompt), "helpfulness", or your own text.
         references: Whether the judge sees the references.
-        scale: The worst and the best score.
-        temperature: Of the judge; None leaves it out, for models that take none.
+        scale: Worst and best score.
+        temperature: Sampling temperature of the judge; None for models that do not take one.
         request: Further fields of the request's body, such as {"max_tokens": 300}.
-        timeout_s: The longest wait for the endpoint to send something, in seconds.
-        max_retries: How often a request that failed is sent again.
-        backoff_s: The first pause, in seconds; each is twice as long as the last, up to 30.
-        concurrency: The most requests at a time.
+        timeout_s: Longest wait for the endpoint to send something, in seconds.
+        max_retries: Maximum number of retries of a failed request.
+        backoff_s: First pause before a retry, in seconds; it doubles each time, up to 30.
+        concurrency: Maximum number of requests at a time.
         cache: The folder of the answers, by default one of the user's own; False keeps none.
-        max_calls: The most requests that this judge sends, retries included; when they are spent, a
-            RewardError says how far it came. What is kept costs none, so 0 allows just that.
+        max_calls: Maximum number of requests of this judge, retries included; when they are spent,
+            a RewardError says how far it came. Cached answers cost none, so 0 allows only those.
             Environments that are made apart, such as for training and for evaluation, have a judge
             and a budget each.
-        on_invalid: "mark" an episode as invalid whose answer is no score, or "raise".
+        on_invalid: "mark" an episode as invalid whose answer is not a score, or "raise".
         on_failure: "raise" when a request failed after all retries, or "mark" the episode as
             invalid and go on.
 

@@ -1,4 +1,4 @@
-"""What a judge is asked about an episode, and how its answer is read.
+"""Writes the question to a judge about an episode, and reads its answer.
 
 The texts to be judged travel as JSON between two lines with a mark, so that nothing in them can
 look like the question itself.
@@ -115,11 +115,11 @@ def make_messages(
     The mark is a hash of the data: a text that holds its own mark would have to hold its own hash.
 
     Args:
-        data: What is judged.
-        rubric: By what, in words.
-        scale: The worst and the best score.
-        reminder: Say that an earlier answer could not be read. The answer itself is not repeated,
-            since it may quote the data.
+        data: Texts to be judged.
+        rubric: Criteria of the judgement, in words.
+        scale: Worst and best score.
+        reminder: Whether to say that an earlier answer could not be read. The answer itself is not
+            repeated, since it may quote the data.
     """
     inside = to_plain_json(data)
     low, high = (f"{end:g}" for end in scale)
@@ -165,7 +165,7 @@ def parse_score(answer: str, scale: tuple[float, float]) -> float:
         raise ValueError("it does not hold exactly one score")
     score = scores[0]
     if isinstance(score, bool) or not isinstance(score, int | float):
-        raise ValueError("its score is no number")
+        raise ValueError("its score is not a number")
     low, high = scale
     if not low <= score <= high:
         raise ValueError(f"its score is not from {low:g} to {high:g}")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from math import nan
 from typing import Literal
 
-from textenv.chat import ChatAgent, ChatError
+from textenv.chat import ChatAgent, ChatError, brief
 from textenv.errors import RewardError
 from textenv.rewards.judge.answer_cache import AnswerCache
 from textenv.rewards.judge.prompt import Messages
@@ -25,12 +25,12 @@ OnTrouble = Literal["mark", "raise"]
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked.
+    """A question to the endpoint.
 
     Attributes:
-        key: Under what the answer is kept, hexadecimal digits.
-        messages: How it is put.
-        again: How it is put once more, after an answer that could not be read.
+        key: Key of the cached answer, in hexadecimal digits.
+        messages: The question as chat messages.
+        again: The question with a reminder, after an answer that could not be read.
     """
 
     key: str
@@ -62,15 +62,15 @@ class Asker:
     Attributes:
         agent: The endpoint, without retries of its own: here each is counted, and stops with the
             batch.
-        read: Takes the number from an answer; a ValueError says why there is none.
-        max_retries: How often a request that failed is sent again.
+        read: Reads the number from an answer; raises ValueError if there is none.
+        max_retries: Maximum number of retries of a failed request.
         backoff_s: The first pause before that, in seconds.
-        concurrency: The most requests at a time.
-        max_calls: The most requests over all batches; None for no end.
-        on_invalid: What becomes of an answer that cannot be read.
-        on_failure: What becomes of a question whose request fails to the last.
-        cache: Where answers are kept.
-        n_calls: The requests sent so far.
+        concurrency: Maximum number of requests at a time.
+        max_calls: Maximum number of requests over all batches; None for no limit.
+        on_invalid: Treatment of an answer that cannot be read: "mark" or "raise".
+        on_failure: Treatment of a question without an answer: "mark" or "raise".
+        cache: Store of answers; None keeps none.
+        n_calls: Number of requests sent so far.
     """
 
     agent: ChatAgent
@@ -90,7 +90,7 @@ class Asker:
         """Answers questions.
 
         Args:
-            questions: By their keys.
+            questions: Questions by their keys.
 
         Raises:
             RewardError: The budget is spent, the endpoint is down or refuses, or, by choice, an
@@ -147,7 +147,8 @@ class Asker:
                 score = self.read(answer)
             except ValueError as error:
                 reason = (
-                    f"The answer of '{self.agent.model}' is no score, {error}: {_quote(answer)}."
+                    f"The answer of '{self.agent.model}' is not a score, {error}: "
+                    f"'{brief(answer)}'."
                 )
                 continue
             if self.cache is not None:
@@ -220,16 +221,11 @@ def compute_pause(
     """Returns the seconds to wait before a request is sent again.
 
     Args:
-        n_retries: How many were sent again before.
+        n_retries: Number of earlier retries.
         backoff_s: The first pause; it doubles with each, up to `LONGEST_PAUSE_S`.
-        asked_s: What the server asks for, which goes first.
-        spread: From 0 to 1; shortens a pause of ours by up to a quarter.
+        asked_s: Pause that the server asks for, which takes precedence.
+        spread: Number from 0 to 1 that shortens a pause of ours by up to a quarter.
     """
     if asked_s:
         return asked_s
     return float(min(backoff_s * 2**n_retries, LONGEST_PAUSE_S) * (1 - spread / 4))
-
-
-def _quote(text: str, most: int = 200) -> str:
-    text = " ".join(text.split())
-    return f"'{text}'" if len(text) <= most else f"'{text[:most]} ...'"

@@ -37,7 +37,7 @@ class _States:
     Attributes:
         states: (tokens, hidden), each of length 1.
         counted: (tokens,) False for special tokens.
-        dropped: How many tokens were cut off.
+        dropped: Number of tokens that were cut off.
     """
 
     states: Tensor
@@ -70,14 +70,14 @@ class BertScore:
 
         Args:
             model: A folder, a Hugging Face id, or "minilm".
-            layer: Whose states are compared: the k-th one, from 1; None for the last. The authors'
-                choices are 17 for roberta-large, 9 for bert-base-uncased, and 40 for
+            layer: Number of the layer whose states are compared, from 1; None for the last. The
+                authors' choices are 17 for roberta-large, 9 for bert-base-uncased, and 40 for
                 microsoft/deberta-xlarge-mnli.
             device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", ...
-            dtype: Of the weights: "float32", "bfloat16" or "float16". Only with the first are
-                scores the same in any batch, to 1e-5.
-            batch_size: Texts of one pass.
-            max_length: The most tokens of one text; None for as many as the model takes.
+            dtype: Data type of the weights: "float32", "bfloat16" or "float16". Scores are the
+                same in any batch, to 1e-5, with "float32" only.
+            batch_size: Number of texts in one forward pass.
+            max_length: Maximum number of tokens of a text; None for as many as the model takes.
 
         Raises:
             ConfigError: An option is not valid.
@@ -89,11 +89,7 @@ class BertScore:
         self._states(["a"])  # a layer that is not there is told now
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
-        """Scores the episodes, in order.
-
-        Raises:
-            RewardError: An example has no references.
-        """
+        """Scores the episodes, in order."""
         references = [references_of(episode, self.name) for episode in episodes]
         known = self._references.look_up(
             [text for texts in references for text in texts], self._states

@@ -1,4 +1,4 @@
-"""What a frozen sequence classifier says of texts: logits, and the probabilities of its labels."""
+"""A frozen sequence classifier: logits of texts, and the probabilities of its labels."""
 
 from __future__ import annotations
 

@@ -68,12 +68,12 @@ class EmbeddingCosine:
                 `textenv[semantic]`).
             pooling: "mean" of the tokens, the first one ("cls"), or the "last" one; None for what
                 the model's own files say, and the mean if they say nothing.
-            prefix: What the model wants before every text, such as "query: " for E5.
+            prefix: Text that the model expects before every text, such as "query: " for E5.
             device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", ...
-            dtype: Of the weights: "float32", "bfloat16" or "float16". Only with the first are
-                scores the same in any batch, to 1e-5.
-            batch_size: Texts of one pass.
-            max_length: The most tokens of one text; None for what the model's own files say.
+            dtype: Data type of the weights: "float32", "bfloat16" or "float16". Scores are the
+                same in any batch, to 1e-5, with "float32" only.
+            batch_size: Number of texts in one forward pass.
+            max_length: Maximum number of tokens of a text; None for what the model's own files say.
 
         Raises:
             ConfigError: An option is not valid.
@@ -103,11 +103,7 @@ class EmbeddingCosine:
         return found, [sequence.dropped for sequence in encoded]
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
-        """Scores the episodes, in order.
-
-        Raises:
-            RewardError: An example has no references.
-        """
+        """Scores the episodes, in order."""
         references = [references_of(episode, self.name) for episode in episodes]
         known = self._references.look_up(
             [text for texts in references for text in texts], lambda texts: [*self.embed(texts)[0]]

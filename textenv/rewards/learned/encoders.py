@@ -54,7 +54,7 @@ class RecentTexts(Generic[Value]):
     """What was computed for the texts seen last: references come back in every batch.
 
     Attributes:
-        limit: How many texts are remembered.
+        limit: Number of texts that are remembered.
     """
 
     def __init__(self, limit: int) -> None:

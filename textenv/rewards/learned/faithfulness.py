@@ -57,13 +57,13 @@ class NliFaithfulness:
                 name begins with "entail".
             source: The key of the metadata that holds the source; the prompt, where an example has
                 no such key.
-            over: Of a response's sentences, the "mean" or the "min".
+            over: "mean" or "min" over the sentences of a response.
             device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", ...
-            dtype: Of the weights: "float32", "bfloat16" or "float16". Only with the first are
-                scores the same in any batch, to 1e-5.
-            batch_size: Pairs of one pass.
-            max_length: The most tokens of one passage with one sentence; None for as many as the
-                model takes.
+            dtype: Data type of the weights: "float32", "bfloat16" or "float16". Scores are the
+                same in any batch, to 1e-5, with "float32" only.
+            batch_size: Number of pairs in one forward pass.
+            max_length: Maximum number of tokens of a passage with a sentence; None for as many as
+                the model takes.
 
         Raises:
             ConfigError: An option is not valid.
@@ -78,11 +78,7 @@ class NliFaithfulness:
         self._over = over
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
-        """Scores the episodes, in order.
-
-        Raises:
-            RewardError: An example has no source.
-        """
+        """Scores the episodes, in order."""
         frozen = self._classifier.frozen
         sentences = [split_sentences(episode.response) for episode in episodes]
         sources = [_source_of(episode, self._source) for episode in episodes]

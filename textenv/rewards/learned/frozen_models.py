@@ -1,4 +1,4 @@
-"""Frozen Hugging Face models for rewards: found, loaded beside their tokenizers, fed in batches.
+"""Frozen Hugging Face models for rewards: found, loaded with their tokenizers, fed in batches.
 
 What a model is shown is data: text that spells one of its special tokens is broken up, so that no
 response can end itself, or speak as somebody else. Weights are never trained and code that comes
@@ -41,10 +41,10 @@ class Loading:
 
     Attributes:
         device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", ...
-        dtype: Of the weights: "float32", "bfloat16" or "float16". Scores are the same in any batch
-            to 1e-5 in the first alone.
-        batch_size: How many texts go through the model at once.
-        max_length: The most tokens of one text; None for as many as the model takes. What is
+        dtype: Data type of the weights: "float32", "bfloat16" or "float16". Scores are the same in
+            any batch, to 1e-5, with "float32" only.
+        batch_size: Number of texts in one forward pass.
+        max_length: Maximum number of tokens of a text; None for as many as the model takes. What is
             beyond is cut off, and counted in the component "dropped_tokens".
     """
 
@@ -54,7 +54,6 @@ class Loading:
     max_length: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuses sizes and types that are none."""
         for name, size in (("batch_size", self.batch_size), ("max_length", self.max_length)):
             if size is not None and (not isinstance(size, int) or isinstance(size, bool)):
                 raise ConfigError(f"'{name}' of a reward is a whole number, not {size!r}.")
@@ -71,7 +70,7 @@ class Encoded:
     Attributes:
         ids: (length,) token ids, special tokens included.
         type_ids: (length,) which text of a pair a token is of; None where the model has no such.
-        dropped: How many tokens were cut off to fit the model.
+        dropped: Number of tokens that were cut off to fit the model.
     """
 
     ids: list[int]
@@ -85,9 +84,9 @@ class FrozenModel:
     Attributes:
         source: The folder or Hugging Face id that it was loaded from.
         model: The transformers model, on its device.
-        tokenizer: The tokenizer that lies beside it.
-        max_length: The most tokens of one sequence.
-        batch_size: The most sequences of one pass.
+        tokenizer: The tokenizer from the same folder.
+        max_length: Maximum number of tokens of a sequence.
+        batch_size: Maximum number of sequences in one forward pass.
     """
 
     def __init__(self, kind: Kind, name: str | Path, loading: Loading) -> None:

@@ -47,8 +47,8 @@ class Perplexity:
                 tokenizer's chat template, or without one as plain text on a line of its own. A long
                 one loses its beginning.
             device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", ...
-            dtype: Of the weights: "float32", "bfloat16" or "float16". Only with the first are
-                scores the same in any batch, to 1e-5.
+            dtype: Data type of the weights: "float32", "bfloat16" or "float16". Scores are the
+                same in any batch, to 1e-5, with "float32" only.
             batch_size: Texts of one pass. Memory grows with it times tokens times vocabulary.
             max_length: The most tokens of one text, with its prompt; None for as many as the model
                 takes.

@@ -48,18 +48,18 @@ class RewardModel:
 
         Args:
             model: A folder or a Hugging Face id of a model for sequence classification.
-            label: Whose probability is paid: its name or number. Needed for a model with several
-                outputs, and refused for a model with one.
-            template: What the model reads: "pair", the example's prompt and the response as two
-                texts; "chat", every turn of the conversation in the tokenizer's chat template;
+            label: Name or number of the output whose probability is paid. Needed for a model with
+                several outputs, and refused for a model with one.
+            template: Text that the model reads: "pair", the example's prompt and the response as
+                two texts; "chat", every turn of the conversation in the tokenizer's chat template;
                 "response", that alone. None: "chat" where the tokenizer has a template, or "pair".
-            sigmoid: For a model with one output: pays 1 / (1 + exp(-logit)).
+            sigmoid: Whether a model with one output pays 1 / (1 + exp(-logit)).
             device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", ...
-            dtype: Of the weights: "float32", "bfloat16" or "float16". Only with the first are
-                scores the same in any batch, to 1e-5.
-            batch_size: Texts of one pass.
-            max_length: The most tokens of one conversation; None for as many as the model takes. A
-                longer one loses its end; of a pair, the longer text does.
+            dtype: Data type of the weights: "float32", "bfloat16" or "float16". Scores are the
+                same in any batch, to 1e-5, with "float32" only.
+            batch_size: Number of texts in one forward pass.
+            max_length: Maximum number of tokens of a conversation; None for as many as the model
+                takes. A longer one loses its end; of a pair, the longer text does.
 
         Raises:
             ConfigError: An option is not valid for this model.

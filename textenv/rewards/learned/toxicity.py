@@ -43,10 +43,10 @@ class Toxicity:
             model: A folder or a Hugging Face id of a model for sequence classification.
             label: The name or number of the output that means toxic.
             device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", ...
-            dtype: Of the weights: "float32", "bfloat16" or "float16". Only with the first are
-                scores the same in any batch, to 1e-5.
-            batch_size: Texts of one pass.
-            max_length: The most tokens of one response; None for as many as the model takes.
+            dtype: Data type of the weights: "float32", "bfloat16" or "float16". Scores are the
+                same in any batch, to 1e-5, with "float32" only.
+            batch_size: Number of texts in one forward pass.
+            max_length: Maximum number of tokens of a response; None for as many as the model takes.
 
         Raises:
             ConfigError: An option is not valid, or the model has no such label.

@@ -1,4 +1,4 @@
-"""The frame of the lexical rewards: a score of two texts, the best over the references."""
+"""Scores a response against each of its references and keeps the best score."""
 
 from __future__ import annotations
 

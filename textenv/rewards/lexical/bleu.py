@@ -51,11 +51,7 @@ class Bleu:
             )
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
-        """Scores the episodes, in order.
-
-        Raises:
-            RewardError: A text is longer than two million characters.
-        """
+        """Scores the episodes, in order."""
         from sacrebleu.metrics.bleu import BLEU
 
         def make_metric(references: tuple[str, ...]) -> tuple[Any, Callable[[str], str]]:
@@ -85,9 +81,9 @@ class ChrF:
 
     Attributes:
         lowercase: True ignores case.
-        char_order: The longest n-gram of characters.
-        beta: How much more recall weighs than precision.
-        word_order: The longest n-gram of words; 0 for none.
+        char_order: Length of the longest n-gram of characters.
+        beta: Weight of recall relative to precision.
+        word_order: Length of the longest n-gram of words; 0 for none.
     """
 
     lowercase: bool = False
@@ -107,11 +103,7 @@ class ChrF:
             check_count("chrf", "word_order", self.word_order)
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
-        """Scores the episodes, in order.
-
-        Raises:
-            RewardError: A text is longer than two million characters.
-        """
+        """Scores the episodes, in order."""
         from sacrebleu.metrics.chrf import CHRF
 
         prepare = space_cjk if self.word_order else str

@@ -10,6 +10,7 @@ Papers: Rajpurkar et al., "SQuAD: 100,000+ Questions for Machine Comprehension o
 
 from __future__ import annotations
 
+import operator
 import re
 import string
 import unicodedata
@@ -32,7 +33,7 @@ def answer_words(text: str) -> list[str]:
 
 def exact_match() -> BestOverReferences[list[str]]:
     """1 if the response is one of the references after normalisation, else 0."""
-    return BestOverReferences("exact_match", answer_words, _equal)
+    return BestOverReferences("exact_match", answer_words, operator.eq)
 
 
 def token_f1() -> BestOverReferences[list[str]]:
@@ -47,10 +48,6 @@ def substring_match() -> BestOverReferences[list[str]]:
     A reference of which nothing is left is found only in a response of which nothing is left.
     """
     return BestOverReferences("substring_match", answer_words, _holds)
-
-
-def _equal(response: list[str], reference: list[str]) -> float:
-    return float(response == reference)
 
 
 def _holds(response: list[str], reference: list[str]) -> float:

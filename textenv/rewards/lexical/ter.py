@@ -45,11 +45,7 @@ class Ter:
     case_sensitive: bool = False
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
-        """Scores the episodes, in order.
-
-        Raises:
-            RewardError: Response and reference are too long to be aligned.
-        """
+        """Scores the episodes, in order."""
         from sacrebleu.tokenizers.tokenizer_ter import TercomTokenizer
 
         tokenize = TercomTokenizer(

@@ -1,4 +1,4 @@
-"""What a word is: runs of letters, and every character of Chinese, Japanese and Korean text."""
+"""Splits text into words; every character of Chinese, Japanese and Korean text is one."""
 
 from __future__ import annotations
 
@@ -28,3 +28,8 @@ def space_cjk(text: str) -> str:
 def tokens(text: str) -> list[str]:
     """Returns the words and the punctuation marks of a text in any script, in lower case."""
     return _TOKEN.findall(space_cjk(text.lower()))
+
+
+def normalised(text: str) -> str:
+    """Returns a text without differences of case and white space."""
+    return " ".join(text.split()).casefold()

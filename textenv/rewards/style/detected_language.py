@@ -5,7 +5,7 @@ https://github.com/pemistahl/lingua-py; its models come with its package, and no
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -49,16 +49,9 @@ class Language:
             ConfigError: lingua is missing, or does not know a language, or fewer than two are
                 considered.
         """
-        try:
-            import lingua
-        except ImportError as error:
-            raise ConfigError(
-                f"Reward '{self.name}' needs one more package: pip install textenv[style]"
-            ) from error
         if isinstance(among, str) or not isinstance(among, Sequence):
             raise ConfigError(f"'among' of reward '{self.name}' is a list, not {among!r}.")
-        self._builder = lingua.LanguageDetectorBuilder
-        self._known = _names_of(lingua.Language.all())
+        self._known = known_languages(self.name)
         self._wanted = None if language is None else self._find(language)
         considered = {self._find(one) for one in among}
         self._considered = considered | ({self._wanted} if self._wanted else set())
@@ -69,17 +62,10 @@ class Language:
         self._detector: Any = None
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
-        """Scores the episodes, in order.
-
-        Raises:
-            RewardError: No language is wanted of an example, or one that is not known or not among
-                those that are considered.
-        """
+        """Scores the episodes, in order."""
         wanted = [self._wanted or self._wanted_of(episode) for episode in episodes]
         if self._detector is None:
-            # In a fixed order, since sums of floats depend on it.
-            languages = sorted(self._considered, key=lambda language: str(language.name))
-            self._detector = self._builder.from_languages(*languages).build()
+            self._detector = make_detector(self._considered)
         total, confidence = np.zeros(len(episodes)), np.zeros(len(episodes))
         for i, episode in enumerate(episodes):
             found = self._detector.compute_language_confidence_values(mended(episode.response))
@@ -113,9 +99,29 @@ class Language:
         return language
 
 
-def _names_of(languages: Iterable[Any]) -> dict[str, Any]:
-    """Returns languages by their codes and their names, in lower case."""
+def known_languages(reward: str) -> dict[str, Any]:
+    """Returns lingua's languages by their codes and their names, in lower case.
+
+    Raises:
+        ConfigError: lingua is missing.
+    """
+    try:
+        import lingua
+    except ImportError as error:
+        raise ConfigError(
+            f"Reward '{reward}' needs one more package: pip install textenv[style]"
+        ) from error
+    languages = lingua.Language.all()
     names = {str(language.name).lower(): language for language in languages}
     codes = {str(language.iso_code_639_1.name).lower(): language for language in languages}
     # Norwegian is two written languages to lingua; its code is that of the usual one.
     return {**names, **codes, "no": names["bokmal"]}
+
+
+def make_detector(languages: Collection[Any]) -> Any:
+    """Makes lingua's detector of some languages, which takes a second or more."""
+    import lingua
+
+    # In a fixed order, since sums of floats depend on it.
+    ordered = sorted(languages, key=lambda language: str(language.name))
+    return lingua.LanguageDetectorBuilder.from_languages(*ordered).build()

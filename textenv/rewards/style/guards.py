@@ -6,6 +6,7 @@ what it guards against. Alone it says nothing of quality.
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,11 +47,7 @@ def negation_agreement() -> BestOverReferences[int]:
     For answers, captions and short summaries; it knows no meaning, so "absent" for "not present"
     counts as a disagreement. On SciTLDR, 15 of 16 human summaries agree with one of the others.
     """
-    return BestOverReferences("negation_agreement", count_negations, _equal)
-
-
-def _equal(response: int, reference: int) -> float:
-    return float(response == reference)
+    return BestOverReferences("negation_agreement", count_negations, operator.eq)
 
 
 @dataclass(frozen=True)
@@ -61,8 +58,8 @@ class Novelty:
     "title", over `enough`, at most 1; in [0, 1]. A text of fewer than n words has none: 0.
 
     Attributes:
-        n: Words of an n-gram.
-        enough: The share of new n-grams that earns everything. Of SciTLDR's human summaries, 19
+        n: Number of words of an n-gram.
+        enough: Share of new n-grams that earns the full score. Of SciTLDR's human summaries, 19
             of 20 have 0.4 or more of three words.
     """
 
@@ -75,11 +72,7 @@ class Novelty:
         check_share(self.name, "enough", self.enough)
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
-        """Scores the episodes, in order.
-
-        Raises:
-            RewardError: An example shows no text.
-        """
+        """Scores the episodes, in order."""
         total = np.array([self._score(episode) for episode in episodes], np.float64)
         return RewardResult(total, {self.name: total})
 
@@ -102,7 +95,7 @@ class Grounding:
     suit any source ("This paper proposes a method"), and sees neither order nor truth.
 
     Attributes:
-        enough: The share that earns everything. People paraphrase: a quarter of SciTLDR's human
+        enough: Share that earns the full score. People paraphrase: a quarter of SciTLDR's human
             summaries have less than half.
     """
 
@@ -113,11 +106,7 @@ class Grounding:
         check_share(self.name, "enough", self.enough)
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
-        """Scores the episodes, in order.
-
-        Raises:
-            RewardError: An example shows no text.
-        """
+        """Scores the episodes, in order."""
         total = np.array([self._score(episode) for episode in episodes], np.float64)
         return RewardResult(total, {self.name: total})
 

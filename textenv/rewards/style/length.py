@@ -36,10 +36,10 @@ class Length:
         """Makes the reward.
 
         Args:
-            least: The shortest length that gets 1.
-            most: The longest one; None for no limit.
+            least: Shortest length that gets 1.
+            most: Longest length that gets 1; None for no limit.
             unit: "words" or "characters".
-            margin: How many units beyond the window the total takes to fall to 0; 0 for at once.
+            margin: Distance from the window, in units, at which the total is 0; 0 for at once.
 
         Raises:
             ConfigError: The window holds no length, or every one, or an option is not valid.

@@ -71,10 +71,10 @@ class Readability:
         Args:
             grade: The lowest and the highest school grade that are wanted, such as [6, 8]; None to
                 pay reading ease.
-            margin: How many grades beside the window the total takes to fall to 0.
+            margin: Distance from the window, in grades, at which the total is 0.
 
         Raises:
-            ConfigError: The window is none, or the margin is not above 0.
+            ConfigError: The window is not valid, or the margin is not above 0.
         """
         if grade is not None:
             if not isinstance(grade, list | tuple) or len(grade) != 2:

@@ -27,7 +27,7 @@ class Repetition:
     Paper: Welleck et al., "Neural Text Generation with Unlikelihood Training" (2020).
 
     Attributes:
-        n: How many words an n-gram has.
+        n: Number of words of an n-gram.
     """
 
     n: int = 4
@@ -58,7 +58,7 @@ class Distinct:
     (2016).
 
     Attributes:
-        n: How many words an n-gram has.
+        n: Number of words of an n-gram.
     """
 
     n: int = 2

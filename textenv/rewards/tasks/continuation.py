@@ -55,22 +55,17 @@ class Sentiment:
     a reward such as rougeL against the real continuation.
 
     Attributes:
-        enough: The compound score, in (0, 1], that earns everything.
+        enough: Compound score that earns the full score, in (0, 1].
     """
 
     enough: float = 0.6
     name: ClassVar[str] = "sentiment"
 
     def __post_init__(self) -> None:
-        """Refuses a goal that no text can reach."""
         check_share(self.name, "enough", self.enough)
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
-        """Scores the episodes, in order.
-
-        Raises:
-            RewardError: An example's target is no sentiment.
-        """
+        """Scores the episodes, in order."""
         analyzer = load_vader()
         compound, sentiment, form = (np.zeros(len(episodes)) for _ in range(3))
         for i, episode in enumerate(episodes):
@@ -96,22 +91,17 @@ class Topic:
     get little or nothing. What it does not resist: one stock sentence about each topic.
 
     Attributes:
-        enough: How many distinct words of the topic earn everything.
+        enough: Number of distinct words of the topic that earns the full score.
     """
 
     enough: int = 3
     name: ClassVar[str] = "topic"
 
     def __post_init__(self) -> None:
-        """Refuses a goal that no text can miss."""
         check_count(self.name, "enough", self.enough)
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
-        """Scores the episodes, in order.
-
-        Raises:
-            RewardError: An example's target is no topic.
-        """
+        """Scores the episodes, in order."""
         topic, purity, form = (np.zeros(len(episodes)) for _ in range(3))
         for i, episode in enumerate(episodes):
             target = _target(episode, self.name, TOPICS)

@@ -38,6 +38,17 @@ _OTHER_NAMES = {"family friendly": ("child friendly", "kid friendly", "children 
 _LONG = 4  # words; a longer value may be told in part
 _SPECIFIC = re.compile(r"\d[\d.,:]*|(?<![.!?\n] )(?<!^)\b[A-Z][\w'-]*")
 
+_E2E = re.compile(r"([^\[\],|]+)\[([^\]]*)\]")
+_LINE = re.compile(r"^\s*([^:\n|]+?)\s*:\s*([^\n|]+?)\s*$", re.MULTILINE)
+
+Slots = tuple[tuple[str, str], ...]
+
+
+def split_slots(text: str) -> Slots:
+    """Reads slots from a text: "name[The Mill], food[Thai]", or "name: The Mill" on each line."""
+    pairs = _E2E.findall(text) or _LINE.findall(text.replace("|", "\n"))
+    return tuple((slot.strip(), value.strip()) for slot, value in pairs if value.strip())
+
 
 def words_of(text: str) -> list[str]:
     """Returns the words of a text; "five" is "5"."""
@@ -90,8 +101,6 @@ def slots_of(episode: Episode, reward: str) -> list[tuple[str, str]]:
     Raises:
         RewardError: There is none, neither in the metadata "slots" nor in the prompt.
     """
-    from textenv.tasks.data_to_text import split_slots
-
     example = episode.example
     slots = example.metadata.get("slots") or split_slots(example.prompt)
     if not slots:
@@ -129,11 +138,7 @@ class DataToText:
     name: ClassVar[str] = "data_to_text"
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
-        """Scores the episodes, in order.
-
-        Raises:
-            RewardError: An example has no slots, or no references.
-        """
+        """Scores the episodes, in order."""
         names = ("slots", "faithful", "form")
         parts = np.array([self._parts(episode) for episode in episodes]).reshape(-1, len(names))
         components = dict(zip(names, parts.T, strict=True))

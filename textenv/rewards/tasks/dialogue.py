@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
@@ -10,13 +11,12 @@ from typing import ClassVar
 import numpy as np
 
 from textenv.errors import ConfigError, RewardError
-from textenv.examples import Episode, Example
+from textenv.examples import Episode
+from textenv.guests.guest import definite_slots, follow
 from textenv.rewards.base import RewardResult
 from textenv.rewards.lexical.best_over_references import BestOverReferences
 from textenv.rewards.lexical.squad import token_f1
-from textenv.tasks.choices import normalised
-from textenv.tasks.guest import definite_slots, follow
-from textenv.tasks.understanding import parse_booking
+from textenv.rewards.lexical.words import normalised
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,6 @@ class DialogueQuality:
     name: ClassVar[str] = "dialogue"
 
     def __post_init__(self) -> None:
-        """Refuses weights that give no mean."""
         weights = self._weights() if isinstance(self.weights, dict | None) else {}
         numbers = [w for w in weights.values() if isinstance(w, int | float) and isfinite(w)]
         known = set(weights) <= set(_WEIGHTS) and len(numbers) == len(weights)
@@ -65,11 +64,7 @@ class DialogueQuality:
             )
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
-        """Scores the episodes, in order.
-
-        Raises:
-            RewardError: An example has neither a goal nor recorded turns.
-        """
+        """Scores the episodes, in order."""
         with_goal = [e.example.metadata.get("goal") is not None for e in episodes]
         outcomes = [
             _quality(episode) if has_goal else _NOTHING
@@ -109,7 +104,6 @@ _NOTHING = dict.fromkeys((*_WEIGHTS, "turns"), 0.0)
 
 def _quality(episode: Episode) -> dict[str, float]:
     example = episode.example
-    _require_goal(example)
     guest = follow(example, episode.responses)
     booked = guest.booking or {}
     known = guest.known
@@ -132,67 +126,6 @@ def _quality(episode: Episode) -> dict[str, float]:
 
 
 @dataclass(frozen=True)
-class DialogueSuccess:
-    """How much of what the customer wants the agent booked; in [0, 1].
-
-    The mean of "slots", the share of the goal's slots that are right, and "withheld", that share
-    among the slots that had to be asked for: booking at once on a guess gets less than half.
-    Further components: "success" (1 if every slot is right) and "turns" (how many it took).
-    """
-
-    name: ClassVar[str] = "dialogue_success"
-
-    def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
-        """Scores the episodes, in order.
-
-        Raises:
-            RewardError: An example has no goal.
-        """
-        outcomes = [booking_success(episode) for episode in episodes]
-        components = {
-            key: np.array([outcome[key] for outcome in outcomes], np.float64)
-            for key in ("slots", "success", "withheld")
-        }
-        components["turns"] = np.array([len(e.responses) for e in episodes], np.float64)
-        total = 0.5 * (components["slots"] + components["withheld"])
-        return RewardResult(total, components)
-
-
-def booking_success(episode: Episode) -> dict[str, float]:
-    """Scores the first booking of a dialogue against the customer's goal, guesses included.
-
-    Returns:
-        "success": 1 if every slot is right, else 0. "slots": the share of right slots.
-        "withheld": the same share among the slots that the opening did not tell, which an agent
-        that books without asking can only guess. All are 0 if nothing was booked.
-
-    Raises:
-        RewardError: The example is a recorded dialogue, which has no goal.
-    """
-    example = episode.example
-    _require_goal(example)
-    goal = follow(example, episode.responses).goal
-    bookings = (parse_booking(text) for text in episode.responses)
-    booked = next((booking for booking in bookings if booking is not None), {})
-    right = {slot: float(booked.get(slot) == goal[slot]) for slot in definite_slots(goal)}
-    withheld = [right[slot] for slot in right if slot not in example.metadata["revealed"]]
-    return {
-        "success": float(all(right.values())),
-        "slots": sum(right.values()) / len(right),
-        "withheld": sum(withheld) / len(withheld),
-    }
-
-
-def _require_goal(example: Example) -> None:
-    if example.metadata.get("goal") is None:
-        raise RewardError(
-            f"Example '{example.id}' is a recorded dialogue without a 'goal', so the success of "
-            "its booking cannot be scored. Use a reward that compares with the recorded turns, "
-            "such as 'turn_f1', or rows that have a 'goal'."
-        )
-
-
-@dataclass(frozen=True)
 class TurnF1:
     """Mean token F1 of the agent's turns, each against the recorded turn in its place; in [0, 1].
 
@@ -203,19 +136,15 @@ class TurnF1:
     name: ClassVar[str] = "turn_f1"
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
-        """Scores the episodes, in order.
-
-        Raises:
-            RewardError: An example is not a recorded dialogue.
-        """
+        """Scores the episodes, in order."""
         f1 = token_f1()
         total, turns = np.zeros(len(episodes)), np.zeros(len(episodes))
         for i, episode in enumerate(episodes):
             if "user_turns" not in episode.example.metadata:
                 raise RewardError(
                     f"Reward '{self.name}' compares with recorded turns, and example "
-                    f"'{episode.example.id}' is no recorded dialogue. Use another reward, such as "
-                    "'dialogue' or 'token_f1'."
+                    f"'{episode.example.id}' is not a recorded dialogue. Use another reward, such "
+                    "as 'dialogue' or 'token_f1'."
                 )
             # A dialogue may end at `max_turns`, before its recording does.
             pairs = zip(episode.responses, episode.example.references, strict=False)
@@ -231,8 +160,4 @@ def selection() -> BestOverReferences[str]:
     Stricter than `exact_match`, which ignores punctuation and articles: candidates may differ in
     nothing else. A response that lists several candidates is none of them.
     """
-    return BestOverReferences("selection", normalised, _same)
-
-
-def _same(response: str, reference: str) -> float:
-    return float(response == reference)
+    return BestOverReferences("selection", normalised, operator.eq)

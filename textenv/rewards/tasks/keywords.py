@@ -6,6 +6,7 @@ Reasoning" (2020), whose coverage counts keywords by their lemmas.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -19,6 +20,14 @@ from textenv.rewards.lexical.rouge import rouge_l, rouge_words
 from textenv.rewards.style.inflection import contains, lemmas, phrase_of
 from textenv.rewards.style.writing import split_sentences, variety
 
+_SEPARATORS = re.compile(r"\s*[,;#|\n]\s*")
+
+
+def split_concepts(text: str) -> tuple[str, ...]:
+    """Returns the keywords in a text: apart at commas or "#" if it has any, else at spaces."""
+    parts = _SEPARATORS.split(text) if _SEPARATORS.search(text.strip()) else text.split()
+    return tuple(part for part in (part.strip() for part in parts) if part)
+
 
 def keywords_of(episode: Episode, reward: str) -> tuple[tuple[str, ...], ...]:
     """Returns the keywords that an episode asks for, each as its words.
@@ -28,8 +37,6 @@ def keywords_of(episode: Episode, reward: str) -> tuple[tuple[str, ...], ...]:
     Raises:
         RewardError: There is none.
     """
-    from textenv.tasks.keywords import split_concepts
-
     example = episode.example
     concepts = example.metadata.get("concepts") or example.prompt
     concepts = split_concepts(concepts) if isinstance(concepts, str) else concepts
@@ -60,7 +67,7 @@ class Coverage:
     the bare list of keywords scores 1. Pay it with other rewards, or pay `keyword_sentence`.
 
     Attributes:
-        keywords: What every response is to use; by default each example's own keywords, its
+        keywords: Words that every response must use; by default each example's own keywords, its
             metadata "concepts" or the words of its prompt.
     """
 
@@ -68,7 +75,6 @@ class Coverage:
     name: ClassVar[str] = "coverage"
 
     def __post_init__(self) -> None:
-        """Refuses keywords that are no words."""
         given = self.keywords
         if given is not None and (
             isinstance(given, str) or not given or not all(map(phrase_of, map(str, given)))
@@ -78,11 +84,7 @@ class Coverage:
             )
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
-        """Scores the episodes, in order.
-
-        Raises:
-            RewardError: An example has no keywords.
-        """
+        """Scores the episodes, in order."""
         fixed = tuple(phrase_of(str(keyword)) for keyword in self.keywords or ())
         total = _coverage(episodes, self.name, fixed)
         return RewardResult(total, {self.name: total})
@@ -106,11 +108,7 @@ class KeywordSentence:
     name: ClassVar[str] = "keyword_sentence"
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
-        """Scores the episodes, in order.
-
-        Raises:
-            RewardError: An example has no keywords, or no references.
-        """
+        """Scores the episodes, in order."""
         components = {
             "coverage": _coverage(episodes, self.name),
             "form": np.array([self._form(episode) for episode in episodes], np.float64),

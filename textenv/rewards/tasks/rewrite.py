@@ -76,11 +76,7 @@ class Rewrite:
     name: ClassVar[str] = "rewrite"
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
-        """Scores the episodes, in order.
-
-        Raises:
-            RewardError: An example has no references.
-        """
+        """Scores the episodes, in order."""
         overlap = rouge_l()(episodes).total
         pairs = np.zeros((len(episodes), 2))
         for i, episode in enumerate(episodes):

@@ -35,9 +35,9 @@ class Checked:
     """How far a text meets a constraint.
 
     Attributes:
-        met: How far its form is as asked, in [0, 1].
-        content: How far the content in that form is right, in [0, 1]; None where the constraint
-            says nothing about content.
+        met: Degree to which the form is as asked, in [0, 1].
+        content: Degree to which the content in that form is right, in [0, 1]; None where the
+            constraint says nothing about content.
     """
 
     met: float

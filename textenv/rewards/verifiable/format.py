@@ -31,18 +31,19 @@ class Regex:
         r"""Makes the reward.
 
         Args:
-            pattern: In Python's notation; flags stand in it, as in "(?i)yes|no".
-            match: The pattern is to describe the "full" response, or "search" finds it anywhere.
+            pattern: Regular expression of Python; flags go inside, as in "(?i)yes|no".
+            match: "full" if the pattern must match the whole response, "search" for any part of it.
 
         Raises:
-            ConfigError: The pattern is none.
+            ConfigError: The pattern is not a regular expression.
         """
         check_choice(self.name, "match", match, _MATCHES)
         try:
             compiled = re.compile(pattern)
         except (re.error, TypeError) as error:
             raise ConfigError(
-                f"The pattern {pattern!r} of reward '{self.name}' is no regular expression: {error}"
+                f"The pattern {pattern!r} of reward '{self.name}' is not a regular expression: "
+                f"{error}"
             ) from error
         self._find = compiled.fullmatch if match == "full" else compiled.search
 
@@ -140,8 +141,8 @@ class Constraints:
         """Makes the reward.
 
         Args:
-            constraints: Such as [{"check": "max_words", "n": 9}]; None for what each example's
-                metadata list under "constraints".
+            constraints: List such as [{"check": "max_words", "n": 9}]; None for the list in each
+                example's metadata "constraints".
 
         Raises:
             ConfigError: A constraint is not valid.
@@ -158,11 +159,7 @@ class Constraints:
         self._constraints = constraints
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
-        """Scores the episodes, in order.
-
-        Raises:
-            RewardError: An example has no constraints.
-        """
+        """Scores the episodes, in order."""
         total, satisfied = np.zeros(len(episodes)), np.zeros(len(episodes))
         for i, episode in enumerate(episodes):
             constraints = self._constraints or episode.example.metadata.get("constraints")
@@ -201,6 +198,6 @@ def _load_validator(schema: Mapping[str, Any]) -> Any:
     try:
         kind.check_schema(dict(schema))
     except jsonschema.SchemaError as error:
-        raise ConfigError(f"The schema of reward 'json' is none: {error.message}") from error
+        raise ConfigError(f"The schema of reward 'json' is not valid: {error.message}") from error
     # A registry of its own, which never fetches what a reference names.
     return kind(dict(schema), registry=Registry())

@@ -138,11 +138,7 @@ class Numeric:
     name: ClassVar[str] = "numeric"
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
-        """Scores the episodes, in order.
-
-        Raises:
-            RewardError: A reference gives no number, or more than one.
-        """
+        """Scores the episodes, in order."""
         total, answered = np.zeros(len(episodes)), np.zeros(len(episodes))
         for i, episode in enumerate(episodes):
             wanted = [self._wanted(episode, text) for text in references_of(episode, self.name)]

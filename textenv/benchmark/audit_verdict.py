@@ -34,7 +34,7 @@ def margin_of(kind: ProbeKind, *, held_out: bool) -> float:
     """Returns the share of reference minus empty that a probe has to lose: number 3 of the rule.
 
     Args:
-        kind: Of the probe.
+        kind: The probe's kind.
         held_out: True where references were held out.
     """
     return 0.0 if kind == "lazy" and held_out else MARGIN

@@ -1,14 +1,30 @@
-"""What an agent's turn says about a booking: the slots that it asks for, and what it books.
+"""The booking of a table: its slots, and the lines that ask for them and that book.
 
-Understanding is by keywords, as users of a phone menu know it: whatever the sentence, a turn that
-says "which area" asks for the area, and one that says "Booked:" books what follows.
+They are recognised by keywords, as in a phone menu: whatever the sentence, a turn that says
+"which area" asks for the area, and one that says "Booked:" books what follows.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
-from textenv.datasets.generated.bookings import SLOTS
+SLOTS: dict[str, tuple[str, ...]] = {
+    "food": tuple(
+        str.split(
+            "American Chinese French Greek Indian Italian Japanese Korean Mexican Spanish Thai "
+            "Turkish"
+        )
+    ),
+    "area": ("north", "south", "east", "west", "center", "old town", "suburbs", "village"),
+    "people": ("2", "3", "4", "5", "6", "7", "8"),
+    "day": ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"),
+    "time": tuple(f"{hour} pm" for hour in str.split("12:30 1 1:30 2 6 6:30 7 7:30 8 8:30 9 9:30")),
+}
+"""Every slot of a goal with its values, in the order in which a booking names them."""
+
+ANY = "any"
+"""The value of a slot that the guest does not care about; a booking leaves it out."""
 
 QUESTIONS = {
     "food": "what food",
@@ -19,7 +35,14 @@ QUESTIONS = {
 }
 """The shortest question for each slot; `asked_slots` understands every one of them."""
 
-_BOOKED = re.compile(r"\bbooked\s*:", re.IGNORECASE)
+_BOOKED = {
+    "food": "{} food",
+    "area": "in the {}",
+    "people": "for {} people",
+    "day": "on {}",
+    "time": "at {}",
+}
+_BOOKED_MARK = re.compile(r"\bbooked\s*:", re.IGNORECASE)
 _KEYWORDS = {
     "food": re.compile(r"\b(food|cuisine)\b", re.IGNORECASE),
     "area": re.compile(r"\b(area|where|part of town)\b", re.IGNORECASE),
@@ -61,10 +84,10 @@ def parse_booking(text: str) -> dict[str, str] | None:
     Example:
         "Booked: Italian food in the north for 4 people on Friday at 7 pm."
     """
-    start = _BOOKED.search(text)
+    start = _BOOKED_MARK.search(text)
     if start is None:
         return None
-    said = _BOOKED.split(text[start.end() :], maxsplit=1)[0].lower()
+    said = _BOOKED_MARK.split(text[start.end() :], maxsplit=1)[0].lower()
     said = said.replace("centre", "center")
     found = {
         slot: {_CANONICAL[word] for word in pattern.findall(said)}
@@ -84,3 +107,13 @@ def question_line(slots: list[str]) -> str:
     asked = [QUESTIONS[slot] for slot in slots]
     listed = " and ".join(filter(None, (", ".join(asked[:-1]), asked[-1])))
     return f"{listed[0].upper()}{listed[1:]}?"
+
+
+def booking_line(goal: Mapping[str, str]) -> str:
+    """Spells the booking of a goal, or of the part of it that is known.
+
+    Example:
+        "Booked: Italian food in the north for 4 people on Friday at 7 pm."
+    """
+    wanted = [slot for slot in SLOTS if goal.get(slot, ANY) != ANY]
+    return f"Booked: {' '.join(_BOOKED[slot].format(goal[slot]) for slot in wanted)}."

@@ -13,7 +13,7 @@ from textenv.benchmark.report.numbers import (
     format_interval,
     format_number,
 )
-from textenv.benchmark.report.reading import is_untrained
+from textenv.benchmark.report.record_files import is_untrained
 from textenv.benchmark.results import Bench, Cell, Design, Metric
 from textenv.benchmark.statistics import Estimate
 
@@ -36,43 +36,28 @@ class Shown:
 
 @dataclass(frozen=True)
 class HeatCell:
-    """One coloured cell.
+    """One coloured cell."""
 
-    Attributes:
-        shown: Each measure, in the order of `MEASURES`; empty where there is no cell.
-        tint: How strong its colour is, 0 to 100.
-        falls: The gain is negative.
-        own: The design is judged by the metric that it was trained on.
-        gold: The metric is a gold one.
-        sure: The interval of the gain excludes 0.
-        title: Everything about it, in a sentence.
-    """
-
+    # Each measure, in the order of `MEASURES`; empty where there is no cell.
     shown: tuple[Shown, ...]
-    tint: float
-    falls: bool
-    own: bool
-    gold: bool
-    sure: bool
-    title: str
+    tint: float  # how strong its colour is, 0 to 100
+    falls: bool  # the gain is negative
+    own: bool  # the design is judged by the metric that it was trained on
+    gold: bool  # the metric is a gold one
+    sure: bool  # the interval of the gain excludes 0
+    title: str  # everything about it, in a sentence
 
 
 @dataclass(frozen=True)
 class HeatTable:
-    """The matrix with its headings and its legend.
+    """The matrix with its headings and its legend."""
 
-    Attributes:
-        designs: The rows.
-        metrics: The columns, the gold ones last.
-        n_gold: How many of them are gold.
-        rows: A cell for each design and metric, then one for the mean of the gold metrics.
-        legend: (label, tint, falls) from the largest loss to the largest gain.
-    """
-
-    designs: tuple[Design, ...]
-    metrics: tuple[Metric, ...]
-    n_gold: int
+    designs: tuple[Design, ...]  # the rows
+    metrics: tuple[Metric, ...]  # the columns, the gold ones last
+    n_gold: int  # how many of them are gold
+    # A cell for each design and metric, then one for the mean of the gold metrics.
     rows: tuple[tuple[HeatCell, ...], ...]
+    # (label, tint, falls) from the largest loss to the largest gain.
     legend: tuple[tuple[str, float, bool], ...]
 
 
@@ -100,51 +85,55 @@ def make_matrix(bench: Bench) -> HeatTable:
 
 
 def _make_cell(design: Design, metric: Metric, row: dict[str, Cell], largest: float) -> HeatCell:
-    gold, own = metric.kind == "gold", metric.name == design.name
+    cell = row.get(metric.name)
+    shown: tuple[Shown, ...] = ()
+    gain, title = None, "Not measured"
     if is_untrained(design):
         before = format_number(metric.before, 3)
-        texts = {"gain": "0.00", "raw": "0", "iqm": before}
-        shown = tuple(Shown(measure, text, "") for measure, text in texts.items())
+        shown = (Shown("gain", "0.00", ""), Shown("raw", "0", ""), Shown("iqm", before, ""))
         title = f"The start of every run: {metric.name} is {before}"
-        return HeatCell(shown, 0.0, False, own, gold, False, title)
-    cell = row.get(metric.name)
-    if cell is None:
-        return HeatCell((), 0.0, False, own, gold, False, "Not measured")
-    shown = (
-        _show("gain", cell.gain, signed=True, decimals=2),
-        _show("raw", cell.raw_gain, signed=True),
-        _show("iqm", cell.iqm),
-    )
-    before = format_number(metric.before, count_decimals(cell.iqm))
-    title = (
-        f"Trained on {design.name}, {metric.name}: "
-        f"{shown[0].text} sd {shown[0].interval}; in its own unit {shown[1].text} "
-        f"{shown[1].interval}, from {before}; after training {shown[2].text} {shown[2].interval}"
-    )
-    return _color(shown, cell.gain, largest, own=own, gold=gold, title=title)
+    elif cell is not None:
+        gain = cell.gain
+        shown = (
+            _show("gain", gain, signed=True, decimals=2),
+            _show("raw", cell.raw_gain, signed=True),
+            _show("iqm", cell.iqm),
+        )
+        before = format_number(metric.before, count_decimals(cell.iqm))
+        title = (
+            f"Trained on {design.name}, {metric.name}: "
+            f"{shown[0].text} sd {shown[0].interval}; in its own unit {shown[1].text} "
+            f"{shown[1].interval}, from {before}; after training {shown[2].text} "
+            f"{shown[2].interval}"
+        )
+    own, gold = metric.name == design.name, metric.kind == "gold"
+    return _color(shown, gain, largest, own=own, gold=gold, title=title)
 
 
 def _make_mean(design: Design, largest: float) -> HeatCell:
     if is_untrained(design):
-        shown = (Shown("gain", "0.00", ""),)
-        return HeatCell(shown, 0.0, False, False, True, False, "The start of every run")
-    shown = (_show("gain", design.gold_gain, signed=True, decimals=2),)
-    title = (
-        f"Trained on {design.name}, mean of the gold metrics: {shown[0].text} sd "
-        f"{shown[0].interval}"
-    )
-    return _color(shown, design.gold_gain, largest, own=False, gold=True, title=title)
+        shown, gain, title = Shown("gain", "0.00", ""), None, "The start of every run"
+    else:
+        gain = design.gold_gain
+        shown = _show("gain", gain, signed=True, decimals=2)
+        title = (
+            f"Trained on {design.name}, mean of the gold metrics: {shown.text} sd {shown.interval}"
+        )
+    return _color((shown,), gain, largest, own=False, gold=True, title=title)
 
 
 def _color(
     shown: tuple[Shown, ...],
-    gain: Estimate,
+    gain: Estimate | None,
     largest: float,
     *,
     own: bool,
     gold: bool,
     title: str,
 ) -> HeatCell:
+    """Colours a cell by its gain; one without a gain stays white."""
+    if gain is None:
+        return HeatCell(shown, 0.0, False, own, gold, False, title)
     tint = compute_tint(gain.mean, largest)
     return HeatCell(shown, tint, gain.mean < 0, own, gold, excludes_zero(gain), title)
 

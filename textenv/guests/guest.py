@@ -9,13 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from textenv.datasets.generated import guest_lines
-from textenv.datasets.generated.bookings import ANY, SLOTS, answer_line, repeat_line
 from textenv.examples import Example, Turn
-from textenv.tasks.understanding import asked_slots, parse_booking
-
-LIVELY = ("patience", "changes", "one_at_a_time", "in_words")
-"""Columns that make a guest of a plain customer, who answers anything, as long as it takes."""
+from textenv.guests import guest_lines
+from textenv.guests.booking_lines import ANY, SLOTS, asked_slots, parse_booking
 
 
 class Guest:
@@ -25,12 +21,12 @@ class Guest:
         goal: What the guest wants now, a value for each slot; changes of mind are in it from the
             moment that they are said.
         told: The slots that the guest has told, in the order of the telling.
-        booking: What the agent booked, or None.
-        turns: How many turns the agent has taken.
-        on_topic: How many of them booked, or asked only for what was missing.
-        wasted: How many of them did neither.
+        booking: Slots and values that the agent booked, or None.
+        turns: Number of turns that the agent has taken.
+        on_topic: Number of those turns that booked, or asked only for what was missing.
+        wasted: Number of those turns that did neither.
         warned: True once the guest has asked for one question at a time.
-        reply: What the guest said to the last turn; None if the conversation is over.
+        reply: Answer of the guest to the last turn; None if the conversation is over.
         over: True once the agent has booked or the guest has left.
     """
 
@@ -47,11 +43,10 @@ class Guest:
         self.over = False
         self._revealed: list[str] = list(traits["revealed"])
         self._wording: int = traits["wording"]
-        self._plain = not any(name in traits for name in LIVELY)
-        self._patience: int | None = traits.get("patience")
-        self._changes: list[Mapping[str, Any]] = list(traits.get("changes", ()))
-        self._one_at_a_time: bool = traits.get("one_at_a_time", False)
-        self._in_words: bool = traits.get("in_words", False)
+        self._patience: int | None = traits["patience"]
+        self._changes: list[Mapping[str, Any]] = list(traits["changes"])
+        self._one_at_a_time: bool = traits["one_at_a_time"]
+        self._in_words: bool = traits["in_words"]
 
     @property
     def missing(self) -> list[str]:
@@ -93,17 +88,8 @@ class Guest:
             wasted = True
         if self._patience is not None and self.wasted > self._patience:
             self.over = True
-        elif self._plain:
-            self._answer_plainly(asked, new)
         else:
             self._answer(new, again, wasted)
-
-    def _answer_plainly(self, asked: list[str], new: list[str]) -> None:
-        if asked:
-            self.reply = answer_line(self.goal, asked, self._wording, self.turns)
-        else:
-            self.reply = repeat_line(self.goal, self._revealed, self._wording, self.turns)
-        self.told += new
 
     def _answer(self, new: list[str], again: list[str], wasted: bool) -> None:
         """Says what was asked for, what was told already, a change of mind, and a last warning."""

@@ -1,4 +1,4 @@
-"""Resolves the name of a well-known data set, for the task at hand, into what is to be read."""
+"""Resolves the name of a well-known data set into the keys that read it for a task."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from textenv.datasets.catalog import NAMED, NamedDataset
+from textenv.datasets.catalog import NAMED, PROCEDURAL, NamedDataset
 from textenv.datasets.columns import Column
 from textenv.errors import DatasetError, UnknownNameError, did_you_mean
 from textenv.tasks.base import Task
@@ -16,8 +16,9 @@ def resolve_named(options: Mapping[str, Any], task: Task) -> dict[str, Any]:
     """Writes out a mapping whose "path" is a known name, or that is "like" one.
 
     Args:
-        options: What the user wrote; its keys override the entry's, and its columns are added.
-        task: What the rows are for.
+        options: Mapping that the user wrote; its keys override the entry's, and its columns are
+            added.
+        task: Task that will read the rows.
 
     Returns:
         A mapping with the keys of `RowsSpec` alone.
@@ -158,7 +159,6 @@ def hint_of(path: str) -> str:
 
 def offline_advice(path: str, task: Task) -> str:
     """Says what to do about a data set that cannot be loaded, for the environments of a task."""
-    from textenv.datasets import PROCEDURAL
     from textenv.registry import environment_row, registered_ids
 
     names = []

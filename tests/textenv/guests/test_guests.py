@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 import textenv  # noqa: F401 - registers the environments
-from textenv.datasets.generated.bookings import SLOTS
 from textenv.datasets.generated.guests import GuestsGenerator
 from textenv.datasets.generated.procedural import ProceduralDataset
 from textenv.errors import ConfigError, UnknownNameError
 from textenv.examples import Episode, Turn
+from textenv.guests.booking_lines import SLOTS
+from textenv.guests.guest import follow
 from textenv.rewards import load_reward
 from textenv.tasks.dialogue import DialogueTask
-from textenv.tasks.guest import follow
 
 TASK = DialogueTask()
 GOAL = {"food": "Thai", "area": "north", "people": "3", "day": "Friday", "time": "7:30 pm"}
@@ -214,7 +214,7 @@ def test_no_place_is_better_than_another():
 
 @pytest.mark.parametrize("level", ["text", "select"])
 def test_the_same_dialogue_is_played_by_choosing_acts_or_by_writing_them(level):
-    env = gym.make("TextDialogueHard-v1", action_level=level)
+    env = gym.make("TextDialogueHard-v0", action_level=level)
     core = env.unwrapped.core
     for index in range(20):
         _, info = env.reset(options={"index": index})

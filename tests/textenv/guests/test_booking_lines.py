@@ -5,8 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from textenv.datasets.generated.bookings import SLOTS, BookingsGenerator, booking_line
-from textenv.tasks.understanding import asked_slots, parse_booking, question_line
+from textenv.datasets.generated.guests import GuestsGenerator
+from textenv.guests.booking_lines import (
+    SLOTS,
+    asked_slots,
+    booking_line,
+    parse_booking,
+    question_line,
+)
 
 GOAL = {"food": "Italian", "area": "old town", "people": "4", "day": "Friday", "time": "7:30 pm"}
 LINE = "Booked: Italian food in the old town for 4 people on Friday at 7:30 pm."
@@ -59,7 +65,7 @@ def test_nothing_is_booked_without_the_word():
 def test_every_goal_reads_back_from_its_line():
     rng = np.random.default_rng(3)
     for _ in range(200):
-        _, row = BookingsGenerator().sample(rng)
+        _, row = GuestsGenerator("easy").sample(rng)
         assert parse_booking(booking_line(row["goal"])) == row["goal"]
 
 

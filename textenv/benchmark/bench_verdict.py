@@ -28,10 +28,10 @@ def judge(
     """Judges a design by its gains, in standard deviations.
 
     Args:
-        own: By its own measure.
-        gold: By the gold metrics.
-        index: own minus gold.
-        lag: Half of own minus gold.
+        own: The gain by the design's own reward.
+        gold: The gain by the gold metrics.
+        index: The difference own minus gold.
+        lag: Half of own, minus gold.
         fall: How far gold ends from its peak, at most 0.
     """
     if not rises(own):

@@ -1,4 +1,4 @@
-"""Recorded dialogues, in the layouts that corpora have: who said what, in order.
+"""Reads recorded dialogues in the layouts that corpora have.
 
 A list of turns, each a mapping {"speaker" or "role": ..., "text" or "content" or "utterance": ...};
 the same as columns, {"speaker": [...], "utterance": [...]} (multi_woz, schema-guided dialogue on
@@ -63,7 +63,7 @@ def read_dialogue(id: str, recorded: object, column: str = "turns") -> RecordedD
     Args:
         id: The example's id, for errors.
         recorded: The value of the row's column.
-        column: What the task calls the column, for errors.
+        column: Name of the column, for errors.
 
     Raises:
         DatasetError: It has another layout, or a turn without a speaker or a text.

@@ -1,0 +1,137 @@
+"""The numbers of a report as CSV files, for a spreadsheet or pandas.
+
+Texts are written as they are: a spreadsheet may take one that begins with "=" for a formula.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from textenv.benchmark.report.record_files import Record
+from textenv.benchmark.results import Audit, Bench, BestOfN
+from textenv.benchmark.statistics import Estimate
+
+Row = dict[str, object]  # column -> value
+
+
+def save_csv_files(records: Iterable[Record], folder: Path) -> list[Path]:
+    """Writes a file for each table that has rows, and returns their paths."""
+    records = list(records)
+    benches = [record for record in records if isinstance(record, Bench)]
+    audits = [record for record in records if isinstance(record, Audit)]
+    audits += [audit for bench in benches for audit in bench.audits]
+    best = [record for record in records if isinstance(record, BestOfN)]
+    best += [one for bench in benches for one in bench.best_of_n]
+    tables = {
+        "designs.csv": [row for bench in benches for row in _design_rows(bench)],
+        "matrix.csv": [row for bench in benches for row in _matrix_rows(bench)],
+        "curves.csv": [row for bench in benches for row in _curve_rows(bench)],
+        "comparisons.csv": [row for bench in benches for row in _comparison_rows(bench)],
+        "runs.csv": [row for bench in benches for row in _run_rows(bench)],
+        "samples.csv": [row for bench in benches for row in _sample_rows(bench)],
+        "probes.csv": [row for audit in audits for row in _probe_rows(audit)],
+        "best_of_n.csv": [row for one in best for row in _best_of_n_rows(one)],
+    }
+    tables = {name: rows for name, rows in tables.items() if rows}
+    for name, rows in tables.items():
+        with (folder / name).open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+    return [folder / name for name in tables]
+
+
+def _design_rows(bench: Bench) -> Iterator[Row]:
+    for design in bench.designs:
+        yield {
+            "design": design.name,
+            "kind": design.kind,
+            "judgement": design.judgement,
+            **_columns("own_gain", design.own_gain),
+            **_columns("gold_gain", design.gold_gain),
+            **_columns("hacking_index", design.hacking_index),
+            **_columns("gold_at_matched_kl", design.gold_at_matched_kl),
+            **_columns("kl", design.kl),
+            "words": design.words,
+        }
+
+
+def _matrix_rows(bench: Bench) -> Iterator[Row]:
+    kinds = {metric.name: metric.kind for metric in bench.metrics}
+    for design, cells in bench.matrix.items():
+        for metric, cell in cells.items():
+            yield {
+                "design": design,
+                "metric": metric,
+                "metric_kind": kinds.get(metric, ""),
+                **_columns("gain_sd", cell.gain),
+                **_columns("raw_gain", cell.raw_gain),
+                **_columns("iqm", cell.iqm),
+            }
+
+
+def _curve_rows(bench: Bench) -> Iterator[Row]:
+    for curve in bench.curves:
+        for i, point in enumerate(curve.points):
+            of = {"design": curve.design, "metric": curve.metric, "point": i, "kl": point.kl}
+            yield {**of, **_columns("gain_sd", point.gain), "is_peak": i == curve.peak}
+
+
+def _comparison_rows(bench: Bench) -> Iterator[Row]:
+    for pair in bench.comparisons:
+        yield {
+            "first": pair.first,
+            "second": pair.second,
+            **_columns("difference_sd", pair.difference),
+            **_columns("probability_of_improvement", pair.probability_of_improvement),
+            "p": pair.p,
+            "p_holm": pair.p_holm,
+        }
+
+
+def _run_rows(bench: Bench) -> Iterator[Row]:
+    return (
+        {name: getattr(run, name) for name in ("design", "seed", "status", "wall_s", "error")}
+        for run in bench.runs
+    )
+
+
+def _sample_rows(bench: Bench) -> Iterator[Row]:
+    for sample in bench.samples:
+        for response in sample.responses:
+            of = {"example": sample.id, "prompt": sample.prompt, "design": response.design}
+            for metric, score in response.scores.items():
+                text = {"seed": response.seed, "text": response.text}
+                yield {**of, **text, "metric": metric, "score": score}
+
+
+def _probe_rows(audit: Audit) -> Iterator[Row]:
+    for probe in audit.probes:
+        yield {
+            "reward": audit.reward,
+            "dataset": audit.dataset,
+            "probe": probe.name,
+            "kind": probe.kind,
+            "what": probe.what,
+            **_columns("score", probe.score),
+            **_columns("reference_minus_probe", probe.reference_minus_probe),
+            **_columns("auc", probe.auc),
+            "n": probe.n,
+            "too_near": probe.too_near,
+            "note": probe.note,
+            "example": probe.example,
+        }
+
+
+def _best_of_n_rows(best: BestOfN) -> Iterator[Row]:
+    for metric, estimates in best.curves.items():
+        for n, kl, estimate in zip(best.n, best.kl_bound, estimates, strict=True):
+            of = {"proxy": best.proxy, "metric": metric, "n": n, "kl_bound": kl}
+            yield {**of, **_columns("score", estimate)}
+
+
+def _columns(name: str, estimate: Estimate | None) -> Row:
+    values = (None, None, None) if estimate is None else (estimate.mean, *estimate.ci95)
+    return dict(zip((name, f"{name}_low", f"{name}_high"), values, strict=True))

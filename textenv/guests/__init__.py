@@ -1,0 +1,1 @@
+"""The simulated guests of TextDialogue, whom tasks, rewards and data sets share."""
