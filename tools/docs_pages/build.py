@@ -1,4 +1,4 @@
-"""Builds the generated pages of `docs/`: environments, datasets and rewards.
+"""Builds the generated pages of `docs/`: environments, datasets, rewards and options.
 
     python -m tools.docs_pages.build [--all]
 
@@ -19,6 +19,7 @@ from textenv.rewards.catalog import REWARDS
 from tools.docs_pages.datasets import render_datasets
 from tools.docs_pages.environments import render_environments
 from tools.docs_pages.measure import digest, measure
+from tools.docs_pages.options import render_options
 from tools.docs_pages.records import (
     EnvironmentRecord,
     Measurement,
@@ -56,6 +57,7 @@ def render_pages(records: Sequence[EnvironmentRecord]) -> dict[Path, str]:
         DOCS / "environments.md": render_environments(records),
         DOCS / "datasets.md": render_datasets(records),
         DOCS / "rewards.md": render_rewards(REWARDS),
+        DOCS / "options.md": render_options(),
     }
 
 
