@@ -1,21 +1,65 @@
-"""Agents for text environments: a language-model policy, and PPO that trains it."""
+"""Agents for text environments: a language-model policy, and PPO that trains it.
+
+Public are the names listed here and in these modules; everything else is internal:
+
+- `agents.integrations.sb3_features`: features of text for stock Stable-Baselines3 algorithms;
+- `agents.integrations.trl`: environments for TRL's GRPOTrainer;
+- `agents.integrations.verl`: environments for verl.
+"""
 
 from __future__ import annotations
 
-import importlib
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from agents.models.loading import load_model_tokenizer
+    from agents.models.options import PolicyOptions
+    from agents.ppo.options import PPOOptions
     from agents.ppo.policy import LMPolicy
     from agents.ppo.ppo import TextPPO
+    from agents.ppo.vec_env import TextVecEnv
+    from agents.training.config import TrainConfig, load_config
+    from agents.training.evaluation import Evaluation, evaluate_policy_on_split, load_policy
+    from agents.training.run import train
 
-__all__ = ["LMPolicy", "TextPPO"]
+__all__ = [
+    "Evaluation",
+    "LMPolicy",
+    "PPOOptions",
+    "PolicyOptions",
+    "TextPPO",
+    "TextVecEnv",
+    "TrainConfig",
+    "evaluate_policy_on_split",
+    "load_config",
+    "load_model_tokenizer",
+    "load_policy",
+    "train",
+]
 
-_MODULES = {"LMPolicy": "agents.ppo.policy", "TextPPO": "agents.ppo.ppo"}
+# Imported when they are asked for: the command line need not wait for torch.
+_MODULES = {
+    "Evaluation": "training.evaluation",
+    "LMPolicy": "ppo.policy",
+    "PPOOptions": "ppo.options",
+    "PolicyOptions": "models.options",
+    "TextPPO": "ppo.ppo",
+    "TextVecEnv": "ppo.vec_env",
+    "TrainConfig": "training.config",
+    "evaluate_policy_on_split": "training.evaluation",
+    "load_config": "training.config",
+    "load_model_tokenizer": "models.loading",
+    "load_policy": "training.evaluation",
+    "train": "training.run",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Imports a class when it is first asked for: the command line need not wait for torch."""
     if name not in _MODULES:
         raise AttributeError(f"module 'agents' has no attribute '{name}'")
-    return getattr(importlib.import_module(_MODULES[name]), name)
+    return getattr(import_module(f"agents.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 import textenv  # noqa: F401 - registers the environments
-from agents.training.evaluation import load_policy
+from agents import load_policy
 
 
 def expected_best(rewards: np.ndarray, n: int) -> float:

@@ -14,9 +14,7 @@ import numpy as np
 from stable_baselines3 import A2C, PPO
 
 import textenv
-from agents import LMPolicy
-from agents.ppo.vec_env import TextVecEnv
-from agents.training.evaluation import evaluate_policy_on_split
+from agents import LMPolicy, TextVecEnv, evaluate_policy_on_split
 
 SETTINGS = {
     "PPO": (PPO, {"n_steps": 32, "batch_size": 256, "n_epochs": 1, "learning_rate": 1e-3}),

@@ -13,8 +13,8 @@ from sb3_contrib import RecurrentPPO
 from stable_baselines3.common.evaluation import evaluate_policy
 
 import textenv  # noqa: F401 - registers the environments
+from agents import TextVecEnv
 from agents.integrations.sb3_features import candidate_policy_kwargs
-from agents.ppo.vec_env import TextVecEnv
 
 
 def main() -> None:

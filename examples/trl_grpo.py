@@ -13,9 +13,8 @@ from datasets import Dataset
 from trl import GRPOConfig, GRPOTrainer
 
 import textenv  # noqa: F401 - registers the environments
+from agents import evaluate_policy_on_split, load_model_tokenizer, load_policy
 from agents.integrations.trl import episode_reward, prompt_rows, reward_function, rollout_function
-from agents.models.loading import load_model_tokenizer
-from agents.training.evaluation import evaluate_policy_on_split, load_policy
 
 
 def main() -> None:

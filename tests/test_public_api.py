@@ -19,6 +19,12 @@ PUBLIC = {
         "textenv.testing",
         "textenv.wrappers",
     ),
+    "agents": (
+        "agents",
+        "agents.integrations.sb3_features",
+        "agents.integrations.trl",
+        "agents.integrations.verl",
+    ),
 }
 MODULES = [module for modules in PUBLIC.values() for module in modules]
 
@@ -80,5 +86,4 @@ def test_documented_code_takes_public_names_only():
 
 
 def test_there_are_few_public_names():
-    for package in PUBLIC:
-        assert len(importlib.import_module(package).__all__) <= 26
+    assert sum(len(importlib.import_module(package).__all__) for package in PUBLIC) <= 40

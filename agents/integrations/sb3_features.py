@@ -18,6 +18,8 @@ from torch import Tensor, nn
 
 from textenv.errors import ConfigError
 
+__all__ = ["CandidateFeatures", "TextFeatures", "candidate_policy_kwargs", "text_policy_kwargs"]
+
 _SELECT_KEYS = {"attention_mask", "candidate_ids", "candidate_mask", "input_ids"}
 _TEXT_KEYS = {"attention_mask", "input_ids", "remaining"}
 _N_LAST = 4  # tokens that are seen each by itself

@@ -31,6 +31,8 @@ from textenv.rewards import compute_rewards
 from textenv.rollout import EpisodeSlots, PlayedEpisode, SpeakerWriter, Writer, play_examples
 from textenv.vector import make_core
 
+__all__ = ["episode_reward", "prompt_rows", "reward_function", "rollout_function"]
+
 Row = dict[str, Any]
 Messages = Sequence[Mapping[str, Any]]
 Completion = str | Messages

@@ -26,6 +26,8 @@ from textenv.rewards import compute_rewards
 from textenv.rollout import CoreSlots, PlayedEpisode, Rollout, play_text
 from textenv.vector import make_core
 
+__all__ = ["agent_loop_yaml", "compute_score", "export_parquet", "play_episode"]
+
 AGENT_NAME = "textenv"
 
 # Takes token ids so far and the most tokens to write; gives token ids, and log-probs or None.
