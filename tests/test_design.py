@@ -1,16 +1,21 @@
-"""The page of the design is true: what it names exists, and its laws are those of the tests."""
+"""The pages name what exists, and the laws of the page of the design are those of the tests."""
 
 from __future__ import annotations
 
 import ast
+import importlib.util
 import re
 from collections import defaultdict
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
 PACKAGES = ("textenv", "agents", "tools", "benchmarks")
-PATH = re.compile(r"`((?:[\w.-]+/)+[\w.-]*|[\w-]+\.(?:md|yaml))`")
+PATH = re.compile(r"`((?:agents|benchmarks|docs|examples|tests|textenv|tools|\.ci)/[\w./-]*)`")
+MODULE = re.compile(r"(?:-m |pkg://)((?:agents|benchmarks|textenv|tools)(?:\.\w+)*)")
+PAGES = [path.relative_to(ROOT) for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]]
 
 
 def defined_in(path):
@@ -33,10 +38,15 @@ def rows_of(heading):
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
 
 
-def test_every_file_and_folder_that_it_names_exists():
-    named = set(PATH.findall(PAGE))
-    assert len(named) > 60
-    assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_every_file_folder_and_module_that_a_page_names_exists(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    named = sorted(set(PATH.findall(text)))
+    assert [path for path in named if not (ROOT / path).exists()] == []
+    modules = sorted(set(MODULE.findall(text)))
+    assert [name for name in modules if importlib.util.find_spec(name) is None] == []
+    if page.name == "design.md":
+        assert len(named) > 60
 
 
 def test_each_step_is_in_the_file_that_it_names():
