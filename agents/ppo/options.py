@@ -1,4 +1,4 @@
-"""The options of PPO, each declared once: `TextPPO`, configurations, help and docs read them."""
+"""The options of PPO, each declared once; `TextPPO`, configurations, help and docs read them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LINEAR = ("start", "end", "end_fraction")
 
 
 def _read_schedule(value: Any) -> Any:
-    """Takes a number, a function of the remaining progress, or what `_write_schedule` made."""
+    """Reads a number, a function of the remaining progress, or the result of `_write_schedule`."""
     if isinstance(value, Mapping) and set(value) == set(_LINEAR):
         from stable_baselines3.common.utils import LinearSchedule
 
@@ -40,7 +40,7 @@ def _read_schedule(value: Any) -> Any:
 
 
 def _write_schedule(value: Any) -> Any:
-    """Returns a schedule as JSON can hold it."""
+    """Returns a schedule as a JSON value."""
     value = getattr(value, "value_schedule", value)  # SB3's FloatSchedule
     value = getattr(value, "val", value)  # SB3's ConstantSchedule
     if value is None or isinstance(value, int | float):
@@ -252,10 +252,10 @@ class PPOOptions(Options):
         return self
 
     def at(self, progress_remaining: float) -> Self:
-        """Returns the options with every schedule replaced by its number at this moment.
+        """Returns the options with every clipping schedule replaced by its current number.
 
         Args:
-            progress_remaining: From 1 at the start of training to 0 at its end.
+            progress_remaining: Share of the budget that is left, from 1 down to 0.
         """
         values = {name: getattr(self, name) for name in ("clip_range", "clip_range_vf")}
         now = {k: v(progress_remaining) if callable(v) else v for k, v in values.items()}
@@ -267,8 +267,8 @@ class PPOOptions(Options):
         """Returns the learning rates of the policy and of the critic.
 
         Args:
-            progress_remaining: From 1 at the start of training to 0 at its end.
-            iteration: Number of iterations that are done.
+            progress_remaining: Share of the budget that is left, from 1 down to 0.
+            iteration: Number of finished iterations.
             critic_warmup: Number of iterations at the start in which only the critic learns.
         """
         if callable(self.learning_rate):
@@ -280,8 +280,8 @@ class PPOOptions(Options):
         return rate * min(max(risen, 0.0), 1.0), rate * self.value_lr_factor
 
 
-# What differs from the defaults above, by what is trained. How they were chosen stands in
-# docs/results.md. LoRA's best rate is about ten times that of full weights (Schulman et al. 2025,
+# Defaults that differ from those above, by what is trained. docs/results.md says how they were
+# chosen. LoRA's best rate is about ten times that of full weights (Schulman et al. 2025,
 # "LoRA Without Regret"). The embedded model is tiny, so it takes larger steps, and a single epoch
 # of short texts needs no credit by lambda.
 PPO_DEFAULTS: Mapping[Trained, Mapping[str, Any]] = {
@@ -292,14 +292,14 @@ PPO_DEFAULTS: Mapping[Trained, Mapping[str, Any]] = {
 
 
 def ppo_options(values: Mapping[str, Any], policy: Mapping[str, Any]) -> PPOOptions:
-    """Makes PPO's options of those that are given, and the defaults for what is trained.
+    """Makes PPO's options from the given values, and the defaults for what is trained.
 
     Args:
-        values: Given for `PPOOptions`.
-        policy: Given for `PolicyOptions`.
+        values: Given values of `PPOOptions`.
+        policy: Given values of `PolicyOptions`.
 
     Raises:
-        UnknownNameError: There is no option of that name.
+        UnknownNameError: An option does not exist.
         ConfigError: A value does not fit.
     """
     return PPOOptions(**{**PPO_DEFAULTS[what_is_trained(policy)], **values})
