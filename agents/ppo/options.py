@@ -74,8 +74,8 @@ class PPOOptions(Options):
     n_steps: PositiveInt | None = option(
         None,
         _ROLLOUT,
-        "SB3's size of a rollout, in tokens a slot: the number of episodes that hold so many at "
-        "full length takes the place of n_episodes",
+        "SB3's size of a rollout, in tokens per slot; n_episodes becomes the number of episodes "
+        "that have so many tokens at full length",
     )
     group_size: PositiveInt = option(
         1, _ROLLOUT, "episodes of each prompt; n_episodes and n_envs are multiples of it"
@@ -89,7 +89,7 @@ class PPOOptions(Options):
         le=1,
     )
     sampler: Literal["vllm"] | None = option(
-        None, _ROLLOUT, "write rollouts by vLLM on the same GPU; by default the policy does"
+        None, _ROLLOUT, "writer of rollouts: vLLM on the same GPU; by default the policy"
     )
     sampler_kwargs: dict[str, JsonValue] = option(
         {}, _ROLLOUT, "arguments of the sampler, such as sampler_kwargs.gpu_memory_utilization=0.4"
@@ -103,8 +103,8 @@ class PPOOptions(Options):
     learning_rate_end: NonNegativeFloat = option(
         0.1,
         _OPTIMIZER,
-        "share of the learning rate that is left at the end of the budget, to which it falls "
-        "linearly; without effect where learning_rate is a schedule",
+        "share of the learning rate at the end of the budget, to which it falls linearly; without "
+        "effect if learning_rate is a schedule",
     )
     learning_rate_warmup: NonNegativeInt = option(
         3,
@@ -125,8 +125,8 @@ class PPOOptions(Options):
     max_grad_norm_critic: PositiveFloat | None = option(
         None,
         _OPTIMIZER,
-        "gradient norm limit of the parameters that only the value depends on, clipped by "
-        "themselves; by default they are clipped together with the others, as in SB3",
+        "gradient norm limit for the parameters that only the value depends on, clipped "
+        "separately; by default they are clipped together with the others, as in SB3",
         "verl and OpenRLHF clip a separate critic by itself",
     )
 
@@ -178,8 +178,7 @@ class PPOOptions(Options):
     clip_range_vf: Scheduled | None = option(
         None,
         _LOSS,
-        "clipping range for the change of a value, with the maximum of both losses; none by "
-        "default",
+        "PPO clipping range for the values, with the larger of both losses; none by default",
     )
     dual_clip: float | None = option(
         None,
@@ -192,8 +191,8 @@ class PPOOptions(Options):
     importance_cap: PositiveFloat | None = option(
         None,
         _LOSS,
-        "weigh each token's policy loss by its probability in the update over that in sampling, at "
-        "most by this; no weights by default",
+        "upper bound on the weight of each token's policy loss, its probability in the update over "
+        "that in sampling; no weights by default",
         "truncated importance sampling, Yao et al. 2025",
     )
     ent_coef: float = option(0.0, _LOSS, "coefficient of the entropy bonus")
@@ -213,7 +212,7 @@ class PPOOptions(Options):
         "Ziegler et al. 2019, arXiv 1909.08593",
     )
     kl_target: PositiveFloat | None = option(
-        None, _KL, "KL in nats an episode to which an adaptive kl_coef steers; fixed by default"
+        None, _KL, "target of the KL in nats per episode, which adapts kl_coef; fixed by default"
     )
     kl_horizon: PositiveInt = option(
         2000,
@@ -231,8 +230,8 @@ class PPOOptions(Options):
     parallel: Literal["ddp", "fsdp"] | None = option(
         None,
         _RUN,
-        "in several processes: all weights in each, or a part of them; by default what "
-        "accelerate's launcher was asked for",
+        "how several processes hold the weights: all in each (ddp), or a part in each (fsdp); by "
+        "default what accelerate's launcher was asked for",
     )
     stats_window_size: PositiveInt = option(
         100, _RUN, "episodes over which SB3's rollout/ep_rew_mean is averaged"

@@ -35,16 +35,20 @@ class RunOptions(Options):
 
     total_episodes: PositiveInt = option(10_000, _BUDGET, "training budget in episodes")
     eval_split: str = option("test", _BUDGET, "split on which the gain is measured")
-    eval_examples: PositiveInt = option(256, _BUDGET, "number of its examples")
-    validation_every: NonNegativeInt = option(
-        10, _BUDGET, "iterations between two looks at held-out reward; 0 for none"
+    eval_examples: PositiveInt = option(
+        256, _BUDGET, "number of examples on which the gain is measured"
     )
-    validation_examples: PositiveInt = option(128, _BUDGET, "examples of each such look")
+    validation_every: NonNegativeInt = option(
+        10, _BUDGET, "iterations between two looks at held-out reward; 0 for no looks"
+    )
+    validation_examples: PositiveInt = option(
+        128, _BUDGET, "number of held-out examples of each look"
+    )
     patience: PositiveInt = option(
         6, _BUDGET, "number of looks without a new best held-out reward after which the run stops"
     )
     save_every: NonNegativeInt = option(
-        50, _BUDGET, "iterations between two checkpoints; 0 for none"
+        50, _BUDGET, "iterations between two checkpoints; 0 for no checkpoints but the last"
     )
 
 
@@ -55,7 +59,7 @@ class TrainConfig(PPOOptions, PolicyOptions, RunOptions):
 class SFTOptions(Options):
     """The options of supervised fine-tuning: the keys of `textenv sft`."""
 
-    steps: PositiveInt = option(1000, _BUDGET, "updates of the weights")
+    steps: PositiveInt = option(1000, _BUDGET, "number of updates")
     batch_size: PositiveInt = option(64, _BUDGET, "episodes of each update")
     learning_rate: PositiveFloat = option(
         1e-3,
@@ -66,8 +70,8 @@ class SFTOptions(Options):
     prompt_weight: NonNegativeFloat = option(
         0.0,
         _BUDGET,
-        "weight of one of the environment's tokens beside one of the agent's. Above 0 the model "
-        "also learns to write prompts, which helps one that starts from nothing",
+        "weight of an environment token relative to an agent token. Above 0 the model also learns "
+        "to write prompts, which helps a model that is trained from scratch",
     )
     max_grad_norm: PositiveFloat = option(1.0, _BUDGET, "gradient norm limit")
     bf16: bool | None = option(
