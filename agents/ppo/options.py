@@ -226,7 +226,7 @@ class PPOOptions(Options):
     seed: NonNegativeInt | None = option(
         0, _RUN, "seed of torch, numpy, Python's random and the environments; null draws one"
     )
-    device: str = option("auto", _RUN, "auto, cpu, cuda, cuda:1, ...")
+    device: str = option("auto", _RUN, "device: auto, cpu, cuda, cuda:1 and the like")
     parallel: Literal["ddp", "fsdp"] | None = option(
         None,
         _RUN,

@@ -21,7 +21,7 @@ from stable_baselines3.common.utils import explained_variance
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
-from agents.models.options import choose_bf16
+from agents.models.options import PolicyOptions, choose_bf16, policy_options
 from agents.ppo.buffer import EpisodeBatch, make_batch
 from agents.ppo.checkpoints import (
     SavedAgent,
@@ -117,6 +117,7 @@ class TextPPO(PPO):
         if not is_class and policy not in self.policy_aliases:
             raise ConfigError(f"policy must be 'LMPolicy' or a subclass of it, not {policy!r}.")
         given = ppo_options(options, policy_kwargs or {})
+        _check_policy_kwargs(policy if is_class else LMPolicy, policy_kwargs or {})
         self.ranks = join_ranks()
         if given.sampler is not None and self.ranks.size > 1:
             raise ConfigError("sampler is for runs of a single process. Leave it out.")
@@ -614,6 +615,18 @@ class TextPPO(PPO):
         self.kl_controller.load_state_dict(saved.state["kl_controller"])
         for name in _MOMENTS:
             setattr(self.return_moments, name, saved.state["return_moments"][name])
+
+
+def _check_policy_kwargs(policy: Any, kwargs: Mapping[str, Any]) -> None:
+    """Checks the policy's options before anything is made; a subclass may take further ones."""
+    others = ("optimizer_class", "optimizer_kwargs")
+    policy_options(
+        {
+            name: value
+            for name, value in kwargs.items()
+            if name not in others and (policy is LMPolicy or name in PolicyOptions.model_fields)
+        }
+    )
 
 
 def describe_iteration(metrics: Metrics) -> str:
