@@ -183,7 +183,7 @@ def test_the_death_of_one_ends_the_others_with_a_word(save_model, echo_rows, tmp
     _, errors = survivor.communicate(timeout=60)
     assert time.monotonic() - died_at < 60
     assert survivor.returncode == 1
-    assert "RankLostError: Process 0 of 2 cannot go on, since another one has ended" in errors
+    assert "RankLostError: Process 0 of 2 cannot continue: another one has ended" in errors
 
 
 def test_what_does_not_divide_is_refused():
