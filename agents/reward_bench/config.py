@@ -137,7 +137,7 @@ def parse_bench_config(values: Mapping[str, Any]) -> BenchConfig:
     check_names(config)
     check_settings(config)
     # What `train` says is checked now, not in every run.
-    check_budget(config.train_config(None, config.seeds[0]))
+    config.train_config(None, config.seeds[0])
     return config
 
 
@@ -287,19 +287,4 @@ def check_settings(config: BenchConfig) -> None:
     if config.env.get("split", _TRAINED_ON) == config.split:
         raise ConfigError(
             f"split: the runs train on '{config.split}'; held-out prompts need another split."
-        )
-
-
-def check_budget(settings: TrainConfig) -> None:
-    """Raises if only the critic would learn within the budget.
-
-    Args:
-        settings: Configuration of a run.
-    """
-    idle = settings.n_episodes * settings.critic_warmup
-    if settings.total_episodes <= idle:
-        raise ConfigError(
-            f"budget: in the first {settings.critic_warmup} iterations of {settings.n_episodes} "
-            f"episodes only the critic learns, so give more than {idle} episodes, or set "
-            "train.critic_warmup or train.n_episodes."
         )

@@ -136,7 +136,6 @@ def test_a_file_and_overrides_make_a_configuration(tmp_path):
         ({"train": {"n_epochs": 0}}, "n_epochs"),
         ({"seeds": [1, 1]}, "each only once"),
         ({"budget": 0}, "budget"),
-        ({"train": {"n_episodes": 8, "critic_warmup": 2}}, "only the critic learns, so give more"),
         ({"seeds": "two"}, "give how many seeds, such as 5, or a list"),
         ({"audit": 1}, "one example shows nothing"),
         ({"pool": 1}, "2 samples of a prompt or more"),
