@@ -18,14 +18,12 @@ class Classifier:
     Attributes:
         frozen: The model with its tokenizer.
         labels: The names of its outputs, in order.
+
+    Raises:
+        ModelError: There is no such model, or it has no trained head.
     """
 
     def __init__(self, model: str | Path, loading: Loading) -> None:
-        """Loads a classifier.
-
-        Raises:
-            ModelError: There is no such model, or it has no trained head.
-        """
         self.frozen = FrozenModel("classifier", model, loading)
         config = self.frozen.model.config
         self.labels = tuple(str(config.id2label[i]) for i in range(config.num_labels))

@@ -87,15 +87,13 @@ class FrozenModel:
         tokenizer: The tokenizer from the same folder.
         max_length: Maximum number of tokens of a sequence.
         batch_size: Maximum number of sequences in one forward pass.
+
+    Raises:
+        ConfigError: There is no such device.
+        ModelError: There is no such model, it is of another kind, or lacks weights.
     """
 
     def __init__(self, kind: Kind, name: str | Path, loading: Loading) -> None:
-        """Loads a model.
-
-        Raises:
-            ConfigError: There is no such device.
-            ModelError: There is no such model, it is of another kind, or lacks weights.
-        """
         self.source = _find(name)
         device = pick_device(loading.device)
         try:

@@ -30,6 +30,16 @@ class Language:
     the likeliest language, whichever it is).
 
     Not resisted: any text in that language will do, repetition included, and a single word of it.
+
+    Args:
+        language: The wanted one, as its code (ISO 639-1, "de") or its English name; None for
+            what each example's metadata say in "target_language".
+        among: The languages to consider, by code or name; the wanted one is added. More take
+            longer to load.
+
+    Raises:
+        ConfigError: lingua is missing, or does not know a language, or fewer than two are
+            considered.
     """
 
     name = "language"
@@ -37,18 +47,6 @@ class Language:
     def __init__(
         self, language: str | None = None, among: Sequence[str] = COMMON_LANGUAGES
     ) -> None:
-        """Makes the reward.
-
-        Args:
-            language: The wanted one, as its code (ISO 639-1, "de") or its English name; None for
-                what each example's metadata say in "target_language".
-            among: The languages to consider, by code or name; the wanted one is added. More take
-                longer to load.
-
-        Raises:
-            ConfigError: lingua is missing, or does not know a language, or fewer than two are
-                considered.
-        """
         if isinstance(among, str) or not isinstance(among, Sequence):
             raise ConfigError(f"'among' of reward '{self.name}' is a list, not {among!r}.")
         self._known = known_languages(self.name)
