@@ -406,13 +406,7 @@ def _example_by_hand(prompt: object, references: object, metadata: object) -> Ex
 
 
 def final_info(episode: Episode, result: RewardResult, i: int) -> Info:
-    """Returns what the info of an episode's last step says of it.
-
-    Args:
-        episode: The episode.
-        result: Result of the batch in which it was scored.
-        i: Its index in that batch.
-    """
+    """Returns what the info of an episode's last step says of it, given its result i of a batch."""
     info: Info = {
         "example_id": episode.example.id,
         "prompt_cut": episode.prompt_cut,

@@ -50,8 +50,7 @@ class LateScores:
     def take(self, wait: bool = False) -> list[LateScore]:
         """Returns scores that have arrived since the last call, in the order of submission.
 
-        Args:
-            wait: Until there are some, if any are pending.
+        With `wait` there are some, if any are pending.
 
         Raises:
             RewardError: As the step would have that scores at once.

@@ -313,18 +313,11 @@ class Rollout:
 def play(
     rollout: Rollout, slots: EpisodeSlots, writer: Writer, on_step: StepHook = lambda *_: True
 ) -> list[PlayedEpisode] | None:
-    """Plays all episodes of a rollout to their end.
+    """Plays all episodes of a rollout to their end; returns them in the order in which they ended.
 
-    Args:
-        rollout: The episodes.
-        slots: Where they are played.
-        writer: Writes for the agent.
-        on_step: Called after each step with the number of actions taken and every slot's reward,
-            end and info, which are 0, False and empty where a slot rests; False stops. Of an
-            episode whose score is late they come when it has arrived.
-
-    Returns:
-        The episodes in the order in which they ended, or None if stopped.
+    `on_step` is called after each step with the number of actions taken and every slot's reward,
+    end and info, which are 0, False and empty where a slot rests; False stops, and None is
+    returned. Of an episode whose score is late they come when it has arrived.
     """
     while len(rows := rollout.rows()):
         if not on_step(*rollout.advance(rows, *writer.write(slots, rows))):
@@ -346,9 +339,9 @@ def play_examples(
     """Plays an episode of each example in the slots of a core; episodes that run there are lost.
 
     Args:
-        core: The slots.
+        core: The slots; one that ends takes the next example.
         writer: Writes for the agent.
-        examples: What to play; a slot that ends takes the next one.
+        examples: What to play.
         scored: Score each episode as it ends. Otherwise that is left to the caller, who has all of
             them, unless something needs it at once (a dense reward, a recording wrapper).
         progress: Called with the number of finished episodes.
@@ -369,14 +362,9 @@ def play_examples(
 
 
 def play_text(core: TextCore, example: Example, speak: Speaker) -> Episode:
-    """Plays one episode with an agent that answers in text, unscored.
+    """Plays one episode with an agent that answers in text, in the first slot, unscored.
 
     A reply too long for its budget is cut like one that was written token by token.
-
-    Args:
-        core: The slots, of which the first is used.
-        example: The task instance.
-        speak: Given the example and the conversation so far, returns the agent's next turn.
     """
     return play_examples(core, SpeakerWriter(core, speak), [example])[0].conversation
 

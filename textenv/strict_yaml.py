@@ -15,10 +15,7 @@ T = TypeVar("T")
 def load_yaml(text: str, *, fast: bool = False) -> Any:
     """Returns what a YAML text holds.
 
-    Args:
-        text: The YAML.
-        fast: Whether to parse in C where libyaml is there, seven to ten times as fast. Its error
-            messages say less.
+    A fast load parses in C where libyaml is there, seven to ten times as fast; its errors say less.
 
     Raises:
         yaml.YAMLError: It is not valid, or repeats a key.
@@ -29,10 +26,8 @@ def load_yaml(text: str, *, fast: bool = False) -> Any:
 def check_form(name: str, value: Any, form: type[T]) -> T:
     """Makes records of plain values, such as those of a YAML file; lists become tuples.
 
-    Args:
-        name: What an error calls the values, such as the file's name.
-        value: The values.
-        form: A dataclass, or a type such as `dict[str, tuple[str, ...]]`.
+    The form is a dataclass, or a type such as `dict[str, tuple[str, ...]]`. Errors call the values
+    by the name.
 
     Raises:
         pydantic.ValidationError: A key is unknown or missing, or a value is of another type.

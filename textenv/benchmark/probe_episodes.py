@@ -39,9 +39,7 @@ class TextPlayer:
     def play(self, case: Case, write: Callable[[str], str | None]) -> Episode | None:
         """Plays an episode; None if a text cannot be written.
 
-        Args:
-            case: The comparison to play.
-            write: Given the human text for a turn, returns what to say in its place.
+        `write` is given the human text for a turn, and returns what to say in its place.
         """
         turns = list(self.opening(case.example))
         n_opening = len(turns)

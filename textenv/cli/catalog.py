@@ -104,13 +104,7 @@ def show_environment(
 
 
 def print_gold(console: Console, core: TextCore, episode: Episode) -> None:
-    """Prints the ideal answers of an example: its references, or the ideal conversation.
-
-    Args:
-        console: Console to print to.
-        core: Slots of the environment.
-        episode: Episode as the ideal agent plays it.
-    """
+    """Prints the ideal answers of an example: its references, or the ideal conversation."""
     if len(episode.responses) == 1:
         several = len(episode.example.references) > 1
         print_heading(console, "Ideal answers" if several else "Ideal answer")

@@ -131,13 +131,7 @@ def make_rows_dataset(
 ) -> RowsDataset:
     """Finds the rows of a split, and checks them: all if they are few, else the first.
 
-    Args:
-        reader: Reader that builds the examples.
-        table: Table that holds the rows.
-        kept: The hash splits whose rows make up the split.
-        group: A column whose equal values stay in one split.
-        gather: A column whose equal values are one example.
-        skip: Leave out rows that lack a value which the reader needs, or all that are refused.
+    `kept` names the hash splits whose rows make up the split; the keywords are as in `RowsSpec`.
 
     Raises:
         DatasetError: A row that is checked cannot be used, or none can.

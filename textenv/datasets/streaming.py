@@ -67,16 +67,9 @@ def columns_of(stream: Stream) -> tuple[str, ...]:
 
 
 def keep_rows(stream: Stream, wanted: Callable[[int, Row], bool], limit: int | None) -> Table:
-    """Reads a stream from its first row on, and keeps rows on disk.
+    """Reads a stream from its first row on, and keeps rows on disk; all of them without a limit.
 
-    Args:
-        stream: Stream to read.
-        wanted: Function of a row's number, from 1, and the row: whether to keep it.
-        limit: Maximum number of rows to keep; None reads to the end.
-
-    Returns:
-        The kept rows; fewer than `limit` where the stream ends earlier, and none at all if none
-        is wanted.
+    `wanted` tells from a row's number, from 1, and the row whether to keep it.
 
     Raises:
         DatasetError: The rows cannot be read.

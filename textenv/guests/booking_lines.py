@@ -76,13 +76,8 @@ def parse_booking(text: str) -> dict[str, str] | None:
     """Reads the first booking of a text: what follows "Booked:", to the end or the next one.
 
     Case, the order of the slots and words between them do not matter. A slot that is not named is
-    left out, and so is one that is named with several values: a hedge is no booking.
-
-    Returns:
-        The slots and their values, spelled as in a goal; None if nothing was booked.
-
-    Example:
-        "Booked: Italian food in the north for 4 people on Friday at 7 pm."
+    left out, and so is one that is named with several values: a hedge is no booking. None if
+    nothing was booked.
     """
     start = _BOOKED_MARK.search(text)
     if start is None:

@@ -80,12 +80,7 @@ class PotentialDifferences:
         self.before[slot] = 0.0
 
     def move(self, slots: Any, after: Any) -> FloatArray:
-        """Returns F of some slots, and keeps their new potentials.
-
-        Args:
-            slots: Which, k of them.
-            after: Their potentials now, (k,) or one number.
-        """
+        """Returns F of k slots, and keeps their new potentials (k,)."""
         shaping: FloatArray = self.gamma * np.asarray(after) - self.before[slots]
         self.before[slots] = after
         return shaping

@@ -42,13 +42,7 @@ class Part:
 def combine(
     total: FloatArray, scored: Sequence[tuple[Part, RewardResult]], **more: FloatArray
 ) -> RewardResult:
-    """Returns a total with what its parts report; it is valid where all of them are.
-
-    Args:
-        total: Made of the parts' totals, (n,).
-        scored: The parts and their results.
-        more: Further components.
-    """
+    """Returns a total (n,) with what its parts report, and more; valid where all of them are."""
     components: dict[str, FloatArray] = {}
     valid = np.ones(len(total), np.bool_)
     reasons: dict[int, str] = {}

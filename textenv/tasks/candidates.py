@@ -9,14 +9,10 @@ from textenv.rewards.lexical.words import normalised
 
 
 def shuffled(key: str, texts: Iterable[str]) -> tuple[str, ...]:
-    """Orders texts at random, but always alike for the same key and texts.
+    """Orders different texts at random, but always alike for the same key, such as the prompt.
 
     Their order before does not matter, so a row that always lists the right text first gives
     nothing away.
-
-    Args:
-        key: Text that decides the order, such as the conversation so far.
-        texts: The texts, all different.
     """
     return tuple(sorted(texts, key=lambda text: _digest(f"{key}\0{text}")))
 
@@ -27,13 +23,9 @@ def below(key: str, n: int) -> int:
 
 
 def pick_candidates(key: str, right: str, others: Iterable[str], n: int) -> tuple[str, ...]:
-    """Returns the right text among at most n - 1 others, the first that differ, in random order.
+    """Returns the right text among at most n - 1 others, the first that differ, shuffled by a key.
 
-    Args:
-        key: Text that decides the order.
-        right: The right text, which is always included.
-        others: Wrong texts, the most important ones first.
-        n: Maximum number of candidates.
+    Of the others, the most important ones come first.
     """
     kept = {normalised(right): right}
     for text in others:

@@ -13,11 +13,7 @@ from textenv.guests.guest_lines import REQUESTS, opening_text
 
 
 def guest_example(id: str, row: Mapping[str, Any]) -> Example:
-    """Builds the example of a row with a `goal`.
-
-    Args:
-        id: The example's id.
-        row: The columns that `DialogueTask` lists; all but `goal` and `revealed` may be missing.
+    """Builds the example of a row with a `goal`; all columns but it and `revealed` may be missing.
 
     Raises:
         DatasetError: A column has a value that no guest can be played by.

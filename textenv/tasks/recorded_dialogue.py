@@ -56,14 +56,9 @@ class RecordedDialogue:
 
 
 def read_dialogue(id: str, recorded: object, column: str = "turns") -> RecordedDialogue:
-    """Reads a recorded dialogue in any of the layouts of this module.
+    """Reads a recorded dialogue in any of the layouts of this module; errors name id and column.
 
     What the agent says before the user's first turn, a greeting, is left out.
-
-    Args:
-        id: The example's id, for errors.
-        recorded: The value of the row's column.
-        column: Name of the column, for errors.
 
     Raises:
         DatasetError: It has another layout, or a turn without a speaker or a text.

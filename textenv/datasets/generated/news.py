@@ -76,13 +76,7 @@ _LEVELS: Mapping[str, _Level] = {
 
 
 def _slots(kind: EventKind, picker: Picker, taken: frozenset[str]) -> dict[str, str]:
-    """Draws every slot: the event's own (first, town, day) and those of others (ofirst, xtown).
-
-    Args:
-        kind: The event.
-        picker: Draws.
-        taken: Names and towns of another event, to leave out.
-    """
+    """Draws every slot: the event's own (first, town), and those of others (ofirst, xtown)."""
 
     def free(options: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(option for option in options if option not in taken) if taken else options

@@ -128,12 +128,9 @@ def _product(picker: Picker, call: _Call) -> list[str]:
     """Draws the eight replies of two details, each right or wrong, for asking and for booking.
 
     A question differs in the value that it takes up and in what it asks for; a booking in that same
-    value, with the same alternative, and in another one.
-
-    Returns:
-        The right reply; the one that differs from it in the first detail; the two of the other
-        kind that differ in it; and then the four of which the second detail is wrong, too. Which
-        detail comes first is drawn.
+    value, with the same alternative, and in another one. The right reply comes first, then the one
+    that differs in the first detail, the two of the other kind that differ in it, and the four of
+    which the second detail is wrong, too. Which detail comes first is drawn.
     """
     goal, last = call.goal, call.last
     wrong_value = call.old or _other(picker, last.values, goal[last.name])

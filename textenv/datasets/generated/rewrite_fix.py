@@ -26,8 +26,7 @@ _SHORTEST_MISSPELLED = 5  # letters
 def draw_fix(picker: Picker, level: int) -> dict[str, Any]:
     """Draws a sentence with 1, 2 or 4 mistakes, and three wrong ways of correcting it.
 
-    Returns:
-        "source", "target" and "wrong": the mistakes left, the content changed, or both.
+    "wrong" has the mistakes left, the content changed, or both.
     """
     pick = picker.pick
     scene, action, verb = pick(_ACTIONS)
@@ -69,8 +68,8 @@ def _mistakes(
 ) -> dict[int, str] | None:
     """Draws n mistakes, by place, in words that two sentences share; None if they do not fit.
 
-    Every other sentence has one doubled word, which makes it longer than the right one; the other
-    kinds make it shorter or leave its length, so that length does not tell a corrected sentence.
+    Every other sentence has one doubled word, which makes it longer than the right one; the others
+    make it shorter or leave its length, so that length does not tell a corrected sentence.
     """
     mistakes: dict[int, str] = {}
     kinds = [_doubled] if picker.below(2) else []

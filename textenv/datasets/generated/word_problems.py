@@ -312,16 +312,9 @@ def _candidates(
 ) -> tuple[str, ...]:
     """Writes the right solution and three wrong ones, in random order.
 
-    They form a chain in which each differs from the one before it by one mistake, and the right
-    one stands anywhere: what most of them share gives nothing away.
-
-    Args:
-        picker: Draws the mistakes.
-        gold: The right calculation.
-        cents: Whether its amounts are in cents.
-        limit: The largest number that makes sense in the story.
-        most_steps: The most lines of a solution, right or wrong, so that what there is room for
-            does not depend on the mistakes.
+    They form a chain in which each differs from the one before it by one mistake, and the right one
+    stands anywhere: what most of them share gives nothing away. None has more than `most_steps`
+    lines, so that what there is room for does not depend on the mistakes.
     """
     results = _results(gold)
     assert results is not None

@@ -43,11 +43,7 @@ class AnswerCache:
         return answer if isinstance(answer, str) else None
 
     def put(self, key: str, answer: str) -> None:
-        """Keeps an answer.
-
-        Args:
-            key: Hexadecimal digits, at least three.
-            answer: Any text.
+        """Keeps an answer under a key of three hexadecimal digits or more.
 
         Raises:
             RewardError: The folder cannot be written to.

@@ -113,13 +113,8 @@ def make_messages(
     """Returns the question to a judge, the same for the same arguments.
 
     The mark is a hash of the data: a text that holds its own mark would have to hold its own hash.
-
-    Args:
-        data: Texts to be judged.
-        rubric: Criteria of the judgement, in words.
-        scale: Worst and best score.
-        reminder: Whether to say that an earlier answer could not be read. The answer itself is not
-            repeated, since it may quote the data.
+    A reminder says that an earlier answer could not be read, which is not repeated, since it may
+    quote the data.
     """
     inside = to_plain_json(data)
     low, high = (f"{end:g}" for end in scale)

@@ -87,10 +87,7 @@ class Asker:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def ask_all(self, questions: Mapping[str, Question]) -> dict[str, Verdict]:
-        """Answers questions.
-
-        Args:
-            questions: Questions by their keys.
+        """Answers questions, by their keys.
 
         Raises:
             RewardError: The budget is spent, the endpoint is down or refuses, or, by choice, an
@@ -220,11 +217,8 @@ def compute_pause(
 ) -> float:
     """Returns the seconds to wait before a request is sent again.
 
-    Args:
-        n_retries: Number of earlier retries.
-        backoff_s: The first pause; it doubles with each, up to `LONGEST_PAUSE_S`.
-        asked_s: Pause that the server asks for, which takes precedence.
-        spread: Number from 0 to 1 that shortens a pause of ours by up to a quarter.
+    The pause that the server asks for takes precedence. One of ours doubles with each retry, up to
+    `LONGEST_PAUSE_S`, and is shortened by a quarter of `spread`, a number from 0 to 1.
     """
     if asked_s:
         return asked_s

@@ -17,12 +17,9 @@ Value = TypeVar("Value")
 def hidden_states(
     frozen: FrozenModel, sequences: Sequence[Encoded], layer: int | None = None
 ) -> Iterator[tuple[list[int], Tensor, Tensor]]:
-    """Yields what a layer of an encoder says of every token.
+    """Yields what a layer of an encoder says of every token; of an encoder-decoder, its encoder.
 
-    Args:
-        frozen: The encoder; of an encoder-decoder the encoder alone is used.
-        sequences: Encoded texts.
-        layer: 0 for the word embeddings, k for the k-th layer, None for the last one.
+    The layer is 0 for the word embeddings, k for the k-th, None for the last one.
 
     Yields:
         The indices of n sequences, their states (n, time, hidden) in float32, and the mask

@@ -100,11 +100,9 @@ class NliFaithfulness:
         return RewardResult(mean if self._over == "mean" else weakest, components)
 
     def _passages(self, parts: Sequence[tuple[str, int]], n_tokens: int) -> list[str]:
-        """Cuts a source into as few passages as fit the model beside a sentence.
+        """Cuts a source into as few passages as fit the model beside a sentence of so many tokens.
 
-        Args:
-            parts: The whole source, then each of its sentences, with their numbers of tokens.
-            n_tokens: Those of the sentence.
+        `parts` holds the whole source, then each of its sentences, with their numbers of tokens.
         """
         frozen = self._classifier.frozen
         n_special = frozen.tokenizer.num_special_tokens_to_add(pair=True)

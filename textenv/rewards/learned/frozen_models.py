@@ -116,12 +116,7 @@ class FrozenModel:
             )
 
     def encode(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[Encoded]:
-        """Encodes texts, or pairs of texts, as the model was trained to read them.
-
-        Args:
-            texts: The (first) text of each sequence.
-            pairs: The second text of each.
-        """
+        """Encodes texts, or pairs of texts, as the model was trained to read them."""
         if not texts:
             return []
         given = [[self.plain(text) for text in column] for column in (texts, pairs) if column]

@@ -55,8 +55,7 @@ def rouge1(stem: bool = False, measure: Measure = "fmeasure") -> BestOverReferen
     """F1 (or precision, recall) of the shared words; in [0, 1].
 
     Args:
-        stem: True counts words of more than three letters by their stems, as rouge-score's
-            `use_stemmer`.
+        stem: True counts words of four letters or more by their stems, as rouge-score can.
         measure: "fmeasure" (F1), "precision" or "recall".
     """
     return BestOverReferences("rouge1", _Counts(_splitter(stem)), _Overlap(_checked(measure)))
@@ -70,8 +69,7 @@ def rouge2(
     One word has no pair: 0.
 
     Args:
-        stem: True counts words of more than three letters by their stems, as rouge-score's
-            `use_stemmer`.
+        stem: True counts words of four letters or more by their stems, as rouge-score can.
         measure: "fmeasure" (F1), "precision" or "recall".
     """
     return BestOverReferences("rouge2", _Pairs(_splitter(stem)), _Overlap(_checked(measure)))
@@ -81,8 +79,7 @@ def rouge_l(stem: bool = False, measure: Measure = "fmeasure") -> BestOverRefere
     """F1 (or precision, recall) of the longest common subsequence of words; in [0, 1].
 
     Args:
-        stem: True counts words of more than three letters by their stems, as rouge-score's
-            `use_stemmer`.
+        stem: True counts words of four letters or more by their stems, as rouge-score can.
         measure: "fmeasure" (F1), "precision" or "recall".
     """
     return BestOverReferences("rougeL", _splitter(stem), _Subsequence(_checked(measure)))
@@ -99,8 +96,7 @@ def rouge_lsum(
     any sentence of the response; none counts more often than it is there.
 
     Args:
-        stem: True counts words of more than three letters by their stems, as rouge-score's
-            `use_stemmer`.
+        stem: True counts words of four letters or more by their stems, as rouge-score can.
         measure: "fmeasure" (F1), "precision" or "recall".
     """
     return BestOverReferences("rougeLsum", _Lines(_splitter(stem)), _Union(_checked(measure)))

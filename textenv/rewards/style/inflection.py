@@ -76,11 +76,9 @@ def _stems(stem: str) -> set[str]:
 
 
 def contains(words: Sequence[str], phrase: Sequence[str]) -> bool:
-    """Tells whether words hold a phrase, in a row, its last word in any form.
+    """Tells whether words hold a phrase, in a row, its last word in any form; never an empty one.
 
-    Args:
-        words: The words of a text, as `rouge_words` gives them.
-        phrase: The words of the keyword in their base form, likewise. Empty: never held.
+    Both are words as `rouge_words` gives them, those of the phrase in their base form.
     """
     n = len(phrase)
     if not n:
