@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from textenv.datasets.generated.procedural import Difficulty, Picker, check_difficulty
+from textenv.datasets.generated.procedural import GradedGenerator, Picker
 from textenv.datasets.generated.tables import load_table
 from textenv.datasets.generated.words import FIRST_NAMES, WOMEN
 
@@ -122,8 +122,7 @@ def _some_options(picker: Picker, facts: _Facts) -> tuple[str, ...]:
     return picker.distinct((facts.answer, *wrong), len(wrong) + 1)
 
 
-@dataclass(frozen=True)
-class FactsGenerator:
+class FactsGenerator(GradedGenerator):
     """Rows for `QATask`: a "context", a "question", its "answers", and "candidates".
 
     The answer is a word or two of the context.
@@ -133,11 +132,6 @@ class FactsGenerator:
             10, and often names the person asked about by another fact ("the person who lives in
             Rome"), so that two facts have to be found.
     """
-
-    difficulty: Difficulty = "medium"
-
-    def __post_init__(self) -> None:
-        check_difficulty(self.difficulty)
 
     def sample(self, rng: np.random.Generator) -> tuple[str, Mapping[str, Any]]:
         """Draws a context and a question; the context alone decides the split."""
@@ -154,19 +148,13 @@ class FactsGenerator:
         }
 
 
-@dataclass(frozen=True)
-class FactsChoiceGenerator:
+class FactsChoiceGenerator(GradedGenerator):
     """Rows for `QAChoiceTask`: a "context", a "question", its "choices" and the right one's index.
 
     Attributes:
         difficulty: "easy" has 3 people and choices, "medium" 4 of both, "hard" 5 or 6 people, 4
             choices and questions as in the hard "facts".
     """
-
-    difficulty: Difficulty = "medium"
-
-    def __post_init__(self) -> None:
-        check_difficulty(self.difficulty)
 
     def sample(self, rng: np.random.Generator) -> tuple[str, Mapping[str, Any]]:
         """Draws a context and a question; the context alone decides the split."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from textenv.datasets.generated.procedural import Difficulty, Picker, check_difficulty
+from textenv.datasets.generated.procedural import GradedGenerator, Picker
 from textenv.datasets.generated.words import FIRST_NAMES, LAST_NAMES
 from textenv.errors import ConfigError
 from textenv.guests.booking_lines import ANY, SLOTS
@@ -57,7 +57,7 @@ _CHANGE_TURNS = (1, 1, 2, 3)
 
 
 @dataclass(frozen=True)
-class GuestsGenerator:
+class GuestsGenerator(GradedGenerator):
     """Draws guests, as rows of `DialogueTask`.
 
     Attributes:
@@ -68,13 +68,12 @@ class GuestsGenerator:
         one_at_a_time: The probability that a guest answers one question at a time.
     """
 
-    difficulty: Difficulty = "medium"
     corrections: float | None = None
     patience: int | None = None
     one_at_a_time: float | None = None
 
     def __post_init__(self) -> None:
-        check_difficulty(self.difficulty)
+        super().__post_init__()
         for name in ("corrections", "one_at_a_time"):
             value = getattr(self, name)
             number = isinstance(value, int | float) and not isinstance(value, bool)

@@ -25,7 +25,7 @@ from textenv.datasets.generated.keyword_scenes import (
     Action,
     Scene,
 )
-from textenv.datasets.generated.procedural import Difficulty, Picker, check_difficulty
+from textenv.datasets.generated.procedural import GradedGenerator, Picker
 from textenv.datasets.generated.words import COLORS
 from textenv.errors import ConfigError
 
@@ -36,7 +36,7 @@ _SPARE_TOOLS = ("lasso", "magnet", "pitchfork", "syringe")
 
 
 @dataclass(frozen=True)
-class KeywordsGenerator:
+class KeywordsGenerator(GradedGenerator):
     """Rows for `KeywordsTask`: "concepts", three "references" and four "candidates".
 
     Attributes:
@@ -44,11 +44,10 @@ class KeywordsGenerator:
         n_keywords: Number of words, from 4 to 8, in place of the difficulty's.
     """
 
-    difficulty: Difficulty = "medium"
     n_keywords: int | None = None
 
     def __post_init__(self) -> None:
-        check_difficulty(self.difficulty)
+        super().__post_init__()
         n = self.n_keywords
         if n is not None and (isinstance(n, bool) or n not in range(_FEWEST, _MOST + 1)):
             raise ConfigError(f"n_keywords is {n!r}; a scene has {_FEWEST} to {_MOST} of them.")

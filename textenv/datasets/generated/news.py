@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from textenv.datasets.generated.procedural import Difficulty, Picker, check_difficulty
+from textenv.datasets.generated.procedural import GradedGenerator, Picker
 from textenv.datasets.generated.tables import load_table
 from textenv.datasets.generated.words import DAYS, FIRST_NAMES, JOBS, LAST_NAMES, MONTHS, TOWNS
 
@@ -134,19 +134,13 @@ def _join(first: str, second: str, kind: EventKind, slots: Mapping[str, str]) ->
     return f"{first[:-1]}, and {second}"
 
 
-@dataclass(frozen=True)
-class NewsGenerator:
+class NewsGenerator(GradedGenerator):
     """Rows for `SummarizeTask`: a "document" and its one-sentence "summary".
 
     Attributes:
         difficulty: "easy" reports have 2 or 3 sentences and begin with the event, "medium" ones
             have 4 to 6, "hard" ones 8 to 10 and tell two events.
     """
-
-    difficulty: Difficulty = "medium"
-
-    def __post_init__(self) -> None:
-        check_difficulty(self.difficulty)
 
     def sample(self, rng: np.random.Generator) -> tuple[str, Mapping[str, Any]]:
         """Draws a report; its whole text decides the split."""

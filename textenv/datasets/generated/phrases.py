@@ -40,7 +40,7 @@ from textenv.datasets.generated.phrase_words import (
     Tense,
     Verb,
 )
-from textenv.datasets.generated.procedural import Difficulty, check_difficulty
+from textenv.datasets.generated.procedural import GradedGenerator
 from textenv.errors import ConfigError
 from textenv.tasks.base import Task
 from textenv.tasks.translate import TranslateTask
@@ -358,19 +358,13 @@ _DRAWS: Mapping[str, Sequence[Callable[[np.random.Generator], Spelled | None]]] 
 _N_WORDS = {"easy": (4, 8), "medium": (6, 14), "hard": (14, 24)}  # of the English sentence
 
 
-@dataclass(frozen=True)
-class PhrasesGenerator:
+class PhrasesGenerator(GradedGenerator):
     """Rows for `TranslateTask`: a "translation" that holds the sentence in "en", "de" and "zh".
 
     Attributes:
         difficulty: "easy" sentences have 4 to 8 English words and one clause, "medium" 6 to 14 and
             one or two clauses or a question, "hard" 14 to 24 and three clauses.
     """
-
-    difficulty: Difficulty = "medium"
-
-    def __post_init__(self) -> None:
-        check_difficulty(self.difficulty)
 
     def sample(self, rng: np.random.Generator) -> tuple[str, Mapping[str, Any]]:
         """Draws a row; its content is the English sentence."""

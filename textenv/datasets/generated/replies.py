@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from textenv.datasets.generated.procedural import Difficulty, Picker, check_difficulty
+from textenv.datasets.generated.procedural import GradedGenerator, Picker
 from textenv.datasets.generated.services import SERVICES, Service, ServiceSlot
 from textenv.datasets.generated.tables import load_table
 from textenv.datasets.generated.words import FIRST_NAMES, LAST_NAMES
@@ -59,8 +59,7 @@ class _Call:
         return [slot for slot in self.service.slots if slot not in self.told]
 
 
-@dataclass(frozen=True)
-class RepliesGenerator:
+class RepliesGenerator(GradedGenerator):
     """Draws calls with eight candidate replies, as rows of `DialogueSelectTask`.
 
     The right reply comes first and the hardest wrong ones next, so that a task may take the first
@@ -71,11 +70,6 @@ class RepliesGenerator:
             belong to this call, and a quarter of the callers correct themselves. "hard": three
             quarters do, and wrong replies keep to what they said before.
     """
-
-    difficulty: Difficulty = "medium"
-
-    def __post_init__(self) -> None:
-        check_difficulty(self.difficulty)
 
     def sample(self, rng: np.random.Generator) -> tuple[str, Mapping[str, Any]]:
         """Draws a row; its content is the call, so no call lies in two splits."""
