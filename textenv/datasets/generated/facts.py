@@ -36,19 +36,12 @@ _ATTRIBUTES = tuple(load_table("facts", dict[str, _Attribute]).values())
 
 @dataclass(frozen=True)
 class _Level:
-    """How hard a question is.
+    """How hard a question is."""
 
-    Attributes:
-        people: The fewest and the most people in a context.
-        lengths: Sentences in a context: one or two for each of the people.
-        reverse_percent: Share of questions that ask for the person.
-        hop_percent: Share of the others that name the person by the other attribute.
-    """
-
-    people: tuple[int, int]
-    lengths: tuple[int, ...]
-    reverse_percent: int = 25
-    hop_percent: int = 0
+    people: tuple[int, int]  # the fewest and the most people in a context
+    lengths: tuple[int, ...]  # sentences in a context: one or two for each of the people
+    reverse_percent: int = 25  # share of questions that ask for the person
+    hop_percent: int = 0  # share of the others that name the person by the other attribute
 
 
 _LEVELS: Mapping[str, _Level] = {
@@ -65,19 +58,12 @@ _CHOICE_LEVELS: Mapping[str, _Level] = {
 
 @dataclass(frozen=True)
 class _Facts:
-    """A context with a question.
-
-    Attributes:
-        context: Text with the facts about the people.
-        question: The question.
-        answer: A word or two of the context.
-        options: Possible answers: the right one and those of the others, in the context's order.
-    """
+    """A context with a question."""
 
     context: str
     question: str
-    answer: str
-    options: tuple[str, ...]
+    answer: str  # a word or two of the context
+    options: tuple[str, ...]  # the right answer and those of the others, in the context's order
 
 
 def _draw_facts(picker: Picker, level: _Level) -> _Facts:

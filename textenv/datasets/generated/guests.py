@@ -16,34 +16,19 @@ from textenv.datasets.generated.procedural import GradedGenerator, Picker
 from textenv.datasets.generated.words import FIRST_NAMES, LAST_NAMES
 from textenv.errors import ConfigError
 from textenv.guests.booking_lines import ANY, SLOTS
-from textenv.guests.guest_lines import (
-    GREETINGS,
-    PEOPLE,
-    REASONS,
-    REQUESTS,
-    opening_text,
-)
+from textenv.guests.guest_lines import GREETINGS, PEOPLE, REASONS, REQUESTS, opening_text
 
 
 @dataclass(frozen=True)
 class _Level:
-    """What a difficulty stands for; chances are in percent.
+    """What a difficulty stands for; chances are in percent, and numbers equally likely."""
 
-    Attributes:
-        missing: Numbers of slots that the opening leaves out, each equally likely.
-        corrections: Chance that the guest changes their mind, and as much again for a second time.
-        patience: Numbers of useless turns that the guest bears, each equally likely.
-        indifferent: Chance that the guest does not care about one of the missing slots.
-        one_at_a_time: Chance that the guest answers one question at a time.
-        in_words: Chance that the guest says numbers in words.
-    """
-
-    missing: tuple[int, ...]
-    corrections: int
-    patience: tuple[int, ...]
-    indifferent: int
-    one_at_a_time: int
-    in_words: int
+    missing: tuple[int, ...]  # numbers of slots that the opening leaves out
+    corrections: int  # that the guest changes their mind, and as much again for a second time
+    patience: tuple[int, ...]  # numbers of useless turns that the guest bears
+    indifferent: int  # that the guest does not care about one of the missing slots
+    one_at_a_time: int  # that the guest answers one question at a time
+    in_words: int  # that the guest says numbers in words
 
 
 _LEVELS = {

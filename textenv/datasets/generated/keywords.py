@@ -15,16 +15,7 @@ from typing import Any
 import numpy as np
 
 from textenv.datasets.generated.grammar import gerund, past, sentence, third_person, with_article
-from textenv.datasets.generated.keyword_scenes import (
-    ADJECTIVES,
-    ADVERBS,
-    GARMENTS,
-    PEOPLE,
-    SCENES,
-    TIMES,
-    Action,
-    Scene,
-)
+from textenv.datasets.generated.keyword_scenes import TABLES, Action, Scene
 from textenv.datasets.generated.procedural import GradedGenerator, Picker
 from textenv.datasets.generated.words import COLORS
 from textenv.errors import ConfigError
@@ -76,13 +67,13 @@ def _slots_of(scene: Scene, action: Action) -> dict[str, tuple[str, ...]]:
     """Returns what every slot of a sentence about an action may hold; no tool where none fits."""
     slots = {
         "object": action.objects,
-        "person": PEOPLE + scene.people,
-        "adjective": ADJECTIVES,
-        "garment": GARMENTS,
+        "person": TABLES.people + scene.people,
+        "adjective": TABLES.adjectives,
+        "garment": TABLES.garments,
         "color": COLORS,
-        "adverb": ADVERBS,
+        "adverb": TABLES.adverbs,
         "place": scene.places,
-        "time": TIMES,
+        "time": TABLES.times,
         "tool": action.tools,
     }
     return {name: values for name, values in slots.items() if values}
@@ -90,7 +81,7 @@ def _slots_of(scene: Scene, action: Action) -> dict[str, tuple[str, ...]]:
 
 # Every verb with its slots.
 _ACTIONS = tuple(
-    (action.verb, _slots_of(scene, action)) for scene in SCENES for action in scene.actions
+    (action.verb, _slots_of(scene, action)) for scene in TABLES.scenes for action in scene.actions
 )
 
 

@@ -55,16 +55,10 @@ KINDS = tuple(TABLES.kinds.values())
 
 @dataclass(frozen=True)
 class _Level:
-    """How hard a report is.
+    """How hard a report is."""
 
-    Attributes:
-        lengths: Sentences for each event; the shortest has room for two that tell it.
-        lead_percent: How often the event comes first.
-        n_events: Events in a report.
-    """
-
-    lengths: tuple[int, ...]
-    lead_percent: int
+    lengths: tuple[int, ...]  # sentences for each event; the shortest has room for two that tell it
+    lead_percent: int  # how often the event comes first
     n_events: int = 1
 
 

@@ -36,23 +36,14 @@ _INCOMPLETE = ((1, 1), (1, 2), (2, 1), (2, 2), (1, 3), (3, 1))
 
 @dataclass(frozen=True)
 class _Call:
-    """A call up to the caller's last turn.
-
-    Attributes:
-        service: The service that is called.
-        goal: A value for each slot; those that were not told are made up.
-        told: The slots that were told, in order.
-        turns: The turns so far, of the caller and the agent in turn.
-        last: The slot that the caller told or corrected last.
-        old: That slot's value before the correction, if there was one.
-    """
+    """A call up to the caller's last turn."""
 
     service: Service
-    goal: dict[str, str]
-    told: list[ServiceSlot]
-    turns: list[str]
-    last: ServiceSlot
-    old: str | None
+    goal: dict[str, str]  # a value for each slot; those that were not told are made up
+    told: list[ServiceSlot]  # in order
+    turns: list[str]  # of the caller and the agent in turn
+    last: ServiceSlot  # the one that the caller told or corrected last
+    old: str | None  # its value before the correction, if there was one
 
     @property
     def missing(self) -> list[ServiceSlot]:

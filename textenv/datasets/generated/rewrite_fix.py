@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from textenv.datasets.generated.grammar import third_person, with_article
-from textenv.datasets.generated.keyword_scenes import ADJECTIVES, ADVERBS, PEOPLE, SCENES, TIMES
+from textenv.datasets.generated.keyword_scenes import TABLES
 from textenv.datasets.generated.procedural import Picker
 from textenv.datasets.generated.words import FIRST_NAMES, LAST_NAMES
 
@@ -18,7 +18,9 @@ _N_MISTAKES = (1, 2, 4)
 _N_CONTENT = 3  # words of the content that differ in half of the candidates
 _MAX_TRIES = 60
 _ACTIONS = tuple(
-    (scene, action, third_person(action.verb)) for scene in SCENES for action in scene.actions
+    (scene, action, third_person(action.verb))
+    for scene in TABLES.scenes
+    for action in scene.actions
 )
 _SHORTEST_MISSPELLED = 5  # letters
 
@@ -32,9 +34,9 @@ def draw_fix(picker: Picker, level: int) -> dict[str, Any]:
     scene, action, verb = pick(_ACTIONS)
     named = picker.below(2) == 0
     name = f"{pick(FIRST_NAMES)} {pick(LAST_NAMES)}"
-    tail = f"{pick(scene.places)} {pick(TIMES)}"
-    things, people = picker.distinct(action.objects, 2), picker.distinct(PEOPLE, 4)
-    kinds, adverbs = picker.distinct(ADJECTIVES, 4), picker.distinct(ADVERBS, 2)
+    tail = f"{pick(scene.places)} {pick(TABLES.times)}"
+    things, people = picker.distinct(action.objects, 2), picker.distinct(TABLES.people, 4)
+    kinds, adverbs = picker.distinct(TABLES.adjectives, 4), picker.distinct(TABLES.adverbs, 2)
     # The right words and those of the wrong content are drawn alike; where they differ, too.
     differs = picker.distinct((0, 1, 2, 3), _N_CONTENT)
     right, changed = (
