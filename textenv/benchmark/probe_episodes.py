@@ -75,11 +75,7 @@ class TextPlayer:
 def draw_examples(
     source: TextCore | Sequence[Example], n: int, split: str | None, seed: int
 ) -> tuple[list[Example], TextPlayer]:
-    """Draws examples without repetition, in the order of their source.
-
-    Raises:
-        ConfigError: There are fewer than two, one has no reference, or there are no splits.
-    """
+    """Draws two examples or more that have references, each once, in the order of their source."""
     if n < 2:
         raise ConfigError(f"An audit needs at least 2 examples, not {n}.")
     rng = np.random.default_rng(seed)

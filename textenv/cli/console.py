@@ -69,11 +69,7 @@ def print_json(data: object) -> None:
 
 
 def parse_spec(text: str | None) -> Any:
-    """Reads a dataset or reward given as text: a plain name, or a mapping as YAML or JSON.
-
-    Raises:
-        ConfigError: It begins like a mapping but is not valid YAML.
-    """
+    """Reads a dataset or reward given as text: a plain name, or a mapping as YAML or JSON."""
     if text is None or not text.lstrip().startswith("{"):
         return text
     try:
@@ -87,11 +83,7 @@ def parse_spec(text: str | None) -> Any:
 
 
 def make_core(id: str, dataset: Any = None, reward: Any = None) -> TextCore:
-    """Makes a registered environment and returns its only slot.
-
-    Raises:
-        UnknownNameError: No registry file lists the id.
-    """
+    """Makes a registered environment and returns its only slot."""
     environment_row(id)
     arguments = {"dataset": dataset, "reward": reward}
     env = gym.make(id, **{key: value for key, value in arguments.items() if value is not None})

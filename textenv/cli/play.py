@@ -44,11 +44,7 @@ class Person:
         self._typed = ""
 
     def __call__(self, example: Example, transcript: tuple[Turn, ...]) -> str:
-        """Shows what was said since the last turn, and reads the next.
-
-        Raises:
-            EOFError: There is no more input.
-        """
+        """Shows what was said since the last turn, and reads the next; EOFError ends the input."""
         self.show(transcript)
         if self._task is None:
             self._typed = input(_ASK)

@@ -42,11 +42,7 @@ class RowReader:
     needed: frozenset[str]
 
     def example(self, table: Table, rows: Sequence[int]) -> Example:
-        """Builds the example of a row, or of several that are gathered into one.
-
-        Raises:
-            DatasetError: A row cannot be used; it is named.
-        """
+        """Builds the example of a row, or of several gathered ones; errors name the row."""
         return self.example_of(table, [(row, table.rows[row]) for row in rows])
 
     def example_of(self, table: Table, rows: Sequence[tuple[int, Row]]) -> Example:
@@ -107,11 +103,7 @@ class RowsDataset:
         return len(self.indices) if self.starts is None else len(self.starts) - 1
 
     def __getitem__(self, index: int) -> Example:
-        """The example at `index`.
-
-        Raises:
-            DatasetError: Its row cannot be used; it is named.
-        """
+        """The example at `index`; a DatasetError names a row that cannot be used."""
         if self.starts is None:
             return self.reader.example(self.table, (int(self.indices[index]),))
         if not 0 <= index < len(self):
@@ -132,9 +124,6 @@ def make_rows_dataset(
     """Finds the rows of a split, and checks them: all if they are few, else the first.
 
     `kept` names the hash splits whose rows make up the split; the keywords are as in `RowsSpec`.
-
-    Raises:
-        DatasetError: A row that is checked cannot be used, or none can.
     """
     rows: Any = np.arange(len(table.rows))
     starts: Any = None
@@ -154,11 +143,7 @@ def make_rows_dataset(
 
 
 def check(dataset: RowsDataset) -> None:
-    """Builds every example of a small dataset, and the first ones of a large one.
-
-    Raises:
-        DatasetError: One of the rows cannot be used; it is named.
-    """
+    """Builds all examples of a small dataset, the first of a large one; raises as they do."""
     number = len(dataset) if len(dataset.table.rows) <= _SMALL else min(len(dataset), _CHECKED)
     for index in range(number):
         dataset[index]

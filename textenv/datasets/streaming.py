@@ -55,11 +55,7 @@ class DiskRows(Sequence[Row]):
 
 
 def columns_of(stream: Stream) -> tuple[str, ...]:
-    """Returns the columns of a stream; where none are declared, those of its first rows.
-
-    Raises:
-        DatasetError: The rows cannot be read.
-    """
+    """Returns the columns of a stream; where none are declared, those of its first rows."""
     if stream.columns is not None:
         return stream.columns
     rows = itertools.islice(_spans(stream), _PEEK)
@@ -70,9 +66,6 @@ def keep_rows(stream: Stream, wanted: Callable[[int, Row], bool], limit: int | N
     """Reads a stream from its first row on, and keeps rows on disk; all of them without a limit.
 
     `wanted` tells from a row's number, from 1, and the row whether to keep it.
-
-    Raises:
-        DatasetError: The rows cannot be read.
     """
     numbers, starts, ends = array("q"), array("q"), array("q")
     with tempfile.TemporaryFile() as spool:

@@ -19,12 +19,7 @@ class Part:
     reward: Reward
 
     def score(self, episodes: Sequence[Episode]) -> RewardResult:
-        """Scores the episodes, in order.
-
-        Raises:
-            RewardError: It raised, or gave something else than a finite score for each; the message
-                names the part.
-        """
+        """Scores the episodes, in order; a RewardError names the part."""
         return call_reward(self.reward, episodes, self.name)
 
     def components(self, result: RewardResult) -> dict[str, FloatArray]:

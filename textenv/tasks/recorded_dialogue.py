@@ -59,9 +59,6 @@ def read_dialogue(id: str, recorded: object, column: str = "turns") -> RecordedD
     """Reads a recorded dialogue in any of the layouts of this module; errors name id and column.
 
     What the agent says before the user's first turn, a greeting, is left out.
-
-    Raises:
-        DatasetError: It has another layout, or a turn without a speaker or a text.
     """
     spoken = [_spoken(id, turn) for turn in _as_list(id, recorded, column)]
     # "system" is the agent in task-oriented corpora, and the prompt where an "assistant" talks.

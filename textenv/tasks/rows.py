@@ -9,11 +9,7 @@ from textenv.errors import DatasetError
 
 
 def text_of(id: str, row: Mapping[str, Any], name: str) -> str:
-    """Returns the text in field `name` of a row, stripped; errors name the example's id.
-
-    Raises:
-        DatasetError: The field is missing, not a string, or blank.
-    """
+    """Returns the text in field `name` of a row, stripped; a DatasetError if there is none."""
     value = row.get(name)
     if value is None:
         raise DatasetError(
@@ -30,11 +26,7 @@ def text_of(id: str, row: Mapping[str, Any], name: str) -> str:
 
 
 def references_of(id: str, row: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    """Returns the reference texts in field `name`: a string, or a list of at least one.
-
-    Raises:
-        DatasetError: The field is missing, empty, or holds something else than text.
-    """
+    """Returns the reference texts in field `name`: a string, or a list of at least one."""
     value = row.get(name)
     if value is None or isinstance(value, str):
         return (text_of(id, row, name),)
@@ -50,11 +42,7 @@ def references_of(id: str, row: Mapping[str, Any], name: str) -> tuple[str, ...]
 
 
 def candidates_of(id: str, row: Mapping[str, Any], gold: str, most: int) -> list[str]:
-    """Returns the texts in field `candidates`, stripped; [] if the row has none.
-
-    Raises:
-        DatasetError: They are no list of texts, too many, not all different, or lack `gold`.
-    """
+    """Returns the texts in field `candidates`, with `gold` among them; [] if the row has none."""
     given = row.get("candidates")
     if given is None:
         return []

@@ -54,11 +54,7 @@ def write_page(record: Record | Sequence[Record], folder: Path, saved: Sequence[
 
 
 def render_report(record: Record | Sequence[Record], files: Sequence[str] = ()) -> str:
-    """Returns the page of a record, or of several, as HTML, with links to the files beside it.
-
-    Raises:
-        ConfigError: There is no record, or more than one bench.
-    """
+    """Returns the page of records, of one bench at most, as HTML, with links to files beside it."""
     records = _clean(record)
     benches = [one for one in records if isinstance(one, Bench)]
     if len(benches) > 1:

@@ -376,11 +376,7 @@ class _FromEnglish(PhrasesGenerator):
     target_language: ClassVar[Literal["de", "zh"]]
 
     def check_task(self, task: Task) -> None:
-        """Refuses a task that asks for another direction: the rows would overrule it in silence.
-
-        Raises:
-            ConfigError: The languages of the task are not those of the set.
-        """
+        """Refuses a task that asks for another direction: the rows would overrule it in silence."""
         if not isinstance(task, TranslateTask):
             return
         asked = (task.source_language, task.target_language)

@@ -22,12 +22,7 @@ T = TypeVar("T")
 
 
 def load_table(name: str, kind: type[T]) -> T:
-    """Reads the table `name`.yaml, and checks that it has the form that the code expects.
-
-    Raises:
-        pydantic.ValidationError: A key is unknown or missing, or a value is of another type.
-        UnknownNameError: There is no word list of that name.
-    """
+    """Reads the table `name`.yaml, and checks that it has the form that the code expects."""
     file = f"{name}.yaml"
     return check_form(file, _write_out_lists(_read(file)), kind)
 

@@ -43,11 +43,7 @@ class AnswerCache:
         return answer if isinstance(answer, str) else None
 
     def put(self, key: str, answer: str) -> None:
-        """Keeps an answer under a key of three hexadecimal digits or more.
-
-        Raises:
-            RewardError: The folder cannot be written to.
-        """
+        """Keeps an answer under a key of hexadecimal digits, or raises a RewardError."""
         path = self._path(key)
         temporary: Path | None = None
         try:

@@ -134,10 +134,7 @@ def parse_score(answer: str, scale: tuple[float, float]) -> float:
     """Reads the score from a judge's answer.
 
     The answer is one JSON object with "score" and perhaps "reason", alone or as a block of code,
-    perhaps after a thought that ends in "</think>".
-
-    Raises:
-        ValueError: It is anything else, or the score is outside the scale; the message says what.
+    perhaps after a thought that ends in "</think>". Of anything else a ValueError says what it is.
     """
     text = answer.strip()
     if not text.startswith(("{", "```")):

@@ -89,9 +89,8 @@ class Asker:
     def ask_all(self, questions: Mapping[str, Question]) -> dict[str, Verdict]:
         """Answers questions, by their keys.
 
-        Raises:
-            RewardError: The budget is spent, the endpoint is down or refuses, or, by choice, an
-                answer cannot be read. What was answered until then is kept.
+        Raises a RewardError where the budget is spent, the endpoint is down or refuses, or, by
+        choice, an answer cannot be read. What was answered until then is kept.
         """
         verdicts = {key: kept for key in questions if (kept := self._read_kept(key)) is not None}
         unknown = [key for key in questions if key not in verdicts]
@@ -164,11 +163,7 @@ class Asker:
         raise RewardError(reason) from error
 
     def _send(self, key: str, messages: Messages, sent: Counter[str], stop: threading.Event) -> str:
-        """Sends a request until it is answered, or there is no point in trying again.
-
-        Raises:
-            ChatError: There is no answer.
-        """
+        """Sends a request until it is answered, or there is no point in trying again."""
         for n_retries in range(self.max_retries + 1):
             if stop.is_set():
                 raise _StoppedError

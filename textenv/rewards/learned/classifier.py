@@ -31,11 +31,7 @@ class Classifier:
         self._is_multi_label = config.problem_type == "multi_label_classification"
 
     def find_label(self, reward: str, label: str | int) -> int:
-        """Returns the index of a label's name, whatever its case, or of its number.
-
-        Raises:
-            ConfigError: There is no such label.
-        """
+        """Returns the index of a label's name, whatever its case, or of its number."""
         if isinstance(label, int) and not isinstance(label, bool) and 0 <= label < len(self.labels):
             return label
         names = [name.lower() for name in self.labels]

@@ -188,11 +188,7 @@ class FrozenModel:
 
 
 def pick_device(name: str) -> Any:
-    """Returns torch's device of a name; "auto" is a GPU if there is one.
-
-    Raises:
-        ConfigError: There is no such device.
-    """
+    """Returns the device of a name, or raises a ConfigError; "auto" is a GPU if there is one."""
     import torch
 
     if name == "auto":

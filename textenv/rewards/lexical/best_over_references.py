@@ -55,11 +55,7 @@ class BestOverReferences(Generic[Words]):
 
 
 def references_of(episode: Episode, reward: str) -> tuple[str, ...]:
-    """Returns an episode's references.
-
-    Raises:
-        RewardError: It has none.
-    """
+    """Returns an episode's references; raises a RewardError if it has none."""
     if not episode.example.references:
         raise RewardError(
             f"Reward '{reward}' compares with references, and example '{episode.example.id}' "
@@ -69,11 +65,7 @@ def references_of(episode: Episode, reward: str) -> tuple[str, ...]:
 
 
 def check_lengths(texts: Iterable[str], most_chars: int, reward: str) -> None:
-    """Refuses texts that a metric could not hold in memory, or not score in minutes.
-
-    Raises:
-        RewardError: One is longer than `most_chars`.
-    """
+    """Refuses texts that a metric could not hold in memory, or not score in minutes."""
     longest = max(map(len, texts), default=0)
     if longest > most_chars:
         raise RewardError(

@@ -98,11 +98,7 @@ class Language:
 
 
 def known_languages(reward: str) -> dict[str, Any]:
-    """Returns lingua's languages by their codes and their names, in lower case.
-
-    Raises:
-        ConfigError: lingua is missing.
-    """
+    """Returns lingua's languages by their codes and names, in lower case, if it is installed."""
     try:
         import lingua
     except ImportError as error:

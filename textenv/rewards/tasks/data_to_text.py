@@ -91,11 +91,7 @@ def _claims(words: Sequence[str], phrase: Sequence[str]) -> bool | None:
 
 
 def slots_of(episode: Episode, reward: str) -> list[tuple[str, str]]:
-    """Returns the (slot, value) pairs that an episode's text must tell.
-
-    Raises:
-        RewardError: There is none, neither in the metadata "slots" nor in the prompt.
-    """
+    """Returns the (slot, value) pairs that a text must tell; a RewardError if there are none."""
     example = episode.example
     slots = example.metadata.get("slots") or split_slots(example.prompt)
     if not slots:

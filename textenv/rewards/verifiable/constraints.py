@@ -85,12 +85,7 @@ def describe_all(constraints: Sequence[Mapping[str, Any]]) -> str:
 
 
 def find_check(constraint: Mapping[str, Any]) -> Check:
-    """Returns a constraint's check, after a look at its option.
-
-    Raises:
-        UnknownNameError: There is no such check.
-        ConfigError: The option is missing or of the wrong type.
-    """
+    """Returns a constraint's check, after a look at its option; raises if either is wrong."""
     name = constraint.get("check") if isinstance(constraint, Mapping) else constraint
     if not isinstance(name, str) or name not in CHECKS:
         raise UnknownNameError("check of a constraint", name, CHECKS)

@@ -83,11 +83,7 @@ class Json:
         self._validator = None if schema is None else _load_validator(schema)
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
-        """Scores the episodes, in order.
-
-        Raises:
-            ConfigError: The schema refers to something that is not in it.
-        """
+        """Scores the episodes, in order; raises if the schema refers to what is not in it."""
         parts = np.zeros((len(episodes), 3))
         for i, episode in enumerate(episodes):
             parts[i] = self._parts(episode.response)
