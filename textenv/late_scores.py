@@ -13,15 +13,10 @@ from textenv.rewards.base import RewardResult, call_reward, compute_rewards
 
 @dataclass(frozen=True)
 class LateScore:
-    """What an episode turned out to be worth.
+    """What an episode turned out to be worth."""
 
-    Attributes:
-        total: What the agent is paid; NaN where it could not be scored.
-        info: As a step gives it that scores at once.
-    """
-
-    total: float
-    info: dict[str, Any]
+    total: float  # what the agent is paid; NaN where it could not be scored
+    info: dict[str, Any]  # as a step gives it that scores at once
 
 
 class LateScores:

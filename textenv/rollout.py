@@ -84,18 +84,12 @@ class PlayedEpisode:
 
 @dataclass(frozen=True)
 class Step:
-    """What one step of all slots brought.
+    """What one step of all slots brought."""
 
-    Attributes:
-        rewards: What each slot is paid, (n_slots,).
-        dones: Whether its episode ended, bool (n_slots,).
-        infos: Of each slot; empty where there is nothing to say.
-        ended: The tokens, and the conversation if it is known, of each episode that ended.
-    """
-
-    rewards: NDArray[Any]
-    dones: NDArray[np.bool_]
-    infos: Infos
+    rewards: NDArray[Any]  # what each slot is paid, (n_slots,)
+    dones: NDArray[np.bool_]  # whether its episode ended, (n_slots,)
+    infos: Infos  # of each slot; empty where there is nothing to say
+    # The tokens, and the conversation if it is known, of each episode that ended.
     ended: Mapping[int, tuple[NDArray[np.int32], Episode | None]]
 
 
@@ -370,13 +364,7 @@ def play_text(core: TextCore, example: Example, speak: Speaker) -> Episode:
 
 
 class CoreSlots:
-    """The slots of a core, playing given examples.
-
-    Args:
-        core: The slots.
-        examples: By number.
-        scored: Score episodes as they end.
-    """
+    """The slots of a core, playing given examples, scored as they end or not at all."""
 
     def __init__(self, core: TextCore, examples: Sequence[Example], *, scored: bool) -> None:
         self.core = core
@@ -431,12 +419,7 @@ class CoreSlots:
 
 @dataclass(frozen=True)
 class SpeakerWriter:
-    """An agent that answers in text.
-
-    Attributes:
-        core: Whose slots it plays in.
-        speak: Given the example and the conversation so far, returns the agent's next turn.
-    """
+    """An agent that answers in text, in the slots of a core."""
 
     core: TextCore
     speak: Speaker

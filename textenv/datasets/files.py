@@ -32,7 +32,7 @@ def is_local_file(path: str) -> bool:
 
 
 def read_file(path: Path) -> Table:
-    """Reads a JSON, JSON Lines, CSV or Parquet file; a DatasetError names the line that is wrong."""
+    """Reads a JSON, JSON Lines, CSV or Parquet file; errors name the line."""
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
         raise DatasetError(

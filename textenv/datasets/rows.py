@@ -27,19 +27,12 @@ _encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False, default=str).enco
 
 @dataclass(frozen=True)
 class RowReader:
-    """Turns rows of a table into examples of a task.
-
-    Attributes:
-        task: Task that builds the examples.
-        fields: Map from the task's fields to columns.
-        id: Column that names an example.
-        needed: Fields without which a row can be left out, where that is asked for.
-    """
+    """Turns rows of a table into examples of a task."""
 
     task: Task
     fields: FieldMap
-    id: str
-    needed: frozenset[str]
+    id: str  # the column that names an example
+    needed: frozenset[str]  # fields without which a row can be left out, where that is asked for
 
     def example(self, table: Table, rows: Sequence[int]) -> Example:
         """Builds the example of a row, or of several gathered ones; errors name the row."""
@@ -84,19 +77,13 @@ class RowReader:
 
 @dataclass(frozen=True)
 class RowsDataset:
-    """One split of a table; rows become examples when they are asked for.
-
-    Attributes:
-        reader: Reader that builds the examples.
-        table: Table that holds the rows.
-        indices: Indices of the rows of this split; gathered rows are neighbours.
-        starts: Positions in `indices` at which each example's rows start, and, last, their number;
-            None if every row is an example.
-    """
+    """One split of a table; rows become examples when they are asked for."""
 
     reader: RowReader
     table: Table
-    indices: Sequence[int]
+    indices: Sequence[int]  # of the rows of this split; gathered rows are neighbours
+    # Positions in `indices` at which each example's rows start, and, last, their number; None if
+    # every row is an example.
     starts: Sequence[int] | None = None
 
     def __len__(self) -> int:

@@ -25,17 +25,11 @@ OnTrouble = Literal["mark", "raise"]
 
 @dataclass(frozen=True)
 class Question:
-    """A question to the endpoint.
+    """A question to the endpoint."""
 
-    Attributes:
-        key: Key of the cached answer, in hexadecimal digits.
-        messages: The question as chat messages.
-        again: The question with a reminder, after an answer that could not be read.
-    """
-
-    key: str
+    key: str  # of the cached answer, in hexadecimal digits
     messages: Messages
-    again: Messages
+    again: Messages  # the question with a reminder, after an answer that could not be read
 
 
 @dataclass(frozen=True)
@@ -59,22 +53,11 @@ class _BudgetSpentError(Exception):
 class Asker:
     """Asks questions, some at a time; those whose answer is kept cost nothing.
 
-    Attributes:
-        agent: The endpoint, without retries of its own: here each is counted, and stops with the
-            batch.
-        read: Reads the number from an answer; raises ValueError if there is none.
-        max_retries: Maximum number of retries of a failed request.
-        backoff_s: The first pause before that, in seconds.
-        concurrency: Maximum number of requests at a time.
-        max_calls: Maximum number of requests over all batches; None for no limit.
-        on_invalid: Treatment of an answer that cannot be read: "mark" or "raise".
-        on_failure: Treatment of a question without an answer: "mark" or "raise".
-        cache: Store of answers; None keeps none.
-        n_calls: Number of requests sent so far.
+    The options are those of `textenv.rewards.judge.judge.Judge`.
     """
 
-    agent: ChatAgent
-    read: Callable[[str], float]
+    agent: ChatAgent  # without retries of its own: here each is counted, and stops with the batch
+    read: Callable[[str], float]  # reads the number from an answer, or raises a ValueError
     max_retries: int
     backoff_s: float
     concurrency: int
@@ -82,7 +65,7 @@ class Asker:
     on_invalid: OnTrouble
     on_failure: OnTrouble
     cache: AnswerCache | None
-    n_calls: int = 0
+    n_calls: int = 0  # requests sent so far
     _was_there: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 

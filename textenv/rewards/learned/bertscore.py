@@ -32,17 +32,11 @@ _N_REFERENCES = 1024  # remembered; some 100 KB each
 
 @dataclass(frozen=True)
 class _States:
-    """The tokens of one text.
+    """The tokens of one text."""
 
-    Attributes:
-        states: (tokens, hidden), each of length 1.
-        counted: (tokens,) False for special tokens.
-        dropped: Number of tokens that were cut off.
-    """
-
-    states: Tensor
-    counted: Tensor
-    dropped: int
+    states: Tensor  # (tokens, hidden), each of length 1
+    counted: Tensor  # (tokens,) False for special tokens
+    dropped: int  # number of tokens that were cut off
 
 
 class BertScore:

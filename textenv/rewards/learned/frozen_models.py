@@ -65,17 +65,11 @@ class Loading:
 
 @dataclass(frozen=True)
 class Encoded:
-    """One text, or a pair of texts, as tokens.
+    """One text, or a pair of texts, as tokens."""
 
-    Attributes:
-        ids: (length,) token ids, special tokens included.
-        type_ids: (length,) which text of a pair a token is of; None where the model has no such.
-        dropped: Number of tokens that were cut off to fit the model.
-    """
-
-    ids: list[int]
-    type_ids: list[int] | None
-    dropped: int
+    ids: list[int]  # (length,) special tokens included
+    type_ids: list[int] | None  # (length,) which text of a pair; None where the model has no such
+    dropped: int  # number of tokens that were cut off to fit the model
 
 
 class FrozenModel:

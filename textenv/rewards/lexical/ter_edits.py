@@ -140,17 +140,11 @@ def _check_band(written: str, wanted: str, edits: int) -> None:
 
 @dataclass(frozen=True)
 class _Alignment:
-    """The edits that make one text of another, word by word.
+    """The edits that make one text of another, word by word."""
 
-    Attributes:
-        places: For each wanted word the index of the written one at it, or of the last before it.
-        wrong_wanted: Whether each wanted word is added or substituted.
-        wrong_written: Whether each written word is dropped or substituted.
-    """
-
-    places: list[int]
-    wrong_wanted: list[bool]
-    wrong_written: list[bool]
+    places: list[int]  # of each wanted word: index of the written one at it, or the last before it
+    wrong_wanted: list[bool]  # whether each wanted word is added or substituted
+    wrong_written: list[bool]  # whether each written word is dropped or substituted
 
 
 def _align(written: str, wanted: str) -> _Alignment:
