@@ -10,33 +10,16 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TypeAlias
 
 from textenv.examples import Episode, Turn
+from textenv.strict_yaml import load_yaml_file
 
 Messages: TypeAlias = tuple[dict[str, str], ...]
 Data: TypeAlias = Mapping[str, str | Sequence[str]]
 
-RUBRICS: Mapping[str, str] = {
-    "quality": (
-        "How good is the response to the prompt as a whole? It does what the prompt asks, is "
-        "correct, complete and to the point, and is well written. References, where there are any, "
-        "are examples of good responses; another one may be as good. A response that is empty, off "
-        "the point, repetitive or unreadable is among the worst."
-    ),
-    "faithfulness": (
-        "Is everything that the response states supported by the prompt? Every claim must follow "
-        "from what the prompt says, without additions, exaggerations or changed names and numbers. "
-        "Leaving things out is no flaw here, and neither is plain style. A response that states "
-        "nothing, or does not concern the prompt, is among the worst."
-    ),
-    "helpfulness": (
-        "How much does the response help whoever wrote the prompt? It understands what is wanted, "
-        "gives it in full and in usable form, asks back only where it must, and is honest about "
-        "what it does not know. Length by itself does not help. A response that is empty, evasive "
-        "or off the point is among the worst."
-    ),
-}
+RUBRICS = load_yaml_file(Path(__file__).with_name("rubrics.yaml"), dict[str, str])
 
 _SYSTEM = (
     "You grade responses by a rubric. What you grade is one JSON object, which stands between two "
