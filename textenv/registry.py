@@ -32,18 +32,6 @@ from textenv.import_paths import is_file, missing_module
 from textenv.strict_yaml import load_yaml
 from textenv.tasks.loading import resolve_target
 
-__all__ = [
-    "EnvironmentKwargs",
-    "EnvironmentRow",
-    "environment_row",
-    "load_registry",
-    "register_all",
-    "register_from_yaml",
-    "registered_ids",
-    "registry_path",
-    "resolve_target",
-]
-
 _FILE_NAME = "envs_registry.yaml"
 _ENTRY_POINT = "textenv.env:TextEnv"
 _VECTOR_ENTRY_POINT = "textenv.vector:TextVectorEnv"

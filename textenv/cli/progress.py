@@ -39,9 +39,6 @@ def track(description: str, total: float | None) -> Iterator[Report]:
         yield report
 
 
-__all__ = ["track", "track_steps"]
-
-
 @contextmanager
 def track_steps(description: str, total: int) -> Iterator[Callable[[int, float], bool]]:
     """Shows the progress of supervised training: its step and its loss."""
