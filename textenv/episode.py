@@ -230,14 +230,9 @@ class TextCore(Slots):
     def say(
         self, slots: NDArray[np.int64], texts: Sequence[str]
     ) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[int, Info]]:
-        """Takes a whole turn of the agent in some slots, as text, whatever the action level.
+        """Takes a whole turn of the agent in k slots, as text, whatever the action level.
 
-        Args:
-            slots: (k,) which.
-            texts: (k,) what the agent says; cut to the budget like what is written token by token.
-
-        Returns:
-            As `step`.
+        A text is cut to the budget like what is written token by token. Returns as `step`.
         """
         for slot, text in zip(slots.tolist(), texts, strict=True):
             ids = self.tokenizer.encode_turn(text, self.max_new_tokens)

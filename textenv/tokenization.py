@@ -126,14 +126,8 @@ class TextTokenizer:
     ) -> tuple[list[int], tuple[Turn, ...]]:
         """Encodes the first messages up to the point where the agent speaks.
 
-        If they do not fit, the cuttable span of the longest cuttable turn loses its end.
-
-        Args:
-            turns: The opening; it holds no agent turn of this episode.
-            max_tokens: The window.
-
-        Returns:
-            The token ids, and the messages as they are encoded.
+        If they do not fit the window, the cuttable span of the longest cuttable turn loses its end.
+        Returns the token ids, and the messages as they are encoded.
 
         Raises:
             PromptTooLongError: Without every cuttable span it still does not fit.

@@ -116,14 +116,11 @@ class DensePay:
         Args:
             rewards: What each episode that ended is worth as a whole, 0 elsewhere, (n_slots,).
             terminated: True where an episode ended, bool (n_slots,).
-            n_tokens: Number of tokens that the agent wrote in each slot's episode; 0 where it wrote
-                none in this step. (n_slots,).
+            n_tokens: Tokens that the agent wrote in each slot's episode, (n_slots,); 0 where it
+                wrote none in this step.
             so_far: Returns a slot's unfinished episode.
-            score: `compute_rewards` or, if an unfinished episode may go without a score,
-                `call_reward`: its potential stays what it was.
-
-        Raises:
-            RewardError: An unfinished episode could not be scored.
+            score: `compute_rewards`, or `call_reward`, by which an unfinished episode may go
+                without a score: its potential stays what it was.
         """
         moved = np.zeros(len(rewards), np.bool_)
         for i, term in enumerate(self.terms):

@@ -12,11 +12,17 @@ from textenv.examples import Example, Turn
 
 @dataclass(frozen=True)
 class Field:
-    """One column that a task reads from a dataset row."""
+    """One column that a task reads from a dataset row.
 
-    name: str  # the task's own name for it
-    aliases: tuple[str, ...] = ()  # other column names, taken without a mapping
-    required: bool = True  # a dataset without it is refused
+    Attributes:
+        name: The task's own name for it.
+        aliases: Other column names that are taken without a mapping ("article" for "document").
+        required: A dataset without it is refused.
+    """
+
+    name: str
+    aliases: tuple[str, ...] = ()
+    required: bool = True
 
 
 def ask(instruction: str, source: str) -> tuple[Turn, ...]:

@@ -23,9 +23,13 @@ def below(key: str, n: int) -> int:
 
 
 def pick_candidates(key: str, right: str, others: Iterable[str], n: int) -> tuple[str, ...]:
-    """Returns the right text among at most n - 1 others, the first that differ, shuffled by a key.
+    """Returns the right text among at most n - 1 others, the first that differ, in random order.
 
-    Of the others, the most important ones come first.
+    Args:
+        key: Text that decides the order.
+        right: The right text, which is always included.
+        others: Wrong texts, the most important ones first.
+        n: Maximum number of candidates.
     """
     kept = {normalised(right): right}
     for text in others:

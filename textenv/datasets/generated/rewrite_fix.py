@@ -26,10 +26,7 @@ _SHORTEST_MISSPELLED = 5  # letters
 
 
 def draw_fix(picker: Picker, level: int) -> dict[str, Any]:
-    """Draws a sentence with 1, 2 or 4 mistakes, and three wrong ways of correcting it.
-
-    "wrong" has the mistakes left, the content changed, or both.
-    """
+    """Draws a sentence with 1, 2 or 4 mistakes, and three wrong ways of correcting it."""
     pick = picker.pick
     scene, action, verb = pick(_ACTIONS)
     named = picker.below(2) == 0

@@ -25,7 +25,7 @@ _ORDINALS = {1: "st", 2: "nd", 3: "rd", 21: "st", 22: "nd", 23: "rd"}
 
 
 def draw_format(picker: Picker, level: int) -> dict[str, Any]:
-    """Draws facts to be formatted; "wrong" has a broken format, other facts, or both."""
+    """Draws facts to be formatted, and three wrong ways of doing it."""
     draw = picker.pick((_draw_json, _draw_json, _draw_csv, _draw_list, _draw_date))
     return draw(picker, _N_VALUES[level])
 
