@@ -201,7 +201,11 @@ def _register(path: Path, rows: tuple[EnvironmentRow, ...]) -> list[str]:
 
 def _read_rows(path: Path) -> list[Any]:
     try:
-        data = load_yaml(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        try:
+            data = load_yaml(text, fast=True)
+        except yaml.YAMLError:
+            data = load_yaml(text)  # its errors say more
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise RegistryError(f"{path}: the registry file cannot be read: {reason}.") from error
