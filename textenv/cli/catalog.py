@@ -15,7 +15,6 @@ from rich.text import Text
 
 from textenv.cli.console import (
     make_core,
-    print_answers,
     print_candidates,
     print_heading,
     print_json,
@@ -108,7 +107,8 @@ def print_gold(console: Console, core: TextCore, episode: Episode) -> None:
     if len(episode.responses) == 1:
         several = len(episode.example.references) > 1
         print_heading(console, "Ideal answers" if several else "Ideal answer")
-        print_answers(console, episode.example.references)
+        for answer in episode.example.references:
+            console.print(Text(f"  {answer}"))
     else:
         print_heading(console, "Ideal conversation")
         print_turns(console, episode.turns[len(core.task.opening(episode.example)) :])

@@ -96,9 +96,10 @@ def print_turns(console: Console, turns: Iterable[Turn]) -> None:
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
+    nothing = Text("(nothing)", style="dim italic")
     for turn in turns:
         name, style = _SPEAKERS[turn.role]
-        table.add_row(Text(name, style=style), Text(turn.text) if turn.text else empty_text())
+        table.add_row(Text(name, style=style), Text(turn.text) if turn.text else nothing)
     console.print(table)
 
 
@@ -114,12 +115,6 @@ def print_heading(console: Console, text: str) -> None:
     console.print(Text(text, style="bold"))
 
 
-def print_answers(console: Console, answers: Sequence[str]) -> None:
-    """Prints acceptable answers, one a line."""
-    for answer in answers:
-        console.print(Text(f"  {answer}"))
-
-
 def print_candidates(console: Console, candidates: Sequence[str]) -> None:
     """Prints replies to choose from, each after its number."""
     table = Table.grid(padding=(0, 2))
@@ -128,8 +123,3 @@ def print_candidates(console: Console, candidates: Sequence[str]) -> None:
     for number, text in enumerate(candidates):
         table.add_row(str(number), Text(text))
     console.print(table)
-
-
-def empty_text() -> Text:
-    """Returns what stands for a message without text."""
-    return Text("(nothing)", style="dim italic")

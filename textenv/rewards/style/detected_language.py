@@ -5,7 +5,8 @@ https://github.com/pemistahl/lingua-py; its models come with its package, and no
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -52,21 +53,19 @@ class Language:
         self._known = known_languages(self.name)
         self._wanted = None if language is None else self._find(language)
         considered = {self._find(one) for one in among}
-        self._considered = considered | ({self._wanted} if self._wanted else set())
+        self._considered = frozenset(considered | ({self._wanted} if self._wanted else set()))
         if len(self._considered) < 2:
             raise ConfigError(
                 f"Reward '{self.name}' considers one language alone; give more in 'among'."
             )
-        self._detector: Any = None
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
         """Scores the episodes, in order."""
         wanted = [self._wanted or self._wanted_of(episode) for episode in episodes]
-        if self._detector is None:
-            self._detector = make_detector(self._considered)
+        detector = make_detector(self._considered)
         total, confidence = np.zeros(len(episodes)), np.zeros(len(episodes))
         for i, episode in enumerate(episodes):
-            found = self._detector.compute_language_confidence_values(mended(episode.response))
+            found = detector.compute_language_confidence_values(mended(episode.response))
             by_language = {one.language: one.value for one in found}
             total[i] = by_language[wanted[i]]
             confidence[i] = max(by_language.values())
@@ -112,8 +111,9 @@ def known_languages(reward: str) -> dict[str, Any]:
     return {**names, **codes, "no": names["bokmal"]}
 
 
-def make_detector(languages: Collection[Any]) -> Any:
-    """Makes lingua's detector of some languages, which takes a second or more."""
+@lru_cache(maxsize=8)
+def make_detector(languages: frozenset[Any]) -> Any:
+    """Makes lingua's detector of some languages, once, which takes a second or more."""
     import lingua
 
     # In a fixed order, since sums of floats depend on it.
