@@ -1,6 +1,6 @@
 """Plays episodes to their end, many at a time: the one loop that all who play share.
 
-    episodes = play_examples(core, Speaker(core.task.gold), examples)
+    episodes = play_examples(core, SpeakerWriter(core, core.task.gold), examples)
 
 PPO's rollouts, evaluation, sampling for rewards, ideal episodes and the adapters differ in who
 writes (a `Writer`), in which slots (`EpisodeSlots`), and in when episodes are scored.
