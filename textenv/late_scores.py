@@ -20,21 +20,14 @@ class LateScore:
 
 
 class LateScores:
-    """Has one thread score what `TextCore.step` hands over, all that is there at a time.
-
-    Args:
-        core: Whose reward it is.
-
-    Attributes:
-        n_pending: Episodes whose scores have not been taken yet.
-    """
+    """Has one thread score what `TextCore.step` hands over, all that is there at a time."""
 
     def __init__(self, core: TextCore) -> None:
         self._core = core
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="reward")
         self._waiting: list[Episode] = []
         self._running: tuple[list[Episode], Future[RewardResult]] | None = None
-        self.n_pending = 0
+        self.n_pending = 0  # episodes whose scores have not been taken yet
 
     def submit(self, episode: Episode) -> None:
         """Has an episode scored."""

@@ -32,9 +32,7 @@ _CHOOSE = "your choice> "
 class Person:
     """An agent that asks the person at the terminal for its answers.
 
-    Args:
-        console: Console to show the conversation on.
-        task: Task whose candidates the person chooses from; None if they write.
+    With a task the person chooses from its candidates; without one they write.
     """
 
     def __init__(self, console: Console, task: Task | None = None) -> None:

@@ -27,12 +27,9 @@ _PEEK = 100
 
 
 class DiskRows(Sequence[Row]):
-    """Rows of a file of JSON lines, each read when it is asked for.
+    """Rows of a file of JSON lines that is mapped for reading, each read when it is asked for.
 
-    Args:
-        memory: The file, mapped for reading.
-        starts: Offset at which each row starts, in bytes.
-        ends: Offset at which each row ends, in bytes.
+    Row i stands from the byte `starts[i]` up to `ends[i]`.
     """
 
     def __init__(self, memory: mmap.mmap, starts: Sequence[int], ends: Sequence[int]) -> None:

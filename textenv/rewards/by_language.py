@@ -66,17 +66,11 @@ def by_language(
 
 @dataclass(frozen=True)
 class ByLanguage:
-    """The part that belongs to each episode's language.
+    """The part that belongs to each episode's language."""
 
-    Attributes:
-        find: Returns the code of an episode's language; empty if it is not known.
-        source: What the language is read from, for messages.
-        parts: Reward of each language by its code, and "default".
-    """
-
-    find: Callable[[Episode], str]
-    source: str
-    parts: Mapping[str, Part]
+    find: Callable[[Episode], str]  # returns the code of an episode's language; "" if not known
+    source: str  # what the language is read from, for messages
+    parts: Mapping[str, Part]  # the reward of each language by its code, and "default"
     name: ClassVar[str] = NAME
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
@@ -122,15 +116,7 @@ def _code_in_metadata(key: str, episode: Episode) -> str:
 
 
 class ByDetection:
-    """Detects the language of an example's first reference, or of its prompt.
-
-    Args:
-        text: "reference" or "prompt".
-        codes: The languages that are considered.
-
-    Raises:
-        ConfigError: lingua is missing, or does not know a language.
-    """
+    """Detects the language of an example's first reference, or of its prompt, among some codes."""
 
     def __init__(self, text: str, codes: Sequence[str]) -> None:
         languages = known_languages(NAME).values()

@@ -40,15 +40,10 @@ _SPEAKERS = {
 
 @dataclass(frozen=True)
 class RecordedDialogue:
-    """A conversation that the user opens; consecutive turns of one speaker are joined.
+    """A conversation that the user opens; consecutive turns of one speaker are joined."""
 
-    Attributes:
-        system: The prompt before it, or "".
-        turns: User and assistant alternating, from the user's first turn on.
-    """
-
-    system: str
-    turns: tuple[Turn, ...]
+    system: str  # the prompt before it, or ""
+    turns: tuple[Turn, ...]  # user and assistant alternating, from the user's first turn on
 
     def said_by(self, role: str) -> tuple[str, ...]:
         """Returns the texts of one side, in order."""

@@ -23,11 +23,7 @@ _T = TypeVar("_T")
 
 
 class Picker:
-    """Choices drawn from blocks of random numbers: far quicker than one call to `rng` for each.
-
-    Args:
-        rng: Source of the numbers; nothing else decides the choices.
-    """
+    """Choices drawn from blocks of random numbers: far quicker than one call to `rng` for each."""
 
     _BLOCK = 64
 

@@ -22,13 +22,10 @@ def default_cache_folder(name: str) -> Path:
 
 @dataclass(frozen=True)
 class AnswerCache:
-    """Answers by key, on disk.
+    """Answers by key, on disk, in a folder that is made when the first one is kept.
 
     Many threads and processes may share a folder: a file is written aside and then put in its
     place, so that a reader sees all of it or none. What cannot be read counts as not there.
-
-    Attributes:
-        folder: Made when the first answer is kept.
     """
 
     folder: Path

@@ -48,11 +48,7 @@ def _layer_of(out: Any, layer: int | None) -> Tensor:
 
 
 class RecentTexts(Generic[Value]):
-    """What was computed for the texts seen last: references come back in every batch.
-
-    Attributes:
-        limit: Number of texts that are remembered.
-    """
+    """What was computed for so many texts seen last: references come back in every batch."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit

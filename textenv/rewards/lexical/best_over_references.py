@@ -20,13 +20,9 @@ Words = TypeVar("Words")
 class BestOverReferences(Generic[Words]):
     """Scores each response against each of its references, and takes the best.
 
-    A call splits a reference once for all samples of its example. What is needed once is not kept:
-    words that stay in memory take a third longer than those that are dropped at once.
-
-    Attributes:
-        name: The reward's name, and that of its one component.
-        split: Turns a text into what `compare` reads.
-        compare: The score of (response, reference), in [0, 1].
+    A text is split into what `compare` reads: (response, reference), to a score in [0, 1]. A call
+    splits a reference once for all samples of its example. What is needed once is not kept: words
+    that stay in memory take a third longer than those that are dropped at once.
     """
 
     name: str
