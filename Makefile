@@ -1,36 +1,51 @@
-# `make check` is what CI runs. Another interpreter: make PYTHON=python3.12 install
+# Another interpreter: make PYTHON=python3.12 demo
 
 PYTHON ?= python3
 OUT := $(or $(OUT),runs/demo-$(shell date +%Y%m%d-%H%M%S))
 BIN := .venv/bin
-INSTALLED := .venv/.installed
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# As many processes as cores, each with one thread.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n logical --maxprocesses=8
 
-.PHONY: install demo test check clean
+.PHONY: install install-dev demo test test-all check clean
 
-install: $(INSTALLED)
+# What the package needs to run.
+install: .venv/.installed
+# What its tests need, too: linters, and the libraries that it is compared with.
+install-dev: .venv/.installed-dev
 
-$(INSTALLED): pyproject.toml constraints.txt
+.venv/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo "$(PYTHON) is missing or too old: Python 3.11 or newer is needed." \
 			"Name one, as in: make PYTHON=python3.12 install" >&2; exit 1; }
 	@echo "Installing into .venv; the first time takes some minutes."
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		-c constraints.txt -e '.[dev]'
+	@$(PIP) -e .
 	@touch $@
 	@echo "Installed: $(BIN)/textenv --help"
+
+.venv/.installed-dev: .venv/.installed
+	@echo "Installing what the tests need."
+	@$(PIP) -e '.[dev]'
+	@touch $@
 
 demo: install
 	$(BIN)/textenv train TextSummarize-v0 --out $(OUT)
 
-test: install
-	$(BIN)/python -m pytest -q
+# Some minutes. Without the tests marked slow.
+test: install-dev
+	$(PYTEST)
 
-check: install
+# Every test but those that need a GPU.
+test-all: install-dev
+	$(PYTEST) -m 'not gpu'
+
+# What CI runs.
+check: install-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	@$(MAKE) --no-print-directory test
+	@$(MAKE) --no-print-directory test-all
 
 clean:
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage

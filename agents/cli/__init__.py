@@ -1,1 +1,1 @@
-"""The commands that train, evaluate and benchmark."""
+"""The commands that need a model: training, evaluation, reward benchmarks."""

@@ -1,4 +1,4 @@
-"""Options that several commands take, and what is made of their texts."""
+"""Command-line options that several commands share, and how their texts are read."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ if TYPE_CHECKING:
     import torch
 
 _MODEL_HELP = "'embedded', a folder, a run's folder, a Hugging Face id or a .gguf file."
-_SPEC_HELP = "in place of the environment's own: a name, a path, or a mapping as YAML."
+_SPEC_HELP = "to use instead of the environment's own: a name, a path, or a mapping as YAML."
 
 Model = Annotated[str | None, typer.Option(help=_MODEL_HELP, show_default="embedded")]
 Dataset = Annotated[str | None, typer.Option(help=f"A data set {_SPEC_HELP}")]
 RewardText = Annotated[str | None, typer.Option("--reward", help=f"A reward {_SPEC_HELP}")]
 Out = Annotated[Path | None, typer.Option(help="New folder.", show_default="runs/ID-DATE-TIME")]
-Seed = Annotated[int | None, typer.Option(min=0, help="Of everything random.", show_default="0")]
+Seed = Annotated[
+    int | None, typer.Option(min=0, help="Seed of everything random.", show_default="0")
+]
 Device = Annotated[
     str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...", show_default="auto")
 ]
@@ -33,10 +35,10 @@ EnvKeys = Annotated[
 
 
 def find_model(model: str) -> tuple[str, dict[str, Any]]:
-    """Finds the language model that a name stands for; a run's folder stands for its `model/`.
+    """Finds the language model of a name; a run's folder stands for the `model/` in it.
 
     Returns:
-        What loads the model, and the policy's arguments that the run acted with.
+        Name or path of the model, and the policy's arguments of the run.
     """
     folder = Path(model)
     if (folder / "config.json").is_file() or not (folder / "model" / "config.json").is_file():
@@ -53,7 +55,7 @@ def pick_device(name: str) -> torch.device:
     """Returns the device of a name; "auto" is the accelerator if there is one.
 
     Raises:
-        ConfigError: There is no such device.
+        ConfigError: The device does not exist.
     """
     import torch
     from stable_baselines3.common.utils import get_device
@@ -70,11 +72,13 @@ def pick_device(name: str) -> torch.device:
 
 
 def environment_keys(overrides: Sequence[str]) -> dict[str, Any]:
-    """Reads "env.KEY=VALUE" arguments, and refuses others."""
+    """Reads "env.KEY=VALUE" arguments; raises for any other."""
     values: dict[str, Any] = {}
     apply_overrides(values, overrides)
     for key in values:
         if key != "env":
-            raise ConfigError(f"'{key}' is not of the form env.KEY=VALUE, env.max_new_tokens=64.")
+            raise ConfigError(
+                f"'{key}' is not of the form env.KEY=VALUE, such as env.max_new_tokens=64."
+            )
     env: dict[str, Any] = values.get("env", {})
     return env

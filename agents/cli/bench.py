@@ -33,22 +33,25 @@ def _described(name: str, field: FieldInfo) -> str:
 EPILOG = "[bold]Keys of the configuration[/]\n\n" + "\n\n".join(
     _described(name, field) for name, field in BenchConfig.model_fields.items()
 )
-# A matrix wider than this does not fit a terminal; the report shows it whole.
+# A wider matrix does not fit a terminal; the report shows all of it.
 _WIDEST = 8
 
 
 def bench(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML file, see below.")],
+    config: Annotated[
+        Path, typer.Argument(metavar="CONFIG", help="A YAML file of the keys below.")
+    ],
     overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="In place of the file's.")
+        list[str] | None,
+        typer.Argument(metavar="KEY=VALUE", help="Values that replace the file's."),
     ] = None,
     *,
-    out: Annotated[Path, typer.Option(help="Folder; runs that are there are not repeated.")],
+    out: Annotated[Path, typer.Option(help="Folder; finished runs in it are not repeated.")],
     as_json: AsJson = False,
 ) -> None:
     """Train against each reward design, and see what it really optimises.
 
-    Ctrl-C ends it; the same command goes on where it was.
+    Ctrl-C stops it; the same command continues.
     """
     settings = load_bench_config(config, overrides or ())
     console = Console(highlight=False)
@@ -69,7 +72,7 @@ def bench(
     try:
         found = run_bench(settings, out, track)
     except KeyboardInterrupt as error:
-        print_error(f"Stopped. Runs that are done are in {out}; the same command goes on.")
+        print_error(f"Stopped. Finished runs are in {out}; the same command continues.")
         raise typer.Exit(EXIT_INTERRUPTED) from error
     write_report(found, out)
     if as_json:

@@ -1,6 +1,6 @@
 """The commands that train and evaluate, which `textenv` finds by an entry point.
 
-What is slow to import is imported inside the commands, so that `textenv --help` stays quick.
+Slow imports are inside the commands, so that `textenv --help` is fast.
 """
 
 from __future__ import annotations
@@ -57,37 +57,37 @@ if TYPE_CHECKING:
 
 _TRAINED = {"embedded": "the embedded model", "full": "full weights", "lora": "LoRA"}
 AGENTS = {
-    "greedy": "the model's likeliest tokens",
+    "greedy": "the model's most likely tokens",
     "sample": "tokens drawn from the model",
     "first_sentence": "the greedy answer, cut to its first sentence",
     "random": "tokens drawn uniformly",
     "lead": "the first sentence of the source text",
     "gold": "the ideal answer",
 }
-_SLOTS = 64  # episodes that are evaluated at a time
+_SLOTS = 64  # episodes that are played at a time
 
 
 def add_commands(app: typer.Typer) -> None:
     """Adds the commands to the command line."""
-    env = "env.max_new_tokens=64 and the like pass any argument that 'textenv show ID' lists."
+    env = "Keys such as env.max_new_tokens=64 set any argument that 'textenv show ID' lists."
     app.command(
         "train",
         cls=command_with_keys(TrainConfig, {_TRAINED[k]: v for k, v in trained_defaults().items()}),
-        epilog=f"{env} The config.yaml in the folder of a run repeats it: --config FILE. "
+        epilog=f"{env} --config with the config.yaml of a run's folder repeats that run. "
         "[bold]Keys:[/]",
     )(train)
     agents = "\n\n".join(f"[bold]{name}[/]: {what}" for name, what in AGENTS.items())
     app.command("evaluate", epilog=f"[bold]Agents[/]\n\n{agents}")(evaluate)
     app.command("sft", cls=command_with_keys(SFTOptions), epilog=f"{env} [bold]Keys:[/]")(sft)
     add_plan_command(app)
-    # It takes its options from here.
+    # The group is made by `textenv.cli`.
     add_rewards_commands(find_rewards_app(app))
 
 
 def train(
     words: Annotated[
         list[str] | None,
-        typer.Argument(metavar="ID KEY=VALUE", help="Environment, and configuration: see below."),
+        typer.Argument(metavar="ID KEY=VALUE", help="Environment id, and keys listed below."),
     ] = None,
     model: Model = None,
     dataset: Dataset = None,
@@ -99,19 +99,18 @@ def train(
     resume: Annotated[
         Path | None,
         typer.Option(
-            help="Go on with the run in this folder; only total_episodes=N may differ, and a "
-            "larger one extends a run that is finished."
+            help="Continue the run in this folder. Only total_episodes=N may differ; a larger one "
+            "extends a finished run."
         ),
     ] = None,
 ) -> None:
     """Train a language model on an environment with PPO, and measure the gain.
 
-    Ctrl-C, or SIGTERM, ends the training after the iteration in play and saves the agent; pressed
-    again, it ends at once, and the last checkpoint stays. The exit status is 130. --resume FOLDER
-    goes on, and makes the run that would have been without the stop. With a larger total_episodes=N
-    a finished run goes on, too, from its final agent: the learning rate is then computed from what
-    remains of N, so it rises again. Under accelerate launch, or torchrun, several processes train
-    together.
+    Ctrl-C (or SIGTERM) stops the training after the current iteration and saves the agent. A second
+    one stops it at once and keeps the last checkpoint. The exit status is 130. --resume FOLDER
+    continues the run as if it had not been stopped. With a larger total_episodes=N it extends a
+    finished run from its final agent; the learning rate is then computed from what remains of N, so
+    it rises again. Under accelerate launch, or torchrun, several processes train together.
     """
     given = list(words or ())
     id = given.pop(0) if given and "=" not in given[0] else None
@@ -165,25 +164,23 @@ def _what_is_saved(out: Path) -> str:
 
     iteration = saved_iteration(out)
     if iteration is None:
-        return "Stopped before the first checkpoint: no agent is saved, so --resume cannot go on."
+        return "Stopped before the first checkpoint: no agent is saved, so it cannot be resumed."
     return (
         f"Stopped. The agent after iteration {iteration} is in {out}; textenv train --resume {out} "
-        "goes on from there."
+        "continues from there."
     )
 
 
 def _check_resume(overrides: Sequence[str], others: Sequence[object]) -> None:
-    """Refuses what would make another run of the one that is to go on."""
+    """Raises for settings that would change the run that is to be resumed."""
     if others:
         raise ConfigError(
-            "A run goes on with its own settings: textenv train --resume FOLDER takes nothing else "
-            "but total_episodes=N."
+            "A resumed run keeps its own settings: textenv train --resume FOLDER takes only "
+            "total_episodes=N."
         )
     for word in overrides:
         if word.partition("=")[0] != "total_episodes":
-            raise ConfigError(
-                f"{word} would make another run of it. Only total_episodes may differ."
-            )
+            raise ConfigError(f"{word} would change the run. Only total_episodes may differ.")
 
 
 def evaluate(
@@ -192,14 +189,12 @@ def evaluate(
     model: Model = None,
     agent: Annotated[str, typer.Option(help=f"{', '.join(AGENTS)}; see below.")] = "greedy",
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
-    examples: Annotated[int, typer.Option(min=1, help="How many; the first of the split.")] = 256,
+    examples: Annotated[int, typer.Option(min=1, help="Number of examples, from the first.")] = 256,
     dataset: Dataset = None,
     reward: RewardText = None,
     seed: Seed = None,
     device: Device = None,
-    out: Annotated[
-        Path | None, typer.Option(help="A file to write the result to, as JSON.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write the result to, as JSON.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Measure an agent on held-out examples."""
@@ -249,7 +244,7 @@ def evaluate(
 def sft(
     words: Annotated[
         list[str],
-        typer.Argument(metavar="ID|KEY=VALUE", help="Environments, and settings."),
+        typer.Argument(metavar="ID|KEY=VALUE", help="Environment ids, and keys listed below."),
     ],
     model: Model = None,
     dataset: Dataset = None,
@@ -257,7 +252,7 @@ def sft(
     seed: Seed = None,
     device: Device = None,
     max_seconds: Annotated[
-        float | None, typer.Option(min=0, help="Stop training after so long.")
+        float | None, typer.Option(min=0, help="Time limit of the training.")
     ] = None,
     examples: Annotated[
         int, typer.Option(min=1, help="Held-out examples to measure the gain on.")
@@ -265,7 +260,7 @@ def sft(
 ) -> None:
     """Fine-tune a language model on ideal answers: a start for PPO.
 
-    Ctrl-C ends the training and keeps the model.
+    Ctrl-C stops the training and saves the model.
     """
     ids = tuple(word for word in words if "=" not in word)
     if not ids:
@@ -298,7 +293,7 @@ def sft(
         result = train_warm_start(run, out, chosen)
     except KeyboardInterrupt as error:
         kept = (out / "model" / "config.json").is_file()
-        what = f"The model as it was is in {out / 'model'}." if kept else "Nothing was trained yet."
+        what = f"The model is saved in {out / 'model'}." if kept else "Nothing was trained yet."
         print_error(f"Stopped. {what}")
         raise typer.Exit(EXIT_INTERRUPTED) from error
     for id, measured in result["environments"].items():
@@ -308,7 +303,7 @@ def sft(
         print_samples(console, samples_path(out, id), 3 if len(ids) == 1 else 1)
     console.print()
     console.print(f"{result['steps']} steps in {duration(result['train_wall_s'])}.")
-    print_folder(console, out, f"train on with --model {out / 'model'}")
+    print_folder(console, out, f"to train further, use --model {out / 'model'}")
 
 
 def _evaluate_agent(

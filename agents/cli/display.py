@@ -29,7 +29,7 @@ def print_facts(console: Console, title: str, facts: Mapping[str, object]) -> No
 
 
 def print_comparison(console: Console, title: str, summaries: Mapping[str, Summary]) -> None:
-    """Prints a line for each agent: its reward with interval, and how long it talks."""
+    """Prints a line for each agent: its reward with interval, tokens, and how often it stops."""
     console.print()
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column(Text(title, style="bold"))
@@ -48,7 +48,7 @@ def print_comparison(console: Console, title: str, summaries: Mapping[str, Summa
 
 
 def print_training_result(console: Console, result: Summary, out: Path) -> None:
-    """Prints what `agents.training.run.train` returned, some samples, and where the files lie."""
+    """Prints the result of `agents.training.run.train`, some samples, and the run's folder."""
     stages = {
         "before": result["before"],
         "before, cut to first sentence": result["before_cut_to_first_sentence"],
@@ -88,7 +88,7 @@ def print_samples(console: Console, path: Path, n: int) -> None:
 
 
 def print_folder(console: Console, out: Path, what: str) -> None:
-    """Says where the files of a run lie."""
+    """Prints where the files of a run are."""
     console.print()
     console.print(Text.assemble(("Files in ", "dim"), f"{out}", (f": {what}.", "dim")))
 
@@ -112,7 +112,7 @@ def interval(estimate: Mapping[str, Any], signed: bool = False) -> str:
 
 
 def describe_precision(bf16: bool | None) -> str:
-    """Says in which precision a run computes."""
+    """Describes the precision in which a run computes."""
     return "bfloat16 (autocast over float32 weights)" if bf16 else "float32"
 
 
@@ -125,7 +125,7 @@ def duration(seconds: float) -> str:
 
 
 def _shorten(text: str) -> str:
-    """Leaves out the middle: a prompt often ends with its question."""
+    """Leaves out the middle of a long text, since a prompt often ends with its question."""
     text = text.strip()
     if len(text) <= _HEAD_CHARS + _TAIL_CHARS:
         return text

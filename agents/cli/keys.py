@@ -1,4 +1,4 @@
-"""Help of commands that take key=value words: a line a key, by group."""
+"""Help of commands that take key=value words: one line for each key, by group."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from typer.core import TyperCommand
 
 from agents.models.options import Options, list_options
 
-_HIDDEN = ("id", "dataset", "reward", "env")  # arguments and options of the command itself
+_HIDDEN = ("id", "dataset", "reward", "env")  # set by arguments of the command itself
 
 
 def command_with_keys(
     record: type[Options], other_defaults: Mapping[str, Mapping[str, Any]] | None = None
 ) -> type[TyperCommand]:
-    """Makes a class of commands whose help lists the options of a record.
+    """Makes a command class whose help lists the options of a record.
 
     Args:
-        record: The options.
-        other_defaults: Further sets of defaults, by what they are for.
+        record: Record of the options.
+        other_defaults: Further sets of defaults, by what is trained.
     """
 
     class CommandWithKeys(TyperCommand):

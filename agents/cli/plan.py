@@ -1,4 +1,4 @@
-"""The command that says how much memory a training run needs, before it is started."""
+"""The command `textenv plan`: the memory that a training run needs, before it is started."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ def add_plan_command(app: typer.Typer) -> None:
     """Adds the command to the command line."""
     app.command(
         "plan",
-        epilog="Keys are those of 'textenv train'. Episodes are taken to be as long as the "
-        "environment allows. Bytes are counted by running the engine without its weights, which "
-        "are not read: config.json and the tokenizer are enough.",
+        epilog="Keys are those of 'textenv train'. The plan assumes episodes as long as the "
+        "environment allows. It runs the engine on tensors without memory and counts their bytes. "
+        "Weights are not read: config.json and the tokenizer are enough.",
     )(plan)
 
 
 def plan(
     id: Id,
     overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Configuration, as for train.")
+        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Keys of textenv train.")
     ] = None,
     model: Model = None,
     dataset: Dataset = None,
@@ -45,11 +45,11 @@ def plan(
     config: Annotated[Path | None, typer.Option(help="A YAML file of keys.")] = None,
     device: Device = None,
     memory_gib: Annotated[
-        float | None, typer.Option(min=0, help="Memory of a device that is not at hand.")
+        float | None, typer.Option(min=0, help="Memory of another device, in GiB.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Say how much memory a training run needs, and the largest settings that fit."""
+    """Show how much memory a training run needs, and the largest settings that fit."""
     settings = load_config(
         config,
         overrides or (),
@@ -106,7 +106,7 @@ def _print(console: Console, config: TrainConfig, plan: MemoryPlan, device: str)
 
 
 def _advice(config: TrainConfig) -> str:
-    """Returns what saves memory and is not yet used."""
+    """Returns options that save memory and are not used yet."""
     ways = {
         "gradient_checkpointing=true": config.gradient_checkpointing,
         "bf16=true": config.bf16,

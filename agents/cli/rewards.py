@@ -1,6 +1,6 @@
 """The commands of `textenv rewards` that need a policy.
 
-What is slow to import is imported inside the commands.
+Slow imports are inside the commands.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def add_rewards_commands(group: typer.Typer) -> None:
     group.command(
         "best-of-n",
         epilog="The KL of the best of n to the policy is at most log n - (n - 1) / n nats; it is "
-        "less where samples tie.\n\nenv.max_new_tokens=64 and the like pass any argument that "
+        "less where samples tie.\n\nKeys such as env.max_new_tokens=64 set any argument that "
         "'textenv show ID' lists.",
     )(best_of_n)
     group.command("bench", epilog=EPILOG)(bench)
@@ -61,18 +61,20 @@ def best_of_n(
     overrides: EnvKeys = None,
     *,
     reward: Annotated[
-        str, typer.Option(help="The reward that picks: a name, a path, or a mapping as YAML.")
+        str, typer.Option(help="Reward that picks: a name, a path, or a mapping as YAML.")
     ],
     gold: Annotated[
         list[str],
-        typer.Option(help="Rewards that judge the picks: 'a,b', or one each time it is given."),
+        typer.Option(
+            help="Rewards that judge the picks: 'a,b', or the option given several times."
+        ),
     ],
     model: Model = None,
     pool: Annotated[int, typer.Option(min=2, help="Samples of each prompt.")] = 64,
-    prompts: Annotated[int, typer.Option(min=1, help="How many; the first of the split.")] = 128,
+    prompts: Annotated[int, typer.Option(min=1, help="Number of prompts, from the first.")] = 128,
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
     temperature: Annotated[
-        float | None, typer.Option(help="Of the sampling.", show_default="the model's own, or 1")
+        float | None, typer.Option(help="Sampling temperature.", show_default="the model's own")
     ] = None,
     dataset: Dataset = None,
     seed: Seed = None,
@@ -84,13 +86,13 @@ def best_of_n(
 ) -> None:
     """See what picking the best of n samples by a reward does to other metrics.
 
-    No training: the quickest way to see whether a reward can be hacked. Expectations over all
-    subsets of the pool, with 95 % intervals over prompts.
+    This needs no training, and is the quickest way to see whether a reward can be hacked. Scores
+    are expectations over all subsets of the pool, with 95 % intervals over prompts.
     """
     environment_row(id)
     rewards = load_named_rewards([reward, *split_specs(gold)])
     if len(rewards) < 2:
-        raise ConfigError("Name a --gold metric beside --reward, to see what becomes of it.")
+        raise ConfigError("Name a --gold metric that differs from --reward, to judge the picks.")
     env = environment_keys(overrides or ())
     found, policy_arguments = find_model(model or "embedded")
     if temperature is not None:
@@ -161,9 +163,10 @@ def split_specs(texts: Sequence[str]) -> list[str]:
 
 
 def load_named_rewards(specs: Sequence[str]) -> dict[str, Reward]:
-    """Makes rewards from texts: names, import paths (called by what they import), mappings.
+    """Makes rewards from texts: names, import paths, mappings.
 
-    Where two would be called alike, the second goes by its whole text.
+    An import path is named after the imported object. If two names were equal, the second reward is
+    named by its whole text.
     """
     rewards: dict[str, Reward] = {}
     for text in specs:
@@ -189,7 +192,7 @@ def print_curves(console: Console, record: BestOfN) -> None:
 
 
 def print_gains(console: Console, record: BestOfN, gains: dict[str, Estimate]) -> None:
-    """Prints what the largest n changes, and where a metric turns before it."""
+    """Prints each metric's change at the largest n, and the n at which it was highest."""
     words = {}
     for name, gain in gains.items():
         low, high = gain.ci95
@@ -203,7 +206,7 @@ def print_gains(console: Console, record: BestOfN, gains: dict[str, Estimate]) -
 
 
 def print_picks(console: Console, pool: Pool) -> None:
-    """Prints what the proxy picks for the first prompts, beside a sample like any other."""
+    """Prints the proxy's picks for the first prompts, and a sample for comparison."""
     for first, best in pool.picks()[:_SAMPLES]:
         example = pool.episodes[first].example
         console.print()

@@ -3,8 +3,8 @@
     DQN("MultiInputPolicy", env, policy_kwargs=candidate_policy_kwargs(env))  # select level
     PPO("MultiInputPolicy", env, policy_kwargs=text_policy_kwargs())  # token level
 
-SB3's own extractor for dict observations would take token ids as magnitudes, from which nothing can
-be learned, and would say nothing of it.
+SB3's own extractor for dict observations would silently take token ids as magnitudes, from which
+nothing can be learned.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["CandidateFeatures", "TextFeatures", "candidate_policy_kwargs", "text
 
 _SELECT_KEYS = {"attention_mask", "candidate_ids", "candidate_mask", "input_ids"}
 _TEXT_KEYS = {"attention_mask", "input_ids", "remaining"}
-_N_LAST = 4  # tokens that are seen each by itself
+_N_LAST = 4  # tokens that have features of their own
 _CLOSED = -1e9  # an attention score that no softmax sees
 
 
@@ -31,22 +31,21 @@ class HasSpaces(Protocol):
 
     @property
     def action_space(self) -> spaces.Space[Any]:
-        """What it takes."""
+        """Space of its actions."""
         ...
 
 
 def candidate_policy_kwargs(env: HasSpaces, **arguments: Any) -> dict[str, Any]:
     """Returns the `policy_kwargs` with which an SB3 policy reads a select-level environment.
 
-    The policy's own layers follow at once (`net_arch` is empty): further ones would mix the
-    candidates, and learn more slowly.
+    `net_arch` is empty: further layers would mix the candidates, and learn more slowly.
 
     Args:
-        env: The environment, for its number of actions.
-        arguments: Further ones of `CandidateFeatures`.
+        env: Environment, for its number of actions.
+        arguments: Further arguments of `CandidateFeatures`.
 
     Raises:
-        ConfigError: Its actions are not the numbers of candidates.
+        ConfigError: The environment is not at select level.
     """
     if not isinstance(env.action_space, spaces.Discrete):
         raise ConfigError(
@@ -64,7 +63,7 @@ def text_policy_kwargs(**arguments: Any) -> dict[str, Any]:
     """Returns the `policy_kwargs` with which an SB3 policy reads a token-level environment.
 
     Args:
-        arguments: Those of `TextFeatures`.
+        arguments: Arguments of `TextFeatures`.
     """
     return {"features_extractor_class": TextFeatures, "features_extractor_kwargs": arguments}
 
@@ -72,13 +71,13 @@ def text_policy_kwargs(**arguments: Any) -> dict[str, Any]:
 class TextFeatures(BaseFeaturesExtractor):
     """Reads the text so far: all tokens with their neighbours, pooled, and the last four each.
 
-    Meant for small networks that learn from nothing, with few actions
-    (`textenv.wrappers.SmallVocabulary`); `agents.LMPolicy` is the policy for whole languages.
+    It is meant for small networks that are trained from scratch, with few actions
+    (`textenv.wrappers.SmallVocabulary`). `agents.LMPolicy` is the policy for whole vocabularies.
 
     Args:
-        observation_space: That of an environment at token level.
-        embedding_size: Of each token; there are six times as many features, and one for the tokens
-            left in the turn.
+        observation_space: Observation space of an environment at token level.
+        embedding_size: Size of each token's embedding. There are six times as many features, and
+            one for the tokens left in the turn.
 
     Raises:
         ConfigError: The environment is not a text environment at token level.
@@ -108,17 +107,17 @@ class TextFeatures(BaseFeaturesExtractor):
 class CandidateFeatures(BaseFeaturesExtractor):
     """Reads the conversation and each candidate reply, and describes how they go together.
 
-    Tokens are embedded; a convolution shows each its neighbours. Every token of a candidate looks
-    for its like in the conversation (attention), and what it finds is pooled over the candidate,
-    beside the pooled conversation. All candidates go through the same weights, so what is learned
-    about one holds for all places.
+    Tokens are embedded, and a convolution adds their neighbours. Every token of a candidate attends
+    to similar tokens of the conversation. The results are pooled over the candidate, and joined
+    with the pooled conversation. All candidates share the same weights, so what is learned about
+    one holds for every place.
 
     Args:
-        observation_space: That of an environment at select level.
-        n_candidates: N, the number of actions.
-        embedding_size: Of each token.
-        features_per_candidate: How many numbers describe a candidate; there are N times as many
-            features.
+        observation_space: Observation space of an environment at select level.
+        n_candidates: Number of actions, N.
+        embedding_size: Size of each token's embedding.
+        features_per_candidate: Number of features of each candidate; there are N times as many in
+            all.
 
     Raises:
         ConfigError: The environment is not a text environment at select level.
@@ -140,7 +139,7 @@ class CandidateFeatures(BaseFeaturesExtractor):
         self.query = nn.Linear(size, size, bias=False)
         self.key = nn.Linear(size, size, bias=False)
         for projection in (self.query, self.key):
-            # At first a token looks for itself.
+            # At first a token attends to equal ones.
             nn.init.eye_(projection.weight)
         self.compare = nn.Sequential(nn.Linear(4 * size, size), nn.ReLU())
         self.describe = nn.Sequential(
@@ -206,12 +205,12 @@ def _trim(ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _add_context(convolution: nn.Conv1d, tokens: Tensor) -> Tensor:
-    """(rows, time, E) to the same shape: each token with its neighbours."""
+    """Adds its neighbours to each token; (rows, time, E) in and out."""
     neighbours: Tensor = convolution(tokens.transpose(1, 2))
     return torch.tanh(neighbours.transpose(1, 2))
 
 
 def _mean(values: Tensor, mask: Tensor) -> Tensor:
-    """The mean over the second dimension from the end of what the mask keeps."""
+    """Returns the mean over the second-last dimension of the values that the mask keeps."""
     weights = mask.unsqueeze(-1).to(values.dtype)
     return (values * weights).sum(dim=-2) / weights.sum(dim=-2).clamp(min=1)

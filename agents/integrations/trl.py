@@ -1,6 +1,7 @@
-"""Environments as TRL's GRPOTrainer takes them: prompts, a reward function, a rollout function.
+"""Environments for TRL's GRPOTrainer: prompts, a reward function, a rollout function.
 
-Nothing here imports TRL: rows are plain dicts, and the functions have its trainer's signatures.
+This module does not import TRL: rows are plain dicts, and the functions have the signatures that
+its trainer expects.
 
     rows = prompt_rows("TextSummarize-v0", 512)
     GRPOTrainer(
@@ -8,7 +9,7 @@ Nothing here imports TRL: rows are plain dicts, and the functions have its train
         reward_funcs=reward_function("TextSummarize-v0"), ...
     )
 
-With one turn an episode that is all. Where the environment answers, let it play the episodes:
+This is enough for episodes of one turn. Where the environment answers, let it play the episodes:
 
     GRPOTrainer(
         model, train_dataset=Dataset.from_list(rows), reward_funcs=episode_reward,
@@ -43,18 +44,19 @@ TRLRollout = Callable[[list[Any], Any], dict[str, list[Any]]]
 def prompt_rows(id: str, n: int, *, split: str = "train", **arguments: Any) -> list[Row]:
     """Exports the first examples of a split as rows of a conversational prompt dataset.
 
-    Examples whose opening equals that of an earlier row are passed over, so that a prompt names its
-    example. Prompts are whole: one that the environment would cut to `max_prompt_tokens` is not.
+    Examples whose opening equals that of an earlier row are left out, so that a prompt identifies
+    its example. Prompts are whole, even where the environment would cut them to
+    `max_prompt_tokens`.
 
     Args:
-        id: The environment.
-        n: How many rows; fewer if the split has fewer different openings.
+        id: Id of the environment.
+        n: Number of rows; fewer if the split has fewer different openings.
         split: "train", "validation" or "test".
-        arguments: Further ones of the environment, such as `dataset`.
+        arguments: Further arguments of the environment, such as `dataset`.
 
     Returns:
-        Rows of "prompt", a list of {"role", "content"}; "index" and "split", which name the
-        example. `datasets.Dataset.from_list` makes a dataset of them.
+        Rows with "prompt", a list of {"role", "content"}, and with "index" and "split", which
+        identify the example. `datasets.Dataset.from_list` makes a dataset from them.
     """
     core = make_core(id, 1, arguments)
     dataset = core.dataset(split)
@@ -70,20 +72,20 @@ def prompt_rows(id: str, n: int, *, split: str = "train", **arguments: Any) -> l
 def reward_function(id: str, **arguments: Any) -> TRLReward:
     """Makes a reward function that scores completions as the environment scores episodes.
 
-    A completion is played as the agent's one turn, cut to `max_new_tokens` where it is longer; all
+    A completion is played as the agent's only turn, cut to `max_new_tokens` if it is longer. All
     completions of a call are scored in one batch. TRL logs the total as `rewards/<id>/mean`, and
-    each component under its own name beside it.
+    each component under its own name.
 
     Args:
-        id: The environment.
-        arguments: Further ones of the environment. `tokenizer` should be the trained model's: it
-            says what `max_new_tokens` counts.
+        id: Id of the environment.
+        arguments: Further arguments of the environment. `tokenizer` should be the trained model's,
+            since `max_new_tokens` counts its tokens.
 
     Returns:
-        A function of `prompts`, `completions` and the columns of `prompt_rows`.
+        Function of `prompts`, `completions` and the columns of `prompt_rows`.
 
     Raises:
-        ConfigError: Its episodes have several turns, of which a completion is only the first.
+        ConfigError: Episodes have several turns, and a completion is only the first.
     """
     core = make_core(id, 1, arguments)
     if core.max_turns > 1:
@@ -103,7 +105,7 @@ def reward_function(id: str, **arguments: Any) -> TRLReward:
     ) -> list[float]:
         examples = [core.dataset(name)[int(row)] for row, name in zip(index, split, strict=True)]
         texts = iter(c if isinstance(c, str) else str(c[-1]["content"]) for c in completions)
-        # One slot plays them one after another.
+        # One slot plays them in order.
         writer = SpeakerWriter(core, lambda example, transcript: next(texts))
         episodes = [played.conversation for played in play_examples(core, writer, examples)]
         result = compute_rewards(core.reward, episodes)
@@ -117,19 +119,20 @@ def reward_function(id: str, **arguments: Any) -> TRLReward:
 
 
 def rollout_function(id: str, rows: Sequence[Row], **arguments: Any) -> TRLRollout:
-    """Makes a rollout function that plays whole episodes, of several turns where they have them.
+    """Makes a rollout function that plays whole episodes, of one or several turns.
 
-    Tokens are sampled by the trainer's own model with cached keys and values, and written into the
-    environment one by one: the same transition as `gym.make_vec`. `env_mask` tells TRL which tokens
-    the agent wrote. Sampling is from the whole distribution at the trainer's temperature.
+    The trainer's own model samples the tokens with cached keys and values, and they are written
+    into the environment one by one, with the same transition as in `gym.make_vec`. `env_mask` tells
+    TRL which tokens the agent wrote. Sampling is from the whole distribution at the trainer's
+    temperature.
 
     Args:
-        id: The environment.
-        rows: Those of `prompt_rows` that the trainer may draw from, for training and evaluation.
-        arguments: Further ones of the environment. `tokenizer` must be the trained model's.
+        id: Id of the environment.
+        rows: Rows of `prompt_rows` that the trainer may draw, for training and evaluation.
+        arguments: Further arguments of the environment. `tokenizer` must be the trained model's.
 
     Returns:
-        A function of (prompts, trainer) for GRPOTrainer's `rollout_func`; with it goes
+        Function of (prompts, trainer) for GRPOTrainer's `rollout_func`. Use it with
         `episode_reward` in `reward_funcs`.
     """
     by_prompt = {_key(row["prompt"]): (str(row["split"]), int(row["index"])) for row in rows}
@@ -144,7 +147,7 @@ def rollout_function(id: str, rows: Sequence[Row], **arguments: Any) -> TRLRollo
             if _key(prompt) not in by_prompt:
                 raise ConfigError(
                     f"The prompt {_key(prompt)[-1][1][:60]!r} is not one of the rows that "
-                    "rollout_function was given. Give it those of every dataset of the trainer."
+                    "rollout_function was given. Give it the rows of every dataset of the trainer."
                 )
             split, index = by_prompt[_key(prompt)]
             examples.append(core.dataset(split)[index])
@@ -163,7 +166,7 @@ def episode_reward(
     log_metric: Callable[[str, float], None] | None = None,
     **columns: Any,
 ) -> list[float]:
-    """Pays what the environment paid for the episodes that `rollout_function` played."""
+    """Returns the environment's rewards of the episodes that `rollout_function` played."""
     if log_metric is not None:
         for name in episode_components[0]:
             mean = float(np.mean([components[name] for components in episode_components]))
@@ -188,7 +191,7 @@ def _as_columns(episodes: Sequence[PlayedEpisode]) -> dict[str, list[Any]]:
 
 
 def _writer(core: TextCore, trainer: Any) -> Writer:
-    """Returns what lets the trainer's model write in the slots of a core."""
+    """Returns a writer that samples from the trainer's model."""
     import torch
 
     from agents.decoding.decoder import SlotDecoder
@@ -217,7 +220,7 @@ def _writer(core: TextCore, trainer: Any) -> Writer:
 
 
 def _check_sampling(args: Any) -> None:
-    """Refuses settings that would sample from another distribution than the one that is trained."""
+    """Raises if settings would sample from another distribution than the trained one."""
     neutral = {"top_p": 1.0, "top_k": 0, "min_p": None, "repetition_penalty": 1.0}
     for name, value in neutral.items():
         given = getattr(args, name, value)

@@ -1,12 +1,12 @@
-"""Environments as verl takes them: a data set, a score, and what plays whole episodes.
+"""Environments for verl: a data set, a score function, and a player of whole episodes.
 
-Nothing here imports verl. With one turn an episode, its trainer needs the data and the score:
+This module does not import verl. For episodes of one turn its trainer needs the data and the score:
 
     export_parquet("TextSummarize-v0", "train.parquet", 2048, tokenizer="path/or/id")
     reward.custom_reward_function.path=pkg://agents.integrations.verl
 
-Where the environment answers, let it play the episodes: `agents.integrations.verl_loop`, named in
-the YAML that `agent_loop_yaml` gives. Interfaces as of verl 0.9.1.
+Where the environment answers, let it play the episodes: `agents.integrations.verl_loop`, which the
+YAML of `agent_loop_yaml` names. The interfaces are those of verl 0.9.1.
 """
 
 from __future__ import annotations
@@ -30,35 +30,35 @@ __all__ = ["agent_loop_yaml", "compute_score", "export_parquet", "play_episode"]
 
 AGENT_NAME = "textenv"
 
-# Takes token ids so far and the most tokens to write; gives token ids, and log-probs or None.
+# Takes token ids so far and the largest number to write; gives token ids, and log-probs or None.
 Generate = Callable[[list[int], int], Awaitable[tuple[Sequence[int], Sequence[float] | None]]]
 
-# Cores that no episode is playing in, by environment and arguments.
+# Idle cores, by environment and arguments.
 _IDLE: dict[tuple[str, str], list[TextCore]] = {}
 
 
 def export_parquet(
     id: str, path: str | Path, n: int, *, split: str = "train", **arguments: Any
 ) -> int:
-    """Writes the first examples of a split as verl's RLHFDataset reads them.
+    """Writes the first examples of a split as a file that verl's RLHFDataset reads.
 
-    `extra_info` names the example and the environment's arguments, from which `compute_score` and
-    the agent loop make the same environment again. Which loop plays a row is left to verl's
-    `rollout.agent.default_agent_loop`.
+    `extra_info` identifies the example and holds the environment's arguments, from which
+    `compute_score` and the agent loop make the same environment. verl's setting
+    `rollout.agent.default_agent_loop` decides which loop plays a row.
 
     Args:
-        id: The environment.
-        path: The file, `.parquet`.
-        n: How many rows; fewer if the split has fewer different openings.
+        id: Id of the environment.
+        path: Path of the `.parquet` file.
+        n: Number of rows; fewer if the split has fewer different openings.
         split: "train", "validation" or "test".
-        arguments: Further ones of the environment, such as `dataset` and `tokenizer`, as JSON can
-            hold them.
+        arguments: Further arguments of the environment, such as `dataset` and `tokenizer`; values
+            must be JSON.
 
     Returns:
-        How many rows were written.
+        Number of rows that were written.
 
     Raises:
-        ConfigError: An argument is none that JSON can hold.
+        ConfigError: An argument is not a JSON value.
     """
     import pyarrow
     import pyarrow.parquet
@@ -67,8 +67,8 @@ def export_parquet(
         text = json.dumps(arguments, sort_keys=True)
     except TypeError as error:
         raise ConfigError(
-            f"Arguments of the environment travel as JSON, and these cannot: {error}. Name the "
-            "task, reward or dataset instead of giving the object."
+            f"Arguments of the environment are saved as JSON, and these cannot be: {error}. Name "
+            "the task, reward or dataset instead of giving the object."
         ) from error
     core = make_core(id, 1, arguments)
     rows = []
@@ -99,20 +99,20 @@ def compute_score(
 ) -> dict[str, float]:
     """Scores a response as the environment scores an episode: verl's custom reward function.
 
-    verl calls it in several threads at a time.
+    verl calls it from several threads.
 
     Args:
-        data_source: The environment's id.
-        solution_str: The response, decoded.
-        ground_truth: Not used: the environment has all references.
-        extra_info: As `export_parquet` wrote it.
-        unused: What verl may pass beside these.
+        data_source: Id of the environment.
+        solution_str: Decoded response.
+        ground_truth: Not used, since the environment has all references.
+        extra_info: Column of this name, written by `export_parquet`.
+        unused: Further arguments that verl may pass.
 
     Returns:
         The total as "score", and each component under its own name.
 
     Raises:
-        ConfigError: The row is not one of `export_parquet`, or its episodes have several turns.
+        ConfigError: The row is not from `export_parquet`, or its episodes have several turns.
     """
     core = _borrow(data_source, extra_info)
     try:
@@ -136,20 +136,20 @@ async def play_episode(
     generate: Generate,
     decode: Callable[[list[int]], str] | None = None,
 ) -> PlayedEpisode:
-    """Plays the example that a row names: the same transition and tokens as `gym.make_vec`'s.
+    """Plays the example of a row, with the same transition and tokens as in `gym.make_vec`.
 
-    Sampled tokens are kept as they are, never decoded and encoded again. What a model writes after
-    the end of its turn is dropped.
+    Tokens are kept as they were sampled, never decoded and encoded again. Tokens after the end of a
+    turn are dropped.
 
     Args:
-        id: The environment.
-        extra_info: As `export_parquet` wrote it.
-        generate: Lets the model write on.
-        decode: What the model reads in token ids, without special tokens. Given, it must agree with
-            the environment's tokenizer on the opening.
+        id: Id of the environment.
+        extra_info: Column of this name, written by `export_parquet`.
+        generate: Function by which the model continues a text.
+        decode: The model's decoder of token ids, which leaves out special tokens. If given, it must
+            agree with the environment's tokenizer on the opening.
 
     Raises:
-        ConfigError: The row is not one of `export_parquet`, the model has another tokenizer, or it
+        ConfigError: The row is not from `export_parquet`, the model has another tokenizer, or it
             wrote nothing.
     """
     core = _borrow(id, extra_info)
@@ -179,15 +179,15 @@ async def play_episode(
 
 
 def agent_loop_yaml() -> str:
-    """Returns what `actor_rollout_ref.rollout.agent.agent_loop_config_path` should point to."""
+    """Returns the file for `actor_rollout_ref.rollout.agent.agent_loop_config_path`, as text."""
     return f"- name: {AGENT_NAME}\n  _target_: agents.integrations.verl_loop.TextEnvAgentLoop\n"
 
 
 def _borrow(id: str, extra_info: Mapping[str, Any] | None) -> TextCore:
-    """Takes a core of its own for an episode, since many are played at a time."""
+    """Returns a core for one episode, since many episodes are played at a time."""
     text = _arguments(extra_info)
     try:
-        # Not asked first whether there is one: another thread may take it in between.
+        # Without a check before: another thread might take the core in between.
         return _IDLE.setdefault((id, text), []).pop()
     except IndexError:
         return make_core(id, 1, json.loads(text))
@@ -200,7 +200,7 @@ def _give_back(id: str, extra_info: Mapping[str, Any] | None, core: TextCore) ->
 def _arguments(extra_info: Mapping[str, Any] | None) -> str:
     if extra_info is None or not {"index", "split", "arguments"} <= set(extra_info):
         raise ConfigError(
-            "This row does not name an example. Make the data with "
+            "This row does not identify an example. Make the data with "
             "agents.integrations.verl.export_parquet."
         )
     return str(extra_info["arguments"])

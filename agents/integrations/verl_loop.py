@@ -1,7 +1,6 @@
-"""The agent loop that verl starts for an episode; importing this file needs verl.
+"""The agent loop that verl starts for each episode; importing this file needs verl.
 
-Name it in the YAML that `agents.integrations.verl.agent_loop_yaml` gives. Run with verl 0.8.0 to
-0.9.1.
+The YAML of `agents.integrations.verl.agent_loop_yaml` names it. Tested with verl 0.8.0 to 0.9.1.
 """
 
 from __future__ import annotations
@@ -21,22 +20,22 @@ from textenv.rollout import PlayedEpisode
 
 
 class TextEnvAgentLoop(AgentLoopBase):  # type: ignore[misc] # verl is not installed where types are checked
-    """Plays the example that a row of `agents.integrations.verl.export_parquet` names."""
+    """Plays the example of a row of `agents.integrations.verl.export_parquet`."""
 
     async def run(self, sampling_params: dict[str, Any], **row: Any) -> AgentLoopOutput:
         """Plays an episode of one or several turns.
 
-        What is longer than `data.max_response_length` is cut off, as verl's own loops do; the
-        reward is that of the whole episode.
+        Tokens beyond `data.max_response_length` are cut off, as in verl's own loops; the reward is
+        that of the whole episode.
 
         Args:
-            sampling_params: verl's; the budget of the turn is added. Cutting the distribution
-                (top_k, top_p) is verl's own setting.
-            row: The columns of the data set.
+            sampling_params: Sampling parameters of verl, including top_k and top_p; the budget of
+                the turn is added.
+            row: Columns of the data set.
 
         Raises:
-            ConfigError: The opening is longer than `data.max_prompt_length`, the rows are not those
-                of `export_parquet`, or were made with another tokenizer than the model's.
+            ConfigError: The opening is longer than `data.max_prompt_length`, or the row is not from
+                `export_parquet`, or was made with another tokenizer than the model's.
         """
         request_id = uuid4().hex
         metrics: dict[str, Any] = {}
@@ -53,7 +52,7 @@ class TextEnvAgentLoop(AgentLoopBase):  # type: ignore[misc] # verl is not insta
                 )
             if output.num_preempted is not None:
                 metrics["num_preempted"] = metrics.get("num_preempted", 0) + output.num_preempted
-            # The trainer needs to know which versions of the weights wrote the episode.
+            # The trainer needs the versions of the weights that wrote the episode.
             versions.setdefault("min_global_steps", output.extra_fields.get("min_global_steps"))
             versions["max_global_steps"] = output.extra_fields.get("max_global_steps")
             return output.token_ids, output.log_probs or None
@@ -90,5 +89,5 @@ class TextEnvAgentLoop(AgentLoopBase):  # type: ignore[misc] # verl is not insta
 
 
 def _end(played: PlayedEpisode, longest: int) -> int:
-    """Returns where to cut an episode: verl pays at its last token, so that must be the model's."""
+    """Returns where to cut an episode: verl pays at the last token, which must be the model's."""
     return int(np.flatnonzero(played.action_mask[:longest])[-1]) + 1

@@ -24,17 +24,17 @@ def compute_gae(
         delta_t = r_t + gamma V(t') - V(t)
         A_t = delta_t + gamma lambda A_t'
 
-    The environment's tokens neither discount nor decay, and their values are not used. A reward
-    that stands on one of them belongs to the last token that the agent wrote before it.
+    The environment's tokens neither discount nor decay, and their values are not used. A reward on
+    one of them belongs to the last token that the agent wrote before it.
 
     Args:
         rewards: (batch, time) reward of each token.
         values: (batch, time) V of the state before each token.
         action_mask: (batch, time) True where the agent wrote the token.
-        gamma: discount per token of the agent.
-        gae_lambda: decay of the sum of errors per token of the agent.
-        last_values: (batch,) V of the state after the last token, for episodes that were cut off;
-            0, or no tensor at all, for finished ones.
+        gamma: Discount per token of the agent.
+        gae_lambda: Decay of the sum of errors per token of the agent.
+        last_values: (batch,) V of the state after the last token for truncated episodes, 0 for
+            finished ones; None for 0 everywhere.
 
     Returns:
         Advantages and returns (advantages + values), (batch, time), zero where the mask is False.
@@ -42,7 +42,7 @@ def compute_gae(
     n_batch, n_time = rewards.shape
     if last_values is None:
         last_values = values.new_zeros(n_batch)
-    # Column 0 takes what comes before the agent's first token, and what must not be used.
+    # Column 0 takes rewards before the agent's first token, and values that must not be used.
     column = action_mask.long().cumsum(1)
     own_column = column * action_mask
     packed_rewards = rewards.new_zeros(n_batch, n_time + 1).scatter_add_(1, column, rewards)
@@ -64,13 +64,13 @@ def compute_gae(
 
 @torch.no_grad()
 def compute_rloo(rewards: Tensor, action_mask: Tensor, groups: Tensor) -> Tensor:
-    """Takes off each episode's return the mean of the others of its group.
+    """Subtracts from each episode's return the mean return of the others in its group.
 
     Leave-one-out REINFORCE (Ahmadian et al., 2024, https://arxiv.org/abs/2402.14740), not
     normalised afterwards, as in the paper and in verl. The return is the sum of all rewards of the
-    episode, a penalty on the KL divergence among them; all tokens of the agent share it. Groups may
-    differ in size; an episode alone in its group has advantage 0. An episode that was cut off
-    counts with what it was paid until then, since no value stands in for the rest.
+    episode, including the penalty on the KL divergence; all tokens of the agent share it. Groups
+    may differ in size; an episode alone in its group has advantage 0. A truncated episode counts
+    with what it was paid until then, without a value for the rest.
 
     Args:
         rewards: (batch, time) reward of each token.
@@ -97,18 +97,18 @@ def compute_grpo(
     """Standardises each episode's return within its group.
 
     Group-relative advantages (Shao et al., 2024, https://arxiv.org/abs/2402.03300). The paper does
-    not say which deviation it means: here it is the unbiased one plus 1e-4, TRL's; verl adds 1e-6
-    to the same. Without it they are those of Dr. GRPO (Liu et al., 2025,
-    https://arxiv.org/abs/2503.20783). As in `compute_rloo`, a penalty on the divergence is part of
-    the return (the paper adds it to the loss), and so are the rules for episodes that are alone in
-    their group or were cut off.
+    not say which deviation it means: here it is the unbiased one plus 1e-4, as in TRL; verl adds
+    1e-6. Without the division the advantages are those of Dr. GRPO (Liu et al., 2025,
+    https://arxiv.org/abs/2503.20783). As in `compute_rloo`, the penalty on the divergence is part
+    of the return (the paper adds it to the loss), and the same rules hold for truncated episodes
+    and for those that are alone in their group.
 
     Args:
         rewards: (batch, time) reward of each token.
         action_mask: (batch, time) True where the agent wrote the token.
         groups: (batch,) int64, equal for episodes of the same prompt.
-        scale_by_std: whether to divide by the standard deviation of the group.
-        eps: added to that deviation, in units of the reward.
+        scale_by_std: Whether to divide by the standard deviation of the group.
+        eps: Number added to that deviation, in units of the reward.
 
     Returns:
         (batch, time) advantages, zero where the mask is False.
@@ -125,28 +125,28 @@ def compute_returns(rewards: Tensor, action_mask: Tensor, gamma: float) -> Tenso
 
     With the penalty on the KL divergence in the rewards, and whitened over the tokens of all
     episodes, they are the advantages of REINFORCE++ (Hu et al., 2025,
-    https://arxiv.org/abs/2501.03262): the paper's for one response a prompt, where gamma is 1. verl
-    computes the same. Discounts and rewards on the environment's tokens are those of `compute_gae`.
-    An episode that was cut off counts with what it was paid until then.
+    https://arxiv.org/abs/2501.03262): the paper's for one response per prompt, where gamma is 1.
+    verl computes the same. Discounts and rewards on the environment's tokens are as in
+    `compute_gae`. A truncated episode counts with what it was paid until then.
 
     Args:
         rewards: (batch, time) reward of each token.
         action_mask: (batch, time) True where the agent wrote the token.
-        gamma: discount per token of the agent.
+        gamma: Discount per token of the agent.
 
     Returns:
         (batch, time) returns, zero where the mask is False.
     """
-    # Errors against a critic that always says 0, summed without decay, are the rewards.
+    # The errors of a critic that always gives 0, summed without decay, are the rewards.
     return compute_gae(rewards, torch.zeros_like(rewards), action_mask, gamma, gae_lambda=1.0)[0]
 
 
 def _within_groups(
     rewards: Tensor, groups: Tensor
 ) -> tuple[Tensor, Tensor, Callable[[Tensor], Tensor]]:
-    """Returns each episode's return less its group's mean, its group's size, and the group sum.
+    """Returns each return less its group's mean, the size of its group, and a sum by group.
 
-    In float64, so that a large reward that a whole group shares leaves no trace.
+    They are in float64, so that a large reward that a whole group shares cancels exactly.
     """
     _, index = torch.unique(groups, return_inverse=True)
 
@@ -165,19 +165,19 @@ def whiten(
     eps: float = 1e-8,
     reduce: Callable[[Tensor], Tensor] = lambda sums: sums,
 ) -> Tensor:
-    """Divides by the standard deviation over a mask, after taking off the mean.
+    """Subtracts the mean over a mask, and divides by the standard deviation.
 
     Like `normalize_advantage` of Stable-Baselines3: the deviation is the unbiased one, and fewer
-    than two values are left as they are. The mean is complete before deviations from it are
-    squared, over several processes too.
+    than two values are not changed. The mean is complete before deviations from it are squared,
+    also over several processes.
 
     Args:
         x: (...) any values.
         mask: (...) True for the values that count.
-        shift_mean: whether to take off the mean; without, signs are kept.
-        eps: added to the standard deviation.
-        reduce: turns a tensor of this process's sums into those of all; called twice, whatever
-            the values.
+        shift_mean: Whether to subtract the mean; otherwise signs are kept.
+        eps: Number added to the standard deviation.
+        reduce: Turns a tensor of this process's sums into those of all processes; always called
+            twice.
 
     Returns:
         (...) like x, zero where the mask is False.

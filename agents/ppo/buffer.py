@@ -21,11 +21,11 @@ class EpisodeBatch:
         input_ids: (batch, time) int64.
         lengths: (batch,) int64, true lengths.
         action_mask: (batch, time) bool, True where the agent wrote the token.
-        rewards: (batch, time) float32, the environment's.
-        truncated: (batch,) bool.
+        rewards: (batch, time) float32, what the environment paid for each token.
+        truncated: (batch,) bool, whether the episode was cut off before it could be scored.
         groups: (batch,) int64, equal for episodes of one group.
-        logprobs: (batch, time) float32, the sampler's, zero off the agent's tokens; None unless
-            every episode has them.
+        logprobs: (batch, time) float32, log-probabilities at sampling, zero off the agent's
+            tokens; None unless every episode has them.
     """
 
     input_ids: Tensor
@@ -41,7 +41,7 @@ class EpisodeBatch:
 
     @cached_property
     def written(self) -> tuple[Tensor, Tensor]:
-        """The row and the time of each of the agent's tokens, (n_tokens,) each, row by row."""
+        """Row and time of each of the agent's tokens, (n_tokens,) each, row by row."""
         row, time = self.action_mask.nonzero(as_tuple=True)
         return row, time
 
@@ -61,7 +61,7 @@ class EpisodeBatch:
     def micro_batches(self, rows: Tensor, max_tokens: int) -> Iterator[Tensor]:
         """Splits rows, longest first, into groups of at most `max_tokens` tokens with padding.
 
-        A group holds at least one episode, whatever its length.
+        A group has at least one episode, however long.
         """
         order = rows[torch.argsort(self.lengths[rows], descending=True, stable=True)]
         start = 0
@@ -77,7 +77,7 @@ def make_batch(
 ) -> EpisodeBatch:
     """Pads episodes to the longest of them.
 
-    Padding is token 0; nothing reads it, since masks come from the lengths alone.
+    Padding is token 0. Nothing reads it, since masks come from the lengths alone.
     """
     n, width = len(episodes), max(len(episode.input_ids) for episode in episodes)
     input_ids = np.zeros((n, width), np.int64)

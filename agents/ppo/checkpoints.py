@@ -1,18 +1,18 @@
-"""Saves and loads a TextPPO agent as safetensors and JSON: nothing that is run when it is read.
+"""Saves and loads a TextPPO agent as safetensors and JSON, without pickle.
 
-FOLDER/agent.json           constructor arguments, counters, KL coefficient, optimizer settings,
+FOLDER/agent.json           options, counters, KL coefficient, optimizer settings,
                             the random state of each slot
-FOLDER/agent.safetensors    value head, adapters, what learns of a separate critic, optimizer state,
-                            the random state of each process
-FOLDER/model/               the language model and its tokenizer, as transformers saves them; with
-                            an adapter, the two merged
+FOLDER/agent.safetensors    value head, adapters, a separate critic's weights that learn, optimizer
+                            state, the random state of each process
+FOLDER/model/               the language model and its tokenizer, as transformers saves them; an
+                            adapter is merged into it
 FOLDER/adapter/             the adapter as peft saves it, if there is one
 
-An agent with an adapter goes on from its base model, which is referred to by name, and the adapter.
+An agent with an adapter continues from its base model, which is saved by name, and the adapter.
 
-What was saved between two iterations goes on as if it had never been stopped, bit for bit on a CPU,
-with as many slots and processes as before. With other numbers of them it goes on, too: weights,
-optimizer, counters and the random state of the slots that there were are the same.
+An agent that was saved between two iterations continues as if it had never been stopped, bit for
+bit on a CPU, if it has as many slots and processes as before. With other numbers of them it
+continues with the same weights, optimizer, counters and random states of the old slots.
 """
 
 from __future__ import annotations
@@ -48,17 +48,17 @@ _FIXED_POLICY_OPTIONS = ("lora", "frozen_layers")
 
 @dataclass(frozen=True)
 class SavedAgent:
-    """What a folder holds of an agent, beside its language model.
+    """Everything that a folder holds of an agent, except its language model.
 
     Attributes:
-        options: PPO's, as JSON.
-        policy_kwargs: What makes the policy, its language model included.
-        spaces: The arguments of `textenv.levels.token_spaces`.
+        options: PPO's options, as JSON.
+        policy_kwargs: Arguments of the policy, including its language model.
+        spaces: Arguments of `textenv.levels.token_spaces`.
         state: Counters, the KL coefficient, the moments of returns, the random state of each slot.
-        policy: Parameters by name.
-        optimizer: The optimizer's tensors, by parameter and key.
-        optimizer_groups: The settings of each of its groups of parameters.
-        generators: The state of each process's random generators.
+        policy: Parameters of the policy by name.
+        optimizer: Tensors of the optimizer, by parameter and key.
+        optimizer_groups: Settings of each of the optimizer's groups of parameters.
+        generators: States of each process's random generators.
     """
 
     options: dict[str, Any]
@@ -80,14 +80,14 @@ def save_agent(
     generators: Mapping[str, Tensor],
     writes: bool = True,
 ) -> None:
-    """Writes an agent to a folder, of which the agent that it held before stays whole until then.
+    """Writes an agent to a folder. An agent that is there stays whole until everything is written.
 
     Args:
-        folder: Where to.
-        policy: Its weights and optimizer.
-        options: PPO's, as JSON.
-        state: As in `SavedAgent`.
-        generators: As in `SavedAgent`.
+        folder: Folder to write to.
+        policy: Policy, with its weights and optimizer.
+        options: PPO's options, as JSON.
+        state: Counters and other state, as in `SavedAgent`.
+        generators: Random states, as in `SavedAgent`.
         writes: Whether this process writes; all processes of a run gather the weights.
 
     Raises:
@@ -97,7 +97,7 @@ def save_agent(
         raise ConfigError("Only agents with the AdamW optimizer can be saved.")
     policy_options = policy.options.to_json()
     if policy.adapter is None:
-        del policy_options["model"]  # what was learned lies in `model/`
+        del policy_options["model"]  # the trained model is in `model/`
     else:
         policy_options["model"] = absolute_model(policy.options.model)
     data = {
@@ -117,7 +117,7 @@ def save_agent(
     tensors: dict[str, Tensor] = {
         f"policy/{name}": whole(parameter.detach())
         for name, parameter in policy.named_parameters()
-        # All of a plain language model lies in `model/` already.
+        # A language model without an adapter is in `model/` already.
         if parameter.requires_grad and (policy.adapter is not None or not name.startswith("lm."))
     }
     tensors |= {f"optimizer/{name}": t for name, t in optimizer_tensors(policy).items()}
@@ -141,12 +141,12 @@ def save_language_model(
 ) -> None:
     """Writes the policy's language model and tokenizer as plain transformers reads them.
 
-    An adapter is merged into a copy, so the model that learns stays what it is.
+    An adapter is merged into a copy, so the model that learns does not change.
 
     Args:
-        policy: Whose model.
-        folder: Where to.
-        weights: Those of the model, where it has only a part of them.
+        policy: Policy whose model to write.
+        folder: Folder to write to.
+        weights: Whole weights of the model, where this process has only a part of them.
     """
     lm = policy.lm if policy.adapter is None else merge_adapter(policy.adapter)
     with without_progress_bars():
@@ -158,11 +158,11 @@ def read_agent(folder: Path, changes: Mapping[str, Any]) -> SavedAgent:
     """Reads what `save_agent` wrote.
 
     Args:
-        folder: What it wrote to.
+        folder: Folder of the agent.
         changes: Options of the policy to change.
 
     Raises:
-        ModelError: There is no agent in the folder.
+        ModelError: The folder holds no agent.
         ConfigError: An option cannot be changed.
     """
     settle(folder)
@@ -200,20 +200,20 @@ def read_agent(folder: Path, changes: Mapping[str, Any]) -> SavedAgent:
 
 
 def restore_policy(policy: LMPolicy, saved: SavedAgent) -> None:
-    """Overwrites what a policy and its optimizer have learned by what was saved."""
+    """Restores the saved parameters and optimizer state of a policy."""
     restore_parameters(policy, saved.policy)
     restore_optimizer(policy, saved.optimizer, saved.optimizer_groups)
 
 
 def check_overwriting(folder: Path, needed: Mapping[str, str]) -> None:
-    """Refuses a folder whose model is needed by the agent that is to be saved there.
+    """Checks that saving to a folder does not overwrite a model that the agent needs.
 
     Args:
-        folder: Where to save.
-        needed: Models, by what refers to them.
+        folder: Folder to save to.
+        needed: Names of models, by what refers to them.
 
     Raises:
-        ConfigError: It is.
+        ConfigError: Saving would overwrite one.
     """
     for what, name in needed.items():
         path = Path(name).expanduser()
@@ -225,7 +225,7 @@ def check_overwriting(folder: Path, needed: Mapping[str, str]) -> None:
 
 
 def absolute_model(model: str) -> str:
-    """Returns a model's name; a local path absolute, since the next run may stand elsewhere."""
+    """Returns a model's name, with local paths absolute: the next run may start elsewhere."""
     is_local = model != EMBEDDED and Path(model).exists()
     return str(Path(model).resolve()) if is_local else model
 
@@ -235,13 +235,13 @@ _WRITING, _READY = ".saving", ".saved"
 
 @contextmanager
 def replacing_entries(folder: Path) -> Iterator[Path]:
-    """Yields an empty folder; what is put there replaces the entries of the same names.
+    """Yields an empty folder, whose entries then replace those of the same names in `folder`.
 
-    Until everything is written nothing is replaced; from then on `settle` brings what is missing to
-    its place, should the process die in between. Other entries stay as they are.
+    Nothing is replaced until everything is written. If the process dies after that, `settle`
+    finishes the replacement. Other entries are not changed.
 
     Args:
-        folder: Made if it does not exist.
+        folder: Folder whose entries to replace; created if it does not exist.
     """
     settle(folder)
     writing = folder / _WRITING

@@ -1,7 +1,7 @@
 """The processes of one training run: the few numbers they share, and the sum of their gradients.
 
-They are started by `accelerate launch` or `torchrun`, a process a device, and find one another by
-the environment variables that those set. Each has environments and rollouts of its own.
+`accelerate launch` or `torchrun` starts one process for each device, and sets the environment
+variables by which they find one another. Each has its own environments and rollouts.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from textenv.errors import ConfigError, TextEnvError
 
-# Gradients are summed in pieces of so many numbers: 100 MiB in float32.
+# Gradients are summed in pieces of this many numbers: 100 MiB in float32.
 _BUCKET_NUMBERS = 25 * 2**20
 
 
@@ -28,16 +28,16 @@ class RankLostError(TextEnvError, RuntimeError):
 
 @dataclass
 class Ranks:
-    """The processes of a run, as one of them sees them; a run of one process is the trivial case.
+    """The processes of a run, as one of them sees them; a run may have only one.
 
-    Every method but `share` is a meeting: all processes must call it, in the same order.
+    Every method but `share` is collective: all processes must call it, in the same order.
 
     Attributes:
-        index: Which process this is, from 0.
-        size: How many there are.
-        sent_bytes: What this process has put into meetings so far, by kind: "numbers" and
-            "gradients". What a network carries is about twice that, with any number of processes:
-            a ring sends every number around once to add and once to tell.
+        index: Number of this process, from 0.
+        size: Number of processes.
+        sent_bytes: Bytes that this process has sent so far, by kind: "numbers" and "gradients". A
+            network carries about twice that, with any number of processes: a ring sends every
+            number around once to add it up and once to distribute the sum.
 
     Raises:
         RankLostError: From every method: another process has ended.
@@ -51,7 +51,7 @@ class Ranks:
         """Returns this process's part of a number that is given for the whole run.
 
         Raises:
-            ConfigError: It does not divide.
+            ConfigError: The number is not a multiple of the number of processes.
         """
         if n % self.size:
             raise ConfigError(
@@ -76,11 +76,11 @@ class Ranks:
         return max(self.gather(n)) if self.size > 1 else n
 
     def any(self, flag: bool) -> bool:
-        """Tells whether the flag of any process is set."""
+        """Returns whether the flag of any process is set."""
         return any(self.gather(flag)) if self.size > 1 else flag
 
     def gather(self, item: Any) -> list[Any]:
-        """Returns every process's item, by rank; it must be picklable."""
+        """Returns every process's item, by rank; items must be picklable."""
         if self.size == 1:
             return [item]
         items: list[Any] = [None] * self.size
@@ -89,7 +89,7 @@ class Ranks:
         return items
 
     def copy_from_first(self, tensors: Iterable[Tensor]) -> None:
-        """Overwrites tensors by those of process 0."""
+        """Overwrites tensors with those of process 0."""
         if self.size == 1:
             return
         with _meeting(self), torch.no_grad():
@@ -102,7 +102,7 @@ class Ranks:
             return
         learning = [p for p in parameters if p.requires_grad]
         has_gradient = torch.tensor([p.grad is not None for p in learning], dtype=torch.float64)
-        # What has none in any process is left so: the optimizer passes over it.
+        # A parameter without a gradient in every process keeps none: the optimizer skips it.
         wanted = [p for p, n in zip(learning, self.sum(has_gradient).tolist(), strict=True) if n]
         for bucket in _buckets(wanted):
             flat = torch.cat([_gradient(p).flatten() for p in bucket])
@@ -117,13 +117,13 @@ class Ranks:
         self.sent_bytes[kind] += sum(t.numel() * t.element_size() for t in tensors)
 
 
-ALONE = Ranks()  # nothing meets, so nothing of it ever changes
+ALONE = Ranks()  # a single process sends nothing, so this never changes
 
 
 def join_ranks() -> Ranks:
-    """Joins the processes that a launcher has started, if it has.
+    """Joins the processes that a launcher has started; returns `ALONE` without a launcher.
 
-    Numbers meet over gloo on the host, gradients on the device's own network, so with NCCL on GPUs.
+    Numbers are shared over gloo on the host, and gradients over the device's network: NCCL on GPUs.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
@@ -136,12 +136,12 @@ def join_ranks() -> Ranks:
 
 
 def asks_for_fsdp() -> bool:
-    """Tells whether `accelerate launch` was asked for FSDP."""
+    """Returns whether `accelerate launch` was asked for FSDP."""
     return os.environ.get("ACCELERATE_USE_FSDP", "").lower() in ("1", "true")
 
 
 def is_first_rank() -> bool:
-    """Tells whether this process prints and writes: that of rank 0, or the only one."""
+    """Returns whether this process prints and writes: the one of rank 0, or the only one."""
     return os.environ.get("RANK", "0") == "0"
 
 
@@ -164,12 +164,12 @@ def _buckets(parameters: list[torch.nn.Parameter]) -> Iterator[list[torch.nn.Par
 
 @contextmanager
 def _meeting(ranks: Ranks) -> Iterator[None]:
-    """Says in our words that another process is gone."""
+    """Turns errors of torch.distributed into `RankLostError`."""
     try:
         yield
     except RuntimeError as error:
         raise RankLostError(
-            f"Process {ranks.index} of {ranks.size} cannot go on, since another one has ended or "
-            "cannot be reached; the output of that one says why. The last checkpoint is whole: go "
-            f"on from it with --resume. ({str(error).splitlines()[0][:200]})"
+            f"Process {ranks.index} of {ranks.size} cannot continue: another one has ended or "
+            "cannot be reached, and its output says why. The last checkpoint is whole; continue "
+            f"from it with --resume. ({str(error).splitlines()[0][:200]})"
         ) from error

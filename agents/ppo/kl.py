@@ -42,7 +42,7 @@ def k3(logprobs: Tensor, other_logprobs: Tensor) -> Tensor:
 
 @torch.no_grad()
 def kl_penalty(logprobs: Tensor, ref_logprobs: Tensor) -> Tensor:
-    """Returns the divergence from the reference at each token, to be taken off the reward.
+    """Returns the divergence from the reference at each token, to be subtracted from the reward.
 
     It is k1 and carries no gradient: as part of the reward its expected gradient is that of the
     divergence of whole sequences, which it would not be as a loss.
@@ -62,9 +62,9 @@ class KLController:
     that no single iteration can turn the coefficient negative.
 
     Args:
-        coef: The coefficient to start from, per nat.
-        target: The divergence wanted, in nats of a whole episode; None keeps the coefficient.
-        horizon: Episodes over which the coefficient may change by a fifth.
+        coef: Coefficient at the start, per nat.
+        target: Target of the divergence, in nats per episode; None keeps the coefficient.
+        horizon: Number of episodes over which the coefficient may change by a fifth.
     """
 
     def __init__(self, coef: float, target: float | None, horizon: int) -> None:
@@ -73,7 +73,7 @@ class KLController:
         self.horizon = horizon
 
     def update(self, kl: float, n_episodes: int) -> None:
-        """Moves the coefficient after an iteration, if there is a target.
+        """Adapts the coefficient after an iteration, if there is a target.
 
         Args:
             kl: Mean over episodes of the divergence summed over the episode's tokens, in nats.
@@ -84,7 +84,7 @@ class KLController:
             self.coef *= 1.0 + error * min(n_episodes / self.horizon, 1.0)
 
     def state_dict(self) -> dict[str, float]:
-        """Returns what a checkpoint needs, as plain numbers."""
+        """Returns the state for a checkpoint, as plain numbers."""
         return {"coef": self.coef}
 
     def load_state_dict(self, state: dict[str, float]) -> None:

@@ -16,7 +16,7 @@ MAX_LOG_RATIO = 20.0
 
 @dataclass(frozen=True)
 class PolicyStats:
-    """What happened to the policy on some tokens: sums over them, without gradient."""
+    """Statistics of the policy's change, summed over some tokens, without gradient."""
 
     clipped: Tensor  # tokens whose ratio lies outside the clip range, on either side
     k1: Tensor  # -log r, an estimate of KL(pi_old, pi)
@@ -35,14 +35,14 @@ def policy_loss(
 
     eps is `clip_range`, eps_high `clip_range_high` if given. With `dual_clip` c the loss of a
     negative advantage is at most c |A|, however large the ratio. The log-ratio is held within
-    `MAX_LOG_RATIO`, so that no token overflows; beyond, it has no gradient.
+    `MAX_LOG_RATIO`, so that no token overflows; beyond that it has no gradient.
 
     Args:
         logprobs: (n,) log-probabilities under the policy that learns.
-        old_logprobs: (n,) under the policy that the update started from.
-        advantages: (n,) whitened or not.
-        options: Whose clipping ranges are numbers (`PPOOptions.at`).
-        importance_weights: (n,) weight of each token's loss, taken as constant; see
+        old_logprobs: (n,) log-probabilities under the policy that the update started from.
+        advantages: (n,) advantages, whitened or not.
+        options: Options of this moment (`PPOOptions.at`), whose clipping ranges are numbers.
+        importance_weights: (n,) weights of the tokens' losses, without gradient; see
             `truncated_importance_weights`.
 
     Returns:
@@ -83,25 +83,26 @@ def truncated_importance_weights(
     mode "token_truncate".
 
     Args:
-        old_logprobs: (...) of the policy that the update starts from, as the trainer computes them.
-        sampler_logprobs: (...) of the same tokens, as the sampler computed them.
-        cap: the largest weight.
+        old_logprobs: (...) log-probabilities under the policy that the update starts from, as the
+            trainer computes them.
+        sampler_logprobs: (...) log-probabilities of the same tokens, as the sampler computed them.
+        cap: Largest weight.
     """
     log_ratio = (old_logprobs - sampler_logprobs).clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO)
     return log_ratio.exp().clamp(max=cap)
 
 
 def value_loss(values: Tensor, old_values: Tensor, returns: Tensor, options: PPOOptions) -> Tensor:
-    """Returns the squared error of each value; `vf_coef` and the mean are the caller's.
+    """Returns the squared error of each value; the caller takes the mean, times `vf_coef`.
 
-    With `clip_range_vf`, in units of the reward, the larger of the errors of V and of V held within
-    that range of the old value: being clipped never makes a wrong value look right.
+    With `clip_range_vf`, in units of the reward, it is the larger of the errors of V and of V
+    clipped to that range around the old value, so clipping never makes a wrong value look right.
 
     Args:
-        values: (n,) of the critic that learns.
-        old_values: (n,) of the critic when it acted.
-        returns: (n,) the targets.
-        options: Whose clipping ranges are numbers (`PPOOptions.at`).
+        values: (n,) values of the critic that learns.
+        old_values: (n,) values of the critic when the update started.
+        returns: (n,) targets of the values.
+        options: Options of this moment (`PPOOptions.at`), whose clipping ranges are numbers.
 
     Returns:
         Losses (n,), not averaged.

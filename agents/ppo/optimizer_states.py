@@ -1,4 +1,4 @@
-"""The optimizer's state by parameter name, whole over all processes, and back."""
+"""Saves the optimizer's state by parameter name, gathered from all processes, and restores it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from agents.ppo.sharding import whole
 
 
 def optimizer_tensors(policy: LMPolicy) -> dict[str, Tensor]:
-    """Returns the optimizer's state by parameter name and key, put together from all processes."""
+    """Returns the optimizer's state by parameter name and key, gathered from all processes."""
     return {
         f"{name}/{key}": whole(value) if isinstance(value, Tensor) else torch.as_tensor(value)
         for name, parameter in policy.named_parameters()
@@ -24,7 +24,7 @@ def optimizer_tensors(policy: LMPolicy) -> dict[str, Tensor]:
 def restore_optimizer(
     policy: LMPolicy, tensors: dict[str, Tensor], groups: list[dict[str, Any]]
 ) -> None:
-    """Restores what `optimizer_tensors` gave, and the settings of each group of parameters."""
+    """Restores the tensors of `optimizer_tensors`, and the settings of each parameter group."""
     parameters = dict(policy.named_parameters())
     for name, tensor in tensors.items():
         name, _, key = name.rpartition("/")
@@ -36,7 +36,7 @@ def restore_optimizer(
 
 
 def restore_parameters(policy: LMPolicy, tensors: dict[str, Tensor]) -> None:
-    """Overwrites parameters by name."""
+    """Overwrites parameters, by name."""
     parameters = dict(policy.named_parameters())
     with torch.no_grad():
         for name, tensor in tensors.items():

@@ -1,4 +1,4 @@
-"""The options of PPO, each declared once: `TextPPO`, configurations, help and docs read them."""
+"""The options of PPO, each declared once; `TextPPO`, configurations, help and docs read them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LINEAR = ("start", "end", "end_fraction")
 
 
 def _read_schedule(value: Any) -> Any:
-    """Takes a number, a function of the remaining progress, or what `_write_schedule` made."""
+    """Reads a number, a function of the remaining progress, or the result of `_write_schedule`."""
     if isinstance(value, Mapping) and set(value) == set(_LINEAR):
         from stable_baselines3.common.utils import LinearSchedule
 
@@ -40,7 +40,7 @@ def _read_schedule(value: Any) -> Any:
 
 
 def _write_schedule(value: Any) -> Any:
-    """Returns a schedule as JSON can hold it."""
+    """Returns a schedule as a JSON value."""
     value = getattr(value, "value_schedule", value)  # SB3's FloatSchedule
     value = getattr(value, "val", value)  # SB3's ConstantSchedule
     if value is None or isinstance(value, int | float):
@@ -74,8 +74,8 @@ class PPOOptions(Options):
     n_steps: PositiveInt | None = option(
         None,
         _ROLLOUT,
-        "SB3's size of a rollout, in tokens a slot: the number of episodes that hold so many at "
-        "full length takes the place of n_episodes",
+        "SB3's size of a rollout, in tokens per slot; n_episodes becomes the number of episodes "
+        "that have so many tokens at full length",
     )
     group_size: PositiveInt = option(
         1, _ROLLOUT, "episodes of each prompt; n_episodes and n_envs are multiples of it"
@@ -89,7 +89,7 @@ class PPOOptions(Options):
         le=1,
     )
     sampler: Literal["vllm"] | None = option(
-        None, _ROLLOUT, "write rollouts by vLLM on the same GPU; by default the policy does"
+        None, _ROLLOUT, "writer of rollouts: vLLM on the same GPU; by default the policy"
     )
     sampler_kwargs: dict[str, JsonValue] = option(
         {}, _ROLLOUT, "arguments of the sampler, such as sampler_kwargs.gpu_memory_utilization=0.4"
@@ -103,8 +103,8 @@ class PPOOptions(Options):
     learning_rate_end: NonNegativeFloat = option(
         0.1,
         _OPTIMIZER,
-        "share of the learning rate that is left at the end of the budget, to which it falls "
-        "linearly; without effect where learning_rate is a schedule",
+        "share of the learning rate at the end of the budget, to which it falls linearly; without "
+        "effect if learning_rate is a schedule",
     )
     learning_rate_warmup: NonNegativeInt = option(
         3,
@@ -125,8 +125,8 @@ class PPOOptions(Options):
     max_grad_norm_critic: PositiveFloat | None = option(
         None,
         _OPTIMIZER,
-        "gradient norm limit of the parameters that only the value depends on, clipped by "
-        "themselves; by default they are clipped together with the others, as in SB3",
+        "gradient norm limit for the parameters that only the value depends on, clipped "
+        "separately; by default they are clipped together with the others, as in SB3",
         "verl and OpenRLHF clip a separate critic by itself",
     )
 
@@ -178,8 +178,7 @@ class PPOOptions(Options):
     clip_range_vf: Scheduled | None = option(
         None,
         _LOSS,
-        "clipping range for the change of a value, with the maximum of both losses; none by "
-        "default",
+        "PPO clipping range for the values, with the larger of both losses; none by default",
     )
     dual_clip: float | None = option(
         None,
@@ -192,8 +191,8 @@ class PPOOptions(Options):
     importance_cap: PositiveFloat | None = option(
         None,
         _LOSS,
-        "weigh each token's policy loss by its probability in the update over that in sampling, at "
-        "most by this; no weights by default",
+        "upper bound on the weight of each token's policy loss, its probability in the update over "
+        "that in sampling; no weights by default",
         "truncated importance sampling, Yao et al. 2025",
     )
     ent_coef: float = option(0.0, _LOSS, "coefficient of the entropy bonus")
@@ -213,7 +212,7 @@ class PPOOptions(Options):
         "Ziegler et al. 2019, arXiv 1909.08593",
     )
     kl_target: PositiveFloat | None = option(
-        None, _KL, "KL in nats an episode to which an adaptive kl_coef steers; fixed by default"
+        None, _KL, "target of the KL in nats per episode, which adapts kl_coef; fixed by default"
     )
     kl_horizon: PositiveInt = option(
         2000,
@@ -227,12 +226,12 @@ class PPOOptions(Options):
     seed: NonNegativeInt | None = option(
         0, _RUN, "seed of torch, numpy, Python's random and the environments; null draws one"
     )
-    device: str = option("auto", _RUN, "auto, cpu, cuda, cuda:1, ...")
+    device: str = option("auto", _RUN, "device: auto, cpu, cuda, cuda:1 and the like")
     parallel: Literal["ddp", "fsdp"] | None = option(
         None,
         _RUN,
-        "in several processes: all weights in each, or a part of them; by default what "
-        "accelerate's launcher was asked for",
+        "how several processes hold the weights: all in each (ddp), or a part in each (fsdp); by "
+        "default what accelerate's launcher was asked for",
     )
     stats_window_size: PositiveInt = option(
         100, _RUN, "episodes over which SB3's rollout/ep_rew_mean is averaged"
@@ -252,10 +251,10 @@ class PPOOptions(Options):
         return self
 
     def at(self, progress_remaining: float) -> Self:
-        """Returns the options with every schedule replaced by its number at this moment.
+        """Returns the options with every clipping schedule replaced by its current number.
 
         Args:
-            progress_remaining: From 1 at the start of training to 0 at its end.
+            progress_remaining: Share of the budget that is left, from 1 down to 0.
         """
         values = {name: getattr(self, name) for name in ("clip_range", "clip_range_vf")}
         now = {k: v(progress_remaining) if callable(v) else v for k, v in values.items()}
@@ -267,8 +266,8 @@ class PPOOptions(Options):
         """Returns the learning rates of the policy and of the critic.
 
         Args:
-            progress_remaining: From 1 at the start of training to 0 at its end.
-            iteration: Number of iterations that are done.
+            progress_remaining: Share of the budget that is left, from 1 down to 0.
+            iteration: Number of finished iterations.
             critic_warmup: Number of iterations at the start in which only the critic learns.
         """
         if callable(self.learning_rate):
@@ -280,8 +279,8 @@ class PPOOptions(Options):
         return rate * min(max(risen, 0.0), 1.0), rate * self.value_lr_factor
 
 
-# What differs from the defaults above, by what is trained. How they were chosen stands in
-# docs/results.md. LoRA's best rate is about ten times that of full weights (Schulman et al. 2025,
+# Defaults that differ from those above, by what is trained. docs/results.md says how they were
+# chosen. LoRA's best rate is about ten times that of full weights (Schulman et al. 2025,
 # "LoRA Without Regret"). The embedded model is tiny, so it takes larger steps, and a single epoch
 # of short texts needs no credit by lambda.
 PPO_DEFAULTS: Mapping[Trained, Mapping[str, Any]] = {
@@ -292,14 +291,14 @@ PPO_DEFAULTS: Mapping[Trained, Mapping[str, Any]] = {
 
 
 def ppo_options(values: Mapping[str, Any], policy: Mapping[str, Any]) -> PPOOptions:
-    """Makes PPO's options of those that are given, and the defaults for what is trained.
+    """Makes PPO's options from the given values, and the defaults for what is trained.
 
     Args:
-        values: Given for `PPOOptions`.
-        policy: Given for `PolicyOptions`.
+        values: Given values of `PPOOptions`.
+        policy: Given values of `PolicyOptions`.
 
     Raises:
-        UnknownNameError: There is no option of that name.
+        UnknownNameError: An option does not exist.
         ConfigError: A value does not fit.
     """
     return PPOOptions(**{**PPO_DEFAULTS[what_is_trained(policy)], **values})

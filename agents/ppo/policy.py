@@ -43,13 +43,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TokenOutputs:
-    """What a teacher-forced pass says of the agent's tokens, flat in (row, time) order.
+    """Results of a teacher-forced pass for the agent's tokens, flat in (row, time) order.
 
     Attributes:
-        logprobs: (n_tokens,) of each token that was written.
-        values: (n_tokens,) of the state before each token.
-        entropy: (n_tokens,) of the distribution at each token, if asked for.
-        final_values: (batch,) of the state after each row's last token.
+        logprobs: (n_tokens,) log-probability of each token that was written.
+        values: (n_tokens,) value of the state before each token.
+        entropy: (n_tokens,) entropy of the distribution at each token, if asked for.
+        final_values: (batch,) value of the state after each row's last token.
     """
 
     logprobs: Tensor
@@ -61,30 +61,31 @@ class TokenOutputs:
 class LMPolicy(ActorCriticPolicy):
     """An actor-critic policy whose actor is a Hugging Face causal language model.
 
-    At token level it writes the next token. Acting keeps keys and values of each environment's text
-    and feeds only what is new. At select level it chooses among candidate replies by how likely it
-    is to write each of them, end of turn included (see `agents.models.reply_logprobs`).
+    At token level it writes the next token. While acting it caches keys and values of each
+    environment's text, and computes only new tokens. At select level it chooses among candidate
+    replies by how likely it is to write each of them, including the end of the turn (see
+    `agents.models.reply_logprobs`).
 
     The value head is one linear layer on the last normalised hidden state, in float32; it starts at
     zero.
 
     Args:
-        observation_space: That of a text environment at token or select level.
+        observation_space: Observation space of a text environment at token or select level.
         action_space: `Discrete(V)`, or `Discrete(N)` at select level.
         lr_schedule: Learning rate as a function of the remaining progress.
-        use_sde: SB3's; must be False.
-        optimizer_class: AdamW by default.
-        optimizer_kwargs: By default betas (0.9, 0.95), eps 1e-8, no weight decay and one fused
-            step for AdamW.
-        options: Those of `PolicyOptions` (docs/options.md), such as model="path/or/id".
+        use_sde: SB3's argument of this name; must be False.
+        optimizer_class: Class of the optimizer.
+        optimizer_kwargs: Arguments of the optimizer. The default for AdamW is betas (0.9, 0.95),
+            eps 1e-8, no weight decay and one fused step.
+        options: Options of `PolicyOptions` (docs/options.md), such as model="path/or/id".
 
     Attributes:
-        options: The record of these options. `bf16` is resolved in it.
+        options: Record of these options, with `bf16` chosen.
 
     Raises:
         ConfigError: The environment is not a text environment at token or select level, or an
             option does not fit.
-        UnknownNameError: There is no such option.
+        UnknownNameError: An option does not exist.
         ModelError: The model cannot be loaded or does not fit the environment.
     """
 
@@ -106,12 +107,12 @@ class LMPolicy(ActorCriticPolicy):
             raise ConfigError("use_sde is for continuous actions; a language model has none.")
         self.action_level = find_action_level(observation_space)
         checked = policy_options(options)
-        # SB3 makes a policy on the CPU, and moves it to its device, which by default is the GPU.
+        # SB3 makes a policy on the CPU, and moves it to its device, by default the GPU.
         bf16 = choose_bf16(checked.bf16, "cuda" if torch.cuda.is_available() else "cpu")
         self.options = checked.replace(bf16=bf16)
         ids_space = observation_space["input_ids"]  # type: ignore[index] # checked to be a Dict
         self.window = int(ids_space.shape[0])
-        # Further rows of the model's output are never used.
+        # The model's output may have more rows; they are never used.
         self.vocab_size = int(ids_space.high.max()) + 1
         self._decoders: tuple[SlotDecoder, ...] = ()
         if optimizer_kwargs is None and optimizer_class is torch.optim.AdamW:
@@ -156,9 +157,9 @@ class LMPolicy(ActorCriticPolicy):
         self.optimizer = self.make_optimizer(lr_schedule(1))
 
     def make_optimizer(self, lr: float) -> torch.optim.Optimizer:
-        """Makes the optimizer of what learns: the language model's parameters, then the critic's.
+        """Makes the optimizer: one group of the language model's parameters, one of the critic's.
 
-        Two groups, since a head that starts at zero may learn faster than a pretrained model.
+        A head that starts at zero may learn faster than a pretrained model, hence two groups.
         """
         learning = [p for p in self.lm.parameters() if p.requires_grad]
         return self.optimizer_class(
@@ -173,7 +174,7 @@ class LMPolicy(ActorCriticPolicy):
         return model
 
     def _freeze(self) -> tuple[PeftModel, ...]:
-        """Freezes what does not learn, and adds the adapters that learn instead."""
+        """Freezes the weights that do not learn, and adds the adapters that learn instead."""
         for model in self._models():
             backbone = model.base_model
             if self.options.lora is not None:
@@ -197,7 +198,7 @@ class LMPolicy(ActorCriticPolicy):
 
     @property
     def adapter(self) -> PeftModel | None:
-        """The handle of peft on the language model's adapter, if it has one."""
+        """Handle of peft on the language model's adapter, if it has one."""
         return self._adapters[0] if self._adapters else None
 
     def critic_parameters(self) -> list[nn.Parameter]:
@@ -219,13 +220,14 @@ class LMPolicy(ActorCriticPolicy):
 
     @property
     def reading_share(self) -> float:
-        """The share of slots that should have a prompt to read before it is read.
+        """Share of slots that should have a prompt to read before prompts are read.
 
         Where steps are captured graphs, a pass over prompts costs as much as several steps, however
-        few prompts it has. With n slots, m tokens an episode, and a pass at f steps, waiting for
-        k slots costs a share of (k - 1) / 2n in steps and saves passes: k = n sqrt(2 f / m) is
-        best, about half of the slots for f = 5 and m = 40; a quarter is nearly as good there, and
-        better for longer texts. Elsewhere prompts go along in the others' pass.
+        few prompts it has. With n slots, m tokens per episode, and a pass that costs f steps,
+        waiting for k slots costs a share of (k - 1) / 2n in steps and saves passes. The best
+        k = n sqrt(2 f / m) is about half of the slots for f = 5 and m = 40; a quarter is nearly as
+        good there, and better for longer texts. Elsewhere the share is 0: prompts are read in the
+        same pass as the other slots' tokens.
         """
         return 0.25 if can_capture(self._parts[0]) else 0.0
 
@@ -239,10 +241,10 @@ class LMPolicy(ActorCriticPolicy):
         """Chooses the next token of some of the environment's slots.
 
         Args:
-            input_ids: (k, L) their texts so far.
-            lengths: (k,) their true lengths.
-            rows: (k,) which slots they are.
-            deterministic: Take the most likely token instead of sampling.
+            input_ids: (k, L) texts of these slots so far.
+            lengths: (k,) true lengths of these texts.
+            rows: (k,) numbers of these slots.
+            deterministic: Whether to take the most likely token instead of sampling.
 
         Returns:
             (k,) token ids, and (k,) their log-probabilities.
@@ -260,7 +262,7 @@ class LMPolicy(ActorCriticPolicy):
             (decoder,) = self._slot_decoders(int(rows.max()) + 1)[:1]
             logits = self._scale(decoder.logits(decoder.feed(rows, input_ids, lengths)))
             tokens, logprobs = choose_tokens(logits, deterministic)
-            # Both in one transfer.
+            # One transfer for both.
             chosen = torch.stack([tokens.double(), logprobs.double()]).cpu()
         check_tokens(chosen[0])
         return chosen[0].long().numpy(), chosen[1].float().numpy()
@@ -311,9 +313,10 @@ class LMPolicy(ActorCriticPolicy):
         """Evaluates every token that the agent wrote in whole episodes, with gradient.
 
         Args:
-            batch: The episodes.
-            with_entropy: Compute entropies, too.
-            critic_only: Let only the values carry gradient, and only into `critic_parameters`.
+            batch: Episodes to evaluate.
+            with_entropy: Whether to compute entropies.
+            critic_only: Whether only the values have a gradient, and only with respect to
+                `critic_parameters`.
         """
         backbone, head = self._parts
         rows, times = batch.written
@@ -347,8 +350,8 @@ class LMPolicy(ActorCriticPolicy):
         """Returns the distribution over actions and the values (n, 1), with gradient.
 
         Args:
-            obs: Of any slots; of slots 0 to n - 1 where `cached`.
-            cached: Feed only what is new, without gradient; for the next token alone.
+            obs: Observations of any slots; with `cached`, of slots 0 to n - 1.
+            cached: Whether to compute only new tokens, without gradient; for the next token alone.
         """
         if self.action_level == "select":
             distribution, critic_hidden = self._choose(obs)
@@ -394,7 +397,7 @@ class LMPolicy(ActorCriticPolicy):
         return CategoricalDistribution(self.vocab_size).proba_distribution(self._scale(logits))
 
     def _scale(self, logits: Tensor) -> Tensor:
-        """Returns float32 logits of the tokenizer's ids, at the temperature: the policy's own."""
+        """Returns float32 logits of the tokenizer's ids, divided by the temperature."""
         logits = logits[:, : self.vocab_size].float()
         return logits if self.options.temperature == 1.0 else logits / self.options.temperature
 
@@ -404,7 +407,7 @@ class LMPolicy(ActorCriticPolicy):
         return values.sum(dim=-1)
 
     def autocast(self) -> torch.autocast:
-        """Returns the context that forward passes run in: bfloat16 if asked for."""
+        """Returns the context of forward passes: bfloat16 where `bf16` is on."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=bool(self.options.bf16))
 
     def _decode_observation(self, obs: PyTorchObs) -> tuple[Tensor, Tensor]:
@@ -424,7 +427,7 @@ class LMPolicy(ActorCriticPolicy):
         return hidden[0], hidden[-1]
 
     def _slot_decoders(self, n_slots: int) -> tuple[SlotDecoder, ...]:
-        """Returns the actor's decoder, with the output layer, and that of a separate critic."""
+        """Returns the decoders of the actor, with its output layer, and of a separate critic."""
         if not self._decoders or self._decoders[0].n_slots < n_slots:
             backbone, head = self._parts
             self._decoders = tuple(
@@ -442,7 +445,7 @@ class LMPolicy(ActorCriticPolicy):
         return self._decoders
 
     def forget(self) -> None:
-        """Drops cached keys and values, and their memory: the next tokens are computed anew."""
+        """Drops cached keys and values; the next call computes them again."""
         self._decoders = ()
 
     def _full_hidden(self, obs: PyTorchObs) -> tuple[Tensor, Tensor]:

@@ -21,7 +21,7 @@ from stable_baselines3.common.utils import explained_variance
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
-from agents.models.options import choose_bf16
+from agents.models.options import PolicyOptions, choose_bf16, policy_options
 from agents.ppo.buffer import EpisodeBatch, make_batch
 from agents.ppo.checkpoints import (
     SavedAgent,
@@ -59,11 +59,11 @@ if TYPE_CHECKING:
 
 Metrics = Mapping[str, float]
 _PRINTED_CHARS = 30
-# Options that are no attributes of the agent, or mean something else there: the number of slots
-# that there are, the device in use, the reference model.
+# Options that are not attributes of the agent, or mean something else there: the actual number of
+# slots, the device in use, the reference model.
 _FIXED = ("n_envs", "device", "reference", "parallel")
 _LIVE = tuple(name for name in PPOOptions.model_fields if name not in _FIXED)
-# What another machine decides anew.
+# Decided anew when the agent is loaded.
 _NOT_SAVED = ("n_envs", "n_steps", "device", "parallel")
 _COUNTERS = ("num_timesteps", "n_episodes_done", "n_iterations", "_n_updates")
 _MOMENTS = ("mean", "var", "count")
@@ -88,15 +88,15 @@ class TextPPO(PPO):
 
     Args:
         policy: "LMPolicy" or a subclass.
-        env: An id, `gymnasium.make_vec(...)`, `gymnasium.make(...)`, or an SB3 `VecEnv`. In a run
-            of several processes one that is no id has this process's slots.
+        env: An environment id, `gymnasium.make_vec(...)`, `gymnasium.make(...)`, or an SB3
+            `VecEnv`. In a run of several processes, anything but an id has this process's slots.
         policy_kwargs: `LMPolicy`'s options, such as {"model": "path/or/id"}.
-        options: Those of `PPOOptions` (docs/options.md), such as learning_rate=1e-5. The defaults
-            of some depend on what is trained: the embedded model, full weights or LoRA.
+        options: Options of `PPOOptions` (docs/options.md), such as learning_rate=1e-5. Some
+            defaults depend on what is trained: the embedded model, full weights or LoRA.
 
     Raises:
         ConfigError: An option does not fit.
-        UnknownNameError: There is no such option.
+        UnknownNameError: An option does not exist.
         RankLostError: Another process of the run has ended; from `learn`.
     """
 
@@ -117,6 +117,7 @@ class TextPPO(PPO):
         if not is_class and policy not in self.policy_aliases:
             raise ConfigError(f"policy must be 'LMPolicy' or a subclass of it, not {policy!r}.")
         given = ppo_options(options, policy_kwargs or {})
+        _check_policy_kwargs(policy if is_class else LMPolicy, policy_kwargs or {})
         self.ranks = join_ranks()
         if given.sampler is not None and self.ranks.size > 1:
             raise ConfigError("sampler is for runs of a single process. Leave it out.")
@@ -158,7 +159,7 @@ class TextPPO(PPO):
 
     @property
     def options(self) -> PPOOptions:
-        """The agent's options. As with SB3, setting `agent.ent_coef`, say, changes an option."""
+        """The agent's options. As with SB3, setting an attribute such as `ent_coef` changes one."""
         return self._given.replace(**{name: getattr(self, name) for name in _LIVE})
 
     def _setup_model(self) -> None:
@@ -180,7 +181,7 @@ class TextPPO(PPO):
         self._critic_warmup = options.critic_warmup
 
     def _part_ranks(self) -> None:
-        """Gives all processes the same policy, and each other random numbers and slots."""
+        """Gives all processes the same policy, and each its own random numbers and slots."""
         ranks = self.ranks
         if ranks.size == 1:
             return
@@ -191,17 +192,17 @@ class TextPPO(PPO):
         seed = seed if self.seed is None else self.seed
         torch.manual_seed(int(np.random.SeedSequence([seed, ranks.index]).generate_state(1)[0]))
         if self.env is not None and self.seed is not None:
-            # Slot i of all is seeded with seed + i, in whichever process it is.
+            # Slots are numbered over all processes; slot i is seeded with seed + i.
             self.env.seed(seed + ranks.index * self.env.num_envs)
 
     @property
     def reference_name(self) -> str:
-        """The model of the KL penalty."""
+        """Name of the reference model of the KL penalty."""
         return self._given.reference or self.policy.options.model
 
     @property
     def reference(self) -> Reference:
-        """The frozen model of the KL penalty, loaded when it is first needed."""
+        """Frozen reference model of the KL penalty, loaded when it is first needed."""
         if self._reference is None:
             self._reference = Reference(self.policy, self.reference_name)
             if is_sharded(self.policy):
@@ -229,8 +230,8 @@ class TextPPO(PPO):
         """Sets the environment, whose number of slots may differ from before.
 
         Args:
-            env: As for the constructor, but no id.
-            force_reset: SB3's.
+            env: Environment, as for the constructor, except an id.
+            force_reset: SB3's argument of this name.
         """
         wrapped = self._wrap_env(env, self.verbose)
         self._check_env(wrapped)
@@ -258,14 +259,15 @@ class TextPPO(PPO):
             log_interval: Iterations between two writes of the log; None for no log.
             tb_log_name: Name of the run in TensorBoard's log.
             reset_num_timesteps: Whether to count tokens and episodes from zero again.
-            progress_bar: Show a bar with the reward and KL of each iteration.
+            progress_bar: Whether to show a bar with the reward and KL of each iteration.
             total_episodes: Budget in episodes, instead of one in tokens.
-            after_iteration: Called with the metrics of each iteration; False stops.
-            resume: Continue the call within which a loaded agent was saved: the budget is the one
-                that was given there, of which a part is spent.
+            after_iteration: Callback that gets the metrics of each iteration and returns False to
+                stop.
+            resume: Whether to continue the call of `learn` during which a loaded agent was saved.
+                The budget is the one of that call, including the part that is spent.
 
         Raises:
-            ConfigError: Not one budget is given, or the agent has no environment.
+            ConfigError: Not exactly one budget is given, or the agent has no environment.
             RewardError: The reward raised, or could not score more of a rollout than
                 `max_invalid_share`, or none of it.
         """
@@ -280,7 +282,7 @@ class TextPPO(PPO):
                 self._last_obs = {}
         if reset_num_timesteps:
             self.n_episodes_done = 0
-        # With a budget in episodes the tokens are unknown beforehand; SB3 only needs a number.
+        # With a budget in episodes the tokens are not known beforehand; SB3 only needs a number.
         total, callback = self._setup_learn(
             # SB3 adds what was done before to what is still to do.
             (total_timesteps or 0) - (self.num_timesteps if resume else 0),
@@ -321,7 +323,7 @@ class TextPPO(PPO):
         return self
 
     def _count_iterations(self, total_timesteps: int | None, total_episodes: int | None) -> int:
-        """Returns how many iterations a budget has at least."""
+        """Returns the least number of iterations in a budget."""
         assert self.env is not None
         n_episodes = self.options.n_episodes
         if total_episodes is None:
@@ -354,9 +356,9 @@ class TextPPO(PPO):
     def collect_rollouts(
         self, env: VecEnv, callback: BaseCallback, *unused: Any, **unused_too: Any
     ) -> bool:
-        """Plays `n_episodes` episodes to their end; False if a callback stopped it.
+        """Plays `n_episodes` episodes to their end; returns False if a callback stopped it.
 
-        What could not be scored counts as played, and as nothing else.
+        Episodes that could not be scored count as played, but are not learned from.
         """
         callback.on_rollout_start()
         tokens_before = self.num_timesteps
@@ -370,7 +372,7 @@ class TextPPO(PPO):
             callback.update_locals(locals())
             return callback.on_step()
 
-        # Only our own adaptor can mask; with any other a step raises, as it does for its users.
+        # Only `TextVecEnv` can mask; a step of any other environment raises, as it always does.
         masking = env.masking_invalid() if isinstance(env, TextVecEnv) else nullcontext()
         options = self.options
         n_episodes = self.ranks.share(options.n_episodes, "n_episodes")
@@ -389,7 +391,7 @@ class TextPPO(PPO):
         self.n_episodes_done += stats.n_played
         self.return_moments.update(stats.returns)
         for name, value in stats.metrics().items():
-            # SB3 cuts what it prints to so many characters, and fails where two are then alike.
+            # SB3 cuts printed names to this length, and fails if two are then equal.
             is_long = len(name) > len("rollout/") + _PRINTED_CHARS
             self.logger.record(name, value, "stdout" if is_long else None)
         callback.on_rollout_end()
@@ -469,7 +471,7 @@ class TextPPO(PPO):
         }
 
     def _start_values(self, batch: EpisodeBatch) -> None:
-        """Starts an untrained value head at the mean return, so that it only learns differences."""
+        """Sets an untrained value head to the mean return, so that it only learns differences."""
         head = self.policy.value_head
         total, n = self.ranks.sum(
             batch.rewards.new_tensor([float(batch.rewards.sum()), len(batch)])
@@ -511,8 +513,8 @@ class TextPPO(PPO):
 
         Args:
             batch: The rollout.
-            targets: Of the same rollout.
-            rows: (n,) which episodes.
+            targets: Targets of the same rollout.
+            rows: (n,) numbers of the minibatch's episodes.
 
         Returns:
             Means over the minibatch's tokens.
@@ -570,15 +572,16 @@ class TextPPO(PPO):
         """Loads what `save` wrote.
 
         Args:
-            path: The folder.
-            env: To continue training in; None to predict only, or to give one later by `set_env`.
-            device: Where to put it.
+            path: Folder of the agent.
+            env: Environment to continue training in; None to predict only, or to set one later by
+                `set_env`.
+            device: Device of the agent.
             policy_kwargs: Options of the policy to change.
-            options: Options to change.
+            options: Options of `PPOOptions` to change.
 
         Raises:
-            ModelError: There is no agent in the folder.
-            ConfigError: It was trained for an environment of another size.
+            ModelError: The folder holds no agent.
+            ConfigError: The agent was trained for another number of tokens than the environment's.
         """
         folder = Path(path)
         saved = read_agent(folder, policy_kwargs or {})
@@ -603,7 +606,7 @@ class TextPPO(PPO):
         return agent
 
     def _restore(self, saved: SavedAgent) -> None:
-        """Puts the state of a saved agent in place of this one's."""
+        """Replaces this agent's state by that of a saved one."""
         restore_policy(self.policy, saved)
         restore_slots(self.env, saved.state["slots"], self.ranks)
         restore_generators(saved.generators, self.device, self.ranks)
@@ -614,8 +617,20 @@ class TextPPO(PPO):
             setattr(self.return_moments, name, saved.state["return_moments"][name])
 
 
+def _check_policy_kwargs(policy: Any, kwargs: Mapping[str, Any]) -> None:
+    """Checks the policy's options before anything is made; a subclass may take further ones."""
+    others = ("optimizer_class", "optimizer_kwargs")
+    policy_options(
+        {
+            name: value
+            for name, value in kwargs.items()
+            if name not in others and (policy is LMPolicy or name in PolicyOptions.model_fields)
+        }
+    )
+
+
 def describe_iteration(metrics: Metrics) -> str:
-    """Says in a few words how an iteration went."""
+    """Describes an iteration in a few words."""
     return (
         f"reward {metrics['rollout/reward_mean']:.3f}  KL {metrics['kl/ref']:.2f}  "
         f"{metrics['time/tokens_per_s']:.0f} tokens/s"
@@ -623,7 +638,7 @@ def describe_iteration(metrics: Metrics) -> str:
 
 
 def _track(total: int | None) -> AbstractContextManager[Report]:
-    """Returns a bar over a budget; without one, nothing is shown."""
+    """Returns a progress bar over a budget; without a budget, nothing is shown."""
     if total is None:
         return nullcontext(lambda done, note="", total=None: None)
     from textenv.cli.progress import track
@@ -632,7 +647,7 @@ def _track(total: int | None) -> AbstractContextManager[Report]:
 
 
 def _refuse_sb3_only(options: dict[str, object]) -> None:
-    """Takes out what SB3's PPO has and this does not, and refuses it where it is asked for."""
+    """Removes options that only SB3's PPO has; raises if one of them is set."""
     for name, reason in _SB3_ONLY.items():
         if options.pop(name, None) not in (None, False, -1):
             raise ConfigError(f"{name}: {reason}")

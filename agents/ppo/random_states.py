@@ -1,8 +1,8 @@
-"""The states of all random numbers of a run: what an exact resume needs beside the weights.
+"""Saves and restores the random states of a run, which an exact resume needs beside the weights.
 
-They are those of torch, those of the slots, and the global ones of Python and numpy, which a reward
-may draw from. Between two iterations nothing else of an environment is kept, since each begins with
-new episodes.
+These are the states of torch, of the slots, and of the global generators of Python and numpy,
+which a reward may draw from. Nothing else of an environment is saved, since each iteration begins
+with new episodes.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ _TWISTER = "MT19937"
 def slot_states(env: VecEnv | None, n_slots: int, ranks: Ranks) -> list[Any]:
     """Returns the random state of every slot of all processes, as plain values.
 
-    None for a slot that has drawn nothing yet, and of environments that are not `make_vec`'s.
+    It is None for a slot that has drawn nothing yet, and in environments not made by `make_vec`.
     """
     own = env.env.random_states if isinstance(env, TextVecEnv) else [None] * n_slots
     return [state for part in ranks.gather(own) for state in part]
 
 
 def restore_slots(env: VecEnv | None, states: list[Any], ranks: Ranks) -> None:
-    """Gives this process's slots their random states; further slots keep those of their seeds."""
+    """Restores the random states of this process's slots; additional slots keep their seeds."""
     if not isinstance(env, TextVecEnv):
         return
     first = ranks.index * env.num_envs
     own = states[first : first + env.num_envs]
     env.env.random_states = [*own, *[None] * (env.num_envs - len(own))]
-    # Seeds that were set for the first reset would begin these streams again.
+    # Seeds that were set for the first reset would restart these streams.
     env._seeds = [
         seed if slot >= len(own) or own[slot] is None else None
         for slot, seed in enumerate(env._seeds)
@@ -48,8 +48,8 @@ def restore_slots(env: VecEnv | None, states: list[Any], ranks: Ranks) -> None:
 def generator_states(device: torch.device, ranks: Ranks) -> dict[str, Tensor]:
     """Returns the states of every process's global generators, as bytes.
 
-    By "cpu" and "cuda" for those of torch, "python" and "numpy", and the process: "cpu/0". One of
-    numpy that is no longer its Mersenne Twister is left out.
+    Keys are the generator ("cpu" and "cuda" for torch, "python", "numpy") and the process: "cpu/0".
+    If numpy's generator has been replaced by another kind, it is left out.
     """
     own = {"cpu": torch.get_rng_state(), "python": _python_state()}
     own |= _numpy_state()
@@ -63,7 +63,7 @@ def generator_states(device: torch.device, ranks: Ranks) -> dict[str, Tensor]:
 
 
 def restore_generators(states: Mapping[str, Tensor], device: torch.device, ranks: Ranks) -> None:
-    """Restores this process's generators, if the run had as many processes as now."""
+    """Restores this process's generators, if the run had the same number of processes."""
     if len([name for name in states if name.startswith("cpu/")]) != ranks.size:
         return
     own = {
@@ -100,7 +100,7 @@ def _numpy_state() -> dict[str, Tensor]:
 
 
 def _to_bytes(numbers: Sequence[float]) -> Tensor:
-    # Words of 32 bits are exact in float64; its bytes go through any device, as torch's states do.
+    # Words of 32 bits are exact in float64; bytes can be saved like torch's states.
     return torch.from_numpy(np.array(numbers, np.float64).view(np.uint8))
 
 

@@ -1,4 +1,4 @@
-"""The frozen model that the policy is kept near."""
+"""The frozen reference model of the KL penalty."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ from agents.ppo.sharding import shard_frozen
 
 
 class Reference:
-    """The policy's model as it was before training, without gradient.
+    """The policy's model before training, without gradient.
 
-    It lies outside the policy, so that it is in no optimizer, no `parameters()` and no saved
-    file. A policy with an adapter on this very model is the reference while its adapter is off, and
-    no second model is in memory. Otherwise the model is loaded, and shares the policy's frozen
-    parameters, if it has some that are the same numbers: with `frozen_layers` only what learns is
-    there twice, and the pass of the frozen layers need be computed once for both.
+    It is not part of the policy, so no optimizer, `parameters()` or saved file contains it. If the
+    policy is an adapter on this same model, the policy with its adapter off is the reference, and
+    there is no second model in memory. Otherwise the model is loaded, and shares the policy's
+    frozen parameters where they are equal: with `frozen_layers` only the weights that learn exist
+    twice, and the pass through the frozen layers is computed once for both.
 
     Args:
-        policy: Gives the distribution: temperature, vocabulary, precision.
-        model: By default the name that the policy's model was loaded from.
+        policy: Policy, which gives temperature, vocabulary and precision.
+        model: Name of the model.
 
     Raises:
         ModelError: The model cannot be loaded, or does not fit the environment.
@@ -45,7 +45,7 @@ class Reference:
 
     def __init__(self, policy: LMPolicy, model: str) -> None:
         self._policy = policy
-        # Only a model of the policy's own name is surely what lies below its adapter.
+        # Only a model of the same name is certainly the one below the policy's adapter.
         is_base = policy.adapter is not None and _is_same_model(model, policy.options.model)
         self._adapter = policy.adapter if is_base else None
         if self._adapter is not None:
@@ -57,7 +57,7 @@ class Reference:
             if policy.options.bf16:
                 hold_frozen(self.model, torch.bfloat16)
             if policy.options.compile_layers:
-                # Both alike: the difference in rounding would pass for divergence.
+                # If only one were compiled, the difference in rounding would count as divergence.
                 compile_decoder(self._parts[0])
             share_frozen(self.model, policy.lm)
             self.model.to(policy.device)  # type: ignore[arg-type] # has no types
@@ -82,13 +82,13 @@ class Reference:
             )[0]
 
     def shard(self, ranks: Ranks) -> None:
-        """Divides its layers over the processes of a run, as the policy's are."""
+        """Divides the layers over the processes of a run, as the policy's are."""
         shard_frozen(self._parts[0], ranks)
 
     def recording(self) -> AbstractContextManager[None]:
-        """Lets the next `logprobs` take over what the policy's pass within computes for both.
+        """Records the policy's pass through the frozen layers, for the next `logprobs` to reuse.
 
-        Frozen layers that the policy and the reference share need no second pass over the same
+        Frozen layers that the policy and the reference share then need no second pass over the same
         tokens.
         """
         return nullcontext() if self._trunk is None else self._trunk.recording()
@@ -97,9 +97,9 @@ class Reference:
         return nullcontext() if self._adapter is None else adapter_off(self._adapter)
 
     def _find_trunk(self) -> SharedTrunk | None:
-        """Returns the layers that both share from the embeddings on, if there are any."""
+        """Returns the lowest layers, if policy and reference share them."""
         policy = self._policy
-        # What is compiled keeps no note of a pass, and takes over none.
+        # A compiled pass can neither be recorded nor replayed.
         if policy.options.frozen_layers == 0 or policy.options.compile_layers:
             return None
         own = dict(self.model.named_parameters())
@@ -110,7 +110,7 @@ class Reference:
 
 
 def _is_same_model(one: str, other: str) -> bool:
-    """Tells whether two names stand for one model: the same words, or paths of one folder."""
+    """Returns whether two names are of one model: equal names, or paths of one folder."""
     return one == other or (
         Path(one).exists() and Path(other).exists() and Path(one).samefile(other)
     )

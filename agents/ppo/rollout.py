@@ -25,7 +25,7 @@ class TokenPolicy(Protocol):
 
     @property
     def reading_share(self) -> float:
-        """The share of slots that should have something to read before it is read."""
+        """Share of slots that should have a prompt to read before prompts are read."""
 
     def act(
         self,
@@ -39,11 +39,11 @@ class TokenPolicy(Protocol):
 
 @dataclass(frozen=True)
 class PolicyWriter:
-    """A policy that writes tokens.
+    """Writes tokens with a policy.
 
     Attributes:
-        policy: Which.
-        deterministic: Take the most likely token instead of sampling.
+        policy: Policy that chooses the tokens.
+        deterministic: Whether to take the most likely token instead of sampling.
     """
 
     policy: TokenPolicy
@@ -66,31 +66,31 @@ def collect_episodes(
     """Starts exactly `n_episodes` episodes and finishes all of them: see `Rollout`.
 
     Args:
-        env: Slots of a token-level text environment; it is reset first.
-        policy: Writes the tokens.
-        n_episodes: How many.
-        on_step: As of `textenv.rollout.play`.
+        env: Token-level text environment; it is reset first.
+        policy: Policy that writes the tokens.
+        n_episodes: Number of episodes.
+        on_step: Callback of each step, as in `textenv.rollout.play`.
         group_size: Episodes of each prompt, played by neighbouring slots.
 
     Returns:
         The episodes in the order in which they ended, or None if stopped. Within
-        `TextVecEnv.masking_invalid` those that could not be scored are among them.
+        `TextVecEnv.masking_invalid` they include those that could not be scored.
     """
     if group_size > 1:
         env.set_options({"group_size": group_size})
     with late_scores(env) as late:
         slots = VecEnvSlots(env)
-        # Slots of other environments cannot rest, so none of them waits.
+        # Slots of other environments cannot rest, so they do not wait for one another.
         share = policy.reading_share if isinstance(env, TextVecEnv) else 0.0
         rollout = Rollout(slots, n_episodes, group_size=group_size, reading_share=share, late=late)
         return play(rollout, slots, PolicyWriter(policy), on_step)
 
 
 class VecEnvSlots:
-    """The slots of an SB3 vector environment, which begin their next episodes by themselves.
+    """The slots of an SB3 vector environment, which start their next episodes by themselves.
 
     Args:
-        env: At token level; it is reset.
+        env: Token-level text environment; it is reset.
     """
 
     def __init__(self, env: VecEnv) -> None:
@@ -102,7 +102,7 @@ class VecEnvSlots:
         self.n_slots, self.window = observation["input_ids"].shape
 
     def start(self, slot: int, number: int) -> None:
-        """Does nothing: the environment has begun an episode."""
+        """Does nothing: the environment has already started an episode."""
 
     def texts(self, rows: NDArray[np.int64]) -> NDArray[np.int32]:
         """Returns the tokens of some slots so far, (k, window)."""
@@ -116,7 +116,7 @@ class VecEnvSlots:
         return lengths
 
     def step(self, rows: NDArray[np.int64], actions: Actions) -> Step:
-        """Takes a token in some slots; the others rest, or write token 0 where they cannot."""
+        """Writes a token in some slots; the others rest, or write token 0 if they cannot rest."""
         everyones = np.zeros(self.n_slots, np.int64)
         everyones[rows] = actions
         after, rewards, dones, infos = self._env.step(everyones)
@@ -131,22 +131,22 @@ class VecEnvSlots:
         return Step(rewards, dones, infos, ended)
 
     def rest(self, slots: NDArray[np.bool_]) -> None:
-        """Spares a text environment the steps of slots that have none to take."""
+        """Lets slots rest, if the environment can."""
         if self._own is not None and slots.any():
             self._own.rest(slots)
 
     def wake(self, slots: NDArray[np.bool_]) -> None:
-        """Lets slots go on that rest within an episode."""
+        """Ends the rest of slots within an episode."""
         if self._own is not None:
             self._own.wake(slots)
 
 
 @contextmanager
 def late_scores(env: VecEnv) -> Iterator[LateScores | None]:
-    """Within it, rewards that wait for an answer from elsewhere do not hold up the slots.
+    """Scores episodes while slots play on, if the reward waits for an answer from elsewhere.
 
-    Gives None, and changes nothing, where the reward does not wait, is paid within the episode, or
-    is asked for at the end of each by another listener.
+    Yields None, and changes nothing, if the reward does not wait, is paid within the episode, or is
+    needed at the end of each episode by another listener.
     """
     core: TextCore | None = env.core if isinstance(env, TextVecEnv) else None
     if core is None or not core.can_defer or not waits(core.reward):
@@ -181,14 +181,14 @@ def take_valid(episodes: list[PlayedEpisode], max_invalid_share: float) -> list[
 
 @dataclass(frozen=True)
 class RolloutStats:
-    """A rollout in numbers.
+    """Statistics of a rollout.
 
     Attributes:
-        n_tokens: That the agent wrote.
-        n_played: Episodes, scored or not.
-        returns: (n,) undiscounted, of the scored ones.
-        lengths: (n,) tokens that the agent wrote in each.
-        components: Of the rewards, an episode each.
+        n_tokens: Number of tokens that the agent wrote.
+        n_played: Number of episodes, scored or not.
+        returns: (n,) undiscounted returns of the scored episodes.
+        lengths: (n,) number of tokens that the agent wrote in each of them.
+        components: Components of the reward of each of them.
     """
 
     n_tokens: int
@@ -198,7 +198,7 @@ class RolloutStats:
     components: Sequence[Mapping[str, float]]
 
     def metrics(self) -> dict[str, float]:
-        """Returns the numbers to log; a component that an episode lacks is 0 there."""
+        """Returns the numbers to log; a component that an episode lacks counts as 0."""
         names = {name: None for found in self.components for name in found}
         return {
             **{
@@ -215,13 +215,13 @@ class RolloutStats:
 def gather_stats(
     ranks: Ranks, episodes: Sequence[PlayedEpisode], n_played: int, n_tokens: int
 ) -> RolloutStats:
-    """Puts together what each process has played.
+    """Gathers the statistics of all processes.
 
     Args:
-        ranks: The processes of the run.
-        episodes: That could be scored, of this process, like all that follows.
-        n_played: Episodes in all.
-        n_tokens: Tokens that the agent wrote in them.
+        ranks: Processes of the run.
+        episodes: Scored episodes of this process.
+        n_played: Number of this process's episodes, scored or not.
+        n_tokens: Number of tokens that the agent wrote in them.
     """
     returns = [episode.reward for episode in episodes]
     lengths = [episode.action_mask.sum() for episode in episodes]

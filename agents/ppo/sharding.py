@@ -1,4 +1,4 @@
-"""Weights divided over the processes of a run by FSDP2, for models that do not fit one device."""
+"""Divides weights over the processes of a run by FSDP2, for models that do not fit one device."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 def shard_policy(policy: LMPolicy, ranks: Ranks) -> None:
     """Leaves each process a part of every weight, its gradient and its optimizer's state.
 
-    A layer's weights are put together for the time of its pass and of its backward pass. The
-    optimizer is made anew. Must come before the first step.
+    A layer's weights are gathered for its forward pass and its backward pass. The optimizer is
+    replaced by a new one, so this must come before the first step.
 
     Args:
-        policy: Equal in all processes.
-        ranks: Those processes.
+        policy: Policy, equal in all processes.
+        ranks: Processes of the run.
 
     Raises:
         ConfigError: The policy shares frozen weights between models.
@@ -45,11 +45,11 @@ def shard_policy(policy: LMPolicy, ranks: Ranks) -> None:
     for model in policy._models():
         for layer in find_layers(model.base_model)[1]:
             fully_shard(layer, mesh=mesh)
-    # The rest of the weights, tied ones among them, are one group of the policy's own.
+    # All other weights, including tied ones, form one group.
     fully_shard(policy, mesh=mesh)
     register_fsdp_forward_method(policy, "evaluate_sequences")
     policy.optimizer = policy.make_optimizer(policy.optimizer.param_groups[0]["lr"])
-    # Which parts belong together is settled by the first pass, and decoding may come before it.
+    # The first pass decides which parts belong together, and decoding may come before it.
     ids, written = np.zeros(2, np.int32), np.array([False, True])
     with torch.no_grad():
         policy.evaluate_sequences(
@@ -59,7 +59,7 @@ def shard_policy(policy: LMPolicy, ranks: Ranks) -> None:
 
 
 def shard_frozen(backbone: nn.Module, ranks: Ranks) -> None:
-    """Divides the layers of a model that only computes, such as the reference."""
+    """Divides the layers of a model that does not learn, such as the reference."""
     device = next(backbone.parameters()).device
     mesh = init_device_mesh(device.type, (ranks.size,))
     for layer in find_layers(backbone)[1]:
@@ -67,19 +67,19 @@ def shard_frozen(backbone: nn.Module, ranks: Ranks) -> None:
 
 
 def is_sharded(policy: nn.Module) -> bool:
-    """Tells whether the weights are divided."""
+    """Returns whether the weights are divided."""
     return isinstance(policy, FSDPModule)
 
 
 def in_step(passes: list[Tensor], policy: LMPolicy) -> Iterator[tuple[Tensor, int]]:
-    """Yields passes, and how often each counts, as many in every process if weights are divided.
+    """Yields passes with their counts; if weights are divided, equally many in every process.
 
-    All processes must take part in putting weights together, so one with fewer passes than another
-    goes through its first episode again, which then counts 0 times.
+    All processes must take part in gathering weights. So a process with fewer passes than another
+    repeats its first episode, with a count of 0.
 
     Args:
         passes: Row numbers of each pass of this process.
-        policy: Divided or not.
+        policy: Policy, whose weights may be divided.
     """
     missing = join_ranks().most(len(passes)) - len(passes) if is_sharded(policy) else 0
     for rows in passes:
@@ -90,7 +90,7 @@ def in_step(passes: list[Tensor], policy: LMPolicy) -> Iterator[tuple[Tensor, in
 
 @contextmanager
 def gathered(policy: nn.Module) -> Iterator[None]:
-    """Keeps all weights together in every process, for the many short passes of decoding."""
+    """Gathers all weights in every process, for the many short passes of decoding."""
     if not isinstance(policy, FSDPModule):
         yield
         return
@@ -107,6 +107,6 @@ def gathered(policy: nn.Module) -> Iterator[None]:
 
 
 def whole(tensor: Any) -> Tensor:
-    """Returns a tensor with all its parts; a meeting of all processes if it is divided."""
+    """Returns a whole tensor; if it is divided, all processes must call this."""
     result: Tensor = tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
     return result

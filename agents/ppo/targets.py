@@ -1,4 +1,4 @@
-"""What an update learns from: a rollout evaluated once more, and the targets made of it."""
+"""Evaluates a rollout under policy and reference, and makes the targets of the update."""
 
 from __future__ import annotations
 
@@ -30,11 +30,12 @@ class EvaluatedRollout:
     """A rollout under the policy that an update starts from, and under the reference.
 
     Attributes:
-        logprobs: (batch, time) of the policy, zero off the agent's tokens.
-        ref_logprobs: (batch, time) of the reference, likewise.
-        values: (batch, time) of the state before each of the agent's tokens, zero elsewhere.
-        final_values: (batch,) of the state after the last token.
-        entropy: (batch, time) of the policy in nats, zero off the agent's tokens.
+        logprobs: (batch, time) log-probabilities under the policy, zero off the agent's tokens.
+        ref_logprobs: (batch, time) log-probabilities under the reference, zero off the agent's
+            tokens.
+        values: (batch, time) values of the state before each of the agent's tokens, zero elsewhere.
+        final_values: (batch,) values of the state after the last token.
+        entropy: (batch, time) entropy of the policy in nats, zero off the agent's tokens.
     """
 
     logprobs: Tensor
@@ -45,11 +46,11 @@ class EvaluatedRollout:
 
     @cached_property
     def log_ratio(self) -> Tensor:
-        """The divergence from the reference at each of the agent's tokens, (batch, time) nats."""
+        """Divergence from the reference at each of the agent's tokens, (batch, time) nats."""
         return kl_penalty(self.logprobs, self.ref_logprobs)
 
     def mean_kl(self, ranks: Ranks) -> tuple[float, int]:
-        """Returns the KL of policy to reference in nats an episode, and the number of episodes."""
+        """Returns the KL of policy to reference in nats per episode, and the number of episodes."""
         sums = [float(self.log_ratio.sum()), len(self.log_ratio)]
         total, n = ranks.sum(self.log_ratio.new_tensor(sums)).tolist()
         return total / n, round(n)
@@ -57,15 +58,15 @@ class EvaluatedRollout:
 
 @dataclass(frozen=True)
 class Targets:
-    """What the losses need, (batch, time) each, zero off the agent's tokens.
+    """Inputs of the losses, (batch, time) each, zero off the agent's tokens.
 
     Attributes:
-        old_logprobs: Of the policy that the update starts from.
-        values: Its values of the states before each token.
-        advantages: Whitened over the agent's tokens of all episodes, if asked for.
-        returns: What the values should have been.
-        importance_weights: Of each token's policy loss; None for 1. Off the agent's tokens nothing
-            reads them.
+        old_logprobs: Log-probabilities under the policy that the update starts from.
+        values: Values of the state before each token, at the start of the update.
+        advantages: Advantages, whitened over the agent's tokens of all episodes if asked for.
+        returns: Targets of the values.
+        importance_weights: Weights of each token's policy loss, arbitrary off the agent's tokens;
+            None for 1.
     """
 
     old_logprobs: Tensor
@@ -75,7 +76,7 @@ class Targets:
     importance_weights: Tensor | None = None
 
     def take(self, rows: Tensor, width: int) -> Targets:
-        """Returns some rows, cut to so many tokens."""
+        """Returns some rows, cut to the first `width` tokens."""
         parts = [self.old_logprobs, self.values, self.advantages, self.returns]
         if self.importance_weights is not None:
             parts.append(self.importance_weights)
@@ -88,8 +89,7 @@ def evaluate_rollout(
     """Computes log-probabilities and values of the agent's tokens, without gradient.
 
     Those of the policy are computed again rather than kept from sampling, so that the update's
-    first ratio is 1 in every precision. How far apart the two are tells
-    `logprob_mismatch`.
+    first ratio is 1 in every precision. `logprob_mismatch` measures how far the two differ.
     """
     shape, device = batch.action_mask.shape, batch.input_ids.device
     logprobs, ref_logprobs, values, entropy = (torch.zeros(shape, device=device) for _ in range(4))
@@ -124,15 +124,15 @@ def make_targets(
     """Computes the advantages and returns of a rollout, paid by its rewards and the KL penalty.
 
     Args:
-        evaluated: The rollout under the policy and the reference.
-        batch: The same rollout.
-        options: Estimator, discount, whitening and cap.
+        evaluated: Rollout under the policy and the reference.
+        batch: Episodes of the same rollout.
+        options: Options, of which estimator, discount, whitening and cap are used.
         kl_coef: Coefficient of the KL penalty, per nat.
         reward_scale: Number that the environment's rewards are divided by.
-        ranks: The processes of the run, over whose rollouts advantages are whitened.
+        ranks: Processes of the run, over whose rollouts advantages are whitened.
 
     Returns:
-        The targets, and what is worth logging of them.
+        The targets, and metrics to log.
     """
     written = batch.action_mask
     rewards = batch.rewards / reward_scale - kl_coef * evaluated.log_ratio
@@ -145,7 +145,7 @@ def make_targets(
             written,
             gamma=options.gamma,
             gae_lambda=options.gae_lambda,
-            # An episode cut off before its score goes on, so its last state's value stands in.
+            # A truncated episode has no score; its last state's value stands in for it.
             last_values=evaluated.final_values * batch.truncated,
         )
     elif options.advantage == "rloo":
@@ -172,15 +172,15 @@ def make_targets(
 
 
 def logprob_mismatch(logprobs: Tensor, sampler_logprobs: Tensor, action_mask: Tensor) -> Tensor:
-    """Returns how far each of the agent's tokens is from what its sampler said, in nats.
+    """Returns the difference of each token's log-probability from the one at sampling, in nats.
 
     Sampling reads cached keys token by token, learning reads whole sequences. In exact arithmetic
-    they agree, in float32 to about 1e-6, in bfloat16 to some thousandths on average; much more
-    tells of a sampler with other weights or another distribution.
+    they agree, in float32 to about 1e-6, in bfloat16 to some thousandths on average. Much larger
+    differences mean a sampler with other weights or another distribution.
 
     Args:
-        logprobs: (batch, time) of the policy that drew the tokens, computed again.
-        sampler_logprobs: (batch, time) as they were when drawn.
+        logprobs: (batch, time) log-probabilities under the policy, computed again.
+        sampler_logprobs: (batch, time) log-probabilities at sampling.
         action_mask: (batch, time) True where the agent wrote the token.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The gradient of a minibatch of episodes: PPO's loss over all its tokens, pass by pass."""
+"""Computes the gradient of PPO's loss over all tokens of a minibatch, in micro-batches."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from agents.ppo.policy import LMPolicy
 from agents.ppo.sharding import in_step
 from agents.ppo.targets import Targets
 
-# What is logged of a minibatch.
+# Metrics of a minibatch to log.
 _LOGGED = (
     *("loss", "policy_gradient_loss", "value_loss"),
     *("clip_fraction", "approx_kl", "ratio"),
@@ -33,18 +33,19 @@ def accumulate_gradients(
 ) -> dict[str, float]:
     """Computes the loss of a minibatch and leaves its gradient in the parameters.
 
-    Every token of the minibatch weighs the same, however it is split into micro-batches: each has
-    one backward pass of the sum over its tokens, divided by the count of the whole minibatch. Of a
-    run of several processes each has some of its episodes, or none, and all get the same gradient.
+    Every token of the minibatch weighs the same, however the minibatch is split into micro-batches.
+    Each has one backward pass of the sum over its tokens, divided by the count of the whole
+    minibatch. In a run of several processes each has some of the episodes, or none, and all get the
+    same gradient.
 
     Args:
-        policy: Learns; its gradients are replaced.
-        batch: The rollout.
-        targets: Of the same rollout.
-        rows: (n,) which episodes make this process's part of the minibatch.
-        options: As they are now (`PPOOptions.at`).
-        critic_only: Let only the critic learn: nothing but `critic_parameters` moves.
-        ranks: The processes of the run.
+        policy: Policy that learns; its gradients are replaced.
+        batch: Episodes of the rollout.
+        targets: Targets of the same rollout.
+        rows: (n,) numbers of the episodes in this process's part of the minibatch.
+        options: Options of this moment (`PPOOptions.at`).
+        critic_only: Whether only `critic_parameters` learn.
+        ranks: Processes of the run.
 
     Returns:
         Means over the minibatch's tokens.
@@ -62,7 +63,7 @@ def accumulate_gradients(
         )
         loss = counts * sums["loss"] / n_tokens
         if isinstance(policy, FSDPModule):
-            # It sums gradients in the backward pass, and divides by the number of processes.
+            # FSDP sums gradients in the backward pass, and divides by the number of processes.
             policy.set_requires_gradient_sync(i == len(everyones) - 1)
             loss = loss * ranks.size
         loss.backward()  # type: ignore[no-untyped-call] # has no types
@@ -77,11 +78,11 @@ def accumulate_gradients(
 def _token_sums(
     policy: LMPolicy, part: EpisodeBatch, wanted: Targets, options: PPOOptions, critic_only: bool
 ) -> dict[str, Tensor]:
-    """Returns the loss of a micro-batch and what is logged of it, summed over its tokens."""
-    # Of use only where it is paid for: a pass over all probabilities, forth and back.
+    """Returns the loss and the metrics of a micro-batch, summed over its tokens."""
+    # Entropy takes a forward and a backward pass over all probabilities, so only with a bonus.
     with_entropy = options.ent_coef != 0
     outputs = policy.evaluate_sequences(part, with_entropy, critic_only)
-    at = part.written  # what the policy says of tokens is flat, in this order
+    at = part.written  # the policy's outputs are flat, in this order
     weights = wanted.importance_weights
     policy_part, stats = policy_loss(
         outputs.logprobs,

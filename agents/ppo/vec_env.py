@@ -30,20 +30,20 @@ _PER_SLOT_METHODS = ("action_masks",)
 class TextVecEnv(VecEnv):
     """Steps all slots of a `TextVectorEnv` in one call, with SB3's rules for finished episodes.
 
-    An ended slot starts again in the same step; its info holds `terminal_observation`, and
-    `episode` with the return "r", length "l" in actions and time "t" in seconds, as SB3's Monitor
-    gives. Observations are handed on as they are: nothing is copied, and while no episode ends no
-    slot is looked at by itself.
+    A slot whose episode ends starts the next one in the same step. Its info holds
+    `terminal_observation`, and `episode` with the return "r", the length "l" in actions and the
+    time "t" in seconds, like SB3's Monitor. Observations are not copied, and while no episode ends
+    there is no work for each slot.
 
-    `set_options({"group_size": k})` before a `reset` has k neighbouring slots play the same
-    examples until the reset after it; `TextVectorEnv.reset` says what else may be set.
+    `set_options({"group_size": k})` before a `reset` makes k neighbouring slots play the same
+    examples until the next reset; see `TextVectorEnv.reset` for other options.
 
     Attributes:
-        finished: The conversations of the episodes that ended in the latest step, by slot.
+        finished: Conversations of the episodes that ended in the latest step, by slot.
 
     Args:
-        env: What `gymnasium.make_vec` returned, at token or select level; its own autoreset mode
-            does not matter here. Wrappers of it are left out, but for `RecordVectorEpisodes`.
+        env: Result of `gymnasium.make_vec`, at token or select level; its autoreset mode does not
+            matter. Its wrappers have no effect, except `RecordVectorEpisodes`.
 
     Raises:
         ConfigError: The environment is another kind of vector environment, or at text level.
@@ -74,15 +74,15 @@ class TextVecEnv(VecEnv):
 
     @property
     def core(self) -> TextCore:
-        """The batched transition."""
+        """Core of all slots."""
         return self.env.core
 
     @contextmanager
     def masking_invalid(self) -> Iterator[None]:
-        """Steps within it pay NaN for an episode that cannot be scored, instead of raising.
+        """Makes steps pay NaN for an episode that cannot be scored, instead of raising.
 
-        Its info has "valid" False and "invalid_reason", and no "episode", so that it does not count
-        in SB3's statistics.
+        The info of such an episode has "valid" False and "invalid_reason", and no "episode", so
+        that it does not count in SB3's statistics.
         """
         core = self.env.core
         before, core.mask_invalid = core.mask_invalid, True
@@ -92,23 +92,23 @@ class TextVecEnv(VecEnv):
             core.mask_invalid = before
 
     def rest(self, slots: NDArray[np.bool_]) -> None:
-        """Lets slots ignore their actions, at no cost, until `wake` or the next `reset`.
+        """Makes slots ignore their actions, at no cost, until `wake` or the next `reset`.
 
         Args:
-            slots: True for each slot that has nothing to do now, bool (num_envs,).
+            slots: Mask of the slots that should rest, bool (num_envs,).
         """
         self.env.core.playing &= ~slots
 
     def wake(self, slots: NDArray[np.bool_]) -> None:
-        """Lets slots go on that rest within an episode.
+        """Ends the rest of slots within an episode.
 
         Args:
-            slots: True for each, bool (num_envs,).
+            slots: Mask of these slots, bool (num_envs,).
         """
         self.env.core.playing |= slots
 
     def reset(self) -> Observation:
-        """Begins an episode in every slot."""
+        """Starts an episode in every slot."""
         seeds = list(self._seeds) if any(seed is not None for seed in self._seeds) else None
         if all(options == self._options[0] for options in self._options):
             observation, infos = self.env.reset(seed=seeds, options=self._options[0])
@@ -135,10 +135,10 @@ class TextVecEnv(VecEnv):
         """Takes an action in every slot.
 
         Raises:
-            ConfigError: The actions are not one valid action a slot.
+            ConfigError: The actions are not one valid action for each slot.
             RewardError: An episode ended and could not be scored.
-            gymnasium.error.ResetNeeded: `reset` was never called, or not after a step that failed
-                when episodes had ended in it.
+            gymnasium.error.ResetNeeded: `reset` was never called, or not since a failed step in
+                which episodes had ended.
         """
         if not self.env.all_started:
             raise gym.error.ResetNeeded("No episode has begun yet: call reset().")
@@ -167,7 +167,7 @@ class TextVecEnv(VecEnv):
     def _restart(
         self, dones: NDArray[np.bool_], cut_short: NDArray[np.bool_], infos: list[dict[str, Any]]
     ) -> Observation:
-        """Writes into the infos how episodes ended, begins the next, and observes all slots."""
+        """Completes the infos of ended episodes, starts the next ones, and observes all slots."""
         ended = np.flatnonzero(dones).tolist()
         self.finished = {slot: self.core.episode(slot) for slot in ended}
         for slot in ended:
@@ -194,7 +194,7 @@ class TextVecEnv(VecEnv):
         self.env.close()
 
     def get_images(self) -> Sequence[NDArray[np.uint8] | None]:
-        """Returns one picture a slot, where the environment was made with "rgb_array"."""
+        """Returns one picture per slot, if the environment was made with "rgb_array"."""
         frames = self.env.render()
         return [None] * self.num_envs if frames is None else list(frames)
 
@@ -216,14 +216,14 @@ class TextVecEnv(VecEnv):
     ) -> list[Any]:
         """Calls a method of the shared environment once, and returns its result per slot.
 
-        Of `action_masks` each slot gets its own row; of others each gets the whole result.
+        With `action_masks` each slot gets its own row; with other methods, the whole result.
         """
         result = getattr(self.env, method_name)(*method_args, **method_kwargs)
         per_slot = method_name in _PER_SLOT_METHODS
         return [result[slot] if per_slot else result for slot in self._get_indices(indices)]
 
     def env_is_wrapped(self, wrapper_class: type[gym.Wrapper], indices: Any = None) -> list[bool]:
-        """No slot is wrapped; SB3 asks for its Monitor, whose part this class takes."""
+        """Returns True for SB3's Monitor only, since this class does its work."""
         from stable_baselines3.common.monitor import Monitor
 
         is_monitor = issubclass(wrapper_class, Monitor)
@@ -231,7 +231,7 @@ class TextVecEnv(VecEnv):
 
 
 def _slot_info(infos: dict[str, Any], slot: int) -> dict[str, Any]:
-    """One slot's part of a vector environment's infos."""
+    """Returns one slot's part of a vector environment's infos."""
     return {
         key: value[slot]
         for key, value in infos.items()
@@ -244,10 +244,10 @@ def _split_infos(infos: dict[str, Any], n: int) -> list[dict[str, Any]]:
 
 
 def find_action_level(space: spaces.Space[Any]) -> Literal["token", "select"]:
-    """Tells the action level of an environment that shows its text as tokens.
+    """Returns the action level of an environment that shows its text as tokens.
 
     Raises:
-        ConfigError: It shows no tokens.
+        ConfigError: The environment does not show tokens.
     """
     keys = set(space.spaces) if isinstance(space, spaces.Dict) else set()
     if keys == TOKEN_KEYS:
@@ -265,12 +265,12 @@ def check_groups(env: VecEnv, n_episodes: int, group_size: int) -> None:
     """Checks that a rollout divides into groups of episodes of the same prompt.
 
     Args:
-        env: The slots of this process.
-        n_episodes: That it plays in a rollout.
-        group_size: Episodes of each prompt.
+        env: Slots of this process.
+        n_episodes: Number of episodes that this process plays in a rollout.
+        group_size: Number of episodes of each prompt.
 
     Raises:
-        ConfigError: It does not.
+        ConfigError: The rollout does not divide into groups.
     """
     if group_size == 1:
         return
@@ -285,9 +285,9 @@ def check_groups(env: VecEnv, n_episodes: int, group_size: int) -> None:
 
 
 def most_tokens(env: VecEnv) -> int:
-    """Returns how many tokens the agent can write in an episode.
+    """Returns the number of tokens that the agent can write in an episode.
 
-    Of environments in other processes only the budget of a turn is seen.
+    For environments in other processes, only the budget of one turn is known.
     """
     turn = int(env.observation_space["remaining"].high[0])  # type: ignore[index] # `check_token_level` saw a Dict
     if isinstance(env.unwrapped, SubprocVecEnv):
@@ -296,10 +296,10 @@ def most_tokens(env: VecEnv) -> int:
 
 
 def check_token_level(space: gym.Space[Any]) -> None:
-    """Checks that the agent of an environment with this observation space writes tokens.
+    """Checks that an observation space is that of a text environment at token level.
 
     Raises:
-        ConfigError: It does not.
+        ConfigError: It is another one.
     """
     if isinstance(space, AnyText | MessagesSpace):
         raise ConfigError(

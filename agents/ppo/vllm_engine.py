@@ -1,4 +1,4 @@
-"""vLLM's engine in the process that trains, with the weights that the policy has now."""
+"""vLLM's engine in the process that trains, with the current policy weights."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ _MOST_UNUSED_ROWS = 1024
 class PolicyEngine:
     """A vLLM engine (arXiv 2309.06180) that samples from a policy's distribution.
 
-    It is made by the first `prepare`, which takes as long as loading the model and compiling it.
-    Its copy of the weights, and its keys, are in memory beside the policy's.
+    The first `prepare` starts it, which takes as long as loading the model and compiling it. Its
+    copy of the weights, and its cache of keys and values, need memory in addition to the policy's.
 
     Args:
-        policy: At token level. Its temperature must lie between 0.01 and 2.
-        gpu_memory_utilization: The share of the GPU's memory that vLLM may take; what the policy
-            and its update need must fit beside it.
-        sleep: Whether `sleep` frees that memory. The weights then wait in the host's memory.
+        policy: Policy at token level, with a temperature between 0.01 and 2.
+        gpu_memory_utilization: Share of the GPU's memory that vLLM may take; the policy and its
+            update must fit into the rest.
+        sleep: Whether `sleep` frees that memory. The weights are then kept in the host's memory.
         engine_args: Further fields of `vllm.EngineArgs`, such as `enforce_eager`.
 
     Attributes:
-        n_pushes: How often weights were given to vLLM.
+        n_pushes: Number of times that weights were given to vLLM.
 
     Raises:
         ModelError: vLLM is not installed, or cannot run this model.
-        ConfigError: The policy's settings are not for vLLM.
+        ConfigError: vLLM cannot sample with the policy's settings.
     """
 
     def __init__(
@@ -72,25 +72,27 @@ class PolicyEngine:
 
     @property
     def is_current(self) -> bool:
-        """Whether vLLM has the policy's weights, so that what it has begun is still right."""
+        """Whether vLLM has the current policy weights, so that running requests stay valid."""
         return self._version == weights_version(self._owners)
 
     def prepare(self) -> None:
-        """Has vLLM awake, with the policy's weights of now. Nothing may be running if they changed.
+        """Starts or wakes vLLM, and gives it the current policy weights.
+
+        No request may be running if the weights have changed.
 
         Raises:
-            UnknownNameError: There is no such engine argument.
+            UnknownNameError: An engine argument does not exist.
             ModelError: vLLM did not take the weights.
         """
         was_asleep = self._asleep
         if self._engine is None or was_asleep:
-            # What torch keeps for itself, vLLM cannot take.
+            # vLLM cannot use memory that torch has reserved.
             self._policy.forget()
             torch.cuda.empty_cache()
         if self._engine is None:
             self._engine = self._make()
         elif was_asleep:
-            # Keys only after the weights, which are there twice while they are copied.
+            # The cache wakes after the weights, which need twice the memory while they are copied.
             self._engine.wake_up(tags=["weights"])
         version = weights_version(self._owners)
         if version != self._version:
@@ -101,7 +103,7 @@ class PolicyEngine:
             self._asleep = False
 
     def sleep(self) -> None:
-        """Frees vLLM's memory until the next `prepare`, if that was asked for."""
+        """Frees vLLM's memory until the next `prepare`, if `sleep` was set."""
         if self._sleep and self._engine is not None and not self._asleep:
             self._engine.sleep(level=1)
             self._asleep = True
@@ -115,14 +117,14 @@ class PolicyEngine:
         stop_ids: Sequence[int],
         seed: int | None,
     ) -> None:
-        """Asks for the tokens after a sequence; `step` computes them.
+        """Requests the tokens after a sequence; `step` computes them.
 
         Args:
-            request: A name that was not used before.
-            ids: (n,) the sequence.
-            max_tokens: The most tokens to write, at least 1.
+            request: Name of the request, not used before.
+            ids: (n,) tokens of the sequence.
+            max_tokens: Largest number of tokens to write, at least 1.
             stop_ids: Tokens to stop after.
-            seed: Of the sampling; None takes the most likely tokens.
+            seed: Seed of the sampling; None takes the most likely tokens.
         """
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
@@ -132,7 +134,7 @@ class PolicyEngine:
             seed=seed,
             max_tokens=max_tokens,
             stop_token_ids=list(stop_ids),
-            # A token that the model's own files call the end of a text is one like others.
+            # Only the environment says which token ends a turn, not the model's files.
             ignore_eos=True,
             logit_bias=self._logit_bias,
             logprobs=0,  # the chosen token's alone
@@ -143,12 +145,12 @@ class PolicyEngine:
         self._engine.add_request(request, prompt, params)
 
     def abort(self, requests: Sequence[str]) -> None:
-        """Ends requests that are running."""
+        """Ends running requests."""
         if requests:
             self._engine.abort_request(list(requests))
 
     def step(self) -> Iterator[tuple[str, list[tuple[int, float]], bool]]:
-        """Computes about one token of each request that is running.
+        """Computes about one token of each running request.
 
         Yields:
             A request, its new tokens with their log-probabilities, and whether it has ended.
@@ -165,10 +167,10 @@ class PolicyEngine:
 
     @torch.no_grad()
     def _push(self) -> None:
-        """Gives vLLM the policy's weights, and drops the keys that it has cached of others."""
+        """Gives vLLM the policy's weights, and drops its cache of keys of older weights."""
         policy = self._policy
         model = policy.lm if policy.adapter is None else merge_adapter(policy.adapter)
-        # Under the names that a model's files have, which are those that vLLM reads.
+        # vLLM reads weights by the names that they have in a model's files.
         weights: dict[str, Tensor] = revert_weight_conversion(model, model.state_dict())
         arguments = {"weights_iterator": iter(weights.items())}
         self._engine.collective_rpc("reload_weights", kwargs=arguments)
@@ -177,16 +179,16 @@ class PolicyEngine:
         self.n_pushes += 1
 
     def _make(self) -> Any:
-        # In another process, weights would have to be sent there.
+        # In another process, weights would have to be sent to it.
         os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
         from vllm import EngineArgs, LLMEngine
 
         fixed = {
             "model": self._policy.lm.name_or_path,
             "max_model_len": self._policy.window,
-            # Tokens come from the environment and go there.
+            # The environment has the tokenizer.
             "skip_tokenizer_init": True,
-            # Those of the distribution at the policy's temperature.
+            # Log-probabilities of the distribution at the policy's temperature.
             "logprobs_mode": "processed_logprobs",
             "disable_log_stats": True,
         }
@@ -199,11 +201,11 @@ class PolicyEngine:
 
 
 def check_policy(policy: LMPolicy) -> None:
-    """Checks that vLLM is there and can sample from a policy.
+    """Checks that vLLM is installed and can sample from a policy.
 
     Raises:
-        ModelError: It is not, or the model is none for it.
-        ConfigError: The policy's settings are none for it.
+        ModelError: vLLM is not installed, or cannot run the model.
+        ConfigError: vLLM cannot sample with the policy's settings.
     """
     if importlib.util.find_spec("vllm") is None:
         raise ModelError("Sampling with vLLM needs one more package: pip install textenv[vllm]")
@@ -240,7 +242,7 @@ def _output_rows(policy: LMPolicy) -> int:
 
 @contextmanager
 def _process_unchanged(device: torch.device) -> Iterator[None]:
-    """Keeps random states and the number of threads, which vLLM sets for its whole process."""
+    """Restores random states and the number of threads, which vLLM sets for the whole process."""
     python, numpy_state, threads = random.getstate(), np.random.get_state(), torch.get_num_threads()
     try:
         with torch.random.fork_rng([device] if device.type == "cuda" else []):

@@ -1,4 +1,4 @@
-"""The tokens of a rollout, written by vLLM in place of the policy's own decoding."""
+"""Writes the tokens of a rollout with vLLM, in place of the policy's own decoding."""
 
 from __future__ import annotations
 
@@ -20,31 +20,32 @@ from textenv.errors import ModelError
 class VLLMSampler:
     """Writes tokens as `LMPolicy.act` does, from the same distribution, with vLLM.
 
-    `collect_episodes` takes it in the policy's place. A row's turn is asked for once, when its
-    first token is due, and every token is handed out once, as soon as vLLM has computed it: rows
-    that begin an episode join the passes of those that go on. A row whose sequence is not what was
-    handed out, because an episode began, the environment spoke or another token was put there, asks
-    anew. The policy's weights are given to vLLM when they have changed, adapters merged into them.
+    `collect_episodes` takes it in the policy's place. The turn of a row is requested once, when its
+    first token is needed, and each token is returned once, as soon as vLLM has computed it. So rows
+    that begin an episode join the passes of the others. If the sequence of a row is not the one
+    that was returned, because an episode began, the environment spoke or another token was written,
+    a new request is made. vLLM gets the policy's weights when they have changed, with adapters
+    merged.
 
-    Each turn has a seed of its own from torch's generator, so that runs repeat as far as vLLM's
-    kernels do. These are not the policy's, so the log-probabilities differ a little from those of
-    the update: `TextPPO` logs by how much, and its `importance_cap` makes up for it.
+    Each turn has its own seed from torch's generator, so runs are as repeatable as vLLM's kernels.
+    These differ from the policy's, so the log-probabilities differ a little from those of the
+    update. `TextPPO` logs the difference, and its `importance_cap` corrects for it.
 
     Args:
-        policy: At token level. Its temperature must lie between 0.01 and 2.
-        end_id: The token that ends a turn; None if only the environment knows.
-        gpu_memory_utilization: The share of the GPU's memory that vLLM may take; what the policy
-            and its update need must fit beside it.
-        sleep: Free that memory in `rest`. The weights then wait in the host's memory.
+        policy: Policy at token level, with a temperature between 0.01 and 2.
+        end_id: Token that ends a turn; None if only the environment knows it.
+        gpu_memory_utilization: Share of the GPU's memory that vLLM may take; the policy and its
+            update must fit into the rest.
+        sleep: Whether `rest` frees that memory. The weights are then kept in the host's memory.
         engine_args: Further fields of `vllm.EngineArgs`, such as `enforce_eager`.
 
     Attributes:
-        engine: What computes.
-        reading_share: No row waits for others to have a prompt to read, too.
+        engine: Engine that computes the tokens.
+        reading_share: Share of slots that must have a prompt to read; 0, so none waits.
 
     Raises:
         ModelError: vLLM is not installed, or cannot run this model.
-        ConfigError: The policy's settings are not for vLLM.
+        ConfigError: vLLM cannot sample with the policy's settings.
     """
 
     reading_share = 0.0
@@ -77,10 +78,10 @@ class VLLMSampler:
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Chooses the next token of some of the environment's slots, as `LMPolicy.act` does.
 
-        With `deterministic` vLLM's log-probabilities are those at temperature 1.
+        With `deterministic`, log-probabilities are those at temperature 1.
 
         Raises:
-            UnknownNameError: There is no such engine argument; from the first call.
+            UnknownNameError: An engine argument does not exist; from the first call.
             ModelError: The model's outputs are not numbers, or vLLM wrote nothing.
         """
         if deterministic != self._deterministic or not self.engine.is_current:
@@ -106,7 +107,7 @@ class VLLMSampler:
         return tokens, logprobs
 
     def rest(self) -> None:
-        """Ends a rollout: drops what was not handed out, and frees memory with `sleep`."""
+        """Ends a rollout: drops tokens that were not returned, and frees memory with `sleep`."""
         self._forget()
         self.engine.sleep()
 
@@ -116,7 +117,7 @@ class VLLMSampler:
         self._turns.clear()
 
     def _turn(self, row: int, ids: NDArray[np.int32]) -> _Turn:
-        """Returns the turn that goes on after these tokens; a new one if none does."""
+        """Returns the turn that continues these tokens; a new one if there is none."""
         turn = self._turns.get(row)
         if turn is not None:
             if turn.goes_on(ids):
@@ -139,7 +140,7 @@ class VLLMSampler:
 
     def _step(self) -> None:
         for request, found, has_ended in self.engine.step():
-            # What was ended before may still say something.
+            # A request that was ended may still give tokens.
             turn = self._running.get(request)
             if turn is None:
                 continue
@@ -150,17 +151,17 @@ class VLLMSampler:
 
 
 def find_end_id(env: VecEnv) -> int | None:
-    """Returns the token that ends a turn, if the environment is one that tells it."""
+    """Returns the token that ends a turn, if the environment shows it."""
     return env.core.tokenizer.end_id if isinstance(env, TextVecEnv) else None
 
 
 class _Turn:
-    """What one slot says next: some tokens have come, others are still being computed.
+    """The current turn of a slot, of which some tokens are still being computed.
 
     Attributes:
-        request: Its name while it is being computed.
-        length: The tokens before the next one to hand out.
-        pending: Tokens to hand out, with their log-probabilities.
+        request: Name of its request; None once vLLM has finished it.
+        length: Number of tokens before the next one to return.
+        pending: Tokens to return, with their log-probabilities.
     """
 
     def __init__(self, window: int, request: str, ids: NDArray[np.int32]) -> None:
@@ -171,12 +172,12 @@ class _Turn:
         self._ids[: self.length] = ids
 
     def goes_on(self, ids: NDArray[np.int32]) -> bool:
-        """Tells whether a sequence is just what was handed out, and there is more to come."""
+        """Returns whether a sequence is exactly what was returned, and more tokens follow."""
         has_more = bool(self.pending) or self.request is not None
         return has_more and np.array_equal(ids, self._ids[: self.length])
 
     def take(self) -> tuple[int, float]:
-        """Hands out a token; no other sequence gets it, not even one of the same prompt."""
+        """Returns the next token; no other sequence gets it, not even one of the same prompt."""
         token, logprob = self.pending.popleft()
         self._ids[self.length] = token
         self.length += 1

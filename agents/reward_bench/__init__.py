@@ -1,1 +1,1 @@
-"""The benchmark of reward designs: train against each, and see what it really optimises."""
+"""The benchmark of reward designs, which trains against each and measures what it optimises."""

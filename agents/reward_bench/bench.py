@@ -1,8 +1,8 @@
-"""The benchmark from start to end: make the missing runs, score them all, say what they mean.
+"""The benchmark from start to end: make the missing runs, score all runs, draw conclusions.
 
 OUT/bench.yaml              the configuration
-OUT/runs/DESIGN/SEED/       run.json (looks with every text), log.txt, error.txt of one that failed
-OUT/bench.json, report.html, and tables as CSV: what `textenv.benchmark.report` writes
+OUT/runs/DESIGN/SEED/       run.json (looks with every text), log.txt, and error.txt if it failed
+OUT/bench.json, report.html, and tables as CSV, written by `textenv.benchmark.report`
 """
 
 from __future__ import annotations
@@ -36,24 +36,25 @@ Stage = Callable[[str, float], AbstractContextManager[Report]]
 
 
 def run_bench(config: BenchConfig, out: Path, stage: Stage) -> Bench:
-    """Makes what is missing of a benchmark, and computes everything from all of its runs.
+    """Makes the missing runs of a benchmark, and computes its results from all runs.
 
     Args:
-        config: What to compare.
-        out: Its folder; runs of the same configuration that lie there are not repeated.
-        stage: Opens a progress display, given what is being done and how many steps it has.
+        config: Configuration of the benchmark.
+        out: Folder of the benchmark; finished runs of the same configuration are not repeated.
+        stage: Opens a progress display, given a title and a number of steps.
 
     Raises:
-        ConfigError: The folder holds something else, a reward cannot be made, or the untrained
-            policy's samples all score the same.
-        TextEnvError: The untrained policy cannot be looked at.
-        KeyboardInterrupt: After the runs under way were ended; those done stay.
+        ConfigError: The folder holds something else, a reward cannot be made, or all samples of the
+            untrained policy score the same.
+        TextEnvError: The run of the untrained policy failed.
+        KeyboardInterrupt: The benchmark was interrupted; unfinished runs are ended, finished ones
+            are kept.
     """
     check_rewards(config)
     environment_row(config.id)
     arguments = environment_arguments(config.model, config.dataset, None, config.env)
     core = make_core(config.id, 1, arguments)
-    core.dataset(config.split)  # a missing one is found now
+    core.dataset(config.split)  # a missing split raises before any run
     with _claimed(out):
         _write_config(config, out)
         return _run(config, core, out, stage)
@@ -77,10 +78,10 @@ def _run(config: BenchConfig, core: TextCore, out: Path, stage: Stage) -> Bench:
 
 @contextmanager
 def _claimed(out: Path) -> Iterator[None]:
-    """Keeps the folder for this benchmark, which must be new or hold one already.
+    """Locks the folder of a benchmark, which must be new or hold a benchmark.
 
     Raises:
-        ConfigError: It is something else, or another process is at work in it.
+        ConfigError: The folder holds something else, or another process is using it.
     """
     if out.exists() and not out.is_dir():
         raise ConfigError(f"'{out}' is a file. Choose a folder for --out.")
@@ -88,7 +89,7 @@ def _claimed(out: Path) -> Iterator[None]:
         raise ConfigError(f"'{out}' holds something else than a benchmark. Choose another --out.")
     out.mkdir(parents=True, exist_ok=True)
     with (out / CONFIG_FILE).open("a", encoding="utf-8") as file:
-        # The lock goes with its process, however that ends. Some systems have none.
+        # The lock ends with its process. Some systems have no locks.
         if sys.platform != "win32":
             import fcntl
 
@@ -97,8 +98,8 @@ def _claimed(out: Path) -> Iterator[None]:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError as error:
                     raise ConfigError(
-                        f"Another benchmark is at work in '{out}'. Wait for it, or choose another "
-                        "--out."
+                        f"Another benchmark is at work in '{out}'. Wait for it to end, or choose "
+                        "another --out."
                     ) from error
         yield
 
@@ -109,7 +110,7 @@ def _write_config(config: BenchConfig, out: Path) -> None:
 
 
 def _look_at_start(config: BenchConfig, core: TextCore, out: Path, stage: Stage) -> dict[int, Run]:
-    """Samples the untrained policy, in a run for each seed."""
+    """Samples the untrained policy, in one run for each seed."""
     wanted = untrained_runs(config, out)
     _make(wanted, config, stage, "Untrained policy")
     for run in wanted:
@@ -119,7 +120,7 @@ def _look_at_start(config: BenchConfig, core: TextCore, out: Path, stage: Stage)
 
 
 def _fitted_specs(config: BenchConfig, start: Mapping[int, Run]) -> dict[str, RewardSpec]:
-    """Returns every reward's description, with what it takes from the untrained policy."""
+    """Returns every reward's description, fitted on samples of the untrained policy."""
     samples = [episode for run in start.values() for episode in run.looks[0].episodes]
     return {
         name: fit_reward(spec, samples)  # type: ignore[arg-type] # `check_rewards` made each
@@ -130,9 +131,9 @@ def _fitted_specs(config: BenchConfig, start: Mapping[int, Run]) -> dict[str, Re
 def _rewards_of_runs(
     config: BenchConfig, specs: Mapping[str, RewardSpec], metrics: Sequence[Metric]
 ) -> dict[str, Any]:
-    """Returns what each design or control trains against."""
+    """Returns the reward of each design and control, in standard deviations if asked for."""
     units = {metric.name: metric.sd for metric in metrics}
-    # Noise is uniform on [0, 1], of which the standard deviation is 1 / sqrt(12).
+    # Noise is uniform on [0, 1], with a standard deviation of 1 / sqrt(12).
     paid = {name: (specs[name], units[name]) for name in config.designs}
     paid |= dict.fromkeys(config.controls, (RANDOM, 12 ** (-0.5)))
     if not config.normalise:
@@ -144,7 +145,7 @@ def _make(wanted: Sequence[Wanted], config: BenchConfig, stage: Stage, what: str
     n_done = sum(run.is_done for run in wanted)
     n_failed = 0
     with stage(what, len(wanted)) as report:
-        report(n_done, f"{n_done} were there" if n_done else "")
+        report(n_done, f"{n_done} already made" if n_done else "")
 
         def ended(name: str, seed: int, status: str) -> None:
             nonlocal n_done, n_failed
@@ -164,7 +165,7 @@ def _score_designs(
     start: Start,
     report: Report,
 ) -> dict[str, ScoredDesign]:
-    """Scores the finished runs of each design or control that has some."""
+    """Scores the finished runs of each design and control."""
     scored: dict[str, ScoredDesign] = {}
     for i, name in enumerate((*config.designs, *config.controls)):
         done = [run for run in wanted if run.name == name and run.is_done]

@@ -1,4 +1,4 @@
-"""Samples a pool of responses to each prompt, and shows what picking the best by a reward does."""
+"""Samples a pool of responses to each prompt, and picks the best of n by a reward."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from textenv.rollout import Progress, play_text, silent
 
 @dataclass(frozen=True)
 class Pool:
-    """Samples of a policy, and what each reward says of them.
+    """Samples of a policy, and their scores by several rewards.
 
     Attributes:
-        proxy: The name of the reward that picks.
-        episodes: `size` samples of the first prompt, of the second, and so on.
-        scores: (n_prompts, size) by the name of the reward.
+        proxy: Name of the reward that picks.
+        episodes: `size` samples of the first prompt, then of the second, and so on.
+        scores: Scores (n_prompts, size), by the name of the reward.
     """
 
     proxy: str
@@ -36,15 +36,15 @@ class Pool:
 
     @property
     def size(self) -> int:
-        """How many samples each prompt has."""
+        """Number of samples of each prompt."""
         return int(self.scores[self.proxy].shape[1])
 
     def curves(self, seed: int = 0) -> BestOfN:
-        """Returns proxy and gold over n."""
+        """Returns the scores of the best of n by the proxy, for several n."""
         return make_best_of_n(self.proxy, self.scores, seed=seed)
 
     def gains(self, seed: int = 0) -> dict[str, Estimate]:
-        """Returns what picking the best of the whole pool adds to each score of one sample."""
+        """Returns each score's gain from picking the best of the pool instead of one sample."""
         proxy = self.scores[self.proxy]
         return {
             name: gain_of_best(proxy, table, self.size, seed) for name, table in self.scores.items()
@@ -53,23 +53,23 @@ class Pool:
     def picks(self) -> list[tuple[int, int]]:
         """Returns for each prompt the places of its first sample and of the proxy's best.
 
-        The places are those in `episodes`; of several best ones it is the first.
+        Places are indices of `episodes`; of several best samples the first one is taken.
         """
         best = self.scores[self.proxy].argmax(axis=1)
         return [(row * self.size, row * self.size + int(place)) for row, place in enumerate(best)]
 
     def scores_of(self, place: int) -> dict[str, float]:
-        """Returns the scores of one of `episodes`."""
+        """Returns the scores of the episode at a place."""
         return {name: float(table.flat[place]) for name, table in self.scores.items()}
 
 
 def pay_nothing(episodes: Sequence[Episode]) -> RewardResult:
-    """The reward of an environment that is only sampled from: scores are asked for afterwards."""
+    """Pays 0: the reward of an environment whose episodes are scored afterwards."""
     return RewardResult(np.zeros(len(episodes)))
 
 
 def try_rewards(rewards: Mapping[str, Reward], core: TextCore, split: str) -> None:
-    """Scores one ideal answer by each reward: what cannot be scored is found before the sampling.
+    """Scores one ideal answer by each reward, to find rewards that cannot score before sampling.
 
     Raises:
         RewardError: A reward cannot score the environment's episodes.
@@ -87,7 +87,7 @@ def sample_pool(
     size: int,
     progress: Progress = silent,
 ) -> tuple[Episode, ...]:
-    """Samples the policy on the first prompts of a split, `size` times on each.
+    """Samples the policy `size` times on each of the first prompts of a split.
 
     Raises:
         ConfigError: The policy was made for another environment.
@@ -109,14 +109,14 @@ def score_pool(
     """Scores every sample by every reward.
 
     Args:
-        proxy: The name of the reward that picks, one of `rewards`.
-        rewards: By name.
+        proxy: Name of the reward that picks, one of `rewards`.
+        rewards: Rewards by name.
         episodes: `size` samples of each prompt, prompt by prompt.
-        size: Of each prompt's pool.
-        progress: Called with the number of rewards that are done, and the next one's name.
+        size: Number of samples of each prompt.
+        progress: Callback that gets the number of finished rewards, and the next one's name.
 
     Raises:
-        RewardError: A sample has no score.
+        RewardError: A sample could not be scored.
     """
     scores = {}
     for done, (name, reward) in enumerate(rewards.items()):
@@ -127,7 +127,7 @@ def score_pool(
 
 
 def write_picks(pool: Pool, core: TextCore, path: Path) -> None:
-    """Writes a JSON line for each prompt: its first sample, and the one that the proxy picks."""
+    """Writes a JSON line for each prompt, with its first sample and the proxy's pick."""
     with path.open("w", encoding="utf-8") as file:
         for first, best in pool.picks():
             example = pool.episodes[first].example

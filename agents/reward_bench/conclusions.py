@@ -1,4 +1,4 @@
-"""From scored runs to the record of a benchmark: every table, every judgement, the verdict."""
+"""Computes the record of a benchmark from scored runs: tables, judgements, the verdict."""
 
 from __future__ import annotations
 
@@ -49,17 +49,16 @@ def conclude(
     """Computes everything that the report shows.
 
     Args:
-        config: The benchmark.
-        metrics: The designs' own and the gold ones, as measured at the start.
-        start: The untrained policy.
-        scored: By design or control; those without a finished run are left out.
-        wanted: Every training run, done or not.
-        audits: Of the designs.
+        config: Configuration of the benchmark.
+        metrics: The designs' own metrics and the gold ones, as measured at the start.
+        start: Scores of the untrained policy.
+        scored: Scores by design or control; those without a finished run are left out.
+        wanted: All training runs, finished or not.
+        audits: Audits of the designs.
     """
     gains = {name: compute_gains(found.scores, metrics) for name, found in scored.items()}
     own = {name: estimate(gains[name].final(name)) for name in config.designs if name in gains}
-    # Controls, and designs that taught nothing, would only shorten the distance at which the
-    # others are compared, to nothing in the end.
+    # Controls, and designs that taught nothing, have a KL near 0, at which nothing can be compared.
     common = matched_kl(kl for name, gain in own.items() if rises(gain) for kl in gains[name].kl)
     designs = [
         _conclude_design(name, config, own[name], gains[name], scored[name], common)
@@ -125,7 +124,7 @@ def _conclude_design(
 
 
 def _control(gains: Gains, scored: ScoredDesign) -> Design:
-    words = "Every episode is paid a random number: what training alone does."
+    words = "Every episode is paid a random number, which shows the effect of training alone."
     gold, kl = estimate(gains.final(GOLD)), estimate(scored.final_kl)
     return Design(RANDOM, "control", RANDOM, "control", words, None, gold, None, None, kl)
 
@@ -133,7 +132,7 @@ def _control(gains: Gains, scored: ScoredDesign) -> Design:
 def _untrained(start: Start) -> Design:
     zero = Estimate(0.0, (0.0, 0.0))
     n_prompts, n_samples = next(iter(start.pools.values())).shape
-    words = f"What every run starts from: {n_samples} samples of each of {n_prompts} prompts."
+    words = f"The start of every run: {n_samples} samples of each of {n_prompts} prompts."
     return Design(UNTRAINED, "control", None, "control", words, None, zero, None, None, zero)
 
 
@@ -148,7 +147,7 @@ def _run_record(run: Wanted, scored: Mapping[str, ScoredDesign]) -> RunRecord:
 def _samples(
     config: BenchConfig, start: Start, scored: Mapping[str, ScoredDesign], n_prompts: int
 ) -> tuple[Sample, ...]:
-    """Shows some prompts, evenly spread, with what each policy of its first seed wrote."""
+    """Returns some prompts, evenly spread, with the responses of each policy's first seed."""
     seed = config.seeds[0]
     look = start.runs[seed].looks[0]
     samples = []

@@ -1,4 +1,4 @@
-"""The configuration of a benchmark: which designs, which gold metrics, how much of everything."""
+"""The configuration of a benchmark: designs, gold metrics, and the size of its runs."""
 
 from __future__ import annotations
 
@@ -18,45 +18,45 @@ from textenv.errors import ConfigError
 
 
 class BenchConfig(Options):
-    """What is compared, and how large each run is."""
+    """The configuration of a benchmark: the keys of `textenv rewards bench`."""
 
-    title: str = Field("", description="what is compared, as the report's heading")
+    title: str = Field("", description="heading of the report")
     id: str = Field(description="environment id")
     designs: dict[str, JsonValue] = Field(description="name -> reward to train against")
     gold: dict[str, JsonValue] = Field(description="name -> metric that no run is trained on")
     controls: tuple[Literal["random"], ...] = Field(
-        ("random",), description="beside the untrained policy, which always is one"
+        ("random",), description="controls, in addition to the untrained policy"
     )
     seeds: tuple[NonNegativeInt, ...] = Field(
-        (0, 1, 2, 3, 4), description="how many, or a list of them: a run of each"
+        (0, 1, 2, 3, 4), description="number of seeds, or a list of them; one run for each"
     )
     budget: PositiveInt = Field(
         2048,
-        description="training episodes of each run, in iterations of `train.n_episodes` (64): the "
-        "last one is played in full",
+        description="training episodes of each run, in iterations of `train.n_episodes` (64), of "
+        "which the last is played in full",
     )
-    looks: PositiveInt = Field(6, description="evaluations along each run, the last at its end")
-    split: str = Field("test", description="where the held-out prompts are")
-    prompts: PositiveInt = Field(128, description="how many of them each look plays")
+    looks: PositiveInt = Field(6, description="evaluations during each run, the last at its end")
+    split: str = Field("test", description="split of the held-out prompts")
+    prompts: PositiveInt = Field(128, description="number of held-out prompts of each look")
     pool: PositiveInt = Field(
         32,
-        description="samples of each prompt from the untrained policy, for all seeds together: "
-        "what gains are measured from, and what the best of n is picked from",
+        description="samples of each prompt from the untrained policy, for all seeds together; "
+        "gains are measured from them, and the best of n is picked from them",
     )
     normalise: bool = Field(
         True,
         description="pay each design in standard deviations of the untrained policy's samples, "
-        "so that one KL coefficient means the same to all",
+        "so that one KL coefficient means the same for all",
     )
     model: str = Field("embedded", description="as for `textenv train`")
     dataset: JsonValue = None
     env: dict[str, JsonValue] = Field({}, description="further arguments of the environment")
     train: dict[str, JsonValue] = Field({}, description="keys of `textenv train` for every run")
     samples: NonNegativeInt = Field(12, description="held-out examples shown in the report")
-    audit: NonNegativeInt = Field(200, description="examples each design is probed with; 0: none")
+    audit: NonNegativeInt = Field(200, description="examples of each design's audit; 0 for none")
     device: str = "auto"
     threads: PositiveInt = Field(
-        1, description="CPU threads of a run; its numbers may depend on this, not on `jobs`"
+        1, description="CPU threads of each run; numbers may depend on this, but not on `jobs`"
     )
     jobs: PositiveInt | None = Field(
         None, description="runs at a time; by default as many as cores or GPUs allow"
@@ -77,7 +77,7 @@ class BenchConfig(Options):
         return [(name, seed) for seed in self.seeds for name in names]
 
     def samples_per_seed(self) -> int:
-        """Returns how often each seed's untrained policy answers each prompt."""
+        """Returns how many times each seed's untrained policy answers each prompt."""
         return -(-self.pool // len(self.seeds))
 
     def train_config(self, reward: Any, seed: int) -> TrainConfig:
@@ -100,14 +100,14 @@ class BenchConfig(Options):
         return train_config({**self.train, **fixed})
 
     def digest(self, reward: Any, seed: int) -> str:
-        """Names everything that a run's numbers depend on, so that it is not repeated."""
+        """Returns a digest of everything that a run's numbers depend on."""
         settings = self.train_config(reward, seed).model_dump(exclude={"device"})
         size: list[Any] = [self.looks]
         if reward is None:  # the untrained policy is the same however long others train
             del settings["total_episodes"]
             size = ["pool", self.samples_per_seed()]
         decisive = [settings, size, self.split, self.prompts, self.threads]
-        # What was edited since is no longer what a run was made from.
+        # A run depends on the content of the files that its configuration names.
         decisive += filter(None, [contents([settings["dataset"], reward])])
         text = json.dumps(decisive, sort_keys=True, ensure_ascii=False)
         return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
@@ -142,10 +142,10 @@ def parse_bench_config(values: Mapping[str, Any]) -> BenchConfig:
 
 
 def check_rewards(config: BenchConfig) -> None:
-    """Makes every reward once, so that a wrong name is found before anything is trained.
+    """Makes every reward once, so that a wrong name is found before any training.
 
     Raises:
-        TextEnvError: One cannot be made.
+        ConfigError: A reward cannot be made.
     """
     from textenv.errors import TextEnvError
     from textenv.rewards import load_reward
@@ -159,9 +159,9 @@ def check_rewards(config: BenchConfig) -> None:
 
 
 UNTRAINED, RANDOM = "untrained", "random"
-# What the benchmark decides itself, run by run.
+# Keys that the benchmark sets itself in each run.
 _RESERVED = ("id", "model", "dataset", "env", "reward", "seed", "total_episodes", "device")
-# What `textenv train` does beside the training.
+# Keys of `textenv train` that do not affect the training itself.
 _UNUSED = (
     *("eval_split", "eval_examples", "validation_examples", "validation_every"),
     *("patience", "save_every"),
@@ -171,7 +171,7 @@ _LONGEST_NAME = 100  # bytes; file systems take 255
 
 
 def named_rewards(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns designs and gold metrics as mappings, where they are a list of names."""
+    """Returns designs and gold metrics as mappings; they may be given as lists of names."""
     found = {}
     for key in ("designs", "gold"):
         if values.get(key) is None:
@@ -187,8 +187,8 @@ def named_rewards(values: Mapping[str, Any]) -> dict[str, Any]:
         if given is None:
             raise ConfigError(
                 f"{key}: give a list of names of rewards, or a mapping from names to rewards, not "
-                f"{values[key]!r}. A name that YAML takes for something else than text, such "
-                "as on, yes or 1, stands in quotes."
+                f"{values[key]!r}. Put a name in quotes if YAML would not read it as text, such "
+                "as on, yes or 1."
             )
         found[key] = given
     return found
@@ -199,12 +199,12 @@ def _are_texts(names: Iterable[Any]) -> bool:
 
 
 def check_names(config: BenchConfig) -> None:
-    """Refuses names that cannot be folders or mean something else, and designs that are gold."""
+    """Raises for names that cannot be folders or are reserved, and for designs that are gold."""
     known: dict[str, str] = {}
     for name in (*config.designs, *config.gold):
         if name in config.designs and name in config.gold:
             raise ConfigError(
-                f"gold: '{name}' is a design, too; a gold metric must not be trained on."
+                f"gold: '{name}' is also a design; a gold metric must not be trained on."
             )
         if (
             not name.isprintable()
@@ -217,7 +217,7 @@ def check_names(config: BenchConfig) -> None:
             raise ConfigError(f"{name!r} cannot name a design or a metric; choose another name.")
         other = known.setdefault(name.casefold(), name)
         if other != name:
-            raise ConfigError(f"'{other}' and '{name}' differ in case alone; choose other names.")
+            raise ConfigError(f"'{other}' and '{name}' differ only in case; choose other names.")
     for design, spec in config.designs.items():
         for gold, metric in config.gold.items():
             if _unweighted(spec) == _unweighted(metric):
@@ -228,19 +228,19 @@ def check_names(config: BenchConfig) -> None:
 
 
 def contents(specs: Any) -> dict[str, str]:
-    """Returns digests of the files of data and code that descriptions name, by what they say."""
+    """Returns digests of the files of data and code that descriptions name, by these names."""
     found = {}
     for text in _texts(specs):
         module = text.rpartition(":")[0]
         for path in (text, module, f"{module.replace('.', '/')}.py"):
-            with suppress(OSError, ValueError):  # what can be no path is none
+            with suppress(OSError, ValueError):  # not every text is a valid path
                 found[text] = hashlib.blake2b(Path(path).read_bytes(), digest_size=12).hexdigest()
                 break
     return found
 
 
 def _texts(spec: Any) -> Iterator[str]:
-    """Goes through every text in a description, keys included."""
+    """Yields every text in a description, including keys."""
     if isinstance(spec, str):
         yield spec
     elif isinstance(spec, Mapping):
@@ -251,7 +251,7 @@ def _texts(spec: Any) -> Iterator[str]:
 
 
 def _unweighted(spec: Any) -> Any:
-    """Returns a reward's description without a weight above 0, which only changes its unit."""
+    """Returns a reward's description without a positive weight, which only changes the unit."""
     if not isinstance(spec, Mapping) or len(spec) != 1:
         return spec
     ((name, entry),) = spec.items()
@@ -263,7 +263,7 @@ def _unweighted(spec: Any) -> Any:
 
 
 def check_settings(config: BenchConfig) -> None:
-    """Refuses what would make no benchmark, or would be ignored."""
+    """Raises for settings that would give no benchmark, or would be ignored."""
     for name in ("designs", "gold", "seeds"):
         if not getattr(config, name):
             raise ConfigError(f"{name}: at least one is needed.")
@@ -279,22 +279,22 @@ def check_settings(config: BenchConfig) -> None:
             raise ConfigError(f"train: '{key}' is set by the benchmark itself.")
         if key in _UNUSED:
             raise ConfigError(
-                f"train: '{key}' changes nothing here: a benchmark looks at its runs by 'looks', "
+                f"train: '{key}' has no effect here: a benchmark evaluates its runs by 'looks', "
                 "'prompts' and 'split', and trains each to the end of its 'budget'."
             )
     if "reward" in config.env:
         raise ConfigError("env: 'reward' is set by the benchmark itself.")
     if config.env.get("split", _TRAINED_ON) == config.split:
         raise ConfigError(
-            f"split: '{config.split}' is what the runs train on; held-out prompts need another."
+            f"split: the runs train on '{config.split}'; held-out prompts need another split."
         )
 
 
 def check_budget(settings: TrainConfig) -> None:
-    """Refuses a budget within which no run could move.
+    """Raises if only the critic would learn within the budget.
 
     Args:
-        settings: Those of a run.
+        settings: Configuration of a run.
     """
     idle = settings.n_episodes * settings.critic_warmup
     if settings.total_episodes <= idle:

@@ -1,4 +1,4 @@
-"""What a run leaves behind: its looks, each with every held-out episode and its distance."""
+"""The record of a finished run: its looks, each with every held-out episode and its KL."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ RUN_FILE = "run.json"
 
 @dataclass(frozen=True)
 class Look:
-    """One evaluation along a run.
+    """One evaluation during a run.
 
     Attributes:
-        episodes_trained: Training episodes before it.
-        n_samples: Episodes of each prompt.
+        episodes_trained: Number of training episodes before it.
+        n_samples: Number of episodes of each prompt.
         kl: (n_prompts * n_samples,) log pi - log pi_ref of each sampled episode, in nats.
-        episodes: (n_prompts * n_samples,) what was said, prompt by prompt.
+        episodes: (n_prompts * n_samples,) sampled episodes, prompt by prompt.
     """
 
     episodes_trained: int
@@ -38,9 +38,9 @@ class Run:
     """A finished training run.
 
     Attributes:
-        digest: Names the configuration that led to it.
-        looks: In order of training.
-        wall_s: What it took.
+        digest: Digest of the run's configuration.
+        looks: Evaluations in order of training.
+        wall_s: Duration of the run.
     """
 
     digest: str

@@ -1,4 +1,4 @@
-"""Makes the runs of a benchmark in parallel processes, and none of them twice."""
+"""Makes the missing runs of a benchmark in parallel processes."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class Wanted:
     """One run that the configuration asks for.
 
     Attributes:
-        name: The design or control.
-        seed: Its seed.
-        reward: What it trains against; None for the untrained policy.
-        digest: Names the configuration that leads to it.
-        folder: Where it lies.
+        name: Name of the design or control.
+        seed: Seed of the run.
+        reward: Reward that it trains on; None for the untrained policy.
+        digest: Digest of the run's configuration.
+        folder: Folder of the run.
     """
 
     name: str
@@ -42,12 +42,12 @@ class Wanted:
 
     @property
     def is_done(self) -> bool:
-        """True if the folder holds a run of just this configuration."""
+        """Whether the folder holds a finished run of this configuration."""
         return read_digest(self.folder) == self.digest
 
     @property
     def error(self) -> str:
-        """Why the last attempt failed; empty if it did not."""
+        """Error of the last attempt; empty if it did not fail."""
         path = self.folder / _ERROR_FILE
         return path.read_text(encoding="utf-8") if path.is_file() else ""
 
@@ -58,10 +58,10 @@ def wanted_runs(
     """Returns the runs of some designs or controls, seed by seed.
 
     Args:
-        config: The benchmark.
-        names: Which.
-        rewards: What each trains against.
-        out: The benchmark's folder.
+        config: Configuration of the benchmark.
+        names: Names of the designs or controls.
+        rewards: Reward that each trains on.
+        out: Folder of the benchmark.
     """
     return [
         Wanted(
@@ -77,22 +77,23 @@ def wanted_runs(
 
 
 def untrained_runs(config: BenchConfig, out: Path) -> list[Wanted]:
-    """Returns the looks at the untrained policy, one a seed."""
+    """Returns the runs that sample the untrained policy, one for each seed."""
     return wanted_runs(config, [UNTRAINED], {UNTRAINED: None}, out)
 
 
 def make_runs(
     wanted: Sequence[Wanted], config: BenchConfig, report: Done = lambda name, seed, status: None
 ) -> None:
-    """Makes the runs that are missing, some at a time; one that fails leaves its error.
+    """Makes the missing runs, several at a time; a run that fails leaves its error in its folder.
 
     Args:
-        wanted: The runs.
-        config: The benchmark.
-        report: Called as each ends, with its name, its seed and "done" or "failed".
+        wanted: Runs of the benchmark.
+        config: Configuration of the benchmark.
+        report: Callback at the end of each run, which gets its name, its seed and "done" or
+            "failed".
 
     Raises:
-        KeyboardInterrupt: After the runs under way were ended.
+        KeyboardInterrupt: The benchmark was interrupted; unfinished runs are ended.
     """
     missing = [run for run in wanted if not run.is_done]
     devices = _devices(config)
@@ -120,7 +121,7 @@ def make_runs(
 
 
 class _Running:
-    """The processes under way, which end when the benchmark is interrupted."""
+    """The running processes, which end when the benchmark is interrupted."""
 
     def __init__(self) -> None:
         self.is_stopped = False
@@ -129,7 +130,7 @@ class _Running:
     def wait(self, process: subprocess.Popen[bytes]) -> int:
         """Waits for a process, and returns its exit status."""
         self._processes.add(process)
-        if self.is_stopped:  # between the start of the process and now
+        if self.is_stopped:  # since the process was started
             process.terminate()
         try:
             return process.wait()
@@ -137,7 +138,7 @@ class _Running:
             self._processes.discard(process)
 
     def stop(self) -> None:
-        """Ends all of them, and those that are about to begin."""
+        """Ends all processes, including those that are about to start."""
         self.is_stopped = True
         for process in tuple(self._processes):
             process.terminate()
@@ -162,7 +163,7 @@ def _make_run(run: Wanted, config: BenchConfig, device: str, running: _Running) 
         code = running.wait(process)
     if code == 0 and run.is_done:
         return "done"
-    # Ctrl-C reaches the processes of a terminal at the same time as this one, or before it.
+    # Ctrl-C in a terminal reaches the run's process too, perhaps before this one.
     if running.is_stopped or code == -signal.SIGINT:
         return "stopped"
     said = (run.folder / _LOG_FILE).read_text(encoding="utf-8", errors="replace").strip()
@@ -172,16 +173,16 @@ def _make_run(run: Wanted, config: BenchConfig, device: str, running: _Running) 
 
 
 def _ending(code: int) -> str:
-    """Says how a process ended."""
+    """Describes how a process ended."""
     if code >= 0:
         return f"exit status {code}"
-    # Linux ends what takes the last of the memory in this way.
+    # Linux kills processes in this way when memory runs out.
     hint = ", as when memory runs out" if code == -signal.SIGKILL else ""
     return f"killed by signal {-code}{hint}"
 
 
 def _devices(config: BenchConfig) -> list[str]:
-    """Returns a device for each run that may be under way at the same time."""
+    """Returns a device for each of the runs that may run at the same time."""
     import torch
 
     n_gpus = torch.cuda.device_count()

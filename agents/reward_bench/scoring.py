@@ -1,4 +1,4 @@
-"""Scores runs on every metric: what they wrote is kept, so that a metric costs no training."""
+"""Scores the saved texts of runs by every metric, so that a new metric needs no training."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Report = Callable[[float, str], None]
 
 @dataclass(frozen=True)
 class Start:
-    """The untrained policy: its samples, and what every metric says of them.
+    """Samples of the untrained policy, and their scores by every metric.
 
     Attributes:
-        metrics: Their names, in order.
-        runs: Seed -> the samples.
-        scores: Seed -> (n_metrics, n_prompts, n_samples).
+        metrics: Names of the metrics, in order.
+        runs: Samples by seed.
+        scores: Scores (n_metrics, n_prompts, n_samples) by seed.
     """
 
     metrics: tuple[str, ...]
@@ -32,32 +32,32 @@ class Start:
 
     @property
     def pools(self) -> dict[str, FloatArray]:
-        """Metric -> (n_prompts, n_samples) of all seeds together."""
+        """Scores of all seeds together, (n_prompts, n_samples), by metric."""
         return dict(zip(self.metrics, np.concatenate(list(self.scores.values()), 2), strict=True))
 
 
 @dataclass(frozen=True)
 class ScoredDesign:
-    """The runs of one design: what they wrote, and what every metric says of it."""
+    """The runs of one design, and their scores by every metric."""
 
     scores: DesignScores
     runs: tuple[Run, ...]
 
     @property
     def final_kl(self) -> FloatArray:
-        """(n_seeds, n_prompts) nats a response at the end of the training."""
+        """KL at the end of training, in nats per response, (n_seeds, n_prompts)."""
         return np.stack([run.looks[-1].kl for run in self.runs])
 
 
 class Scorer:
-    """Scores runs on some metrics, each of which is made once."""
+    """Scores runs by some metrics, each of which is made once."""
 
     def __init__(self, specs: Mapping[str, RewardSpec]) -> None:
         self.metrics = tuple(specs)
         self._rewards = [load_reward(spec) for spec in specs.values()]
 
     def score_start(self, runs: Mapping[int, Run], report: Report) -> Start:
-        """Scores the untrained policy's samples; `runs` is by seed."""
+        """Scores the untrained policy's samples, given by seed."""
         scores = {}
         for i, (seed, run) in enumerate(runs.items()):
             scores[seed] = self._score(run)[:, 0]
@@ -65,7 +65,7 @@ class Scorer:
         return Start(self.metrics, runs, scores)
 
     def score_design(self, runs: Mapping[int, Run], start: Start) -> ScoredDesign:
-        """Scores a design's runs; their first look is the start of the same seed."""
+        """Scores a design's runs, given by seed; each begins with the start of the same seed."""
         tables = []
         for seed, run in runs.items():
             looks = (start.scores[seed][:, None], self._score(run))

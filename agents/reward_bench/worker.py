@@ -1,8 +1,8 @@
-"""One run of the benchmark, in a process of its own: train, and look at held-out prompts.
+"""One run of the benchmark, in its own process: train, and sample held-out prompts.
 
     python -m agents.reward_bench.worker JOB.json
 
-The job file holds what `Job` does. Whatever goes wrong ends as the last line on standard error.
+The job file holds the fields of `Job`. An error is printed as the last line on standard error.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from textenv.episode import TextCore
 from textenv.errors import TextEnvError
 from textenv.vector import make_core
 
-# Every look of every run with the same seed draws the same random numbers, which makes differences
-# between designs less noisy than either.
+# Looks of runs with the same seed draw the same random numbers, which makes differences between
+# designs less noisy.
 _LOOK_SEED = 1_000_003
 
 
@@ -38,12 +38,12 @@ class Job:
     """One run to make.
 
     Attributes:
-        config: The benchmark's configuration, as plain values.
-        reward: What to train against; None looks at the untrained policy.
-        seed: Of everything random.
-        digest: To be kept with the result.
-        folder: Where the result goes.
-        parent: The process that wants it; the run ends when that is gone.
+        config: Configuration of the benchmark, as plain values.
+        reward: Reward to train on; None to sample the untrained policy.
+        seed: Seed of everything random.
+        digest: Digest to save with the result.
+        folder: Folder of the result.
+        parent: Id of the parent process; the run ends when that has ended.
     """
 
     config: dict[str, Any]
@@ -64,7 +64,7 @@ def run_job(job: Job) -> None:
     config = parse_bench_config(job.config)
     torch.set_num_threads(config.threads)
     settings = config.train_config(job.reward, job.seed)
-    # Looks are scored afterwards, by all metrics at once.
+    # Looks are scored afterwards, by all metrics together.
     unscored = environment_arguments(config.model, config.dataset, pay_nothing, dict(config.env))
     paid = unscored if job.reward is None else {**unscored, "reward": job.reward}
     agent = make_agent(settings, paid)
@@ -83,7 +83,7 @@ def _train(agent: TextPPO, core: TextCore, config: BenchConfig, job: Job) -> lis
 
     def after_iteration(metrics: Mapping[str, float]) -> bool:
         if os.getppid() != job.parent:
-            raise TextEnvError("The benchmark that wanted this run has ended.")
+            raise TextEnvError("The benchmark that started this run has ended.")
         if due and agent.n_episodes_done >= due[0]:
             while due and agent.n_episodes_done >= due[0]:
                 due.pop(0)
@@ -112,7 +112,7 @@ def _look(
 
 
 def main() -> None:
-    """Makes the run of the job file that is named."""
+    """Makes the run of the job file that is given."""
     try:
         run_job(Job(**json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))))
     except TextEnvError as error:

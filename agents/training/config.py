@@ -24,7 +24,7 @@ _ENVIRONMENT, _BUDGET = "Environment", "Budget and evaluation"
 
 
 class RunOptions(Options):
-    """The options of a training run beside those of the policy and of PPO."""
+    """The options of a training run, in addition to those of the policy and of PPO."""
 
     id: str = option(..., _ENVIRONMENT, "environment id")
     dataset: JsonValue = option(None, _ENVIRONMENT, "data set in place of the environment's own")
@@ -35,27 +35,31 @@ class RunOptions(Options):
 
     total_episodes: PositiveInt = option(10_000, _BUDGET, "training budget in episodes")
     eval_split: str = option("test", _BUDGET, "split on which the gain is measured")
-    eval_examples: PositiveInt = option(256, _BUDGET, "number of its examples")
-    validation_every: NonNegativeInt = option(
-        10, _BUDGET, "iterations between two looks at held-out reward; 0 for none"
+    eval_examples: PositiveInt = option(
+        256, _BUDGET, "number of examples on which the gain is measured"
     )
-    validation_examples: PositiveInt = option(128, _BUDGET, "examples of each such look")
+    validation_every: NonNegativeInt = option(
+        10, _BUDGET, "iterations between two looks at held-out reward; 0 for no looks"
+    )
+    validation_examples: PositiveInt = option(
+        128, _BUDGET, "number of held-out examples of each look"
+    )
     patience: PositiveInt = option(
         6, _BUDGET, "number of looks without a new best held-out reward after which the run stops"
     )
     save_every: NonNegativeInt = option(
-        50, _BUDGET, "iterations between two checkpoints; 0 for none"
+        50, _BUDGET, "iterations between two checkpoints; 0 for no checkpoints but the last"
     )
 
 
 class TrainConfig(PPOOptions, PolicyOptions, RunOptions):
-    """Everything that decides a training run: `textenv train`'s keys and their defaults."""
+    """The whole configuration of a training run: the keys of `textenv train`."""
 
 
 class SFTOptions(Options):
-    """The options of supervised fine-tuning: `textenv sft`'s keys."""
+    """The options of supervised fine-tuning: the keys of `textenv sft`."""
 
-    steps: PositiveInt = option(1000, _BUDGET, "updates of the weights")
+    steps: PositiveInt = option(1000, _BUDGET, "number of updates")
     batch_size: PositiveInt = option(64, _BUDGET, "episodes of each update")
     learning_rate: PositiveFloat = option(
         1e-3,
@@ -66,8 +70,8 @@ class SFTOptions(Options):
     prompt_weight: NonNegativeFloat = option(
         0.0,
         _BUDGET,
-        "weight of one of the environment's tokens beside one of the agent's. Above 0 the model "
-        "also learns to write prompts, which helps one that starts from nothing",
+        "weight of an environment token relative to an agent token. Above 0 the model also learns "
+        "to write prompts, which helps a model that is trained from scratch",
     )
     max_grad_norm: PositiveFloat = option(1.0, _BUDGET, "gradient norm limit")
     bf16: bool | None = option(
@@ -88,13 +92,14 @@ def load_config(
     """Builds a configuration: defaults, then the file, then given values, then overrides.
 
     Args:
-        file: A YAML file of configuration keys.
-        overrides: "key=value" each, the value as in YAML; "env.max_new_tokens=64" reaches inside.
-        given: Values by key; None means not given.
+        file: YAML file of configuration keys.
+        overrides: Texts "key=value", the value as in YAML; "env.max_new_tokens=64" sets a key
+            within `env`.
+        given: Values by key; None for a key that is not given.
 
     Raises:
-        UnknownNameError: A key that does not exist.
-        ConfigError: A value that does not fit, or a file that cannot be read.
+        UnknownNameError: A key does not exist.
+        ConfigError: A value does not fit, or the file cannot be read.
     """
     values: dict[str, Any] = {}
     if file is not None:
@@ -105,11 +110,11 @@ def load_config(
 
 
 def train_config(values: Mapping[str, Any]) -> TrainConfig:
-    """Makes a configuration of the given values, and the defaults for what is trained.
+    """Makes a configuration from the given values, and the defaults for what is trained.
 
     Raises:
-        UnknownNameError: A key that does not exist.
-        ConfigError: A value that does not fit.
+        UnknownNameError: A key does not exist.
+        ConfigError: A value does not fit.
     """
     trained = what_is_trained(values)
     return TrainConfig(**{**POLICY_DEFAULTS[trained], **PPO_DEFAULTS[trained], **values})
@@ -119,7 +124,7 @@ def read_config_file(file: Path) -> dict[str, Any]:
     """Reads a YAML file of configuration keys.
 
     Raises:
-        ConfigError: It cannot be read, or holds something else.
+        ConfigError: The file cannot be read, or does not hold keys and values.
     """
     try:
         data = load_yaml(file.read_text(encoding="utf-8"))
@@ -134,10 +139,10 @@ def read_config_file(file: Path) -> dict[str, Any]:
 
 
 def apply_overrides(values: dict[str, Any], overrides: Sequence[str]) -> None:
-    """Sets values by "key=value" each; "env.max_new_tokens=64" reaches inside.
+    """Sets values by texts "key=value"; "env.max_new_tokens=64" sets a key within `env`.
 
     Raises:
-        ConfigError: One is not of this form, or its value is not YAML.
+        ConfigError: A text does not have this form, or its value is not YAML.
     """
     for override in overrides:
         key, equals, text = override.partition("=")
@@ -147,7 +152,7 @@ def apply_overrides(values: dict[str, Any], overrides: Sequence[str]) -> None:
 
 
 def write_config(config: TrainConfig, path: Path) -> None:
-    """Writes every key, so that the file alone repeats the run."""
+    """Writes every key, so that the file alone is enough to repeat the run."""
     path.write_text(
         yaml.safe_dump(config.to_json(), sort_keys=False, allow_unicode=True),
         encoding="utf-8",

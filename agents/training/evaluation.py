@@ -1,4 +1,4 @@
-"""Plays held-out examples with an agent, and says how well it did."""
+"""Plays held-out examples with an agent, and scores them."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ from textenv.rollout import (
     silent,
 )
 
-# Beside the reward itself, for every task whose references are texts to be matched.
+# Reported for every task, in addition to its reward.
 REPORTED_METRICS = ("rouge1", "rouge2", "rougeL", "bleu", "chrf", "token_f1", "exact_match")
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What an agent did on some examples, in their order.
+    """An agent's episodes on some examples, in the order of the examples, with their scores.
 
     Attributes:
-        episodes: One each.
-        rewards: (n,) the environment's.
-        metrics: (n,) each: reward components, text metrics and counts.
+        episodes: One episode of each example.
+        rewards: (n,) rewards of the environment.
+        metrics: Reward components, text metrics and counts, (n,) each.
     """
 
     episodes: tuple[Episode, ...]
@@ -68,10 +68,11 @@ def load_policy(
     """Loads a language model as a policy that acts in an environment's slots.
 
     Args:
-        model: As `LMPolicy` takes it.
-        core: The environment's slots; of several, those with the longest window.
-        device: Where to put it.
-        arguments: Further ones of `LMPolicy`, such as the temperature.
+        model: Name or path of the model, as for `LMPolicy`.
+        core: Core of the environment; if the policy acts in several, the one with the longest
+            window.
+        device: Device of the policy.
+        arguments: Further arguments of `LMPolicy`, such as `temperature`.
 
     Raises:
         ModelError: The model cannot be loaded or does not fit the environment.
@@ -98,8 +99,8 @@ def evaluate_policy_on_split(
 ) -> Evaluation:
     """Plays the first examples of a split with a language model, and scores them.
 
-    The processes of a run part the examples among them, and all of them get the whole. Arguments
-    and errors are those of `play_policy_on_split`.
+    In a run of several processes, `ranks`, each plays a part of the examples, and all get the whole
+    evaluation. Other arguments and errors are those of `play_policy_on_split`.
     """
     n = min(n_examples, len(core.dataset(split)))
     if n < ranks.size:
@@ -125,13 +126,14 @@ def play_policy_on_split(
     """Plays examples of a split with a language model, many at a time.
 
     Args:
-        policy: Writes the tokens.
-        core: The environment's slots; their episodes are lost.
+        policy: Policy that acts.
+        core: Core of the environment; episodes that are running in it are lost.
         split: "train", "validation" or "test".
-        n_examples: How many, from the first on; fewer if the split has fewer. Or their numbers.
-        deterministic: Take the most likely token or candidate at each step instead of sampling.
-        progress: Called with the number of finished episodes.
-        n_samples: How often to play each example.
+        n_examples: Number of examples, from the first on, or a range of their numbers; fewer if the
+            split has fewer.
+        deterministic: Whether to take the most likely token or candidate instead of sampling.
+        progress: Callback that gets the number of finished episodes.
+        n_samples: Number of episodes of each example.
 
     Returns:
         The finished episodes, in the order of their examples: `n_samples` of the first, and so on.
@@ -166,12 +168,12 @@ def play_policy_on_split(
 
 @dataclass(frozen=True)
 class CandidateWriter:
-    """A policy that chooses among candidate replies.
+    """Chooses among candidate replies with a policy.
 
     Attributes:
-        policy: Which.
-        core: Whose slots it plays in.
-        deterministic: Take the most likely candidate instead of sampling.
+        policy: Policy at select level.
+        core: Core of the slots.
+        deterministic: Whether to take the most likely candidate instead of sampling.
     """
 
     policy: LMPolicy
@@ -192,7 +194,7 @@ def _same_kind(one: Any, other: Any) -> bool:
 def evaluate_random(
     core: TextCore, split: str, n_examples: int, seed: int = 0, progress: Progress = silent
 ) -> Evaluation:
-    """Plays the first examples of a split with tokens, or candidates, drawn uniformly."""
+    """Plays the first examples of a split with uniformly drawn tokens or candidates."""
     writer = UniformWriter(core, np.random.default_rng(seed))
     return score_episodes(core, _play(writer, core, split, n_examples, progress))
 
@@ -202,8 +204,8 @@ class UniformWriter:
     """Draws tokens, or candidates, uniformly.
 
     Attributes:
-        core: Whose slots it plays in.
-        rng: What it draws from.
+        core: Core of the slots.
+        rng: Generator to draw from.
     """
 
     core: TextCore
@@ -226,7 +228,7 @@ def evaluate_speaker(
 
 
 def _merge(parts: Sequence[Evaluation]) -> Evaluation:
-    """Puts together evaluations of which part i of k has every k-th example from i on."""
+    """Merges k evaluations, where number i has the examples i, i + k, i + 2 k and so on."""
     n = sum(len(part.episodes) for part in parts)
     order = np.argsort(np.concatenate([np.arange(i, n, len(parts)) for i in range(len(parts))]))
     episodes = [episode for part in parts for episode in part.episodes]
@@ -234,7 +236,7 @@ def _merge(parts: Sequence[Evaluation]) -> Evaluation:
     def merged(values: Sequence[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
         return np.concatenate(values)[order]
 
-    # A component that a part lacks is 0 there, as it is of an episode that lacks it.
+    # A component that a part lacks is 0 there, as for an episode that lacks it.
     names = {name: None for part in parts for name in part.metrics}
     metrics = {
         name: merged([part.metrics.get(name, np.zeros(len(part.episodes))) for part in parts])
@@ -248,7 +250,7 @@ def score_episodes(core: TextCore, episodes: Sequence[Episode]) -> Evaluation:
     """Scores finished episodes by the environment's reward and the reported metrics.
 
     Raises:
-        RewardError: An episode could not be scored: the mean of the others would be another's.
+        RewardError: An episode could not be scored; the mean of the others would mislead.
     """
     result = compute_rewards(core.reward, episodes)
     metrics = dict(result.components)
@@ -284,7 +286,7 @@ def _play(
     progress: Progress,
     n_samples: int = 1,
 ) -> list[Episode]:
-    """Plays examples, each so often. Nothing is scored."""
+    """Plays each example `n_samples` times, without scoring."""
     dataset = core.dataset(split)
     if isinstance(n_examples, int):
         n_examples = range(min(n_examples, len(dataset)))
@@ -293,7 +295,7 @@ def _play(
     return [episode.conversation for episode in played]
 
 
-# A full stop within "3.5" is no end: white space follows one, after any closing quotes.
+# A sentence end is followed by white space, after any closing quotes; a stop as in "3.5" is not.
 _FIRST_SENTENCE = re.compile(
     r".*?(?:[.!?][\"'”’)\]]*(?=\s)|[。！？][”’」』）]*|(?=\n)|\Z)", re.DOTALL
 )
@@ -314,7 +316,7 @@ def speak_lead_sentence(example: Example, transcript: tuple[Turn, ...]) -> str:
 def cut_to_first_sentence(core: TextCore, evaluation: Evaluation) -> Evaluation:
     """Scores an agent's turns again, each cut to its first sentence.
 
-    It tells how much of a gain is just learning to stop.
+    This shows how much of a gain comes from learning to stop.
     """
     said = {id(e.example): e.responses for e in evaluation.episodes}
 

@@ -1,7 +1,7 @@
-"""Stops a training when a signal asks for it: the first after what is in play, the second at once.
+"""Stops a training on signals: on the first after the current iteration, on the second at once.
 
-Handlers are set in the main thread only, which is where Python runs them, and only in place of
-Python's own: a program that has others for SIGINT or SIGTERM keeps those.
+Handlers are set in the main thread only, where Python runs them, and only in place of Python's own.
+A program that has other handlers for SIGINT or SIGTERM keeps them.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ _PYTHONS_OWN: Mapping[signal.Signals, Callable[[int, FrameType | None], Any] | s
     signal.SIGTERM: signal.SIG_DFL,
 }
 _MESSAGE = "Stopping after this iteration; press Ctrl-C again to stop now."
-# Launchers pass on what a terminal or a cluster sends to their processes anyway.
+# Launchers pass on signals that a terminal or a cluster also sends to every process.
 _SAME_REQUEST_S = 1.0
 
 
 class StopRequest:
-    """Whether a signal has asked to stop."""
+    """Records whether a signal has asked to stop."""
 
     def __init__(self) -> None:
         self._asked_at_s: float | None = None
 
     @property
     def is_made(self) -> bool:
-        """True from the first signal on."""
+        """Whether a signal has come."""
         return self._asked_at_s is not None
 
     def handle(self, signal_number: int, frame: FrameType | None) -> None:
-        """Takes a signal.
+        """Handles a signal.
 
         Raises:
-            KeyboardInterrupt: It is not the first, nor another copy of the first.
+            KeyboardInterrupt: The signal is neither the first nor a copy of the first.
         """
         now_s = time.monotonic()
         if self._asked_at_s is None:
@@ -55,10 +55,10 @@ class StopRequest:
 
 @contextmanager
 def stop_requests() -> Iterator[StopRequest]:
-    """Turns SIGINT (Ctrl-C) and SIGTERM into a request to stop, which the caller looks at.
+    """Turns SIGINT (Ctrl-C) and SIGTERM into a request to stop, which the caller checks.
 
-    A second signal, a second or more after the first, raises KeyboardInterrupt wherever the program
-    is. Afterwards signals do what they did before.
+    A second signal, at least a second after the first, raises KeyboardInterrupt wherever the
+    program is. On exit the old handlers are restored.
     """
     request = StopRequest()
     in_main_thread = threading.current_thread() is threading.main_thread()
@@ -77,7 +77,7 @@ def stop_requests() -> Iterator[StopRequest]:
 
 
 def _say(message: str) -> None:
-    # Python's streams, and the progress bar on them, may be locked by what the signal came into.
+    # The code that the signal interrupted may hold the locks of Python's streams.
     start = "\n" if sys.__stderr__ is not None and sys.__stderr__.isatty() else ""
     with suppress(OSError):
         os.write(2, f"{start}{message}\n".encode())

@@ -1,4 +1,4 @@
-"""The iterations of a training run: their rows, looks at held-out reward, checkpoints, the end."""
+"""The iterations of a training run: metrics, held-out reward, checkpoints, and when to stop."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def train_in_folder(
     """Trains until the budget is spent, held-out reward stops rising, or a signal asks to stop.
 
     Args:
-        agent: New, or loaded to go on.
-        core: Slots to look at held-out reward in.
-        config: Of the run.
-        out: Its folder, whose `metrics.jsonl` is gone on with.
-        request: Looked at after each iteration.
+        agent: Agent, new or loaded.
+        core: Core in which held-out examples are played.
+        config: Configuration of the run.
+        out: The run's folder. New rows are appended to its `metrics.jsonl`.
+        request: Request to stop, checked after each iteration.
 
     Returns:
         "converged" if held-out reward stopped rising, else "budget".
@@ -41,7 +41,7 @@ def train_in_folder(
             looks.add(row[_LOOK])
     ended = read_result(out)
     is_extended = ended is not None and ended["episodes"] == agent.n_episodes_done
-    # Only the first process has read the rows; all of them stop or none.
+    # Only the first process has read the rows; all processes stop, or none.
     if agent.ranks.any(looks.stopped_rising and not is_extended):
         return "converged"
     with (
@@ -52,7 +52,7 @@ def train_in_folder(
         def after_iteration(metrics: Mapping[str, float]) -> bool:
             nonlocal iteration, stop_reason
             iteration += 1
-            # JSON has no word for what is not a number, such as the explained part of no variance.
+            # JSON has no NaN, such as the explained share of a variance of 0.
             finite = {k: v if math.isfinite(v) else None for k, v in metrics.items()}
             row: dict[str, float | None] = {"iteration": iteration, **finite}
             if config.validation_every and iteration % config.validation_every == 0:
@@ -63,7 +63,7 @@ def train_in_folder(
                     config.validation_examples,
                     ranks=agent.ranks,
                 )
-                # Who goes on from here has no cached keys, so that nobody may have them.
+                # A resumed run has no cached keys here, so this one may not have any either.
                 agent.policy.forget()
                 reward = float(looked.rewards.mean())
                 row[_LOOK] = reward
@@ -87,7 +87,7 @@ def train_in_folder(
 
 
 class _Looks:
-    """Held-out reward along a run, and whether it has stopped rising."""
+    """Held-out rewards of a run, and whether they have stopped rising."""
 
     def __init__(self, patience: int) -> None:
         self._patience = patience
@@ -95,7 +95,7 @@ class _Looks:
         self._since_best = 0
 
     def add(self, reward: float) -> None:
-        """Adds a look; one more than had to be starts the count anew: the run was extended."""
+        """Adds a reward. One more after the stop restarts the count: the run was extended."""
         if self.stopped_rising:
             self._since_best = 0
         self._since_best = 0 if reward > self._best else self._since_best + 1
@@ -103,5 +103,5 @@ class _Looks:
 
     @property
     def stopped_rising(self) -> bool:
-        """True after `patience` looks without a new best."""
+        """Whether the last `patience` looks brought no new best."""
         return self._since_best >= self._patience

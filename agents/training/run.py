@@ -1,4 +1,4 @@
-"""One training run from start to end: evaluate, train with PPO, evaluate again, write it down."""
+"""One training run from start to end: evaluate, train with PPO, evaluate again, save results."""
 
 from __future__ import annotations
 
@@ -45,17 +45,17 @@ from textenv.rewards import fit_reward
 from textenv.rewards.normalise import needs_fit
 from textenv.vector import make_core
 
-FIT_EPISODES = 256  # of the initial policy, on which rewards are normalised
-KL_EPISODES = 128  # at most so many are sampled at the end to estimate the divergence
+FIT_EPISODES = 256  # episodes of the initial policy, on which rewards are normalised
+KL_EPISODES = 128  # largest number of episodes at the end, which estimate the divergence
 _BEFORE = "before.json"
 
 
 def environment_arguments(
     model: str, dataset: Any = None, reward: Any = None, env: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Returns the environment arguments that a run's choices amount to.
+    """Returns the environment's arguments for a run.
 
-    A model comes with its own tokenizer unless another is asked for.
+    The tokenizer is the model's, unless `env` names another.
     """
     arguments = dict(env or {})
     if model != EMBEDDED:
@@ -68,10 +68,10 @@ def environment_arguments(
 
 
 def check_folder(out: Path) -> None:
-    """Refuses a folder for a run that holds something already.
+    """Checks that the folder of a new run is empty or missing.
 
     Raises:
-        ConfigError: It does.
+        ConfigError: It is neither.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigError(f"'{out}' already exists and is not empty. Choose another --out.")
@@ -80,36 +80,36 @@ def check_folder(out: Path) -> None:
 def train(config: TrainConfig, out: Path, resume: bool = False) -> dict[str, Any]:
     """Trains a model on an environment, and measures the gain on held-out examples.
 
-    The folder then holds `config.yaml`, `metrics.jsonl` (a line an iteration), `samples.jsonl`
-    (every held-out example before and after), `result.json`, the agent as `TextPPO.save` writes it,
-    `model/` included, and `before.json`, the evaluation of the start, which is not made again when
-    the run goes on. Rewards that are normalised are fitted first; the configuration that is written
-    holds what was found.
+    The folder then holds `config.yaml`, `metrics.jsonl` (a line for each iteration),
+    `samples.jsonl` (every held-out example before and after), `result.json`, the agent with its
+    `model/` as `TextPPO.save` writes it, and `before.json`, the evaluation before training, which a
+    resumed run does not repeat. Normalised rewards are fitted first, and `config.yaml` holds the
+    result of the fit.
 
-    While it trains, a first SIGINT (Ctrl-C) or SIGTERM ends it after the iteration in play, whose
-    agent is saved; a second one ends it at once, and the last checkpoint stays what it is. See
-    `agents.training.interrupts` for when signals are left alone.
+    During training a first SIGINT (Ctrl-C) or SIGTERM stops the run after the current iteration and
+    saves the agent; a second one stops it at once and keeps the last checkpoint. See
+    `agents.training.interrupts` for the cases in which signals are not handled.
 
-    In a run of several processes all of them call it, and the first one's files are kept. A signal
-    to one of them ends all after the same iteration.
+    In a run of several processes all of them call this function, and only the first one's files are
+    kept. A signal to one process stops all of them after the same iteration.
 
     Args:
-        config: Of the run.
-        out: Its folder.
-        resume: Go on from the last checkpoint in the folder. A run that was stopped or killed then
-            writes what one that was not would have written, but for times. A finished one goes on
-            from its final agent if `total_episodes` is larger than before; `result.json` and
-            `samples.jsonl` stay those of its first end until it comes to the next. From there on
-            the learning rate is computed from what remains of the new total, so it rises again.
-            One that had converged has `patience` looks more to find a new best held-out reward.
+        config: Configuration of the run.
+        out: Folder of the run.
+        resume: Whether to continue from the last checkpoint in the folder. A run that was stopped
+            or killed then writes the same files as an uninterrupted one, except for times. A
+            finished run continues from its final agent if `total_episodes` is larger than before;
+            its `result.json` and `samples.jsonl` are kept until it ends again. The learning rate is
+            then computed from what remains of the new total, so it rises again. A run that had
+            converged gets `patience` more looks to find a new best held-out reward.
 
     Returns:
-        What `result.json` holds.
+        Content of `result.json`.
 
     Raises:
-        ConfigError: The folder is not empty; or, to resume, has no checkpoint, or its run is
-            finished and the total no larger.
-        KeyboardInterrupt: A signal stopped it.
+        ConfigError: The folder is not empty. To resume: it has no checkpoint, or its run is
+            finished and the new total is not larger.
+        KeyboardInterrupt: A signal stopped the run.
     """
     if is_first_rank():
         if resume:
@@ -140,9 +140,9 @@ def _train(config: TrainConfig, out: Path, checkpoint: Path | None) -> dict[str,
         stop_reason = train_in_folder(agent, core, config, out, request)
         train_wall_s = time.perf_counter() - trained_at
         agent.save(out)
-        # All stop or none, and none leaves before the first process has written.
+        # All processes stop, or none, and none leaves before the first one has written.
         is_stopped = agent.ranks.any(request.is_made)
-    # A signal may have come since they met.
+    # A signal may have come since then.
     if is_stopped or request.is_made:
         raise KeyboardInterrupt
     after = _evaluate(agent, core, config, "Evaluating the result")
@@ -176,7 +176,7 @@ def _train(config: TrainConfig, out: Path, checkpoint: Path | None) -> dict[str,
 def _begin(
     config: TrainConfig, arguments: Mapping[str, Any], core: TextCore, out: Path
 ) -> tuple[TextPPO, Evaluation]:
-    """Makes the agent of a new run and evaluates it, and keeps what was found."""
+    """Makes and evaluates the agent of a new run, and saves the evaluation."""
     agent = make_agent(config, arguments)
     out.mkdir(parents=True, exist_ok=True)
     write_config(config, out / "config.yaml")
@@ -192,9 +192,9 @@ def _go_on(
     out: Path,
     checkpoint: Path,
 ) -> tuple[TextPPO, Evaluation]:
-    """Loads the agent of a run, to go on in new slots, and the evaluation of its start."""
+    """Loads the agent of a run with new slots, and the evaluation before its training."""
     before = load_evaluation(checkpoint / _BEFORE, core, config)
-    # Processes whose weights are divided evaluate together.
+    # Processes whose weights are divided must evaluate together.
     if join_ranks().any(before is None):
         before = _begin(config, arguments, core, out)[1]
     assert before is not None
@@ -206,16 +206,16 @@ def _go_on(
 
 
 def reward_spec(config: TrainConfig) -> Any:
-    """Returns the description of the reward that a run is paid by: its own or the environment's."""
+    """Returns the description of a run's reward: its own, or the environment's."""
     arguments = environment_arguments(config.model, reward=config.reward, env=config.env)
     return arguments.get("reward", environment_row(config.id).make_kwargs().get("reward"))
 
 
 def fit_config(config: TrainConfig) -> TrainConfig:
-    """Finds what the rewards of a run need to know of its initial policy: see `fit_reward`.
+    """Fits normalised rewards on samples of a run's initial policy: see `fit_reward`.
 
-    The first training examples are played with it, sampling. A configuration whose reward needs
-    nothing is returned as it is, so that what was found once is kept.
+    The samples are episodes of the first training examples. A configuration whose reward needs no
+    fit, or has been fitted, is returned unchanged.
 
     Raises:
         RewardError: A reward to be normalised scores all samples alike.
@@ -225,7 +225,7 @@ def fit_config(config: TrainConfig) -> TrainConfig:
         return config
     arguments = environment_arguments(config.model, config.dataset, "constant", config.env)
     core = make_core(config.id, config.n_envs, arguments)
-    # The run's own agent is made and seeded anew: what is sampled here changes nothing of it.
+    # The run's own agent is made and seeded later, so this sampling does not affect it.
     agent = make_agent(config, arguments)
     n = min(FIT_EPISODES, len(core.dataset("train")))
     with track("Sampling to normalise rewards", n) as report:
@@ -247,7 +247,7 @@ def make_agent(config: TrainConfig, arguments: Mapping[str, Any]) -> TextPPO:
 
 
 def _make_env(config: TrainConfig, arguments: Mapping[str, Any]) -> Any:
-    """Makes the slots that this process of the run plays in."""
+    """Makes the environment of this process of the run."""
     slots = join_ranks().share(min(config.n_envs, config.n_episodes), "n_envs")
     return gym.make_vec(config.id, num_envs=slots, **arguments)
 

@@ -1,4 +1,4 @@
-"""What the folder of a training run tells whoever goes on with the run."""
+"""Reads and writes the files of a run's folder that a resumed run needs."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from textenv.examples import Episode, Turn
 
 
 def check_resumable(folder: Path, total_episodes: int) -> None:
-    """Refuses a folder without a run that can go on to so many episodes.
+    """Checks that the run in a folder can be resumed with a budget.
 
     Raises:
-        ConfigError: There is no checkpoint, or the run is finished and this is no larger budget.
+        ConfigError: There is no checkpoint, or the run is finished and the budget is not larger.
     """
     if saved_iteration(folder) is None:
         raise ConfigError(
-            f"There is no checkpoint in '{folder}': the run ended before its first, or never was "
-            "there. Start it anew; save_every says how often one is written."
+            f"There is no checkpoint in '{folder}': the folder holds no run, or the run ended "
+            "before its first checkpoint. Start it again; save_every sets how often one is written."
         )
     result = read_result(folder)
     if result is None:
         return
-    # One that converged has played less than it was given, a last iteration may have played more.
+    # A run that converged has played fewer episodes than its budget; a last iteration may be more.
     reached = max(result["episodes"], result.get("total_episodes", 0))
     if total_episodes <= reached:
         raise ConfigError(
@@ -41,7 +41,7 @@ def check_resumable(folder: Path, total_episodes: int) -> None:
 
 
 def saved_iteration(folder: Path) -> int | None:
-    """Returns after which iteration the agent in a folder was saved; None if there is none."""
+    """Returns the iteration after which the agent in a folder was saved; None if there is none."""
     settle(folder)
     path = folder / "agent.json"
     if not path.is_file():
@@ -50,7 +50,7 @@ def saved_iteration(folder: Path) -> int | None:
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:
-    """Returns what a run wrote when it last came to an end; None if it never did."""
+    """Returns the result of a run's latest end; None if it has not ended yet."""
     path = folder / "result.json"
     if not path.is_file():
         return None
@@ -61,7 +61,7 @@ def read_result(folder: Path) -> dict[str, Any] | None:
 def keep_rows(path: Path, n: int) -> list[dict[str, Any]]:
     """Cuts a file of metrics to its first n iterations, and returns their rows.
 
-    What was written after the checkpoint is about to be written again.
+    Rows after the checkpoint are dropped, since the resumed run writes them again.
     """
     lines = path.read_text(encoding="utf-8").splitlines()[:n] if path.exists() else []
     write_whole(path, "".join(f"{line}\n" for line in lines))
@@ -82,9 +82,9 @@ def save_evaluation(path: Path, evaluation: Evaluation, config: TrainConfig) -> 
 
 
 def load_evaluation(path: Path, core: TextCore, config: TrainConfig) -> Evaluation | None:
-    """Reads what `save_evaluation` wrote; None if it is missing or of another run.
+    """Reads an evaluation of `save_evaluation`; None if it is missing or of another run.
 
-    Its episodes hold the agent's turns, but neither tokens nor what the environment said.
+    Its episodes hold the agent's turns, but neither tokens nor the environment's turns.
     """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
@@ -105,12 +105,12 @@ def load_evaluation(path: Path, core: TextCore, config: TrainConfig) -> Evaluati
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Writes a file that is there either whole or not at all."""
+    """Writes a file so that it is either whole or missing, whenever the process ends."""
     writing = path.with_name(f".{path.name}.writing")
     writing.write_text(text, encoding="utf-8")
     os.replace(writing, path)
 
 
 def _what_decides(config: TrainConfig) -> Any:
-    """Returns all of a configuration but the budget, which may grow."""
+    """Returns a configuration without the budget, which may grow."""
     return config.model_dump(mode="json", exclude={"total_episodes"})

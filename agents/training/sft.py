@@ -1,4 +1,4 @@
-"""Supervised fine-tuning: a language model learns the ideal turns of any mix of tasks."""
+"""Supervised fine-tuning of a language model on the ideal turns of any mix of tasks."""
 
 from __future__ import annotations
 
@@ -28,14 +28,15 @@ def train_supervised(
     """Trains a model in place on the ideal turns of some tasks.
 
     Args:
-        model: A causal language model.
-        cores: The tasks, each with its dataset and tokenizer, drawn at random; one that is listed
-            twice is drawn twice as often.
-        options: How long and how fast.
-        after_step: Called with the step and its loss in nats a token; False stops.
+        model: Causal language model.
+        cores: Cores of the tasks, drawn at random; a core that is listed twice is drawn twice as
+            often.
+        options: Options of the training.
+        after_step: Callback that gets the step and its loss in nats per token, and returns False
+            to stop.
 
     Returns:
-        The number of steps taken.
+        Number of steps taken.
     """
     rng = np.random.default_rng(options.seed)
     disable_dropout(model)
@@ -76,7 +77,7 @@ def gold_batch(
     batch_size: int,
     device: torch.device | str = "cpu",
 ) -> EpisodeBatch:
-    """Plays episodes with the tasks' ideal answers, each of a task drawn at random."""
+    """Plays episodes with ideal answers, each of a task drawn at random."""
     drawn: list[tuple[int, Example]] = []
     for _ in range(batch_size):
         number = int(rng.integers(len(cores)))
@@ -91,7 +92,7 @@ def gold_batch(
 
 
 def _token_weights(batch: EpisodeBatch, prompt_weight: float) -> Tensor:
-    """Returns (batch, time): what predicting each token counts; the first is predicted by none."""
+    """Returns the weights of predicting each token, (batch, time); the first is not predicted."""
     positions = torch.arange(batch.input_ids.shape[1], device=batch.lengths.device)
     is_token = positions < batch.lengths[:, None]
     weights = torch.where(batch.action_mask, 1.0, prompt_weight) * is_token

@@ -1,4 +1,4 @@
-"""One supervised run: evaluate, fine-tune on ideal turns, evaluate again, write it all down."""
+"""One supervised run: evaluate, fine-tune on ideal turns, evaluate again, save results."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ _EVAL_SPLIT = "test"
 
 @dataclass(frozen=True)
 class WarmStart:
-    """Everything that decides a supervised run.
+    """The configuration of a supervised run.
 
     Attributes:
-        ids: Environment ids, drawn from in turn.
+        ids: Ids of the environments, drawn at random.
         model: "embedded", a folder, a Hugging Face id or a .gguf file.
-        dataset: A data set in place of the environments' own.
+        dataset: Data set in place of the environments' own.
         env: Further arguments of the environments.
-        options: How long and how fast to learn.
-        eval_examples: How many held-out examples the gain is measured on.
-        max_seconds: Stop training after so long; None for no limit.
+        options: Options of the training.
+        eval_examples: Number of held-out examples on which the gain is measured.
+        max_seconds: Time limit of the training; None for no limit.
     """
 
     ids: tuple[str, ...]
@@ -61,15 +61,15 @@ def train_warm_start(
     """Fine-tunes a model on the ideal turns of some environments, and measures the gain.
 
     The folder then holds `config.yaml`, `samples-ID.jsonl` (every held-out example before and
-    after), `result.json`, and `model/`, the model and its tokenizer as transformers reads them.
-    Interrupted, it keeps the model as it was then.
+    after), `result.json`, and `model/`, the model and its tokenizer as transformers reads them. If
+    the run is interrupted, the model of that moment is saved.
 
     Returns:
-        What `result.json` holds.
+        Content of `result.json`.
 
     Raises:
         ConfigError: The folder is not empty.
-        KeyboardInterrupt: After the model was saved.
+        KeyboardInterrupt: The run was interrupted; the model is saved.
     """
     started_at = time.perf_counter()
     check_folder(out)
@@ -112,7 +112,7 @@ def train_warm_start(
 
 
 def samples_path(out: Path, id: str) -> Path:
-    """Returns where a run's held-out examples of an environment lie."""
+    """Returns the path of a run's held-out examples of an environment."""
     return out / f"samples-{id.replace('/', '-')}.jsonl"
 
 

@@ -130,8 +130,8 @@ def test_stopped_training_says_what_is_saved_and_exits_with_130(run, model, tmp_
     out = tmp_path / "run"
     done = run("train", "TextQA-v0", "--model", model, "--out", out, *SMOKE)
     assert done.exit_code == 130
-    goes_on = f"textenv train --resume {out} goes on from there."
-    assert done.stderr.endswith(f"Stopped. The agent after iteration 1 is in {out}; {goes_on}\n")
+    how = f"textenv train --resume {out} continues from there."
+    assert done.stderr.endswith(f"Stopped. The agent after iteration 1 is in {out}; {how}\n")
     assert TextPPO.load(out).n_iterations == 1
 
 
@@ -258,7 +258,7 @@ def test_interrupted_supervised_training_keeps_the_model(run, model, tmp_path, m
     out = tmp_path / "s"
     done = run("sft", "TextQA-v0", "--model", model, "--out", out, "--examples", "2")
     assert done.exit_code == 130
-    assert done.stderr.endswith(f"Stopped. The model as it was is in {out / 'model'}.\n")
+    assert done.stderr.endswith(f"Stopped. The model is saved in {out / 'model'}.\n")
     AutoModelForCausalLM.from_pretrained(out / "model")
 
 

@@ -127,7 +127,7 @@ def test_a_file_and_overrides_make_a_configuration(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"gold": {"brevity": LETTERS}}, "'brevity' is a design, too"),
+        ({"gold": {"brevity": LETTERS}}, "'brevity' is also a design"),
         ({"gold": {"other": BREVITY}}, "the same reward as the design 'brevity'"),
         ({"designs": {}}, "designs: at least one"),
         ({"designs": {"random": BREVITY}}, "'random' cannot name"),
@@ -147,14 +147,14 @@ def test_a_file_and_overrides_make_a_configuration(tmp_path):
         ({"designs": {"": BREVITY}}, "'' cannot name"),
         ({"designs": {"a\nb": BREVITY}}, "cannot name"),
         ({"designs": {"x" * 300: BREVITY}}, "cannot name"),
-        ({"designs": {"a": BREVITY, "A": "chrf"}}, "differ in case alone"),
+        ({"designs": {"a": BREVITY, "A": "chrf"}}, "differ only in case"),
         ({"designs": {True: BREVITY}}, "designs: .* in quotes"),
         ({"designs": [{"chrf": 1}]}, "designs: give a list of names"),
         ({"gold": 7}, "gold: give a list of names"),
-        ({"train": {"patience": 3}}, "'patience' changes nothing here"),
+        ({"train": {"patience": 3}}, "'patience' has no effect here"),
         ({"env": {"reward": "chrf"}}, "'reward' is set by the benchmark itself"),
-        ({"split": "train"}, "'train' is what the runs train on"),
-        ({"env": {"split": "test"}}, "'test' is what the runs train on"),
+        ({"split": "train"}, "the runs train on 'train'"),
+        ({"env": {"split": "test"}}, "the runs train on 'test'"),
     ],
 )
 def test_a_configuration_that_makes_no_sense_is_refused(make_config, changes, message):

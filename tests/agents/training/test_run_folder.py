@@ -285,8 +285,8 @@ def test_an_evaluation_of_the_start_that_does_not_fit_is_not_taken(config, tmp_p
     ("words", "message"),
     [
         (("--resume", "nowhere"), "nowhere"),
-        (("--resume", ".", "n_epochs=3"), "n_epochs=3 would make another run of it"),
-        (("TextQA-v0", "--resume", "."), "goes on with its own settings"),
+        (("--resume", ".", "n_epochs=3"), "n_epochs=3 would change the run"),
+        (("TextQA-v0", "--resume", "."), "keeps its own settings"),
         ((), "Name an environment"),
     ],
 )
