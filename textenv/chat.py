@@ -204,11 +204,7 @@ _HINTS = {
 
 
 def _text(answer: Any, where: str) -> str:
-    """Returns the text of an answer's first choice.
-
-    Raises:
-        ChatError: It has none.
-    """
+    """Returns the text of an answer's first choice."""
     try:
         choice = answer.choices[0]
         text, reason = choice.message.content, choice.finish_reason

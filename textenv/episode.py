@@ -230,14 +230,9 @@ class TextCore(Slots):
     def say(
         self, slots: NDArray[np.int64], texts: Sequence[str]
     ) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[int, Info]]:
-        """Takes a whole turn of the agent in some slots, as text, whatever the action level.
+        """Takes a whole turn of the agent in k slots, as text, whatever the action level.
 
-        Args:
-            slots: (k,) which.
-            texts: (k,) what the agent says; cut to the budget like what is written token by token.
-
-        Returns:
-            As `step`.
+        A text is cut to the budget like what is written token by token. Returns as `step`.
         """
         for slot, text in zip(slots.tolist(), texts, strict=True):
             ids = self.tokenizer.encode_turn(text, self.max_new_tokens)
@@ -406,13 +401,7 @@ def _example_by_hand(prompt: object, references: object, metadata: object) -> Ex
 
 
 def final_info(episode: Episode, result: RewardResult, i: int) -> Info:
-    """Returns what the info of an episode's last step says of it.
-
-    Args:
-        episode: The episode.
-        result: Result of the batch in which it was scored.
-        i: Its index in that batch.
-    """
+    """Returns what the info of an episode's last step says of it, given its result i of a batch."""
     info: Info = {
         "example_id": episode.example.id,
         "prompt_cut": episode.prompt_cut,

@@ -15,9 +15,7 @@ def offline_if_unreachable(name: str) -> Iterator[None]:
 
     By themselves they retry each file that is not cached for 23 seconds. The switch is the one that
     the variable HF_HUB_OFFLINE sets. It is put back at the end, so that a later call asks again.
-
-    Args:
-        name: Name or path to load. The hub is not asked about a path that exists.
+    The hub is not asked about a path that exists.
     """
     if Path(name).exists():
         yield

@@ -13,33 +13,21 @@ from textenv.rewards.base import RewardResult, call_reward, compute_rewards
 
 @dataclass(frozen=True)
 class LateScore:
-    """What an episode turned out to be worth.
+    """What an episode turned out to be worth."""
 
-    Attributes:
-        total: What the agent is paid; NaN where it could not be scored.
-        info: As a step gives it that scores at once.
-    """
-
-    total: float
-    info: dict[str, Any]
+    total: float  # what the agent is paid; NaN where it could not be scored
+    info: dict[str, Any]  # as a step gives it that scores at once
 
 
 class LateScores:
-    """Has one thread score what `TextCore.step` hands over, all that is there at a time.
-
-    Args:
-        core: Whose reward it is.
-
-    Attributes:
-        n_pending: Episodes whose scores have not been taken yet.
-    """
+    """Has one thread score what `TextCore.step` hands over, all that is there at a time."""
 
     def __init__(self, core: TextCore) -> None:
         self._core = core
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="reward")
         self._waiting: list[Episode] = []
         self._running: tuple[list[Episode], Future[RewardResult]] | None = None
-        self.n_pending = 0
+        self.n_pending = 0  # episodes whose scores have not been taken yet
 
     def submit(self, episode: Episode) -> None:
         """Has an episode scored."""
@@ -50,8 +38,7 @@ class LateScores:
     def take(self, wait: bool = False) -> list[LateScore]:
         """Returns scores that have arrived since the last call, in the order of submission.
 
-        Args:
-            wait: Until there are some, if any are pending.
+        With `wait` there are some, if any are pending.
 
         Raises:
             RewardError: As the step would have that scores at once.

@@ -63,14 +63,7 @@ class ActionLevel(ABC):
 
     @abstractmethod
     def write(self, rows: Rows, actions: Any) -> NDArray[np.intp]:
-        """Takes an action in some slots.
-
-        Args:
-            rows: The slots that take theirs.
-            actions: An action for each slot of all, in order.
-
-        Returns:
-            The slots whose turn ended.
+        """Takes the actions of some slots, given one for every slot; returns whose turn ended.
 
         Raises:
             ConfigError: An action is not valid; then none was taken.
@@ -88,18 +81,10 @@ class ActionLevel(ABC):
 def make_level(
     name: str, slots: Slots, task: Task, tokenizer: TextTokenizer, budget: int, shown: str
 ) -> ActionLevel:
-    """Makes an action level.
-
-    Args:
-        name: "token", "text" or "select".
-        slots: Slots that it writes to.
-        task: Task that gives the candidates of the select level.
-        tokenizer: Encodes texts.
-        budget: Maximum number of tokens of a turn of the agent, its end token included.
-        shown: Form of observations at text level, "messages" or "string".
+    """Makes an action level; the budget is that of a turn of the agent, its end token included.
 
     Raises:
-        UnknownNameError: There is no such level or form.
+        UnknownNameError: There is no such level, or form of observations at text level.
         ConfigError: The task has no candidates to select from.
     """
     if name not in ACTION_LEVELS:

@@ -32,18 +32,6 @@ from textenv.import_paths import is_file, missing_module
 from textenv.strict_yaml import load_yaml
 from textenv.tasks.loading import resolve_target
 
-__all__ = [
-    "EnvironmentKwargs",
-    "EnvironmentRow",
-    "environment_row",
-    "load_registry",
-    "register_all",
-    "register_from_yaml",
-    "registered_ids",
-    "registry_path",
-    "resolve_target",
-]
-
 _FILE_NAME = "envs_registry.yaml"
 _ENTRY_POINT = "textenv.env:TextEnv"
 _VECTOR_ENTRY_POINT = "textenv.vector:TextVectorEnv"
@@ -213,7 +201,11 @@ def _register(path: Path, rows: tuple[EnvironmentRow, ...]) -> list[str]:
 
 def _read_rows(path: Path) -> list[Any]:
     try:
-        data = load_yaml(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        try:
+            data = load_yaml(text, fast=True)
+        except yaml.YAMLError:
+            data = load_yaml(text)  # its errors say more
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise RegistryError(f"{path}: the registry file cannot be read: {reason}.") from error

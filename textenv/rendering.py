@@ -33,14 +33,11 @@ _SIGNS = {
 def render_transcript(turns: Sequence[Turn], mode: str, result: str = "") -> Any:
     """Draws a conversation.
 
-    Args:
-        turns: Every turn so far.
-        mode: "ansi" returns a string, its speakers coloured by terminal codes; "human" prints it,
-            returning None, with colours where a terminal reads it and NO_COLOR is not set;
-            "rgb_array" returns uint8 (height, width, 3), the end of the conversation if it is too
-            long for the frame. Its font is Pillow's own: scripts that it lacks, such as Chinese,
-            show as boxes.
-        result: Line to print below it in "human" mode, such as the reward.
+    Mode "ansi" returns a string, its speakers coloured by terminal codes. "human" prints it, with
+    the result, such as the reward, on a line below it, and with colours where a terminal reads it
+    and NO_COLOR is not set. "rgb_array" returns uint8 (height, width, 3), the end of the
+    conversation if it is too long for the frame. Its font is Pillow's own: scripts that it lacks,
+    such as Chinese, show as boxes.
     """
     if mode == "rgb_array":
         return _draw(turns)

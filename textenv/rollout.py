@@ -1,6 +1,6 @@
 """Plays episodes to their end, many at a time: the one loop that all who play share.
 
-    episodes = play_examples(core, Speaker(core.task.gold), examples)
+    episodes = play_examples(core, SpeakerWriter(core, core.task.gold), examples)
 
 PPO's rollouts, evaluation, sampling for rewards, ideal episodes and the adapters differ in who
 writes (a `Writer`), in which slots (`EpisodeSlots`), and in when episodes are scored.
@@ -84,18 +84,12 @@ class PlayedEpisode:
 
 @dataclass(frozen=True)
 class Step:
-    """What one step of all slots brought.
+    """What one step of all slots brought."""
 
-    Attributes:
-        rewards: What each slot is paid, (n_slots,).
-        dones: Whether its episode ended, bool (n_slots,).
-        infos: Of each slot; empty where there is nothing to say.
-        ended: The tokens, and the conversation if it is known, of each episode that ended.
-    """
-
-    rewards: NDArray[Any]
-    dones: NDArray[np.bool_]
-    infos: Infos
+    rewards: NDArray[Any]  # what each slot is paid, (n_slots,)
+    dones: NDArray[np.bool_]  # whether its episode ended, (n_slots,)
+    infos: Infos  # of each slot; empty where there is nothing to say
+    # The tokens, and the conversation if it is known, of each episode that ended.
     ended: Mapping[int, tuple[NDArray[np.int32], Episode | None]]
 
 
@@ -313,18 +307,11 @@ class Rollout:
 def play(
     rollout: Rollout, slots: EpisodeSlots, writer: Writer, on_step: StepHook = lambda *_: True
 ) -> list[PlayedEpisode] | None:
-    """Plays all episodes of a rollout to their end.
+    """Plays all episodes of a rollout to their end; returns them in the order in which they ended.
 
-    Args:
-        rollout: The episodes.
-        slots: Where they are played.
-        writer: Writes for the agent.
-        on_step: Called after each step with the number of actions taken and every slot's reward,
-            end and info, which are 0, False and empty where a slot rests; False stops. Of an
-            episode whose score is late they come when it has arrived.
-
-    Returns:
-        The episodes in the order in which they ended, or None if stopped.
+    `on_step` is called after each step with the number of actions taken and every slot's reward,
+    end and info, which are 0, False and empty where a slot rests; False stops, and None is
+    returned. Of an episode whose score is late they come when it has arrived.
     """
     while len(rows := rollout.rows()):
         if not on_step(*rollout.advance(rows, *writer.write(slots, rows))):
@@ -346,9 +333,9 @@ def play_examples(
     """Plays an episode of each example in the slots of a core; episodes that run there are lost.
 
     Args:
-        core: The slots.
+        core: The slots; one that ends takes the next example.
         writer: Writes for the agent.
-        examples: What to play; a slot that ends takes the next one.
+        examples: What to play.
         scored: Score each episode as it ends. Otherwise that is left to the caller, who has all of
             them, unless something needs it at once (a dense reward, a recording wrapper).
         progress: Called with the number of finished episodes.
@@ -369,26 +356,15 @@ def play_examples(
 
 
 def play_text(core: TextCore, example: Example, speak: Speaker) -> Episode:
-    """Plays one episode with an agent that answers in text, unscored.
+    """Plays one episode with an agent that answers in text, in the first slot, unscored.
 
     A reply too long for its budget is cut like one that was written token by token.
-
-    Args:
-        core: The slots, of which the first is used.
-        example: The task instance.
-        speak: Given the example and the conversation so far, returns the agent's next turn.
     """
     return play_examples(core, SpeakerWriter(core, speak), [example])[0].conversation
 
 
 class CoreSlots:
-    """The slots of a core, playing given examples.
-
-    Args:
-        core: The slots.
-        examples: By number.
-        scored: Score episodes as they end.
-    """
+    """The slots of a core, playing given examples, scored as they end or not at all."""
 
     def __init__(self, core: TextCore, examples: Sequence[Example], *, scored: bool) -> None:
         self.core = core
@@ -443,12 +419,7 @@ class CoreSlots:
 
 @dataclass(frozen=True)
 class SpeakerWriter:
-    """An agent that answers in text.
-
-    Attributes:
-        core: Whose slots it plays in.
-        speak: Given the example and the conversation so far, returns the agent's next turn.
-    """
+    """An agent that answers in text, in the slots of a core."""
 
     core: TextCore
     speak: Speaker

@@ -74,12 +74,7 @@ class Slots:
         return ALL_ROWS if everyone else np.flatnonzero(self.playing)
 
     def append_token(self, rows: Rows, tokens: NDArray[np.integer[Any]]) -> None:
-        """Writes the agent's next token in each of some slots.
-
-        Args:
-            rows: The k slots to write to.
-            tokens: (k,) ids.
-        """
+        """Writes the agent's next token in each of k slots, given (k,) ids."""
         # One flat position a slot addresses all three arrays, at a third of the cost of pairs. The
         # flat views are made anew: a copied environment must not write into its original.
         at = self._row_starts[rows] + self.lengths[rows]

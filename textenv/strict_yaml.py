@@ -13,15 +13,9 @@ T = TypeVar("T")
 
 
 def load_yaml(text: str, *, fast: bool = False) -> Any:
-    """Returns what a YAML text holds.
+    """Returns what a YAML text holds, or raises a YAMLError, for repeated keys, too.
 
-    Args:
-        text: The YAML.
-        fast: Whether to parse in C where libyaml is there, seven to ten times as fast. Its error
-            messages say less.
-
-    Raises:
-        yaml.YAMLError: It is not valid, or repeats a key.
+    A fast load parses in C where libyaml is there, seven to ten times as fast; its errors say less.
     """
     return yaml.load(text, Loader=_FastLoader if fast else _StrictLoader)
 
@@ -29,13 +23,8 @@ def load_yaml(text: str, *, fast: bool = False) -> Any:
 def check_form(name: str, value: Any, form: type[T]) -> T:
     """Makes records of plain values, such as those of a YAML file; lists become tuples.
 
-    Args:
-        name: What an error calls the values, such as the file's name.
-        value: The values.
-        form: A dataclass, or a type such as `dict[str, tuple[str, ...]]`.
-
-    Raises:
-        pydantic.ValidationError: A key is unknown or missing, or a value is of another type.
+    The form is a dataclass, or a type such as `dict[str, tuple[str, ...]]`. A ValidationError calls
+    the values by the name.
     """
     # The name is a key, so that an error says where: `news.yaml`.kinds.match.summary.
     named = TypeAdapter(dict[str, form], config=ConfigDict(extra="forbid"))  # type: ignore[valid-type]

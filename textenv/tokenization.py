@@ -126,14 +126,8 @@ class TextTokenizer:
     ) -> tuple[list[int], tuple[Turn, ...]]:
         """Encodes the first messages up to the point where the agent speaks.
 
-        If they do not fit, the cuttable span of the longest cuttable turn loses its end.
-
-        Args:
-            turns: The opening; it holds no agent turn of this episode.
-            max_tokens: The window.
-
-        Returns:
-            The token ids, and the messages as they are encoded.
+        If they do not fit the window, the cuttable span of the longest cuttable turn loses its end.
+        Returns the token ids, and the messages as they are encoded.
 
         Raises:
             PromptTooLongError: Without every cuttable span it still does not fit.
@@ -144,13 +138,8 @@ class TextTokenizer:
     def encode_reply(self, turn: Turn, max_tokens: int, closed: bool) -> tuple[list[int], Turn]:
         """Encodes the environment's next turn, up to the point where the agent speaks again.
 
-        Args:
-            turn: The environment's turn.
-            max_tokens: The window of one turn.
-            closed: True if the agent wrote the end-of-turn token itself.
-
-        Returns:
-            The token ids, and the turn as it is encoded.
+        `closed` is True if the agent wrote the end-of-turn token itself. Returns as
+        `encode_opening`.
 
         Raises:
             PromptTooLongError: The turn does not fit and may not be cut.
@@ -245,11 +234,7 @@ class TextTokenizer:
         return [*parts, text]
 
     def _stable_reply_parts(self) -> tuple[str, str]:
-        """What the template puts after an agent's turn, and after the user's reply to it.
-
-        Raises:
-            TokenizerError: The template rewrites earlier turns when a new one is added.
-        """
+        """What the template puts after an agent's turn, and after the user's reply to it."""
         one = self._render(("user",))
         two = self._render(("user", "assistant", "user"))
         three = self._render(("user", "assistant", "user", "assistant", "user"))

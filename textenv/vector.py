@@ -295,13 +295,7 @@ def _entry(key: str, value: Any, slot: int, n: int) -> Any:
 
 
 def make_core(id: str, n_slots: int = 1, arguments: Mapping[str, Any] | None = None) -> TextCore:
-    """Makes the slots of an environment.
-
-    Args:
-        id: Id of a registered environment.
-        n_slots: Number of slots.
-        arguments: Arguments of `gymnasium.make_vec` that override the registered ones.
-    """
+    """Makes the slots of a registered environment; `arguments` override the registered ones."""
     env = gym.make_vec(id, num_envs=n_slots, **(arguments or {}))
     core: TextCore = env.unwrapped.core  # type: ignore[attr-defined] # ours is a TextVectorEnv
     return core

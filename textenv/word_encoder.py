@@ -26,11 +26,7 @@ _MOST_KNOWN = 1 << 16
 
 
 class WordEncoder:
-    """The memory of one tokenizer.
-
-    Args:
-        tokenizer: One that `remembers_words` accepts.
-    """
+    """The memory of one tokenizer, which has to be one that `remembers_words` accepts."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer

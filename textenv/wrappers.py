@@ -280,11 +280,7 @@ class _EpisodeFile:
 
 
 def _core(env: Any, level: str | None = None) -> TextCore:
-    """Returns the slots of a text environment.
-
-    Raises:
-        ConfigError: It is another kind of environment, or of another action level.
-    """
+    """Returns the slots of a text environment; raises for other environments and action levels."""
     core = getattr(env.unwrapped, "core", None)
     if not isinstance(core, TextCore):
         raise ConfigError(f"{env.unwrapped} is not a text environment; this wrapper needs one.")

@@ -28,8 +28,8 @@ from textenv.cli.progress import track_steps
 from textenv.datasets import TextDataset, load_dataset
 from textenv.episode import TextCore
 from textenv.examples import Turn
-from textenv.registry import resolve_target
 from textenv.tasks.base import Task
+from textenv.tasks.loading import resolve_target
 from textenv.tokenization import TextTokenizer, load_folder
 from tools.embedded_bookings import BookingTask, bookings
 

@@ -31,22 +31,15 @@ _MOST_NEAR = 2
 
 
 def margin_of(kind: ProbeKind, *, held_out: bool) -> float:
-    """Returns the share of reference minus empty that a probe has to lose: number 3 of the rule.
-
-    Args:
-        kind: The probe's kind.
-        held_out: True where references were held out.
-    """
+    """Returns the share of reference minus empty that a probe has to lose: number 3 of the rule."""
     return 0.0 if kind == "lazy" and held_out else MARGIN
 
 
 def comes_too_near(difference: Estimate, margin: Estimate, auc: Estimate) -> bool:
     """Applies the rule to one probe.
 
-    Args:
-        difference: Reference minus probe.
-        margin: The same less what the probe has to lose.
-        auc: The chance that a reference scores above the probe.
+    `difference` is reference minus probe, `margin` the same less what the probe has to lose, and
+    `auc` the chance that a reference scores above the probe.
     """
     return difference.ci95[0] <= 0 or margin.ci95[0] <= 0 or auc.ci95[0] <= LEAST_AUC
 
@@ -59,14 +52,7 @@ def nearness(probe: Probe) -> float:
 def write_verdict(
     probes: Sequence[Probe], ceiling: Estimate, floor: Estimate, *, held_out: bool
 ) -> tuple[bool, str]:
-    """Returns whether the reward passes, and the verdict in words.
-
-    Args:
-        probes: All that were tried.
-        ceiling: The reference's mean.
-        floor: The empty response's mean.
-        held_out: True where references were held out.
-    """
+    """Returns whether the reward passes, and the verdict in words."""
     judged = [probe for probe in probes if probe.too_near is not None]
     # What a policy finds first comes first.
     failed = sorted(

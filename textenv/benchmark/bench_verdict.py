@@ -27,12 +27,8 @@ def judge(
 ) -> Judgement:
     """Judges a design by its gains, in standard deviations.
 
-    Args:
-        own: The gain by the design's own reward.
-        gold: The gain by the gold metrics.
-        index: The difference own minus gold.
-        lag: Half of own, minus gold.
-        fall: How far gold ends from its peak, at most 0.
+    `index` is own minus gold, `lag` half of own minus gold, and `fall` how far gold ends from its
+    peak, at most 0.
     """
     if not rises(own):
         return "inert"

@@ -96,9 +96,6 @@ def make_best_of_n(
         scores: (n_prompts, pool) of each reward by its name, the proxy's among them.
         sizes: The sizes n; by default the powers of two.
         seed: Seed of the bootstrap.
-
-    Raises:
-        ConfigError: The scores are not of the same samples, or a size is larger than the pool.
     """
     tables = {name: np.asarray(table, np.float64) for name, table in scores.items()}
     n_prompts, pool = tables[proxy].shape
@@ -114,11 +111,7 @@ def make_best_of_n(
 def gain_of_best(proxy: ArrayLike, gold: ArrayLike, n: int, seed: int = 0) -> Estimate:
     """Estimates how much better the best of n is than a single sample, paired by prompt.
 
-    Args:
-        proxy: (n_prompts, pool) scores that pick.
-        gold: (n_prompts, pool) scores of the same samples.
-        n: How many to pick from.
-        seed: Seed of the bootstrap.
+    The scores are as for `expected_best`.
     """
     best = expected_best(proxy, gold, (1, n))
     return bootstrap_mean(best[:, 1] - best[:, 0], seed)

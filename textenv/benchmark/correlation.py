@@ -26,8 +26,7 @@ def correlate(
 
     Args:
         cases: All cases. The first case of every k-th example counts.
-        scored: For each kind of text, an episode and a score a case; None and NaN where there is
-            none.
+        scored: For each kind of text, each case's episode and score, or None and NaN.
         metrics: The rewards to correlate with, by name; the length in words is always there.
     """
     first: dict[int, int] = {}

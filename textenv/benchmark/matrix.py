@@ -60,10 +60,8 @@ def measure_start(
 ) -> tuple[Metric, ...]:
     """Returns mean and standard deviation of each metric over the untrained policy's samples.
 
-    Args:
-        values: Metric -> (n_seeds, n_prompts).
-        designs: The metrics that are trained on.
-        gold: The metrics that are not trained on.
+    `values` holds (n_seeds, n_prompts) for each metric: those that are trained on, and the gold
+    ones.
 
     Raises:
         ConfigError: A metric gives every sample the same score.
@@ -150,10 +148,6 @@ def compare_all(gains: Mapping[str, Gains], gold: Sequence[str]) -> tuple[Compar
     """Compares every pair of designs by their gold gains, with Holm's correction.
 
     A p-value is the larger of the bootstrap's, over seeds and prompts, and Student's, over seeds.
-
-    Args:
-        gains: The gains of each design or control that was trained.
-        gold: The gold metrics, which are the tasks of the probability of improvement.
     """
     found = []
     for first, second in combinations(gains, 2):

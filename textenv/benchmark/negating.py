@@ -32,12 +32,7 @@ _NOT = {"en": r"\g<0> not", "de": r"\g<0> nicht", "zh": r"不\g<0>"}
 
 
 def language_of(text: str, declared: object = None) -> str:
-    """Returns "en", "de" or "zh": the declared language if it is one, else a guess by the script.
-
-    Args:
-        text: Some of the text.
-        declared: A code such as "zh-CN", as tasks keep it in the metadata.
-    """
+    """Returns "en", "de" or "zh": what is declared, else a guess by the script."""
     code = str(declared or "").replace("_", "-").split("-")[0].lower()
     if code in _DENIALS:
         return code

@@ -46,11 +46,7 @@ def fit_gao(d: ArrayLike, reward: ArrayLike) -> Fit | None:
 
 
 def matched_kl(curves: Iterable[ArrayLike]) -> float | None:
-    """Returns the largest KL that every curve reached; None if one never left the start.
-
-    Args:
-        curves: The KL at each look of every run or design.
-    """
+    """Returns the largest KL that every curve (n_looks,) reached; None if one stayed at 0."""
     reached = [max((float(kl) for kl in np.ravel(curve)), default=0.0) for curve in curves]
     common = min(reached, default=0.0)
     return common if common > 0 else None

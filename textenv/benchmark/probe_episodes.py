@@ -39,9 +39,7 @@ class TextPlayer:
     def play(self, case: Case, write: Callable[[str], str | None]) -> Episode | None:
         """Plays an episode; None if a text cannot be written.
 
-        Args:
-            case: The comparison to play.
-            write: Given the human text for a turn, returns what to say in its place.
+        `write` is given the human text for a turn, and returns what to say in its place.
         """
         turns = list(self.opening(case.example))
         n_opening = len(turns)
@@ -77,11 +75,7 @@ class TextPlayer:
 def draw_examples(
     source: TextCore | Sequence[Example], n: int, split: str | None, seed: int
 ) -> tuple[list[Example], TextPlayer]:
-    """Draws examples without repetition, in the order of their source.
-
-    Raises:
-        ConfigError: There are fewer than two, one has no reference, or there are no splits.
-    """
+    """Draws two examples or more that have references, each once, in the order of their source."""
     if n < 2:
         raise ConfigError(f"An audit needs at least 2 examples, not {n}.")
     rng = np.random.default_rng(seed)

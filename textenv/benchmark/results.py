@@ -218,11 +218,7 @@ def save_record(record: Any, path: Path) -> None:
 
 
 def load_record(kind: type[Record], path: Path) -> Record:
-    """Reads a record that `save_record` wrote.
-
-    Raises:
-        ConfigError: The file cannot be read, or holds something else.
-    """
+    """Reads a record that `save_record` wrote; a ConfigError says why it cannot be read."""
     try:
         return TypeAdapter(kind).validate_json(path.read_bytes())
     except OSError as error:

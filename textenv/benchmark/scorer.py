@@ -32,15 +32,7 @@ class Scorer:
         call_reward(self.reward, [episode])
 
     def score(self, episodes: Sequence[Episode], *, strict: bool = False) -> FloatArray:
-        """Returns the totals (n,).
-
-        Args:
-            episodes: The episodes to score.
-            strict: Whether a missing score is an error; otherwise it is NaN.
-
-        Raises:
-            RewardError: The reward raised, or returned something else than scores.
-        """
+        """Returns the totals (n,); NaN for a missing score, which is a RewardError if `strict`."""
         score = compute_rewards if strict else call_reward
         start = perf_counter()
         totals = [

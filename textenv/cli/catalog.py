@@ -15,7 +15,6 @@ from rich.text import Text
 
 from textenv.cli.console import (
     make_core,
-    print_answers,
     print_candidates,
     print_heading,
     print_json,
@@ -104,17 +103,12 @@ def show_environment(
 
 
 def print_gold(console: Console, core: TextCore, episode: Episode) -> None:
-    """Prints the ideal answers of an example: its references, or the ideal conversation.
-
-    Args:
-        console: Console to print to.
-        core: Slots of the environment.
-        episode: Episode as the ideal agent plays it.
-    """
+    """Prints the ideal answers of an example: its references, or the ideal conversation."""
     if len(episode.responses) == 1:
         several = len(episode.example.references) > 1
         print_heading(console, "Ideal answers" if several else "Ideal answer")
-        print_answers(console, episode.example.references)
+        for answer in episode.example.references:
+            console.print(Text(f"  {answer}"))
     else:
         print_heading(console, "Ideal conversation")
         print_turns(console, episode.turns[len(core.task.opening(episode.example)) :])

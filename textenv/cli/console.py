@@ -69,11 +69,7 @@ def print_json(data: object) -> None:
 
 
 def parse_spec(text: str | None) -> Any:
-    """Reads a dataset or reward given as text: a plain name, or a mapping as YAML or JSON.
-
-    Raises:
-        ConfigError: It begins like a mapping but is not valid YAML.
-    """
+    """Reads a dataset or reward given as text: a plain name, or a mapping as YAML or JSON."""
     if text is None or not text.lstrip().startswith("{"):
         return text
     try:
@@ -87,11 +83,7 @@ def parse_spec(text: str | None) -> Any:
 
 
 def make_core(id: str, dataset: Any = None, reward: Any = None) -> TextCore:
-    """Makes a registered environment and returns its only slot.
-
-    Raises:
-        UnknownNameError: No registry file lists the id.
-    """
+    """Makes a registered environment and returns its only slot."""
     environment_row(id)
     arguments = {"dataset": dataset, "reward": reward}
     env = gym.make(id, **{key: value for key, value in arguments.items() if value is not None})
@@ -104,9 +96,10 @@ def print_turns(console: Console, turns: Iterable[Turn]) -> None:
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
+    nothing = Text("(nothing)", style="dim italic")
     for turn in turns:
         name, style = _SPEAKERS[turn.role]
-        table.add_row(Text(name, style=style), Text(turn.text) if turn.text else empty_text())
+        table.add_row(Text(name, style=style), Text(turn.text) if turn.text else nothing)
     console.print(table)
 
 
@@ -122,12 +115,6 @@ def print_heading(console: Console, text: str) -> None:
     console.print(Text(text, style="bold"))
 
 
-def print_answers(console: Console, answers: Sequence[str]) -> None:
-    """Prints acceptable answers, one a line."""
-    for answer in answers:
-        console.print(Text(f"  {answer}"))
-
-
 def print_candidates(console: Console, candidates: Sequence[str]) -> None:
     """Prints replies to choose from, each after its number."""
     table = Table.grid(padding=(0, 2))
@@ -136,8 +123,3 @@ def print_candidates(console: Console, candidates: Sequence[str]) -> None:
     for number, text in enumerate(candidates):
         table.add_row(str(number), Text(text))
     console.print(table)
-
-
-def empty_text() -> Text:
-    """Returns what stands for a message without text."""
-    return Text("(nothing)", style="dim italic")

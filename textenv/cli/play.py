@@ -32,9 +32,7 @@ _CHOOSE = "your choice> "
 class Person:
     """An agent that asks the person at the terminal for its answers.
 
-    Args:
-        console: Console to show the conversation on.
-        task: Task whose candidates the person chooses from; None if they write.
+    With a task the person chooses from its candidates; without one they write.
     """
 
     def __init__(self, console: Console, task: Task | None = None) -> None:
@@ -44,11 +42,7 @@ class Person:
         self._typed = ""
 
     def __call__(self, example: Example, transcript: tuple[Turn, ...]) -> str:
-        """Shows what was said since the last turn, and reads the next.
-
-        Raises:
-            EOFError: There is no more input.
-        """
+        """Shows what was said since the last turn, and reads the next; EOFError ends the input."""
         self.show(transcript)
         if self._task is None:
             self._typed = input(_ASK)

@@ -20,12 +20,7 @@ class Report(Protocol):
 
 @contextmanager
 def track(description: str, total: float | None) -> Iterator[Report]:
-    """Shows a progress bar.
-
-    Args:
-        description: Name of the work.
-        total: Amount of work; None if the reports will tell.
-    """
+    """Shows a progress bar; the total is None if the reports will tell."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
@@ -42,9 +37,6 @@ def track(description: str, total: float | None) -> Iterator[Report]:
             progress.update(bar, completed=done, total=total, note=note)
 
         yield report
-
-
-__all__ = ["track", "track_steps"]
 
 
 @contextmanager

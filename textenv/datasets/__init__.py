@@ -93,11 +93,7 @@ def _load_procedural(
 
 
 def make_generator(path: str, options: Mapping[str, Any]) -> Generator:
-    """Makes the generator of a procedural set.
-
-    Args:
-        path: Its name in `PROCEDURAL`.
-        options: The fields of its class to set.
+    """Makes the generator of a procedural set, with some fields of its class set.
 
     Raises:
         UnknownNameError: The set has no such option.

@@ -34,11 +34,7 @@ class FieldMap:
     fill: Mapping[str, str] = field(default_factory=dict)
 
     def values(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns the value of every field that has one.
-
-        Raises:
-            DatasetError: Lists that make up records have different lengths.
-        """
+        """Returns the value of every field that has one; records need lists of equal lengths."""
         values = {name: self._value(name, column, row) for name, column in self.columns.items()}
         values = {name: value for name, value in values.items() if not is_missing(value)}
         return {**self.fill, **values}

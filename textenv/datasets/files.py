@@ -32,11 +32,7 @@ def is_local_file(path: str) -> bool:
 
 
 def read_file(path: Path) -> Table:
-    """Reads a JSON, JSON Lines, CSV or Parquet file.
-
-    Raises:
-        DatasetError: It does not exist, has another format, or is not valid; the line is named.
-    """
+    """Reads a JSON, JSON Lines, CSV or Parquet file; errors name the line."""
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
         raise DatasetError(
@@ -50,11 +46,7 @@ def read_file(path: Path) -> Table:
 
 
 def stream_file(path: Path) -> Stream:
-    """Opens a JSON Lines, CSV or Parquet file to be read in order.
-
-    Raises:
-        DatasetError: It does not exist, or its format cannot be read in order.
-    """
+    """Opens a JSON Lines, CSV or Parquet file to be read in order, else raises a DatasetError."""
     suffix = path.suffix.lower()
     if suffix not in _STREAMERS:
         raise DatasetError(
@@ -113,11 +105,7 @@ def _read_json(path: Path) -> Rows:
 
 
 def iterate_lines(path: Path) -> Iterator[tuple[Row, Span]]:
-    """Yields the rows of a file of JSON lines, and where each stands.
-
-    Raises:
-        DatasetError: A line is not an object of JSON; it is named.
-    """
+    """Yields the rows of a file of JSON lines, and where each stands; errors name the line."""
     start = 0
     with path.open("rb") as lines:  # bytes, so that spans are exact and only \n ends a line
         for number, line in enumerate(lines, start=1):

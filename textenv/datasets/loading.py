@@ -30,24 +30,15 @@ _Source = TypeVar("_Source", Table, Stream)
 def load_rows_dataset(
     spec: str | Path | Mapping[str, Any], task: Task, split: Split, seed: int = 0
 ) -> RowsDataset:
-    """Loads one split of a local file, a folder or a Hugging Face data set.
+    """Loads one split of a local file, a folder or a Hugging Face data set; see `load_dataset`.
 
     A data set that comes in splits keeps them. A split that it lacks is taken from its training
-    rows, and a single file is all training rows: a tenth of them, chosen by a hash of what the
-    task reads, is "validation", another tenth "test". Equal rows thus share a split.
+    rows, and a single file is all training rows: a tenth of them, chosen by a hash of what the task
+    reads, is "validation", another tenth "test". Equal rows thus share a split. The seed changes
+    nothing: files have an order of their own.
 
     Every row of a small set is checked now; of more than 5,000, the first 1,000, and the others
     when they are reached.
-
-    Args:
-        spec: A path, a Hugging Face id, or a mapping with the attributes of `RowsSpec`.
-        task: Its fields say which columns are needed.
-        split: "train", "validation" or "test".
-        seed: Changes nothing here: files have an order of their own.
-
-    Raises:
-        UnknownNameError: An unknown key, field or column is named.
-        DatasetError: The data cannot be read, lacks a column, or has a row without a value.
     """
     source = RowsSpec.parse(spec)
     if source.streaming:

@@ -13,19 +13,10 @@ from textenv.tasks.base import Task
 
 
 def resolve_named(options: Mapping[str, Any], task: Task) -> dict[str, Any]:
-    """Writes out a mapping whose "path" is a known name, or that is "like" one.
+    """Writes out a mapping whose "path" is a known name, or that is "like" one, for `RowsSpec`.
 
-    Args:
-        options: Mapping that the user wrote; its keys override the entry's, and its columns are
-            added.
-        task: Task that will read the rows.
-
-    Returns:
-        A mapping with the keys of `RowsSpec` alone.
-
-    Raises:
-        UnknownNameError: There is no such name to be "like".
-        DatasetError: The set does not suit the task, or has no such configuration.
+    What the user wrote overrides the entry's keys, and adds to its columns. Raises an error if the
+    set is not known, does not suit the task, or has no such configuration.
     """
     given = dict(options)
     like = given.pop("like", None)

@@ -55,9 +55,8 @@ class Table:
     def narrowed(self, wanted: Collection[str]) -> Table:
         """Returns the table without columns that are not needed, if its rows are on disk.
 
-        Args:
-            wanted: The columns to keep, and paths into them: of a column that is only read at
-                "a.b", the table then has just the part "a.b" as a column.
+        Of a column that is only wanted at "a.b", the table then has just the part "a.b" as a
+        column.
         """
         if not hasattr(self.rows, "select_columns"):
             return self
@@ -99,14 +98,8 @@ def read_hub(
 ) -> dict[str, Table]:
     """Reads the splits of a data set of the hub, or of a local folder, under their own names.
 
-    No code that comes with a data set is run.
-
-    Args:
-        path: The Hugging Face id, or a folder.
-        name: The configuration, where a data set has several.
-        revision: A branch, tag or commit.
-        split: The only split to read; None reads all.
-        advice: Advice for the case without a network, at the end of the error.
+    No code that comes with a data set is run. `split` is the only one to read, None reads all;
+    `advice` ends the error for the case without a network.
 
     Raises:
         DatasetError: It does not exist, cannot be reached, or cannot be read.
@@ -174,8 +167,7 @@ def _load(
 def _configuration(folder: Path, name: str | None, revision: str | None) -> dict[str, str]:
     """Returns the argument of `load_dataset` that chooses a configuration, if one is named.
 
-    In the hub's Parquet branch, and in a copy of it, configurations are folders; elsewhere the
-    card of the data set lists them.
+    In the hub's Parquet branch, and in a copy of it, configurations are folders.
     """
     if name is None:
         return {}

@@ -27,26 +27,15 @@ _encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False, default=str).enco
 
 @dataclass(frozen=True)
 class RowReader:
-    """Turns rows of a table into examples of a task.
-
-    Attributes:
-        task: Task that builds the examples.
-        fields: Map from the task's fields to columns.
-        id: Column that names an example.
-        needed: Fields without which a row can be left out, where that is asked for.
-    """
+    """Turns rows of a table into examples of a task."""
 
     task: Task
     fields: FieldMap
-    id: str
-    needed: frozenset[str]
+    id: str  # the column that names an example
+    needed: frozenset[str]  # fields without which a row can be left out, where that is asked for
 
     def example(self, table: Table, rows: Sequence[int]) -> Example:
-        """Builds the example of a row, or of several that are gathered into one.
-
-        Raises:
-            DatasetError: A row cannot be used; it is named.
-        """
+        """Builds the example of a row, or of several gathered ones; errors name the row."""
         return self.example_of(table, [(row, table.rows[row]) for row in rows])
 
     def example_of(self, table: Table, rows: Sequence[tuple[int, Row]]) -> Example:
@@ -88,30 +77,20 @@ class RowReader:
 
 @dataclass(frozen=True)
 class RowsDataset:
-    """One split of a table; rows become examples when they are asked for.
-
-    Attributes:
-        reader: Reader that builds the examples.
-        table: Table that holds the rows.
-        indices: Indices of the rows of this split; gathered rows are neighbours.
-        starts: Positions in `indices` at which each example's rows start, and, last, their number;
-            None if every row is an example.
-    """
+    """One split of a table; rows become examples when they are asked for."""
 
     reader: RowReader
     table: Table
-    indices: Sequence[int]
+    indices: Sequence[int]  # of the rows of this split; gathered rows are neighbours
+    # Positions in `indices` at which each example's rows start, and, last, their number; None if
+    # every row is an example.
     starts: Sequence[int] | None = None
 
     def __len__(self) -> int:
         return len(self.indices) if self.starts is None else len(self.starts) - 1
 
     def __getitem__(self, index: int) -> Example:
-        """The example at `index`.
-
-        Raises:
-            DatasetError: Its row cannot be used; it is named.
-        """
+        """The example at `index`; a DatasetError names a row that cannot be used."""
         if self.starts is None:
             return self.reader.example(self.table, (int(self.indices[index]),))
         if not 0 <= index < len(self):
@@ -131,16 +110,7 @@ def make_rows_dataset(
 ) -> RowsDataset:
     """Finds the rows of a split, and checks them: all if they are few, else the first.
 
-    Args:
-        reader: Reader that builds the examples.
-        table: Table that holds the rows.
-        kept: The hash splits whose rows make up the split.
-        group: A column whose equal values stay in one split.
-        gather: A column whose equal values are one example.
-        skip: Leave out rows that lack a value which the reader needs, or all that are refused.
-
-    Raises:
-        DatasetError: A row that is checked cannot be used, or none can.
+    `kept` names the hash splits whose rows make up the split; the keywords are as in `RowsSpec`.
     """
     rows: Any = np.arange(len(table.rows))
     starts: Any = None
@@ -160,11 +130,7 @@ def make_rows_dataset(
 
 
 def check(dataset: RowsDataset) -> None:
-    """Builds every example of a small dataset, and the first ones of a large one.
-
-    Raises:
-        DatasetError: One of the rows cannot be used; it is named.
-    """
+    """Builds all examples of a small dataset, the first of a large one; raises as they do."""
     number = len(dataset) if len(dataset.table.rows) <= _SMALL else min(len(dataset), _CHECKED)
     for index in range(number):
         dataset[index]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, ConfigDict, Field, PositiveInt, ValidationError
+from pydantic.dataclasses import dataclass
 
 from textenv.datasets.base import SPLITS
 from textenv.datasets.columns import Column
@@ -15,9 +18,29 @@ from textenv.errors import DatasetError, UnknownNameError
 DEFAULT_ROWS = 10_000
 
 Skip = Literal["missing", "unusable"]
+_Names = Annotated[Sequence[str], Field(min_length=1)]
 
 
-@dataclass(frozen=True)
+def _check_column(column: Column) -> Column:
+    if not isinstance(column, str) and not any(isinstance(part, str) for part in column.values()):
+        raise ValueError("no part of it is read from a column")
+    return column
+
+
+_Column = Annotated[str | Mapping[str, str | _Names], AfterValidator(_check_column)]
+_WANTED = {
+    "columns": "a mapping from the task's fields to columns",
+    "labels": "a mapping from columns to lists of names",
+    "join": "a mapping from the task's fields to texts",
+    "fill": "a mapping from the task's fields to texts",
+    "splits": "a mapping from our splits to the data set's",
+    "skip": "'missing' or 'unusable'",
+    "streaming": "true or false",
+    "rows": "a whole number from 1 up, or null",
+}
+
+
+@dataclass(frozen=True, config=ConfigDict(strict=True))
 class RowsSpec:
     """What `dataset=` asks for.
 
@@ -43,8 +66,8 @@ class RowsSpec:
     """
 
     path: str
-    columns: Mapping[str, Column] = field(default_factory=dict)
-    labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    columns: Mapping[str, _Column] = field(default_factory=dict)
+    labels: Mapping[str, _Names] = field(default_factory=dict)
     join: Mapping[str, str] = field(default_factory=dict)
     fill: Mapping[str, str] = field(default_factory=dict)
     group: str | None = None
@@ -55,7 +78,7 @@ class RowsSpec:
     split: str | None = None
     splits: Mapping[str, str] = field(default_factory=dict)
     streaming: bool = False
-    rows: int | None = DEFAULT_ROWS
+    rows: PositiveInt | None = DEFAULT_ROWS
 
     @classmethod
     def parse(cls, spec: str | Path | Mapping[str, Any]) -> RowsSpec:
@@ -71,15 +94,19 @@ class RowsSpec:
                     f"dataset is a name, a path, or a mapping with 'path', not {spec!r}."
                 )
             return cls(str(spec))
-        for key, value in spec.items():
+        for key in spec:
             if key not in cls.__dataclass_fields__:
                 raise UnknownNameError("dataset key", key, {*cls.__dataclass_fields__, "like"})
-            is_valid, wanted = _KINDS.get(key, (_is_name, "a string"))
-            if not is_valid(value):
-                raise DatasetError(f"The dataset's '{key}' must be {wanted}, not {value!r}.")
         if not isinstance(spec.get("path"), str | Path):
             raise DatasetError("The dataset mapping lacks 'path': a file or a Hugging Face id.")
-        made = cls(**{**spec, "path": str(spec["path"])})
+        try:
+            made = cls(**{**spec, "path": str(spec["path"])})
+        except ValidationError as error:
+            key = str(error.errors()[0]["loc"][0])
+            wanted = _WANTED.get(key, "a string")
+            raise DatasetError(
+                f"The dataset's '{key}' must be {wanted}, not {spec[key]!r}."
+            ) from error
         if "rows" in spec and not made.streaming:
             raise DatasetError("The dataset key 'rows' goes with \"streaming\": true.")
         if made.streaming and made.gather is not None:
@@ -91,49 +118,3 @@ class RowsSpec:
             if key not in SPLITS:
                 raise UnknownNameError("split", key, SPLITS)
         return made
-
-
-def _is_name(value: object) -> bool:
-    return value is None or isinstance(value, str | Path)
-
-
-def _is_mapping_of(is_valid: Callable[[Any], bool]) -> Callable[[object], bool]:
-    def check(value: object) -> bool:
-        return isinstance(value, Mapping) and all(
-            isinstance(key, str) and is_valid(item) for key, item in value.items()
-        )
-
-    return check
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
-
-
-def _are_texts(value: object) -> bool:
-    return isinstance(value, list | tuple) and bool(value) and all(map(_is_text, value))
-
-
-def _is_column(value: object) -> bool:
-    if not isinstance(value, Mapping):
-        return _is_text(value)
-    parts = list(value.values())
-    return any(map(_is_text, parts)) and all(_is_text(p) or _are_texts(p) for p in parts)
-
-
-# Key of the mapping -> what a value must be, and how that is said.
-_KINDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
-    "columns": (_is_mapping_of(_is_column), "a mapping from the task's fields to columns"),
-    "labels": (_is_mapping_of(_are_texts), "a mapping from columns to lists of names"),
-    "join": (_is_mapping_of(_is_text), "a mapping from the task's fields to texts"),
-    "fill": (_is_mapping_of(_is_text), "a mapping from the task's fields to texts"),
-    "splits": (_is_mapping_of(_is_text), "a mapping from our splits to the data set's"),
-    "skip": (lambda value: value in (None, *get_args(Skip)), "'missing' or 'unusable'"),
-    "streaming": (lambda value: isinstance(value, bool), "true or false"),
-    "rows": (
-        lambda value: (
-            value is None or (isinstance(value, int) and not isinstance(value, bool) and value > 0)
-        ),
-        "a whole number from 1 up, or null",
-    ),
-}

@@ -27,12 +27,9 @@ _PEEK = 100
 
 
 class DiskRows(Sequence[Row]):
-    """Rows of a file of JSON lines, each read when it is asked for.
+    """Rows of a file of JSON lines that is mapped for reading, each read when it is asked for.
 
-    Args:
-        memory: The file, mapped for reading.
-        starts: Offset at which each row starts, in bytes.
-        ends: Offset at which each row ends, in bytes.
+    Row i stands from the byte `starts[i]` up to `ends[i]`.
     """
 
     def __init__(self, memory: mmap.mmap, starts: Sequence[int], ends: Sequence[int]) -> None:
@@ -55,11 +52,7 @@ class DiskRows(Sequence[Row]):
 
 
 def columns_of(stream: Stream) -> tuple[str, ...]:
-    """Returns the columns of a stream; where none are declared, those of its first rows.
-
-    Raises:
-        DatasetError: The rows cannot be read.
-    """
+    """Returns the columns of a stream; where none are declared, those of its first rows."""
     if stream.columns is not None:
         return stream.columns
     rows = itertools.islice(_spans(stream), _PEEK)
@@ -67,19 +60,9 @@ def columns_of(stream: Stream) -> tuple[str, ...]:
 
 
 def keep_rows(stream: Stream, wanted: Callable[[int, Row], bool], limit: int | None) -> Table:
-    """Reads a stream from its first row on, and keeps rows on disk.
+    """Reads a stream from its first row on, and keeps rows on disk; all of them without a limit.
 
-    Args:
-        stream: Stream to read.
-        wanted: Function of a row's number, from 1, and the row: whether to keep it.
-        limit: Maximum number of rows to keep; None reads to the end.
-
-    Returns:
-        The kept rows; fewer than `limit` where the stream ends earlier, and none at all if none
-        is wanted.
-
-    Raises:
-        DatasetError: The rows cannot be read.
+    `wanted` tells from a row's number, from 1, and the row whether to keep it.
     """
     numbers, starts, ends = array("q"), array("q"), array("q")
     with tempfile.TemporaryFile() as spool:

@@ -8,49 +8,37 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
-SLOTS: dict[str, tuple[str, ...]] = {
-    "food": tuple(
-        str.split(
-            "American Chinese French Greek Indian Italian Japanese Korean Mexican Spanish Thai "
-            "Turkish"
-        )
-    ),
-    "area": ("north", "south", "east", "west", "center", "old town", "suburbs", "village"),
-    "people": ("2", "3", "4", "5", "6", "7", "8"),
-    "day": ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"),
-    "time": tuple(f"{hour} pm" for hour in str.split("12:30 1 1:30 2 6 6:30 7 7:30 8 8:30 9 9:30")),
-}
+from textenv.strict_yaml import load_yaml_file
+
+
+@dataclass(frozen=True)
+class _Slot:
+    """One thing that a guest wants; see booking_lines.yaml."""
+
+    values: tuple[str, ...]
+    question: str
+    booked: str
+    keywords: str
+
+
+_SLOTS = load_yaml_file(Path(__file__).with_suffix(".yaml"), dict[str, _Slot])
+
+SLOTS = {name: slot.values for name, slot in _SLOTS.items()}
 """Every slot of a goal with its values, in the order in which a booking names them."""
 
 ANY = "any"
 """The value of a slot that the guest does not care about; a booking leaves it out."""
 
-QUESTIONS = {
-    "food": "what food",
-    "area": "which area",
-    "people": "how many people",
-    "day": "which day",
-    "time": "what time",
-}
+QUESTIONS = {name: slot.question for name, slot in _SLOTS.items()}
 """The shortest question for each slot; `asked_slots` understands every one of them."""
 
-_BOOKED = {
-    "food": "{} food",
-    "area": "in the {}",
-    "people": "for {} people",
-    "day": "on {}",
-    "time": "at {}",
-}
 _BOOKED_MARK = re.compile(r"\bbooked\s*:", re.IGNORECASE)
 _KEYWORDS = {
-    "food": re.compile(r"\b(food|cuisine)\b", re.IGNORECASE),
-    "area": re.compile(r"\b(area|where|part of town)\b", re.IGNORECASE),
-    "people": re.compile(r"\b(how many|people|guests)\b", re.IGNORECASE),
-    "day": re.compile(r"\b(day|date|when)\b", re.IGNORECASE),
-    "time": re.compile(r"\b(time|hour|when)\b", re.IGNORECASE),
+    name: re.compile(rf"\b({slot.keywords})\b", re.IGNORECASE) for name, slot in _SLOTS.items()
 }
-
 _NUMBERS = {
     word: str(number)
     for number, word in enumerate(("two", "three", "four", "five", "six", "seven", "eight"), 2)
@@ -76,13 +64,8 @@ def parse_booking(text: str) -> dict[str, str] | None:
     """Reads the first booking of a text: what follows "Booked:", to the end or the next one.
 
     Case, the order of the slots and words between them do not matter. A slot that is not named is
-    left out, and so is one that is named with several values: a hedge is no booking.
-
-    Returns:
-        The slots and their values, spelled as in a goal; None if nothing was booked.
-
-    Example:
-        "Booked: Italian food in the north for 4 people on Friday at 7 pm."
+    left out, and so is one that is named with several values: a hedge is no booking. None if
+    nothing was booked.
     """
     start = _BOOKED_MARK.search(text)
     if start is None:
@@ -116,4 +99,4 @@ def booking_line(goal: Mapping[str, str]) -> str:
         "Booked: Italian food in the north for 4 people on Friday at 7 pm."
     """
     wanted = [slot for slot in SLOTS if goal.get(slot, ANY) != ANY]
-    return f"Booked: {' '.join(_BOOKED[slot].format(goal[slot]) for slot in wanted)}."
+    return f"Booked: {' '.join(_SLOTS[slot].booked.format(goal[slot]) for slot in wanted)}."

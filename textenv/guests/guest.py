@@ -94,19 +94,21 @@ class Guest:
     def _answer(self, new: list[str], again: list[str], wasted: bool) -> None:
         """Says what was asked for, what was told already, a change of mind, and a last warning."""
         number, words = self._wording + self.turns, self._in_words
-        terse = self.wasted > 0
         change = next((c for c in self._changes if self._is_due(c)), None)
         if change is not None and change["slot"] in again:
             again.remove(change["slot"])
         said = []
         if again:
-            said.append(guest_lines.again_text(self._listed(again), number))
+            said.append(guest_lines.line("again", number, self._listed(again)))
         if self._one_at_a_time and len(new) > 1:
             new = new[:1]
             self.warned = True
-            said.append(guest_lines.one_at_a_time_text(self._listed(new), number))
+            asked = guest_lines.capital(self._listed(new))
+            said.append(guest_lines.line("one_at_a_time", number, asked))
         elif new:
-            said.append(guest_lines.answer_text(self._listed(new), number, terse))
+            told_now = self._listed(new)
+            terse = f"{guest_lines.capital(told_now)}."
+            said.append(terse if self.wasted else guest_lines.line("answers", number, told_now))
         if change is not None:
             slot, old = change["slot"], self.goal[change["slot"]]
             said.append(guest_lines.change_text(slot, old, change["value"], number, words))
@@ -117,7 +119,7 @@ class Guest:
             told, short = self.told, self.wasted > 1
             said.append(guest_lines.repeat_text(self.goal, told, number, short, words))
         if wasted and self.wasted == self._patience:
-            said.append(guest_lines.last_chance_text(number))
+            said.append(guest_lines.line("last_chances", number))
         self.told += new
         self.reply = " ".join(said)
 

@@ -59,19 +59,9 @@ def listed(goal: Mapping[str, str], slots: Iterable[str], in_words: bool) -> str
     return said[0] if len(said) == 1 else f"{', '.join(said[:-1])} and {said[-1]}"
 
 
-def answer_text(said: str, number: int, terse: bool) -> str:
-    """Answers a question; tersely, with nothing but what was asked for."""
-    return _sentence("{}." if terse else _choose("answers", number), said)
-
-
-def again_text(said: str, number: int) -> str:
-    """Tells again what was told before, and that it was."""
-    return _sentence(_choose("again", number), said)
-
-
-def one_at_a_time_text(said: str, number: int) -> str:
-    """Answers a part of a question, and asks for the others one by one."""
-    return _sentence(_choose("one_at_a_time", number), said[0].upper() + said[1:])
+def line(kind: str, number: int, said: str = "") -> str:
+    """Tells something in one of the lines of a kind in guest_lines.yaml, such as "answers"."""
+    return capital(_choose(kind, number).format(said))
 
 
 def repeat_text(
@@ -80,7 +70,7 @@ def repeat_text(
     """Says what the guest wants, to an agent that neither asked for it nor booked."""
     if terse:
         said = listed(goal, told, in_words)
-        return _sentence(_choose("terse_repeats", number), said[0].upper() + said[1:])
+        return line("terse_repeats", number, capital(said))
     return opening_text(_choose("repeats", number), goal, told, in_words)
 
 
@@ -88,11 +78,6 @@ def change_text(slot: str, old: str, new: str, number: int, in_words: bool) -> s
     """Takes back the value of a slot for a new one."""
     said = say_value(slot, old, in_words).removesuffix(" people")
     return _choose("changes", number).format(old=said, new=say_value(slot, new, in_words))
-
-
-def last_chance_text(number: int) -> str:
-    """Warns that the guest is about to leave."""
-    return _choose("last_chances", number)
 
 
 def _number_word(number: str) -> str:
@@ -103,6 +88,6 @@ def _choose(name: str, number: int) -> str:
     return _LINES[name][number % len(_LINES[name])]
 
 
-def _sentence(template: str, said: str) -> str:
-    line = template.format(said)
-    return line[0].upper() + line[1:]
+def capital(text: str) -> str:
+    """Returns a text with its first letter in upper case."""
+    return text[0].upper() + text[1:]

@@ -72,12 +72,8 @@ def call_reward(
 ) -> RewardResult:
     """Calls a reward and checks what it returned, but for missing scores: `valid` tells of them.
 
-    The totals and components of an episode without a score are NaN.
-
-    Args:
-        reward: The reward.
-        episodes: Finished episodes to score.
-        name: Name used in messages; by default its own name.
+    The totals and components of an episode without a score are NaN. Messages call the reward by the
+    name, if one is given, or else by its own.
 
     Raises:
         RewardError: The reward raised, the result has the wrong type or length, or a score is not

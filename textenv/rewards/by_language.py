@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from functools import partial
+from typing import ClassVar
 
 import numpy as np
 
@@ -57,21 +58,19 @@ def by_language(
     if default is not None:
         parts[DEFAULT] = Part(DEFAULT, load_part(default).reward)
     others = COMMON_LANGUAGES if default is not None else ()
-    find = ByMetadata(key) if detect is None else ByDetection(detect, [*languages, *others])
-    return ByLanguage(find, parts)
+    if detect is None:
+        return ByLanguage(partial(_code_in_metadata, key), f"its metadata '{key}'", parts)
+    find = ByDetection(detect, [*languages, *others])
+    return ByLanguage(find, "its detected language", parts)
 
 
 @dataclass(frozen=True)
 class ByLanguage:
-    """The part that belongs to each episode's language.
+    """The part that belongs to each episode's language."""
 
-    Attributes:
-        find: Returns the code of an episode's language; empty if it is not known.
-        parts: Reward of each language by its code, and "default".
-    """
-
-    find: ByMetadata | ByDetection
-    parts: Mapping[str, Part]
+    find: Callable[[Episode], str]  # returns the code of an episode's language; "" if not known
+    source: str  # what the language is read from, for messages
+    parts: Mapping[str, Part]  # the reward of each language by its code, and "default"
     name: ClassVar[str] = NAME
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
@@ -106,40 +105,18 @@ class ByLanguage:
         if DEFAULT in self.parts:
             return DEFAULT
         raise RewardError(
-            f"'{NAME}' has no reward for example '{episode.example.id}': {self.find.source} is "
+            f"'{NAME}' has no reward for example '{episode.example.id}': {self.source} is "
             f"{repr(found) if found else 'missing'}.{did_you_mean(found, self.parts)} Add a reward "
             "for that language, or a 'default'."
         )
 
 
-@dataclass(frozen=True)
-class ByMetadata:
-    """Reads an example's language from its metadata."""
-
-    key: str
-
-    @property
-    def source(self) -> str:
-        """What the language was read from, for messages."""
-        return f"its metadata '{self.key}'"
-
-    def __call__(self, episode: Episode) -> str:
-        """Returns the language's code."""
-        return str(episode.example.metadata.get(self.key, ""))
+def _code_in_metadata(key: str, episode: Episode) -> str:
+    return str(episode.example.metadata.get(key, ""))
 
 
 class ByDetection:
-    """Detects the language of an example's first reference, or of its prompt.
-
-    Args:
-        text: "reference" or "prompt".
-        codes: The languages that are considered.
-
-    Raises:
-        ConfigError: lingua is missing, or does not know a language.
-    """
-
-    source = "its detected language"
+    """Detects the language of an example's first reference, or of its prompt, among some codes."""
 
     def __init__(self, text: str, codes: Sequence[str]) -> None:
         languages = known_languages(NAME).values()
@@ -149,13 +126,12 @@ class ByDetection:
                 raise ConfigError(
                     f"'{NAME}' cannot detect '{code}'.{did_you_mean(code.lower(), known)}"
                 )
-        self._languages = {known[code.lower()] for code in codes}
+        self._languages = frozenset(known[code.lower()] for code in codes)
         if len(self._languages) < 2:
             raise ConfigError(
                 f"'{NAME}' tells languages apart, so it needs two or more, or a 'default'."
             )
         self._text = text
-        self._detector: Any = None
         self._found: dict[str, str] = {}
 
     def __call__(self, episode: Episode) -> str:
@@ -163,9 +139,7 @@ class ByDetection:
         of_prompt = self._text == "prompt"
         text = episode.example.prompt if of_prompt else references_of(episode, NAME)[0]
         if text not in self._found:
-            if self._detector is None:
-                self._detector = make_detector(self._languages)
-            language = self._detector.detect_language_of(mended(text))
+            language = make_detector(self._languages).detect_language_of(mended(text))
             self._found[text] = language.iso_code_639_1.name.lower() if language else ""
         return self._found[text]
 

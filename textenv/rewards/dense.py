@@ -19,17 +19,11 @@ from textenv.rewards.parts import Part, WeightedSum, combine
 
 @dataclass(frozen=True)
 class Dense:
-    """A reward that is paid within the episode, at token level; elsewhere it is paid at the end.
+    """A reward that is paid within the episode, at token level; elsewhere it is paid at the end."""
 
-    Attributes:
-        of: Reward of the whole episode.
-        potential: Reward that scores the unfinished episode.
-        every: Number of tokens of the agent between two payments.
-    """
-
-    of: Part
-    potential: Part
-    every: int
+    of: Part  # the reward of the whole episode
+    potential: Part  # the reward that scores the unfinished episode
+    every: int  # number of tokens of the agent between two payments
     name: ClassVar[str] = "dense"
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
@@ -65,40 +59,28 @@ class PotentialDifferences:
 
     The potential of the start and of an ended episode is 0, so with gamma 1 the sum of F over an
     episode is 0: what is paid early is taken back at the end, of the reward that is due then.
-
-    Attributes:
-        gamma: The agent's discount.
-        before: Each slot's latest potential, float64 (n_slots,).
     """
 
     def __init__(self, n_slots: int, gamma: float = 1.0) -> None:
-        self.gamma = gamma
-        self.before = np.zeros(n_slots)
+        self.gamma = gamma  # the agent's discount
+        self.before = np.zeros(n_slots)  # each slot's latest potential
 
     def start(self, slot: int) -> None:
         """Begins an episode."""
         self.before[slot] = 0.0
 
     def move(self, slots: Any, after: Any) -> FloatArray:
-        """Returns F of some slots, and keeps their new potentials.
-
-        Args:
-            slots: Which, k of them.
-            after: Their potentials now, (k,) or one number.
-        """
+        """Returns F of k slots, and keeps their new potentials (k,)."""
         shaping: FloatArray = self.gamma * np.asarray(after) - self.before[slots]
         self.before[slots] = after
         return shaping
 
 
 class DensePay:
-    """What the slots of an environment are paid, step by step, by the dense rewards in a sum.
-
-    Attributes:
-        terms: The potentials. A slot's own is their weighted sum, each as it was when last due.
-    """
+    """What the slots of an environment are paid, step by step, by the dense rewards in a sum."""
 
     def __init__(self, terms: Sequence[PotentialTerm], n_slots: int) -> None:
+        # A slot's potential is their weighted sum, each as it was when last due.
         self.terms = tuple(terms)
         self._latest = np.zeros((len(self.terms), n_slots))
         self._differences = PotentialDifferences(n_slots)
@@ -121,14 +103,11 @@ class DensePay:
         Args:
             rewards: What each episode that ended is worth as a whole, 0 elsewhere, (n_slots,).
             terminated: True where an episode ended, bool (n_slots,).
-            n_tokens: Number of tokens that the agent wrote in each slot's episode; 0 where it wrote
-                none in this step. (n_slots,).
+            n_tokens: Tokens that the agent wrote in each slot's episode, (n_slots,); 0 where it
+                wrote none in this step.
             so_far: Returns a slot's unfinished episode.
-            score: `compute_rewards` or, if an unfinished episode may go without a score,
-                `call_reward`: its potential stays what it was.
-
-        Raises:
-            RewardError: An unfinished episode could not be scored.
+            score: `compute_rewards`, or `call_reward`, by which an unfinished episode may go
+                without a score: its potential stays what it was.
         """
         moved = np.zeros(len(rewards), np.bool_)
         for i, term in enumerate(self.terms):

@@ -66,13 +66,9 @@ def load_reward(spec: RewardSpec) -> Reward:
 
 
 def load_part(spec: RewardSpec) -> Part:
-    """Makes a reward that is to stand within another one.
+    """Makes a reward that is to stand within another one, so not one that pays within the episode.
 
     A mapping with one entry of weight 1 is that reward, by that name; any other one is a "sum".
-
-    Raises:
-        UnknownNameError: No reward has that name.
-        ConfigError: The description is not valid, or of a reward that pays within the episode.
     """
     reward = load_reward(spec)
     name = spec if isinstance(spec, str) else name_of(reward)
@@ -89,11 +85,7 @@ def load_part(spec: RewardSpec) -> Part:
 
 
 def load_parts(specs: Sequence[RewardSpec], operator: str) -> tuple[Part, ...]:
-    """Makes the parts of an operator.
-
-    Raises:
-        ConfigError: Two have the same name, or one is not valid.
-    """
+    """Makes the parts of an operator; no two may have the same name."""
     parts = tuple(map(load_part, specs))
     names = [part.name for part in parts]
     for name in names:

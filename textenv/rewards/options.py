@@ -15,11 +15,7 @@ ENTRY_OPTIONS = ("weight", "reward")
 
 
 def check_number(reward: str, option: str, value: object) -> float:
-    """Returns an option that has to be a finite number.
-
-    Raises:
-        ConfigError: It is not.
-    """
+    """Returns an option that has to be a finite number, or raises a ConfigError."""
     try:
         if not isinstance(value, bool) and isinstance(value, Real) and isfinite(value):
             return float(value)
@@ -29,11 +25,7 @@ def check_number(reward: str, option: str, value: object) -> float:
 
 
 def check_count(reward: str, option: str, value: object) -> None:
-    """Refuses an option that counts something and is no whole number from 1 on.
-
-    Raises:
-        ConfigError: It is not.
-    """
+    """Refuses an option that counts something and is no whole number from 1 on."""
     if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
         raise ConfigError(
             f"Option '{option}' of reward '{reward}' must be a whole number from 1 on, "
@@ -42,11 +34,7 @@ def check_count(reward: str, option: str, value: object) -> None:
 
 
 def check_share(reward: str, option: str, value: object) -> None:
-    """Refuses an option that is a share of something and not in (0, 1].
-
-    Raises:
-        ConfigError: It is not.
-    """
+    """Refuses an option that is a share of something and not in (0, 1]."""
     if not 0 < check_number(reward, option, value) <= 1:
         raise ConfigError(
             f"Option '{option}' of reward '{reward}' must be above 0 and at most 1, not {value!r}."
@@ -54,11 +42,7 @@ def check_share(reward: str, option: str, value: object) -> None:
 
 
 def check_choice(reward: str, option: str, value: object, known: Collection[str]) -> None:
-    """Refuses an option that is not one of a few words.
-
-    Raises:
-        ConfigError: It is not one of them.
-    """
+    """Refuses an option that is not one of a few words."""
     if value not in known:
         raise ConfigError(
             f"Reward '{reward}' has no {option} '{value}'.{did_you_mean(str(value), known)}"
@@ -74,11 +58,7 @@ def parameters_of(function: Callable[..., Any]) -> list[inspect.Parameter] | Non
 
 
 def check_options(reward: str, factory: Callable[..., Any], options: Mapping[str, Any]) -> None:
-    """Refuses options that a factory does not take, or lacks, or that are neither true nor false.
-
-    Raises:
-        ConfigError: There is an unknown option, or a missing one, or a text, say, for a bool.
-    """
+    """Refuses options that a factory does not take, or lacks, or texts in the place of a bool."""
     parameters = parameters_of(factory)
     if parameters is None:
         return

@@ -19,12 +19,7 @@ class Part:
     reward: Reward
 
     def score(self, episodes: Sequence[Episode]) -> RewardResult:
-        """Scores the episodes, in order.
-
-        Raises:
-            RewardError: It raised, or gave something else than a finite score for each; the message
-                names the part.
-        """
+        """Scores the episodes, in order; a RewardError names the part."""
         return call_reward(self.reward, episodes, self.name)
 
     def components(self, result: RewardResult) -> dict[str, FloatArray]:
@@ -42,13 +37,7 @@ class Part:
 def combine(
     total: FloatArray, scored: Sequence[tuple[Part, RewardResult]], **more: FloatArray
 ) -> RewardResult:
-    """Returns a total with what its parts report; it is valid where all of them are.
-
-    Args:
-        total: Made of the parts' totals, (n,).
-        scored: The parts and their results.
-        more: Further components.
-    """
+    """Returns a total (n,) with what its parts report, and more; valid where all of them are."""
     components: dict[str, FloatArray] = {}
     valid = np.ones(len(total), np.bool_)
     reasons: dict[int, str] = {}

@@ -54,14 +54,9 @@ def make_episodes(
     metadata: Iterable[Mapping[str, Any]] | None = None,
     ids: Iterable[str] | None = None,
 ) -> list[Episode]:
-    """Returns one finished episode for each response; see `score`.
+    """Returns one finished episode for each response; arguments are as for `score`.
 
-    Args:
-        responses: Text that the agent said.
-        references: One or several texts for each response.
-        prompts: Text that was said to the agent.
-        metadata: Further fields of the examples.
-        ids: The examples' names; by default their places, from 0.
+    An example's id is by default its place, from 0.
 
     Raises:
         ConfigError: The arguments differ in length, or are no texts.
@@ -114,15 +109,11 @@ def _episode(response: Any, references: Any, prompt: Any, metadata: Any, id: str
 
 
 def read_rows(lines: Iterable[bytes], source: str) -> list[Episode]:
-    """Reads one finished episode a row.
+    """Reads one finished episode a row of a file of JSON lines.
 
     A row is a JSON object with `response`, and with `references` (a text or a list of them),
     `prompt`, `id` and `metadata` (an object) as the reward needs them. Further keys are metadata,
-    too. Empty lines are left out.
-
-    Args:
-        lines: Lines of the file, in UTF-8.
-        source: Name of the file in messages.
+    too. Empty lines are left out. Messages call the file `source`.
 
     Raises:
         ConfigError: There are no rows, or one is not of this form; the message has its line.

@@ -9,14 +9,10 @@ from textenv.rewards.lexical.words import normalised
 
 
 def shuffled(key: str, texts: Iterable[str]) -> tuple[str, ...]:
-    """Orders texts at random, but always alike for the same key and texts.
+    """Orders different texts at random, but always alike for the same key, such as the prompt.
 
     Their order before does not matter, so a row that always lists the right text first gives
     nothing away.
-
-    Args:
-        key: Text that decides the order, such as the conversation so far.
-        texts: The texts, all different.
     """
     return tuple(sorted(texts, key=lambda text: _digest(f"{key}\0{text}")))
 

@@ -86,11 +86,7 @@ class ContinueTask(Task):
         self.opening_words = opening_words
 
     def example(self, id: str, row: Mapping[str, Any]) -> Example:
-        """Builds an example from a text, or from an opening and how it goes on.
-
-        Raises:
-            DatasetError: A text is missing or too short, or the target is not known.
-        """
+        """Builds an example from a text, or from an opening and how it goes on."""
         target = self.target or _target_of(id, row)
         if row.get("opening") is None:
             opening, continuation = self._cut(id, text_of(id, row, "text"))

@@ -73,11 +73,7 @@ class DataTask(Task):
     instruction: ClassVar[str] = "Write a text that says all of this, and nothing else.\n\n"
 
     def example(self, id: str, row: Mapping[str, Any]) -> Example:
-        """Builds an example from slots or a table, and from texts that tell them.
-
-        Raises:
-            DatasetError: There is no data or no text, or one of them has a form that is not known.
-        """
+        """Builds an example from slots or a table, and from texts that tell them."""
         references = references_of(
             id, {"references": _final_sentences(row.get("references"))}, "references"
         )

@@ -106,11 +106,7 @@ that turn of the agent |
     n_candidates = len(SLOTS) + 2
 
     def example(self, id: str, row: Mapping[str, Any]) -> Example:
-        """Builds the example of a row with `turns`, else of one with a `goal`.
-
-        Raises:
-            DatasetError: The row has neither, or what it has cannot be played.
-        """
+        """Builds the example of a row with `turns`, else of one with a `goal`."""
         if row.get("turns") is not None:
             return _recorded(id, row["turns"])
         if row.get("goal") is not None:

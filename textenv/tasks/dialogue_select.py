@@ -113,11 +113,7 @@ chosen by a hash, is the right reply, and its other turns are the wrong ones |
         self.show_candidates = bool(show_candidates)
 
     def example(self, id: str, row: Mapping[str, Any]) -> Example:
-        """Builds the example of a row with `candidates`, else of one with `turns`.
-
-        Raises:
-            DatasetError: The row has neither, or what it has gives no choice.
-        """
+        """Builds the example of a row with `candidates`, else of one with `turns`."""
         if row.get("candidates") is not None:
             dialogue, right, others = _given(id, row)
         elif row.get("turns") is not None:

@@ -13,15 +13,7 @@ from textenv.guests.guest_lines import REQUESTS, opening_text
 
 
 def guest_example(id: str, row: Mapping[str, Any]) -> Example:
-    """Builds the example of a row with a `goal`.
-
-    Args:
-        id: The example's id.
-        row: The columns that `DialogueTask` lists; all but `goal` and `revealed` may be missing.
-
-    Raises:
-        DatasetError: A column has a value that no guest can be played by.
-    """
+    """Builds the example of a row with a `goal`; a DatasetError says why no guest can be played."""
     goal = _goal(id, row["goal"])
     told = _revealed(id, goal, row.get("revealed"))
     wording = row.get("wording", 0)

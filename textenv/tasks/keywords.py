@@ -57,11 +57,7 @@ class KeywordsTask(Task):
     instruction: ClassVar[str] = "Write one sentence with all of these words: "
 
     def example(self, id: str, row: Mapping[str, Any]) -> Example:
-        """Builds an example from keywords and the sentences that use them.
-
-        Raises:
-            DatasetError: A value is missing, empty or of the wrong type.
-        """
+        """Builds an example from keywords and the sentences that use them."""
         concepts = _concepts_of(id, row.get("concepts"))
         references = references_of(id, row, "references")
         metadata: dict[str, Any] = {"concepts": concepts}

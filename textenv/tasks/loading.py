@@ -8,12 +8,7 @@ from textenv.tasks.base import Task
 
 
 def resolve_target(target: str) -> type[Task]:
-    """Imports the task class that "module:Class" or "/path/to/file.py:Class" names.
-
-    Raises:
-        RegistryError: The module or class does not exist or fails to import, or the class is not
-            a `Task`.
-    """
+    """Imports the task that "module:Class" or "/path/to/file.py:Class" names."""
     module_name, _, class_name = target.rpartition(":")
     if not module_name or not class_name:
         raise RegistryError(f"task '{target}': write 'module:Class' or '/path/to/file.py:Class'.")

@@ -40,15 +40,10 @@ _SPEAKERS = {
 
 @dataclass(frozen=True)
 class RecordedDialogue:
-    """A conversation that the user opens; consecutive turns of one speaker are joined.
+    """A conversation that the user opens; consecutive turns of one speaker are joined."""
 
-    Attributes:
-        system: The prompt before it, or "".
-        turns: User and assistant alternating, from the user's first turn on.
-    """
-
-    system: str
-    turns: tuple[Turn, ...]
+    system: str  # the prompt before it, or ""
+    turns: tuple[Turn, ...]  # user and assistant alternating, from the user's first turn on
 
     def said_by(self, role: str) -> tuple[str, ...]:
         """Returns the texts of one side, in order."""
@@ -56,17 +51,9 @@ class RecordedDialogue:
 
 
 def read_dialogue(id: str, recorded: object, column: str = "turns") -> RecordedDialogue:
-    """Reads a recorded dialogue in any of the layouts of this module.
+    """Reads a recorded dialogue in any of the layouts of this module; errors name id and column.
 
     What the agent says before the user's first turn, a greeting, is left out.
-
-    Args:
-        id: The example's id, for errors.
-        recorded: The value of the row's column.
-        column: Name of the column, for errors.
-
-    Raises:
-        DatasetError: It has another layout, or a turn without a speaker or a text.
     """
     spoken = [_spoken(id, turn) for turn in _as_list(id, recorded, column)]
     # "system" is the agent in task-oriented corpora, and the prompt where an "assistant" talks.

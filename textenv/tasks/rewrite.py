@@ -85,11 +85,7 @@ class RewriteTask(Task):
         self.kind = kind
 
     def example(self, id: str, row: Mapping[str, Any]) -> Example:
-        """Builds an example from a text and what it is to become.
-
-        Raises:
-            DatasetError: A text is missing, or a constraint cannot be checked.
-        """
+        """Builds an example from a text and what it is to become."""
         source, references = text_of(id, row, "source"), references_of(id, row, "target")
         kind = row.get("kind") or self.kind
         if not isinstance(kind, str) or kind not in KINDS:

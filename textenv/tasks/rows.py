@@ -9,16 +9,7 @@ from textenv.errors import DatasetError
 
 
 def text_of(id: str, row: Mapping[str, Any], name: str) -> str:
-    """Returns the text in field `name`, stripped.
-
-    Args:
-        id: The example's id, for the error.
-        row: The row, keyed by the task's field names.
-        name: The field to read.
-
-    Raises:
-        DatasetError: The field is missing, not a string, or blank.
-    """
+    """Returns the text in field `name` of a row, stripped; a DatasetError if there is none."""
     value = row.get(name)
     if value is None:
         raise DatasetError(
@@ -35,16 +26,7 @@ def text_of(id: str, row: Mapping[str, Any], name: str) -> str:
 
 
 def references_of(id: str, row: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    """Returns the reference texts in field `name`: a string, or a list of at least one.
-
-    Args:
-        id: The example's id, for the error.
-        row: The row, keyed by the task's field names.
-        name: The field to read.
-
-    Raises:
-        DatasetError: The field is missing, empty, or holds something else than text.
-    """
+    """Returns the reference texts in field `name`: a string, or a list of at least one."""
     value = row.get(name)
     if value is None or isinstance(value, str):
         return (text_of(id, row, name),)
@@ -60,17 +42,7 @@ def references_of(id: str, row: Mapping[str, Any], name: str) -> tuple[str, ...]
 
 
 def candidates_of(id: str, row: Mapping[str, Any], gold: str, most: int) -> list[str]:
-    """Returns the texts in field `candidates`, stripped; [] if the row has none.
-
-    Args:
-        id: The example's id, for the error.
-        row: The row, keyed by the task's field names.
-        gold: The ideal reply, which must be one of them.
-        most: Maximum number of candidates that the task allows.
-
-    Raises:
-        DatasetError: They are no list of texts, too many, not all different, or lack `gold`.
-    """
+    """Returns the texts in field `candidates`, with `gold` among them; [] if the row has none."""
     given = row.get("candidates")
     if given is None:
         return []

@@ -20,19 +20,14 @@ class _Cell:
 def highlighted(id: str, table: Any, cells: Any) -> tuple[tuple[str, str], ...]:
     """Returns (header, value) of the highlighted cells of a table, in their order.
 
-    A cell's header is the nearest header above it or, if there is none, the nearest one to its
-    left, or "value". Where no cell says whether it is a header, those of the first row are, if
-    there are more rows than one. Cells without text are left out.
+    A table is a list of rows of cells: texts or numbers, or mappings with "value" and optionally
+    "is_header", "column_span" and "row_span". A cell's header is the nearest header above it or, if
+    there is none, the nearest one to its left, or "value". Where no cell says whether it is a
+    header, those of the first row are, if there are more rows than one. Cells without text are left
+    out.
 
-    Args:
-        id: The example's id, for the error.
-        table: Rows of cells: texts or numbers, or mappings with "value" and optionally "is_header",
-            "column_span" and "row_span".
-        cells: [row, column] of each highlighted cell, counted from 0 within the row as written;
-            None for all that are no headers.
-
-    Raises:
-        DatasetError: The table or a position in it cannot be read.
+    A position is [row, column], counted from 0 within the row as written; None stands for all cells
+    that are no headers.
     """
     rows = _read(id, table)
     if cells is None:

@@ -93,14 +93,9 @@ class TranslateTask(Task):
     def example(self, id: str, row: Mapping[str, Any]) -> Example:
         """Builds the example of one sentence.
 
-        Args:
-            id: The example's id.
-            row: `source` and `target` (a text, or several equally good ones), and the codes of
-                their languages where they differ from the task's. Or `translation`, which maps
-                codes to texts; it may also be just the target.
-
-        Raises:
-            DatasetError: A text is missing or empty.
+        A row has `source` and `target` (a text, or several equally good ones), and the codes of
+        their languages where they differ from the task's. Or `translation`, which maps codes to
+        texts; it may also be just the target.
         """
         source_language = str(row.get("source_language") or self.source_language)
         target_language = str(row.get("target_language") or self.target_language)

@@ -11,6 +11,7 @@ import yaml
 
 from textenv.rewards import score
 from textenv.rewards.catalog import Family, NamedReward
+from textenv.rewards.learned.frozen_models import Loading
 from tools.docs_pages.markdown import code, entries_of, link, plain, table, text_of
 
 _INTRODUCTION = """\
@@ -214,7 +215,7 @@ def _reward(name: str, row: NamedReward) -> str:
 
 def options_of(factory: Any) -> Sequence[tuple[str, str, str]]:
     """Returns name, default ("" if it is required) and meaning of what a factory takes."""
-    documented = entries_of(factory)
+    documented = entries_of(Loading) | entries_of(factory)
     if inspect.isclass(factory):
         documented |= entries_of(factory.__init__)
     found = []

@@ -14,9 +14,10 @@ from textenv.datasets import NAMED, SPLITS
 from textenv.datasets.named import resolve_named
 from textenv.datasets.reading import PARQUET_BRANCH
 from textenv.errors import DatasetError, UnknownNameError
-from textenv.registry import environment_row, registered_ids, resolve_target
+from textenv.registry import environment_row, registered_ids
 from textenv.rewards import compute_rewards
 from textenv.rollout import play_text
+from textenv.tasks.loading import resolve_target
 
 FIXTURES = Path(__file__).parent / "fixtures"
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from textenv.datasets.generated.grammar import gerund, past, third_person
-from textenv.datasets.generated.keyword_scenes import SCENES
+from textenv.datasets.generated.keyword_scenes import TABLES
 from textenv.datasets.generated.keywords import KeywordsGenerator
 from textenv.datasets.generated.procedural import ProceduralDataset
 from textenv.errors import ConfigError, DatasetError, RewardError, UnknownNameError
@@ -147,7 +147,7 @@ def test_the_words_decide_the_split_and_hardly_ever_repeat():
 
 
 def test_every_form_of_a_verb_in_the_set_counts_as_the_verb():
-    for verb in {action.verb for scene in SCENES for action in scene.actions}:
+    for verb in {action.verb for scene in TABLES.scenes for action in scene.actions}:
         for form in (gerund(verb), past(verb), third_person(verb)):
             assert verb in lemmas(form), (verb, form)
 

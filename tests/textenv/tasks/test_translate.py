@@ -103,17 +103,17 @@ def _named(words, name):
 
 
 def _clause(subject, tense, negated, verb, determiner, adjective, noun, place, time, fronted):
-    subjects = (*phrases.SUBJECTS, phrases.WHO)
-    times = itertools.chain(*phrases.TIMES.values(), phrases.HABITS)
+    subjects = (*phrase_words.SUBJECTS, phrase_words.WHO)
+    times = itertools.chain(*phrase_words.TIMES.values(), phrase_words.HABITS)
     return phrases._Clause(
         subject=next(s for s in subjects if s.spelled[0] == subject),
-        verb=next(v for v in phrases.VERBS if v.english[0] == verb),
+        verb=next(v for v in phrase_words.VERBS if v.english[0] == verb),
         tense=tense,
         negated=negated,
-        noun=next(n for n in phrases.NOUNS if n.english[0] == noun),
+        noun=next(n for n in phrase_words.NOUNS if n.english[0] == noun),
         determiner=determiner,
-        adjective=_named(phrases.ADJECTIVES, adjective),
-        place=_named([spelled for spelled, _ in phrases.PLACES], place),
+        adjective=_named(phrase_words.ADJECTIVES, adjective),
+        place=_named([spelled for spelled, _ in phrase_words.PLACES], place),
         time=_named(list(times), time),
         fronted=fronted,
     )
@@ -172,7 +172,7 @@ def test_the_pronoun_of_a_reason_agrees_with_what_it_stands_for(
     noun, determiner, tense, reason, expected
 ):
     clause = _clause("I", tense, False, "buy", determiner, None, noun, None, None, False)
-    assert phrases._because(clause, phrases.REASONS[reason]) == expected
+    assert phrases._because(clause, phrase_words.REASONS[reason]) == expected
 
 
 def _rows(generator, count=4000):

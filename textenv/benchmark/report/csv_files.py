@@ -6,8 +6,10 @@ Texts are written as they are: a spreadsheet may take one that begins with "=" f
 from __future__ import annotations
 
 import csv
+import dataclasses
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from textenv.benchmark.report.record_files import Record
 from textenv.benchmark.results import Audit, Bench, BestOfN
@@ -45,17 +47,8 @@ def save_csv_files(records: Iterable[Record], folder: Path) -> list[Path]:
 
 def _design_rows(bench: Bench) -> Iterator[Row]:
     for design in bench.designs:
-        yield {
-            "design": design.name,
-            "kind": design.kind,
-            "judgement": design.judgement,
-            **_columns("own_gain", design.own_gain),
-            **_columns("gold_gain", design.gold_gain),
-            **_columns("hacking_index", design.hacking_index),
-            **_columns("gold_at_matched_kl", design.gold_at_matched_kl),
-            **_columns("kl", design.kl),
-            "words": design.words,
-        }
+        gains = _fields(design, "own_gain gold_gain hacking_index gold_at_matched_kl kl words")
+        yield {"design": design.name, **_fields(design, "kind judgement"), **gains}
 
 
 def _matrix_rows(bench: Bench) -> Iterator[Row]:
@@ -81,21 +74,13 @@ def _curve_rows(bench: Bench) -> Iterator[Row]:
 
 def _comparison_rows(bench: Bench) -> Iterator[Row]:
     for pair in bench.comparisons:
-        yield {
-            "first": pair.first,
-            "second": pair.second,
-            **_columns("difference_sd", pair.difference),
-            **_columns("probability_of_improvement", pair.probability_of_improvement),
-            "p": pair.p,
-            "p_holm": pair.p_holm,
-        }
+        difference = _columns("difference_sd", pair.difference)
+        tests = _fields(pair, "probability_of_improvement p p_holm")
+        yield {**_fields(pair, "first second"), **difference, **tests}
 
 
 def _run_rows(bench: Bench) -> Iterator[Row]:
-    return (
-        {name: getattr(run, name) for name in ("design", "seed", "status", "wall_s", "error")}
-        for run in bench.runs
-    )
+    return (_fields(run, "design seed status wall_s error") for run in bench.runs)
 
 
 def _sample_rows(bench: Bench) -> Iterator[Row]:
@@ -109,20 +94,8 @@ def _sample_rows(bench: Bench) -> Iterator[Row]:
 
 def _probe_rows(audit: Audit) -> Iterator[Row]:
     for probe in audit.probes:
-        yield {
-            "reward": audit.reward,
-            "dataset": audit.dataset,
-            "probe": probe.name,
-            "kind": probe.kind,
-            "what": probe.what,
-            **_columns("score", probe.score),
-            **_columns("reference_minus_probe", probe.reference_minus_probe),
-            **_columns("auc", probe.auc),
-            "n": probe.n,
-            "too_near": probe.too_near,
-            "note": probe.note,
-            "example": probe.example,
-        }
+        found = "kind what score reference_minus_probe auc n too_near note example"
+        yield {**_fields(audit, "reward dataset"), "probe": probe.name, **_fields(probe, found)}
 
 
 def _best_of_n_rows(best: BestOfN) -> Iterator[Row]:
@@ -130,6 +103,16 @@ def _best_of_n_rows(best: BestOfN) -> Iterator[Row]:
         for n, kl, estimate in zip(best.n, best.kl_bound, estimates, strict=True):
             of = {"proxy": best.proxy, "metric": metric, "n": n, "kl_bound": kl}
             yield {**of, **_columns("score", estimate)}
+
+
+def _fields(record: Any, names: str) -> Row:
+    """Returns some fields of a record by their names; an estimate has three columns."""
+    kinds = {field.name: str(field.type) for field in dataclasses.fields(record)}
+    row: Row = {}
+    for name in names.split():
+        value = getattr(record, name)
+        row |= _columns(name, value) if "Estimate" in kinds[name] else {name: value}
+    return row
 
 
 def _columns(name: str, estimate: Estimate | None) -> Row:

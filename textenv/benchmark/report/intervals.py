@@ -64,10 +64,7 @@ def make_axis(estimates: Iterable[Estimate | None], reference: float | None = No
 
 
 def round_ticks(low: float, high: float, wanted: int = 5) -> list[tuple[float, str]]:
-    """Returns round values from low to high, each with its label.
-
-    Their step is 1, 2 or 5 times a power of ten.
-    """
+    """Returns round values from low to high, 1, 2 or 5 times a power of ten apart, with labels."""
     rough = (high - low) / wanted
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough)

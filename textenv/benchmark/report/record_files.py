@@ -24,11 +24,7 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def find_record_files(path: Path) -> list[Path]:
-    """Returns a file itself; of a folder, the files that `write_report` saved records in.
-
-    Raises:
-        ConfigError: The folder has none.
-    """
+    """Returns a file itself; of a folder, the files that `write_report` saved records in."""
     if not path.is_dir():
         return [path]
     found = [
@@ -46,11 +42,7 @@ def find_record_files(path: Path) -> list[Path]:
 
 
 def read_record(path: Path) -> Record:
-    """Reads a saved record of any kind.
-
-    Raises:
-        ConfigError: The file cannot be read, or holds something else.
-    """
+    """Reads a saved record of any kind; a ConfigError says why it cannot be read."""
     try:
         data = json.loads(path.read_bytes())
     except OSError as error:

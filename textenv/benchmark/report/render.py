@@ -25,14 +25,11 @@ REPORT_NAME = "report.html"
 
 
 def write_report(record: Record | Sequence[Record], folder: Path) -> Path:
-    """Writes `report.html`, and the same data beside it as JSON and CSV.
+    """Writes `report.html`, and the same data beside it as JSON and CSV; returns the page's path.
 
     Args:
         record: A `Bench`, an `Audit` or a `BestOfN`; or several, to be read on one page.
         folder: Made if it does not exist.
-
-    Returns:
-        The path of the page.
     """
     records = _clean(record)
     folder.mkdir(parents=True, exist_ok=True)
@@ -48,16 +45,7 @@ def write_report(record: Record | Sequence[Record], folder: Path) -> Path:
 
 
 def write_page(record: Record | Sequence[Record], folder: Path, saved: Sequence[Path]) -> Path:
-    """Writes `report.html` and the CSV files, for records that are saved already.
-
-    Args:
-        record: One record or several, as for `write_report`.
-        folder: The folder of the page.
-        saved: The JSON files of the records, in that folder.
-
-    Returns:
-        The path of the page.
-    """
+    """Writes the page and the CSV files of records that are saved already; returns its path."""
     records = _clean(record)
     files = [*saved, *save_csv_files(records, folder)]
     page = folder / REPORT_NAME
@@ -66,15 +54,7 @@ def write_page(record: Record | Sequence[Record], folder: Path, saved: Sequence[
 
 
 def render_report(record: Record | Sequence[Record], files: Sequence[str] = ()) -> str:
-    """Returns the page of a record, or of several, as HTML.
-
-    Args:
-        record: One record or several, as for `write_report`.
-        files: Names of data files that will lie beside the page, to be linked.
-
-    Raises:
-        ConfigError: There is no record, or more than one bench.
-    """
+    """Returns the page of records, of one bench at most, as HTML, with links to files beside it."""
     records = _clean(record)
     benches = [one for one in records if isinstance(one, Bench)]
     if len(benches) > 1:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from textenv.datasets.generated.procedural import Difficulty, Picker, check_difficulty
+from textenv.datasets.generated.procedural import GradedGenerator, Picker
 from textenv.datasets.generated.tables import load_table
 from textenv.datasets.generated.words import FIRST_NAMES, WOMEN
 
@@ -36,19 +36,12 @@ _ATTRIBUTES = tuple(load_table("facts", dict[str, _Attribute]).values())
 
 @dataclass(frozen=True)
 class _Level:
-    """How hard a question is.
+    """How hard a question is."""
 
-    Attributes:
-        people: The fewest and the most people in a context.
-        lengths: Sentences in a context: one or two for each of the people.
-        reverse_percent: Share of questions that ask for the person.
-        hop_percent: Share of the others that name the person by the other attribute.
-    """
-
-    people: tuple[int, int]
-    lengths: tuple[int, ...]
-    reverse_percent: int = 25
-    hop_percent: int = 0
+    people: tuple[int, int]  # the fewest and the most people in a context
+    lengths: tuple[int, ...]  # sentences in a context: one or two for each of the people
+    reverse_percent: int = 25  # share of questions that ask for the person
+    hop_percent: int = 0  # share of the others that name the person by the other attribute
 
 
 _LEVELS: Mapping[str, _Level] = {
@@ -65,19 +58,12 @@ _CHOICE_LEVELS: Mapping[str, _Level] = {
 
 @dataclass(frozen=True)
 class _Facts:
-    """A context with a question.
-
-    Attributes:
-        context: Text with the facts about the people.
-        question: The question.
-        answer: A word or two of the context.
-        options: Possible answers: the right one and those of the others, in the context's order.
-    """
+    """A context with a question."""
 
     context: str
     question: str
-    answer: str
-    options: tuple[str, ...]
+    answer: str  # a word or two of the context
+    options: tuple[str, ...]  # the right answer and those of the others, in the context's order
 
 
 def _draw_facts(picker: Picker, level: _Level) -> _Facts:
@@ -122,8 +108,7 @@ def _some_options(picker: Picker, facts: _Facts) -> tuple[str, ...]:
     return picker.distinct((facts.answer, *wrong), len(wrong) + 1)
 
 
-@dataclass(frozen=True)
-class FactsGenerator:
+class FactsGenerator(GradedGenerator):
     """Rows for `QATask`: a "context", a "question", its "answers", and "candidates".
 
     The answer is a word or two of the context.
@@ -133,11 +118,6 @@ class FactsGenerator:
             10, and often names the person asked about by another fact ("the person who lives in
             Rome"), so that two facts have to be found.
     """
-
-    difficulty: Difficulty = "medium"
-
-    def __post_init__(self) -> None:
-        check_difficulty(self.difficulty)
 
     def sample(self, rng: np.random.Generator) -> tuple[str, Mapping[str, Any]]:
         """Draws a context and a question; the context alone decides the split."""
@@ -154,19 +134,13 @@ class FactsGenerator:
         }
 
 
-@dataclass(frozen=True)
-class FactsChoiceGenerator:
+class FactsChoiceGenerator(GradedGenerator):
     """Rows for `QAChoiceTask`: a "context", a "question", its "choices" and the right one's index.
 
     Attributes:
         difficulty: "easy" has 3 people and choices, "medium" 4 of both, "hard" 5 or 6 people, 4
             choices and questions as in the hard "facts".
     """
-
-    difficulty: Difficulty = "medium"
-
-    def __post_init__(self) -> None:
-        check_difficulty(self.difficulty)
 
     def sample(self, rng: np.random.Generator) -> tuple[str, Mapping[str, Any]]:
         """Draws a context and a question; the context alone decides the split."""

@@ -12,38 +12,23 @@ from typing import Any
 
 import numpy as np
 
-from textenv.datasets.generated.procedural import Difficulty, Picker, check_difficulty
+from textenv.datasets.generated.procedural import GradedGenerator, Picker
 from textenv.datasets.generated.words import FIRST_NAMES, LAST_NAMES
 from textenv.errors import ConfigError
 from textenv.guests.booking_lines import ANY, SLOTS
-from textenv.guests.guest_lines import (
-    GREETINGS,
-    PEOPLE,
-    REASONS,
-    REQUESTS,
-    opening_text,
-)
+from textenv.guests.guest_lines import GREETINGS, PEOPLE, REASONS, REQUESTS, opening_text
 
 
 @dataclass(frozen=True)
 class _Level:
-    """What a difficulty stands for; chances are in percent.
+    """What a difficulty stands for; chances are in percent, and numbers equally likely."""
 
-    Attributes:
-        missing: Numbers of slots that the opening leaves out, each equally likely.
-        corrections: Chance that the guest changes their mind, and as much again for a second time.
-        patience: Numbers of useless turns that the guest bears, each equally likely.
-        indifferent: Chance that the guest does not care about one of the missing slots.
-        one_at_a_time: Chance that the guest answers one question at a time.
-        in_words: Chance that the guest says numbers in words.
-    """
-
-    missing: tuple[int, ...]
-    corrections: int
-    patience: tuple[int, ...]
-    indifferent: int
-    one_at_a_time: int
-    in_words: int
+    missing: tuple[int, ...]  # numbers of slots that the opening leaves out
+    corrections: int  # that the guest changes their mind, and as much again for a second time
+    patience: tuple[int, ...]  # numbers of useless turns that the guest bears
+    indifferent: int  # that the guest does not care about one of the missing slots
+    one_at_a_time: int  # that the guest answers one question at a time
+    in_words: int  # that the guest says numbers in words
 
 
 _LEVELS = {
@@ -57,7 +42,7 @@ _CHANGE_TURNS = (1, 1, 2, 3)
 
 
 @dataclass(frozen=True)
-class GuestsGenerator:
+class GuestsGenerator(GradedGenerator):
     """Draws guests, as rows of `DialogueTask`.
 
     Attributes:
@@ -68,13 +53,12 @@ class GuestsGenerator:
         one_at_a_time: The probability that a guest answers one question at a time.
     """
 
-    difficulty: Difficulty = "medium"
     corrections: float | None = None
     patience: int | None = None
     one_at_a_time: float | None = None
 
     def __post_init__(self) -> None:
-        check_difficulty(self.difficulty)
+        super().__post_init__()
         for name in ("corrections", "one_at_a_time"):
             value = getattr(self, name)
             number = isinstance(value, int | float) and not isinstance(value, bool)

@@ -9,31 +9,19 @@ from textenv.datasets.generated.tables import load_table
 
 @dataclass(frozen=True)
 class Action:
-    """A verb and what goes with it.
+    """A verb and what goes with it."""
 
-    Attributes:
-        verb: The verb's base form.
-        objects: Words that may follow "the"; one word each.
-        tools: Words that may follow "with a"; may be empty.
-    """
-
-    verb: str
-    objects: tuple[str, ...]
-    tools: tuple[str, ...] = ()
+    verb: str  # its base form
+    objects: tuple[str, ...]  # words that may follow "the"; one word each
+    tools: tuple[str, ...] = ()  # words that may follow "with a"
 
 
 @dataclass(frozen=True)
 class Scene:
-    """Actions that happen in one kind of place.
+    """Actions that happen in one kind of place."""
 
-    Attributes:
-        people: The people who act, besides `PEOPLE`.
-        places: Phrases whose last word is the keyword.
-        actions: The actions that happen there.
-    """
-
-    people: tuple[str, ...]
-    places: tuple[str, ...]
+    people: tuple[str, ...]  # those who act, besides the people of every scene
+    places: tuple[str, ...]  # phrases whose last word is the keyword
     actions: tuple[Action, ...]
 
 
@@ -49,11 +37,4 @@ class _Tables:
     scenes: tuple[Scene, ...]
 
 
-_TABLES = load_table("keywords", _Tables)
-
-PEOPLE = _TABLES.people
-ADJECTIVES = _TABLES.adjectives
-GARMENTS = _TABLES.garments
-ADVERBS = _TABLES.adverbs
-TIMES = _TABLES.times
-SCENES = _TABLES.scenes
+TABLES = load_table("keywords", _Tables)

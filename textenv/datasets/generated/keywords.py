@@ -15,17 +15,8 @@ from typing import Any
 import numpy as np
 
 from textenv.datasets.generated.grammar import gerund, past, sentence, third_person, with_article
-from textenv.datasets.generated.keyword_scenes import (
-    ADJECTIVES,
-    ADVERBS,
-    GARMENTS,
-    PEOPLE,
-    SCENES,
-    TIMES,
-    Action,
-    Scene,
-)
-from textenv.datasets.generated.procedural import Difficulty, Picker, check_difficulty
+from textenv.datasets.generated.keyword_scenes import TABLES, Action, Scene
+from textenv.datasets.generated.procedural import GradedGenerator, Picker
 from textenv.datasets.generated.words import COLORS
 from textenv.errors import ConfigError
 
@@ -36,7 +27,7 @@ _SPARE_TOOLS = ("lasso", "magnet", "pitchfork", "syringe")
 
 
 @dataclass(frozen=True)
-class KeywordsGenerator:
+class KeywordsGenerator(GradedGenerator):
     """Rows for `KeywordsTask`: "concepts", three "references" and four "candidates".
 
     Attributes:
@@ -44,11 +35,10 @@ class KeywordsGenerator:
         n_keywords: Number of words, from 4 to 8, in place of the difficulty's.
     """
 
-    difficulty: Difficulty = "medium"
     n_keywords: int | None = None
 
     def __post_init__(self) -> None:
-        check_difficulty(self.difficulty)
+        super().__post_init__()
         n = self.n_keywords
         if n is not None and (isinstance(n, bool) or n not in range(_FEWEST, _MOST + 1)):
             raise ConfigError(f"n_keywords is {n!r}; a scene has {_FEWEST} to {_MOST} of them.")
@@ -77,13 +67,13 @@ def _slots_of(scene: Scene, action: Action) -> dict[str, tuple[str, ...]]:
     """Returns what every slot of a sentence about an action may hold; no tool where none fits."""
     slots = {
         "object": action.objects,
-        "person": PEOPLE + scene.people,
-        "adjective": ADJECTIVES,
-        "garment": GARMENTS,
+        "person": TABLES.people + scene.people,
+        "adjective": TABLES.adjectives,
+        "garment": TABLES.garments,
         "color": COLORS,
-        "adverb": ADVERBS,
+        "adverb": TABLES.adverbs,
         "place": scene.places,
-        "time": TIMES,
+        "time": TABLES.times,
         "tool": action.tools,
     }
     return {name: values for name, values in slots.items() if values}
@@ -91,7 +81,7 @@ def _slots_of(scene: Scene, action: Action) -> dict[str, tuple[str, ...]]:
 
 # Every verb with its slots.
 _ACTIONS = tuple(
-    (action.verb, _slots_of(scene, action)) for scene in SCENES for action in scene.actions
+    (action.verb, _slots_of(scene, action)) for scene in TABLES.scenes for action in scene.actions
 )
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from textenv.datasets.generated.procedural import Difficulty, Picker, check_difficulty
+from textenv.datasets.generated.procedural import GradedGenerator, Picker
 from textenv.datasets.generated.tables import load_table
 from textenv.datasets.generated.words import DAYS, FIRST_NAMES, JOBS, LAST_NAMES, MONTHS, TOWNS
 
@@ -55,16 +55,10 @@ KINDS = tuple(TABLES.kinds.values())
 
 @dataclass(frozen=True)
 class _Level:
-    """How hard a report is.
+    """How hard a report is."""
 
-    Attributes:
-        lengths: Sentences for each event; the shortest has room for two that tell it.
-        lead_percent: How often the event comes first.
-        n_events: Events in a report.
-    """
-
-    lengths: tuple[int, ...]
-    lead_percent: int
+    lengths: tuple[int, ...]  # sentences for each event; the shortest has room for two that tell it
+    lead_percent: int  # how often the event comes first
     n_events: int = 1
 
 
@@ -76,13 +70,7 @@ _LEVELS: Mapping[str, _Level] = {
 
 
 def _slots(kind: EventKind, picker: Picker, taken: frozenset[str]) -> dict[str, str]:
-    """Draws every slot: the event's own (first, town, day) and those of others (ofirst, xtown).
-
-    Args:
-        kind: The event.
-        picker: Draws.
-        taken: Names and towns of another event, to leave out.
-    """
+    """Draws every slot: the event's own (first, town), and those of others (ofirst, xtown)."""
 
     def free(options: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(option for option in options if option not in taken) if taken else options
@@ -140,19 +128,13 @@ def _join(first: str, second: str, kind: EventKind, slots: Mapping[str, str]) ->
     return f"{first[:-1]}, and {second}"
 
 
-@dataclass(frozen=True)
-class NewsGenerator:
+class NewsGenerator(GradedGenerator):
     """Rows for `SummarizeTask`: a "document" and its one-sentence "summary".
 
     Attributes:
         difficulty: "easy" reports have 2 or 3 sentences and begin with the event, "medium" ones
             have 4 to 6, "hard" ones 8 to 10 and tell two events.
     """
-
-    difficulty: Difficulty = "medium"
-
-    def __post_init__(self) -> None:
-        check_difficulty(self.difficulty)
 
     def sample(self, rng: np.random.Generator) -> tuple[str, Mapping[str, Any]]:
         """Draws a report; its whole text decides the split."""

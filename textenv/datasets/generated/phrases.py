@@ -20,27 +20,9 @@ from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 
-from textenv.datasets.generated.phrase_words import (
-    ADJECTIVES,
-    ASKED_ABOUT,
-    COUNTS,
-    HABITS,
-    NOUNS,
-    PLACES,
-    REASONS,
-    SINGULAR,
-    SUBJECTS,
-    TIMES,
-    VERBS,
-    WHO,
-    Noun,
-    Reason,
-    Spelled,
-    Subject,
-    Tense,
-    Verb,
-)
-from textenv.datasets.generated.procedural import Difficulty, check_difficulty
+from textenv.datasets.generated import phrase_words as words
+from textenv.datasets.generated.phrase_words import Noun, Reason, Spelled, Subject, Tense, Verb
+from textenv.datasets.generated.procedural import GradedGenerator
 from textenv.errors import ConfigError
 from textenv.tasks.base import Task
 from textenv.tasks.translate import TranslateTask
@@ -89,6 +71,7 @@ _GERMAN_AUXILIARY = {
     "future": ("werde", "wirst", "wird", "werden"),
     "want": ("möchte", "möchtest", "möchte", "möchten"),
 }
+_AND, _BUT = (" and ", " und ", "，"), (", but ", ", aber ", "，但是")
 _IT = {
     "m": ("it", "er", "它"),
     "f": ("it", "sie", "它"),
@@ -123,7 +106,7 @@ def _english(clause: _Clause, mood: Mood) -> str:
         }[clause.tense]
         kernel = _join(subject, verb)
     adjective = clause.adjective[0] if clause.adjective else ""
-    noun = clause.noun.english[clause.determiner in COUNTS]
+    noun = clause.noun.english[clause.determiner in words.COUNTS]
     determiner = clause.determiner
     if determiner == "a" and (adjective or noun)[0] in "aeiou":
         determiner = "an"
@@ -145,8 +128,10 @@ def _german(clause: _Clause, mood: Mood) -> str:
         finite = _GERMAN_AUXILIARY[clause.tense][person]
         last = verb[4] if clause.tense == "past" else verb[3]
     stem = clause.adjective[1] if clause.adjective else ""
-    if clause.determiner in COUNTS:
-        thing = _join(COUNTS[clause.determiner][0], stem and f"{stem}e", clause.noun.german[1])
+    if clause.determiner in words.COUNTS:
+        thing = _join(
+            words.COUNTS[clause.determiner][0], stem and f"{stem}e", clause.noun.german[1]
+        )
     else:
         denied = clause.negated and clause.determiner == "a"
         article, ending = _ACCUSATIVE["no" if denied else clause.determiner][clause.noun.gender]
@@ -182,8 +167,8 @@ def _chinese(clause: _Clause, mood: Mood) -> str:
     measure, noun = clause.noun.chinese
     if clause.determiner == "many":
         counted = "很多"
-    elif clause.determiner in COUNTS:
-        counted = COUNTS[clause.determiner][1] + measure
+    elif clause.determiner in words.COUNTS:
+        counted = words.COUNTS[clause.determiner][1] + measure
     elif clause.determiner == "a":
         counted = "" if clause.negated else "一" + measure
     else:
@@ -195,12 +180,17 @@ def _chinese(clause: _Clause, mood: Mood) -> str:
     return opening + why + auxiliary + place + verb + aspect + thing
 
 
+def _joined(*parts: Spelled) -> Spelled:
+    english, german, chinese = map("".join, zip(*parts, strict=True))
+    return english, german, chinese
+
+
 def _because(clause: _Clause, reason: Reason) -> Spelled:
     past = clause.tense == "past"
     if reason.about == "subject":
         pronoun, person = clause.subject.pronoun, clause.subject.person
     else:
-        plural = clause.determiner in COUNTS
+        plural = clause.determiner in words.COUNTS
         pronoun, person = _IT["plural" if plural else clause.noun.gender], 3 if plural else 2
     english = _ENGLISH_REASON[reason.verb, past][person]
     german = _GERMAN_REASON[reason.verb, past][person]
@@ -221,22 +211,22 @@ def _pick(rng: np.random.Generator, choices: Sequence[T]) -> T:
 
 def _draw_clause(rng: np.random.Generator, *, negated: bool, definite: bool = False) -> _Clause:
     """Draws a clause without place and time."""
-    verb = _pick(rng, VERBS)
-    fitting = [n for n in NOUNS if n.machine] if verb.needs_machine else NOUNS
+    verb = _pick(rng, words.VERBS)
+    fitting = [n for n in words.NOUNS if n.machine] if verb.needs_machine else words.NOUNS
     if definite:
         determiner = _pick(rng, ("the", "this"))
     elif negated or rng.random() < 0.6:
-        determiner = _pick(rng, SINGULAR)
+        determiner = _pick(rng, words.SINGULAR)
     else:
-        determiner = _pick(rng, tuple(COUNTS))
+        determiner = _pick(rng, tuple(words.COUNTS))
     return _Clause(
-        subject=_pick(rng, SUBJECTS),
+        subject=_pick(rng, words.SUBJECTS),
         verb=verb,
         tense=_pick(rng, verb.tenses),
         negated=negated,
         noun=_pick(rng, fitting),
         determiner=determiner,
-        adjective=_pick(rng, ADJECTIVES),
+        adjective=_pick(rng, words.ADJECTIVES),
     )
 
 
@@ -244,14 +234,18 @@ def _draw_place(rng: np.random.Generator, clause: _Clause) -> _Clause:
     if clause.negated and clause.determiner != "a":
         return clause
     allowed = clause.verb.places.replace("i", "") if clause.noun.large else clause.verb.places
-    places = [spelled for spelled, letter in PLACES if letter in allowed]
+    places = [spelled for spelled, letter in words.PLACES if letter in allowed]
     return replace(clause, place=_pick(rng, places)) if places else clause
 
 
 def _draw_time(rng: np.random.Generator, clause: _Clause) -> _Clause:
-    times = TIMES[clause.tense]
-    if clause.tense == "present" and not clause.negated and clause.determiner not in SINGULAR[1:]:
-        times += HABITS
+    times = words.TIMES[clause.tense]
+    if (
+        clause.tense == "present"
+        and not clause.negated
+        and clause.determiner not in words.SINGULAR[1:]
+    ):
+        times += words.HABITS
     return replace(clause, time=_pick(rng, times))
 
 
@@ -270,10 +264,10 @@ def _draw_question(rng: np.random.Generator) -> Spelled:
         negated=mood == "why" and rng.random() < 0.5,
         definite=mood in ("where", "why"),
     )
-    clause = replace(clause, subject=WHO if mood == "who" else _pick(rng, ASKED_ABOUT))
+    clause = replace(clause, subject=words.WHO if mood == "who" else _pick(rng, words.ASKED_ABOUT))
     if mood == "where":
         # Whoever needs a thing needs it everywhere; "where" asks of the other verbs.
-        clause = clause if clause.verb.places else replace(clause, verb=VERBS[0])
+        clause = clause if clause.verb.places else replace(clause, verb=words.VERBS[0])
     elif rng.random() < 0.5:
         clause = _draw_place(rng, clause)
     clause = _draw_time(rng, clause)
@@ -282,17 +276,22 @@ def _draw_question(rng: np.random.Generator) -> Spelled:
 
 def _draw_because(rng: np.random.Generator) -> Spelled:
     clause = _draw_clause(rng, negated=rng.random() < 0.4)
-    names = clause.verb.because_not if clause.negated else clause.verb.because
-    # A thing that was not bought is "it" only when it is a certain thing.
-    if clause.negated and clause.determiner == "a":
-        names = tuple(name for name in names if REASONS[name].about == "subject")
+    names = _reasons(clause)
     if not names:
         return _draw_statement(rng)
     if rng.random() < 0.5:
         clause = _draw_time(rng, clause)
-    reason = _because(clause, REASONS[_pick(rng, names)])
-    first = _spell(clause)
-    return _end((first[0] + reason[0], first[1] + reason[1], first[2] + reason[2]), ".", "。")
+    reason = _because(clause, words.REASONS[_pick(rng, names)])
+    return _end(_joined(_spell(clause), reason), ".", "。")
+
+
+def _reasons(clause: _Clause) -> tuple[str, ...]:
+    """Returns the names of the reasons that suit a clause."""
+    names = clause.verb.because_not if clause.negated else clause.verb.because
+    # A thing that was not bought is "it" only when it is a certain thing.
+    if clause.negated and clause.determiner == "a":
+        names = tuple(name for name in names if words.REASONS[name].about == "subject")
+    return names
 
 
 def _draw_pair(rng: np.random.Generator) -> Spelled:
@@ -305,12 +304,7 @@ def _draw_pair(rng: np.random.Generator) -> Spelled:
     if rng.random() < 0.5:
         second = replace(second, adjective=None)
     one, two = _spell(replace(first, fronted=rng.random() < 0.3)), _spell(second)
-    links = (", but ", ", aber ", "，但是") if contrast else (" and ", " und ", "，")
-    return _end(
-        (one[0] + links[0] + two[0], one[1] + links[1] + two[1], one[2] + links[2] + two[2]),
-        ".",
-        "。",
-    )
+    return _end(_joined(one, _BUT if contrast else _AND, two), ".", "。")
 
 
 def _end(spelled: Spelled, stop: str, chinese_stop: str) -> Spelled:
@@ -335,19 +329,15 @@ def _draw_long(rng: np.random.Generator) -> Spelled | None:
     """Draws two clauses and a reason for the second; None if they do not go together."""
     first = _draw_time(rng, _draw_place(rng, _draw_clause(rng, negated=False)))
     second = _draw_clause(rng, negated=rng.random() < 0.5)
-    names = second.verb.because_not if second.negated else second.verb.because
-    if second.negated and second.determiner == "a":
-        names = tuple(name for name in names if REASONS[name].about == "subject")
+    names = _reasons(second)
     same = first.subject.pronoun == second.subject.pronoun
     if same or first.tense not in second.verb.tenses or not names:
         return None
     second = replace(second, tense=first.tense)
     one = _spell(replace(first, fronted=rng.random() < 0.3))
     two = _spell(second)
-    why = _because(second, REASONS[_pick(rng, names)])
-    links = (", but ", ", aber ", "，但是") if second.negated else (" and ", " und ", "，")
-    joined = tuple(one[i] + links[i] + two[i] + why[i] for i in range(3))
-    return _end((joined[0], joined[1], joined[2]), ".", "。")
+    why = _because(second, words.REASONS[_pick(rng, names)])
+    return _end(_joined(one, _BUT if second.negated else _AND, two, why), ".", "。")
 
 
 _DRAWS: Mapping[str, Sequence[Callable[[np.random.Generator], Spelled | None]]] = {
@@ -358,19 +348,13 @@ _DRAWS: Mapping[str, Sequence[Callable[[np.random.Generator], Spelled | None]]] 
 _N_WORDS = {"easy": (4, 8), "medium": (6, 14), "hard": (14, 24)}  # of the English sentence
 
 
-@dataclass(frozen=True)
-class PhrasesGenerator:
+class PhrasesGenerator(GradedGenerator):
     """Rows for `TranslateTask`: a "translation" that holds the sentence in "en", "de" and "zh".
 
     Attributes:
         difficulty: "easy" sentences have 4 to 8 English words and one clause, "medium" 6 to 14 and
             one or two clauses or a question, "hard" 14 to 24 and three clauses.
     """
-
-    difficulty: Difficulty = "medium"
-
-    def __post_init__(self) -> None:
-        check_difficulty(self.difficulty)
 
     def sample(self, rng: np.random.Generator) -> tuple[str, Mapping[str, Any]]:
         """Draws a row; its content is the English sentence."""
@@ -392,11 +376,7 @@ class _FromEnglish(PhrasesGenerator):
     target_language: ClassVar[Literal["de", "zh"]]
 
     def check_task(self, task: Task) -> None:
-        """Refuses a task that asks for another direction: the rows would overrule it in silence.
-
-        Raises:
-            ConfigError: The languages of the task are not those of the set.
-        """
+        """Refuses a task that asks for another direction: the rows would overrule it in silence."""
         if not isinstance(task, TranslateTask):
             return
         asked = (task.source_language, task.target_language)

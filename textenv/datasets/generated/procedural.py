@@ -22,22 +22,8 @@ DIFFICULTIES: tuple[Difficulty, ...] = get_args(Difficulty)
 _T = TypeVar("_T")
 
 
-def check_difficulty(difficulty: str) -> None:
-    """Refuses a difficulty that does not exist.
-
-    Raises:
-        UnknownNameError: It is not "easy", "medium" or "hard".
-    """
-    if difficulty not in DIFFICULTIES:
-        raise UnknownNameError("difficulty", difficulty, DIFFICULTIES)
-
-
 class Picker:
-    """Choices drawn from blocks of random numbers: far quicker than one call to `rng` for each.
-
-    Args:
-        rng: Source of the numbers; nothing else decides the choices.
-    """
+    """Choices drawn from blocks of random numbers: far quicker than one call to `rng` for each."""
 
     _BLOCK = 64
 
@@ -81,6 +67,21 @@ class Generator(Protocol):
             row: The values of the task's fields, keyed by their names.
         """
         ...
+
+
+@dataclass(frozen=True)
+class GradedGenerator:
+    """What generators with a difficulty share.
+
+    Attributes:
+        difficulty: "easy", "medium" or "hard".
+    """
+
+    difficulty: Difficulty = "medium"
+
+    def __post_init__(self) -> None:
+        if self.difficulty not in DIFFICULTIES:
+            raise UnknownNameError("difficulty", self.difficulty, DIFFICULTIES)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from textenv.datasets.generated.procedural import Difficulty, Picker, check_difficulty
+from textenv.datasets.generated.procedural import GradedGenerator, Picker
 from textenv.datasets.generated.record_kinds import KINDS, Kind
 from textenv.errors import ConfigError
 
@@ -22,7 +22,7 @@ _FEWEST, _MOST = 3, 7
 
 
 @dataclass(frozen=True)
-class RecordsGenerator:
+class RecordsGenerator(GradedGenerator):
     """Rows for `DataTask`: "slots", two "references", "values" and four "candidates".
 
     Attributes:
@@ -30,11 +30,10 @@ class RecordsGenerator:
         n_slots: Number of slots, from 3 to 7, in place of the difficulty's.
     """
 
-    difficulty: Difficulty = "medium"
     n_slots: int | None = None
 
     def __post_init__(self) -> None:
-        check_difficulty(self.difficulty)
+        super().__post_init__()
         n = self.n_slots
         if n is not None and (isinstance(n, bool) or n not in range(_FEWEST, _MOST + 1)):
             raise ConfigError(f"n_slots is {n!r}; a record has {_FEWEST} to {_MOST} of them.")

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from textenv.datasets.generated.procedural import Difficulty, Picker, check_difficulty
+from textenv.datasets.generated.procedural import GradedGenerator, Picker
 from textenv.datasets.generated.services import SERVICES, Service, ServiceSlot
 from textenv.datasets.generated.tables import load_table
 from textenv.datasets.generated.words import FIRST_NAMES, LAST_NAMES
@@ -36,31 +36,21 @@ _INCOMPLETE = ((1, 1), (1, 2), (2, 1), (2, 2), (1, 3), (3, 1))
 
 @dataclass(frozen=True)
 class _Call:
-    """A call up to the caller's last turn.
-
-    Attributes:
-        service: The service that is called.
-        goal: A value for each slot; those that were not told are made up.
-        told: The slots that were told, in order.
-        turns: The turns so far, of the caller and the agent in turn.
-        last: The slot that the caller told or corrected last.
-        old: That slot's value before the correction, if there was one.
-    """
+    """A call up to the caller's last turn."""
 
     service: Service
-    goal: dict[str, str]
-    told: list[ServiceSlot]
-    turns: list[str]
-    last: ServiceSlot
-    old: str | None
+    goal: dict[str, str]  # a value for each slot; those that were not told are made up
+    told: list[ServiceSlot]  # in order
+    turns: list[str]  # of the caller and the agent in turn
+    last: ServiceSlot  # the one that the caller told or corrected last
+    old: str | None  # its value before the correction, if there was one
 
     @property
     def missing(self) -> list[ServiceSlot]:
         return [slot for slot in self.service.slots if slot not in self.told]
 
 
-@dataclass(frozen=True)
-class RepliesGenerator:
+class RepliesGenerator(GradedGenerator):
     """Draws calls with eight candidate replies, as rows of `DialogueSelectTask`.
 
     The right reply comes first and the hardest wrong ones next, so that a task may take the first
@@ -71,11 +61,6 @@ class RepliesGenerator:
             belong to this call, and a quarter of the callers correct themselves. "hard": three
             quarters do, and wrong replies keep to what they said before.
     """
-
-    difficulty: Difficulty = "medium"
-
-    def __post_init__(self) -> None:
-        check_difficulty(self.difficulty)
 
     def sample(self, rng: np.random.Generator) -> tuple[str, Mapping[str, Any]]:
         """Draws a row; its content is the call, so no call lies in two splits."""
@@ -128,12 +113,9 @@ def _product(picker: Picker, call: _Call) -> list[str]:
     """Draws the eight replies of two details, each right or wrong, for asking and for booking.
 
     A question differs in the value that it takes up and in what it asks for; a booking in that same
-    value, with the same alternative, and in another one.
-
-    Returns:
-        The right reply; the one that differs from it in the first detail; the two of the other
-        kind that differ in it; and then the four of which the second detail is wrong, too. Which
-        detail comes first is drawn.
+    value, with the same alternative, and in another one. The right reply comes first, then the one
+    that differs in the first detail, the two of the other kind that differ in it, and the four of
+    which the second detail is wrong, too. Which detail comes first is drawn.
     """
     goal, last = call.goal, call.last
     wrong_value = call.old or _other(picker, last.values, goal[last.name])

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from textenv.datasets.generated.grammar import with_article
-from textenv.datasets.generated.procedural import Difficulty, Picker, check_difficulty
+from textenv.datasets.generated.procedural import GradedGenerator, Picker
 from textenv.datasets.generated.tables import load_table
 from textenv.datasets.generated.words import (
     DAYS,
@@ -60,19 +60,13 @@ _WAYS = {
 }
 
 
-@dataclass(frozen=True)
-class ReviewsGenerator:
+class ReviewsGenerator(GradedGenerator):
     """Rows for `ContinueTask`: "opening", "target" and four ways of "continuation".
 
     Attributes:
         difficulty: Opinion of others that the opening reports: the same as the target ("easy"),
             none ("medium"), or the opposite ("hard").
     """
-
-    difficulty: Difficulty = "medium"
-
-    def __post_init__(self) -> None:
-        check_difficulty(self.difficulty)
 
     def sample(self, rng: np.random.Generator) -> tuple[str, Mapping[str, Any]]:
         """Draws a review; its opening decides the split."""

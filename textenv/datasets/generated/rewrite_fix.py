@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from textenv.datasets.generated.grammar import third_person, with_article
-from textenv.datasets.generated.keyword_scenes import ADJECTIVES, ADVERBS, PEOPLE, SCENES, TIMES
+from textenv.datasets.generated.keyword_scenes import TABLES
 from textenv.datasets.generated.procedural import Picker
 from textenv.datasets.generated.words import FIRST_NAMES, LAST_NAMES
 
@@ -18,24 +18,22 @@ _N_MISTAKES = (1, 2, 4)
 _N_CONTENT = 3  # words of the content that differ in half of the candidates
 _MAX_TRIES = 60
 _ACTIONS = tuple(
-    (scene, action, third_person(action.verb)) for scene in SCENES for action in scene.actions
+    (scene, action, third_person(action.verb))
+    for scene in TABLES.scenes
+    for action in scene.actions
 )
 _SHORTEST_MISSPELLED = 5  # letters
 
 
 def draw_fix(picker: Picker, level: int) -> dict[str, Any]:
-    """Draws a sentence with 1, 2 or 4 mistakes, and three wrong ways of correcting it.
-
-    Returns:
-        "source", "target" and "wrong": the mistakes left, the content changed, or both.
-    """
+    """Draws a sentence with 1, 2 or 4 mistakes, and three wrong ways of correcting it."""
     pick = picker.pick
     scene, action, verb = pick(_ACTIONS)
     named = picker.below(2) == 0
     name = f"{pick(FIRST_NAMES)} {pick(LAST_NAMES)}"
-    tail = f"{pick(scene.places)} {pick(TIMES)}"
-    things, people = picker.distinct(action.objects, 2), picker.distinct(PEOPLE, 4)
-    kinds, adverbs = picker.distinct(ADJECTIVES, 4), picker.distinct(ADVERBS, 2)
+    tail = f"{pick(scene.places)} {pick(TABLES.times)}"
+    things, people = picker.distinct(action.objects, 2), picker.distinct(TABLES.people, 4)
+    kinds, adverbs = picker.distinct(TABLES.adjectives, 4), picker.distinct(TABLES.adverbs, 2)
     # The right words and those of the wrong content are drawn alike; where they differ, too.
     differs = picker.distinct((0, 1, 2, 3), _N_CONTENT)
     right, changed = (
@@ -69,8 +67,8 @@ def _mistakes(
 ) -> dict[int, str] | None:
     """Draws n mistakes, by place, in words that two sentences share; None if they do not fit.
 
-    Every other sentence has one doubled word, which makes it longer than the right one; the other
-    kinds make it shorter or leave its length, so that length does not tell a corrected sentence.
+    Every other sentence has one doubled word, which makes it longer than the right one; the others
+    make it shorter or leave its length, so that length does not tell a corrected sentence.
     """
     mistakes: dict[int, str] = {}
     kinds = [_doubled] if picker.below(2) else []

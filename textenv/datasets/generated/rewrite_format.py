@@ -25,11 +25,7 @@ _ORDINALS = {1: "st", 2: "nd", 3: "rd", 21: "st", 22: "nd", 23: "rd"}
 
 
 def draw_format(picker: Picker, level: int) -> dict[str, Any]:
-    """Draws facts to be formatted, and three wrong ways of doing it.
-
-    Returns:
-        "source", "target", "constraints" and "wrong": a broken format, other facts, or both.
-    """
+    """Draws facts to be formatted, and three wrong ways of doing it."""
     draw = picker.pick((_draw_json, _draw_json, _draw_csv, _draw_list, _draw_date))
     return draw(picker, _N_VALUES[level])
 
@@ -37,10 +33,7 @@ def draw_format(picker: Picker, level: int) -> dict[str, Any]:
 def _records(
     kind: Kind, names: tuple[str, ...], picker: Picker
 ) -> tuple[dict[str, str], dict[str, str], str]:
-    """Draws a record with some slots, another of the same subject, and the text of the first.
-
-    No slot but those of the subject has the same value in both.
-    """
+    """Draws a record with some slots, another that differs in each, and the text of the first."""
     subject = kind.draw_subject(picker)
     pairs = {name: picker.distinct(kind.values[name], 2) for name in names}
     slots, other = ({**subject, **{name: pairs[name][i] for name in names}} for i in (0, 1))

@@ -51,10 +51,8 @@ _PRICES = tuple(str(4200 + 10 * k) for k in range(390))
 def draw_simplify(picker: Picker, level: int) -> dict[str, Any]:
     """Draws a sentence of 2, 3 or 4 clauses, and three wrong ways of making it simple.
 
-    Returns:
-        "source", "target", "constraints", "keep" and "wrong": the style not simple, the facts
-        changed, or both. What is not simple is one long sentence, hardly ever longer than the right
-        text, or has the rare words left, and is mostly longer.
+    What is not simple is one long sentence, hardly ever longer than the right text, or has the rare
+    words left, and is mostly longer.
     """
     pick = picker.pick
     first = pick(FIRST_NAMES)

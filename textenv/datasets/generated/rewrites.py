@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from textenv.datasets.generated.procedural import DIFFICULTIES, Difficulty, Picker, check_difficulty
+from textenv.datasets.generated.procedural import DIFFICULTIES, GradedGenerator, Picker
 from textenv.datasets.generated.rewrite_fix import draw_fix
 from textenv.datasets.generated.rewrite_format import draw_format
 from textenv.datasets.generated.rewrite_simplify import draw_simplify
@@ -18,7 +18,7 @@ _DRAW = {"fix": draw_fix, "simplify": draw_simplify, "format": draw_format}
 
 
 @dataclass(frozen=True)
-class RewritesGenerator:
+class RewritesGenerator(GradedGenerator):
     """Rows for `RewriteTask`: "source", "target", "kind", "constraints", "keep", "candidates".
 
     Attributes:
@@ -26,11 +26,10 @@ class RewritesGenerator:
         kind: Kind of rows; "mixed" draws each about equally often.
     """
 
-    difficulty: Difficulty = "medium"
     kind: Literal["mixed", "fix", "simplify", "format"] = "mixed"
 
     def __post_init__(self) -> None:
-        check_difficulty(self.difficulty)
+        super().__post_init__()
         if self.kind not in ("mixed", *_DRAW):
             raise UnknownNameError("kind", self.kind, ("mixed", *_DRAW))
 

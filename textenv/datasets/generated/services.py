@@ -13,17 +13,10 @@ from textenv.datasets.generated.tables import load_table
 
 @dataclass(frozen=True, eq=False)
 class ServiceSlot:
-    """One thing to find out.
+    """One thing to find out."""
 
-    Attributes:
-        name: The same in every service that asks for it.
-        phrase: Phrase that says a value, with "{}" in its place.
-        question: Question of the agent.
-        values: Possible values.
-    """
-
-    name: str
-    phrase: str
+    name: str  # the same in every service that asks for it
+    phrase: str  # says a value, with "{}" in its place
     question: str
     values: tuple[str, ...]
 
@@ -34,15 +27,10 @@ class ServiceSlot:
 
 @dataclass(frozen=True, eq=False)
 class Service:
-    """One kind of booking.
+    """One kind of booking."""
 
-    Attributes:
-        thing: Thing that is booked, with its article.
-        slots: Things to find out, in the order in which a booking tells them.
-    """
-
-    thing: str
-    slots: tuple[ServiceSlot, ...]
+    thing: str  # with its article
+    slots: tuple[ServiceSlot, ...]  # in the order in which a booking tells them
 
 
 SERVICES = load_table("services", tuple[Service, ...])

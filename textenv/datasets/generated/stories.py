@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from textenv.datasets.generated.procedural import Difficulty, Picker, check_difficulty
+from textenv.datasets.generated.procedural import GradedGenerator, Picker
 from textenv.datasets.generated.tables import load_table
 from textenv.datasets.generated.words import DAYS, FIRST_NAMES, LAST_NAMES, MONTHS, TOWNS, WOMEN
 
@@ -28,19 +28,13 @@ LINES = _TABLES.lines
 _TOPICS = tuple(LINES)
 
 
-@dataclass(frozen=True)
-class StoriesGenerator:
+class StoriesGenerator(GradedGenerator):
     """Rows for `ContinueTask`: "opening", "target" and a "continuation" towards four topics.
 
     Attributes:
         difficulty: Subject of the opening: the target ("easy"), nothing in particular
             ("medium"), or another topic, to be left ("hard").
     """
-
-    difficulty: Difficulty = "medium"
-
-    def __post_init__(self) -> None:
-        check_difficulty(self.difficulty)
 
     def sample(self, rng: np.random.Generator) -> tuple[str, Mapping[str, Any]]:
         """Draws a story; its opening decides the split."""

@@ -22,17 +22,7 @@ T = TypeVar("T")
 
 
 def load_table(name: str, kind: type[T]) -> T:
-    """Reads a table, and checks that it has the form that the code expects.
-
-    Args:
-        name: The file's name without ".yaml".
-        kind: The type of its content: a dataclass, or one such as `dict[str, tuple[str, ...]]`.
-
-    Raises:
-        pydantic.ValidationError: A key is unknown or missing, or a value is of another type.
-        UnknownNameError: There is no word list of that name.
-        yaml.YAMLError: The file is no valid YAML, or repeats a key.
-    """
+    """Reads the table `name`.yaml, and checks that it has the form that the code expects."""
     file = f"{name}.yaml"
     return check_form(file, _write_out_lists(_read(file)), kind)
 

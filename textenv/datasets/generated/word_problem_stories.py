@@ -15,19 +15,12 @@ Line = tuple[str, str, str]  # left, operation, right, as letters
 
 @dataclass(frozen=True)
 class Move:
-    """One step of a story.
+    """One step of a story."""
 
-    Attributes:
-        lines: The calculation; the last line gives the new running number.
-        texts: The wordings.
-        letters: The numbers to draw.
-        told: The letter of the running number, for a start that calculates nothing.
-    """
-
-    lines: tuple[Line, ...]
-    texts: tuple[str, ...]
-    letters: str
-    told: str = ""
+    lines: tuple[Line, ...]  # the calculation; the last line gives the new running number
+    texts: tuple[str, ...]  # the wordings
+    letters: str  # the numbers to draw
+    told: str = ""  # the letter of the running number, for a start that calculates nothing
 
 
 def _read_move(move: Any) -> Move:

@@ -8,12 +8,11 @@ operation or the right numbers in the wrong places, miss a step or make one too 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from textenv.datasets.generated.procedural import Difficulty, Picker, check_difficulty
+from textenv.datasets.generated.procedural import GradedGenerator, Picker
 from textenv.datasets.generated.word_problem_stories import SITUATIONS, Move, Situation
 from textenv.datasets.generated.words import DAYS, FIRST_NAMES, MEN, TOWNS, WOMEN
 
@@ -312,16 +311,9 @@ def _candidates(
 ) -> tuple[str, ...]:
     """Writes the right solution and three wrong ones, in random order.
 
-    They form a chain in which each differs from the one before it by one mistake, and the right
-    one stands anywhere: what most of them share gives nothing away.
-
-    Args:
-        picker: Draws the mistakes.
-        gold: The right calculation.
-        cents: Whether its amounts are in cents.
-        limit: The largest number that makes sense in the story.
-        most_steps: The most lines of a solution, right or wrong, so that what there is room for
-            does not depend on the mistakes.
+    They form a chain in which each differs from the one before it by one mistake, and the right one
+    stands anywhere: what most of them share gives nothing away. None has more than `most_steps`
+    lines, so that what there is room for does not depend on the mistakes.
     """
     results = _results(gold)
     assert results is not None
@@ -348,19 +340,13 @@ def _candidates(
     return picker.distinct(tuple(texts), _N_CANDIDATES)
 
 
-@dataclass(frozen=True)
-class WordProblemsGenerator:
+class WordProblemsGenerator(GradedGenerator):
     """Rows for `MathTask`: a "question", its "solution", the "answer" and four "candidates".
 
     Attributes:
         difficulty: "easy" takes 1 or 2 calculations, "medium" 2 to 4, "hard" 4 to 6, with larger
             numbers, one or two facts that do not matter, and now and then cents.
     """
-
-    difficulty: Difficulty = "medium"
-
-    def __post_init__(self) -> None:
-        check_difficulty(self.difficulty)
 
     def sample(self, rng: np.random.Generator) -> tuple[str, Mapping[str, Any]]:
         """Draws a problem; its whole text decides the split."""

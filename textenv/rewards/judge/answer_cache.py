@@ -22,13 +22,10 @@ def default_cache_folder(name: str) -> Path:
 
 @dataclass(frozen=True)
 class AnswerCache:
-    """Answers by key, on disk.
+    """Answers by key, on disk, in a folder that is made when the first one is kept.
 
     Many threads and processes may share a folder: a file is written aside and then put in its
     place, so that a reader sees all of it or none. What cannot be read counts as not there.
-
-    Attributes:
-        folder: Made when the first answer is kept.
     """
 
     folder: Path
@@ -43,15 +40,7 @@ class AnswerCache:
         return answer if isinstance(answer, str) else None
 
     def put(self, key: str, answer: str) -> None:
-        """Keeps an answer.
-
-        Args:
-            key: Hexadecimal digits, at least three.
-            answer: Any text.
-
-        Raises:
-            RewardError: The folder cannot be written to.
-        """
+        """Keeps an answer under a key of hexadecimal digits, or raises a RewardError."""
         path = self._path(key)
         temporary: Path | None = None
         try:

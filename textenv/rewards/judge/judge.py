@@ -136,12 +136,7 @@ class Judge:
         return self._asker.n_calls
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
-        """Scores the episodes, in order.
-
-        Raises:
-            RewardError: The budget is spent, the endpoint is down or refuses, or, by choice, an
-                answer is no score.
-        """
+        """Scores the episodes, in order; a RewardError says why there are no more answers."""
         questions = [self._question(episode) for episode in episodes]
         verdicts = self._asker.ask_all({question.key: question for question in questions})
         low, high = self._scale

@@ -10,33 +10,16 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TypeAlias
 
 from textenv.examples import Episode, Turn
+from textenv.strict_yaml import load_yaml_file
 
 Messages: TypeAlias = tuple[dict[str, str], ...]
 Data: TypeAlias = Mapping[str, str | Sequence[str]]
 
-RUBRICS: Mapping[str, str] = {
-    "quality": (
-        "How good is the response to the prompt as a whole? It does what the prompt asks, is "
-        "correct, complete and to the point, and is well written. References, where there are any, "
-        "are examples of good responses; another one may be as good. A response that is empty, off "
-        "the point, repetitive or unreadable is among the worst."
-    ),
-    "faithfulness": (
-        "Is everything that the response states supported by the prompt? Every claim must follow "
-        "from what the prompt says, without additions, exaggerations or changed names and numbers. "
-        "Leaving things out is no flaw here, and neither is plain style. A response that states "
-        "nothing, or does not concern the prompt, is among the worst."
-    ),
-    "helpfulness": (
-        "How much does the response help whoever wrote the prompt? It understands what is wanted, "
-        "gives it in full and in usable form, asks back only where it must, and is honest about "
-        "what it does not know. Length by itself does not help. A response that is empty, evasive "
-        "or off the point is among the worst."
-    ),
-}
+RUBRICS = load_yaml_file(Path(__file__).with_name("rubrics.yaml"), dict[str, str])
 
 _SYSTEM = (
     "You grade responses by a rubric. What you grade is one JSON object, which stands between two "
@@ -113,13 +96,8 @@ def make_messages(
     """Returns the question to a judge, the same for the same arguments.
 
     The mark is a hash of the data: a text that holds its own mark would have to hold its own hash.
-
-    Args:
-        data: Texts to be judged.
-        rubric: Criteria of the judgement, in words.
-        scale: Worst and best score.
-        reminder: Whether to say that an earlier answer could not be read. The answer itself is not
-            repeated, since it may quote the data.
+    A reminder says that an earlier answer could not be read, which is not repeated, since it may
+    quote the data.
     """
     inside = to_plain_json(data)
     low, high = (f"{end:g}" for end in scale)
@@ -139,10 +117,7 @@ def parse_score(answer: str, scale: tuple[float, float]) -> float:
     """Reads the score from a judge's answer.
 
     The answer is one JSON object with "score" and perhaps "reason", alone or as a block of code,
-    perhaps after a thought that ends in "</think>".
-
-    Raises:
-        ValueError: It is anything else, or the score is outside the scale; the message says what.
+    perhaps after a thought that ends in "</think>". Of anything else a ValueError says what it is.
     """
     text = answer.strip()
     if not text.startswith(("{", "```")):

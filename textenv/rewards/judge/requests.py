@@ -25,17 +25,11 @@ OnTrouble = Literal["mark", "raise"]
 
 @dataclass(frozen=True)
 class Question:
-    """A question to the endpoint.
+    """A question to the endpoint."""
 
-    Attributes:
-        key: Key of the cached answer, in hexadecimal digits.
-        messages: The question as chat messages.
-        again: The question with a reminder, after an answer that could not be read.
-    """
-
-    key: str
+    key: str  # of the cached answer, in hexadecimal digits
     messages: Messages
-    again: Messages
+    again: Messages  # the question with a reminder, after an answer that could not be read
 
 
 @dataclass(frozen=True)
@@ -59,22 +53,11 @@ class _BudgetSpentError(Exception):
 class Asker:
     """Asks questions, some at a time; those whose answer is kept cost nothing.
 
-    Attributes:
-        agent: The endpoint, without retries of its own: here each is counted, and stops with the
-            batch.
-        read: Reads the number from an answer; raises ValueError if there is none.
-        max_retries: Maximum number of retries of a failed request.
-        backoff_s: The first pause before that, in seconds.
-        concurrency: Maximum number of requests at a time.
-        max_calls: Maximum number of requests over all batches; None for no limit.
-        on_invalid: Treatment of an answer that cannot be read: "mark" or "raise".
-        on_failure: Treatment of a question without an answer: "mark" or "raise".
-        cache: Store of answers; None keeps none.
-        n_calls: Number of requests sent so far.
+    The options are those of `textenv.rewards.judge.judge.Judge`.
     """
 
-    agent: ChatAgent
-    read: Callable[[str], float]
+    agent: ChatAgent  # without retries of its own: here each is counted, and stops with the batch
+    read: Callable[[str], float]  # reads the number from an answer, or raises a ValueError
     max_retries: int
     backoff_s: float
     concurrency: int
@@ -82,19 +65,15 @@ class Asker:
     on_invalid: OnTrouble
     on_failure: OnTrouble
     cache: AnswerCache | None
-    n_calls: int = 0
+    n_calls: int = 0  # requests sent so far
     _was_there: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def ask_all(self, questions: Mapping[str, Question]) -> dict[str, Verdict]:
-        """Answers questions.
+        """Answers questions, by their keys.
 
-        Args:
-            questions: Questions by their keys.
-
-        Raises:
-            RewardError: The budget is spent, the endpoint is down or refuses, or, by choice, an
-                answer cannot be read. What was answered until then is kept.
+        Raises a RewardError where the budget is spent, the endpoint is down or refuses, or, by
+        choice, an answer cannot be read. What was answered until then is kept.
         """
         verdicts = {key: kept for key in questions if (kept := self._read_kept(key)) is not None}
         unknown = [key for key in questions if key not in verdicts]
@@ -167,11 +146,7 @@ class Asker:
         raise RewardError(reason) from error
 
     def _send(self, key: str, messages: Messages, sent: Counter[str], stop: threading.Event) -> str:
-        """Sends a request until it is answered, or there is no point in trying again.
-
-        Raises:
-            ChatError: There is no answer.
-        """
+        """Sends a request until it is answered, or there is no point in trying again."""
         for n_retries in range(self.max_retries + 1):
             if stop.is_set():
                 raise _StoppedError
@@ -220,11 +195,8 @@ def compute_pause(
 ) -> float:
     """Returns the seconds to wait before a request is sent again.
 
-    Args:
-        n_retries: Number of earlier retries.
-        backoff_s: The first pause; it doubles with each, up to `LONGEST_PAUSE_S`.
-        asked_s: Pause that the server asks for, which takes precedence.
-        spread: Number from 0 to 1 that shortens a pause of ours by up to a quarter.
+    The pause that the server asks for takes precedence. One of ours doubles with each retry, up to
+    `LONGEST_PAUSE_S`, and is shortened by a quarter of `spread`, a number from 0 to 1.
     """
     if asked_s:
         return asked_s

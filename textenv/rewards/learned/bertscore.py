@@ -32,17 +32,11 @@ _N_REFERENCES = 1024  # remembered; some 100 KB each
 
 @dataclass(frozen=True)
 class _States:
-    """The tokens of one text.
+    """The tokens of one text."""
 
-    Attributes:
-        states: (tokens, hidden), each of length 1.
-        counted: (tokens,) False for special tokens.
-        dropped: Number of tokens that were cut off.
-    """
-
-    states: Tensor
-    counted: Tensor
-    dropped: int
+    states: Tensor  # (tokens, hidden), each of length 1
+    counted: Tensor  # (tokens,) False for special tokens
+    dropped: int  # number of tokens that were cut off
 
 
 class BertScore:
@@ -53,6 +47,18 @@ class BertScore:
 
     Scores of unrelated texts are high with most encoders (0.8 and more with RoBERTa), so normalise
     before adding other rewards. Not resisted: a negated sentence scores close to the sentence.
+
+    `device`, `dtype`, `batch_size` and `max_length` are as for `Loading`.
+
+    Args:
+        model: A folder, a Hugging Face id, or "minilm".
+        layer: Number of the layer whose states are compared, from 1; None for the last. The
+            authors' choices are 17 for roberta-large, 9 for bert-base-uncased, and 40 for
+            microsoft/deberta-xlarge-mnli.
+
+    Raises:
+        ConfigError: An option is not valid.
+        ModelError: There is no such model.
     """
 
     name = "bertscore"
@@ -66,23 +72,6 @@ class BertScore:
         batch_size: int = 32,
         max_length: int | None = None,
     ) -> None:
-        """Loads the encoder.
-
-        Args:
-            model: A folder, a Hugging Face id, or "minilm".
-            layer: Number of the layer whose states are compared, from 1; None for the last. The
-                authors' choices are 17 for roberta-large, 9 for bert-base-uncased, and 40 for
-                microsoft/deberta-xlarge-mnli.
-            device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", ...
-            dtype: Data type of the weights: "float32", "bfloat16" or "float16". Scores are the
-                same in any batch, to 1e-5, with "float32" only.
-            batch_size: Number of texts in one forward pass.
-            max_length: Maximum number of tokens of a text; None for as many as the model takes.
-
-        Raises:
-            ConfigError: An option is not valid.
-            ModelError: There is no such model.
-        """
         self._frozen = FrozenModel("encoder", model, Loading(device, dtype, batch_size, max_length))
         self._layer = layer
         self._references: RecentTexts[_States] = RecentTexts(_N_REFERENCES)

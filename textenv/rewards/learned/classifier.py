@@ -18,14 +18,12 @@ class Classifier:
     Attributes:
         frozen: The model with its tokenizer.
         labels: The names of its outputs, in order.
+
+    Raises:
+        ModelError: There is no such model, or it has no trained head.
     """
 
     def __init__(self, model: str | Path, loading: Loading) -> None:
-        """Loads a classifier.
-
-        Raises:
-            ModelError: There is no such model, or it has no trained head.
-        """
         self.frozen = FrozenModel("classifier", model, loading)
         config = self.frozen.model.config
         self.labels = tuple(str(config.id2label[i]) for i in range(config.num_labels))
@@ -33,11 +31,7 @@ class Classifier:
         self._is_multi_label = config.problem_type == "multi_label_classification"
 
     def find_label(self, reward: str, label: str | int) -> int:
-        """Returns the index of a label's name, whatever its case, or of its number.
-
-        Raises:
-            ConfigError: There is no such label.
-        """
+        """Returns the index of a label's name, whatever its case, or of its number."""
         if isinstance(label, int) and not isinstance(label, bool) and 0 <= label < len(self.labels):
             return label
         names = [name.lower() for name in self.labels]

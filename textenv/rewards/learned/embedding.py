@@ -47,6 +47,20 @@ class EmbeddingCosine:
 
     Not resisted: a negated sentence is close to the sentence, and the reference with more around it
     stays close to it. Text beyond the model's window (256 tokens for "minilm") is not seen.
+
+    `device`, `dtype` and `batch_size` are as for `Loading`.
+
+    Args:
+        model: A folder, a Hugging Face id, or "minilm" (all-MiniLM-L6-v2, which comes with
+            `textenv[semantic]`).
+        pooling: "mean" of the tokens, the first one ("cls"), or the "last" one; None for what
+            the model's own files say, and the mean if they say nothing.
+        prefix: Text that the model expects before every text, such as "query: " for E5.
+        max_length: Maximum number of tokens of a text; None for what the model's own files say.
+
+    Raises:
+        ConfigError: An option is not valid.
+        ModelError: There is no such model, or it pools in a way that is not known here.
     """
 
     name = "embedding_cosine"
@@ -61,24 +75,6 @@ class EmbeddingCosine:
         batch_size: int = 32,
         max_length: int | None = None,
     ) -> None:
-        """Loads the encoder.
-
-        Args:
-            model: A folder, a Hugging Face id, or "minilm" (all-MiniLM-L6-v2, which comes with
-                `textenv[semantic]`).
-            pooling: "mean" of the tokens, the first one ("cls"), or the "last" one; None for what
-                the model's own files say, and the mean if they say nothing.
-            prefix: Text that the model expects before every text, such as "query: " for E5.
-            device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", ...
-            dtype: Data type of the weights: "float32", "bfloat16" or "float16". Scores are the
-                same in any batch, to 1e-5, with "float32" only.
-            batch_size: Number of texts in one forward pass.
-            max_length: Maximum number of tokens of a text; None for what the model's own files say.
-
-        Raises:
-            ConfigError: An option is not valid.
-            ModelError: There is no such model, or it pools in a way that is not known here.
-        """
         if pooling is not None:
             check_choice(self.name, "pooling", pooling, _POOLINGS)
         self._frozen = FrozenModel("encoder", model, Loading(device, dtype, batch_size, max_length))

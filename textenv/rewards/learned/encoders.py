@@ -17,12 +17,9 @@ Value = TypeVar("Value")
 def hidden_states(
     frozen: FrozenModel, sequences: Sequence[Encoded], layer: int | None = None
 ) -> Iterator[tuple[list[int], Tensor, Tensor]]:
-    """Yields what a layer of an encoder says of every token.
+    """Yields what a layer of an encoder says of every token; of an encoder-decoder, its encoder.
 
-    Args:
-        frozen: The encoder; of an encoder-decoder the encoder alone is used.
-        sequences: Encoded texts.
-        layer: 0 for the word embeddings, k for the k-th layer, None for the last one.
+    The layer is 0 for the word embeddings, k for the k-th, None for the last one.
 
     Yields:
         The indices of n sequences, their states (n, time, hidden) in float32, and the mask
@@ -51,11 +48,7 @@ def _layer_of(out: Any, layer: int | None) -> Tensor:
 
 
 class RecentTexts(Generic[Value]):
-    """What was computed for the texts seen last: references come back in every batch.
-
-    Attributes:
-        limit: Number of texts that are remembered.
-    """
+    """What was computed for so many texts seen last: references come back in every batch."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit

@@ -34,6 +34,22 @@ class NliFaithfulness:
 
     Not resisted: a copy of the source is faithful, and so is one safe sentence of it. Pay for
     coverage or brevity beside it.
+
+    `device`, `dtype` and `batch_size` are as for `Loading`.
+
+    Args:
+        model: A folder or a Hugging Face id of a classifier of (premise, hypothesis).
+        label: The name or number of the output that means entailment; None for the one whose
+            name begins with "entail".
+        source: The key of the metadata that holds the source; the prompt, where an example has
+            no such key.
+        over: "mean" or "min" over the sentences of a response.
+        max_length: Maximum number of tokens of a passage with a sentence; None for as many as
+            the model takes.
+
+    Raises:
+        ConfigError: An option is not valid.
+        ModelError: There is no such model, or none of its labels is entailment.
     """
 
     name = "nli_faithfulness"
@@ -49,26 +65,6 @@ class NliFaithfulness:
         batch_size: int = 32,
         max_length: int | None = None,
     ) -> None:
-        """Loads the NLI model.
-
-        Args:
-            model: A folder or a Hugging Face id of a classifier of (premise, hypothesis).
-            label: The name or number of the output that means entailment; None for the one whose
-                name begins with "entail".
-            source: The key of the metadata that holds the source; the prompt, where an example has
-                no such key.
-            over: "mean" or "min" over the sentences of a response.
-            device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", ...
-            dtype: Data type of the weights: "float32", "bfloat16" or "float16". Scores are the
-                same in any batch, to 1e-5, with "float32" only.
-            batch_size: Number of pairs in one forward pass.
-            max_length: Maximum number of tokens of a passage with a sentence; None for as many as
-                the model takes.
-
-        Raises:
-            ConfigError: An option is not valid.
-            ModelError: There is no such model, or none of its labels is entailment.
-        """
         check_choice(self.name, "over", over, _OVER)
         self._classifier = Classifier(model, Loading(device, dtype, batch_size, max_length))
         if label is None:
@@ -104,11 +100,9 @@ class NliFaithfulness:
         return RewardResult(mean if self._over == "mean" else weakest, components)
 
     def _passages(self, parts: Sequence[tuple[str, int]], n_tokens: int) -> list[str]:
-        """Cuts a source into as few passages as fit the model beside a sentence.
+        """Cuts a source into as few passages as fit the model beside a sentence of so many tokens.
 
-        Args:
-            parts: The whole source, then each of its sentences, with their numbers of tokens.
-            n_tokens: Those of the sentence.
+        `parts` holds the whole source, then each of its sentences, with their numbers of tokens.
         """
         frozen = self._classifier.frozen
         n_special = frozen.tokenizer.num_special_tokens_to_add(pair=True)

@@ -65,17 +65,11 @@ class Loading:
 
 @dataclass(frozen=True)
 class Encoded:
-    """One text, or a pair of texts, as tokens.
+    """One text, or a pair of texts, as tokens."""
 
-    Attributes:
-        ids: (length,) token ids, special tokens included.
-        type_ids: (length,) which text of a pair a token is of; None where the model has no such.
-        dropped: Number of tokens that were cut off to fit the model.
-    """
-
-    ids: list[int]
-    type_ids: list[int] | None
-    dropped: int
+    ids: list[int]  # (length,) special tokens included
+    type_ids: list[int] | None  # (length,) which text of a pair; None where the model has no such
+    dropped: int  # number of tokens that were cut off to fit the model
 
 
 class FrozenModel:
@@ -87,15 +81,13 @@ class FrozenModel:
         tokenizer: The tokenizer from the same folder.
         max_length: Maximum number of tokens of a sequence.
         batch_size: Maximum number of sequences in one forward pass.
+
+    Raises:
+        ConfigError: There is no such device.
+        ModelError: There is no such model, it is of another kind, or lacks weights.
     """
 
     def __init__(self, kind: Kind, name: str | Path, loading: Loading) -> None:
-        """Loads a model.
-
-        Raises:
-            ConfigError: There is no such device.
-            ModelError: There is no such model, it is of another kind, or lacks weights.
-        """
         self.source = _find(name)
         device = pick_device(loading.device)
         try:
@@ -118,12 +110,7 @@ class FrozenModel:
             )
 
     def encode(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[Encoded]:
-        """Encodes texts, or pairs of texts, as the model was trained to read them.
-
-        Args:
-            texts: The (first) text of each sequence.
-            pairs: The second text of each.
-        """
+        """Encodes texts, or pairs of texts, as the model was trained to read them."""
         if not texts:
             return []
         given = [[self.plain(text) for text in column] for column in (texts, pairs) if column]
@@ -195,11 +182,7 @@ class FrozenModel:
 
 
 def pick_device(name: str) -> Any:
-    """Returns torch's device of a name; "auto" is a GPU if there is one.
-
-    Raises:
-        ConfigError: There is no such device.
-    """
+    """Returns the device of a name, or raises a ConfigError; "auto" is a GPU if there is one."""
     import torch
 
     if name == "auto":

@@ -25,6 +25,22 @@ class Perplexity:
 
     Not resisted: models foresee repetition, stock phrases and copies of the prompt best. Pay for
     content beside it.
+
+    `device` and `dtype` are as for `Loading`.
+
+    Args:
+        model: A folder, a Hugging Face id, or "embedded": the small model that comes with the
+            package, which knows the suite's own texts and is surprised by most others.
+        given_prompt: Lets the model read the example's prompt before the response: in the
+            tokenizer's chat template, or without one as plain text on a line of its own. A long
+            one loses its beginning.
+        batch_size: Texts of one pass. Memory grows with it times tokens times vocabulary.
+        max_length: The most tokens of one text, with its prompt; None for as many as the model
+            takes.
+
+    Raises:
+        ConfigError: An option is not valid.
+        ModelError: There is no such model, or it has no token to begin with.
     """
 
     name = "perplexity"
@@ -38,25 +54,6 @@ class Perplexity:
         batch_size: int = 8,
         max_length: int | None = None,
     ) -> None:
-        """Loads the language model.
-
-        Args:
-            model: A folder, a Hugging Face id, or "embedded": the small model that comes with the
-                package, which knows the suite's own texts and is surprised by most others.
-            given_prompt: Lets the model read the example's prompt before the response: in the
-                tokenizer's chat template, or without one as plain text on a line of its own. A long
-                one loses its beginning.
-            device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", ...
-            dtype: Data type of the weights: "float32", "bfloat16" or "float16". Scores are the
-                same in any batch, to 1e-5, with "float32" only.
-            batch_size: Texts of one pass. Memory grows with it times tokens times vocabulary.
-            max_length: The most tokens of one text, with its prompt; None for as many as the model
-                takes.
-
-        Raises:
-            ConfigError: An option is not valid.
-            ModelError: There is no such model, or it has no token to begin with.
-        """
         loading = Loading(device, dtype, batch_size, max_length)
         self._frozen = FrozenModel("language model", model, loading)
         self._given_prompt = given_prompt

@@ -29,6 +29,23 @@ class RewardModel:
     "logit" (as the model gave it) and "dropped_tokens" (cut off to fit the model).
 
     A learned model can be over-optimised: hold a metric out of the training that it does not see.
+
+    `device`, `dtype` and `batch_size` are as for `Loading`.
+
+    Args:
+        model: A folder or a Hugging Face id of a model for sequence classification.
+        label: Name or number of the output whose probability is paid. Needed for a model with
+            several outputs, and refused for a model with one.
+        template: Text that the model reads: "pair", the example's prompt and the response as
+            two texts; "chat", every turn of the conversation in the tokenizer's chat template;
+            "response", that alone. None: "chat" where the tokenizer has a template, or "pair".
+        sigmoid: Whether a model with one output pays 1 / (1 + exp(-logit)).
+        max_length: Maximum number of tokens of a conversation; None for as many as the model
+            takes. A longer one loses its end; of a pair, the longer text does.
+
+    Raises:
+        ConfigError: An option is not valid for this model.
+        ModelError: There is no such model, or it has no trained head.
     """
 
     name = "reward_model"
@@ -44,27 +61,6 @@ class RewardModel:
         batch_size: int = 32,
         max_length: int | None = None,
     ) -> None:
-        """Loads the classifier.
-
-        Args:
-            model: A folder or a Hugging Face id of a model for sequence classification.
-            label: Name or number of the output whose probability is paid. Needed for a model with
-                several outputs, and refused for a model with one.
-            template: Text that the model reads: "pair", the example's prompt and the response as
-                two texts; "chat", every turn of the conversation in the tokenizer's chat template;
-                "response", that alone. None: "chat" where the tokenizer has a template, or "pair".
-            sigmoid: Whether a model with one output pays 1 / (1 + exp(-logit)).
-            device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", ...
-            dtype: Data type of the weights: "float32", "bfloat16" or "float16". Scores are the
-                same in any batch, to 1e-5, with "float32" only.
-            batch_size: Number of texts in one forward pass.
-            max_length: Maximum number of tokens of a conversation; None for as many as the model
-                takes. A longer one loses its end; of a pair, the longer text does.
-
-        Raises:
-            ConfigError: An option is not valid for this model.
-            ModelError: There is no such model, or it has no trained head.
-        """
         if template is not None:
             check_choice(self.name, "template", template, _TEMPLATES)
         loading = Loading(device, dtype, batch_size, max_length)

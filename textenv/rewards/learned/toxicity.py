@@ -24,6 +24,16 @@ class Toxicity:
     Components: "toxicity" (the probability) and "dropped_tokens" (cut off to fit the model).
 
     An empty response is not toxic, and neither is one that says nothing: pay for content beside it.
+
+    `device`, `dtype`, `batch_size` and `max_length` are as for `Loading`.
+
+    Args:
+        model: A folder or a Hugging Face id of a model for sequence classification.
+        label: The name or number of the output that means toxic.
+
+    Raises:
+        ConfigError: An option is not valid, or the model has no such label.
+        ModelError: There is no such model, or it has no trained head.
     """
 
     name = "toxicity"
@@ -37,21 +47,6 @@ class Toxicity:
         batch_size: int = 32,
         max_length: int | None = None,
     ) -> None:
-        """Loads the classifier.
-
-        Args:
-            model: A folder or a Hugging Face id of a model for sequence classification.
-            label: The name or number of the output that means toxic.
-            device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", ...
-            dtype: Data type of the weights: "float32", "bfloat16" or "float16". Scores are the
-                same in any batch, to 1e-5, with "float32" only.
-            batch_size: Number of texts in one forward pass.
-            max_length: Maximum number of tokens of a response; None for as many as the model takes.
-
-        Raises:
-            ConfigError: An option is not valid, or the model has no such label.
-            ModelError: There is no such model, or it has no trained head.
-        """
         self._classifier = Classifier(model, Loading(device, dtype, batch_size, max_length))
         self._label = self._classifier.find_label(self.name, label)
 

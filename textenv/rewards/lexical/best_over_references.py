@@ -20,13 +20,9 @@ Words = TypeVar("Words")
 class BestOverReferences(Generic[Words]):
     """Scores each response against each of its references, and takes the best.
 
-    A call splits a reference once for all samples of its example. What is needed once is not kept:
-    words that stay in memory take a third longer than those that are dropped at once.
-
-    Attributes:
-        name: The reward's name, and that of its one component.
-        split: Turns a text into what `compare` reads.
-        compare: The score of (response, reference), in [0, 1].
+    A text is split into what `compare` reads: (response, reference), to a score in [0, 1]. A call
+    splits a reference once for all samples of its example. What is needed once is not kept: words
+    that stay in memory take a third longer than those that are dropped at once.
     """
 
     name: str
@@ -55,11 +51,7 @@ class BestOverReferences(Generic[Words]):
 
 
 def references_of(episode: Episode, reward: str) -> tuple[str, ...]:
-    """Returns an episode's references.
-
-    Raises:
-        RewardError: It has none.
-    """
+    """Returns an episode's references; raises a RewardError if it has none."""
     if not episode.example.references:
         raise RewardError(
             f"Reward '{reward}' compares with references, and example '{episode.example.id}' "
@@ -69,11 +61,7 @@ def references_of(episode: Episode, reward: str) -> tuple[str, ...]:
 
 
 def check_lengths(texts: Iterable[str], most_chars: int, reward: str) -> None:
-    """Refuses texts that a metric could not hold in memory, or not score in minutes.
-
-    Raises:
-        RewardError: One is longer than `most_chars`.
-    """
+    """Refuses texts that a metric could not hold in memory, or not score in minutes."""
     longest = max(map(len, texts), default=0)
     if longest > most_chars:
         raise RewardError(

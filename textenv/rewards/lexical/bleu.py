@@ -141,15 +141,9 @@ def _score(
     name: str,
     make_metric: Callable[[tuple[str, ...]], tuple[Any, Callable[[str], str]]],
 ) -> FloatArray:
-    """Scores episodes by a metric of sacrebleu, which counts distinct references once.
+    """Scores episodes in [0, 1] by a metric of sacrebleu, which counts distinct references once.
 
-    Args:
-        episodes: The episodes.
-        name: Names the reward in errors.
-        make_metric: Makes the metric of some references, and what prepares a response for it.
-
-    Returns:
-        Scores in [0, 1], float64 (n,).
+    `make_metric` makes the metric of some references, and what prepares a response for it.
     """
     times = Counter(episode.example.references for episode in episodes)
     known: dict[tuple[str, ...], tuple[Any, Callable[[str], str]]] = {}

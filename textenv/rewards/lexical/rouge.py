@@ -6,12 +6,6 @@ word there ("naïve" is "na", "ve"), and a Greek one is dropped. Where that pack
 words are kept here: each Chinese, Japanese or Korean character is one, and so is each run of
 characters between U+0400 and U+1DFF (Cyrillic, Arabic, Devanagari, Thai, ...).
 
-Every reward here has two options:
-
-- stem: True takes words of more than three characters by their Porter stem, as rouge-score's
-  `use_stemmer` does. It needs the package nltk.
-- measure: "fmeasure" (F1), "precision" (the share of the response) or "recall" (of the reference).
-
 Paper: Lin, "ROUGE: A Package for Automatic Evaluation of Summaries" (2004).
 """
 
@@ -55,9 +49,8 @@ def rouge1(stem: bool = False, measure: Measure = "fmeasure") -> BestOverReferen
     """F1 (or precision, recall) of the shared words; in [0, 1].
 
     Args:
-        stem: True counts words of more than three letters by their stems, as rouge-score's
-            `use_stemmer`.
-        measure: "fmeasure" (F1), "precision" or "recall".
+        stem: True counts words of four letters or more by their Porter stems; it needs nltk.
+        measure: "fmeasure" (F1), "precision" (of the response) or "recall" (of the reference).
     """
     return BestOverReferences("rouge1", _Counts(_splitter(stem)), _Overlap(_checked(measure)))
 
@@ -70,9 +63,8 @@ def rouge2(
     One word has no pair: 0.
 
     Args:
-        stem: True counts words of more than three letters by their stems, as rouge-score's
-            `use_stemmer`.
-        measure: "fmeasure" (F1), "precision" or "recall".
+        stem: True counts words of four letters or more by their Porter stems; it needs nltk.
+        measure: "fmeasure" (F1), "precision" (of the response) or "recall" (of the reference).
     """
     return BestOverReferences("rouge2", _Pairs(_splitter(stem)), _Overlap(_checked(measure)))
 
@@ -81,9 +73,8 @@ def rouge_l(stem: bool = False, measure: Measure = "fmeasure") -> BestOverRefere
     """F1 (or precision, recall) of the longest common subsequence of words; in [0, 1].
 
     Args:
-        stem: True counts words of more than three letters by their stems, as rouge-score's
-            `use_stemmer`.
-        measure: "fmeasure" (F1), "precision" or "recall".
+        stem: True counts words of four letters or more by their Porter stems; it needs nltk.
+        measure: "fmeasure" (F1), "precision" (of the response) or "recall" (of the reference).
     """
     return BestOverReferences("rougeL", _splitter(stem), _Subsequence(_checked(measure)))
 
@@ -99,9 +90,8 @@ def rouge_lsum(
     any sentence of the response; none counts more often than it is there.
 
     Args:
-        stem: True counts words of more than three letters by their stems, as rouge-score's
-            `use_stemmer`.
-        measure: "fmeasure" (F1), "precision" or "recall".
+        stem: True counts words of four letters or more by their Porter stems; it needs nltk.
+        measure: "fmeasure" (F1), "precision" (of the response) or "recall" (of the reference).
     """
     return BestOverReferences("rougeLsum", _Lines(_splitter(stem)), _Union(_checked(measure)))
 

@@ -26,15 +26,11 @@ def _load_similarity() -> Callable[[Sequence[str], Sequence[str]], int]:
 
 
 def union_hits(response: Sequence[Sequence[str]], reference: Sequence[Sequence[str]]) -> int:
-    """Counts the words of a reference that its sentences have in common with a response.
+    """Counts the words of a reference's sentences that are common to those of a response.
 
     A word of a reference's sentence is common if it is in the longest common subsequence with any
     sentence of the response (Lin 2004, section 3.2). Each counts at most as often as it stands in
     the response, as in ROUGE 1.5.5.
-
-    Args:
-        response: The words of each sentence.
-        reference: The words of each sentence.
 
     Raises:
         RewardError: Two sentences are too long to be aligned in memory.

@@ -58,18 +58,10 @@ def _count(written: str, wanted: str) -> int:
 
 
 def _best_move(written: str, wanted: str, before: int, trials: int) -> tuple[int, str, int]:
-    """Finds the move of a phrase after which the fewest edits remain.
+    """Finds the move of a phrase after which the fewest edits remain, given those before it.
 
-    Of equals it is that of the longest phrase, then the first, then to the first place.
-
-    Args:
-        written: The response.
-        wanted: The reference.
-        before: The edits between them.
-        trials: How many moves were tried so far.
-
-    Returns:
-        By how many edits fewer remain, the text after the move, and the trials so far.
+    Of equals it is that of the longest phrase, then the first, then to the first place. Returns by
+    how many edits fewer remain, the text after the move, and the trials so far.
     """
     alignment = _align(written, wanted)
     places = alignment.places
@@ -148,30 +140,22 @@ def _check_band(written: str, wanted: str, edits: int) -> None:
 
 @dataclass(frozen=True)
 class _Alignment:
-    """The edits that make one text of another, word by word.
+    """The edits that make one text of another, word by word."""
 
-    Attributes:
-        places: For each wanted word the index of the written one at it, or of the last before it.
-        wrong_wanted: Whether each wanted word is added or substituted.
-        wrong_written: Whether each written word is dropped or substituted.
-    """
-
-    places: list[int]
-    wrong_wanted: list[bool]
-    wrong_written: list[bool]
+    places: list[int]  # of each wanted word: index of the written one at it, or the last before it
+    wrong_wanted: list[bool]  # whether each wanted word is added or substituted
+    wrong_written: list[bool]  # whether each written word is dropped or substituted
 
 
 def _align(written: str, wanted: str) -> _Alignment:
-    """Aligns two texts with the fewest edits.
+    """Aligns two texts with the fewest edits; raises _BeyondBandError where that leaves the band.
 
     Of several alignments it is the one that, from the end, takes a pair where it can, else drops a
-    written word, else adds a wanted one. The table of distances is built a row at a time as the
-    bits of numbers (Hyyrö, "A bit-vector algorithm for computing Levenshtein and Damerau edit
-    distances", 2003): bit j - 1 of row i stands for cell (i, j).
-
-    Raises:
-        _BeyondBandError: It leaves the band. If it does not, it is that of sacrebleu: a cell on it
-            has the same value there, and what would be taken before it would be taken here.
+    written word, else adds a wanted one. Within the band it is that of sacrebleu: a cell on it has
+    the same value there, and what would be taken before it would be taken here. The table of
+    distances is built a row at a time as the bits of numbers (Hyyrö, "A bit-vector algorithm for
+    computing Levenshtein and Damerau edit distances", 2003): bit j - 1 of row i stands for cell (i,
+    j).
     """
     masks = bit_masks(wanted, written)
     everything, n_bytes = (1 << len(wanted)) - 1, len(wanted) // 8 + 1

@@ -5,7 +5,8 @@ https://github.com/pemistahl/lingua-py; its models come with its package, and no
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,16 @@ class Language:
     the likeliest language, whichever it is).
 
     Not resisted: any text in that language will do, repetition included, and a single word of it.
+
+    Args:
+        language: The wanted one, as its code (ISO 639-1, "de") or its English name; None for
+            what each example's metadata say in "target_language".
+        among: The languages to consider, by code or name; the wanted one is added. More take
+            longer to load.
+
+    Raises:
+        ConfigError: lingua is missing, or does not know a language, or fewer than two are
+            considered.
     """
 
     name = "language"
@@ -37,38 +48,24 @@ class Language:
     def __init__(
         self, language: str | None = None, among: Sequence[str] = COMMON_LANGUAGES
     ) -> None:
-        """Makes the reward.
-
-        Args:
-            language: The wanted one, as its code (ISO 639-1, "de") or its English name; None for
-                what each example's metadata say in "target_language".
-            among: The languages to consider, by code or name; the wanted one is added. More take
-                longer to load.
-
-        Raises:
-            ConfigError: lingua is missing, or does not know a language, or fewer than two are
-                considered.
-        """
         if isinstance(among, str) or not isinstance(among, Sequence):
             raise ConfigError(f"'among' of reward '{self.name}' is a list, not {among!r}.")
         self._known = known_languages(self.name)
         self._wanted = None if language is None else self._find(language)
         considered = {self._find(one) for one in among}
-        self._considered = considered | ({self._wanted} if self._wanted else set())
+        self._considered = frozenset(considered | ({self._wanted} if self._wanted else set()))
         if len(self._considered) < 2:
             raise ConfigError(
                 f"Reward '{self.name}' considers one language alone; give more in 'among'."
             )
-        self._detector: Any = None
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
         """Scores the episodes, in order."""
         wanted = [self._wanted or self._wanted_of(episode) for episode in episodes]
-        if self._detector is None:
-            self._detector = make_detector(self._considered)
+        detector = make_detector(self._considered)
         total, confidence = np.zeros(len(episodes)), np.zeros(len(episodes))
         for i, episode in enumerate(episodes):
-            found = self._detector.compute_language_confidence_values(mended(episode.response))
+            found = detector.compute_language_confidence_values(mended(episode.response))
             by_language = {one.language: one.value for one in found}
             total[i] = by_language[wanted[i]]
             confidence[i] = max(by_language.values())
@@ -100,11 +97,7 @@ class Language:
 
 
 def known_languages(reward: str) -> dict[str, Any]:
-    """Returns lingua's languages by their codes and their names, in lower case.
-
-    Raises:
-        ConfigError: lingua is missing.
-    """
+    """Returns lingua's languages by their codes and names, in lower case, if it is installed."""
     try:
         import lingua
     except ImportError as error:
@@ -118,8 +111,9 @@ def known_languages(reward: str) -> dict[str, Any]:
     return {**names, **codes, "no": names["bokmal"]}
 
 
-def make_detector(languages: Collection[Any]) -> Any:
-    """Makes lingua's detector of some languages, which takes a second or more."""
+@lru_cache(maxsize=8)
+def make_detector(languages: frozenset[Any]) -> Any:
+    """Makes lingua's detector of some languages, once, which takes a second or more."""
     import lingua
 
     # In a fixed order, since sums of floats depend on it.

@@ -157,11 +157,7 @@ def _forms(text: str) -> frozenset[str]:
 
 
 def _source(episode: Episode, reward: str) -> list[str]:
-    """Returns the texts that an example shows.
-
-    Raises:
-        RewardError: It shows none.
-    """
+    """Returns the texts that an example shows; raises where there is none."""
     context = episode.example.metadata.get("context")
     texts = [episode.example.prompt, *([context] if isinstance(context, str) else [])]
     if not any(map(str.strip, texts)):

@@ -1,9 +1,9 @@
 """Whether a word is a form of another: run, runs, running and ran are one word to a keyword.
 
 The rules are those of English verbs and nouns (-s, -es, -ies, -ed, -ied, -ing, doubled letters, a
-dropped e), and a table holds the common irregular forms. Derived words ("teacher" of "teach") and
-comparatives are other words. The rules have no lexicon, so that a form that English does not have
-("goed") passes, too.
+dropped e), and inflection.yaml holds the common irregular forms. Derived words ("teacher" of
+"teach") and comparatives are other words. The rules have no lexicon, so that a form that English
+does not have ("goed") passes, too.
 """
 
 from __future__ import annotations
@@ -11,33 +11,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from pathlib import Path
 
 from textenv.rewards.lexical.rouge import rouge_words
+from textenv.strict_yaml import load_yaml_file
 
-# Base form, then its irregular forms; "lie" and "lay", "see" and "saw" share one on purpose.
-_IRREGULAR_FORMS = """
-be am is are was were been being|beat beaten|become became|begin began begun|bend bent|bite bit
-bitten|blow blew blown|break broke broken|bring brought|build built|burn burnt|buy bought|catch
-caught|choose chose chosen|come came|deal dealt|dig dug|do does did done doing|draw drew drawn|dream
-dreamt|drink drank drunk|drive drove driven|eat ate eaten|fall fell fallen|feed fed|feel felt|fight
-fought|find found|fly flew flown|forget forgot forgotten|freeze froze frozen|get got gotten|give
-gave given|go goes went gone going|grind ground|grow grew grown|hang hung|have has had having|hear
-heard|hide hid hidden|hold held|keep kept|kneel knelt|know knew known|lay laid|lead led|lean leant|
-leap leapt|learn learnt|leave left|lend lent|lie lay lain lying|light lit|lose lost|make made|mean
-meant|meet met|pay paid|ride rode ridden|ring rang rung|rise rose risen|run ran|say said|see saw
-seen|seek sought|sell sold|send sent|sew sewn|shake shook shaken|shine shone|shoot shot|show shown|
-shrink shrank shrunk|sing sang sung|sink sank sunk|sit sat|sleep slept|slide slid|smell smelt|speak
-spoke spoken|spend spent|spill spilt|spin spun|stand stood|steal stole stolen|stick stuck|sting
-stung|strike struck|string strung|sweep swept|swim swam swum|swing swung|take took taken|teach
-taught|tear tore torn|tell told|think thought|throw threw thrown|tie tying|understand understood|
-wake woke woken|wear wore worn|weave wove woven|weep wept|win won|wind wound|write wrote written|
-agree agreed|free freed|child children|foot feet|goose geese|man men|mouse mice|ox oxen|person
-people|tooth teeth|woman women|half halves|knife knives|leaf leaves|life lives|loaf loaves|shelf
-shelves|thief thieves|wife wives|wolf wolves|die dying|ski skiing skied|dye dyeing
-"""
 _IRREGULAR: dict[str, set[str]] = {}
-for _line in " ".join(_IRREGULAR_FORMS.split()).replace("| ", "|").split("|"):
-    _base, *_forms = _line.split()
+for _base, _forms in load_yaml_file(
+    Path(__file__).with_suffix(".yaml"), dict[str, tuple[str, ...]]
+).items():
     for _form in _forms:
         _IRREGULAR.setdefault(_form, set()).add(_base)
 
@@ -76,11 +58,9 @@ def _stems(stem: str) -> set[str]:
 
 
 def contains(words: Sequence[str], phrase: Sequence[str]) -> bool:
-    """Tells whether words hold a phrase, in a row, its last word in any form.
+    """Tells whether words hold a phrase, in a row, its last word in any form; never an empty one.
 
-    Args:
-        words: The words of a text, as `rouge_words` gives them.
-        phrase: The words of the keyword in their base form, likewise. Empty: never held.
+    Both are words as `rouge_words` gives them, those of the phrase in their base form.
     """
     n = len(phrase)
     if not n:

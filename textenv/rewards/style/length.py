@@ -22,6 +22,15 @@ class Length:
     Where there is a least length, an empty response gets 0 whatever the margin. Words stand between
     spaces, and each Chinese, Japanese or Korean character is one. Component: "n_words" or
     "n_characters". Not resisted: any text of that length will do, so gate another reward with it.
+
+    Args:
+        least: Shortest length that gets 1.
+        most: Longest length that gets 1; None for no limit.
+        unit: "words" or "characters".
+        margin: Distance from the window, in units, at which the total is 0; 0 for at once.
+
+    Raises:
+        ConfigError: The window holds no length, or every one, or an option is not valid.
     """
 
     name = "length"
@@ -33,17 +42,6 @@ class Length:
         unit: str = "words",
         margin: float = 10,
     ) -> None:
-        """Makes the reward.
-
-        Args:
-            least: Shortest length that gets 1.
-            most: Longest length that gets 1; None for no limit.
-            unit: "words" or "characters".
-            margin: Distance from the window, in units, at which the total is 0; 0 for at once.
-
-        Raises:
-            ConfigError: The window holds no length, or every one, or an option is not valid.
-        """
         check_choice(self.name, "unit", unit, _UNITS)
         self.least = check_number(self.name, "least", least)
         self.most = inf if most is None else check_number(self.name, "most", most)

@@ -61,21 +61,19 @@ class Readability:
 
     It looks at lengths alone: "Go. Go. Go." reads with ease. A grade window is harder to game, and
     a "length" beside it harder yet.
+
+    Args:
+        grade: The lowest and the highest school grade that are wanted, such as [6, 8]; None to
+            pay reading ease.
+        margin: Distance from the window, in grades, at which the total is 0.
+
+    Raises:
+        ConfigError: The window is not valid, or the margin is not above 0.
     """
 
     name = "readability"
 
     def __init__(self, grade: Sequence[float] | None = None, margin: float = 4.0) -> None:
-        """Makes the reward.
-
-        Args:
-            grade: The lowest and the highest school grade that are wanted, such as [6, 8]; None to
-                pay reading ease.
-            margin: Distance from the window, in grades, at which the total is 0.
-
-        Raises:
-            ConfigError: The window is not valid, or the margin is not above 0.
-        """
         if grade is not None:
             if not isinstance(grade, list | tuple) or len(grade) != 2:
                 raise ConfigError(

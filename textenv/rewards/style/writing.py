@@ -49,9 +49,7 @@ def split_sentences(text: str) -> list[str]:
 def glue(words: Sequence[str], given: Collection[str] = ()) -> float:
     """1 if a fifth of the words are function words of English, as in any prose; less below.
 
-    Args:
-        words: The words of a response.
-        given: Words that do not count as function words, such as a name ("May").
+    Words that are `given`, such as a name ("May"), do not count as function words.
     """
     if not words:
         return 0.0

@@ -61,16 +61,11 @@ def slot_words(slot: str) -> str:
 
 
 def realised(slot: str, value: str, words: Sequence[str]) -> float:
-    """How far a text tells the value of a slot, in [0, 1].
+    """How far a text, as `words_of` gives it, tells the value of a slot, in [0, 1].
 
     A value counts if its words stand in a row, the last one in any form, an article before them
     aside. Of more than four words, it counts by the share that is there. A slot with "yes" or "no"
     counts if its name is there, with "no" or "not" shortly before it in the case of "no".
-
-    Args:
-        slot: Its name.
-        value: Its value.
-        words: The text, as `words_of` gives it.
     """
     if value.lower() in _YES | _NO:
         name = slot_words(slot)
@@ -96,11 +91,7 @@ def _claims(words: Sequence[str], phrase: Sequence[str]) -> bool | None:
 
 
 def slots_of(episode: Episode, reward: str) -> list[tuple[str, str]]:
-    """Returns the (slot, value) pairs that an episode's text must tell.
-
-    Raises:
-        RewardError: There is none, neither in the metadata "slots" nor in the prompt.
-    """
+    """Returns the (slot, value) pairs that a text must tell; a RewardError if there are none."""
     example = episode.example
     slots = example.metadata.get("slots") or split_slots(example.prompt)
     if not slots:

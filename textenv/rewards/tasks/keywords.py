@@ -30,12 +30,9 @@ def split_concepts(text: str) -> tuple[str, ...]:
 
 
 def keywords_of(episode: Episode, reward: str) -> tuple[tuple[str, ...], ...]:
-    """Returns the keywords that an episode asks for, each as its words.
+    """Returns the keywords that an episode asks for, each as its words; raises if there is none.
 
     They are the metadata "concepts" or, for a prompt given by hand, the prompt.
-
-    Raises:
-        RewardError: There is none.
     """
     example = episode.example
     concepts = example.metadata.get("concepts") or example.prompt

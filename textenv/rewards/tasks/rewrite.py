@@ -33,10 +33,9 @@ def tokens_of(text: str) -> list[str]:
 def edits_between(source: str, target: str) -> frozenset[Edit]:
     """Returns the fewest edits of single tokens that make one text of another.
 
-    Returns:
-        (position in the source, token that replaces the one there), with "" for a token left out,
-        and "+ token" for one that comes in before it. Of equal tokens in a row, it is always the
-        first that is left out.
+    An edit is (position in the source, token that replaces the one there), with "" for a token left
+    out, and "+ token" for one that comes in before it. Of equal tokens in a row, it is always the
+    first that is left out.
     """
     from rapidfuzz.distance import Levenshtein
 

@@ -75,11 +75,7 @@ class Choice:
     name: ClassVar[str] = "choice"
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
-        """Scores the episodes, in order.
-
-        Raises:
-            RewardError: An example's metadata has no "choices", or no index "correct" into them.
-        """
+        """Scores the episodes, in order; their metadata need "choices" and the index "correct"."""
         total, answered = np.zeros(len(episodes)), np.zeros(len(episodes))
         for i, episode in enumerate(episodes):
             metadata = episode.example.metadata

@@ -32,33 +32,21 @@ _FENCE = re.compile(r"\A```\w*[ \t\r]*\n(.*?)\r?\n?```\Z", re.DOTALL)
 
 @dataclass(frozen=True)
 class Checked:
-    """How far a text meets a constraint.
+    """How far a text meets a constraint."""
 
-    Attributes:
-        met: Degree to which the form is as asked, in [0, 1].
-        content: Degree to which the content in that form is right, in [0, 1]; None where the
-            constraint says nothing about content.
-    """
-
-    met: float
+    met: float  # degree to which the form is as asked, in [0, 1]
+    # Degree to which the content in that form is right, likewise; None for one of style alone.
     content: float | None = None
 
 
 @dataclass(frozen=True)
 class Check:
-    """One kind of constraint.
+    """One kind of constraint."""
 
-    Attributes:
-        option: The key of its one option.
-        kind: The type of that option.
-        describe: Says in words what an option asks for, without giving away its content.
-        run: Checks a text against an option.
-    """
-
-    option: str
-    kind: type
-    describe: Callable[[Any], str]
-    run: Callable[[str, Any], Checked]
+    option: str  # the key of its one option
+    kind: type  # the type of that option
+    describe: Callable[[Any], str]  # says what an option asks for, without its content
+    run: Callable[[str, Any], Checked]  # checks a text against an option
 
 
 def check_all(text: str, constraints: Sequence[Mapping[str, Any]]) -> list[Checked]:
@@ -85,12 +73,7 @@ def describe_all(constraints: Sequence[Mapping[str, Any]]) -> str:
 
 
 def find_check(constraint: Mapping[str, Any]) -> Check:
-    """Returns a constraint's check, after a look at its option.
-
-    Raises:
-        UnknownNameError: There is no such check.
-        ConfigError: The option is missing or of the wrong type.
-    """
+    """Returns a constraint's check, after a look at its option; raises if either is wrong."""
     name = constraint.get("check") if isinstance(constraint, Mapping) else constraint
     if not isinstance(name, str) or name not in CHECKS:
         raise UnknownNameError("check of a constraint", name, CHECKS)

@@ -19,24 +19,22 @@ _MATCHES = ("full", "search")
 
 
 class Regex:
-    """1 if the response has the form of a regular expression, else 0.
+    r"""1 if the response has the form of a regular expression, else 0.
 
     White space around the response does not count. Component: "regex" (the total). A pattern with
     repetitions inside of repetitions can take very long on texts that nearly match it.
+
+    Args:
+        pattern: Regular expression of Python; flags go inside, as in "(?i)yes|no".
+        match: "full" if the pattern must match the whole response, "search" for any part of it.
+
+    Raises:
+        ConfigError: The pattern is not a regular expression.
     """
 
     name = "regex"
 
     def __init__(self, pattern: str, match: str = "full") -> None:
-        r"""Makes the reward.
-
-        Args:
-            pattern: Regular expression of Python; flags go inside, as in "(?i)yes|no".
-            match: "full" if the pattern must match the whole response, "search" for any part of it.
-
-        Raises:
-            ConfigError: The pattern is not a regular expression.
-        """
         check_choice(self.name, "match", match, _MATCHES)
         try:
             compiled = re.compile(pattern)
@@ -63,6 +61,14 @@ class Json:
     fence. NaN and Infinity are no JSON; keys that come twice count once.
 
     Not resisted: the right keys with any values. Say in the schema what they may be.
+
+    Args:
+        required: Keys that the object has to have; each missing one costs its share.
+        schema: A JSON schema (draft 2020-12, unless its "$schema" says another one).
+            References lead within it, and nothing is fetched.
+
+    Raises:
+        ConfigError: An option is not valid, or jsonschema is missing.
     """
 
     name = "json"
@@ -70,16 +76,6 @@ class Json:
     def __init__(
         self, required: Sequence[str] = (), schema: Mapping[str, Any] | None = None
     ) -> None:
-        """Makes the reward.
-
-        Args:
-            required: Keys that the object has to have; each missing one costs its share.
-            schema: A JSON schema (draft 2020-12, unless its "$schema" says another one).
-                References lead within it, and nothing is fetched.
-
-        Raises:
-            ConfigError: An option is not valid, or jsonschema is missing.
-        """
         is_list = isinstance(required, list | tuple)
         if not is_list or not all(isinstance(key, str) for key in required):
             raise ConfigError(f"'required' of reward '{self.name}' lists keys, not {required!r}.")
@@ -87,11 +83,7 @@ class Json:
         self._validator = None if schema is None else _load_validator(schema)
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
-        """Scores the episodes, in order.
-
-        Raises:
-            ConfigError: The schema refers to something that is not in it.
-        """
+        """Scores the episodes, in order; raises if the schema refers to what is not in it."""
         parts = np.zeros((len(episodes), 3))
         for i, episode in enumerate(episodes):
             parts[i] = self._parts(episode.response)
@@ -133,21 +125,19 @@ class Constraints:
     every one is met in full, else 0). An empty response meets none.
 
     Not resisted: text that meets them and says nothing.
+
+    Args:
+        constraints: List such as [{"check": "max_words", "n": 9}]; None for the list in each
+            example's metadata "constraints".
+
+    Raises:
+        ConfigError: A constraint is not valid.
+        UnknownNameError: There is no such check.
     """
 
     name = "constraints"
 
     def __init__(self, constraints: Sequence[Mapping[str, Any]] | None = None) -> None:
-        """Makes the reward.
-
-        Args:
-            constraints: List such as [{"check": "max_words", "n": 9}]; None for the list in each
-                example's metadata "constraints".
-
-        Raises:
-            ConfigError: A constraint is not valid.
-            UnknownNameError: There is no such check.
-        """
         if constraints is not None:
             if isinstance(constraints, str | Mapping) or not constraints:
                 raise ConfigError(
