@@ -203,8 +203,14 @@ def print_options(console: Console, folder: Path) -> None:
     for options in track(OPTIONS, "Counting", console=Console(stderr=True)):
         settings = (*OPTIONS_SIZES, *options)
         use = count_memory(make_config("135m", settings, folder, torch.device("cpu")))
-        saved = use.checkpointed_saved if _CHECKPOINTED in options else use.saved
-        found = (use.weights, use.critic, use.reference, use.gradients, use.optimizer, saved)
+        found = (
+            use.weights,
+            use.critic,
+            use.reference,
+            use.gradients,
+            use.optimizer,
+            use.activations,
+        )
         name = f"`{' '.join(options)}`" if options else "none"
         cells = " | ".join(f"{n / _MIB:.0f}" for n in (*found, use.update_peak))
         lines.append(f"| {name} | {cells} |")
@@ -224,8 +230,7 @@ def compare(
         sizes = EMBEDDED_SIZES if shape == "embedded" else sizes
         config = make_config(shape, (*sizes, *changes), folder, device)
         plan, used = count_memory(config), measure_used(config, folder)
-        update_peak = max(plan.evaluation_peak, plan.update_peak)
-        planned = {"rollout": plan.rollout_peak, "update": update_peak, "peak": plan.peak}
+        planned = {"rollout": plan.rollout_peak, "update": plan.update_peak, "peak": plan.peak}
         ratio = plan.peak / used["peak"]
         results.append(
             {"shape": shape, "changes": changes, "planned": planned, "used": used, "ratio": ratio}

@@ -95,9 +95,8 @@ def attend(
 ) -> tuple[Tensor, None]:
     """Computes scaled dot-product attention of (batch, heads, time, head_dim) tensors.
 
-    On a CPU the backward pass of torch's bfloat16 kernel takes several times as long as that of the
-    float32 one on short sequences, so whole sequences are attended to in float32 there, with and
-    without gradient alike: the probability ratio of an unchanged policy stays 1.
+    On a CPU whole sequences are attended to in float32, with and without gradient alike, so that
+    the probability ratio of an unchanged policy stays 1.
 
     Args:
         module: the attention layer.
@@ -115,6 +114,8 @@ def attend(
             return attend(module, query, key, value, mask, **kwargs)[0]
 
         return packed.attend(attend_rows, query, key, value), None
+    # The backward pass of torch's bfloat16 kernel takes 3.8 times as long as the float32 one on two
+    # CPU cores at 96 tokens with heads of 32 (1.5 times at 320 tokens, as long with heads of 64).
     # Under autocast, rotary positions leave queries and keys in float32; values tell its type.
     dtype, is_whole = value.dtype, attention_mask is None and query.shape[2] > 1
     if value.device.type != "cpu" or dtype != torch.bfloat16 or not is_whole:

@@ -1,4 +1,4 @@
-"""Pieces of Markdown, made of docstrings, or of text that may say anything and breaks no page."""
+"""Pages filled in from templates, and pieces of Markdown made of docstrings or of any text."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import inspect
 import re
 import textwrap
 from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
 
 _LINE_CHARS = 76  # of fenced text, which pages do not wrap by themselves
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -13,6 +17,19 @@ _SECTION = re.compile(r"^(Args|Attributes):\n((?:(?: {4}.*)?\n?)*)", re.MULTILIN
 # Of those who write code, and of no page.
 _DROPPED = re.compile(r"^(Returns|Raises|Yields):\n((?:(?: {4}.*)?\n?)*)", re.MULTILINE)
 _ENTRY = re.compile(r"^ {4}(\w+): ", re.MULTILINE)
+
+
+def render_page(name: str, **values: Any) -> str:
+    """Fills in the template `<name>.md.j2`, which may use the functions below as filters."""
+    pages = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
+    )
+    functions = (text_of, plain, code, fenced, table, link, demoted)
+    pages.filters |= {function.__name__: function for function in functions}
+    return pages.get_template(f"{name}.md.j2").render(values)
 
 
 def text_of(documented: object) -> str:

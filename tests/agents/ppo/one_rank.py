@@ -11,11 +11,13 @@ import json
 import os
 import signal
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from stable_baselines3.common.logger import Logger
 
 from agents.ppo.ppo import TextPPO
@@ -130,6 +132,35 @@ def learn(given: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def traffic(given: dict[str, Any]) -> dict[str, float]:
+    """What an iteration hands to each kind of collective operation, in units of the weights."""
+    operations = {
+        "gathered": ("all_gather_single", "all_gather_into_tensor"),
+        "scattered": ("reduce_scatter_single", "reduce_scatter_tensor"),
+        "summed": ("all_reduce",),
+    }
+    sent: Counter[str] = Counter()
+
+    def counted(kind: str, operation: Any) -> Any:
+        def count(*tensors: Any, **more: Any) -> Any:
+            found = [t for t in (*tensors, *more.values()) if isinstance(t, torch.Tensor)]
+            # The larger of two is the one that all parts lie in.
+            sent[kind] += max(t.numel() * t.element_size() for t in found)
+            return operation(*tensors, **more)
+
+        return count
+
+    for kind, names in operations.items():
+        for name in names:
+            if hasattr(dist, name):
+                setattr(dist, name, counted(kind, getattr(dist, name)))
+    agent = make_agent(given)
+    totals: list[Counter[str]] = []
+    agent.learn(total_episodes=24, after_iteration=lambda _: totals.append(Counter(sent)) is None)
+    weights = sum(p.numel() * p.element_size() for p in agent.policy.parameters())
+    return {kind: (totals[1][kind] - totals[0][kind]) / weights for kind in operations}
+
+
 def load(given: dict[str, Any]) -> dict[str, Any]:
     """Goes on for an iteration from what was saved."""
     agent = TextPPO.load(given["folder"], env=make_env(given), device="cpu", **given["ppo"])
@@ -154,6 +185,8 @@ def die(given: dict[str, Any]) -> dict[str, Any]:
 
 if __name__ == "__main__":
     scenario, folder = sys.argv[1], Path(sys.argv[2])
-    play = {"one_update": one_update, "learn": learn, "load": load, "die": die}[scenario]
+    play = {"one_update": one_update, "learn": learn, "load": load, "die": die, "traffic": traffic}[
+        scenario
+    ]
     results = [play(given) for given in json.loads(sys.argv[3])]
     torch.save(results, folder / f"{scenario}-{RANK}.pt")

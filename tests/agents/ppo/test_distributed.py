@@ -143,6 +143,18 @@ def test_processes_play_slots_of_their_own_and_what_they_save_goes_on_in_one(
             assert found["n_episodes_done"] == 48
 
 
+def test_what_is_sent_in_an_iteration(run):
+    """In units of the weights, with 2 epochs of 2 minibatches, each of a single pass."""
+    ppo = {"n_epochs": 2, "batch_size": 6}
+    policy = {"max_tokens_per_batch": 1024}
+    cases = [{"ppo": {**ppo, "parallel": kind}, "policy": policy} for kind in ("ddp", "fsdp")]
+    ddp, fsdp = (first for first, _ in run(2, "traffic", *cases))
+    # The gradient once a step of the optimizer.
+    assert ddp == pytest.approx({"gathered": 0, "scattered": 0, "summed": 4}, abs=0.02)
+    # Weights for each pass, forward and backward, and for the rollout; gradients once a step.
+    assert fsdp == pytest.approx({"gathered": 10, "scattered": 4, "summed": 0}, abs=0.1)
+
+
 def test_accelerates_launcher_runs_the_same_command(tmp_path):
     words = [
         "TextTranslate-v0", "n_episodes=8", "n_envs=8", "batch_size=8", "total_episodes=16",
