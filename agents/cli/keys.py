@@ -20,12 +20,7 @@ _HIDDEN = ("id", "dataset", "reward", "env")  # set by arguments of the command 
 def command_with_keys(
     record: type[Options], other_defaults: Mapping[str, Mapping[str, Any]] | None = None
 ) -> type[TyperCommand]:
-    """Makes a command class whose help lists the options of a record.
-
-    Args:
-        record: Record of the options.
-        other_defaults: Further sets of defaults, by what is trained.
-    """
+    """Makes a command class whose help lists the options of a record."""
 
     class CommandWithKeys(TyperCommand):
         def format_help(self, ctx: Any, formatter: Any) -> None:  # the types are typer's own

@@ -155,16 +155,7 @@ def save_language_model(
 
 
 def read_agent(folder: Path, changes: Mapping[str, Any]) -> SavedAgent:
-    """Reads what `save_agent` wrote.
-
-    Args:
-        folder: Folder of the agent.
-        changes: Options of the policy to change.
-
-    Raises:
-        ModelError: The folder holds no agent.
-        ConfigError: An option cannot be changed.
-    """
+    """Reads what `save_agent` wrote."""
     settle(folder)
     path = folder / "agent.json"
     if not path.is_file():
@@ -206,15 +197,7 @@ def restore_policy(policy: LMPolicy, saved: SavedAgent) -> None:
 
 
 def check_overwriting(folder: Path, needed: Mapping[str, str]) -> None:
-    """Checks that saving to a folder does not overwrite a model that the agent needs.
-
-    Args:
-        folder: Folder to save to.
-        needed: Names of models, by what refers to them.
-
-    Raises:
-        ConfigError: Saving would overwrite one.
-    """
+    """Checks that saving to a folder does not overwrite a model that the agent needs."""
     for what, name in needed.items():
         path = Path(name).expanduser()
         if path.exists() and path.resolve() == (folder / "model").resolve():

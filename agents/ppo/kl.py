@@ -16,16 +16,6 @@ def k1(logprobs: Tensor, other_logprobs: Tensor) -> Tensor:
     return logprobs - other_logprobs
 
 
-def k2(logprobs: Tensor, other_logprobs: Tensor) -> Tensor:
-    """Returns (log p - log q)^2 / 2 per sample of p: biased, but right in its gradient.
-
-    Args:
-        logprobs: (...) log p of samples drawn from p.
-        other_logprobs: (...) log q of the same samples.
-    """
-    return 0.5 * (logprobs - other_logprobs).square()
-
-
 def k3(logprobs: Tensor, other_logprobs: Tensor) -> Tensor:
     """Returns (r - 1) - log r, r = q / p, per sample of p: unbiased and never negative.
 

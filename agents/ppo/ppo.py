@@ -331,11 +331,7 @@ class TextPPO(PPO):
         return -(-total_episodes // n_episodes)
 
     def _iterate(self, callback: BaseCallback) -> dict[str, float] | None:
-        """Plays a rollout and learns from it; None if a callback stopped it.
-
-        Returns:
-            The numbers that SB3's logger holds.
-        """
+        """Plays a rollout and learns from it; None if a callback stopped it."""
         assert self.env is not None
         started_at, tokens_before = time.perf_counter(), self.num_timesteps
         if not self.collect_rollouts(self.env, callback):

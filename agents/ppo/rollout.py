@@ -162,11 +162,7 @@ def late_scores(env: VecEnv) -> Iterator[LateScores | None]:
 
 
 def take_valid(episodes: list[PlayedEpisode], max_invalid_share: float) -> list[PlayedEpisode]:
-    """Returns the episodes that were scored.
-
-    Raises:
-        RewardError: Too many were not.
-    """
+    """Returns the episodes that were scored."""
     valid = [episode for episode in episodes if episode.invalid_reason is None]
     n_invalid = len(episodes) - len(valid)
     if not valid or n_invalid > max_invalid_share * len(episodes):
@@ -215,14 +211,7 @@ class RolloutStats:
 def gather_stats(
     ranks: Ranks, episodes: Sequence[PlayedEpisode], n_played: int, n_tokens: int
 ) -> RolloutStats:
-    """Gathers the statistics of all processes.
-
-    Args:
-        ranks: Processes of the run.
-        episodes: Scored episodes of this process.
-        n_played: Number of this process's episodes, scored or not.
-        n_tokens: Number of tokens that the agent wrote in them.
-    """
+    """Gathers the statistics of all processes."""
     returns = [episode.reward for episode in episodes]
     lengths = [episode.action_mask.sum() for episode in episodes]
     summaries = np.array([returns, lengths], np.float64)

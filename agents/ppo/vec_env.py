@@ -244,11 +244,7 @@ def _split_infos(infos: dict[str, Any], n: int) -> list[dict[str, Any]]:
 
 
 def find_action_level(space: spaces.Space[Any]) -> Literal["token", "select"]:
-    """Returns the action level of an environment that shows its text as tokens.
-
-    Raises:
-        ConfigError: The environment does not show tokens.
-    """
+    """Returns the action level of an environment that shows its text as tokens."""
     keys = set(space.spaces) if isinstance(space, spaces.Dict) else set()
     if keys == TOKEN_KEYS:
         return "token"
@@ -262,16 +258,7 @@ def find_action_level(space: spaces.Space[Any]) -> Literal["token", "select"]:
 
 
 def check_groups(env: VecEnv, n_episodes: int, group_size: int) -> None:
-    """Checks that a rollout divides into groups of episodes of the same prompt.
-
-    Args:
-        env: Slots of this process.
-        n_episodes: Number of episodes that this process plays in a rollout.
-        group_size: Number of episodes of each prompt.
-
-    Raises:
-        ConfigError: The rollout does not divide into groups.
-    """
+    """Checks that a rollout divides into groups of episodes of the same prompt."""
     if group_size == 1:
         return
     if not isinstance(env, TextVecEnv):
@@ -296,11 +283,7 @@ def most_tokens(env: VecEnv) -> int:
 
 
 def check_token_level(space: gym.Space[Any]) -> None:
-    """Checks that an observation space is that of a text environment at token level.
-
-    Raises:
-        ConfigError: It is another one.
-    """
+    """Checks that an observation space is that of a text environment at token level."""
     if isinstance(space, AnyText | MessagesSpace):
         raise ConfigError(
             "TextPPO learns token by token, and this environment is at text level. Make it with "

@@ -201,12 +201,7 @@ class PolicyEngine:
 
 
 def check_policy(policy: LMPolicy) -> None:
-    """Checks that vLLM is installed and can sample from a policy.
-
-    Raises:
-        ModelError: vLLM is not installed, or cannot run the model.
-        ConfigError: vLLM cannot sample with the policy's settings.
-    """
+    """Checks that vLLM is installed and can sample from a policy."""
     if importlib.util.find_spec("vllm") is None:
         raise ModelError("Sampling with vLLM needs one more package: pip install textenv[vllm]")
     low, high = _TEMPERATURES

@@ -69,11 +69,7 @@ def pay_nothing(episodes: Sequence[Episode]) -> RewardResult:
 
 
 def try_rewards(rewards: Mapping[str, Reward], core: TextCore, split: str) -> None:
-    """Scores one ideal answer by each reward, to find rewards that cannot score before sampling.
-
-    Raises:
-        RewardError: A reward cannot score the environment's episodes.
-    """
+    """Scores one ideal answer by each reward, to find rewards that cannot score before sampling."""
     episode = play_text(core, core.dataset(split)[0], core.task.gold)
     for reward in rewards.values():
         compute_rewards(reward, [episode])
@@ -87,11 +83,7 @@ def sample_pool(
     size: int,
     progress: Progress = silent,
 ) -> tuple[Episode, ...]:
-    """Samples the policy `size` times on each of the first prompts of a split.
-
-    Raises:
-        ConfigError: The policy was made for another environment.
-    """
+    """Samples the policy `size` times on each of the first prompts of a split."""
     return tuple(
         play_policy_on_split(
             policy, core, split, n_prompts, deterministic=False, progress=progress, n_samples=size

@@ -46,16 +46,7 @@ def conclude(
     wanted: Sequence[Wanted],
     audits: tuple[Audit, ...],
 ) -> Bench:
-    """Computes everything that the report shows.
-
-    Args:
-        config: Configuration of the benchmark.
-        metrics: The designs' own metrics and the gold ones, as measured at the start.
-        start: Scores of the untrained policy.
-        scored: Scores by design or control; those without a finished run are left out.
-        wanted: All training runs, finished or not.
-        audits: Audits of the designs.
-    """
+    """Computes everything that the report shows."""
     gains = {name: compute_gains(found.scores, metrics) for name, found in scored.items()}
     own = {name: estimate(gains[name].final(name)) for name in config.designs if name in gains}
     # Controls, and designs that taught nothing, have a KL near 0, at which nothing can be compared.

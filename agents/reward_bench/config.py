@@ -81,12 +81,7 @@ class BenchConfig(Options):
         return -(-self.pool // len(self.seeds))
 
     def train_config(self, reward: Any, seed: int) -> TrainConfig:
-        """Returns the configuration of one run.
-
-        Raises:
-            UnknownNameError: `train` has a key that does not exist.
-            ConfigError: A value of `train` does not fit.
-        """
+        """Returns the configuration of one run."""
         fixed = {
             "id": self.id,
             "model": self.model,
@@ -114,24 +109,14 @@ class BenchConfig(Options):
 
 
 def load_bench_config(file: Path, overrides: Sequence[str] = ()) -> BenchConfig:
-    """Reads a configuration file, and "key=value" overrides.
-
-    Raises:
-        UnknownNameError: A key that does not exist.
-        ConfigError: The file cannot be read, or a value does not fit.
-    """
+    """Reads a configuration file, and "key=value" overrides."""
     values = read_config_file(file)
     apply_overrides(values, overrides)
     return parse_bench_config(values)
 
 
 def parse_bench_config(values: Mapping[str, Any]) -> BenchConfig:
-    """Checks configuration values.
-
-    Raises:
-        UnknownNameError: A key that does not exist.
-        ConfigError: A value that does not fit.
-    """
+    """Checks configuration values."""
     unknown = [key for key in values if key not in BenchConfig.model_fields]
     config = BenchConfig(**{**values, **({} if unknown else named_rewards(values))})
     check_names(config)
@@ -142,11 +127,7 @@ def parse_bench_config(values: Mapping[str, Any]) -> BenchConfig:
 
 
 def check_rewards(config: BenchConfig) -> None:
-    """Makes every reward once, so that a wrong name is found before any training.
-
-    Raises:
-        ConfigError: A reward cannot be made.
-    """
+    """Makes every reward once, so that a wrong name is found before any training."""
     from textenv.errors import TextEnvError
     from textenv.rewards import load_reward
 

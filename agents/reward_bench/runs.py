@@ -55,14 +55,7 @@ class Wanted:
 def wanted_runs(
     config: BenchConfig, names: Sequence[str], rewards: Mapping[str, Any], out: Path
 ) -> list[Wanted]:
-    """Returns the runs of some designs or controls, seed by seed.
-
-    Args:
-        config: Configuration of the benchmark.
-        names: Names of the designs or controls.
-        rewards: Reward that each trains on.
-        out: Folder of the benchmark.
-    """
+    """Returns the runs of some designs or controls, seed by seed."""
     return [
         Wanted(
             name,

@@ -110,22 +110,13 @@ def load_config(
 
 
 def train_config(values: Mapping[str, Any]) -> TrainConfig:
-    """Makes a configuration from the given values, and the defaults for what is trained.
-
-    Raises:
-        UnknownNameError: A key does not exist.
-        ConfigError: A value does not fit.
-    """
+    """Makes a configuration from the given values, and the defaults for what is trained."""
     trained = what_is_trained(values)
     return TrainConfig(**{**POLICY_DEFAULTS[trained], **PPO_DEFAULTS[trained], **values})
 
 
 def read_config_file(file: Path) -> dict[str, Any]:
-    """Reads a YAML file of configuration keys.
-
-    Raises:
-        ConfigError: The file cannot be read, or does not hold keys and values.
-    """
+    """Reads a YAML file of configuration keys."""
     try:
         data = load_yaml(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -139,11 +130,7 @@ def read_config_file(file: Path) -> dict[str, Any]:
 
 
 def apply_overrides(values: dict[str, Any], overrides: Sequence[str]) -> None:
-    """Sets values by texts "key=value"; "env.max_new_tokens=64" sets a key within `env`.
-
-    Raises:
-        ConfigError: A text does not have this form, or its value is not YAML.
-    """
+    """Sets values by texts "key=value"; "env.max_new_tokens=64" sets a key within `env`."""
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals or not key:

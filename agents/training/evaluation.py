@@ -247,11 +247,7 @@ def _merge(parts: Sequence[Evaluation]) -> Evaluation:
 
 
 def score_episodes(core: TextCore, episodes: Sequence[Episode]) -> Evaluation:
-    """Scores finished episodes by the environment's reward and the reported metrics.
-
-    Raises:
-        RewardError: An episode could not be scored; the mean of the others would mislead.
-    """
+    """Scores finished episodes by the environment's reward and the reported metrics."""
     result = compute_rewards(core.reward, episodes)
     metrics = dict(result.components)
     for name in REPORTED_METRICS:

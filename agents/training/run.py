@@ -68,11 +68,7 @@ def environment_arguments(
 
 
 def check_folder(out: Path) -> None:
-    """Checks that the folder of a new run is empty or missing.
-
-    Raises:
-        ConfigError: It is neither.
-    """
+    """Checks that the folder of a new run is empty or missing."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigError(f"'{out}' already exists and is not empty. Choose another --out.")
 

@@ -18,11 +18,7 @@ from textenv.examples import Episode, Turn
 
 
 def check_resumable(folder: Path, total_episodes: int) -> None:
-    """Checks that the run in a folder can be resumed with a budget.
-
-    Raises:
-        ConfigError: There is no checkpoint, or the run is finished and the budget is not larger.
-    """
+    """Checks that the run in a folder can be resumed with a budget."""
     if saved_iteration(folder) is None:
         raise ConfigError(
             f"There is no checkpoint in '{folder}': the folder holds no run, or the run ended "
