@@ -67,7 +67,7 @@ def test_every_type_and_list_that_it_names_exists():
     defined = set().union(*map(defined_in, files))
     named = set(re.findall(r"\b[A-Z][a-z]+[A-Z]\w+|`[A-Z]\w+`", PAGE))
     named = {name.strip("`") for name in named} - {"LoRA", "VecEnv"}
-    assert {"PlayedEpisode", "PPOOptions", "REWARDS", "Targets"} <= named
+    assert {"PlayedEpisode", "PPOOptions", "Targets"} <= named
     assert sorted(named - defined) == []
 
 
