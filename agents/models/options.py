@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -109,6 +110,20 @@ def list_options(record: type[Options]) -> dict[str, list[OptionLine]]:
         line = OptionLine(name, default.strip('"'), str(field.description), str(extra["source"]))
         groups.setdefault(str(extra["group"]), []).append(line)
     return groups
+
+
+def signature_with(init: Callable[..., None], record: type[Options]) -> inspect.Signature:
+    """Returns a constructor's signature with the options of a record in place of **options.
+
+    `help` and notebooks show it.
+    """
+    own = list(inspect.signature(init).parameters.values())[1:]
+    named = [p for p in own if p.kind is not inspect.Parameter.VAR_KEYWORD]
+    options = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=field.default)
+        for name, field in record.model_fields.items()
+    ]
+    return inspect.Signature([*named, *options])
 
 
 class LoraSettings(BaseModel):

@@ -30,7 +30,7 @@ from agents.models.loading import (
     teacher_forced_hidden,
 )
 from agents.models.lora import add_adapter
-from agents.models.options import choose_bf16, policy_options
+from agents.models.options import PolicyOptions, choose_bf16, policy_options, signature_with
 from agents.models.reply_logprobs import Choices, choice_logits, score_choices
 from agents.models.token_logprobs import token_logprobs
 from agents.ppo.buffer import EpisodeBatch
@@ -460,6 +460,9 @@ class LMPolicy(ActorCriticPolicy):
         with self.autocast():
             hidden = teacher_forced_hidden(backbone, ids)
         return hidden[torch.arange(len(ids), device=ids.device), lengths - 1]
+
+
+LMPolicy.__signature__ = signature_with(LMPolicy.__init__, PolicyOptions)  # type: ignore[attr-defined] # read by inspect
 
 
 def _read(obs: PyTorchObs) -> tuple[Tensor, Tensor]:

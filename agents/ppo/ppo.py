@@ -21,7 +21,7 @@ from stable_baselines3.common.utils import explained_variance
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
-from agents.models.options import PolicyOptions, choose_bf16, policy_options
+from agents.models.options import PolicyOptions, choose_bf16, policy_options, signature_with
 from agents.ppo.buffer import EpisodeBatch, make_batch
 from agents.ppo.checkpoints import (
     SavedAgent,
@@ -611,6 +611,9 @@ class TextPPO(PPO):
         self.kl_controller.load_state_dict(saved.state["kl_controller"])
         for name in _MOMENTS:
             setattr(self.return_moments, name, saved.state["return_moments"][name])
+
+
+TextPPO.__signature__ = signature_with(TextPPO.__init__, PPOOptions)  # type: ignore[attr-defined] # read by inspect
 
 
 def _check_policy_kwargs(policy: Any, kwargs: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from typing import Any
 
@@ -110,6 +111,14 @@ def test_an_unknown_option_names_the_nearest():
     assert "Did you mean 'learning_rate'" in refusal(lambda: TextPPO("LMPolicy", learning_rat=1.0))
     made = {"temprature": 1.0}
     assert "Did you mean 'temperature'" in refusal(lambda: TextPPO("LMPolicy", policy_kwargs=made))
+
+
+def test_signatures_show_every_option_with_its_default():
+    for owner, record in ((TextPPO, PPOOptions), (LMPolicy, PolicyOptions)):
+        shown = inspect.signature(owner).parameters
+        for name, field in record.model_fields.items():
+            assert shown[name].default == field.default, name
+    assert "env" in inspect.signature(TextPPO).parameters
 
 
 def test_every_option_says_what_it_does():
