@@ -290,6 +290,17 @@ PPO_DEFAULTS: Mapping[Trained, Mapping[str, Any]] = {
 }
 
 
+# Arguments of SB3's PPO that TextPPO does not have, and why.
+_SDE = "it is for continuous actions, and a language model has none."
+_BUFFER = "TextPPO has a buffer of its own, of whole episodes."
+_SB3_ONLY = {
+    "use_sde": _SDE,
+    "sde_sample_freq": _SDE,
+    "rollout_buffer_class": _BUFFER,
+    "rollout_buffer_kwargs": _BUFFER,
+}
+
+
 def ppo_options(values: Mapping[str, Any], policy: Mapping[str, Any]) -> PPOOptions:
     """Makes PPO's options from the given values, and the defaults for what is trained.
 
@@ -301,7 +312,11 @@ def ppo_options(values: Mapping[str, Any], policy: Mapping[str, Any]) -> PPOOpti
         UnknownNameError: An option does not exist.
         ConfigError: A value does not fit.
     """
-    return PPOOptions(**{**PPO_DEFAULTS[what_is_trained(policy)], **values})
+    for name, reason in _SB3_ONLY.items():
+        if values.get(name) not in (None, False, -1):
+            raise ConfigError(f"{name}: {reason}")
+    own = {name: value for name, value in values.items() if name not in _SB3_ONLY}
+    return PPOOptions(**{**PPO_DEFAULTS[what_is_trained(policy)], **own})
 
 
 def trained_defaults() -> dict[Trained, dict[str, Any]]:

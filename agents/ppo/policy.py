@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -460,6 +461,18 @@ class LMPolicy(ActorCriticPolicy):
         with self.autocast():
             hidden = teacher_forced_hidden(backbone, ids)
         return hidden[torch.arange(len(ids), device=ids.device), lengths - 1]
+
+
+def check_policy_kwargs(policy: type[LMPolicy], kwargs: Mapping[str, Any]) -> None:
+    """Checks the options of a policy that is not made yet; a subclass may take further ones."""
+    others = ("optimizer_class", "optimizer_kwargs")
+    policy_options(
+        {
+            name: value
+            for name, value in kwargs.items()
+            if name not in others and (policy is LMPolicy or name in PolicyOptions.model_fields)
+        }
+    )
 
 
 LMPolicy.__signature__ = signature_with(LMPolicy.__init__, PolicyOptions)  # type: ignore[attr-defined] # read by inspect

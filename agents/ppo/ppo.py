@@ -21,7 +21,7 @@ from stable_baselines3.common.utils import explained_variance
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
-from agents.models.options import PolicyOptions, choose_bf16, policy_options, signature_with
+from agents.models.options import choose_bf16, signature_with
 from agents.ppo.buffer import EpisodeBatch, make_batch
 from agents.ppo.checkpoints import (
     SavedAgent,
@@ -34,7 +34,7 @@ from agents.ppo.checkpoints import (
 from agents.ppo.distributed import asks_for_fsdp, join_ranks
 from agents.ppo.kl import KLController
 from agents.ppo.options import PPOOptions, ppo_options
-from agents.ppo.policy import LMPolicy
+from agents.ppo.policy import LMPolicy, check_policy_kwargs
 from agents.ppo.random_states import (
     generator_states,
     restore_generators,
@@ -43,7 +43,7 @@ from agents.ppo.random_states import (
 )
 from agents.ppo.reference import Reference
 from agents.ppo.rollout import TokenPolicy, collect_episodes, gather_stats, take_valid
-from agents.ppo.sharding import gathered, is_sharded, shard_policy, whole
+from agents.ppo.sharding import divide_run, gathered, is_sharded, whole
 from agents.ppo.targets import Targets, evaluate_rollout, make_targets
 from agents.ppo.update import accumulate_gradients
 from agents.ppo.vec_env import TextVecEnv, check_groups, check_token_level, most_tokens
@@ -67,14 +67,6 @@ _LIVE = tuple(name for name in PPOOptions.model_fields if name not in _FIXED)
 _NOT_SAVED = ("n_envs", "n_steps", "device", "parallel")
 _COUNTERS = ("num_timesteps", "n_episodes_done", "n_iterations", "_n_updates")
 _MOMENTS = ("mean", "var", "count")
-_SDE = "it is for continuous actions, and a language model has none."
-_BUFFER = "TextPPO has a buffer of its own, of whole episodes."
-_SB3_ONLY = {
-    "use_sde": _SDE,
-    "sde_sample_freq": _SDE,
-    "rollout_buffer_class": _BUFFER,
-    "rollout_buffer_kwargs": _BUFFER,
-}
 
 
 class TextPPO(PPO):
@@ -112,12 +104,12 @@ class TextPPO(PPO):
         _init_setup_model: bool = True,
         **options: object,
     ) -> None:
-        _refuse_sb3_only(options)
-        is_class = isinstance(policy, type) and issubclass(policy, LMPolicy)
-        if not is_class and policy not in self.policy_aliases:
+        policy_class = self.policy_aliases.get(policy) if isinstance(policy, str) else policy
+        if policy_class is None or not issubclass(policy_class, LMPolicy):
             raise ConfigError(f"policy must be 'LMPolicy' or a subclass of it, not {policy!r}.")
         given = ppo_options(options, policy_kwargs or {})
-        _check_policy_kwargs(policy if is_class else LMPolicy, policy_kwargs or {})
+        # Checked before anything is made.
+        check_policy_kwargs(policy_class, policy_kwargs or {})
         self.ranks = join_ranks()
         if given.sampler is not None and self.ranks.size > 1:
             raise ConfigError("sampler is for runs of a single process. Leave it out.")
@@ -172,28 +164,13 @@ class TextPPO(PPO):
         options = self.options
         if options.sampler is not None:
             check_policy(self.policy)
-        self._part_ranks()
+        divide_run(self.policy, self.env, self.seed, self._given.parallel, self.ranks)
         self.kl_controller = KLController(options.kl_coef, options.kl_target, options.kl_horizon)
         self.return_moments = RunningMeanStd(shape=())
         self.episodes: list[PlayedEpisode] = []
         self.n_episodes_done = 0
         self.n_iterations = 0
         self._critic_warmup = options.critic_warmup
-
-    def _part_ranks(self) -> None:
-        """Gives all processes the same policy, and each its own random numbers and slots."""
-        ranks = self.ranks
-        if ranks.size == 1:
-            return
-        ranks.copy_from_first(self.policy.parameters())
-        if self._given.parallel == "fsdp":
-            shard_policy(self.policy, ranks)
-        seed = ranks.gather(int(np.random.SeedSequence().generate_state(1)[0]))[0]
-        seed = seed if self.seed is None else self.seed
-        torch.manual_seed(int(np.random.SeedSequence([seed, ranks.index]).generate_state(1)[0]))
-        if self.env is not None and self.seed is not None:
-            # Slots are numbered over all processes; slot i is seeded with seed + i.
-            self.env.seed(seed + ranks.index * self.env.num_envs)
 
     @property
     def reference_name(self) -> str:
@@ -616,18 +593,6 @@ class TextPPO(PPO):
 TextPPO.__signature__ = signature_with(TextPPO.__init__, PPOOptions)  # type: ignore[attr-defined] # read by inspect
 
 
-def _check_policy_kwargs(policy: Any, kwargs: Mapping[str, Any]) -> None:
-    """Checks the policy's options before anything is made; a subclass may take further ones."""
-    others = ("optimizer_class", "optimizer_kwargs")
-    policy_options(
-        {
-            name: value
-            for name, value in kwargs.items()
-            if name not in others and (policy is LMPolicy or name in PolicyOptions.model_fields)
-        }
-    )
-
-
 def describe_iteration(metrics: Metrics) -> str:
     """Describes an iteration in a few words."""
     return (
@@ -643,10 +608,3 @@ def _track(total: int | None) -> AbstractContextManager[Report]:
     from textenv.cli.progress import track
 
     return track("Training", total)
-
-
-def _refuse_sb3_only(options: dict[str, object]) -> None:
-    """Removes options that only SB3's PPO has; raises if one of them is set."""
-    for name, reason in _SB3_ONLY.items():
-        if options.pop(name, None) not in (None, False, -1):
-            raise ConfigError(f"{name}: {reason}")

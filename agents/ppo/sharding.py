@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
@@ -110,3 +111,20 @@ def whole(tensor: Any) -> Tensor:
     """Returns a whole tensor; if it is divided, all processes must call this."""
     result: Tensor = tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
     return result
+
+
+def divide_run(
+    policy: LMPolicy, env: VecEnv | None, seed: int | None, parallel: str | None, ranks: Ranks
+) -> None:
+    """Gives all processes of a run the same policy, and each its own random numbers and slots."""
+    if ranks.size == 1:
+        return
+    ranks.copy_from_first(policy.parameters())
+    if parallel == "fsdp":
+        shard_policy(policy, ranks)
+    shared = ranks.gather(int(np.random.SeedSequence().generate_state(1)[0]))[0]
+    shared = shared if seed is None else seed
+    torch.manual_seed(int(np.random.SeedSequence([shared, ranks.index]).generate_state(1)[0]))
+    if env is not None and seed is not None:
+        # Slots are numbered over all processes; slot i is seeded with seed + i.
+        env.seed(seed + ranks.index * env.num_envs)
