@@ -16,7 +16,6 @@ the processor. All arms play the same environment with the same decoder:
 
 from __future__ import annotations
 
-import platform
 import statistics
 import time
 from collections.abc import Callable
@@ -36,7 +35,14 @@ from agents.ppo.policy import LMPolicy
 from agents.ppo.rollout import collect_episodes
 from agents.ppo.vec_env import TextVecEnv
 from agents.training.evaluation import load_policy
-from benchmarks.measuring import JsonPath, Spread, make_table, ratios_of, write_json
+from benchmarks.measuring import (
+    JsonPath,
+    Spread,
+    describe_machine,
+    make_table,
+    ratios_of,
+    write_json,
+)
 
 ID = "TextSummarize-v0"
 SHORTEST, LONGEST = 4, 128
@@ -192,7 +198,7 @@ def main(
     Console().print(table)
     settings = {"model": model, "n_slots": n_slots, "n_waves": n_waves, "bf16": bf16}
     settings |= {"device": device, "threads": torch.get_num_threads(), "rounds": rounds}
-    machine = {"python": platform.python_version(), "torch": torch.__version__}
+    machine = describe_machine("torch")
     figures = {"settings": settings, "machine": machine, "arms": [asdict(arm) for arm in arms]}
     write_json(json_path, figures)
 

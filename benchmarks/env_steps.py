@@ -15,7 +15,6 @@ Observations and rewards are discarded. What is timed:
 
 from __future__ import annotations
 
-import platform
 import statistics
 import time
 from collections.abc import Callable
@@ -29,7 +28,15 @@ from rich.console import Console
 from rich.progress import track
 
 import textenv  # noqa: F401 - registers the environments
-from benchmarks.measuring import JsonPath, Spread, make_table, ratios_of, spread_of, write_json
+from benchmarks.measuring import (
+    JsonPath,
+    Spread,
+    describe_machine,
+    make_table,
+    ratios_of,
+    spread_of,
+    write_json,
+)
 
 ID = "TextSummarize-v0"
 N_SLOTS = 256
@@ -189,8 +196,7 @@ def main(
         ]
         table.add_row(case.name, *rates_shown, *case.ratio.cells(), case.target)
     Console().print(table)
-    machine = {"python": platform.python_version(), "numpy": np.__version__}
-    machine |= {"gymnasium": gym.__version__, "processor": platform.machine()}
+    machine = describe_machine("numpy", "gymnasium")
     figures = {"rounds": rounds, "machine": machine, "cases": [asdict(case) for case in results]}
     write_json(json_path, figures)
 

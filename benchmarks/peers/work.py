@@ -106,9 +106,16 @@ class Stopwatch:
         """Begins an update that follows upon none."""
         self._began = (time.perf_counter(), time.process_time())
 
-    def add_phase(self, name: str, began: float) -> None:
-        """Counts the time since `began`, by `time.perf_counter`, as one of the update's phases."""
-        self._phases[name] = self._phases.get(name, 0.0) + time.perf_counter() - began
+    def timed(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        """Returns a function whose calls are counted as one of the update's phases."""
+
+        def count(*args: Any, **kwargs: Any) -> Any:
+            began = time.perf_counter()
+            result = call(*args, **kwargs)
+            self._phases[name] = self._phases.get(name, 0.0) + time.perf_counter() - began
+            return result
+
+        return count
 
     def end_update(self) -> None:
         """Ends an update and begins the next."""
@@ -121,12 +128,14 @@ class Stopwatch:
             for name, spent in self._phases.items():
                 self.outcome.phases_s.setdefault(name, []).append(spent)
         self._phases = {}
-        self._began = (time.perf_counter(), time.process_time())
+        self.start()
 
-
-def versions_of(*packages: str) -> dict[str, str]:
-    """Returns the versions of installed packages, and Python's."""
-    return {"python": sys.version.split()[0], **{name: version(name) for name in packages}}
+    def finish(self, response_tokens: float, *packages: str) -> Outcome:
+        """Returns the outcome, with the versions of the packages that did the work."""
+        self.outcome.response_tokens = response_tokens
+        self.outcome.versions = {name: version(name) for name in packages}
+        self.outcome.versions["python"] = sys.version.split()[0]
+        return self.outcome
 
 
 def run_as_program(run: Callable[[Work], Outcome]) -> None:

@@ -14,7 +14,7 @@ from stable_baselines3.common.logger import Logger
 from typer.testing import CliRunner
 
 from agents.memory.plan import MemoryUse, count_memory, find_largest
-from agents.memory.weightless import ByteCounter
+from agents.memory.weightless import Weightless
 from agents.models.loading import load_model
 from agents.ppo.buffer import make_batch
 from agents.ppo.ppo import TextPPO
@@ -113,7 +113,7 @@ def test_peaks_are_those_of_a_real_iteration(model: str, changes: tuple[str, ...
     # The same counter, but on tensors that have memory, in a training of its own.
     config = _config(model, "critic_warmup=0", *changes)
     use = _count(model, *changes)
-    with ByteCounter() as counter:
+    with Weightless() as counter:
         agent = _agent(config)
         models = (agent.policy, agent.reference.model)
         # Read from files, not made by operations.
