@@ -54,21 +54,13 @@ Played = tuple[list[int], int]
 
 @dataclass(frozen=True)
 class Arm:
-    """One way to play the episodes.
-
-    Attributes:
-        name: The arm's name.
-        tokens_per_s: Response tokens a second, the median over rounds.
-        ratio: The slots' tokens a second to its own.
-        cpu_ratio: The same in seconds of the processor.
-        n_steps: Tokens that the slots wrote one after another.
-    """
+    """One way to play the episodes."""
 
     name: str
-    tokens_per_s: float
-    ratio: Spread
-    cpu_ratio: Spread
-    n_steps: int
+    tokens_per_s: float  # response tokens a second, the median over rounds
+    ratio: Spread  # the slots' tokens a second to its own
+    cpu_ratio: Spread  # the same in seconds of the processor
+    n_steps: int  # tokens that the slots wrote one after another
 
 
 class PrescribedLengths:

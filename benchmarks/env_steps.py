@@ -50,21 +50,14 @@ WHOLE_EPISODES = 2  # a slot, in each round
 
 @dataclass(frozen=True)
 class Case:
-    """One measurement.
+    """One measurement."""
 
-    Attributes:
-        name: What is timed.
-        target: The least ratio, or, for growth, the greatest.
-        ratio: Ours to CartPole's steps a second; for growth, late to early time a step.
-        steps_per_s: Token steps a second, the median over rounds; None for growth.
-        cartpole_steps_per_s: CartPole's.
-    """
-
-    name: str
-    target: str
-    ratio: Spread
+    name: str  # what is timed
+    target: str  # the least ratio, or, for growth, the greatest
+    ratio: Spread  # ours to CartPole's steps a second; for growth, late to early time a step
+    # Token steps a second, the median over rounds; None for growth.
     steps_per_s: float | None = None
-    cartpole_steps_per_s: float | None = None
+    cartpole_steps_per_s: float | None = None  # CartPole's
 
 
 def time_vector(env: Any, actions: np.ndarray[Any, Any]) -> float:

@@ -20,17 +20,11 @@ JsonPath = Annotated[Path | None, typer.Option("--json", help="Write the figures
 
 @dataclass(frozen=True)
 class Spread:
-    """A figure that was measured in several rounds.
-
-    Attributes:
-        median: Median over the rounds.
-        low: Least of a round.
-        high: Greatest of a round.
-    """
+    """A figure that was measured in several rounds."""
 
     median: float
-    low: float
-    high: float
+    low: float  # least of a round
+    high: float  # greatest of a round
 
     def cells(self, digits: int = 2) -> tuple[str, str]:
         """Returns the median and the range as a table shows them."""

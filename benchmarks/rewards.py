@@ -91,19 +91,12 @@ PEERS: dict[str, Peer] = {
 
 @dataclass(frozen=True)
 class Speed:
-    """Responses of one reward scored in a second of the CPU.
-
-    Attributes:
-        reward: The reward's name.
-        responses_per_s: Responses a second, the median over rounds.
-        peer_responses_per_s: The peer's; None if there is none.
-        ratio: Ours to the peer's on the same responses; None without a peer.
-    """
+    """Responses of one reward scored in a second of the CPU."""
 
     reward: str
-    responses_per_s: float
-    peer_responses_per_s: float | None = None
-    ratio: Spread | None = None
+    responses_per_s: float  # responses a second, the median over rounds
+    peer_responses_per_s: float | None = None  # the peer's; None if there is none
+    ratio: Spread | None = None  # ours to the peer's on the same responses; None without a peer
 
 
 def load_rows(folder: Path | None) -> list[Row]:
