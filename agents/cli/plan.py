@@ -25,16 +25,6 @@ _ADVICE = (
 _COUNTS = ("trainable", "frozen", "rows", "window", "written")
 
 
-def add_plan_command(app: typer.Typer) -> None:
-    """Adds the command to the command line."""
-    app.command(
-        "plan",
-        epilog="Keys are those of 'textenv train'. Episodes are taken to be as long as the "
-        "environment allows. Bytes are counted by running the engine without its weights, which "
-        "are not read: config.json and the tokenizer are enough.",
-    )(plan)
-
-
 def plan(
     id: Id,
     overrides: Annotated[
@@ -50,7 +40,11 @@ def plan(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Say how much memory a training run needs, and the largest settings that fit."""
+    """Say how much memory a training run needs, and the largest settings that fit.
+
+    Episodes are taken to be as long as the environment allows. Weights are not read: config.json
+    and the tokenizer are enough.
+    """
     data, paid = parse_spec(dataset), parse_spec(reward)
     given = {"id": id, "model": model, "dataset": data, "reward": paid, "device": device}
     settings = load_config(config, overrides or (), **given)
@@ -66,7 +60,7 @@ def plan(
     usable = usable_bytes(memory)
     with Console(stderr=True).status("Counting bytes"):
         use = count_memory(settings)
-    largest = find_largest(use, settings.n_envs, usable)
+    largest = find_largest(use, settings, usable)
     fits = use.peak <= usable
     sizes = {"memory": memory, "usable": usable, "peak": use.peak}
     if as_json:
