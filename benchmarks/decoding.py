@@ -16,7 +16,6 @@ the processor. All arms play the same environment with the same decoder:
 
 from __future__ import annotations
 
-import platform
 import statistics
 import time
 from collections.abc import Callable
@@ -36,7 +35,14 @@ from agents.ppo.policy import LMPolicy
 from agents.ppo.rollout import collect_episodes
 from agents.ppo.vec_env import TextVecEnv
 from agents.training.evaluation import load_policy
-from benchmarks.measuring import JsonPath, Spread, make_table, ratios_of, write_json
+from benchmarks.measuring import (
+    JsonPath,
+    Spread,
+    describe_machine,
+    make_table,
+    ratios_of,
+    write_json,
+)
 
 ID = "TextSummarize-v0"
 SHORTEST, LONGEST = 4, 128
@@ -48,21 +54,13 @@ Played = tuple[list[int], int]
 
 @dataclass(frozen=True)
 class Arm:
-    """One way to play the episodes.
-
-    Attributes:
-        name: The arm's name.
-        tokens_per_s: Response tokens a second, the median over rounds.
-        ratio: The slots' tokens a second to its own.
-        cpu_ratio: The same in seconds of the processor.
-        n_steps: Tokens that the slots wrote one after another.
-    """
+    """One way to play the episodes."""
 
     name: str
-    tokens_per_s: float
-    ratio: Spread
-    cpu_ratio: Spread
-    n_steps: int
+    tokens_per_s: float  # response tokens a second, the median over rounds
+    ratio: Spread  # the slots' tokens a second to its own
+    cpu_ratio: Spread  # the same in seconds of the processor
+    n_steps: int  # tokens that the slots wrote one after another
 
 
 class PrescribedLengths:
@@ -192,7 +190,7 @@ def main(
     Console().print(table)
     settings = {"model": model, "n_slots": n_slots, "n_waves": n_waves, "bf16": bf16}
     settings |= {"device": device, "threads": torch.get_num_threads(), "rounds": rounds}
-    machine = {"python": platform.python_version(), "torch": torch.__version__}
+    machine = describe_machine("torch")
     figures = {"settings": settings, "machine": machine, "arms": [asdict(arm) for arm in arms]}
     write_json(json_path, figures)
 

@@ -15,7 +15,6 @@ Observations and rewards are discarded. What is timed:
 
 from __future__ import annotations
 
-import platform
 import statistics
 import time
 from collections.abc import Callable
@@ -29,7 +28,15 @@ from rich.console import Console
 from rich.progress import track
 
 import textenv  # noqa: F401 - registers the environments
-from benchmarks.measuring import JsonPath, Spread, make_table, ratios_of, spread_of, write_json
+from benchmarks.measuring import (
+    JsonPath,
+    Spread,
+    describe_machine,
+    make_table,
+    ratios_of,
+    spread_of,
+    write_json,
+)
 
 ID = "TextSummarize-v0"
 N_SLOTS = 256
@@ -43,21 +50,14 @@ WHOLE_EPISODES = 2  # a slot, in each round
 
 @dataclass(frozen=True)
 class Case:
-    """One measurement.
+    """One measurement."""
 
-    Attributes:
-        name: What is timed.
-        target: The least ratio, or, for growth, the greatest.
-        ratio: Ours to CartPole's steps a second; for growth, late to early time a step.
-        steps_per_s: Token steps a second, the median over rounds; None for growth.
-        cartpole_steps_per_s: CartPole's.
-    """
-
-    name: str
-    target: str
-    ratio: Spread
+    name: str  # what is timed
+    target: str  # the least ratio, or, for growth, the greatest
+    ratio: Spread  # ours to CartPole's steps a second; for growth, late to early time a step
+    # Token steps a second, the median over rounds; None for growth.
     steps_per_s: float | None = None
-    cartpole_steps_per_s: float | None = None
+    cartpole_steps_per_s: float | None = None  # CartPole's
 
 
 def time_vector(env: Any, actions: np.ndarray[Any, Any]) -> float:
@@ -189,8 +189,7 @@ def main(
         ]
         table.add_row(case.name, *rates_shown, *case.ratio.cells(), case.target)
     Console().print(table)
-    machine = {"python": platform.python_version(), "numpy": np.__version__}
-    machine |= {"gymnasium": gym.__version__, "processor": platform.machine()}
+    machine = describe_machine("numpy", "gymnasium")
     figures = {"rounds": rounds, "machine": machine, "cases": [asdict(case) for case in results]}
     write_json(json_path, figures)
 

@@ -23,9 +23,9 @@ from typing import Annotated, Any
 import torch
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from agents.cli.arguments import pick_device
+from agents.cli.display import interval, print_facts
 from agents.models.loading import load_model, load_model_tokenizer
 from agents.ppo.ppo import TextPPO
 from agents.reward_bench.best_of_n import sample_pool, score_pool
@@ -263,35 +263,29 @@ def summarize(folders: list[Path]) -> list[dict[str, Any]]:
 
 
 def _print_run(console: Console, result: Mapping[str, Any]) -> None:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for column in (result["task"], result["metric"], "PPO is better by"):
-        table.add_column(column)
-    for name, found in result["baselines"].items():
-        table.add_row(name, _interval(found), _interval(result["gain_over"][name], "+"))
-    table.add_row(f"best of {result['best_of']['n']}", f"{result['best_of']['mean']:.3f}", "")
-    table.add_row("PPO", _interval(result["after"]["reward"]), "")
-    console.print(table)
-    console.print(
-        f"KL {result['kl_ref']:.1f} nats a sequence; {result['iterations']} iterations at "
-        f"{result['episodes_per_s']:.0f} episodes/s; {result['wall_s']:.0f} s on "
-        f"{result['device']}."
-    )
+    facts = {
+        name: f"{interval(found)}; PPO is better by {interval(result['gain_over'][name], True)}"
+        for name, found in result["baselines"].items()
+    }
+    facts[f"best of {result['best_of']['n']}"] = f"{result['best_of']['mean']:.3f}"
+    facts |= {
+        "PPO": interval(result["after"]["reward"]),
+        "KL": f"{result['kl_ref']:.1f} nats a sequence",
+        "speed": f"{result['iterations']} iterations at {result['episodes_per_s']:.0f} episodes/s",
+        "in all": f"{result['wall_s']:.0f} s on {result['device']}",
+    }
+    print_facts(console, f"{result['task']}, {result['metric']}", facts)
 
 
 def _print_summary(console: Console, summary: Mapping[str, Any]) -> None:
-    console.print(f"[bold]{summary['task']}[/], {summary['metric']}, seeds {summary['seeds']}")
-    for name, found in summary["baselines"].items():
-        console.print(f"  {name}: {_interval(found)}")
-    console.print(f"  best of {summary['best_of']['n']}: {summary['best_of']['mean']:.3f}")
+    facts = {name: interval(found) for name, found in summary["baselines"].items()}
+    facts[f"best of {summary['best_of']['n']}"] = f"{summary['best_of']['mean']:.3f}"
     after = ", ".join(f"{value:.3f}" for value in summary["after"])
-    console.print(f"  PPO: {after}; gain {_interval(summary['gain'], '+')}")
+    facts["PPO"] = f"{after}; gain {interval(summary['gain'], signed=True)}"
     for key in ("kl_ref", "episodes_per_s", "wall_s"):
-        console.print(f"  {key}: {', '.join(f'{value:.1f}' for value in summary[key])}")
-
-
-def _interval(estimate: Mapping[str, Any], sign: str = "") -> str:
-    low, high = estimate["ci95"]
-    return f"{estimate['mean']:{sign}.3f} ({low:{sign}.3f} to {high:{sign}.3f})"
+        facts[key] = ", ".join(f"{value:.1f}" for value in summary[key])
+    title = f"{summary['task']}, {summary['metric']}, seeds {summary['seeds']}"
+    print_facts(console, title, facts)
 
 
 def _device_name(device: torch.device) -> str:

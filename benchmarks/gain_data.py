@@ -23,27 +23,17 @@ _CONTRIBUTION = re.compile(
 
 @dataclass(frozen=True)
 class GainTask:
-    """A task on real data.
+    """A task on real data."""
 
-    Attributes:
-        name: Name on the command line.
-        id: Id of the environment, whose default reward is the metric.
-        metric: What the reward is.
-        max_prompt_tokens: Most tokens of a prompt.
-        max_new_tokens: Most tokens of a response.
-        kl_coef: Coefficient of the KL penalty.
-        has_heuristic: Whether `speak_contribution` makes sense.
-        n_train_groups: Rows whose `article` is below this train, the others are held out; None
-            where there is a file for each.
-    """
-
-    name: str
-    id: str
-    metric: str
-    max_prompt_tokens: int
-    max_new_tokens: int
-    kl_coef: float
-    has_heuristic: bool
+    name: str  # name on the command line
+    id: str  # id of the environment, whose default reward is the metric
+    metric: str  # what the reward is
+    max_prompt_tokens: int  # most tokens of a prompt
+    max_new_tokens: int  # most tokens of a response
+    kl_coef: float  # coefficient of the KL penalty
+    has_heuristic: bool  # whether `speak_contribution` makes sense
+    # Rows whose `article` is below this train, the others are held out; None where there is a file
+    # for each.
     n_train_groups: int | None
 
 

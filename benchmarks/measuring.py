@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,17 +20,11 @@ JsonPath = Annotated[Path | None, typer.Option("--json", help="Write the figures
 
 @dataclass(frozen=True)
 class Spread:
-    """A figure that was measured in several rounds.
-
-    Attributes:
-        median: Median over the rounds.
-        low: Least of a round.
-        high: Greatest of a round.
-    """
+    """A figure that was measured in several rounds."""
 
     median: float
-    low: float
-    high: float
+    low: float  # least of a round
+    high: float  # greatest of a round
 
     def cells(self, digits: int = 2) -> tuple[str, str]:
         """Returns the median and the range as a table shows them."""
@@ -56,3 +53,19 @@ def write_json(path: Path | None, figures: Any) -> None:
     """Writes figures to a file, if one is given."""
     if path is not None:
         path.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+
+
+def describe_machine(*packages: str) -> dict[str, Any]:
+    """Describes the machine and its load, with the versions of Python and of some packages."""
+    model = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        lines = info.read_text(encoding="utf-8").splitlines()
+        model = next((s.split(":")[1].strip() for s in lines if s.startswith("model name")), model)
+    return {
+        "processor": model,
+        "cores": os.cpu_count(),
+        "load": os.getloadavg(),
+        "python": platform.python_version(),
+        **{name: version(name) for name in packages},
+    }

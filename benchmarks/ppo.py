@@ -15,16 +15,15 @@ another. `--threads 1` suffers less.
 from __future__ import annotations
 
 import os
-import platform
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks.measuring import JsonPath, make_table, write_json
+from benchmarks.measuring import JsonPath, describe_machine, make_table, write_json
 from benchmarks.peers.contestants import (
     PEERS,
     Contestant,
@@ -133,28 +132,13 @@ def main(
     figures = {
         "rounds": rounds,
         "work": asdict(work),
-        "machine": _machine(load),
+        "machine": {**describe_machine(), "load_before": load},
         "versions": {c.name: outcomes[0].versions for c, outcomes in found.items()},
         "standings": [asdict(standing) for standing in standings],
         "ratios": [{**asdict(ratio), "met": ratio.met} for ratio in ratios],
         "outcomes": {c.name: [asdict(o) for o in outcomes] for c, outcomes in found.items()},
     }
     write_json(json_path, figures)
-
-
-def _machine(load: tuple[float, float, float]) -> dict[str, Any]:
-    """Describes the machine, with its load before and after."""
-    model = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        lines = info.read_text(encoding="utf-8").splitlines()
-        model = next((s.split(":")[1].strip() for s in lines if s.startswith("model name")), model)
-    return {
-        "processor": model,
-        "cores": os.cpu_count(),
-        "load_before": load,
-        "load_after": os.getloadavg(),
-    }
 
 
 def _print(standings: list[Standing], ratios: list[Ratio], rounds: int) -> None:

@@ -12,7 +12,6 @@ That the scores agree is tested in tests/textenv/rewards.
 from __future__ import annotations
 
 import json
-import platform
 import re
 import statistics
 import string
@@ -20,7 +19,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -31,7 +29,14 @@ from rich.console import Console
 from rich.progress import track
 from rouge_score import rouge_scorer
 
-from benchmarks.measuring import JsonPath, Spread, make_table, ratios_of, write_json
+from benchmarks.measuring import (
+    JsonPath,
+    Spread,
+    describe_machine,
+    make_table,
+    ratios_of,
+    write_json,
+)
 from textenv.datasets import make_generator
 from textenv.examples import Episode, Example, Turn
 from textenv.rewards import compute_rewards, load_reward, score
@@ -86,19 +91,12 @@ PEERS: dict[str, Peer] = {
 
 @dataclass(frozen=True)
 class Speed:
-    """Responses of one reward scored in a second of the CPU.
-
-    Attributes:
-        reward: The reward's name.
-        responses_per_s: Responses a second, the median over rounds.
-        peer_responses_per_s: The peer's; None if there is none.
-        ratio: Ours to the peer's on the same responses; None without a peer.
-    """
+    """Responses of one reward scored in a second of the CPU."""
 
     reward: str
-    responses_per_s: float
-    peer_responses_per_s: float | None = None
-    ratio: Spread | None = None
+    responses_per_s: float  # responses a second, the median over rounds
+    peer_responses_per_s: float | None = None  # the peer's; None if there is none
+    ratio: Spread | None = None  # ours to the peer's on the same responses; None without a peer
 
 
 def load_rows(folder: Path | None) -> list[Row]:
@@ -206,13 +204,8 @@ def main(
         table.add_row(*row)
     Console().print(table)
     packages = ("textenv", "rouge-score", "sacrebleu", "rapidfuzz", "nltk", "numpy")
-    figures = {
-        "rounds": rounds,
-        "machine": {"python": platform.python_version(), "processor": platform.machine()},
-        "versions": {name: version(name) for name in packages},
-        "throughput": [asdict(speed) for speed in speeds],
-    }
-    write_json(json_path, figures)
+    figures = {"rounds": rounds, "machine": describe_machine(*packages)}
+    write_json(json_path, {**figures, "throughput": [asdict(speed) for speed in speeds]})
 
 
 if __name__ == "__main__":

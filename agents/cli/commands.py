@@ -38,7 +38,7 @@ from agents.cli.display import (
     print_training_result,
 )
 from agents.cli.keys import command_with_keys
-from agents.cli.plan import add_plan_command
+from agents.cli.plan import plan
 from agents.cli.rewards import add_rewards_commands
 from agents.models.options import choose_bf16
 from agents.ppo.options import trained_defaults
@@ -79,7 +79,7 @@ def add_commands(app: typer.Typer) -> None:
     agents = "\n\n".join(f"[bold]{name}[/]: {what}" for name, what in AGENTS.items())
     app.command("evaluate", epilog=f"[bold]Agents[/]\n\n{agents}")(evaluate)
     app.command("sft", cls=command_with_keys(SFTOptions), epilog=f"{env} [bold]Keys:[/]")(sft)
-    add_plan_command(app)
+    app.command()(plan)
     # The group is made by `textenv.cli`.
     add_rewards_commands(find_rewards_app(app))
 

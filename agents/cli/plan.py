@@ -18,17 +18,11 @@ from textenv.cli.console import parse_spec, print_json
 from textenv.registry import environment_row
 
 GIB = 2**30
+_ADVICE = (
+    "What makes a run smaller: fewer n_envs, a smaller max_tokens_per_batch, "
+    "gradient_checkpointing=true, bf16=true, lora.r=16."
+)
 _COUNTS = ("trainable", "frozen", "rows", "window", "written")
-
-
-def add_plan_command(app: typer.Typer) -> None:
-    """Adds the command to the command line."""
-    app.command(
-        "plan",
-        epilog="Keys are those of 'textenv train'. Episodes are taken to be as long as the "
-        "environment allows. Bytes are counted by running the engine without its weights, which "
-        "are not read: config.json and the tokenizer are enough.",
-    )(plan)
 
 
 def plan(
@@ -46,9 +40,13 @@ def plan(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Say how much memory a training run needs, and the largest settings that fit."""
-    data, reward_spec = parse_spec(dataset), parse_spec(reward)
-    given = {"id": id, "model": model, "dataset": data, "reward": reward_spec, "device": device}
+    """Say how much memory a training run needs, and the largest settings that fit.
+
+    Episodes are taken to be as long as the environment allows. Weights are not read: config.json
+    and the tokenizer are enough.
+    """
+    data, paid = parse_spec(dataset), parse_spec(reward)
+    given = {"id": id, "model": model, "dataset": data, "reward": paid, "device": device}
     settings = load_config(config, overrides or (), **given)
     environment_row(settings.id)
     settings = settings.model_copy(update={"model": find_model(settings.model)[0]})
@@ -62,7 +60,7 @@ def plan(
     usable = usable_bytes(memory)
     with Console(stderr=True).status("Counting bytes"):
         use = count_memory(settings)
-    largest = find_largest(use, settings.n_envs, usable)
+    largest = find_largest(use, settings, usable)
     fits = use.peak <= usable
     sizes = {"memory": memory, "usable": usable, "peak": use.peak}
     if as_json:
@@ -75,10 +73,4 @@ def plan(
     print_facts(console, f"Memory of a training on {settings.id}", facts)
     print_facts(console, "\nThe largest that fit, each with all else as configured", largest)
     if not fits:
-        ways = {
-            "gradient_checkpointing=true": settings.gradient_checkpointing,
-            "bf16=true": settings.bf16,
-            "lora.r=16": settings.lora,
-        }
-        advice = ["smaller passes or fewer slots", *(way for way in ways if not ways[way])]
-        console.print(Text(f"\nIt does not fit; try {', '.join(advice)}.", style="bold red"))
+        console.print(Text(f"\nIt does not fit. {_ADVICE}", style="bold red"))

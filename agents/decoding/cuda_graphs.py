@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -68,15 +69,7 @@ class StaticSteps:
         self.n_captured = 0
 
     def run(self, tokens: Ints, positions: Ints) -> Tensor:
-        """Feeds a token of each row.
-
-        Args:
-            tokens: (k,) of the rows 0, 1, ... of the storage.
-            positions: (k,) where they stand.
-
-        Returns:
-            (k, hidden) states of these tokens.
-        """
+        """Feeds a token (k,) in each of the rows 0, 1, ... of the storage; returns (k, hidden)."""
         n = len(tokens)
         for layer in self._layers:
             layer.reserve(int(positions.max()) + 1)
@@ -94,7 +87,8 @@ class StaticSteps:
         staged[0, n:], staged[1, n:], staged[2, n:] = tokens[0], 0, capacity
         self._inputs.copy_(self._staged, non_blocking=True)
         if key not in self._graphs:
-            self._graphs[key] = self._capture(*key) if self._captured else self._plain(*key)
+            plain = partial(self._step, *key)
+            self._graphs[key] = self._capture(*key) if self._captured else plain
         # The graph's own output is overwritten by its next replay.
         return self._graphs[key]()[:n].clone()
 
@@ -102,9 +96,6 @@ class StaticSteps:
         layer = self._layers[0]
         n_rows = min(layer.n_slots, max(_FEWEST_ROWS, 1 << (n - 1).bit_length()))
         return n_rows, min(layer.capacity, -(-n_keys // GRANULE) * GRANULE)
-
-    def _plain(self, n_rows: int, n_keys: int) -> Callable[[], Tensor]:
-        return lambda: self._step(n_rows, n_keys)
 
     def _capture(self, n_rows: int, n_keys: int) -> Callable[[], Tensor]:
         current = torch.cuda.current_stream()

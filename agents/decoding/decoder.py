@@ -206,9 +206,8 @@ class SlotDecoder:
     def _share(self, rows: Ints, ids: Ints, starts: Ints, stops: Ints) -> tuple[Ints, Ints, Ints]:
         """Copies beginnings that other slots have, and moves `starts` on.
 
-        Returns:
-            Which rows still lack tokens before `stops` and have to be computed; then, of rows that
-            need just what one of these will have, which they are, and the row of each to copy.
+        Returns rows that have to be computed up to `stops`; then rows that need just what one of
+        these will have, and which one that is.
         """
         lacking = np.flatnonzero(starts < stops).tolist()
         leaders: dict[bytes, int] = {}
@@ -276,11 +275,7 @@ class SlotDecoder:
         return [np.array(sorted(group)) for group in groups]
 
     def _feed_newest(self, rows: Ints, ids: Ints, positions: Ints, starts: Ints) -> Tensor:
-        """Feeds ids[starts:positions + 1], of all rows in one pass; returns the last states.
-
-        Rows have the first rows of storage, and what a row lacks before its newest token is fed
-        with it.
-        """
+        """Feeds ids[starts:positions + 1] of all rows in one pass; returns the last states."""
         assert self._passes is not None
         places = self._places[rows]
         order = np.argsort(places)

@@ -32,13 +32,9 @@ class Access:
 
 
 def first_tokens(places: Tensor, n_new: int) -> Access:
-    """Rows that begin: nothing cached is read, and padding is written behind what counts.
+    """Rows of the storage that begin, (rows,): nothing cached is read.
 
-    Nobody reads beyond a row's length until its next tokens have been written there.
-
-    Args:
-        places: (rows,) rows of the storage.
-        n_new: Tokens of the longest.
+    Padding is written behind what counts, where nobody reads until tokens have been written there.
     """
 
     def exchange(cached: Tensor, states: Tensor) -> Tensor:
@@ -49,12 +45,9 @@ def first_tokens(places: Tensor, n_new: int) -> Access:
 
 
 def further_tokens(places: Tensor, columns: Tensor, n_keys: int) -> Access:
-    """Rows that go on with several tokens, each row from a position of its own.
+    """Rows of the storage, (rows,), that go on with several tokens at positions of their own.
 
-    Args:
-        places: (rows,) rows of the storage.
-        columns: (rows, n_new) positions; -1 for padding, which goes where nobody reads.
-        n_keys: Positions of the longest.
+    Positions are (rows, n_new), -1 for padding, which goes where nobody reads.
     """
 
     def exchange(cached: Tensor, states: Tensor) -> Tensor:
@@ -65,13 +58,7 @@ def further_tokens(places: Tensor, columns: Tensor, n_keys: int) -> Access:
 
 
 def next_token(places: Tensor, columns: Tensor, n_keys: int) -> Access:
-    """One token in each of the first rows of the storage, at positions of their own.
-
-    Args:
-        places: (rows,) the numbers 0, 1, ...
-        columns: (rows,) positions.
-        n_keys: Positions of the longest.
-    """
+    """One token in each of the rows 0, 1, ... of the storage, (rows,), at positions (rows,)."""
     writes = FlatWrites(places[:, None], columns[:, None])
 
     def exchange(cached: Tensor, states: Tensor) -> Tensor:
@@ -107,12 +94,9 @@ class FlatWrites:
 
 
 def packed_tokens(places: Tensor, columns: Tensor, n_keys: int) -> Access:
-    """Tokens of several slots in one batch row; what is read is the storage itself.
+    """Tokens of several slots in one batch row, with each one's row and position, (tokens,) each.
 
-    Args:
-        places: (tokens,) each one's row of the storage.
-        columns: (tokens,) positions.
-        n_keys: Positions of the longest.
+    What is read is the storage itself.
     """
     writes = FlatWrites(places[None], columns[None])
 
@@ -203,14 +187,9 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[no-untyped-call] # has no type
 
 
 def causal_mask(position_ids: Tensor, n_keys: int, dtype: torch.dtype) -> Tensor:
-    """Returns (rows, 1, new, keys): 0 where a key may be seen, the lowest number elsewhere.
+    """Returns (rows, 1, new, keys): 0 where a key may be seen from positions (rows, new).
 
-    Additive, because eager attention adds whatever mask it is given.
-
-    Args:
-        position_ids: (rows, new) positions of the new tokens.
-        n_keys: Positions that are read, from 0 on.
-        dtype: Type that attention computes in.
+    Elsewhere it is the lowest number, because eager attention adds whatever mask it is given.
     """
     keys = torch.arange(n_keys, device=position_ids.device)
     is_later = keys > position_ids[:, None, :, None]

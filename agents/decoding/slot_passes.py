@@ -108,18 +108,12 @@ class SlotPasses:
             return self._forward(new_ids, position_ids, mask, first_tokens(rows, n_new))
         columns = torch.from_numpy(np.where(wanted < stops[:, None], positions, -1))
         access = further_tokens(rows, columns.to(self._device), n_keys)
-        return self._forward(new_ids, position_ids, self._mask(position_ids, n_keys), access)
+        return self._forward(
+            new_ids, position_ids, causal_mask(position_ids, n_keys, self._dtype), access
+        )
 
     def newest(self, tokens: Ints, positions: Ints) -> Tensor:
-        """Feeds one token in each of the first rows of the storage.
-
-        Args:
-            tokens: (k,) of the rows 0, 1, ...
-            positions: (k,) where they stand.
-
-        Returns:
-            (k, hidden).
-        """
+        """Feeds a token (k,) in each of the rows 0, 1, ... of the storage; returns (k, hidden)."""
         if self.steps is not None and self.is_used:
             return self.steps.run(tokens, positions)
         n_rows, n_keys = len(tokens), int(positions.max()) + 1
@@ -130,7 +124,7 @@ class SlotPasses:
         else:
             rows = torch.arange(n_rows, device=self._device)
             access = next_token(rows, position_ids[:, 0], n_keys)
-            mask = self._mask(position_ids, n_keys)
+            mask = causal_mask(position_ids, n_keys, self._dtype)
         return self._forward(torch.from_numpy(tokens)[:, None], position_ids, mask, access)[:, 0]
 
     def packed(
@@ -158,7 +152,7 @@ class SlotPasses:
         rows, position_ids = (
             torch.from_numpy(np.concatenate(parts)).to(self._device) for parts in (places, columns)
         )
-        mask = self._mask(position_ids[:n_rows, None], n_keys)
+        mask = causal_mask(position_ids[:n_rows, None], n_keys, self._dtype)
         return self._forward(
             torch.from_numpy(new_ids)[None],
             position_ids[None],
@@ -168,12 +162,8 @@ class SlotPasses:
         )[0, :n_rows]
 
     def _run_mask(self, start: int, stop: int) -> Tensor | None:
-        if not start:
-            return None
-        return self._mask(torch.arange(start, stop, device=self._device)[None], stop)
-
-    def _mask(self, position_ids: Tensor, n_keys: int) -> Tensor:
-        return causal_mask(position_ids, n_keys, self._dtype)
+        positions = torch.arange(start, stop, device=self._device)[None]
+        return causal_mask(positions, stop, self._dtype) if start else None
 
     def _forward(
         self,

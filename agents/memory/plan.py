@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
@@ -70,20 +71,24 @@ def usable_bytes(memory_bytes: int) -> int:
     return max(0, int(_USABLE_SHARE * (memory_bytes - _RESERVED_BYTES)))
 
 
-def find_largest(use: MemoryUse, n_envs: int, usable: int) -> dict[str, int]:
-    """Returns the largest `max_tokens_per_batch` and `n_envs` that fit, else as configured.
+def find_largest(use: MemoryUse, config: TrainConfig, usable: int) -> dict[str, int]:
+    """Returns the largest `max_tokens_per_batch` and `n_envs` that fit, all else as configured.
 
     What a pass takes beyond what is held in any case grows in proportion to its episodes, and the
-    cache in proportion to the slots. A number is 0 where not even 1 episode or slot fits.
+    cache in proportion to the slots. More than a minibatch, or the episodes of an iteration, is of
+    no use; 0 is where not even 1 episode or slot fits.
     """
     held = use.weights + use.critic + use.reference + use.gradients + use.optimizer
     learning = max(use.evaluation_peak, use.update_peak)
     rows = use.rows * (usable - held - use.cache) // (learning - held - use.cache)
+    n_envs = min(config.n_envs, config.n_episodes)
     slots = min(
         n_envs * (usable - held) // (use.rollout_peak - held),
         n_envs * (usable - learning + use.cache) // use.cache,
     )
-    return {"max_tokens_per_batch": max(0, rows) * use.window, "n_envs": max(0, slots)}
+    rows = min(max(0, rows), config.batch_size, config.n_episodes)
+    slots = min(max(0, slots), config.n_episodes)
+    return {"max_tokens_per_batch": rows * use.window, "n_envs": slots}
 
 
 def count_memory(config: TrainConfig) -> MemoryUse:
@@ -136,15 +141,11 @@ class _Iteration:
         weights, all_weights = _storage_bytes(policy.lm) - saved, _storage_bytes(policy) - saved
         learning = [p for group in policy.optimizer.param_groups for p in group["params"]]
         trainable = sum(p.numel() for p in learning)
-        before = self._live_bytes()
-        _ = self._agent.reference
-        reference = self._live_bytes() - before
+        reference = self._kept(lambda: self._agent.reference)
         for parameter in learning:
             parameter.grad = torch.zeros_like(parameter)
-        before = self._live_bytes()
-        policy.optimizer.step()
-        optimizer = self._live_bytes() - before
-        rollout_peak, cache = self._play()
+        optimizer = self._kept(policy.optimizer.step)
+        cache = self._kept(self._play)
         rows = max(1, policy.options.max_tokens_per_batch // self._window)
         rows = min(rows, self._agent.batch_size, self._agent.options.n_episodes)
         evaluation_peak, update_peak = self._learn(2 * rows)
@@ -166,25 +167,19 @@ class _Iteration:
             optimizer=optimizer,
             cache=cache,
             activations=activations,
-            rollout_peak=rollout_peak,
+            rollout_peak=self._rollout_peak,
             evaluation_peak=evaluation_peak,
             update_peak=update_peak,
         )
 
-    def _play(self) -> tuple[int, int]:
-        """Has slots read the longest prompts and write the last token.
-
-        Returns:
-            The most bytes that were held, and the bytes of the slots' keys and values, which stay.
-        """
-        before = self._live_bytes()
+    def _play(self) -> None:
+        """Has slots read the longest prompts and write the last token, and notes the peak."""
         peak = self._act(self._prompt)
         self._policy.forget()
         # All tokens but the last at once are not what is played, so this peak does not count. The
         # last of the window's tokens ends the episode and is never read.
         self._act(max(self._window - 2, self._prompt))
-        peak = max(peak, self._act(self._window - 1))
-        return peak, self._live_bytes() - before
+        self._rollout_peak = max(peak, self._act(self._window - 1))
 
     def _act(self, length: int) -> int:
         """Has all slots choose a token after so many; returns the most bytes that were held."""
@@ -219,10 +214,13 @@ class _Iteration:
         ids = np.zeros(self._window, np.int32)
         return make_batch([PlayedEpisode(ids, mask, mask.astype(np.float32))] * n_episodes)
 
-    def _live_bytes(self) -> int:
-        """Returns what is held now, without what only waits for Python to find it unused."""
+    def _kept(self, act: Callable[[], object]) -> int:
+        """Returns the bytes that an act leaves, without what Python has yet to find unused."""
         gc.collect()
-        return self._counter.live_bytes
+        before = self._counter.live_bytes
+        act()
+        gc.collect()
+        return self._counter.live_bytes - before
 
 
 def _storage_bytes(module: nn.Module) -> int:

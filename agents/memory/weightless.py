@@ -21,11 +21,16 @@ from agents.models.loading import load_model_config
 _aten = torch.ops.aten
 
 
-class ByteCounter(TorchDispatchMode):
-    """Counts the bytes of all storages that operations have made and that still live.
+class Weightless(TorchDispatchMode):
+    """Counts the bytes of all storages that operations make, for models that have none in memory.
+
+    A model that `build_model` makes, and all that is computed from it, has a shape and a type only
+    (PyTorch's fake tensors). Everything else is real: token ids, lengths and masks decide what is
+    done. A number that is read off a fake tensor is 1, a truth is False (checks ask whether
+    something is wrong), and two tensors are equal. Enter it inside `MemoryReaders`.
 
     Attributes:
-        live_bytes: Bytes now.
+        live_bytes: Bytes of the storages that live now.
         peak_bytes: Most bytes since it was last set to `live_bytes`.
     """
 
@@ -34,44 +39,6 @@ class ByteCounter(TorchDispatchMode):
         self.live_bytes = 0
         self.peak_bytes = 0
         self._known: dict[int, weakref.ref[Any]] = {}
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
-    ) -> Any:
-        """Runs one operation and counts what it made."""
-        out = self.compute(func, args, kwargs or {})
-        self.count(out)
-        return out
-
-    def compute(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
-        """Runs one operation."""
-        return func(*args, **kwargs)
-
-    def count(self, values: Any) -> None:
-        """Counts the storages of tensors, each once for as long as it lives."""
-        for storage in (x.untyped_storage() for x in tree_leaves(values) if isinstance(x, Tensor)):
-            if storage._cdata not in self._known:
-                key, n_bytes = storage._cdata, storage.nbytes()
-                self._known[key] = weakref.ref(storage, partial(self._forget, key, n_bytes))
-                self.live_bytes += n_bytes
-        self.peak_bytes = max(self.peak_bytes, self.live_bytes)
-
-    def _forget(self, key: int, n_bytes: int, _: object) -> None:
-        del self._known[key]
-        self.live_bytes -= n_bytes
-
-
-class Weightless(ByteCounter):  # type: ignore[no-untyped-call] # has no types
-    """A byte counter in which a model, and all that is computed from it, has no memory.
-
-    Such tensors have a shape and a type only (PyTorch's fake tensors); token ids, lengths and masks
-    are real, since they decide what is done. A number that is read off a fake tensor is 1, a truth
-    is False (checks ask whether something is wrong), and two tensors are equal. Enter it inside
-    `MemoryReaders`.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
         self._fake = FakeTensorMode(allow_non_fake_inputs=True)
 
     def build_model(self, model: str) -> PreTrainedModel:
@@ -86,7 +53,28 @@ class Weightless(ByteCounter):  # type: ignore[no-untyped-call] # has no types
         result: PreTrainedModel = built.eval()
         return result
 
-    def compute(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
+    ) -> Any:
+        """Runs one operation and counts what it made."""
+        out = self._run(func, args, kwargs or {})
+        self.count(out)
+        return out
+
+    def count(self, values: Any) -> None:
+        """Counts the storages of tensors, each once for as long as it lives."""
+        for storage in (x.untyped_storage() for x in tree_leaves(values) if isinstance(x, Tensor)):
+            if storage._cdata not in self._known:
+                key, n_bytes = storage._cdata, storage.nbytes()
+                self._known[key] = weakref.ref(storage, partial(self._forget, key, n_bytes))
+                self.live_bytes += n_bytes
+        self.peak_bytes = max(self.peak_bytes, self.live_bytes)
+
+    def _forget(self, key: int, n_bytes: int, _: object) -> None:
+        del self._known[key]
+        self.live_bytes -= n_bytes
+
+    def _run(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         """Runs one operation, without memory if anything that goes in has none."""
         fake = [x for x in tree_leaves((args, kwargs)) if isinstance(x, FakeTensor)]
         if not fake:

@@ -35,8 +35,6 @@ EMBEDDED = "embedded"
 _USE_LOCAL = f"Use a local folder, or the model that comes with the package: '{EMBEDDED}'."
 # What a configuration may put between the output layer and the logits.
 _LOGIT_CHANGES = ("final_logit_softcapping", "logits_scaling", "logit_scale", "lm_head_multiplier")
-
-
 # Layers of these kinds keep a running state instead of keys and values, so no prefix of it can be
 # kept when a slot starts again.
 _CACHEABLE_LAYERS = {"full_attention", "sliding_attention", "chunked_attention"}
@@ -49,13 +47,9 @@ class _Source(NamedTuple):
     gguf_file: str | None
 
     def arguments(self) -> dict[str, Any]:
-        """Returns the arguments that every `from_pretrained` needs for this source."""
-        # Nobody's downloaded code is ever run.
-        arguments: dict[str, Any] = {
-            "pretrained_model_name_or_path": self.name,
-            "trust_remote_code": False,
-        }
-        return arguments | ({"gguf_file": self.gguf_file} if self.gguf_file else {})
+        """Returns what every `from_pretrained` is given; downloaded code is never run."""
+        found = {"pretrained_model_name_or_path": self.name, "trust_remote_code": False}
+        return found | ({"gguf_file": self.gguf_file} if self.gguf_file else {})
 
 
 @contextmanager
@@ -79,12 +73,8 @@ def load_model_config(model: str | Path) -> PretrainedConfig:
     Raises:
         ModelError: there is no such model, or it is not a causal language model.
     """
-    source = _find(model)
-    try:
-        with offline_if_unreachable(source.name):
-            config = AutoConfig.from_pretrained(**source.arguments())
-    except (OSError, ValueError, ImportError) as error:
-        raise _explain(model, error) from error
+    with _found(model) as source:
+        config = AutoConfig.from_pretrained(**source.arguments())
     if type(config) not in AutoModelForCausalLM._model_mapping:
         raise ModelError(
             f"'{model}' is of type '{config.model_type}', which is not a causal language "
@@ -117,17 +107,13 @@ def load_model(
         ConfigError: another `quantize`.
     """
     load_model_config(model)
-    source = _find(model)
-    try:
-        with offline_if_unreachable(source.name):
-            quantization = {} if quantize is None else _quantization(quantize, source, dtype)
-            # Only a file that has to be converted keeps one waiting.
-            with nullcontext() if source.gguf_file else without_progress_bars():
-                pair: Any = AutoModelForCausalLM.from_pretrained(
-                    **source.arguments(), dtype=dtype, output_loading_info=True, **quantization
-                )
-    except (OSError, ValueError, ImportError) as error:
-        raise _explain(model, error) from error
+    with _found(model) as source:
+        quantization = {} if quantize is None else _quantization(quantize, source, dtype)
+        # Only a file that has to be converted keeps one waiting.
+        with nullcontext() if source.gguf_file else without_progress_bars():
+            pair: Any = AutoModelForCausalLM.from_pretrained(
+                **source.arguments(), dtype=dtype, output_loading_info=True, **quantization
+            )
     result: PreTrainedModel = pair[0] if quantization else pair[0].to(device)
     missing = sorted(pair[1]["missing_keys"])
     if missing:
@@ -158,6 +144,7 @@ def _quantization(quantize: str, source: _Source, dtype: torch.dtype) -> dict[st
         raise ModelError("A .gguf file is dequantised while loading: quantize needs a folder.")
     if not all(importlib.util.find_spec(package) for package in ("bitsandbytes", "accelerate")):
         raise ModelError("quantize needs more packages: pip install textenv[qlora]")
+    settings: dict[str, Any]
     if quantize == "8bit":
         if not torch.accelerator.is_available():
             raise ModelError(
@@ -165,16 +152,12 @@ def _quantization(quantize: str, source: _Source, dtype: torch.dtype) -> dict[st
                 "than in writing, and the first probability ratio would not be 1. Use '4bit'."
             )
         # Outliers would be sought in all rows at once, so that a row's result hung on the others.
-        config = BitsAndBytesConfig(load_in_8bit=True, llm_int8_threshold=0.0)  # type: ignore[no-untyped-call] # has no types
-        return {"quantization_config": config}
-    config = BitsAndBytesConfig(  # type: ignore[no-untyped-call] # has no types
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
-        # Where autocast is off; inside it the activations come in its own type.
-        bnb_4bit_compute_dtype=dtype,
-    )
-    return {"quantization_config": config}
+        settings = {"load_in_8bit": True, "llm_int8_threshold": 0.0}
+    else:
+        settings = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}
+        # The type where autocast is off; inside it the activations come in its own.
+        settings |= {"bnb_4bit_use_double_quant": True, "bnb_4bit_compute_dtype": dtype}
+    return {"quantization_config": BitsAndBytesConfig(**settings)}  # type: ignore[no-untyped-call] # has no types
 
 
 def load_model_tokenizer(model: str | Path) -> PreTrainedTokenizerBase:
@@ -186,12 +169,8 @@ def load_model_tokenizer(model: str | Path) -> PreTrainedTokenizerBase:
     Raises:
         ModelError: there is no such model, or it has no tokenizer.
     """
-    source = _find(model)
-    try:
-        with offline_if_unreachable(source.name):
-            tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(**source.arguments())
-    except (OSError, ValueError, ImportError) as error:
-        raise _explain(model, error, what="tokenizer of the model") from error
+    with _found(model, "tokenizer of the model") as source:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(**source.arguments())
     return tokenizer
 
 
@@ -391,12 +370,18 @@ def _is_path(model: str | Path) -> bool:
     )
 
 
-def _explain(model: str | Path, error: Exception, what: str = "model") -> ModelError:
-    """Puts transformers' error into the user's words."""
-    detail = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    if isinstance(error, OSError) and not Path(_find(model).name).exists():
-        return ModelError(
-            f"There is no folder '{model}', and the Hugging Face Hub cannot be reached or has no "
-            f"such model. {_USE_LOCAL} ({detail})"
-        )
-    return ModelError(f"The {what} '{model}' cannot be loaded: {detail}")
+@contextmanager
+def _found(model: str | Path, what: str = "model") -> Iterator[_Source]:
+    """Yields where a model is, and puts transformers' errors into the user's words."""
+    source = _find(model)
+    try:
+        with offline_if_unreachable(source.name):
+            yield source
+    except (OSError, ValueError, ImportError) as error:
+        detail = str(error).strip().partition("\n")[0] or type(error).__name__
+        if isinstance(error, OSError) and not Path(source.name).exists():
+            raise ModelError(
+                f"There is no folder '{model}', and the Hugging Face Hub cannot be reached or has "
+                f"no such model. {_USE_LOCAL} ({detail})"
+            ) from error
+        raise ModelError(f"The {what} '{model}' cannot be loaded: {detail}") from error

@@ -29,18 +29,11 @@ class ContestantError(Exception):
 
 @dataclass(frozen=True)
 class Contestant:
-    """One program in one form.
+    """One program in one form."""
 
-    Attributes:
-        kind: "TextPPO" or one of `PEERS`.
-        separate_critic: Else the values come from the policy's own backbone.
-        bf16: Else float32.
-        compiled: With compiled layers.
-    """
-
-    kind: str
-    separate_critic: bool
-    bf16: bool
+    kind: str  # "TextPPO" or one of `PEERS`
+    separate_critic: bool  # else the values come from the policy's own backbone
+    bf16: bool  # else float32
     compiled: bool = False
 
     @property

@@ -15,43 +15,27 @@ Rounds = Mapping[Contestant, Sequence[Outcome]]
 
 @dataclass(frozen=True)
 class Standing:
-    """How quick a contestant was.
-
-    Attributes:
-        name: The contestant's name.
-        episodes_per_s: Episodes a second, of the median update of each round.
-        update_s: Seconds of an update, the median over rounds.
-        cpu_s: Seconds of all threads in an update; steadier than wall time on a machine that does
-            other things.
-        response_tokens: Tokens of a response, the mean over episodes and rounds.
-        phases_s: Seconds of each part of an update, medians over rounds.
-    """
+    """How quick a contestant was."""
 
     name: str
-    episodes_per_s: Spread
-    update_s: float
+    episodes_per_s: Spread  # episodes a second, of the median update of each round
+    update_s: float  # seconds of an update, the median over rounds
+    # Seconds of all threads in an update; steadier than wall time on a machine that does other
+    # things.
     cpu_s: float
-    response_tokens: float
-    phases_s: dict[str, float]
+    response_tokens: float  # tokens of a response, the mean over episodes and rounds
+    phases_s: dict[str, float]  # seconds of each part of an update, medians over rounds
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """How many times a peer's episodes a second ours makes.
-
-    Attributes:
-        ours: The contestant's name.
-        peer: The peer's name.
-        ratio: The ratio in seconds of the clock.
-        cpu_ratio: The same in seconds of the processor.
-        wanted: The least that it should be, if any.
-    """
+    """How many times a peer's episodes a second ours makes."""
 
     ours: str
     peer: str
-    ratio: Spread
-    cpu_ratio: Spread
-    wanted: float | None
+    ratio: Spread  # the ratio in seconds of the clock
+    cpu_ratio: Spread  # the same in seconds of the processor
+    wanted: float | None  # the least that it should be, if any
 
     @property
     def met(self) -> bool:

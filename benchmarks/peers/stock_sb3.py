@@ -15,7 +15,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from agents.ppo.policy import LMPolicy
 from agents.ppo.vec_env import TextVecEnv
 from benchmarks.peers.fixed_work import make_fixed_work, ppo_arguments
-from benchmarks.peers.work import Outcome, Stopwatch, Work, run_as_program, versions_of
+from benchmarks.peers.work import Outcome, Stopwatch, Work, run_as_program
 
 MINIBATCH = 256
 
@@ -57,10 +57,8 @@ def run(work: Work) -> Outcome:
         **ppo_arguments(work),
     )
     agent.learn(n_tokens * (work.warmup + work.updates), callback=clock)
-    outcome = watch.outcome
-    outcome.response_tokens = sum(clock.lengths) / len(clock.lengths)
-    outcome.versions = versions_of("torch", "transformers", "stable-baselines3", "gymnasium")
-    return outcome
+    packages = ("torch", "transformers", "stable-baselines3", "gymnasium")
+    return watch.finish(sum(clock.lengths) / len(clock.lengths), *packages)
 
 
 if __name__ == "__main__":

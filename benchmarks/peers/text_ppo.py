@@ -5,13 +5,11 @@ python -m benchmarks.peers.text_ppo WORK.json OUTCOME.json
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
-from agents.ppo.policy import LMPolicy
 from agents.ppo.ppo import Metrics, TextPPO
 from benchmarks.peers.fixed_work import make_fixed_work, ppo_arguments
-from benchmarks.peers.work import Outcome, Stopwatch, Work, run_as_program, versions_of
+from benchmarks.peers.work import Outcome, Stopwatch, Work, run_as_program
 
 
 def run(work: Work) -> Outcome:
@@ -22,28 +20,8 @@ def run(work: Work) -> Outcome:
     """
     watch = Stopwatch(work.warmup)
 
-    class TimedPolicy(LMPolicy):
-        def act(self, *args: Any, **kwargs: Any) -> Any:
-            began = time.perf_counter()
-            chosen = super().act(*args, **kwargs)
-            watch.add_phase("sampling", began)
-            return chosen
-
-    class TimedPPO(TextPPO):
-        def collect_rollouts(self, *args: Any, **kwargs: Any) -> bool:
-            began = time.perf_counter()
-            goes_on = super().collect_rollouts(*args, **kwargs)
-            watch.add_phase("rollout", began)
-            return goes_on
-
-        def compute_targets(self, *args: Any, **kwargs: Any) -> Any:
-            began = time.perf_counter()
-            targets = super().compute_targets(*args, **kwargs)
-            watch.add_phase("old, reference", began)
-            return targets
-
-    agent = TimedPPO(
-        TimedPolicy,
+    agent = TextPPO(
+        "LMPolicy",
         make_fixed_work(work),
         batch_size=work.n_episodes,
         n_episodes=work.n_episodes,
@@ -52,6 +30,10 @@ def run(work: Work) -> Outcome:
         critic_warmup=0,
         **ppo_arguments(work),
     )
+    timed: Any = agent
+    timed.policy.act = watch.timed("sampling", agent.policy.act)
+    timed.collect_rollouts = watch.timed("rollout", agent.collect_rollouts)
+    timed.compute_targets = watch.timed("old, reference", agent.compute_targets)
     lengths: list[float] = []
 
     def after_iteration(metrics: Metrics) -> bool:
@@ -65,10 +47,8 @@ def run(work: Work) -> Outcome:
         total_episodes=work.n_episodes * (work.warmup + work.updates),
         after_iteration=after_iteration,
     )
-    outcome = watch.outcome
-    outcome.response_tokens = sum(lengths) / len(lengths)
-    outcome.versions = versions_of("torch", "transformers", "stable-baselines3", "gymnasium")
-    return outcome
+    packages = ("torch", "transformers", "stable-baselines3", "gymnasium")
+    return watch.finish(sum(lengths) / len(lengths), *packages)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ and no limit of the gradient's norm, and computes no entropy.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,14 +16,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, DynamicCache
 
-from benchmarks.peers.work import (
-    Outcome,
-    Stopwatch,
-    Work,
-    read_prompts,
-    run_as_program,
-    versions_of,
-)
+from benchmarks.peers.work import Outcome, Stopwatch, Work, read_prompts, run_as_program
 
 
 @dataclass(frozen=True)
@@ -60,13 +52,10 @@ class BareLoop:
 
     def update(self, number: int, watch: Stopwatch) -> None:
         """Plays one batch of prompts and learns from it."""
-        began = time.perf_counter()
-        ids = self.generate(self._prompts[number % len(self._prompts)])
-        watch.add_phase("sampling", began)
-        watch.add_phase("rollout", began)
-        began = time.perf_counter()
-        rollout = self.evaluate(ids)
-        watch.add_phase("old, reference", began)
+        prompts = self._prompts[number % len(self._prompts)]
+        # Without an environment a rollout is nothing but sampling.
+        ids = watch.timed("rollout", watch.timed("sampling", self.generate))(prompts)
+        rollout = watch.timed("old, reference", self.evaluate)(ids)
         for _ in range(self.work.n_epochs):
             # One minibatch, drawn in an order as always.
             self.learn(rollout, torch.randperm(self.work.n_episodes))
@@ -163,9 +152,7 @@ def run(work: Work) -> Outcome:
     watch.start()
     for number in range(work.warmup + work.updates):
         loop.update(number, watch)
-    watch.outcome.response_tokens = float(work.response_tokens)
-    watch.outcome.versions = versions_of("torch", "transformers")
-    return watch.outcome
+    return watch.finish(float(work.response_tokens), "torch", "transformers")
 
 
 if __name__ == "__main__":

@@ -28,14 +28,7 @@ from transformers import (
     TrainerCallback,
 )
 
-from benchmarks.peers.work import (
-    Outcome,
-    Stopwatch,
-    Work,
-    read_prompts,
-    run_as_program,
-    versions_of,
-)
+from benchmarks.peers.work import Outcome, Stopwatch, Work, read_prompts, run_as_program
 
 
 class _EvenShare(nn.Module):
@@ -132,9 +125,8 @@ def run(work: Work) -> Outcome:
         )
         trainer.remove_callback(PrinterCallback)
         trainer.train()
-    watch.outcome.response_tokens = float(work.response_tokens)
-    watch.outcome.versions = versions_of("torch", "transformers", "accelerate", "trl")
-    return watch.outcome
+    packages = ("torch", "transformers", "accelerate", "trl")
+    return watch.finish(float(work.response_tokens), *packages)
 
 
 if __name__ == "__main__":

@@ -19,68 +19,44 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Work:
-    """One contestant's part of a round: a fixed amount of PPO.
+    """One contestant's part of a round: a fixed amount of PPO."""
 
-    Attributes:
-        folder: Folder of model, tokenizer and prompts; see `benchmarks.peers.fixed_work`.
-        separate_critic: Give the values a backbone of their own.
-        bf16: Compute in bfloat16 by autocast.
-        compiled: Compile the layers; TextPPO's part alone.
-        warmup: Updates before those that are timed.
-        updates: Updates that are timed.
-        threads: Threads of the processor.
-        n_episodes: Episodes of an update, which are one minibatch.
-        prompt_tokens: Tokens of each prompt.
-        response_tokens: Tokens of each response.
-        n_epochs: Passes over the episodes of an update.
-        hidden_size: Width of the model.
-        n_layers: Layers of the model.
-        n_heads: Attention heads of each layer.
-        vocab_size: Tokens that the model knows.
-        vf_coef: Coefficient of half the mean squared error of the values.
-    """
-
-    folder: str
-    separate_critic: bool = True
-    bf16: bool = False
-    compiled: bool = False
-    warmup: int = 1
-    updates: int = 4
-    threads: int = 2
-    n_episodes: int = 32
-    prompt_tokens: int = 64
-    response_tokens: int = 32
-    n_epochs: int = 4
-    hidden_size: int = 128
+    folder: str  # folder of model, tokenizer and prompts; see `benchmarks.peers.fixed_work`
+    separate_critic: bool = True  # give the values a backbone of their own
+    bf16: bool = False  # compute in bfloat16 by autocast
+    compiled: bool = False  # compile the layers; TextPPO's part alone
+    warmup: int = 1  # updates before those that are timed
+    updates: int = 4  # updates that are timed
+    threads: int = 2  # threads of the processor
+    n_episodes: int = 32  # episodes of an update, which are one minibatch
+    prompt_tokens: int = 64  # tokens of each prompt
+    response_tokens: int = 32  # tokens of each response
+    n_epochs: int = 4  # passes over the episodes of an update
+    hidden_size: int = 128  # width of the model
     n_layers: int = 4
-    n_heads: int = 4
-    vocab_size: int = 2048
+    n_heads: int = 4  # attention heads of each layer
+    vocab_size: int = 2048  # tokens that the model knows
     learning_rate: float = 3e-4
     kl_coef: float = 0.05
     gamma: float = 1.0
     gae_lambda: float = 0.95
     clip_range: float = 0.2
     clip_range_vf: float = 0.2
-    vf_coef: float = 0.1
+    vf_coef: float = 0.1  # coefficient of half the mean squared error of the values
     seed: int = 0
 
 
 @dataclass
 class Outcome:
-    """What a contestant measured.
+    """What a contestant measured."""
 
-    Attributes:
-        update_s: Wall-clock seconds of each timed update, rollout and learning.
-        cpu_s: Seconds of all threads in each.
-        phases_s: Seconds of each part of each timed update, where the contestant tells them.
-        response_tokens: Mean over episodes.
-        versions: Versions of the packages that did the work.
-    """
-
+    # Wall-clock seconds of each timed update, rollout and learning.
     update_s: list[float] = field(default_factory=list)
-    cpu_s: list[float] = field(default_factory=list)
+    cpu_s: list[float] = field(default_factory=list)  # seconds of all threads in each
+    # Seconds of each part of each timed update, where the contestant tells them.
     phases_s: dict[str, list[float]] = field(default_factory=dict)
-    response_tokens: float = 0.0
+    response_tokens: float = 0.0  # mean over episodes
+    # Versions of the packages that did the work.
     versions: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -106,9 +82,16 @@ class Stopwatch:
         """Begins an update that follows upon none."""
         self._began = (time.perf_counter(), time.process_time())
 
-    def add_phase(self, name: str, began: float) -> None:
-        """Counts the time since `began`, by `time.perf_counter`, as one of the update's phases."""
-        self._phases[name] = self._phases.get(name, 0.0) + time.perf_counter() - began
+    def timed(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        """Returns a function whose calls are counted as one of the update's phases."""
+
+        def count(*args: Any, **kwargs: Any) -> Any:
+            began = time.perf_counter()
+            result = call(*args, **kwargs)
+            self._phases[name] = self._phases.get(name, 0.0) + time.perf_counter() - began
+            return result
+
+        return count
 
     def end_update(self) -> None:
         """Ends an update and begins the next."""
@@ -121,12 +104,14 @@ class Stopwatch:
             for name, spent in self._phases.items():
                 self.outcome.phases_s.setdefault(name, []).append(spent)
         self._phases = {}
-        self._began = (time.perf_counter(), time.process_time())
+        self.start()
 
-
-def versions_of(*packages: str) -> dict[str, str]:
-    """Returns the versions of installed packages, and Python's."""
-    return {"python": sys.version.split()[0], **{name: version(name) for name in packages}}
+    def finish(self, response_tokens: float, *packages: str) -> Outcome:
+        """Returns the outcome, with the versions of the packages that did the work."""
+        self.outcome.response_tokens = response_tokens
+        self.outcome.versions = {name: version(name) for name in packages}
+        self.outcome.versions["python"] = sys.version.split()[0]
+        return self.outcome
 
 
 def run_as_program(run: Callable[[Work], Outcome]) -> None:

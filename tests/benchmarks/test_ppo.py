@@ -176,7 +176,7 @@ def test_peers_are_read_from_a_list_and_unknown_ones_are_named() -> None:
 def test_warm_up_updates_are_not_in_the_outcome() -> None:
     watch = Stopwatch(warmup=2)
     for _ in range(5):
-        watch.add_phase("rollout", 0.0)
+        watch.timed("rollout", int)()
         watch.end_update()
     assert len(watch.outcome.update_s) == len(watch.outcome.phases_s["rollout"]) == 3
 

@@ -32,46 +32,27 @@ class Talk:
 
 @dataclass(frozen=True)
 class Measurement:
-    """How well simple agents do in an environment.
+    """How well simple agents do in an environment."""
 
-    Attributes:
-        digest: Hash of all that the numbers depend on; see `tools.docs_pages.measure.digest`.
-        n_examples: How many examples of the test split the means are over.
-        random: Mean reward of actions drawn uniformly.
-        empty: Mean reward of saying nothing.
-        gold: Mean reward of the ideal answer.
-        model: Mean reward of the embedded model, greedy.
-        reply: What the embedded model says to the example that is shown.
-    """
-
-    digest: str
-    n_examples: int
-    random: float
-    empty: float
-    gold: float
-    model: Estimate
-    reply: Talk
+    digest: str  # hash of all that the numbers depend on; see `tools.docs_pages.measure.digest`
+    n_examples: int  # how many examples of the test split the means are over
+    random: float  # mean reward of actions drawn uniformly
+    empty: float  # mean reward of saying nothing
+    gold: float  # mean reward of the ideal answer
+    model: Estimate  # mean reward of the embedded model, greedy
+    reply: Talk  # what the embedded model says to the example that is shown
 
 
 @dataclass(frozen=True)
 class EnvironmentRecord:
-    """What there is to say about an environment.
+    """What there is to say about an environment."""
 
-    Attributes:
-        row: Its row of the registry.
-        core: A slot of it.
-        task_class: Class of its task, for its docstring.
-        example: The example that is shown.
-        gold: The ideal conversation about the example.
-        measured: Scores of simple agents.
-    """
-
-    row: EnvironmentRow
-    core: TextCore
-    task_class: type[Any]
-    example: Example
-    gold: Talk
-    measured: Measurement
+    row: EnvironmentRow  # its row of the registry
+    core: TextCore  # a slot of it
+    task_class: type[Any]  # class of its task, for its docstring
+    example: Example  # the example that is shown
+    gold: Talk  # the ideal conversation about the example
+    measured: Measurement  # scores of simple agents
 
 
 def own_ids() -> list[str]:

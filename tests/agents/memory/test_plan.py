@@ -14,7 +14,7 @@ from stable_baselines3.common.logger import Logger
 from typer.testing import CliRunner
 
 from agents.memory.plan import MemoryUse, count_memory, find_largest
-from agents.memory.weightless import ByteCounter
+from agents.memory.weightless import Weightless
 from agents.models.loading import load_model
 from agents.ppo.buffer import make_batch
 from agents.ppo.ppo import TextPPO
@@ -113,7 +113,7 @@ def test_peaks_are_those_of_a_real_iteration(model: str, changes: tuple[str, ...
     # The same counter, but on tensors that have memory, in a training of its own.
     config = _config(model, "critic_warmup=0", *changes)
     use = _count(model, *changes)
-    with ByteCounter() as counter:
+    with Weightless() as counter:
         agent = _agent(config)
         models = (agent.policy, agent.reference.model)
         # Read from files, not made by operations.
@@ -147,9 +147,10 @@ def test_the_largest_settings_fit_and_the_next_do_not(
 ) -> None:
     many = ("n_episodes=1024", "batch_size=256", *changes)
     source = save_model("llama", tokenizer="embedded")
-    use = _count(source, "n_envs=16", "max_tokens_per_batch=1024", *many)
+    start = ("n_envs=16", "max_tokens_per_batch=1024", *many)
+    use = _count(source, *start)
     usable = 2 * use.peak
-    largest = find_largest(use, 16, usable)
+    largest = find_largest(use, _config(source, *start), usable)
 
     def peak(tokens: float, n_envs: float) -> int:
         sizes = (f"max_tokens_per_batch={int(tokens)}", f"n_envs={int(n_envs)}")
@@ -161,9 +162,14 @@ def test_the_largest_settings_fit_and_the_next_do_not(
     assert peak(1024, slots) <= usable < peak(1024, 1.15 * slots)
 
 
-def test_nothing_fits_a_device_that_is_too_small(save_model: Callable[..., str]) -> None:
-    use = _count(save_model("llama", tokenizer="embedded"))
-    assert find_largest(use, 3, 1000) == {"max_tokens_per_batch": 0, "n_envs": 0}
+def test_nothing_fits_a_device_that_is_too_small_and_no_more_than_an_iteration_is_wanted(
+    save_model: Callable[..., str],
+) -> None:
+    source = save_model("llama", tokenizer="embedded")
+    use, config = _count(source), _config(source)
+    assert find_largest(use, config, 1000) == {"max_tokens_per_batch": 0, "n_envs": 0}
+    largest = find_largest(use, config, 1 << 40)
+    assert largest == {"max_tokens_per_batch": 4 * use.window, "n_envs": 4}
 
 
 def test_the_command_prints_json_that_adds_up(save_model: Callable[..., str]) -> None:
