@@ -16,18 +16,13 @@ GRANULE = 128
 
 @dataclass(frozen=True)
 class Access:
-    """What one pass writes to and reads from the storage; the same for all layers.
+    """What one pass writes to and reads from the storage; the same for all layers."""
 
-    Attributes:
-        n_new: New tokens a row, padding included.
-        n_keys: Positions that the attention of the pass reads.
-        exchange: Given a layer's storage of keys or values (slots, heads, capacity + 1, head_dim)
-            and the new states (rows, heads, n_new, head_dim), writes these and returns what
-            attention reads, (rows, heads, n_keys, head_dim).
-    """
-
-    n_new: int
-    n_keys: int
+    n_new: int  # New tokens a row, padding included
+    n_keys: int  # Positions that the attention of the pass reads
+    # Given a layer's storage of keys or values (slots, heads, capacity + 1, head_dim) and the new
+    # states (rows, heads, n_new, head_dim), writes these and returns what attention reads, (rows,
+    # heads, n_keys, head_dim)
     exchange: Callable[[Tensor, Tensor], Tensor]
 
 

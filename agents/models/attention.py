@@ -22,19 +22,13 @@ Attend = Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
 
 @dataclass(frozen=True)
 class Run:
-    """Consecutive new tokens of one slot within a packed pass.
+    """Consecutive new tokens of one slot within a packed pass."""
 
-    Attributes:
-        place: The slot's row of the storage.
-        start: Position of the first.
-        stop: The position after the last.
-        mask: (1, 1, stop - start, stop) what each may see; None where all before it is new, so
-            that being causal says it.
-    """
-
-    place: int
-    start: int
-    stop: int
+    place: int  # The slot's row of the storage
+    start: int  # Position of the first
+    stop: int  # The position after the last
+    # (1, 1, stop - start, stop) what each may see; None where all before it is new, so that being
+    # causal says it
     mask: Tensor | None
 
     @property
@@ -50,16 +44,11 @@ class PackedPass:
     The first tokens are the newest of each of the first rows of the storage; the runs follow. Keys
     and values are in the storage before attention reads them, so that the newest token of a slot
     sees the run of the same slot.
-
-    Attributes:
-        n_newest: How many rows have a newest token.
-        mask: (n_newest, 1, 1, keys) what those may see.
-        runs: What follows them.
     """
 
-    n_newest: int
-    mask: Tensor
-    runs: tuple[Run, ...]
+    n_newest: int  # How many rows have a newest token
+    mask: Tensor  # (n_newest, 1, 1, keys) what those may see
+    runs: tuple[Run, ...]  # What follows them
 
     def attend(self, attend: Attend, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Attends within each slot.

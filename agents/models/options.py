@@ -85,19 +85,12 @@ class Options(BaseModel):
 
 @dataclass(frozen=True)
 class OptionLine:
-    """What help and docs say of an option.
+    """What help and docs say of an option."""
 
-    Attributes:
-        name: Its name.
-        default: Its default, as it is written on the command line; empty where it must be given.
-        meaning: What it does.
-        source: The paper or implementation that it follows.
-    """
-
-    name: str
-    default: str
-    meaning: str
-    source: str
+    name: str  # Its name
+    default: str  # Its default, as it is written on the command line; empty where it must be given
+    meaning: str  # What it does
+    source: str  # The paper or implementation that it follows
 
 
 def list_options(record: type[Options]) -> dict[str, list[OptionLine]]:

@@ -23,19 +23,12 @@ from agents.models.token_logprobs import token_logprobs
 
 @dataclass(frozen=True)
 class Choices:
-    """Texts, and the replies that may follow each; ids are right-padded with any legal id.
+    """Texts, and the replies that may follow each; ids are right-padded with any legal id."""
 
-    Attributes:
-        text_ids: (batch, L) token ids.
-        text_lengths: (batch,) true lengths, at least 1.
-        reply_ids: (batch, N, C) token ids.
-        reply_lengths: (batch, N) true lengths; 0 where there is no reply.
-    """
-
-    text_ids: Tensor
-    text_lengths: Tensor
-    reply_ids: Tensor
-    reply_lengths: Tensor
+    text_ids: Tensor  # (batch, L) token ids
+    text_lengths: Tensor  # (batch,) true lengths, at least 1
+    reply_ids: Tensor  # (batch, N, C) token ids
+    reply_lengths: Tensor  # (batch, N) true lengths; 0 where there is no reply
 
     def take(self, rows: Tensor) -> Choices:
         """Returns some rows, padded only as far as they need."""

@@ -48,27 +48,18 @@ _FIXED_POLICY_OPTIONS = ("lora", "frozen_layers")
 
 @dataclass(frozen=True)
 class SavedAgent:
-    """Everything that a folder holds of an agent, except its language model.
+    """Everything that a folder holds of an agent, except its language model."""
 
-    Attributes:
-        options: PPO's options, as JSON.
-        policy_kwargs: Arguments of the policy, including its language model.
-        spaces: Arguments of `textenv.levels.token_spaces`.
-        state: Counters, the KL coefficient, the moments of returns, the random state of each slot.
-        policy: Parameters of the policy by name.
-        optimizer: Tensors of the optimizer, by parameter and key.
-        optimizer_groups: Settings of each of the optimizer's groups of parameters.
-        generators: States of each process's random generators.
-    """
-
-    options: dict[str, Any]
-    policy_kwargs: dict[str, Any]
-    spaces: dict[str, int]
+    options: dict[str, Any]  # PPO's options, as JSON
+    policy_kwargs: dict[str, Any]  # Arguments of the policy, including its language model
+    spaces: dict[str, int]  # Arguments of `textenv.levels.token_spaces`
+    # Counters, the KL coefficient, the moments of returns, the random state of each slot
     state: dict[str, Any]
-    policy: dict[str, Tensor]
-    optimizer: dict[str, Tensor]
+    policy: dict[str, Tensor]  # Parameters of the policy by name
+    optimizer: dict[str, Tensor]  # Tensors of the optimizer, by parameter and key
+    # Settings of each of the optimizer's groups of parameters
     optimizer_groups: list[dict[str, Any]]
-    generators: dict[str, Tensor]
+    generators: dict[str, Tensor]  # States of each process's random generators
 
 
 def save_agent(

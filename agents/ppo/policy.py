@@ -44,19 +44,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TokenOutputs:
-    """Results of a teacher-forced pass for the agent's tokens, flat in (row, time) order.
+    """Results of a teacher-forced pass for the agent's tokens, flat in (row, time) order."""
 
-    Attributes:
-        logprobs: (n_tokens,) log-probability of each token that was written.
-        values: (n_tokens,) value of the state before each token.
-        entropy: (n_tokens,) entropy of the distribution at each token, if asked for.
-        final_values: (batch,) value of the state after each row's last token.
-    """
-
-    logprobs: Tensor
-    values: Tensor
-    entropy: Tensor | None
-    final_values: Tensor
+    logprobs: Tensor  # (n_tokens,) log-probability of each token that was written
+    values: Tensor  # (n_tokens,) value of the state before each token
+    entropy: Tensor | None  # (n_tokens,) entropy of the distribution at each token, if asked for
+    final_values: Tensor  # (batch,) value of the state after each row's last token
 
 
 class LMPolicy(ActorCriticPolicy):

@@ -39,15 +39,10 @@ class TokenPolicy(Protocol):
 
 @dataclass(frozen=True)
 class PolicyWriter:
-    """Writes tokens with a policy.
+    """Writes tokens with a policy."""
 
-    Attributes:
-        policy: Policy that chooses the tokens.
-        deterministic: Whether to take the most likely token instead of sampling.
-    """
-
-    policy: TokenPolicy
-    deterministic: bool = False
+    policy: TokenPolicy  # Policy that chooses the tokens
+    deterministic: bool = False  # Whether to take the most likely token instead of sampling
 
     def write(
         self, slots: EpisodeSlots, rows: NDArray[np.int64]
@@ -177,21 +172,13 @@ def take_valid(episodes: list[PlayedEpisode], max_invalid_share: float) -> list[
 
 @dataclass(frozen=True)
 class RolloutStats:
-    """Statistics of a rollout.
+    """Statistics of a rollout."""
 
-    Attributes:
-        n_tokens: Number of tokens that the agent wrote.
-        n_played: Number of episodes, scored or not.
-        returns: (n,) undiscounted returns of the scored episodes.
-        lengths: (n,) number of tokens that the agent wrote in each of them.
-        components: Components of the reward of each of them.
-    """
-
-    n_tokens: int
-    n_played: int
-    returns: NDArray[np.float64]
-    lengths: NDArray[np.float64]
-    components: Sequence[Mapping[str, float]]
+    n_tokens: int  # Number of tokens that the agent wrote
+    n_played: int  # Number of episodes, scored or not
+    returns: NDArray[np.float64]  # (n,) undiscounted returns of the scored episodes
+    lengths: NDArray[np.float64]  # (n,) number of tokens that the agent wrote in each of them
+    components: Sequence[Mapping[str, float]]  # Components of the reward of each of them
 
     def metrics(self) -> dict[str, float]:
         """Returns the numbers to log; a component that an episode lacks counts as 0."""

@@ -22,17 +22,12 @@ from textenv.rollout import Progress, play_text, silent
 
 @dataclass(frozen=True)
 class Pool:
-    """Samples of a policy, and their scores by several rewards.
+    """Samples of a policy, and their scores by several rewards."""
 
-    Attributes:
-        proxy: Name of the reward that picks.
-        episodes: `size` samples of the first prompt, then of the second, and so on.
-        scores: Scores (n_prompts, size), by the name of the reward.
-    """
-
-    proxy: str
+    proxy: str  # Name of the reward that picks
+    # `size` samples of the first prompt, then of the second, and so on
     episodes: tuple[Episode, ...]
-    scores: dict[str, FloatArray]
+    scores: dict[str, FloatArray]  # Scores (n_prompts, size), by the name of the reward
 
     @property
     def size(self) -> int:

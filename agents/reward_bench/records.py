@@ -18,34 +18,22 @@ RUN_FILE = "run.json"
 
 @dataclass(frozen=True)
 class Look:
-    """One evaluation during a run.
+    """One evaluation during a run."""
 
-    Attributes:
-        episodes_trained: Number of training episodes before it.
-        n_samples: Number of episodes of each prompt.
-        kl: (n_prompts * n_samples,) log pi - log pi_ref of each sampled episode, in nats.
-        episodes: (n_prompts * n_samples,) sampled episodes, prompt by prompt.
-    """
-
-    episodes_trained: int
-    n_samples: int
+    episodes_trained: int  # Number of training episodes before it
+    n_samples: int  # Number of episodes of each prompt
+    # (n_prompts * n_samples,) log pi - log pi_ref of each sampled episode, in nats
     kl: NDArray[np.float64]
-    episodes: tuple[Episode, ...]
+    episodes: tuple[Episode, ...]  # (n_prompts * n_samples,) sampled episodes, prompt by prompt
 
 
 @dataclass(frozen=True)
 class Run:
-    """A finished training run.
+    """A finished training run."""
 
-    Attributes:
-        digest: Digest of the run's configuration.
-        looks: Evaluations in order of training.
-        wall_s: Duration of the run.
-    """
-
-    digest: str
-    looks: tuple[Look, ...]
-    wall_s: float
+    digest: str  # Digest of the run's configuration
+    looks: tuple[Look, ...]  # Evaluations in order of training
+    wall_s: float  # Duration of the run
 
 
 def save_run(run: Run, folder: Path) -> None:

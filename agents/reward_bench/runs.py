@@ -24,21 +24,13 @@ Done = Callable[[str, int, str], None]
 
 @dataclass(frozen=True)
 class Wanted:
-    """One run that the configuration asks for.
+    """One run that the configuration asks for."""
 
-    Attributes:
-        name: Name of the design or control.
-        seed: Seed of the run.
-        reward: Reward that it trains on; None for the untrained policy.
-        digest: Digest of the run's configuration.
-        folder: Folder of the run.
-    """
-
-    name: str
-    seed: int
-    reward: Any
-    digest: str
-    folder: Path
+    name: str  # Name of the design or control
+    seed: int  # Seed of the run
+    reward: Any  # Reward that it trains on; None for the untrained policy
+    digest: str  # Digest of the run's configuration
+    folder: Path  # Folder of the run
 
     @property
     def is_done(self) -> bool:

@@ -18,17 +18,11 @@ Report = Callable[[float, str], None]
 
 @dataclass(frozen=True)
 class Start:
-    """Samples of the untrained policy, and their scores by every metric.
+    """Samples of the untrained policy, and their scores by every metric."""
 
-    Attributes:
-        metrics: Names of the metrics, in order.
-        runs: Samples by seed.
-        scores: Scores (n_metrics, n_prompts, n_samples) by seed.
-    """
-
-    metrics: tuple[str, ...]
-    runs: Mapping[int, Run]
-    scores: Mapping[int, FloatArray]
+    metrics: tuple[str, ...]  # Names of the metrics, in order
+    runs: Mapping[int, Run]  # Samples by seed
+    scores: Mapping[int, FloatArray]  # Scores (n_metrics, n_prompts, n_samples) by seed
 
     @property
     def pools(self) -> dict[str, FloatArray]:

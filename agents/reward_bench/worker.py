@@ -35,23 +35,14 @@ _LOOK_SEED = 1_000_003
 
 @dataclass(frozen=True)
 class Job:
-    """One run to make.
+    """One run to make."""
 
-    Attributes:
-        config: Configuration of the benchmark, as plain values.
-        reward: Reward to train on; None to sample the untrained policy.
-        seed: Seed of everything random.
-        digest: Digest to save with the result.
-        folder: Folder of the result.
-        parent: Id of the parent process; the run ends when that has ended.
-    """
-
-    config: dict[str, Any]
-    reward: Any
-    seed: int
-    digest: str
-    folder: str
-    parent: int
+    config: dict[str, Any]  # Configuration of the benchmark, as plain values
+    reward: Any  # Reward to train on; None to sample the untrained policy
+    seed: int  # Seed of everything random
+    digest: str  # Digest to save with the result
+    folder: str  # Folder of the result
+    parent: int  # Id of the parent process; the run ends when that has ended
 
     def save(self, path: Path) -> None:
         """Writes the job file."""

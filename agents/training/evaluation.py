@@ -168,17 +168,11 @@ def play_policy_on_split(
 
 @dataclass(frozen=True)
 class CandidateWriter:
-    """Chooses among candidate replies with a policy.
+    """Chooses among candidate replies with a policy."""
 
-    Attributes:
-        policy: Policy at select level.
-        core: Core of the slots.
-        deterministic: Whether to take the most likely candidate instead of sampling.
-    """
-
-    policy: LMPolicy
-    core: TextCore
-    deterministic: bool
+    policy: LMPolicy  # Policy at select level
+    core: TextCore  # Core of the slots
+    deterministic: bool  # Whether to take the most likely candidate instead of sampling
 
     def write(self, slots: EpisodeSlots, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], None]:
         """Returns the number of a candidate for some slots."""
@@ -201,15 +195,10 @@ def evaluate_random(
 
 @dataclass(frozen=True)
 class UniformWriter:
-    """Draws tokens, or candidates, uniformly.
+    """Draws tokens, or candidates, uniformly."""
 
-    Attributes:
-        core: Core of the slots.
-        rng: Generator to draw from.
-    """
-
-    core: TextCore
-    rng: np.random.Generator
+    core: TextCore  # Core of the slots
+    rng: np.random.Generator  # Generator to draw from
 
     def write(self, slots: EpisodeSlots, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], None]:
         """Returns a token or the number of a candidate for some slots."""

@@ -34,25 +34,15 @@ _EVAL_SPLIT = "test"
 
 @dataclass(frozen=True)
 class WarmStart:
-    """The configuration of a supervised run.
+    """The configuration of a supervised run."""
 
-    Attributes:
-        ids: Ids of the environments, drawn at random.
-        model: "embedded", a folder, a Hugging Face id or a .gguf file.
-        dataset: Data set in place of the environments' own.
-        env: Further arguments of the environments.
-        options: Options of the training.
-        eval_examples: Number of held-out examples on which the gain is measured.
-        max_seconds: Time limit of the training; None for no limit.
-    """
-
-    ids: tuple[str, ...]
-    model: str = "embedded"
-    dataset: Any = None
-    env: Mapping[str, Any] = field(default_factory=dict)
-    options: SFTOptions = field(default_factory=SFTOptions)
-    eval_examples: int = 256
-    max_seconds: float | None = None
+    ids: tuple[str, ...]  # Ids of the environments, drawn at random
+    model: str = "embedded"  # "embedded", a folder, a Hugging Face id or a .gguf file
+    dataset: Any = None  # Data set in place of the environments' own
+    env: Mapping[str, Any] = field(default_factory=dict)  # Further arguments of the environments
+    options: SFTOptions = field(default_factory=SFTOptions)  # Options of the training
+    eval_examples: int = 256  # Number of held-out examples on which the gain is measured
+    max_seconds: float | None = None  # Time limit of the training; None for no limit
 
 
 def train_warm_start(

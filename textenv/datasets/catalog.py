@@ -41,33 +41,24 @@ PROCEDURAL: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class NamedDataset:
-    """One well-known data set.
+    """One well-known data set."""
 
-    Attributes:
-        path: Its Hugging Face id.
-        tasks: The tasks that it suits, as "module:Class".
-        note: Its size, its licence, and what to know about the entry.
-        columns: Field of a task -> column; fields that the task at hand lacks are left aside.
-            "{source_language}", "{target_language}" and "{unanswerable}" stand for attributes of
-            the task, in "fill" as well.
-        name: The configuration that is read unless another is named.
-        configurations: All that there are; empty if there is but one.
-        pair: How a configuration names its two languages, as in "{}-{}"; the one that has the
-            task's languages is read unless another is named.
-        revision: The branch, where it is not the main one.
-        splits: Our split -> its name for it; what is not listed is taken from the training rows.
-        options: Further keys of `RowsSpec` that the entry sets.
-    """
-
-    path: str
-    tasks: tuple[str, ...]
-    note: str
+    path: str  # Its Hugging Face id
+    tasks: tuple[str, ...]  # The tasks that it suits, as "module:Class"
+    note: str  # Its size, its licence, and what to know about the entry
+    # Field of a task -> column; fields that the task at hand lacks are left aside.
+    # "{source_language}", "{target_language}" and "{unanswerable}" stand for attributes of the
+    # task, in "fill" as well
     columns: Mapping[str, Column]
-    name: str | None = None
-    configurations: tuple[str, ...] = ()
+    name: str | None = None  # The configuration that is read unless another is named
+    configurations: tuple[str, ...] = ()  # All that there are; empty if there is but one
+    # How a configuration names its two languages, as in "{}-{}"; the one that has the task's
+    # languages is read unless another is named
     pair: str | None = None
-    revision: str | None = None
+    revision: str | None = None  # The branch, where it is not the main one
+    # Our split -> its name for it; what is not listed is taken from the training rows
     splits: Mapping[str, str] = field(default_factory=dict)
+    # Further keys of `RowsSpec` that the entry sets
     options: Mapping[str, Any] = field(default_factory=dict)
 
 

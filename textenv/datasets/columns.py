@@ -16,21 +16,18 @@ Column = str | Mapping[str, str | Sequence[str]]
 
 @dataclass(frozen=True)
 class FieldMap:
-    """Reads the fields of a task from a row; nothing but what is declared here is done to it.
+    """Reads the fields of a task from a row; nothing but what is declared here is done to it."""
 
-    Attributes:
-        columns: Field -> column, path or records. A path goes through mappings by key, and through
-            lists item by item: "answers.text" is the list of the answers' texts. Records zip lists:
-            `{"speaker": ["user", "assistant"], "text": "dialog"}` makes one record of each text in
-            "dialog", with the speakers in turn; a record without a value is left out.
-        labels: Column or path -> the names of the whole numbers that stand in it, from 0 up.
-        join: Field -> what to put between the texts of a list, to make them one text.
-        fill: Field -> the text that rows without a value get.
-    """
-
+    # Field -> column, path or records. A path goes through mappings by key, and through lists item
+    # by item: "answers.text" is the list of the answers' texts. Records zip lists: `{"speaker":
+    # ["user", "assistant"], "text": "dialog"}` makes one record of each text in "dialog", with the
+    # speakers in turn; a record without a value is left out
     columns: Mapping[str, Column]
+    # Column or path -> the names of the whole numbers that stand in it, from 0 up
     labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    # Field -> what to put between the texts of a list, to make them one text
     join: Mapping[str, str] = field(default_factory=dict)
+    # Field -> the text that rows without a value get
     fill: Mapping[str, str] = field(default_factory=dict)
 
     def values(self, row: Mapping[str, Any]) -> dict[str, Any]:

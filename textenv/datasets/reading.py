@@ -24,18 +24,12 @@ _BATCH = 1000
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under named columns.
+    """Rows under named columns."""
 
-    Attributes:
-        name: Name of the rows in ids and errors.
-        columns: Every column that some row has.
-        rows: One mapping a row; a row may lack columns.
-        numbers: The number of each row, from 1, where the table holds only some of a set's rows.
-    """
-
-    name: str
-    columns: tuple[str, ...]
-    rows: Rows
+    name: str  # Name of the rows in ids and errors
+    columns: tuple[str, ...]  # Every column that some row has
+    rows: Rows  # One mapping a row; a row may lack columns
+    # The number of each row, from 1, where the table holds only some of a set's rows
     numbers: Sequence[int] | None = None
 
     def number(self, row: int) -> int:
@@ -71,19 +65,12 @@ class Table:
 
 @dataclass(frozen=True)
 class Stream:
-    """Rows under named columns that can only be read in order.
+    """Rows under named columns that can only be read in order."""
 
-    Attributes:
-        name: Name of the rows in ids and errors.
-        columns: Its columns; None if only the rows can tell.
-        rows: The rows, from the first at every iteration.
-        file: A file of JSON lines that they come from, which need not be copied.
-    """
-
-    name: str
-    columns: tuple[str, ...] | None
-    rows: Iterable[Row]
-    file: Path | None = None
+    name: str  # Name of the rows in ids and errors
+    columns: tuple[str, ...] | None  # Its columns; None if only the rows can tell
+    rows: Iterable[Row]  # The rows, from the first at every iteration
+    file: Path | None = None  # A file of JSON lines that they come from, which need not be copied
 
     def narrowed(self, wanted: Collection[str]) -> Stream:
         """Returns the stream without columns of the hub that are not needed."""

@@ -33,22 +33,17 @@ Input = Literal["references", "prompt", "metadata"]
 
 @dataclass(frozen=True)
 class NamedReward:
-    """One reward of the library, or one that a user registered.
+    """One reward of the library, or one that a user registered."""
 
-    Attributes:
-        factory: Makes the reward from its options; "module:attribute" is imported when it is made.
-        family: The section of the generated page.
-        reads: Parts of an example that it needs besides the response.
-        bounds: The least and the greatest total; None where it has none.
-        agrees_with: The package whose scores it repeats, and how closely; empty for one of our own.
-        extra: The optional dependencies of this package that it needs, as in `textenv[extra]`.
-    """
-
+    # Makes the reward from its options; "module:attribute" is imported when it is made
     factory: str | RewardFactory
-    family: Family = "own"
-    reads: tuple[Input, ...] = ()
+    family: Family = "own"  # The section of the generated page
+    reads: tuple[Input, ...] = ()  # Parts of an example that it needs besides the response
+    # The least and the greatest total; None where it has none
     bounds: tuple[float | None, float | None] = (0.0, 1.0)
+    # The package whose scores it repeats, and how closely; empty for one of our own
     agrees_with: str = ""
+    # The optional dependencies of this package that it needs, as in `textenv[extra]`
     extra: str | None = None
 
     def load_factory(self) -> RewardFactory:
