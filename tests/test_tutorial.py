@@ -68,9 +68,9 @@ def test_it_plays_at_every_action_level(folder):
 def test_the_command_line_finds_it_by_the_environment_variable(folder):
     commands = re.findall(r"^(export .*|textenv .*)$", TUTORIAL, re.M)
     assert commands[0] == "export TEXTENV_REGISTRY=my_envs.yaml"
-    assert "textenv play TextReverse-v0" in commands
+    assert "textenv play MyReverse-v0" in commands
     textenv = ("-m", "textenv")
-    shown = run(folder, *textenv, "show", "TextReverse-v0", TEXTENV_REGISTRY="my_envs.yaml")
+    shown = run(folder, *textenv, "show", "MyReverse-v0", TEXTENV_REGISTRY="my_envs.yaml")
     prompt = re.search(r"Reverse the words: (.*)", shown)[1].strip()
     answer = " ".join(reversed(prompt.split()))
     assert answer in shown
@@ -78,7 +78,7 @@ def test_the_command_line_finds_it_by_the_environment_variable(folder):
         folder,
         *textenv,
         "play",
-        "TextReverse-v0",
+        "MyReverse-v0",
         "--index",
         "0",
         TEXTENV_REGISTRY="my_envs.yaml",
