@@ -75,6 +75,8 @@ class PrescribedLengths:
             not.
     """
 
+    reading_share = 0.0  # no slot waits for others to have a prompt to read, too
+
     def __init__(
         self, policy: LMPolicy, lengths: Ints, end_id: int, n_slots: int, compute_finished: bool
     ) -> None:
@@ -90,7 +92,7 @@ class PrescribedLengths:
 
     def act(
         self, input_ids: NDArray[np.int32], lengths: Ints, rows: Ints, deterministic: bool = False
-    ) -> Ints:
+    ) -> tuple[Ints, NDArray[np.float32]]:
         """Chooses the next token of some slots; see `LMPolicy.act`."""
         self.n_steps += 1
         starting = rows[self._left[rows] == 0]
@@ -111,7 +113,8 @@ class PrescribedLengths:
         self._left[rows] -= 1
         other = 0 if self._end_id else 1
         tokens = np.where(tokens == self._end_id, other, tokens)
-        return np.where(self._left[rows] == 0, self._end_id, tokens)
+        tokens = np.where(self._left[rows] == 0, self._end_id, tokens)
+        return tokens, np.zeros(len(rows), np.float32)  # nobody learns from these episodes
 
 
 def make_arms(policy: LMPolicy, env: TextVecEnv, lengths: Ints) -> dict[str, Callable[[], Played]]:
