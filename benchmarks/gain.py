@@ -226,9 +226,6 @@ def summarize(folders: list[Path]) -> list[dict[str, Any]]:
     """Puts the seeds of each task together.
 
     The interval is over seeds and examples, both taken as samples.
-
-    Raises:
-        ConfigError: A folder holds no result, or results were measured on other examples.
     """
     results: dict[str, list[dict[str, Any]]] = {}
     for folder in folders:

@@ -10,14 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 
 def draw_curves(path: Path, rewards: Sequence[float], kls: Sequence[float], title: str) -> None:
-    """Draws reward and KL over the iterations, side by side.
-
-    Args:
-        path: The PNG file to write.
-        rewards: (n_iterations,) mean reward of each iteration.
-        kls: (n_iterations,) KL to the reference, in nats a sequence.
-        title: The heading above both panels.
-    """
+    """Draws reward and KL over the iterations, side by side."""
     figure = Figure(figsize=(9, 3.6), dpi=100, layout="constrained")
     figure.suptitle(title)
     panels = (

@@ -52,9 +52,6 @@ def write_splits(task: GainTask, data: Path, out: Path) -> None:
     Held-out rows are shuffled, always alike, so that the first ones are drawn from all of them.
     There is a `validation.jsonl`, too, which nothing reads: a split that is missing would be taken
     out of the training rows.
-
-    Raises:
-        DatasetError: A file is missing.
     """
     if task.n_train_groups is None:
         train = _read(data / "summ_scitldr_train.jsonl")

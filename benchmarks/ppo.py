@@ -47,11 +47,7 @@ _CRITICS = {"separate": (True,), "shared": (False,), "both": (True, False)}
 
 
 def parse_against(text: str) -> list[str]:
-    """Reads a list of peers such as "trl,torch".
-
-    Raises:
-        typer.BadParameter: One is unknown, or there is none.
-    """
+    """Reads a list of peers such as "trl,torch"."""
     names = list(dict.fromkeys(filter(None, (name.strip() for name in text.split(",")))))
     unknown = [name for name in names if name not in PEERS]
     if unknown or not names:
@@ -70,11 +66,7 @@ def rotate(field: list[Contestant], round_number: int) -> list[Contestant]:
 def run_rounds(
     field: list[Contestant], work: Work, rounds: int, pythons: dict[str, str], console: Console
 ) -> dict[Contestant, list[Outcome]]:
-    """Plays all rounds, with a line of progress.
-
-    Raises:
-        ContestantError: A contestant failed.
-    """
+    """Plays all rounds, with a line of progress."""
     found: dict[Contestant, list[Outcome]] = {contestant: [] for contestant in field}
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeElapsedColumn(), console=console) as progress:

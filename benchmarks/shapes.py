@@ -110,15 +110,7 @@ def save_word_tokenizer(
     named: Mapping[str, str],
     template: str,
 ) -> None:
-    """Writes a tokenizer of whole words.
-
-    Args:
-        folder: Where.
-        words: The word of each id.
-        special: Those of them that text cannot write.
-        named: Those with a role, such as {"eos_token": "<eos>"}; "unk_token" is one of them.
-        template: The chat template.
-    """
+    """Writes a tokenizer of whole words."""
     ids = {word: i for i, word in enumerate(words)}
     backend = Tokenizer(WordLevel(ids, unk_token=named["unk_token"]))
     backend.pre_tokenizer = WhitespaceSplit()

@@ -52,11 +52,7 @@ def find_model(model: str) -> tuple[str, dict[str, Any]]:
 
 
 def pick_device(name: str) -> torch.device:
-    """Returns the device of a name; "auto" is the accelerator if there is one.
-
-    Raises:
-        ConfigError: The device does not exist.
-    """
+    """Returns the device of a name; "auto" is the accelerator if there is one."""
     import torch
     from stable_baselines3.common.utils import get_device
 

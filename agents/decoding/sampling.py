@@ -49,11 +49,7 @@ def choose_tokens(logits: Tensor, deterministic: bool = False) -> tuple[Tensor, 
 
 
 def check_tokens(tokens: Tensor) -> None:
-    """Checks tokens of `choose_tokens` that have reached the CPU.
-
-    Raises:
-        ModelError: The model's logits are not numbers.
-    """
+    """Checks tokens of `choose_tokens` that have reached the CPU."""
     if bool((tokens < 0).any()):
         raise ModelError(
             "The language model's outputs are no longer numbers. If it was being trained, lower "

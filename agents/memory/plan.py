@@ -92,12 +92,7 @@ def find_largest(use: MemoryUse, config: TrainConfig, usable: int) -> dict[str, 
 
 
 def count_memory(config: TrainConfig) -> MemoryUse:
-    """Counts what a training run holds, without reading weights or computing anything.
-
-    Raises:
-        ModelError: The model does not exist, or does not fit the environment.
-        ConfigError: A setting does not fit.
-    """
+    """Counts what a training run holds, without reading weights or computing anything."""
     counter, device = Weightless(), get_device(config.device).type
 
     def load_model(model: str, quantize: str | None = None) -> PreTrainedModel:

@@ -17,11 +17,7 @@ _LAYER_LISTS = ("layers", "h")
 
 
 def find_layers(backbone: nn.Module) -> tuple[str, nn.ModuleList]:
-    """Returns the name and the list of a decoder's layers.
-
-    Raises:
-        ModelError: They are not where Llama, Qwen or GPT-2 have them.
-    """
+    """Returns the name and the list of a decoder's layers."""
     for name in _LAYER_LISTS:
         layers = getattr(backbone, name, None)
         if isinstance(layers, nn.ModuleList):
@@ -34,12 +30,7 @@ def find_layers(backbone: nn.Module) -> tuple[str, nn.ModuleList]:
 
 
 def check_frozen_layers(backbone: nn.Module, n_frozen: int) -> None:
-    """Checks that at least one layer is left to learn.
-
-    Raises:
-        ConfigError: It is not.
-        ModelError: The layers cannot be found.
-    """
+    """Checks that at least one layer is left to learn."""
     n_layers = len(find_layers(backbone)[1])
     if not 0 <= n_frozen < n_layers:
         raise ConfigError(
@@ -53,14 +44,6 @@ def freeze_trunk(backbone: nn.Module, n_frozen: int) -> None:
 
     What comes after them learns. The backward pass ends there by itself, and no activations below
     are kept for it. An output layer that is tied to the embeddings is one with them, and frozen.
-
-    Args:
-        backbone: The decoder without its output layer.
-        n_frozen: How many layers.
-
-    Raises:
-        ConfigError: No layer would be left to learn.
-        ModelError: The layers cannot be found.
     """
     check_frozen_layers(backbone, n_frozen)
     list_name, layers = find_layers(backbone)
@@ -77,10 +60,6 @@ def share_frozen(model: nn.Module, owner: nn.Module) -> None:
     """Makes a model use another's frozen parameters wherever its own are the same numbers.
 
     The memory of its own ones is freed. Both models must name their parameters alike.
-
-    Args:
-        model: Changed in place.
-        owner: Whose frozen parameters are used.
     """
     frozen = {
         name: parameter
@@ -102,10 +81,6 @@ def hold_frozen(model: PreTrainedModel, dtype: torch.dtype) -> None:
     Autocast rounds their weights to it in each pass anyway, so all results stay the same; half the
     memory is free, and nothing has to be rounded again. Embeddings and norms are not rounded by
     autocast, and stay as they are. Such a model computes under autocast only.
-
-    Args:
-        model: Changed in place.
-        dtype: Autocast's.
     """
     embeddings: Any = model.get_input_embeddings()
     for module in model.modules():

@@ -29,13 +29,6 @@ def shard_policy(policy: LMPolicy, ranks: Ranks) -> None:
 
     A layer's weights are gathered for its forward pass and its backward pass. The optimizer is
     replaced by a new one, so this must come before the first step.
-
-    Args:
-        policy: Policy, equal in all processes.
-        ranks: Processes of the run.
-
-    Raises:
-        ConfigError: The policy shares frozen weights between models.
     """
     if policy.options.lora is not None or policy.options.frozen_layers:
         raise ConfigError(
@@ -77,10 +70,6 @@ def in_step(passes: list[Tensor], policy: LMPolicy) -> Iterator[tuple[Tensor, in
 
     All processes must take part in gathering weights. So a process with fewer passes than another
     repeats its first episode, with a count of 0.
-
-    Args:
-        passes: Row numbers of each pass of this process.
-        policy: Policy, whose weights may be divided.
     """
     missing = join_ranks().most(len(passes)) - len(passes) if is_sharded(policy) else 0
     for rows in passes:

@@ -79,10 +79,6 @@ class PolicyEngine:
         """Starts or wakes vLLM, and gives it the current policy weights.
 
         No request may be running if the weights have changed.
-
-        Raises:
-            UnknownNameError: An engine argument does not exist.
-            ModelError: vLLM did not take the weights.
         """
         was_asleep = self._asleep
         if self._engine is None or was_asleep:
@@ -117,15 +113,7 @@ class PolicyEngine:
         stop_ids: Sequence[int],
         seed: int | None,
     ) -> None:
-        """Requests the tokens after a sequence; `step` computes them.
-
-        Args:
-            request: Name of the request, not used before.
-            ids: (n,) tokens of the sequence.
-            max_tokens: Largest number of tokens to write, at least 1.
-            stop_ids: Tokens to stop after.
-            seed: Seed of the sampling; None takes the most likely tokens.
-        """
+        """Requests the tokens after a sequence; `step` computes them."""
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
 

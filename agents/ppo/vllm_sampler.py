@@ -79,10 +79,6 @@ class VLLMSampler:
         """Chooses the next token of some of the environment's slots, as `LMPolicy.act` does.
 
         With `deterministic`, log-probabilities are those at temperature 1.
-
-        Raises:
-            UnknownNameError: An engine argument does not exist; from the first call.
-            ModelError: The model's outputs are not numbers, or vLLM wrote nothing.
         """
         if deterministic != self._deterministic or not self.engine.is_current:
             self._forget()

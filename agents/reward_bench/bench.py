@@ -38,17 +38,9 @@ Stage = Callable[[str, float], AbstractContextManager[Report]]
 def run_bench(config: BenchConfig, out: Path, stage: Stage) -> Bench:
     """Makes the missing runs of a benchmark, and computes its results from all runs.
 
-    Args:
-        config: Configuration of the benchmark.
-        out: Folder of the benchmark; finished runs of the same configuration are not repeated.
-        stage: Opens a progress display, given a title and a number of steps.
-
-    Raises:
-        ConfigError: The folder holds something else, a reward cannot be made, or all samples of the
-            untrained policy score the same.
-        TextEnvError: The run of the untrained policy failed.
-        KeyboardInterrupt: The benchmark was interrupted; unfinished runs are ended, finished ones
-            are kept.
+    Finished runs of the same configuration in `out` are not repeated. Interrupted, it ends the
+    unfinished ones. It raises ConfigError where the folder holds something else, a reward cannot be
+    made, or all samples of the untrained policy score the same.
     """
     check_rewards(config)
     environment_row(config.id)
@@ -78,11 +70,7 @@ def _run(config: BenchConfig, core: TextCore, out: Path, stage: Stage) -> Bench:
 
 @contextmanager
 def _claimed(out: Path) -> Iterator[None]:
-    """Locks the folder of a benchmark, which must be new or hold a benchmark.
-
-    Raises:
-        ConfigError: The folder holds something else, or another process is using it.
-    """
+    """Locks the folder of a benchmark, which must be new or hold a benchmark."""
     if out.exists() and not out.is_dir():
         raise ConfigError(f"'{out}' is a file. Choose a folder for --out.")
     if out.exists() and any(out.iterdir()) and not (out / CONFIG_FILE).is_file():

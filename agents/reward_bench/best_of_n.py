@@ -93,18 +93,7 @@ def score_pool(
     size: int,
     progress: Progress = silent,
 ) -> Pool:
-    """Scores every sample by every reward.
-
-    Args:
-        proxy: Name of the reward that picks, one of `rewards`.
-        rewards: Rewards by name.
-        episodes: `size` samples of each prompt, prompt by prompt.
-        size: Number of samples of each prompt.
-        progress: Callback that gets the number of finished rewards, and the next one's name.
-
-    Raises:
-        RewardError: A sample could not be scored.
-    """
+    """Scores every sample by every reward."""
     scores = {}
     for done, (name, reward) in enumerate(rewards.items()):
         progress(done, name)

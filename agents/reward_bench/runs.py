@@ -69,17 +69,7 @@ def untrained_runs(config: BenchConfig, out: Path) -> list[Wanted]:
 def make_runs(
     wanted: Sequence[Wanted], config: BenchConfig, report: Done = lambda name, seed, status: None
 ) -> None:
-    """Makes the missing runs, several at a time; a run that fails leaves its error in its folder.
-
-    Args:
-        wanted: Runs of the benchmark.
-        config: Configuration of the benchmark.
-        report: Callback at the end of each run, which gets its name, its seed and "done" or
-            "failed".
-
-    Raises:
-        KeyboardInterrupt: The benchmark was interrupted; unfinished runs are ended.
-    """
+    """Makes the missing runs, several at a time; one that fails leaves its error in its folder."""
     missing = [run for run in wanted if not run.is_done]
     devices = _devices(config)
     free: SimpleQueue[str] = SimpleQueue()

@@ -56,14 +56,7 @@ class Comparison:
 def make_field(
     against: Sequence[str], critics: Sequence[bool], bf16: bool, compiled: bool = False
 ) -> tuple[list[Contestant], list[Comparison]]:
-    """Returns who plays, and what is compared.
-
-    Args:
-        against: Which of `PEERS`.
-        critics: The forms of `separate_critic`.
-        bf16: Have bfloat16 beside float32.
-        compiled: Have `TextPPO` with compiled layers beside without, against the same peers.
-    """
+    """Returns who plays, and what is compared."""
     forms = [(critic, low) for low in ((False, True) if bf16 else (False,)) for critic in critics]
     ours = [Contestant(OURS, *form) for form in forms]
     comparisons = []
@@ -102,11 +95,7 @@ def work_of(contestant: Contestant, work: Work) -> Work:
 
 
 def play(contestant: Contestant, work: Work, python: str = sys.executable) -> Outcome:
-    """Runs a contestant in a process of its own, so that none finds another's memory or threads.
-
-    Raises:
-        ContestantError: It failed, or its responses had another length than asked for.
-    """
+    """Runs a contestant in a process of its own, so that none finds another's memory or threads."""
     work = work_of(contestant, work)
     environment = {
         **os.environ,
@@ -141,11 +130,7 @@ def play(contestant: Contestant, work: Work, python: str = sys.executable) -> Ou
 
 
 def trl_python(peers_dir: Path) -> Path:
-    """Returns the interpreter of TRL's environment, which is created when it is first needed.
-
-    Raises:
-        ContestantError: It cannot be.
-    """
+    """Returns the interpreter of TRL's environment, which is created when it is first needed."""
     folder = peers_dir / "trl-1.12.0"
     python = folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
     complete = folder / "requirements.txt"

@@ -13,11 +13,7 @@ from tools.docs_pages.records import EnvironmentRecord
 
 
 def render_datasets(records: Sequence[EnvironmentRecord]) -> str:
-    """Returns the page.
-
-    Args:
-        records: The environments, to say which a data set is for.
-    """
+    """Returns the page."""
     tasks: dict[str, list[str]] = {}
     sets: dict[str, list[str]] = {}
     for record in records:

@@ -77,13 +77,7 @@ def fenced(text: str, language: str = "text") -> str:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], numbers: int = 0) -> str:
-    """Returns a table of cells that are Markdown already.
-
-    Args:
-        header: The columns' titles.
-        rows: As many cells each.
-        numbers: How many of the last columns are aligned to the right.
-    """
+    """Returns a table of cells that are Markdown already."""
     rules = ["---"] * (len(header) - numbers) + ["--:"] * numbers
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rules, *rows))
 

@@ -25,12 +25,7 @@ REPORT_NAME = "report.html"
 
 
 def write_report(record: Record | Sequence[Record], folder: Path) -> Path:
-    """Writes `report.html`, and the same data beside it as JSON and CSV; returns the page's path.
-
-    Args:
-        record: A `Bench`, an `Audit` or a `BestOfN`; or several, to be read on one page.
-        folder: Made if it does not exist.
-    """
+    """Writes `report.html` and the same data as JSON and CSV beside it; returns the page's path."""
     records = _clean(record)
     folder.mkdir(parents=True, exist_ok=True)
     saved: list[Path] = []
