@@ -122,14 +122,6 @@ class TokenLevel(ActionLevel):
             slots.window, self._vocab_size, budget
         )
 
-    def _arrays(self) -> dict[str, NDArray[Any]]:
-        slots = self._slots
-        return {
-            "attention_mask": slots.attention_mask,
-            "input_ids": slots.input_ids,
-            "remaining": slots.remaining[:, None],
-        }
-
     def observe(self) -> Observation:
         """Returns every slot's observation; written out, since it is half of a step's time."""
         slots = self._slots
@@ -137,6 +129,15 @@ class TokenLevel(ActionLevel):
             "attention_mask": slots.attention_mask.copy(),
             "input_ids": slots.input_ids.copy(),
             "remaining": slots.remaining[:, None].copy(),
+        }
+
+    def observe_slot(self, slot: int) -> Observation:
+        """Returns one slot's observation; written out for the same reason."""
+        slots = self._slots
+        return {
+            "attention_mask": slots.attention_mask[slot].copy(),
+            "input_ids": slots.input_ids[slot].copy(),
+            "remaining": slots.remaining[slot : slot + 1].copy(),
         }
 
     def write(self, rows: Rows, actions: Any) -> NDArray[np.intp]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,8 +93,13 @@ class VecEnvSlots:
         self._own = env if isinstance(env, TextVecEnv) else None
         observation = env.reset()
         assert isinstance(observation, dict)
-        self._observation = observation
+        self._see(observation)
         self.n_slots, self.window = observation["input_ids"].shape
+
+    def _see(self, observation: Mapping[str, NDArray[Any]]) -> None:
+        self._observation = observation
+        # Counted once a step; writer and loop ask several times.
+        self._lengths: NDArray[np.int64] = observation["attention_mask"].sum(axis=1, dtype=np.int64)
 
     def start(self, slot: int, number: int) -> None:
         """Does nothing: the environment has already started an episode."""
@@ -105,10 +110,7 @@ class VecEnvSlots:
 
     def lengths(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Returns how many tokens some slots have so far, (k,)."""
-        lengths: NDArray[np.int64] = self._observation["attention_mask"][rows].sum(
-            axis=1, dtype=np.int64
-        )
-        return lengths
+        return self._lengths[rows]
 
     def step(self, rows: NDArray[np.int64], actions: Actions) -> Step:
         """Writes a token in some slots; the others rest, or write token 0 if they cannot rest."""
@@ -116,7 +118,7 @@ class VecEnvSlots:
         everyones[rows] = actions
         after, rewards, dones, infos = self._env.step(everyones)
         assert isinstance(after, dict)
-        self._observation = after
+        self._see(after)
         ended = {}
         for slot in np.flatnonzero(dones).tolist():
             final = infos[slot]["terminal_observation"]
