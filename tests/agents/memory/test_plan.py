@@ -141,7 +141,9 @@ def test_gradient_checkpointing_keeps_less(model: str) -> None:
     assert checkpointed.update_peak < plain.update_peak
 
 
-@pytest.mark.parametrize("changes", [(), ("lora.r=4", "bf16=true")])
+@pytest.mark.parametrize(
+    "changes", [(), pytest.param(("lora.r=4", "bf16=true"), marks=pytest.mark.slow)]
+)
 def test_the_largest_settings_fit_and_the_next_do_not(
     save_model: Callable[..., str], changes: tuple[str, ...]
 ) -> None:
