@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -81,3 +82,13 @@ def _in_float32() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(agents.models.options, "_cpu_flags", set)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _with_signals() -> Iterator[None]:
+    """A shell that starts the tests in the background has them ignore Ctrl-C; here it counts."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
