@@ -1,12 +1,30 @@
-"""Spaces of the text level: any Unicode string, and a conversation as messages."""
+"""Spaces of the text level: any Unicode string, and a conversation as messages.
+
+Gymnasium's wrappers and vector environments look up what they need of a space by its class: an
+empty observation, and, for `AsyncVectorEnv`, a place where worker processes write observations and
+the parent reads them. For arrays that is shared memory of a fixed size. Texts have no largest size,
+so each worker writes a file.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, TypeAlias, TypeVar, get_args
+import os
+import pickle
+import tempfile
+import weakref
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from shutil import rmtree
+from typing import Any, TypeAlias, TypeVar, get_args, overload
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.vector.utils import (
+    create_shared_memory,
+    read_from_shared_memory,
+    write_to_shared_memory,
+)
+from gymnasium.wrappers.utils import create_zero_array
 
 from textenv.examples import Role
 
@@ -21,6 +39,7 @@ _ALPHABET = (
     "äéñßøżλжя中文字かな한글שלוםمرحبا🙂"
 )
 _SAMPLE_CHARS = 32
+_MEMORY = Path("/dev/shm")  # files in memory, where the system has them
 
 
 class _TextSpace(gym.Space[_T]):
@@ -103,3 +122,79 @@ def _sample_text(rng: np.random.Generator) -> str:
 def _refuse_masks(mask: object, probability: object) -> None:
     if mask is not None or probability is not None:
         raise gym.error.Error("Texts are sampled without a mask or probabilities.")
+
+
+class SharedTexts(Sequence[Any]):
+    """The latest observation of each of n worker processes, read whenever it is asked for.
+
+    A deep copy is the tuple of what stands there now: `AsyncVectorEnv` takes one at every step.
+    """
+
+    def __init__(self, n: int, empty: Any) -> None:
+        parent = _MEMORY if os.access(_MEMORY, os.W_OK) else None
+        self._folder = Path(tempfile.mkdtemp(prefix="textenv-", dir=parent))
+        self._n = n
+        for index in range(n):
+            self.write(index, empty)
+        self._end = weakref.finalize(self, _remove, self._folder, os.getpid())
+
+    def write(self, index: int, observation: Any) -> None:
+        """Replaces the observation of a worker."""
+        path = self._folder / str(index)
+        path.with_suffix(".new").write_bytes(pickle.dumps(observation))
+        os.replace(path.with_suffix(".new"), path)
+
+    def __len__(self) -> int:
+        return self._n
+
+    @overload
+    def __getitem__(self, index: int) -> Any: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Any]: ...
+    def __getitem__(self, index: int | slice) -> Any:
+        if isinstance(index, slice):
+            return tuple(self)[index]
+        number = range(self._n)[index]
+        return pickle.loads((self._folder / str(number)).read_bytes())
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[index] for index in range(self._n))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> tuple[Any, ...]:
+        return tuple(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A worker is given a copy, which does not remove the folder when it goes.
+        return {"_folder": self._folder, "_n": self._n}
+
+
+def _remove(folder: Path, owner: int) -> None:
+    # A forked worker inherits the object.
+    if os.getpid() == owner:
+        rmtree(folder, ignore_errors=True)
+
+
+@create_zero_array.register(AnyText)  # type: ignore[misc] # typed for arrays
+@create_zero_array.register(MessagesSpace)  # type: ignore[misc] # likewise
+def _make_empty(space: AnyText | MessagesSpace) -> str | Messages:
+    return "" if isinstance(space, AnyText) else ()
+
+
+@create_shared_memory.register(AnyText)
+@create_shared_memory.register(MessagesSpace)
+def _share(space: AnyText | MessagesSpace, n: int = 1, ctx: object = None) -> SharedTexts:
+    return SharedTexts(n, _make_empty(space))
+
+
+@read_from_shared_memory.register(AnyText)
+@read_from_shared_memory.register(MessagesSpace)
+def _read(space: AnyText | MessagesSpace, shared_memory: SharedTexts, n: int = 1) -> SharedTexts:
+    return shared_memory
+
+
+@write_to_shared_memory.register(AnyText)
+@write_to_shared_memory.register(MessagesSpace)
+def _write(
+    space: AnyText | MessagesSpace, index: int, value: Any, shared_memory: SharedTexts
+) -> None:
+    shared_memory.write(index, value)

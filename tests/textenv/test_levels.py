@@ -6,6 +6,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
+from gymnasium.wrappers import FrameStackObservation
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stable_baselines3.common.env_checker import check_env as check_env_for_sb3
@@ -256,6 +257,8 @@ def test_vector_environments_of_gymnasium_take_every_level(level):
         gym.make_vec(DIALOGUE, num_envs=2, action_level=level, vectorization_mode=mode, **extra)
         for mode, extra in (
             ("sync", {}),
+            ("async", {}),
+            ("async", {"vector_kwargs": {"context": "spawn"}}),
             ("async", {"vector_kwargs": {"shared_memory": False, "context": "spawn"}}),
         )
     ]
@@ -270,6 +273,29 @@ def test_vector_environments_of_gymnasium_take_every_level(level):
     assert ours.observation_space == envs[0].observation_space
     assert ours.action_space == envs[0].action_space
     assert ours.observation_space.contains(expected[0])
+
+
+def test_observations_of_workers_stay_as_they_were_when_the_next_step_is_taken():
+    env = gym.make_vec(DIALOGUE, num_envs=2, action_level="text", vectorization_mode="async")
+    first, _ = env.reset(seed=4)
+    long = "😀 many words " * 10_000
+    second = env.step((long, ""))[0]
+    env.close()
+    assert [len(turns) for turns in first] == [1, 1]
+    assert [len(turns) for turns in second] == [3, 3]
+
+
+@pytest.mark.parametrize("shown", ["messages", "string"])
+@pytest.mark.parametrize("padding", ["reset", "zero"])
+def test_frames_of_the_text_level_are_stacked(make, shown, padding):
+    env = make(DIALOGUE, action_level="text", text_observation=shown)
+    env = FrameStackObservation(env, 3, padding_type=padding)
+    first, _ = env.reset(seed=4)
+    empty = () if shown == "messages" else ""
+    assert first[:2] == ((empty, empty) if padding == "zero" else (first[2], first[2]))
+    second = env.step("Which day?")[0]
+    assert second[:2] == first[1:]
+    assert env.observation_space.contains(second)
 
 
 def _assert_equal(a, b):
