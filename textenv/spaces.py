@@ -174,9 +174,11 @@ def _remove(folder: Path, owner: int) -> None:
         rmtree(folder, ignore_errors=True)
 
 
-@create_zero_array.register(AnyText)  # type: ignore[misc] # typed for arrays
-@create_zero_array.register(MessagesSpace)  # type: ignore[misc] # likewise
-def _make_empty(space: AnyText | MessagesSpace) -> str | Messages:
+@create_zero_array.register(AnyText)
+@create_zero_array.register(MessagesSpace)
+def _make_empty(  # type: ignore[misc] # Gymnasium's stub knows only its own spaces
+    space: AnyText | MessagesSpace,
+) -> str | Messages:
     return "" if isinstance(space, AnyText) else ()
 
 

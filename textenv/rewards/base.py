@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import sysconfig
+import traceback
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from textenv.errors import ConfigError, RewardError, TextEnvError
+from textenv.errors import RewardError, TextEnvError
 from textenv.examples import Episode
 
 FloatArray = NDArray[np.float64]
+
+_MOST_TRIED = 256  # episodes that are scored one by one to find the one that a reward fails on
 
 
 @dataclass(frozen=True)
@@ -38,8 +42,11 @@ class RewardResult:
 class Reward(Protocol):
     """A plain callable on a batch of finished episodes."""
 
-    def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
+    def __call__(self, episodes: Sequence[Episode]) -> RewardResult | Any:
         """Scores the episodes, in order.
+
+        Returns:
+            A result, or a list, an array or a tensor with one number an episode.
 
         Raises:
             RewardError: An example lacks what the reward reads, or cannot be scored.
@@ -88,14 +95,18 @@ def call_reward(
         raise
     except Exception as error:
         raise RewardError(
-            f"Reward '{name}' raised {type(error).__name__}: {error}. It was scoring {scored}."
+            f"Reward '{name}' raised {type(error).__name__}: {error} ({_place(error)}). It was "
+            f"scoring {_failing(reward, episodes) or scored}."
         ) from error
     if not isinstance(result, RewardResult):
-        raise RewardError(
-            f"Reward '{name}' returned {type(result).__name__} for {scored}; return a "
-            "textenv.RewardResult, or wrap a function that gives plain numbers in "
-            "textenv.rewards.from_function."
-        )
+        total = _to_floats(result)
+        if total is None:
+            raise RewardError(
+                f"Reward '{name}' returned {'nothing' if result is None else repr(result)}; return "
+                "a list, an array or a tensor with one number an episode, or a "
+                "textenv.RewardResult."
+            )
+        result = RewardResult(total, {} if name == "total" else {name: total})
     for key in ("components", "reasons"):
         if not isinstance(getattr(result, key), Mapping):
             raise RewardError(
@@ -109,7 +120,7 @@ def call_reward(
     if "total" in result.components:
         raise RewardError(f"Reward '{name}' has a component called 'total'; call it otherwise.")
     arrays = {"total": result.total, **result.components}
-    checked = {key: _to_floats(value, name, key) for key, value in arrays.items()}
+    checked = {key: _part_floats(value, name, key) for key, value in arrays.items()}
     for key, value in checked.items():
         if value.shape != (n,):
             raise RewardError(
@@ -129,18 +140,58 @@ def call_reward(
     return RewardResult(checked.pop("total"), checked, valid, result.reasons)
 
 
-def _to_floats(values: object, name: str, key: object) -> FloatArray:
+def _place(error: Exception) -> str:
+    """Says where an exception was raised: in the last line of the user's own code, if any."""
+    frames = traceback.extract_tb(error.__traceback__)[1:]  # the first is `call_reward`
+    libraries = tuple(set(sysconfig.get_paths().values()))
+    own = [frame for frame in frames if not frame.filename.startswith(libraries)]
+    if not frames:
+        return "when it was called: it has to take a list of episodes"
+    frame = (own or frames)[-1]
+    return f"{frame.filename}, line {frame.lineno}, in {frame.name}"
+
+
+def _failing(reward: Reward, episodes: Sequence[Episode]) -> str:
+    """Finds the example that a reward fails on, by itself; "" if it does not, or is slow."""
+    if waits(reward) or len(episodes) > _MOST_TRIED:
+        return ""
+    for episode in episodes:
+        try:
+            reward([episode])
+        except Exception:
+            return f"'{episode.example.id}'"
+    return ""
+
+
+def _part_floats(values: object, name: str, key: object) -> FloatArray:
+    """Returns a total or a component of a result as an array."""
     if not isinstance(key, str):
         raise RewardError(f"Reward '{name}' has a component called {key!r}, which is not a text.")
+    array = _to_floats(values)
+    if array is None:
+        raise RewardError(
+            f"Reward '{name}' returned a '{key}' that is not an array of numbers: {values!r}."
+        )
+    return array
+
+
+def _to_floats(values: Any) -> FloatArray | None:
+    """Returns a list, an array or a tensor of numbers as an array; None if it is no such thing."""
+    if values is None:
+        return None
     try:
+        if isinstance(values, Iterable) and not hasattr(values, "__array__"):
+            if isinstance(values, str | bytes | Mapping | Set):
+                return None
+            values = [value.item() if hasattr(value, "detach") else value for value in values]
+        if hasattr(values, "detach"):  # a tensor, perhaps on a GPU, of a graph, or in bfloat16
+            values = values.detach().cpu().double()
         array = np.asarray(values)
         if array.dtype.kind in "biufO":  # no text, and of a complex number no part
             return array.astype(np.float64, copy=False)
-    except (TypeError, ValueError, RuntimeError):  # uneven rows, other objects, a GPU's tensor
+    except (TypeError, ValueError, RuntimeError):  # uneven rows, other objects
         pass
-    raise RewardError(
-        f"Reward '{name}' returned a '{key}' that is not an array of numbers: {values!r}."
-    )
+    return None
 
 
 def compute_rewards(reward: Reward, episodes: Sequence[Episode]) -> RewardResult:
@@ -162,38 +213,3 @@ def compute_rewards(reward: Reward, episodes: Sequence[Episode]) -> RewardResult
             "0."
         )
     return result
-
-
-def from_function(
-    function: Callable[[Sequence[Episode]], Iterable[float]], name: str | None = None
-) -> Reward:
-    """Makes a reward from a function that gives one number an episode.
-
-    Args:
-        function: Takes a batch of finished episodes, returns their scores, in order.
-        name: Names the reward and its component; by default the function's name.
-
-    Raises:
-        ConfigError: `function` cannot be called.
-    """
-    if not callable(function):
-        raise ConfigError(f"from_function takes a function of episodes, not {function!r}.")
-    return _FunctionReward(name or str(getattr(function, "__name__", "reward")), function)
-
-
-@dataclass(frozen=True)
-class _FunctionReward:
-    name: str
-    function: Callable[[Sequence[Episode]], Iterable[float]] = field(repr=False)
-
-    def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
-        scores = self.function(episodes)
-        try:
-            array = scores if isinstance(scores, np.ndarray) else np.array(list(scores))
-            total = array.astype(np.float64)
-        except (TypeError, ValueError) as error:
-            raise RewardError(
-                f"Reward '{self.name}' returned {type(scores).__name__}; return a list or an array "
-                "with one number an episode."
-            ) from error
-        return RewardResult(total, {self.name: total})

@@ -26,12 +26,18 @@ from agents.reward_bench.worker import Job, run_job
 from textenv.benchmark.results import Bench, load_record
 from textenv.cli.main import make_app
 from textenv.errors import ConfigError, TextEnvError, UnknownNameError
-from textenv.rewards import from_function
 from textenv.vector import make_core
 
+
 # Scores of a random model's babble, graded finely enough to have a spread.
-brevity = from_function(lambda episodes: [1 / (1 + len(e.response)) for e in episodes], "brevity")
-letters = from_function(lambda episodes: [float(len(e.response)) for e in episodes], "letters")
+def brevity(episodes):
+    return [1 / (1 + len(e.response)) for e in episodes]
+
+
+def letters(episodes):
+    return [float(len(e.response)) for e in episodes]
+
+
 BREVITY, LETTERS = f"{__file__}:brevity", f"{__file__}:letters"
 
 

@@ -22,7 +22,7 @@ from textenv.benchmark.statistics import Estimate
 from textenv.cli import main
 from textenv.errors import ConfigError, RewardError
 from textenv.examples import Episode, Example
-from textenv.rewards import RewardResult, from_function
+from textenv.rewards import RewardResult
 
 COLOURS = ("red", "green", "blue", "black", "white", "brown", "pink", "grey", "gold", "teal")
 THINGS = ("car", "hat", "door", "ship", "cup", "bag")
@@ -84,7 +84,7 @@ def test_never_is_a_text_scored_against_another_number_of_references() -> None:
             assert len(set(episode.example.references)) == len(episode.example.references)
         return [0.0] * len(episodes)
 
-    audit(from_function(count), examples, metrics=())
+    audit(count, examples, metrics=())
     assert seen == {f"e{i}": {1 + i % 6} for i in range(12)}
 
 
@@ -140,7 +140,7 @@ def test_near_valid_texts_decide_nothing() -> None:
         said = [episode.response.split() for episode in episodes]
         return [float(bool(a) and a[: len(b)] == b) for a, b in zip(said, wanted, strict=True)]
 
-    result = audit(from_function(first_words), with_one_reference(), metrics=())
+    result = audit(first_words, with_one_reference(), metrics=())
     doubled = probe_of(result, "doubled")
     assert doubled.score.mean == 1
     assert doubled.too_near is None
@@ -163,7 +163,7 @@ def test_the_best_constant_is_found_and_never_tried_on_what_it_was_chosen_by() -
     # Each answer is right once, which helps no other example.
     answers = ["maybe", "maybe", *(f"w{i}" for i in range(10))]
     unique = [Example(f"e{i}", "p", (answer,)) for i, answer in enumerate(answers)]
-    constant = probe_of(audit(from_function(treasure), unique, metrics=()), "constant")
+    constant = probe_of(audit(treasure, unique, metrics=()), "constant")
     assert constant.example == "maybe"
 
 
@@ -186,7 +186,7 @@ def test_a_reward_that_fails_on_a_probe_is_told_of() -> None:
                 raise ValueError("zero width")
         return [float(e.response == e.example.references[0]) for e in episodes]
 
-    result = audit(from_function(fragile), with_one_reference(), metrics=())
+    result = audit(fragile, with_one_reference(), metrics=())
     odd = probe_of(result, "odd characters")
     assert odd.score is None
     assert "zero width" in odd.note
@@ -201,7 +201,7 @@ def test_halves_of_surrogate_pairs_can_be_saved(tmp_path: Path) -> None:
         return [float(e.response == e.example.references[0]) for e in episodes]
 
     examples = [Example(f"e{i}", "p", (f"w{i} \ud800",)) for i in range(12)]
-    result = audit(from_function(fragile), examples)
+    result = audit(fragile, examples)
     save_record(result, tmp_path / "audit.json")
     assert load_record(Audit, tmp_path / "audit.json") == result
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import textenv.rewards
 from textenv.errors import ConfigError, RewardError, UnknownNameError
@@ -15,7 +18,6 @@ from textenv.examples import Episode, Example
 from textenv.rewards import (
     RewardResult,
     compute_rewards,
-    from_function,
     load_reward,
     loading,
     register_reward,
@@ -128,14 +130,60 @@ def test_no_component_takes_the_place_of_the_total() -> None:
         score(confused, ["x"], ["y"])
 
 
-def test_a_function_of_episodes_becomes_a_reward() -> None:
-    reward = from_function(word_count)
-    result = score(reward, RESPONSES, REFERENCES)
-    assert reward.name == "word_count"
-    assert result.total.tolist() == [3, 1]
-    assert result.components["word_count"].tolist() == [3, 1]
-    named = from_function(lambda episodes: np.zeros(len(episodes)), name="nothing")
-    assert list(score(named, RESPONSES, REFERENCES).components) == ["nothing"]
+@pytest.mark.parametrize(
+    "scores",
+    [
+        [0.25, 1],
+        (0.25, 1.0),
+        iter([0.25, 1.0]),
+        np.array([0.25, 1.0], np.float32),
+        torch.tensor([0.25, 1.0], dtype=torch.bfloat16),
+        torch.tensor([0.25, 1.0], requires_grad=True),
+        [torch.tensor(0.25, requires_grad=True), torch.tensor(1)],
+        [np.float16(0.25), np.bool_(True)],
+    ],
+    ids=lambda scores: type(scores).__name__,
+)
+def test_a_function_may_return_anything_with_one_number_an_episode(scores) -> None:
+    def luck(episodes: Sequence[Episode]) -> Any:
+        return scores
+
+    result = score(luck, RESPONSES, REFERENCES)
+    assert result.total.tolist() == [0.25, 1]
+    assert result.components["luck"].tolist() == [0.25, 1]
+
+
+def test_plain_numbers_are_a_part_of_a_sum() -> None:
+    result = score({"word_count": {"reward": word_count, "weight": 2}}, RESPONSES, REFERENCES)
+    assert result.total.tolist() == [6, 2]
+    assert list(result.components) == ["word_count"]
+
+
+def test_what_a_reward_raises_is_told_with_its_line_and_the_example() -> None:
+    def fragile(episodes: Sequence[Episode]) -> Any:
+        return [1 / len(episode.response.split()) for episode in episodes]
+
+    line = fragile.__code__.co_firstlineno + 1
+    with pytest.raises(RewardError) as raised:
+        score(fragile, ["a b", "", "c"], ["x", "y", "z"])
+    told = str(raised.value)
+    assert "ZeroDivisionError: division by zero" in told
+    assert f"test_compose.py, line {line}, in " in told
+    assert told.endswith("It was scoring '1'.")
+
+
+def test_a_reward_that_fails_in_a_library_is_told_with_its_own_line() -> None:
+    def parse(episodes: Sequence[Episode]) -> Any:
+        return [json.loads(episode.response)["score"] for episode in episodes]
+
+    line = parse.__code__.co_firstlineno + 1
+    with pytest.raises(RewardError, match=rf"test_compose.py, line {line}, in .*scoring '0'"):
+        score(parse, ["no JSON"], ["x"])
+
+
+def test_a_function_that_takes_no_episodes_is_told_so() -> None:
+    with pytest.raises(RewardError, match="has to take a list of episodes"):
+        score(lambda a, b: [1.0], ["x"], ["y"])
 
 
 @pytest.mark.parametrize(
@@ -145,13 +193,20 @@ def test_a_function_of_episodes_becomes_a_reward() -> None:
         ([1.0, float("nan")], "'short' returned 'total' = nan for example '1'"),
         ([1.0, float("inf")], "must be finite"),
         (["good", "bad"], "one number an episode"),
-        (None, "returned NoneType"),
+        (None, "returned nothing; return a list"),
+        (0.5, "shape"),
+        ("0.5", "returned '0.5'"),
+        ({"0": 1.0, "1": 0.0}, "returned {"),
+        ([1.0, None], "= nan for example '1'"),
+        ([[1.0], [0.0]], r"of shape \(2, 1\)"),
     ],
 )
 def test_scores_that_are_no_finite_number_for_each_episode_are_refused(scores, match: str) -> None:
-    reward = from_function(lambda episodes: scores, name="short")
+    def short(episodes: Sequence[Episode]) -> Any:
+        return scores
+
     with pytest.raises(RewardError, match=match):
-        score(reward, RESPONSES, REFERENCES)
+        score(short, RESPONSES, REFERENCES)
 
 
 def test_a_part_of_a_sum_is_held_to_the_same() -> None:
@@ -164,7 +219,7 @@ def test_a_part_of_a_sum_is_held_to_the_same() -> None:
     for part, match in [
         (lone_number, "'part' returned 'total' of shape"),
         (not_finite, "nan"),
-        (word_count, "'part' returned list.*from_function"),
+        (lambda episodes: [1.0], "'part' returned 'total' of shape"),
     ]:
         reward = WeightedSum((("part", 1.0, part),))
         with pytest.raises(RewardError, match=match):

@@ -13,7 +13,6 @@ from textenv.examples import Episode, Example
 from textenv.rewards import (
     RewardResult,
     fit_reward,
-    from_function,
     load_reward,
     loading,
     register_reward,
@@ -100,8 +99,6 @@ def test_a_made_reward_is_no_factory(monkeypatch) -> None:
     register_reward("ready", Ready())
     with pytest.raises(ConfigError, match=r"register_reward\('ready', lambda: reward\)"):
         load_reward("ready")
-    with pytest.raises(ConfigError, match="takes a function of episodes"):
-        from_function(3.5)
 
 
 @pytest.mark.parametrize(

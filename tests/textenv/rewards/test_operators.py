@@ -15,7 +15,7 @@ import yaml
 import textenv
 from textenv.errors import ConfigError, RewardError
 from textenv.examples import Episode, Example, Turn
-from textenv.rewards import RewardResult, fit_reward, from_function, load_reward, score
+from textenv.rewards import RewardResult, fit_reward, load_reward, score
 from textenv.rewards.base import call_reward
 from textenv.rewards.dense import PotentialDifferences, potential_terms
 from textenv.rewards.normalise import needs_fit
@@ -538,6 +538,8 @@ def test_an_unfinished_episode_without_a_score_keeps_its_potential_where_that_is
 
 
 def test_scores_as_users_give_them_are_a_function_of_plain_numbers():
-    reward = from_function(lambda episodes: [1.0] * len(episodes), name="one")
+    def reward(episodes):
+        return [1.0] * len(episodes)
+
     assert totals({"clip": {"of": reward, "high": 0.5}}) == [0.5, 0.5]
     assert textenv.score({"one": {"reward": reward, "weight": 3}}, ["x"], ["y"]).total == [3]
