@@ -39,7 +39,6 @@ from agents.training.evaluation import (
     speak_lead_sentence,
 )
 from agents.training.run import (
-    environment_arguments,
     make_agent,
     versions,
     write_samples,
@@ -50,7 +49,7 @@ from textenv.benchmark.statistics import bootstrap_mean, make_estimate, two_way_
 from textenv.cli.progress import track
 from textenv.episode import TextCore
 from textenv.errors import ConfigError
-from textenv.vector import make_core
+from textenv.vector import environment_arguments, make_core
 
 KL_EXAMPLES = 128
 _LEARNING_RATE, _LEFT_AT_END = 3e-5, 0.1

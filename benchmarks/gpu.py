@@ -34,10 +34,11 @@ from agents.ppo.buffer import EpisodeBatch
 from agents.ppo.ppo import TextPPO
 from agents.ppo.targets import Targets
 from agents.training.config import TrainConfig, train_config
-from agents.training.run import environment_arguments, make_agent, versions
+from agents.training.run import make_agent, versions
 from benchmarks.floors import Timings, decode_floor, learning_floor, synchronize
 from benchmarks.measuring import JsonPath, make_table, write_json
 from benchmarks.shapes import SHAPES, save_rows, save_shape
+from textenv.vector import environment_arguments
 
 GIB = 2**30
 

@@ -38,10 +38,10 @@ from agents.training.config import (
     train_config,
     write_config,
 )
-from agents.training.run import environment_arguments, make_agent, versions
+from agents.training.run import make_agent, versions
 from benchmarks.measuring import JsonPath, make_table, write_json
 from benchmarks.shapes import save_rows, save_shape
-from textenv.vector import make_core
+from textenv.vector import environment_arguments, make_core
 
 _MIB = 2**20
 _ITERATIONS = 2

@@ -19,6 +19,7 @@ from textenv.errors import ConfigError
 from textenv.examples import Example
 from textenv.levels import Info, Observation
 from textenv.rendering import RENDER_FPS, render_transcript, reward_text
+from textenv.tokenization import EMBEDDED
 
 _AUTORESET = dict(
     zip(
@@ -299,3 +300,20 @@ def make_core(id: str, n_slots: int = 1, arguments: Mapping[str, Any] | None = N
     env = gym.make_vec(id, num_envs=n_slots, **(arguments or {}))
     core: TextCore = env.unwrapped.core  # type: ignore[attr-defined] # ours is a TextVectorEnv
     return core
+
+
+def environment_arguments(
+    model: str, dataset: Any = None, reward: Any = None, env: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Returns an environment's arguments for a language model.
+
+    The tokenizer is the model's, unless `env` names another.
+    """
+    arguments = dict(env or {})
+    if model != EMBEDDED:
+        arguments.setdefault("tokenizer", model)
+    if dataset is not None:
+        arguments["dataset"] = dataset
+    if reward is not None:
+        arguments["reward"] = reward
+    return arguments

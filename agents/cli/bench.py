@@ -16,7 +16,7 @@ from rich.text import Text
 
 from agents.cli.display import duration, interval, print_facts, print_folder
 from agents.reward_bench.config import BenchConfig, load_bench_config
-from textenv.cli.catalog import AsJson
+from textenv.cli.arguments import AsJson
 from textenv.cli.console import EXIT_INTERRUPTED, print_error, print_json
 
 if TYPE_CHECKING:

@@ -5,66 +5,52 @@ Slow imports are inside the commands, so that `textenv --help` is fast.
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
-from agents.cli.arguments import (
-    Dataset,
-    Device,
-    EnvKeys,
-    Model,
-    Out,
-    RewardText,
-    Seed,
-    environment_keys,
-    find_model,
-    pick_device,
-)
+from agents.cli.arguments import Device, Out, Seed, find_model, pick_device
 from agents.cli.display import (
     describe_precision,
     duration,
     interval,
     print_comparison,
-    print_evaluation,
     print_facts,
     print_folder,
     print_samples,
     print_training_result,
+    spec_text,
 )
+from agents.cli.evaluate import AGENTS, evaluate
 from agents.cli.keys import command_with_keys
 from agents.cli.plan import plan
 from agents.cli.rewards import add_rewards_commands
 from agents.models.options import choose_bf16
 from agents.ppo.options import trained_defaults
-from agents.training.config import SFTOptions, TrainConfig, apply_overrides, load_config
-from textenv.cli.catalog import Id
-from textenv.cli.console import EXIT_INTERRUPTED, parse_spec, print_error, print_json
+from agents.training.config import SFTOptions, TrainConfig, load_config
+from textenv.cli.arguments import (
+    Dataset,
+    Model,
+    RewardText,
+)
+from textenv.cli.console import (
+    EXIT_INTERRUPTED,
+    parse_spec,
+    print_error,
+)
+from textenv.cli.overrides import apply_overrides
 from textenv.cli.rewards import find_rewards_app
-from textenv.errors import ConfigError, UnknownNameError
+from textenv.errors import ConfigError
 from textenv.registry import environment_row
 
 if TYPE_CHECKING:
-    import torch
-
-    from agents.training.evaluation import Evaluation
-    from textenv.episode import TextCore
+    pass
 
 _TRAINED = {"embedded": "the embedded model", "full": "full weights", "lora": "LoRA"}
-AGENTS = {
-    "greedy": "the model's most likely tokens",
-    "sample": "tokens drawn from the model",
-    "first_sentence": "the greedy answer, cut to its first sentence",
-    "random": "tokens drawn uniformly",
-    "lead": "the first sentence of the source text",
-    "gold": "the ideal answer",
-}
-_SLOTS = 64  # episodes that are played at a time
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -142,8 +128,8 @@ def train(
     console = Console(highlight=False, quiet=not is_first_rank())
     facts = {
         "model": settings.model,
-        "dataset": _plain(settings.dataset or row.kwargs.dataset),
-        "reward": _plain(settings.reward or row.kwargs.reward),
+        "dataset": spec_text(settings.dataset or row.kwargs.dataset),
+        "reward": spec_text(settings.reward or row.kwargs.reward),
         "budget": f"{settings.total_episodes} episodes, {settings.n_episodes} an iteration",
         "device": chosen,
         "precision": describe_precision(settings.bf16),
@@ -181,64 +167,6 @@ def _check_resume(overrides: Sequence[str], others: Sequence[object]) -> None:
     for word in overrides:
         if word.partition("=")[0] != "total_episodes":
             raise ConfigError(f"{word} would change the run. Only total_episodes may differ.")
-
-
-def evaluate(
-    id: Id,
-    overrides: EnvKeys = None,
-    model: Model = None,
-    agent: Annotated[str, typer.Option(help=f"{', '.join(AGENTS)}; see below.")] = "greedy",
-    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
-    examples: Annotated[int, typer.Option(min=1, help="Number of examples, from the first.")] = 256,
-    dataset: Dataset = None,
-    reward: RewardText = None,
-    seed: Seed = None,
-    device: Device = None,
-    out: Annotated[Path | None, typer.Option(help="File to write the result to, as JSON.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
-) -> None:
-    """Measure an agent on held-out examples."""
-    if out is not None and out.is_dir():
-        raise ConfigError(
-            f"'{out}' is a folder. Name a file for --out, such as {out / 'eval.json'}."
-        )
-    environment_row(id)
-    if agent not in AGENTS:
-        raise UnknownNameError("agent", agent, AGENTS)
-    env = environment_keys(overrides or ())
-    found, policy_arguments = find_model(model or "embedded")
-    chosen = pick_device(device or "auto")
-
-    from agents.training.run import environment_arguments
-    from textenv.vector import make_core
-
-    arguments = environment_arguments(found, parse_spec(dataset), parse_spec(reward), env)
-    core = make_core(id, _SLOTS, arguments)
-    evaluation = _evaluate_agent(
-        agent, core, split, examples, seed or 0, found, policy_arguments, chosen
-    )
-    result = {
-        "id": id,
-        "agent": agent,
-        "model": found if _needs_model(agent) else None,
-        "split": split,
-        "seed": seed or 0,
-        **evaluation.summary(),
-    }
-    if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(result, indent=2, ensure_ascii=False), encoding="utf-8")
-    if as_json:
-        print_json(result)
-        return
-    console = Console(highlight=False)
-    who = f"{agent}, {found}" if _needs_model(agent) else agent
-    facts = {"agent": who, "examples": f"{result['examples']} of {split}"}
-    print_facts(console, id, facts)
-    console.print()
-    print_evaluation(console, "", result)
-    if out is not None:
-        console.print(f"\nWritten to {out}.", markup=False)
 
 
 def sft(
@@ -282,7 +210,7 @@ def sft(
     limit = "" if max_seconds is None else f", at most {duration(max_seconds)}"
     facts = {
         "model": found,
-        "dataset": _plain(run.dataset or [environment_row(id).kwargs.dataset for id in ids]),
+        "dataset": spec_text(run.dataset or [environment_row(id).kwargs.dataset for id in ids]),
         "budget": f"{options.steps} steps of {options.batch_size} episodes{limit}",
         "device": chosen,
         "precision": describe_precision(options.bf16),
@@ -306,48 +234,6 @@ def sft(
     print_folder(console, out, f"to train further, use --model {out / 'model'}")
 
 
-def _evaluate_agent(
-    agent: str,
-    core: TextCore,
-    split: str,
-    n_examples: int,
-    seed: int,
-    model: str,
-    policy_arguments: Mapping[str, Any],
-    device: torch.device,
-) -> Evaluation:
-    import torch
-
-    from agents.training.evaluation import (
-        cut_to_first_sentence,
-        evaluate_policy_on_split,
-        evaluate_random,
-        evaluate_speaker,
-        load_policy,
-        speak_lead_sentence,
-    )
-    from textenv.cli.progress import track
-
-    n = min(n_examples, len(core.dataset(split)))
-    policy = load_policy(model, core, device, **policy_arguments) if _needs_model(agent) else None
-    with track("Evaluating", n) as report:
-        if policy is not None:
-            torch.manual_seed(seed)
-            greedy = agent != "sample"
-            evaluation = evaluate_policy_on_split(policy, core, split, n, greedy, report)
-            return (
-                cut_to_first_sentence(core, evaluation) if agent == "first_sentence" else evaluation
-            )
-        if agent == "random":
-            return evaluate_random(core, split, n, seed, report)
-        speak = core.task.gold if agent == "gold" else speak_lead_sentence
-        return evaluate_speaker(speak, core, split, n, report)
-
-
-def _needs_model(agent: str) -> bool:
-    return agent in ("greedy", "sample", "first_sentence")
-
-
 def _sft_options(overrides: Sequence[str], seed: int | None) -> tuple[SFTOptions, dict[str, Any]]:
     """Returns the options, and the arguments of the environments."""
     values: dict[str, Any] = {} if seed is None else {"seed": seed}
@@ -358,7 +244,3 @@ def _sft_options(overrides: Sequence[str], seed: int | None) -> tuple[SFTOptions
 
 def _new_folder(id: str) -> Path:
     return Path("runs") / f"{id.replace('/', '-')}-{time.strftime('%Y%m%d-%H%M%S')}"
-
-
-def _plain(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,18 +73,31 @@ def print_samples(console: Console, path: Path, n: int) -> None:
     with path.open(encoding="utf-8") as file:
         rows = [json.loads(line) for line in itertools.islice(file, n)]
     for row in rows:
-        console.print()
-        console.print(Text(f"Sample {row['id']}", style="bold"))
-        table = Table.grid(padding=(0, 2))
-        table.add_column(style="dim", no_wrap=True)
-        table.add_column(overflow="fold")
-        table.add_column(justify="right", no_wrap=True)
-        table.add_row("  prompt", Text(_shorten(row["prompt"])), "")
-        table.add_row("  reference", Text(_shorten(row["references"][0])), "")
-        for stage in ("before", "after"):
-            response = Text(_shorten(row[stage]["response"]) or "(nothing)")
-            table.add_row(f"  {stage}", response, f"{row[stage]['reward']:.3f}")
-        console.print(table)
+        _print_sample(console, row, {stage: row[stage] for stage in ("before", "after")})
+
+
+def print_answers(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Prints examples, each with an agent's answer and its reward."""
+    for row in rows:
+        _print_sample(console, row, {"answer": row})
+
+
+def _print_sample(
+    console: Console, asked: Mapping[str, Any], answers: Mapping[str, Mapping[str, Any]]
+) -> None:
+    console.print()
+    console.print(Text(f"Sample {asked['id']}", style="bold"))
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_column(justify="right", no_wrap=True)
+    table.add_row("  prompt", Text(_shorten(asked["prompt"])), "")
+    if asked["references"]:
+        table.add_row("  reference", Text(_shorten(asked["references"][0])), "")
+    for name, answer in answers.items():
+        response = Text(_shorten(answer["response"]) or "(nothing)")
+        table.add_row(f"  {name}", response, f"{answer['reward']:.3f}")
+    console.print(table)
 
 
 def print_folder(console: Console, out: Path, what: str) -> None:
@@ -114,6 +127,11 @@ def interval(estimate: Mapping[str, Any], signed: bool = False) -> str:
 def describe_precision(bf16: bool | None) -> str:
     """Describes the precision in which a run computes."""
     return "bfloat16 (autocast over float32 weights)" if bf16 else "float32"
+
+
+def spec_text(spec: object) -> str:
+    """Writes the description of a data set or a reward."""
+    return spec if isinstance(spec, str) else json.dumps(spec, ensure_ascii=False)
 
 
 def duration(seconds: float) -> str:

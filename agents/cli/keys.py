@@ -23,6 +23,8 @@ def command_with_keys(
     """Makes a command class whose help lists the options of a record."""
 
     class CommandWithKeys(TyperCommand):
+        keys = tuple(record.model_fields)
+
         def format_help(self, ctx: Any, formatter: Any) -> None:  # the types are typer's own
             super().format_help(ctx, formatter)
             console = Console(highlight=False)

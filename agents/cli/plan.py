@@ -10,10 +10,10 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from agents.cli.arguments import Dataset, Device, Model, RewardText, find_model, pick_device
+from agents.cli.arguments import Device, find_model, pick_device
 from agents.cli.display import print_facts
 from agents.training.config import load_config
-from textenv.cli.catalog import Id
+from textenv.cli.arguments import Dataset, Id, Model, RewardText
 from textenv.cli.console import parse_spec, print_json
 from textenv.registry import environment_row
 

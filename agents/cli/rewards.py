@@ -16,19 +16,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from agents.cli.arguments import (
-    Dataset,
-    Device,
-    EnvKeys,
-    Model,
-    Seed,
-    environment_keys,
-    find_model,
-    pick_device,
-)
+from agents.cli.arguments import Device, Seed, find_model, pick_device
 from agents.cli.bench import EPILOG, bench
 from agents.cli.display import duration, interval, print_facts, print_folder
-from textenv.cli.catalog import AsJson, Id
+from textenv.cli.arguments import AsJson, Dataset, EnvKeys, Id, Model, environment_keys
 from textenv.cli.console import parse_spec, print_json
 from textenv.errors import ConfigError
 from textenv.registry import environment_row
@@ -105,14 +96,14 @@ def best_of_n(
         pay_nothing,
         sample_pool,
         score_pool,
-        try_rewards,
         write_picks,
     )
     from agents.training.evaluation import load_policy
-    from agents.training.run import check_folder, environment_arguments
+    from agents.training.run import check_folder
     from textenv.benchmark.report import write_report
     from textenv.cli.progress import track
-    from textenv.vector import make_core
+    from textenv.preflight import try_rewards
+    from textenv.vector import environment_arguments, make_core
 
     if out is not None:
         check_folder(out)

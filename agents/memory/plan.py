@@ -29,8 +29,9 @@ from agents.ppo.buffer import EpisodeBatch, make_batch
 from agents.ppo.ppo import TextPPO
 from agents.ppo.vec_env import TextVecEnv
 from agents.training.config import TrainConfig
-from agents.training.run import environment_arguments, make_agent
+from agents.training.run import make_agent
 from textenv.rollout import PlayedEpisode
+from textenv.vector import environment_arguments
 
 GIB = 2**30
 # What is on a device before there is a model: a GPU's context and libraries, or a process's own.

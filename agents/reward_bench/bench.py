@@ -21,7 +21,6 @@ from agents.reward_bench.config import RANDOM, BenchConfig, check_rewards
 from agents.reward_bench.records import Run, load_run
 from agents.reward_bench.runs import Wanted, make_runs, untrained_runs, wanted_runs
 from agents.reward_bench.scoring import Report, ScoredDesign, Scorer, Start
-from agents.training.run import environment_arguments
 from textenv.benchmark.matrix import measure_start
 from textenv.benchmark.results import Audit, Bench, Metric
 from textenv.episode import TextCore
@@ -29,7 +28,7 @@ from textenv.errors import ConfigError, TextEnvError
 from textenv.registry import environment_row
 from textenv.rewards.loading import RewardSpec
 from textenv.rewards.normalise import fit_reward
-from textenv.vector import make_core
+from textenv.vector import environment_arguments, make_core
 
 CONFIG_FILE = "bench.yaml"
 Stage = Callable[[str, float], AbstractContextManager[Report]]

@@ -17,7 +17,7 @@ from textenv.benchmark.statistics import Estimate, FloatArray
 from textenv.episode import TextCore
 from textenv.examples import Episode
 from textenv.rewards import Reward, RewardResult, compute_rewards
-from textenv.rollout import Progress, play_text, silent
+from textenv.rollout import Progress, silent
 
 
 @dataclass(frozen=True)
@@ -61,13 +61,6 @@ class Pool:
 def pay_nothing(episodes: Sequence[Episode]) -> RewardResult:
     """Pays 0: the reward of an environment whose episodes are scored afterwards."""
     return RewardResult(np.zeros(len(episodes)))
-
-
-def try_rewards(rewards: Mapping[str, Reward], core: TextCore, split: str) -> None:
-    """Scores one ideal answer by each reward, to find rewards that cannot score before sampling."""
-    episode = play_text(core, core.dataset(split)[0], core.task.gold)
-    for reward in rewards.values():
-        compute_rewards(reward, [episode])
 
 
 def sample_pool(

@@ -12,8 +12,9 @@ from typing import Any, Literal
 from pydantic import Field, JsonValue, NonNegativeInt, PositiveInt, field_validator
 
 from agents.models.options import Options
-from agents.training.config import TrainConfig, apply_overrides, read_config_file, train_config
+from agents.training.config import TrainConfig, read_config_file, train_config
 from textenv.benchmark.matrix import GOLD
+from textenv.cli.overrides import apply_overrides
 from textenv.errors import ConfigError
 
 

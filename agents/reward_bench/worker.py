@@ -23,10 +23,10 @@ from agents.reward_bench.best_of_n import pay_nothing
 from agents.reward_bench.config import BenchConfig, parse_bench_config
 from agents.reward_bench.records import Look, Run, save_run
 from agents.training.evaluation import kl_per_episode, play_policy_on_split
-from agents.training.run import environment_arguments, make_agent
+from agents.training.run import make_agent
 from textenv.episode import TextCore
 from textenv.errors import TextEnvError
-from textenv.vector import make_core
+from textenv.vector import environment_arguments, make_core
 
 # Looks of runs with the same seed draw the same random numbers, which makes differences between
 # designs less noisy.

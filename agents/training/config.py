@@ -17,6 +17,7 @@ from pydantic import (
 
 from agents.models.options import POLICY_DEFAULTS, Options, PolicyOptions, option, what_is_trained
 from agents.ppo.options import PPO_DEFAULTS, PPOOptions
+from textenv.cli.overrides import apply_overrides
 from textenv.errors import ConfigError
 from textenv.strict_yaml import load_yaml
 
@@ -129,43 +130,9 @@ def read_config_file(file: Path) -> dict[str, Any]:
     return data
 
 
-def apply_overrides(values: dict[str, Any], overrides: Sequence[str]) -> None:
-    """Sets values by texts "key=value"; "env.max_new_tokens=64" sets a key within `env`."""
-    for override in overrides:
-        key, equals, text = override.partition("=")
-        if not equals or not key:
-            raise ConfigError(f"'{override}' is not of the form key=value.")
-        _set(values, key.split("."), _parse(override, text))
-
-
 def write_config(config: TrainConfig, path: Path) -> None:
     """Writes every key, so that the file alone is enough to repeat the run."""
     path.write_text(
         yaml.safe_dump(config.to_json(), sort_keys=False, allow_unicode=True),
         encoding="utf-8",
     )
-
-
-def _parse(override: str, text: str) -> Any:
-    try:
-        value = load_yaml(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"The value of '{override}' is not valid YAML.") from error
-    # YAML 1.1 reads 1e-4, which has no dot, as text.
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value
-
-
-def _set(values: dict[str, Any], path: Sequence[str], value: Any) -> None:
-    for key in path[:-1]:
-        # A key that is off, such as `lora: null` in the file of a run, holds no keys yet.
-        if values.get(key) is None:
-            values[key] = {}
-        values = values[key]
-        if not isinstance(values, dict):
-            raise ConfigError(f"'{'.'.join(path)}' reaches into '{key}', which holds no keys.")
-    values[path[-1]] = value

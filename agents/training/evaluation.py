@@ -61,6 +61,24 @@ class Evaluation:
             },
         }
 
+    def answer(self, i: int) -> dict[str, Any]:
+        """Returns the i-th answer with its scores, as plain values."""
+        return {
+            "response": self.episodes[i].response,
+            "stop_reason": self.episodes[i].stop_reason,
+            "reward": float(self.rewards[i]),
+            "metrics": {name: float(values[i]) for name, values in self.metrics.items()},
+        }
+
+
+def question(core: TextCore, example: Example) -> dict[str, Any]:
+    """Returns what an example asks, and its references, as plain values."""
+    return {
+        "id": example.id,
+        "prompt": "\n".join(turn.text for turn in core.task.opening(example)),
+        "references": list(example.references),
+    }
+
 
 def load_policy(
     model: str, core: TextCore, device: torch.device | str = "cpu", **arguments: Any

@@ -15,6 +15,7 @@ from agents.training.run_folder import keep_rows, read_result
 from textenv.cli.progress import track
 from textenv.episode import TextCore
 
+METRICS_FILE = "metrics.jsonl"
 _LOOK = "eval/reward_mean"
 
 
@@ -34,7 +35,7 @@ def train_in_folder(
         "converged" if held-out reward stopped rising, else "budget".
     """
     iteration, stop_reason = agent.n_iterations, "budget"
-    path = out / "metrics.jsonl"
+    path = out / METRICS_FILE
     looks = _Looks(config.patience)
     for row in keep_rows(path, iteration):
         if _LOOK in row:

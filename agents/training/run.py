@@ -6,16 +6,17 @@ import json
 import platform
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from importlib.metadata import version
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import gymnasium as gym
 from stable_baselines3.common.utils import get_device
 
 import textenv
-from agents.models.loading import EMBEDDED
 from agents.models.options import PolicyOptions, choose_bf16
 from agents.ppo.distributed import is_first_rank, join_ranks
 from agents.ppo.options import PPOOptions
@@ -27,44 +28,37 @@ from agents.training.evaluation import (
     evaluate_policy_on_split,
     kl_per_episode,
     play_policy_on_split,
+    question,
 )
 from agents.training.interrupts import stop_requests
-from agents.training.loop import train_in_folder
+from agents.training.loop import METRICS_FILE, train_in_folder
+from agents.training.preflight import (
+    find_before_loading,
+    find_in_answers,
+    find_in_budget,
+    tell,
+)
 from agents.training.run_folder import (
     check_resumable,
     load_evaluation,
     save_evaluation,
+    write_rows,
     write_whole,
 )
 from textenv.benchmark.statistics import bootstrap_mean
 from textenv.cli.progress import track
 from textenv.episode import TextCore
 from textenv.errors import ConfigError
+from textenv.preflight import try_rewards
 from textenv.registry import environment_row
-from textenv.rewards import fit_reward
-from textenv.rewards.normalise import needs_fit
-from textenv.vector import make_core
+from textenv.rewards import fit_reward, load_reward
+from textenv.rewards.base import name_of
+from textenv.rewards.normalise import needs_fit, with_unit_std
+from textenv.vector import environment_arguments, make_core
 
 FIT_EPISODES = 256  # episodes of the initial policy, on which rewards are normalised
 KL_EPISODES = 128  # largest number of episodes at the end, which estimate the divergence
 _BEFORE = "before.json"
-
-
-def environment_arguments(
-    model: str, dataset: Any = None, reward: Any = None, env: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
-    """Returns the environment's arguments for a run.
-
-    The tokenizer is the model's, unless `env` names another.
-    """
-    arguments = dict(env or {})
-    if model != EMBEDDED:
-        arguments.setdefault("tokenizer", model)
-    if dataset is not None:
-        arguments["dataset"] = dataset
-    if reward is not None:
-        arguments["reward"] = reward
-    return arguments
 
 
 def check_folder(out: Path) -> None:
@@ -104,7 +98,8 @@ def train(config: TrainConfig, out: Path, resume: bool = False) -> dict[str, Any
 
     Raises:
         ConfigError: The folder is not empty. To resume: it has no checkpoint, or its run is
-            finished and the new total is not larger.
+            finished and the new total is not larger. What a run wrote that fails before its first
+            iteration is removed.
         KeyboardInterrupt: A signal stopped the run.
     """
     if is_first_rank():
@@ -112,25 +107,40 @@ def train(config: TrainConfig, out: Path, resume: bool = False) -> dict[str, Any
             check_resumable(out, config.total_episodes)
         else:
             check_folder(out)
-        return _train(config, out, out if resume else None)
+        with nullcontext() if resume else _removed_unless_begun(out):
+            return _train(config, out, out if resume else None)
     with tempfile.TemporaryDirectory() as unread:
         return _train(config, Path(unread), out if resume else None)
+
+
+@contextmanager
+def _removed_unless_begun(out: Path) -> Iterator[None]:
+    """Removes the folder of a run that fails before its first iteration, so it can be repeated."""
+    made = not out.exists()
+    try:
+        yield
+    except BaseException:
+        metrics = out / METRICS_FILE
+        if out.is_dir() and not (metrics.is_file() and metrics.stat().st_size):
+            for entry in out.iterdir():
+                entry.unlink() if entry.is_file() else rmtree(entry)
+            if made:
+                out.rmdir()
+        raise
 
 
 def _train(config: TrainConfig, out: Path, checkpoint: Path | None) -> dict[str, Any]:
     started_at = time.perf_counter()
     bf16 = choose_bf16(config.bf16, get_device(config.device).type)
+    core, findings = _prepare(config)
     config = fit_config(config.replace(bf16=bf16))
+    core.reward = load_reward(reward_spec(config))
     arguments = environment_arguments(config.model, config.dataset, config.reward, config.env)
-    core = make_core(config.id, config.n_envs, arguments)
-    # A missing split is found before the training, not after.
-    core.dataset(config.eval_split)
-    if config.validation_every:
-        core.dataset("validation")
     if checkpoint is None:
         agent, before = _begin(config, arguments, core, out)
     else:
         agent, before = _go_on(config, arguments, core, out, checkpoint)
+    findings += tell(find_in_answers(before, core, config.id))
     trained_at = time.perf_counter()
     with stop_requests() as request:
         stop_reason = train_in_folder(agent, core, config, out, request)
@@ -163,10 +173,24 @@ def _train(config: TrainConfig, out: Path, checkpoint: Path | None) -> dict[str,
         "stop_reason": stop_reason,
         "train_wall_s": train_wall_s,
         "wall_s": time.perf_counter() - started_at,
+        "findings": findings,
         "versions": versions(),
     }
     write_whole(out / "result.json", json.dumps(result, indent=2))
     return result
+
+
+def _prepare(config: TrainConfig) -> tuple[TextCore, list[str]]:
+    """Makes the slots for evaluation; finds what would fail later, before a model is loaded."""
+    spec = with_unit_std(reward_spec(config))
+    arguments = environment_arguments(config.model, config.dataset, spec, config.env)
+    core = make_core(config.id, config.n_envs, arguments)
+    splits = ["train", *(["validation"] if config.validation_every else []), config.eval_split]
+    for split in splits:
+        core.dataset(split)
+    try_rewards({name_of(core.reward): core.reward}, core, "train")
+    found = find_before_loading(core, config.model, splits, config.eval_split)
+    return core, tell(found + find_in_budget(config))
 
 
 def _begin(
@@ -249,24 +273,14 @@ def _make_env(config: TrainConfig, arguments: Mapping[str, Any]) -> Any:
 
 
 def write_samples(path: Path, core: TextCore, evaluations: Mapping[str, Evaluation]) -> None:
-    """Writes a JSON line for each example: prompt, references, and each evaluation's response."""
+    """Writes a JSON line for each example: what was asked, and the answer of each evaluation."""
     first = next(iter(evaluations.values()))
-    with path.open("w", encoding="utf-8") as file:
-        for i, episode in enumerate(first.episodes):
-            example = episode.example
-            row: dict[str, Any] = {
-                "id": example.id,
-                "prompt": "\n".join(turn.text for turn in core.task.opening(example)),
-                "references": list(example.references),
-            }
-            for name, evaluation in evaluations.items():
-                row[name] = {
-                    "response": evaluation.episodes[i].response,
-                    "stop_reason": evaluation.episodes[i].stop_reason,
-                    "reward": float(evaluation.rewards[i]),
-                    "metrics": {k: float(v[i]) for k, v in evaluation.metrics.items()},
-                }
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    rows = [
+        question(core, episode.example)
+        | {name: evaluation.answer(i) for name, evaluation in evaluations.items()}
+        for i, episode in enumerate(first.episodes)
+    ]
+    write_rows(path, rows)
 
 
 def versions() -> dict[str, str]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from agents.ppo.checkpoints import settle
-from agents.training.config import TrainConfig
+from agents.training.config import TrainConfig, read_config_file
 from agents.training.evaluation import Evaluation
 from textenv.episode import TextCore
 from textenv.errors import ConfigError
@@ -98,6 +100,31 @@ def load_evaluation(path: Path, core: TextCore, config: TrainConfig) -> Evaluati
     )
     metrics = {name: np.array(values, np.float64) for name, values in data["metrics"].items()}
     return Evaluation(episodes, np.array(data["rewards"], np.float64), metrics)
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Writes a JSON line for each row."""
+    write_whole(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Where a run was trained: what an evaluation of its agent takes unless told otherwise."""
+
+    ids: tuple[str, ...]
+    dataset: Any
+    reward: Any
+    env: Mapping[str, Any]
+
+
+def read_setting(folder: Path) -> Setting | None:
+    """Reads the environment of a run of `train` or `sft`; None if the folder holds no run."""
+    path = folder / "config.yaml"
+    if not path.is_file():
+        return None
+    config = read_config_file(path)
+    ids = config.get("ids") or [config.get("id")]
+    return Setting(tuple(ids), config.get("dataset"), config.get("reward"), config.get("env") or {})
 
 
 def write_whole(path: Path, text: str) -> None:

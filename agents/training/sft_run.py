@@ -16,9 +16,9 @@ from agents.ppo.checkpoints import save_language_model
 from agents.ppo.policy import LMPolicy
 from agents.training.config import SFTOptions
 from agents.training.evaluation import Evaluation, evaluate_policy_on_split, load_policy
+from agents.training.preflight import find_before_loading, tell
 from agents.training.run import (
     check_folder,
-    environment_arguments,
     versions,
     write_samples,
 )
@@ -26,7 +26,9 @@ from agents.training.sft import train_supervised
 from textenv.benchmark.statistics import bootstrap_mean
 from textenv.cli.progress import track, track_steps
 from textenv.episode import TextCore
-from textenv.vector import make_core
+from textenv.preflight import try_rewards
+from textenv.rewards.base import name_of
+from textenv.vector import environment_arguments, make_core
 
 _SLOTS = 64
 _EVAL_SPLIT = "test"
@@ -66,7 +68,9 @@ def train_warm_start(
     arguments = environment_arguments(run.model, run.dataset, env=run.env)
     cores = {id: make_core(id, _SLOTS, arguments) for id in run.ids}
     for core in cores.values():
-        core.dataset(_EVAL_SPLIT)  # a missing split is found before the training, not after
+        # What fails or is wasted is found before the training, not after.
+        try_rewards({name_of(core.reward): core.reward}, core, _EVAL_SPLIT)
+        tell(find_before_loading(core, run.model, [core.split, _EVAL_SPLIT], _EVAL_SPLIT))
     widest = max(cores.values(), key=lambda core: core.window)
     policy = load_policy(run.model, widest, device, bf16=run.options.bf16)
     out.mkdir(parents=True, exist_ok=True)

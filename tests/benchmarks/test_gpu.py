@@ -9,10 +9,10 @@ import pytest
 import torch
 
 import textenv  # noqa: F401 - registers the environments
-from agents.training.run import environment_arguments
 from benchmarks.floors import decode_floor, learning_floor
 from benchmarks.gpu import SMALL, make_config, measure_engine
 from benchmarks.shapes import save_rows, save_shape
+from textenv.vector import environment_arguments
 
 
 @pytest.fixture(scope="module")

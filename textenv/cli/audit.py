@@ -16,11 +16,14 @@ from rich.text import Text
 from textenv.benchmark.audit import METRICS, OnProgress, audit
 from textenv.benchmark.results import Audit, Probe
 from textenv.benchmark.statistics import Estimate
-from textenv.cli.catalog import AsJson
-from textenv.cli.console import make_core, parse_spec, print_json
+from textenv.cli.arguments import AsJson, Dataset, RewardText
+from textenv.cli.console import parse_spec, print_json
 from textenv.cli.progress import track
 from textenv.episode import TextCore
 from textenv.errors import ConfigError
+from textenv.registry import environment_row
+from textenv.tokenization import EMBEDDED
+from textenv.vector import environment_arguments, make_core
 
 _PASSES = {True: ("too near", "red"), False: ("below", "green"), None: ("", "dim")}
 
@@ -30,26 +33,12 @@ Source = Annotated[
         metavar="ID_OR_TASK", help="Environment id, or a task as 'module:Class' with --dataset."
     ),
 ]
-RewardOption = Annotated[
-    str | None,
-    typer.Option(
-        help="The reward: a name, 'module:attribute', or a YAML mapping such as '{rougeL: 1}'.",
-        show_default="the environment's",
-    ),
-]
-DatasetOption = Annotated[
-    str | None,
-    typer.Option(
-        help="A file, a set's name, or a YAML mapping with 'path'.",
-        show_default="the environment's",
-    ),
-]
 
 
 def audit_reward(
     source: Source,
-    reward: RewardOption = None,
-    dataset: DatasetOption = None,
+    reward: RewardText = None,
+    dataset: Dataset = None,
     examples: Annotated[int, typer.Option(help="How many examples to draw.")] = 500,
     split: Annotated[
         str | None,
@@ -97,7 +86,8 @@ def audit_reward(
 
 def _make_core(source: str, dataset: Any, reward: Any) -> TextCore:
     if ":" not in source:
-        return make_core(source, dataset, reward)
+        environment_row(source)
+        return make_core(source, 1, environment_arguments(EMBEDDED, dataset, reward))
     if dataset is None or reward is None:
         raise ConfigError(f"The task '{source}' needs --dataset and --reward; an id has its own.")
     return TextCore(1, task=source, dataset=dataset, reward=reward)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import gymnasium as gym
@@ -13,9 +14,21 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from textenv.cli.arguments import (
+    AsJson,
+    Dataset,
+    EnvKeys,
+    Id,
+    Model,
+    RewardText,
+    Split,
+    environment_keys,
+    model_folder,
+)
 from textenv.cli.console import (
-    make_core,
+    parse_spec,
     print_candidates,
+    print_findings,
     print_heading,
     print_json,
     print_scores,
@@ -24,15 +37,12 @@ from textenv.cli.console import (
 from textenv.env import TextEnv
 from textenv.episode import TextCore
 from textenv.examples import Episode
+from textenv.preflight import find_misfits
 from textenv.registry import environment_row, registered_ids
 from textenv.rewards import compute_rewards
 from textenv.rollout import play_text
-
-Id = Annotated[str, typer.Argument(metavar="ID", help="Environment id; 'textenv list' shows them.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for another program.")]
-Split = Annotated[
-    str | None, typer.Option(help="train, validation or test.", show_default="the environment's")
-]
+from textenv.tokenization import EMBEDDED
+from textenv.vector import environment_arguments, make_core
 
 
 def list_environments(as_json: AsJson = False) -> None:
@@ -53,12 +63,19 @@ def list_environments(as_json: AsJson = False) -> None:
 
 def show_environment(
     id: Id,
+    overrides: EnvKeys = None,
     index: Annotated[int, typer.Option(help="Which example to show.")] = 0,
     split: Split = None,
+    model: Model = None,
+    dataset: Dataset = None,
+    reward: RewardText = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show one environment: its arguments, and an example with its ideal answer."""
-    core = make_core(id)
+    """Show one environment: its arguments, what was read, and an example with its ideal answer.
+
+    It says which prompts would be cut, and which ideal answers are too long for a turn.
+    """
+    core, arguments = make_shown_core(id, overrides, model, dataset, reward)
     example = core.choose_example(np.random.default_rng(), {"index": index, "split": split})
     info = core.start(0, example)
     prompt_ids = core.input_ids[0, : core.lengths[0]].tolist()
@@ -69,7 +86,8 @@ def show_environment(
     shown: dict[str, Any] = _summary(id) | {
         "task": environment_row(id).task,
         "task_kwargs": environment_row(id).task_kwargs,
-        "arguments": _arguments(id),
+        "arguments": _arguments(id) | arguments,
+        "findings": find_misfits(core, [split or core.split]),
         "observation_space": _spaces(core)[0],
         "action_space": _spaces(core)[1],
         "example": {
@@ -87,7 +105,9 @@ def show_environment(
         print_json(shown)
         return
     console = Console(highlight=False)
-    _print_environment(console, shown, core)
+    _print_environment(console, shown, core, arguments)
+    console.print()
+    print_findings(console, shown["findings"])
     print_heading(console, f"Example {example.id}")
     print_turns(console, opening)
     used = f"{len(prompt_ids)} of at most {core.max_prompt_tokens} prompt tokens"
@@ -102,6 +122,24 @@ def show_environment(
     print_scores(console, float(result.total[0]), components)
 
 
+def make_shown_core(
+    id: str,
+    overrides: Sequence[str] | None,
+    model: str | None,
+    dataset: str | None,
+    reward: str | None,
+) -> tuple[TextCore, dict[str, Any]]:
+    """Makes one slot of an environment from a command's options; returns also its arguments."""
+    environment_row(id)
+    arguments = environment_arguments(
+        model_folder(model or EMBEDDED),
+        parse_spec(dataset),
+        parse_spec(reward),
+        environment_keys(overrides or ()),
+    )
+    return make_core(id, 1, arguments), arguments
+
+
 def print_gold(console: Console, core: TextCore, episode: Episode) -> None:
     """Prints the ideal answers of an example: its references, or the ideal conversation."""
     if len(episode.responses) == 1:
@@ -114,7 +152,9 @@ def print_gold(console: Console, core: TextCore, episode: Episode) -> None:
         print_turns(console, episode.turns[len(core.task.opening(episode.example)) :])
 
 
-def _print_environment(console: Console, shown: dict[str, Any], core: TextCore) -> None:
+def _print_environment(
+    console: Console, shown: dict[str, Any], core: TextCore, here: Mapping[str, Any]
+) -> None:
     console.print(Text(shown["id"], style="bold"))
     console.print(Text(shown["description"]))
     console.print()
@@ -135,7 +175,7 @@ def _print_environment(console: Console, shown: dict[str, Any], core: TextCore) 
     table.add_column(overflow="fold")
     table.add_column(style="dim")
     for name, value in shown["arguments"].items():
-        note = "set by this environment" if name in given else ""
+        note = "given" if name in here else "of this environment" if name in given else ""
         table.add_row(f"  {name}", Text(_plain(value)), note)
     console.print(table)
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -16,20 +19,60 @@ from rich.table import Table
 from rich.text import Text
 from typer.core import TyperGroup
 
-from textenv.episode import TextCore
 from textenv.errors import ConfigError, TextEnvError
 from textenv.examples import Turn
-from textenv.registry import environment_row
+from textenv.registry import EnvironmentKwargs
 from textenv.strict_yaml import load_yaml
 
 COMMANDS_GROUP = "textenv.commands"  # entry points that add commands
 EXIT_WRONG_INPUT = 2
 EXIT_INTERRUPTED = 130
+_LOGGERS = ("textenv", "agents")
 _SPEAKERS = {
     "system": ("system", "dim"),
     "user": ("environment", "bold"),
     "assistant": ("agent", "bold cyan"),
 }
+
+
+class _Printer(logging.Handler):
+    """Prints what the packages log on standard error, each message once."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        # Of several processes of one job the first speaks.
+        quiet = os.environ.get("RANK", "0") != "0"
+        self._console = Console(stderr=True, highlight=False, quiet=quiet)
+        self._seen: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        message = record.getMessage()
+        if message in self._seen:
+            return
+        self._seen.add(message)
+        if record.levelno >= logging.WARNING:
+            print_findings(self._console, [message])
+        else:
+            self._console.print(Text(message, style="dim"))
+
+
+@contextmanager
+def printed_logs() -> Iterator[None]:
+    """Prints what the packages log meanwhile."""
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    if any(isinstance(handler, _Printer) for handler in loggers[0].handlers):
+        yield  # a group within the group
+        return
+    printer, levels = _Printer(), [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.addHandler(printer)
+        logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.removeHandler(printer)
+            logger.setLevel(level)
 
 
 class Commands(TyperGroup):
@@ -38,13 +81,24 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Runs a command."""
         try:
-            return super().invoke(ctx)
+            with printed_logs():
+                return super().invoke(ctx)
         except (TextEnvError, gym.error.Error) as error:
             print_error(str(error))
             raise typer.Exit(EXIT_WRONG_INPUT) from error
         except KeyboardInterrupt as error:
             print_error("Stopped.")
             raise typer.Exit(EXIT_INTERRUPTED) from error
+        except Exception as error:
+            # The class of an unknown option's error is click's, or a private one of typer's.
+            option, context = getattr(error, "option_name", None), getattr(error, "ctx", None)
+            if option is None or context is None:
+                raise
+            answer = _as_key(str(option), context.command, sys.argv)
+            if answer is None:
+                raise
+            print_error(answer)
+            raise typer.Exit(EXIT_WRONG_INPUT) from error
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Finds the command that the arguments name."""
@@ -55,6 +109,25 @@ class Commands(TyperGroup):
                 "once the project is installed. Run 'pip install -e .' in its folder."
             )
         return super().resolve_command(ctx, args)
+
+
+def _as_key(option: str, command: Any, words: Sequence[str]) -> str | None:
+    """Says how an option is written that is a key of a command; None if it is none."""
+    if not any("=" in str(param.metavar) for param in command.params):
+        return None
+    name = option.lstrip("-").replace("-", "_")
+    if name in getattr(command, "keys", ()):
+        key = name
+    elif name.removeprefix("env.") in EnvironmentKwargs.model_fields:
+        key = f"env.{name.removeprefix('env.')}"
+    else:
+        return None
+    given = [word for word in words if word.split("=")[0] == option]
+    value = "VALUE"
+    if given:
+        after = words[words.index(given[0]) + 1 :]
+        value = given[0].partition("=")[2] or (after[0] if after else value)
+    return f"There is no option {option}; keys have no dashes: {key}={value}"
 
 
 def print_error(message: str) -> None:
@@ -82,15 +155,6 @@ def parse_spec(text: str | None) -> Any:
         ) from error
 
 
-def make_core(id: str, dataset: Any = None, reward: Any = None) -> TextCore:
-    """Makes a registered environment and returns its only slot."""
-    environment_row(id)
-    arguments = {"dataset": dataset, "reward": reward}
-    env = gym.make(id, **{key: value for key, value in arguments.items() if value is not None})
-    core: TextCore = env.unwrapped.core  # type: ignore[attr-defined] # ours is a TextEnv
-    return core
-
-
 def print_turns(console: Console, turns: Iterable[Turn]) -> None:
     """Prints messages, each with its speaker next to it."""
     table = Table.grid(padding=(0, 2))
@@ -107,6 +171,12 @@ def print_scores(console: Console, total: float, components: Mapping[str, float]
     """Prints a reward and its named components."""
     parts = "   ".join(f"{name} {value:.3f}" for name, value in components.items())
     console.print(Text.assemble(("reward", "bold"), f" {total:.3f}   ", (parts, "dim")))
+
+
+def print_findings(console: Console, findings: Iterable[str]) -> None:
+    """Prints what a user should know, each after a mark."""
+    for finding in findings:
+        console.print(Text.assemble(("! ", "bold yellow"), (finding, "yellow")))
 
 
 def print_heading(console: Console, text: str) -> None:

@@ -10,17 +10,18 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from textenv.cli.catalog import Id, Split, print_gold
+from textenv.cli.arguments import Dataset, EnvKeys, Id, Model, RewardText, Split
+from textenv.cli.catalog import make_shown_core, print_gold
 from textenv.cli.console import (
-    make_core,
-    parse_spec,
     print_candidates,
+    print_findings,
     print_heading,
     print_scores,
     print_turns,
 )
 from textenv.episode import TextCore
 from textenv.examples import Example, Turn
+from textenv.preflight import find_misfits
 from textenv.rewards import compute_rewards
 from textenv.rollout import play_text
 from textenv.tasks.base import Task
@@ -73,16 +74,14 @@ class Person:
 
 def play(
     id: Id,
+    overrides: EnvKeys = None,
     index: Annotated[
         int | None, typer.Option(help="Begin at this example.", show_default="random ones")
     ] = None,
     split: Split = None,
-    dataset: Annotated[
-        str | None, typer.Option(help="A data set in place of the environment's own.")
-    ] = None,
-    reward: Annotated[
-        str | None, typer.Option(help="A reward in place of the environment's own.")
-    ] = None,
+    model: Model = None,
+    dataset: Dataset = None,
+    reward: RewardText = None,
     seed: Annotated[
         int | None,
         typer.Option(min=0, help="Seed of the random examples.", show_default="a new one"),
@@ -97,7 +96,8 @@ def play(
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401 - importing it makes input() editable
     console = Console(highlight=False)
-    core = make_core(id, parse_spec(dataset), parse_spec(reward))
+    core, _ = make_shown_core(id, overrides, model, dataset, reward)
+    print_findings(console, find_misfits(core, [split or core.split]))
     rng = np.random.default_rng(seed)
     try:
         while True:

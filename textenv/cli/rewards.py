@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from textenv.cli.arguments import AsJson
 from textenv.cli.audit import audit_reward
-from textenv.cli.catalog import AsJson
 from textenv.cli.console import Commands, print_json
 from textenv.cli.score import score_file
 from textenv.rewards.catalog import REWARDS, NamedReward

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from textenv.cli.catalog import AsJson
+from textenv.cli.arguments import AsJson
 from textenv.cli.console import parse_spec, print_error
 from textenv.errors import ConfigError
 from textenv.rewards import RewardResult, load_reward

@@ -65,6 +65,12 @@ def needs_fit(spec: RewardSpec) -> bool:
     return found
 
 
+def with_unit_std(spec: RewardSpec) -> RewardSpec:
+    """Gives each unfitted `normalise` the deviation 1: enough to see whether its reward scores."""
+    made: RewardSpec = _map_unfitted(spec, lambda options: {**options, "std": 1.0})
+    return made
+
+
 def fit_reward(spec: RewardSpec, episodes: Sequence[Episode]) -> RewardSpec:
     """Gives each `normalise` in a reward's description the standard deviation that it lacks.
 

@@ -19,10 +19,11 @@ from agents.models.loading import load_model
 from agents.ppo.buffer import make_batch
 from agents.ppo.ppo import TextPPO
 from agents.training.config import TrainConfig, load_config
-from agents.training.run import environment_arguments, make_agent
+from agents.training.run import make_agent
 from textenv.cli.main import make_app
 from textenv.errors import ModelError
 from textenv.rollout import PlayedEpisode
+from textenv.vector import environment_arguments
 
 ID = "TextSummarize-v0"
 SMALL = ("n_envs=3", "n_episodes=4", "batch_size=4", "max_tokens_per_batch=100", "bf16=false")

@@ -1,0 +1,207 @@
+"""The command `evaluate`: an agent, measured on held-out examples.
+
+Slow imports are inside the command.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from agents.cli.arguments import Device, Seed, find_model, pick_device
+from agents.cli.display import print_answers, print_evaluation, print_facts, spec_text
+from textenv.cli.arguments import Dataset, Model, RewardText, environment_keys
+from textenv.cli.console import parse_spec, print_findings, print_json
+from textenv.errors import ConfigError, UnknownNameError
+from textenv.registry import environment_row
+
+if TYPE_CHECKING:
+    import torch
+
+    from agents.training.evaluation import Evaluation
+    from agents.training.run_folder import Setting
+    from textenv.episode import TextCore
+
+AGENTS = {
+    "greedy": "the model's most likely tokens",
+    "sample": "tokens drawn from the model",
+    "first_sentence": "the greedy answer, cut to its first sentence",
+    "random": "tokens drawn uniformly",
+    "lead": "the first sentence of the source text",
+    "gold": "the ideal answer",
+}
+_NEED_MODEL = ("greedy", "sample", "first_sentence")
+_SLOTS = 64  # episodes that are played at a time
+_SHOWN = 3  # answers that are printed
+
+
+def evaluate(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="ID env.KEY=VALUE",
+            help="Environment id, by default that of the run; arguments of the environment.",
+        ),
+    ] = None,
+    model: Model = None,
+    agent: Annotated[str, typer.Option(help=f"{', '.join(AGENTS)}; see below.")] = "greedy",
+    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    examples: Annotated[int, typer.Option(min=1, help="Number of examples, from the first.")] = 256,
+    dataset: Dataset = None,
+    reward: RewardText = None,
+    seed: Seed = None,
+    device: Device = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.json",
+            help="File for the result; FILE.jsonl beside it gets a row an example.",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Measure an agent on held-out examples.
+
+    The folder of a run as --model brings the run's own environment, data set and reward.
+    """
+    if out is not None and out.suffix != ".json":
+        raise ConfigError(f"Name a file for --out that ends in .json, not '{out}'.")
+    given = list(words or ())
+    named = given.pop(0) if given and "=" not in given[0] else None
+    if agent not in AGENTS:
+        raise UnknownNameError("agent", agent, AGENTS)
+    id, setting = _evaluated(named, model)
+    environment_row(id)
+    env = {**(setting.env if setting else {}), **environment_keys(given)}
+    data, paid = parse_spec(dataset), parse_spec(reward)
+    whose = {"dataset": data is not None, "reward": paid is not None}
+    if setting is not None:
+        data = setting.dataset if data is None else data
+        paid = setting.reward if paid is None else paid
+    found, policy_arguments = find_model(model or "embedded")
+    chosen = pick_device(device or "auto")
+
+    from agents.training.evaluation import question
+    from agents.training.preflight import find_before_loading, find_in_answers
+    from agents.training.run_folder import write_rows
+    from textenv.preflight import find_misfits, try_rewards
+    from textenv.rewards.base import name_of
+    from textenv.vector import environment_arguments, make_core
+
+    arguments = environment_arguments(found, data, paid, env)
+    core = make_core(id, _SLOTS, arguments)
+    needs_model = agent in _NEED_MODEL
+    try_rewards({name_of(core.reward): core.reward}, core, split)
+    findings = (
+        find_before_loading(core, found, [split], split)
+        if needs_model
+        else find_misfits(core, [split])
+    )
+    evaluation = _evaluate_agent(
+        agent, core, split, examples, seed or 0, found, policy_arguments, chosen
+    )
+    if needs_model:
+        findings += find_in_answers(evaluation, core, id)
+    row = environment_row(id).make_kwargs()
+    result = {
+        "id": id,
+        "agent": agent,
+        "model": found if needs_model else None,
+        "dataset": arguments.get("dataset", row.get("dataset")),
+        "reward_spec": arguments.get("reward", row.get("reward")),
+        "split": split,
+        "seed": seed or 0,
+        "findings": findings,
+        **evaluation.summary(),
+    }
+    rows = [
+        question(core, episode.example) | evaluation.answer(i)
+        for i, episode in enumerate(evaluation.episodes)
+    ]
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps(result, indent=2, ensure_ascii=False), encoding="utf-8")
+        write_rows(out.with_suffix(".jsonl"), rows)
+    if as_json:
+        print_json(result)
+        return
+    console = Console(highlight=False)
+    source = {
+        key: "given" if is_given else "the run's" if setting else "the environment's"
+        for key, is_given in whose.items()
+    }
+    facts = {
+        "agent": f"{agent}, {found}" if needs_model else agent,
+        "dataset": f"{spec_text(result['dataset'])} ({source['dataset']})",
+        "reward": f"{spec_text(result['reward_spec'])} ({source['reward']})",
+        "examples": f"{result['examples']} of {split}",
+    }
+    print_facts(console, id, facts)
+    console.print()
+    print_findings(console, findings)
+    print_evaluation(console, "", result)
+    print_answers(console, rows[:_SHOWN])
+    if out is not None:
+        beside = out.with_suffix(".jsonl")
+        console.print(f"\nWritten to {out}, and a row an example to {beside}.", markup=False)
+
+
+def _evaluated(named: str | None, model: str | None) -> tuple[str, Setting | None]:
+    """Returns the environment to evaluate in, and the setting of the run if it is the run's own."""
+    from agents.training.run_folder import read_setting
+
+    setting = None if model is None else read_setting(Path(model))
+    if setting is None:
+        if named is None:
+            raise ConfigError(
+                "Name an environment ('textenv list' shows them), or give the folder of a run as "
+                "--model."
+            )
+        return named, None
+    if named is None and len(setting.ids) > 1:
+        raise ConfigError(f"The run has several environments; name one: {', '.join(setting.ids)}.")
+    id = named or setting.ids[0]
+    return id, setting if id in setting.ids else None
+
+
+def _evaluate_agent(
+    agent: str,
+    core: TextCore,
+    split: str,
+    n_examples: int,
+    seed: int,
+    model: str,
+    policy_arguments: Mapping[str, Any],
+    device: torch.device,
+) -> Evaluation:
+    import torch
+
+    from agents.training.evaluation import (
+        cut_to_first_sentence,
+        evaluate_policy_on_split,
+        evaluate_random,
+        evaluate_speaker,
+        load_policy,
+        speak_lead_sentence,
+    )
+    from textenv.cli.progress import track
+
+    n = min(n_examples, len(core.dataset(split)))
+    policy = load_policy(model, core, device, **policy_arguments) if agent in _NEED_MODEL else None
+    with track("Evaluating", n) as report:
+        if policy is not None:
+            torch.manual_seed(seed)
+            greedy = agent != "sample"
+            evaluation = evaluate_policy_on_split(policy, core, split, n, greedy, report)
+            return (
+                cut_to_first_sentence(core, evaluation) if agent == "first_sentence" else evaluation
+            )
+        if agent == "random":
+            return evaluate_random(core, split, n, seed, report)
+        speak = core.task.gold if agent == "gold" else speak_lead_sentence
+        return evaluate_speaker(speak, core, split, n, report)

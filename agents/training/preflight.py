@@ -1,0 +1,106 @@
+"""What to know before a training spends its budget: findings on the data, the start, the budget.
+
+Each finding is a sentence for the user, with what to do about it.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from agents.models.loading import EMBEDDED
+from agents.ppo.options import PPOOptions
+from agents.training.config import TrainConfig
+from agents.training.evaluation import Evaluation
+from textenv.chat import brief
+from textenv.datasets.generated.procedural import ProceduralDataset
+from textenv.episode import TextCore
+from textenv.examples import Episode
+from textenv.preflight import find_few, find_misfits
+from textenv.rewards.base import name_of
+
+_log = logging.getLogger(__name__)
+
+_FEW_END = 0.05  # share of answers that end by themselves
+_QUOTED = 120  # characters
+_GRADED = ("token_f1", "rougeL", "chrf")
+
+
+def find_before_loading(core: TextCore, model: str, played: list[str], measured: str) -> list[str]:
+    """Finds what the data and the tokenizer alone can tell.
+
+    Args:
+        core: Slots of the environment.
+        model: Name of the language model.
+        played: Splits that are played.
+        measured: Split on which results are measured.
+    """
+    found = find_misfits(core, played) + find_few(core, measured)
+    if model == EMBEDDED and not isinstance(core.dataset(measured), ProceduralDataset):
+        found.append(
+            "The embedded model knows the generated data sets alone; on other text it writes "
+            "nonsense. Name a language model: --model with a folder or a Hugging Face id."
+        )
+    return found
+
+
+def find_in_budget(config: TrainConfig) -> list[str]:
+    """Finds a budget that ends before the policy has begun to learn."""
+    iterations = -(-config.total_episodes // config.n_episodes)
+    asked = config.critic_warmup if config.advantage == "gae" else 0
+    warmup = min(asked, iterations // 4)
+    found = []
+    if asked > max(warmup, PPOOptions.model_fields["critic_warmup"].default):
+        found.append(
+            f"critic_warmup={asked} is cut to {warmup}, a quarter of the {iterations} iterations "
+            f"that total_episodes={config.total_episodes} buys. For all of it give "
+            f"total_episodes={4 * asked * config.n_episodes}."
+        )
+    if iterations <= warmup + config.learning_rate_warmup:
+        enough = (asked + config.learning_rate_warmup + 10) * config.n_episodes
+        found.append(
+            f"total_episodes={config.total_episodes} buys {iterations} iterations, and the "
+            f"learning rate still rises in the last one: expect little. Give total_episodes="
+            f"{enough} or more, or a smaller n_episodes."
+        )
+    return found
+
+
+def find_in_answers(answers: Evaluation, core: TextCore, id: str) -> list[str]:
+    """Finds in a model's answers what makes a measurement worthless, or keeps PPO from learning."""
+    found = []
+    n, rewards = len(answers.rewards), answers.rewards
+    shown = _quote(answers.episodes[0])
+    graded = [name for name in _GRADED if name != name_of(core.reward)]
+    ended = float(answers.metrics["ended_by_agent"].mean())
+    if ended < _FEW_END:
+        found.append(
+            f"{'None' if ended == 0 else f'Only {round(ended * n)}'} of {n} answers end by "
+            f"themselves; the others are cut at max_new_tokens={core.max_new_tokens}. {shown} If "
+            f"it is unfinished, env.max_new_tokens={4 * core.max_new_tokens} gives room; if it "
+            f"rambles, training teaches the model to stop, and textenv sft {id} does so faster."
+        )
+    if not any(text.strip() for episode in answers.episodes for text in episode.responses):
+        found.append(
+            "Every answer is empty. The model may not know the chat template: use a chat model, or "
+            f"teach it the form first with textenv sft {id}."
+        )
+    elif n > 1 and rewards.max() == rewards.min():
+        found.append(
+            f"All {n} answers earn {rewards[0]:g}. PPO learns from differences alone: if samples "
+            f"earn the same, it learns nothing. {shown} Try a reward with steps in between (such "
+            f"as {graded[0]} or {graded[1]}), or teach the form first with textenv sft {id}."
+        )
+    return found
+
+
+def tell(findings: list[str]) -> list[str]:
+    """Logs findings as warnings, and returns them."""
+    for finding in findings:
+        _log.warning(finding)
+    return findings
+
+
+def _quote(episode: Episode) -> str:
+    references = episode.example.references
+    wanted = f", where {brief(references[0], _QUOTED)!r} is ideal" if references else ""
+    return f"Example '{episode.example.id}' got {brief(episode.response, _QUOTED)!r}{wanted}."

@@ -1,0 +1,48 @@
+"""Command-line options that several commands share, and how their texts are read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from textenv.cli.overrides import apply_overrides
+from textenv.errors import ConfigError
+
+_MODEL_HELP = "'embedded', a folder, a run's folder, a Hugging Face id or a .gguf file."
+_SPEC_HELP = "to use instead of the environment's own: a name, a path, or a mapping as YAML."
+
+Id = Annotated[str, typer.Argument(metavar="ID", help="Environment id; 'textenv list' shows them.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for another program.")]
+Split = Annotated[
+    str | None, typer.Option(help="train, validation or test.", show_default="the environment's")
+]
+Model = Annotated[str | None, typer.Option(help=_MODEL_HELP, show_default="embedded")]
+Dataset = Annotated[str | None, typer.Option(help=f"A data set {_SPEC_HELP}")]
+RewardText = Annotated[str | None, typer.Option("--reward", help=f"A reward {_SPEC_HELP}")]
+EnvKeys = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="env.KEY=VALUE", help="Further arguments of the environment."),
+]
+
+
+def model_folder(model: str) -> str:
+    """Returns the folder `model/` of a run's folder; any other name of a model as it is."""
+    folder = Path(model)
+    is_run = (folder / "model" / "config.json").is_file() and not (folder / "config.json").is_file()
+    return str(folder / "model") if is_run else model
+
+
+def environment_keys(overrides: Sequence[str]) -> dict[str, Any]:
+    """Reads "env.KEY=VALUE" arguments; raises for any other."""
+    values: dict[str, Any] = {}
+    apply_overrides(values, overrides)
+    for key in values:
+        if key != "env":
+            raise ConfigError(
+                f"'{key}' is not of the form env.KEY=VALUE, such as env.max_new_tokens=64."
+            )
+    env: dict[str, Any] = values.get("env", {})
+    return env
