@@ -388,7 +388,7 @@ def test_a_question_survives_a_context_that_does_not_fit(make):
     observation, info = env.reset(options={"prompt": "Who?", "references": "me"})
     text = env.unwrapped.core.tokenizer.decode(written(observation))
     assert text.startswith("Once.")
-    assert text.endswith("Question: Who?")
+    assert text.endswith("Question: Who?\nAnswer in a few words.")
     assert info["prompt_cut"]
 
 
@@ -436,7 +436,8 @@ def test_a_split_alone_draws_from_it_for_one_episode(make):
 def test_a_prompt_of_ones_own_is_scored_against_its_references(make, references):
     env = make()
     observation, _ = env.reset(options={"prompt": "Who?", "references": references})
-    assert env.unwrapped.core.tokenizer.decode(written(observation)) == "Question: Who?"
+    text = env.unwrapped.core.tokenizer.decode(written(observation))
+    assert text == "Question: Who?\nAnswer in a few words."
     assert write(env, "me")[-1][1] == 1.0
 
 

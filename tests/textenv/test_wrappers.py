@@ -130,7 +130,7 @@ def test_tokens_of_ones_own_hold_the_end_of_the_conversation():
     env = TokenObservation(gym.make("TextQA-v0", action_level="text"), tokenizer, max_tokens=8)
     observation, _ = env.reset(options={"prompt": "Who?", "references": "me"})
     assert env.observation_space.contains(observation)
-    ids = tokenizer.encode("user: Question: Who?")
+    ids = tokenizer.encode("user: Question: Who?\nAnswer in a few words.")
     n = min(len(ids), 8)
     assert observation["input_ids"][:n].tolist() == ids[-n:]
     assert observation["attention_mask"].sum() == n
@@ -200,7 +200,7 @@ def test_an_episode_is_recorded_as_it_was_played(tmp_path):
     assert first == {
         "example_id": "prompt",
         "turns": [
-            {"role": "user", "text": "Question: Who? \ud83d"},
+            {"role": "user", "text": "Question: Who? \ud83d\nAnswer in a few words."},
             {"role": "assistant", "text": "你好"},
         ],
         "response": "你好",

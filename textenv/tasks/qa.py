@@ -10,6 +10,9 @@ from textenv.examples import Example, Turn
 from textenv.tasks.base import Field, Task
 from textenv.tasks.rows import candidates_of, references_of, text_of
 
+# Else a chat model writes sentences, and precision counts.
+_ASK_FOR_FEW = "Answer in a few words."
+
 
 class QATask(Task):
     """Answers one question in a few words, from the text that comes with it.
@@ -33,7 +36,7 @@ class QATask(Task):
 
     ## Starting State
 
-    One turn of the user: the text, then the question. A text that does not fit
+    One turn of the user: the text, the question, and "Answer in a few words." A text that does not fit
     `max_prompt_tokens` loses its end; the question is never cut.
 
     ## Episode End
@@ -102,9 +105,9 @@ class QATask(Task):
 
     def opening(self, example: Example) -> tuple[Turn, ...]:
         """Returns the context and the question, in one user turn; the question is never cut."""
-        question = f"Question: {example.prompt}"
+        question = f"Question: {example.prompt}\n{_ASK_FOR_FEW}"
         if self.unanswerable is not None:
-            question += f'\nIf it cannot be answered, write "{self.unanswerable}".'
+            question += f' If it cannot be answered, write "{self.unanswerable}".'
         context = example.metadata.get("context")
         if context is None:
             return (Turn("user", question),)

@@ -371,4 +371,89 @@ def test_help_lists_the_keys_with_their_defaults_and_loads_nothing_heavy():
 def test_evaluate_writes_into_a_file_and_says_so_before_it_starts(run, tmp_path):
     done = run("evaluate", "TextQA-v0", "--agent", "lead", "--examples", "2", "--out", tmp_path)
     assert done.exit_code == 2
-    assert "is a folder. Name a file for --out" in " ".join(done.output.split())
+    assert "Name a file for --out that ends in .json" in " ".join(done.output.split())
+
+
+def test_a_failed_start_says_why_and_leaves_no_folder(run, model, tmp_path):
+    # The reward works on the ideal and on the empty answer, and fails on the model's.
+    reward = tmp_path / "picky.py"
+    reward.write_text(
+        "def picky(episodes):\n"
+        "    known = {e.example.references[0] for e in episodes} | {''}\n"
+        "    return [float({True: 1}[e.response in known]) for e in episodes]\n"
+    )
+    out = tmp_path / "run"
+    words = ("train", "TextQA-v0", *SMOKE, "--model", model, "--out", out)
+    done = run(*words, "--reward", f"{reward}:picky")
+    assert done.exit_code == 2
+    told = " ".join(done.stderr.split())
+    assert "KeyError: False" in told
+    assert "picky.py, line 3, in" in told
+    assert not out.exists()
+    assert run(*words, "--reward", "token_f1").exit_code == 0
+
+
+def test_a_reward_is_tried_before_a_model_is_loaded(run, tmp_path):
+    reward = tmp_path / "broken.py"
+    reward.write_text("def broken(episodes):\n    return [1.0]\n")
+    words = ("--model", tmp_path / "no-model", "--reward", f"{reward}:broken")
+    for command in ("train", "evaluate"):
+        done = run(command, "TextQA-v0", *words, "env.tokenizer=embedded")
+        assert done.exit_code == 2
+        assert "returned 'total' of shape (1,) for 2 episodes" in " ".join(done.stderr.split())
+
+
+def test_an_option_that_is_a_key_is_told_as_one(run):
+    for words, answer in (
+        (("train", "TextQA-v0", "--total_episodes", "100"), "total_episodes=100"),
+        (("train", "TextQA-v0", "--total-episodes=100"), "total_episodes=100"),
+        (("evaluate", "TextQA-v0", "--max_new_tokens", "9"), "env.max_new_tokens=9"),
+    ):
+        argv, sys.argv = sys.argv, ["textenv", *words]
+        try:
+            done = run(*words)
+        finally:
+            sys.argv = argv
+        assert done.exit_code == 2
+        assert done.stderr.strip().endswith(answer)
+    assert run("train", "TextQA-v0", "--nonsense", "3").exit_code == 2
+
+
+def test_evaluate_takes_the_setting_of_a_run_unless_told_otherwise(run, model, tmp_path):
+    data = tmp_path / "mine.jsonl"
+    rows = [{"question": f"Is it {i}?", "answers": "yes"} for i in range(60)]
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    trained, out = tmp_path / "run", tmp_path / "found" / "eval.json"
+    words = ("--model", model, "--dataset", data, "--reward", "chrf", "--out", trained)
+    assert run("train", "TextQA-v0", *SMOKE, "env.max_new_tokens=5", *words).exit_code == 0
+
+    done = run("evaluate", "--model", trained, "--examples", "3", "--out", out)
+    assert done.exit_code == 0, done.output
+    result = json.loads(out.read_text())
+    assert (result["id"], result["dataset"]) == ("TextQA-v0", str(data))
+    assert (result["reward_spec"], result["examples"]) == ("chrf", 3)
+    assert "(the run's)" in done.stdout
+    answers = [json.loads(line) for line in out.with_suffix(".jsonl").read_text().splitlines()]
+    assert [row["references"] for row in answers] == [["yes"]] * 3
+    assert max(row["metrics"]["response_tokens"] for row in answers) <= 5
+    assert answers[0]["id"] in done.stdout
+    assert "knows the generated data sets alone" not in done.stdout
+    assert "fewer than 30" in " ".join(done.stdout.split())
+
+    told = run("evaluate", "TextQA-v0", "--model", trained, "--examples", "3", "--json",
+               "--dataset", "facts", "--reward", "token_f1", "env.max_new_tokens=6")  # fmt: skip
+    other = json.loads(told.stdout)
+    assert (other["dataset"], other["reward_spec"]) == ("facts", "token_f1")
+    another = json.loads(
+        run("evaluate", "TextSummarize-v0", "--model", trained, "--examples", "2", "--json").stdout
+    )
+    assert (another["dataset"], another["reward_spec"]) == ("news", "rougeL")
+    assert run("evaluate", "--model", model).exit_code == 2
+
+
+def test_a_training_into_a_file_writes_a_line_an_iteration(run, model, tmp_path):
+    words = ("total_episodes=12", *SMOKE[1:], "--model", model, "--out", tmp_path / "run")
+    done = run("train", "TextQA-v0", *words)
+    lines = [line for line in done.stderr.splitlines() if line.startswith("Training")]
+    assert len(lines) == 3
+    assert re.match(r"Training  4/12  reward \d\.\d+  KL .* tokens/s  \d+ s$", lines[0])

@@ -83,7 +83,7 @@ def test_show_prints_the_opening_the_gold_answer_and_its_reward(run):
     data = json.loads(run("show", "TextQA-v0", "--split", "test", "--json").stdout)
     assert data["example"]["references"][0] in shown.stdout
     assert "reward 1.000" in shown.stdout
-    assert "set by this environment" in shown.stdout
+    assert "of this environment" in shown.stdout
 
 
 def test_show_prints_the_whole_ideal_conversation_of_a_dialogue(run):

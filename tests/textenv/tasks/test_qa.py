@@ -31,14 +31,16 @@ def count(text, phrase):
 def test_the_opening_is_one_user_turn_whose_cut_is_the_context_and_spares_the_question():
     (turn,) = TASK.opening(TASK.example("x", ROW))
     assert turn.role == "user"
-    assert turn.text == "Anna has a dog.\n\nQuestion: What pet does Anna have?"
+    assert (
+        turn.text == "Anna has a dog.\n\nQuestion: What pet does Anna have?\nAnswer in a few words."
+    )
     assert turn.text[slice(*turn.cut)] == "Anna has a dog."
 
 
 def test_without_a_context_the_question_stands_alone_and_nothing_is_cut():
     example = TASK.example("x", {"question": "Who?", "answers": "Anna"})
     (turn,) = TASK.opening(example)
-    assert (turn.text, turn.cut) == ("Question: Who?", None)
+    assert (turn.text, turn.cut) == ("Question: Who?\nAnswer in a few words.", None)
     assert example.metadata == {}
 
 
@@ -168,7 +170,7 @@ def test_questions_without_an_answer_get_the_agreed_one_and_the_prompt_says_so()
     (turn,) = task.opening(example)
     assert turn.text == (
         "Anna has a dog.\n\nQuestion: What pet does Anna have?\n"
-        'If it cannot be answered, write "no answer".'
+        'Answer in a few words. If it cannot be answered, write "no answer".'
     )
     assert turn.text[slice(*turn.cut)] == "Anna has a dog."
     assert task.example("x", ROW).references == ("dog",)
