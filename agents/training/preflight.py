@@ -58,7 +58,8 @@ def find_in_budget(config: TrainConfig) -> list[str]:
     if iterations <= warmup + config.learning_rate_warmup:
         enough = (asked + config.learning_rate_warmup + 10) * config.n_episodes
         found.append(
-            f"total_episodes={config.total_episodes} buys {iterations} iterations, and the "
+            f"total_episodes={config.total_episodes} buys {iterations} iteration"
+            f"{'s' * (iterations != 1)}, and the "
             f"learning rate still rises in the last one: expect little. Give total_episodes="
             f"{enough} or more, or a smaller n_episodes."
         )

@@ -36,8 +36,8 @@ class QATask(Task):
 
     ## Starting State
 
-    One turn of the user: the text, the question, and "Answer in a few words." A text that does not fit
-    `max_prompt_tokens` loses its end; the question is never cut.
+    One turn of the user: the text, the question, and "Answer in a few words." A text that does not
+    fit `max_prompt_tokens` loses its end; the question is never cut.
 
     ## Episode End
 
