@@ -109,7 +109,7 @@ def _row(design: Design) -> tuple[str, ...]:
         design.name,
         design.judgement,
         *(_signed(value) for value in estimates),
-        interval(asdict(design.kl)),
+        interval(asdict(design.kl), between="\n"),
     )
 
 
@@ -132,4 +132,4 @@ def _cell(row: Mapping[str, Cell], metric: str) -> Text:
 
 
 def _signed(value: Estimate | None) -> str:
-    return "" if value is None else interval(asdict(value), signed=True)
+    return "" if value is None else interval(asdict(value), signed=True, between="\n")

@@ -117,11 +117,11 @@ def print_evaluation(console: Console, title: str, summary: Summary) -> None:
     console.print(table)
 
 
-def interval(estimate: Mapping[str, Any], signed: bool = False) -> str:
-    """Writes a mean and its 95 % interval."""
+def interval(estimate: Mapping[str, Any], signed: bool = False, between: str = " ") -> str:
+    """Writes a mean and its 95 % interval, with a space or a line break between them."""
     sign = "+" if signed else ""
     low, high = estimate["ci95"]
-    return f"{estimate['mean']:{sign}.3f} [{low:{sign}.3f}, {high:{sign}.3f}]"
+    return f"{estimate['mean']:{sign}.3f}{between}[{low:{sign}.3f}, {high:{sign}.3f}]"
 
 
 def describe_precision(bf16: bool | None) -> str:

@@ -177,7 +177,8 @@ def print_curves(console: Console, record: BestOfN) -> None:
     for name in record.curves:
         table.add_column(Text(f"{name} [95 %]"))
     for row, (n, bound) in enumerate(zip(record.n, record.kl_bound, strict=True)):
-        cells = [interval(curve[row].to_json()) for curve in record.curves.values()]
+        curves = record.curves.values()
+        cells = [interval(curve[row].to_json(), between="\n") for curve in curves]
         table.add_row(str(n), f"{bound:.2f}", *map(Text, cells))
     console.print(table)
 

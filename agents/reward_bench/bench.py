@@ -41,11 +41,11 @@ def run_bench(config: BenchConfig, out: Path, stage: Stage) -> Bench:
     unfinished ones. It raises ConfigError where the folder holds something else, a reward cannot be
     made, or all samples of the untrained policy score the same.
     """
-    check_rewards(config)
     environment_row(config.id)
     arguments = environment_arguments(config.model, config.dataset, None, config.env)
     core = make_core(config.id, 1, arguments)
     core.dataset(config.split)  # a missing split raises before any run
+    check_rewards(config, core)
     with _claimed(out):
         _write_config(config, out)
         return _run(config, core, out, stage)

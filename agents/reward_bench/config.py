@@ -15,6 +15,7 @@ from agents.models.options import Options
 from agents.training.config import TrainConfig, read_config_file, train_config
 from textenv.benchmark.matrix import GOLD
 from textenv.cli.overrides import apply_overrides
+from textenv.episode import TextCore
 from textenv.errors import ConfigError
 
 
@@ -127,15 +128,19 @@ def parse_bench_config(values: Mapping[str, Any]) -> BenchConfig:
     return config
 
 
-def check_rewards(config: BenchConfig) -> None:
-    """Makes every reward once, so that a wrong name is found before any training."""
+def check_rewards(config: BenchConfig, core: TextCore) -> None:
+    """Makes and tries every reward once, so that one that fails is found before any training."""
     from textenv.errors import TextEnvError
+    from textenv.preflight import try_rewards
     from textenv.rewards import load_reward
+    from textenv.rewards.normalise import with_unit_std
 
     for kind, specs in (("design", config.designs), ("gold metric", config.gold)):
         for name, spec in specs.items():
             try:
-                load_reward(spec)  # type: ignore[arg-type] # JSON of any kind: it says what is wrong
+                # JSON of any kind: it says what is wrong.
+                reward = load_reward(with_unit_std(spec))  # type: ignore[arg-type]
+                try_rewards({name: reward}, core, config.split)
             except TextEnvError as error:
                 raise ConfigError(f"The {kind} '{name}': {error}") from error
 

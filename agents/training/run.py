@@ -6,11 +6,10 @@ import json
 import platform
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import nullcontext
 from importlib.metadata import version
 from pathlib import Path
-from shutil import rmtree
 from typing import Any
 
 import gymnasium as gym
@@ -41,6 +40,7 @@ from agents.training.preflight import (
 from agents.training.run_folder import (
     check_resumable,
     load_evaluation,
+    removed_unless_written,
     save_evaluation,
     write_rows,
     write_whole,
@@ -107,26 +107,11 @@ def train(config: TrainConfig, out: Path, resume: bool = False) -> dict[str, Any
             check_resumable(out, config.total_episodes)
         else:
             check_folder(out)
-        with nullcontext() if resume else _removed_unless_begun(out):
+        begun = nullcontext() if resume else removed_unless_written(out, METRICS_FILE)
+        with begun:
             return _train(config, out, out if resume else None)
     with tempfile.TemporaryDirectory() as unread:
         return _train(config, Path(unread), out if resume else None)
-
-
-@contextmanager
-def _removed_unless_begun(out: Path) -> Iterator[None]:
-    """Removes the folder of a run that fails before its first iteration, so it can be repeated."""
-    made = not out.exists()
-    try:
-        yield
-    except BaseException:
-        metrics = out / METRICS_FILE
-        if out.is_dir() and not (metrics.is_file() and metrics.stat().st_size):
-            for entry in out.iterdir():
-                entry.unlink() if entry.is_file() else rmtree(entry)
-            if made:
-                out.rmdir()
-        raise
 
 
 def _train(config: TrainConfig, out: Path, checkpoint: Path | None) -> dict[str, Any]:

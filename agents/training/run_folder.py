@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,22 @@ from agents.training.evaluation import Evaluation
 from textenv.episode import TextCore
 from textenv.errors import ConfigError
 from textenv.examples import Episode, Turn
+
+
+@contextmanager
+def removed_unless_written(out: Path, name: str) -> Iterator[None]:
+    """Removes the folder of a run that fails before it has written a file: it can be repeated."""
+    made = not out.exists()
+    try:
+        yield
+    except BaseException:
+        written = out / name
+        if out.is_dir() and not (written.is_file() and written.stat().st_size):
+            for entry in out.iterdir():
+                entry.unlink() if entry.is_file() else rmtree(entry)
+            if made:
+                out.rmdir()
+        raise
 
 
 def check_resumable(folder: Path, total_episodes: int) -> None:

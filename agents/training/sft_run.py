@@ -22,6 +22,7 @@ from agents.training.run import (
     versions,
     write_samples,
 )
+from agents.training.run_folder import removed_unless_written
 from agents.training.sft import train_supervised
 from textenv.benchmark.statistics import bootstrap_mean
 from textenv.cli.progress import track, track_steps
@@ -63,8 +64,13 @@ def train_warm_start(
         ConfigError: The folder is not empty.
         KeyboardInterrupt: The run was interrupted; the model is saved.
     """
-    started_at = time.perf_counter()
     check_folder(out)
+    with removed_unless_written(out, "model/config.json"):
+        return _train(run, out, device)
+
+
+def _train(run: WarmStart, out: Path, device: torch.device | str) -> dict[str, Any]:
+    started_at = time.perf_counter()
     arguments = environment_arguments(run.model, run.dataset, env=run.env)
     cores = {id: make_core(id, _SLOTS, arguments) for id in run.ids}
     for core in cores.values():

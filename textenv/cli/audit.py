@@ -141,8 +141,9 @@ def _row(probe: Probe) -> tuple[Text, ...]:
         probe.name,
         probe.kind,
         _mean(probe.score),
-        f"{difference.mean:+.3f} [{difference.ci95[0]:+.3f}, {difference.ci95[1]:+.3f}]",
-        f"{probe.auc.mean:.2f} [{probe.auc.ci95[0]:.2f}, {probe.auc.ci95[1]:.2f}]",
+        # The interval of the AUC is in the report: a terminal has 80 columns.
+        f"{difference.mean:+.2f} [{difference.ci95[0]:+.2f}, {difference.ci95[1]:+.2f}]",
+        f"{probe.auc.mean:.2f}",
         str(probe.n),
         mark,
     )

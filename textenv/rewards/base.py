@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sysconfig
+import time
 import traceback
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, fields, is_dataclass
@@ -16,7 +17,7 @@ from textenv.examples import Episode
 
 FloatArray = NDArray[np.float64]
 
-_MOST_TRIED = 256  # episodes that are scored one by one to find the one that a reward fails on
+_SEARCH_S = 5.0  # time to find the episode that a reward fails on
 
 
 @dataclass(frozen=True)
@@ -153,9 +154,10 @@ def _place(error: Exception) -> str:
 
 def _failing(reward: Reward, episodes: Sequence[Episode]) -> str:
     """Finds the example that a reward fails on, by itself; "" if it does not, or is slow."""
-    if waits(reward) or len(episodes) > _MOST_TRIED:
-        return ""
-    for episode in episodes:
+    until = time.monotonic() + _SEARCH_S
+    for episode in () if waits(reward) else episodes:
+        if time.monotonic() > until:
+            break
         try:
             reward([episode])
         except Exception:

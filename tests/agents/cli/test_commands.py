@@ -457,3 +457,25 @@ def test_a_training_into_a_file_writes_a_line_an_iteration(run, model, tmp_path)
     lines = [line for line in done.stderr.splitlines() if line.startswith("Training")]
     assert len(lines) == 3
     assert re.match(r"Training  4/12  reward \d\.\d+  KL .* tokens/s  \d+ s$", lines[0])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "list",
+        "show TextQA-v0",
+        "show TextDialogueSelect-v0",
+        "rewards list",
+        "rewards audit TextQA-v0 --examples 20",
+        "rewards best-of-n TextQA-v0 --reward rougeL --gold rouge2,bleu,chrf --prompts 2 --pool 4",
+        "evaluate TextQA-v0 --agent lead --examples 4",
+        "plan TextQA-v0",
+    ],
+)
+def test_tables_can_be_read_at_80_columns(run, monkeypatch, words):
+    monkeypatch.setenv("COLUMNS", "80")
+    done = run(*words.split())
+    assert done.exit_code == 0, done.output
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    cut = [line for line in done.stdout.splitlines() if "…" in line and "  prompt" not in line]
+    assert [line for line in cut if " … " not in line] == []
