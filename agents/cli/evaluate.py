@@ -98,9 +98,7 @@ def evaluate(
     needs_model = agent in _NEED_MODEL
     try_rewards({name_of(core.reward): core.reward}, core, split)
     findings = (
-        find_before_loading(core, found, [split], split)
-        if needs_model
-        else find_misfits(core, [split])
+        find_before_loading(core, found, [split]) if needs_model else find_misfits(core, [split])
     )
     evaluation = _evaluate_agent(
         agent, core, split, examples, seed or 0, found, policy_arguments, chosen

@@ -6,6 +6,7 @@ Each finding is a sentence for the user, with what to do about it.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 from agents.models.loading import EMBEDDED
 from agents.ppo.options import PPOOptions
@@ -25,17 +26,18 @@ _QUOTED = 120  # characters
 _GRADED = ("token_f1", "rougeL", "chrf")
 
 
-def find_before_loading(core: TextCore, model: str, played: list[str], measured: str) -> list[str]:
+def find_before_loading(core: TextCore, model: str, splits: Sequence[str]) -> list[str]:
     """Finds what the data and the tokenizer alone can tell.
 
     Args:
         core: Slots of the environment.
         model: Name of the language model.
-        played: Splits that are played.
-        measured: Split on which results are measured.
+        splits: Splits that are played. On all but "train" something is measured.
     """
-    found = find_misfits(core, played) + find_few(core, measured)
-    if model == EMBEDDED and not isinstance(core.dataset(measured), ProceduralDataset):
+    found = find_misfits(core, splits)
+    for split in dict.fromkeys(splits):
+        found += [] if split == "train" else find_few(core, split)
+    if model == EMBEDDED and not isinstance(core.dataset(splits[0]), ProceduralDataset):
         found.append(
             "The embedded model knows the generated data sets alone; on other text it writes "
             "nonsense. Name a language model: --model with a folder or a Hugging Face id."

@@ -174,7 +174,7 @@ def _prepare(config: TrainConfig) -> tuple[TextCore, list[str]]:
     for split in splits:
         core.dataset(split)
     try_rewards({name_of(core.reward): core.reward}, core, "train")
-    found = find_before_loading(core, config.model, splits, config.eval_split)
+    found = find_before_loading(core, config.model, splits)
     return core, tell(found + find_in_budget(config))
 
 

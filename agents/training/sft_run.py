@@ -76,7 +76,7 @@ def _train(run: WarmStart, out: Path, device: torch.device | str) -> dict[str, A
     for core in cores.values():
         # What fails or is wasted is found before the training, not after.
         try_rewards({name_of(core.reward): core.reward}, core, _EVAL_SPLIT)
-        tell(find_before_loading(core, run.model, [core.split, _EVAL_SPLIT], _EVAL_SPLIT))
+        tell(find_before_loading(core, run.model, [core.split, _EVAL_SPLIT]))
     widest = max(cores.values(), key=lambda core: core.window)
     policy = load_policy(run.model, widest, device, bf16=run.options.bf16)
     out.mkdir(parents=True, exist_ok=True)

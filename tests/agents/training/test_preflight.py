@@ -58,10 +58,10 @@ def test_the_embedded_model_is_not_for_other_text(tmp_path, core) -> None:
     rows = [{"question": f"Is it {i}?", "answers": "yes"} for i in range(1000)]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     own = make_core("TextQA-v0", 1, {"dataset": str(path)})
-    (finding,) = find_before_loading(own, "embedded", ["train"], "test")
+    (finding,) = find_before_loading(own, "embedded", ["train", "test"])
     assert "knows the generated data sets alone" in finding
-    assert find_before_loading(own, "another", ["train"], "test") == []
-    assert find_before_loading(core, "embedded", ["train"], "test") == []
+    assert find_before_loading(own, "another", ["train", "test"]) == []
+    assert find_before_loading(core, "embedded", ["train", "test"]) == []
 
 
 @pytest.mark.parametrize(
