@@ -86,8 +86,8 @@ chosen by a hash, is the right reply, and its other turns are the wrong ones |
     """
 
     fields: ClassVar[tuple[Field, ...]] = (
-        Field("context", ("history",), required=False),
-        Field("candidates", ("replies", "responses", "options"), required=False),
+        Field("context", ("history",), required=False, takes="data"),
+        Field("candidates", ("replies", "responses", "options"), required=False, takes="data"),
         Field("label", ("answer",), required=False),
         TURNS_FIELD,
     )
@@ -153,6 +153,11 @@ chosen by a hash, is the right reply, and its other turns are the wrong ones |
             listed = "\n".join(f"- {text}" for text in self.candidates(example))
             last = f"{last}\n\nReply with one of:\n{listed}"
         return (*turns, Turn("user", last))
+
+    def split_key(self, example: Example) -> str:
+        """Returns the turns that are shown, without the candidates."""
+        before = (turn["content"] for turn in example.metadata.get("context", ()))
+        return "\n".join((*before, example.prompt))
 
 
 def _given(id: str, row: Mapping[str, Any]) -> tuple[RecordedDialogue, str, list[str]]:

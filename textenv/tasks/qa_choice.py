@@ -65,9 +65,9 @@ class QAChoiceTask(Task):
     """
 
     fields: ClassVar[tuple[Field, ...]] = (
-        Field("context", ("passage", "article", "support"), required=False),
+        Field("context", ("passage", "article", "support"), required=False, shared=True),
         Field("question", ("question_stem", "query", "ctx")),
-        Field("choices", ("options", "endings")),
+        Field("choices", ("options", "endings"), takes="data"),
         Field("answer", ("answerKey", "answer_key", "label", "gold")),
     )
 

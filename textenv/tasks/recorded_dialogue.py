@@ -18,6 +18,7 @@ TURNS_FIELD = Field(
     "turns",
     aliases=("dialogue", "dialog", "messages", "conversation", "utterances"),
     required=False,
+    takes="data",
 )
 """The column of a recorded dialogue."""
 

@@ -60,7 +60,7 @@ class SummarizeTask(Task):
 
     fields: ClassVar[tuple[Field, ...]] = (
         Field("document", ("article", "text", "dialogue", "source", "content")),
-        Field("summary", ("summaries", "highlights", "target", "tldr", "abstract")),
+        Field("summary", ("summaries", "highlights", "target", "tldr", "abstract"), takes="texts"),
         Field("title", required=False),
     )
     instruction: ClassVar[str] = "Summarize in one sentence."
@@ -79,3 +79,7 @@ class SummarizeTask(Task):
     def opening(self, example: Example) -> tuple[Turn, ...]:
         """Returns the instruction and the document, in one user turn."""
         return ask(f"{self.instruction}\n\n", example.prompt)
+
+    def split_key(self, example: Example) -> str:
+        """Returns the document, whatever the instruction says."""
+        return example.prompt

@@ -1,0 +1,261 @@
+"""Rows of one table as examples: which are usable, what decides their split, which are one."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textenv.datasets.base import hash_of
+from textenv.datasets.columns import value_at
+from textenv.datasets.reading import Row, Table
+from textenv.datasets.report import reason_of
+from textenv.datasets.rows import RowReader
+from textenv.datasets.spec import RowsSpec
+from textenv.errors import DatasetError
+
+NO_PASSAGE = 0
+_PLACES = 3  # of the rows that are skipped for one reason
+
+# One encoder for all rows: json.dumps would make one for each.
+_encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False, default=str).encode
+
+
+@dataclass
+class Skipped:
+    """Rows that are left out: how many for each reason, and the first of them."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    places: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, reason: str, where: str) -> None:
+        """Counts a row."""
+        self.counts[reason] = self.counts.get(reason, 0) + 1
+        places = self.places.setdefault(reason, [])
+        if len(places) < _PLACES:
+            places.append(where)
+
+
+@dataclass(frozen=True)
+class TableExamples:
+    """The examples of one table; arrays are over examples unless they say otherwise."""
+
+    table: Table
+    indices: NDArray[np.int64]  # (n_rows,), rows of an example are neighbours
+    starts: NDArray[np.int64]  # (n_examples + 1,), where each example's rows start in `indices`
+    prompts: NDArray[np.uint64]  # hash of what the agent sees
+    groups: NDArray[np.uint64] | None  # hash of the value in the column `group`
+    passages: NDArray[np.uint64] | None  # hash of the text that several examples may share
+    skipped: Skipped
+    mended: int  # rows with half of a surrogate pair
+    listed: frozenset[str]  # fields of which a cell was read as a list
+    duplicates: int = 0
+    merged: int = 0
+    apart: int = 0  # prompts of several examples, whose rows cannot be one
+
+    def __len__(self) -> int:
+        return len(self.prompts)
+
+    def notes(self) -> list[str]:
+        """Returns what a user should know of how the rows were read."""
+        notes = []
+        if self.mended:
+            notes.append(
+                f"{self.mended:,} rows hold half of a character (a lone surrogate), which became "
+                "U+FFFD."
+            )
+        for name in sorted(self.listed):
+            notes.append(f"Cells of '{name}' that spell a list were read as lists.")
+        if self.apart:
+            notes.append(
+                f"{self.apart:,} prompts of '{self.table.name}' have several examples, since their "
+                "rows differ in more than references. Those of one prompt share a split."
+            )
+        return notes
+
+
+def prompt_hash(text: str) -> int:
+    """Hashes what the agent sees; capitals, spacing and forms of one character make no other."""
+    text = " ".join(text.split()).casefold()
+    return hash_of(text if text.isascii() else unicodedata.normalize("NFC", text))
+
+
+def group_hash(row: Row, group: str) -> int:
+    """Hashes a row's value in the column `group`."""
+    return hash_of(_encode(value_at(row, group)))
+
+
+def read_examples(reader: RowReader, table: Table, source: RowsSpec) -> TableExamples:
+    """Builds the example of every row once, and says what came of it.
+
+    Raises:
+        DatasetError: A row cannot be used, and `skip` does not say to leave it out.
+    """
+    skipped, refusals = Skipped(), _Refusals(source)
+    for refused in table.refused:
+        skipped.add(refused.reason.split(". ")[0], refused.where)
+        refusals.add(DatasetError(f"{refused.where}: {refused.reason}."))
+    fields = reader.task.fields
+    names = {*table.columns, *(wanted.name for wanted in fields)}
+    shared = next(
+        (f.name for f in fields if f.shared and f.name in reader.matched.fields.columns), None
+    )
+    lists = [f.name for f in fields if f.takes != "text"] if table.cells else []
+    starts, indices = array("q", [0]), array("q")
+    prompts, groups, passages = array("Q"), array("Q"), array("Q")
+    listed: set[str] = set()
+    n_mended = 0
+    for unit, rows in _units(table, source.gather):
+        if source.skip == "missing":
+            if lacking := reader.lacks(rows[0]):
+                skipped.add(f"no value for '{lacking}'", table.where(unit[0]))
+                continue
+        try:
+            read = reader.read(table, unit, rows)
+        except DatasetError as error:
+            cause = str(error.__cause__ or error)
+            skipped.add(reason_of(cause, names), table.where(unit[0]))
+            refusals.add(error)
+            continue
+        indices.extend(unit)
+        starts.append(len(indices))
+        prompts.append(prompt_hash(reader.task.split_key(read.example)))
+        if source.group is not None:
+            groups.append(group_hash(rows[0], source.group))
+        if shared is not None:
+            passage = read.values.get(shared)
+            passages.append(NO_PASSAGE if passage is None else hash_of(str(passage)))
+        n_mended += read.mended
+        listed.update(name for name in lists if isinstance(read.values.get(name), list))
+    refusals.check(len(table.rows) + len(table.refused))
+    return _gathered(
+        reader,
+        TableExamples(
+            table,
+            np.frombuffer(indices, np.int64),
+            np.frombuffer(starts, np.int64),
+            np.frombuffer(prompts, np.uint64),
+            np.frombuffer(groups, np.uint64) if source.group is not None else None,
+            np.frombuffer(passages, np.uint64) if shared is not None else None,
+            skipped,
+            n_mended,
+            frozenset(listed),
+        ),
+    )
+
+
+class _Refusals:
+    """What cannot be used: an error at the end, unless `skip` says to leave it out."""
+
+    def __init__(self, source: RowsSpec) -> None:
+        self.path = source.path
+        self.allowed = source.skip == "unusable"
+        self.first: DatasetError | None = None
+        self.number = 0
+
+    def add(self, error: DatasetError) -> None:
+        """Counts a row."""
+        self.first = self.first or error
+        self.number += 1
+
+    def check(self, n_rows: int) -> None:
+        """Raises the first error, if it is not to be left out or nothing else is left."""
+        if self.first is None or (self.allowed and self.number < n_rows):
+            return
+        if self.number == n_rows > 1:
+            raise DatasetError(f"Not one of the {n_rows} rows can be used. {self.first}") from (
+                self.first
+            )
+        others = f" {self.number} of {n_rows} rows cannot be used." if self.number > 1 else ""
+        raise DatasetError(
+            f"{self.first}{others} To leave such rows out, and count them: "
+            '{"path": ..., "skip": "unusable"}.'
+        ) from self.first
+
+
+def _units(table: Table, gather: str | None) -> Iterator[tuple[Sequence[int], Sequence[Row]]]:
+    """Yields the indices and the rows that are one example as the user says it."""
+    if gather is None:
+        for index, row in enumerate(table.scan()):
+            yield (index,), (row,)
+        return
+    rows = list(table.scan())
+    units: dict[str, list[int]] = {}
+    for index, row in enumerate(rows):
+        units.setdefault(_encode(value_at(row, gather)), []).append(index)
+    for unit in units.values():
+        yield unit, [rows[index] for index in unit]
+
+
+def _gathered(reader: RowReader, found: TableExamples) -> TableExamples:
+    """Makes one example of those with the same prompt whose rows differ in references alone."""
+    _, inverse, counts = np.unique(found.prompts, return_inverse=True, return_counts=True)
+    repeated = np.flatnonzero(counts[inverse] > 1)
+    if not len(repeated):
+        return found
+    several = {wanted.name for wanted in reader.task.fields if wanted.takes == "texts"}
+    homes: dict[str, int] = {}  # what must agree -> the first example that has it
+    said: dict[int, set[str]] = {}  # the texts of each of these
+    added: dict[int, list[int]] = {}  # the examples that join each
+    dropped = np.zeros(len(found), np.bool_)
+    duplicates = merged = 0
+    for place in repeated.tolist():
+        unit = _unit(found, place)
+        values = reader.read(found.table, unit, [found.table.rows[i] for i in unit]).values
+        fixed = {name: _plain(value) for name, value in values.items() if name not in several}
+        key = f"{found.prompts[place]} {_encode(fixed)}"
+        texts = {f"{name} {_encode(text)}" for name in several for text in _texts(values.get(name))}
+        home = homes.setdefault(key, place)
+        if home == place:
+            said[home] = texts
+        elif texts <= said[home]:
+            dropped[place] = True
+            duplicates += len(unit)
+        else:
+            joined = [
+                i for other in (home, *added.get(home, ()), place) for i in _unit(found, other)
+            ]
+            try:
+                reader.example(found.table, joined)
+            except DatasetError:
+                continue  # the task does not take them as one
+            said[home] |= texts
+            added.setdefault(home, []).append(place)
+            dropped[place] = True
+            merged += len(unit)
+    kept = np.flatnonzero(~dropped)
+    units = [
+        [i for place in (home, *added.get(home, ())) for i in _unit(found, place)]
+        for home in kept.tolist()
+    ]
+    _, left = np.unique(found.prompts[kept], return_counts=True)
+    return replace(
+        found,
+        indices=np.fromiter((i for unit in units for i in unit), np.int64),
+        starts=np.cumsum([0, *map(len, units)]),
+        prompts=found.prompts[kept],
+        groups=None if found.groups is None else found.groups[kept],
+        passages=None if found.passages is None else found.passages[kept],
+        duplicates=duplicates,
+        merged=merged,
+        apart=int((left > 1).sum()),
+    )
+
+
+def _unit(found: TableExamples, place: int) -> list[int]:
+    return found.indices[found.starts[place] : found.starts[place + 1]].tolist()  # type: ignore[no-any-return] # integers
+
+
+def _plain(value: Any) -> Any:
+    """Returns a value whose texts are the same if they look the same."""
+    return unicodedata.normalize("NFC", value.strip()) if isinstance(value, str) else value
+
+
+def _texts(value: Any) -> list[Any]:
+    return [_plain(item) for item in (value if isinstance(value, list) else [value])]
