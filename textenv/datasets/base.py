@@ -14,7 +14,7 @@ Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 
 # Tenths of all content: 0-7 train, 8 validation, 9 test.
-_TENTHS = np.array([0, 0, 0, 0, 0, 0, 0, 0, 1, 2])
+_PLACES = (0, 0, 0, 0, 0, 0, 0, 0, 1, 2)
 
 
 class TextDataset(Protocol):
@@ -38,9 +38,10 @@ def hash_of(content: str) -> int:
 
 def split_numbers(hashes: NDArray[np.uint64]) -> NDArray[np.int64]:
     """Returns the place in `SPLITS` of content with such hashes."""
-    return _TENTHS[hashes % np.uint64(len(_TENTHS))]
+    places: NDArray[np.int64] = np.array(_PLACES)[hashes % np.uint64(len(_PLACES))]
+    return places
 
 
 def split_of(content: str) -> Split:
     """Assigns content to a split by its hash, so that splits are disjoint by construction."""
-    return SPLITS[_TENTHS[hash_of(content) % len(_TENTHS)]]
+    return SPLITS[_PLACES[hash_of(content) % len(_PLACES)]]

@@ -30,7 +30,7 @@ def card_files(folder: Path, name: str | None) -> dict[str, list[str]] | None:
             f"{folder} has no configuration '{name}', only {', '.join(known)}."
             + did_you_mean(name, known)
         )
-    declared = known[name].get("data_files")
+    declared: Any = known[name].get("data_files")
     if isinstance(declared, str):
         declared = [{"split": "train", "path": declared}]
     try:

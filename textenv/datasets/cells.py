@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import io
+import itertools
 import json
 import tokenize
 from typing import Any
@@ -49,7 +50,7 @@ def _python(text: str) -> Any:
     try:
         tokens = list(tokenize.generate_tokens(io.StringIO(text).readline))
         strings = [token.type == tokenize.STRING for token in tokens if token.string.strip()]
-        if any(a and b for a, b in zip(strings, strings[1:], strict=False)):
+        if any(a and b for a, b in itertools.pairwise(strings)):
             return None
         return ast.literal_eval(text)
     except (ValueError, SyntaxError, tokenize.TokenError, MemoryError, RecursionError):

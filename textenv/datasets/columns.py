@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle
@@ -119,12 +120,13 @@ def is_missing(value: object) -> bool:
 def merge(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Merges the fields of several rows: one that differs becomes the list of all its values.
 
-    Values that are lists are joined; a value that comes again is kept once, in the first place.
+    Texts that look the same do not differ. Values that are lists are joined; a value that comes
+    again is kept once, in the first place.
     """
     merged = dict(rows[0])
     for name in dict.fromkeys(name for row in rows for name in row):
         given = [row[name] for row in rows if name in row]
-        if all(value == given[0] for value in given):
+        if all(plain(value) == plain(given[0]) for value in given):
             merged[name] = given[0]
             continue
         several: list[Any] = []
@@ -133,6 +135,11 @@ def merge(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             several += [item for item in items if item not in several]
         merged[name] = several
     return merged
+
+
+def plain(value: Any) -> Any:
+    """Returns a text without spaces around it, in one form of its characters; else the value."""
+    return unicodedata.normalize("NFC", value.strip()) if isinstance(value, str) else value
 
 
 def _step(value: Any, key: str) -> Any:

@@ -32,20 +32,27 @@ def iterate_csv(path: Path, options: ReadOptions) -> Iterator[Item]:
     try:
         first, delimiter = _layout(path, options)
         with open_text(path, options) as text:
-            records = _records(path, text, delimiter, options.quotes)
-            yield from _rows(path, itertools.dropwhile(lambda r: r[0] < first, records), delimiter)
+            every = _records(path, text, delimiter, options.quotes)
+            records = itertools.dropwhile(lambda record: record[0] < first, every)
+            yield from _rows(path, records, delimiter, options)
     finally:
         csv.field_size_limit(previous_limit)
 
 
 def _rows(
-    path: Path, records: Iterator[tuple[int, list[str] | str]], delimiter: str
+    path: Path,
+    records: Iterator[tuple[int, list[str] | str]],
+    delimiter: str,
+    options: ReadOptions,
 ) -> Iterator[Item]:
-    header = next((cells for _, cells in records if isinstance(cells, str) or _filled(cells)), None)
+    header: Sequence[str] | None = options.header
     if header is None:
-        return
-    if isinstance(header, str):
-        raise DatasetError(f"{path}, line 1: not valid CSV: {header}.")
+        first = next(
+            (cells for _, cells in records if isinstance(cells, str) or _filled(cells)), []
+        )
+        if isinstance(first, str):
+            raise DatasetError(f"{path}, line 1: not valid CSV: {first}. {_QUOTE_ADVICE}.")
+        header = first
     names = _names(path, header)
     named = sum(bool(cell.strip()) for cell in header)
     width = len(names)
@@ -121,21 +128,24 @@ def _layout(path: Path, options: ReadOptions) -> tuple[int, str]:
         return 1, options.delimiter
     if start.lower() == "sep=" or ".tsv" in path.suffixes or ".tab" in path.suffixes:
         return 2 if start.lower() == "sep=" else 1, "\t"
-    found = {}
+    headers: dict[str, list[str]] = {}
+    even = []  # delimiters by which every row has as many cells as the header
     for delimiter in _DELIMITERS:
         with open_text(path, options) as text, contextlib.suppress(DatasetError):
-            records = itertools.islice(_records(path, text, delimiter, options.quotes), _LOOKED_AT)
-            rows = [cells for _, cells in records if isinstance(cells, str) or _filled(cells)]
-            if rows and not isinstance(rows[0], str) and len(rows[0]) > 1:
-                found[delimiter] = rows
-    if len(found) > 1:  # a header such as "id;a, b": the rows decide
-        even = [d for d, rows in found.items() if all(len(r) == len(rows[0]) for r in rows)]
-        serving = [d for d in even or found if options.fits([c.strip() for c in found[d][0]])]
+            records = _records(path, text, delimiter, options.quotes)
+            rows = (cells for _, cells in records if isinstance(cells, str) or _filled(cells))
+            header = next(rows, "")
+            if not isinstance(header, str) and len(header) > 1:
+                headers[delimiter] = [cell.strip() for cell in header]
+                if all(len(cells) == len(header) for cells in itertools.islice(rows, _LOOKED_AT)):
+                    even.append(delimiter)
+    if len(headers) > 1:  # a header such as "id;a, b": the rows decide
+        serving = [d for d in even or headers if options.fits(options.header or headers[d])]
         if len(even) != 1 and len(serving) != 1:
-            told = " or ".join(_DELIMITERS[d] for d in found)
+            told = " or ".join(_DELIMITERS[delimiter] for delimiter in headers)
             raise DatasetError(
                 f"{path}: cells may be separated by {told}. Say which it is: "
                 '{"path": ..., "delimiter": ...}.'
             )
         return 1, (even if len(even) == 1 else serving)[0]
-    return 1, next(iter(found), ",")
+    return 1, next(iter(headers), ",")

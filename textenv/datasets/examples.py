@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 from array import array
 from collections.abc import Iterator, Sequence
@@ -13,14 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textenv.datasets.base import hash_of
-from textenv.datasets.columns import value_at
+from textenv.datasets.columns import plain, value_at
 from textenv.datasets.reading import Row, Table
-from textenv.datasets.report import reason_of
+from textenv.datasets.report import counted, reason_of
 from textenv.datasets.rows import RowReader
 from textenv.datasets.spec import RowsSpec
 from textenv.errors import DatasetError
 
 NO_PASSAGE = 0
+_NUMBER = re.compile(r"-?\d[\d.,/]*")
 _PLACES = 3  # of the rows that are skipped for one reason
 
 # One encoder for all rows: json.dumps would make one for each.
@@ -33,9 +35,12 @@ class Skipped:
 
     counts: dict[str, int] = field(default_factory=dict)
     places: dict[str, list[str]] = field(default_factory=dict)
+    # Reasons that differ in numbers alone are one: the first of them
+    _same: dict[str, str] = field(default_factory=dict)
 
     def add(self, reason: str, where: str) -> None:
         """Counts a row."""
+        reason = self._same.setdefault(_NUMBER.sub("#", reason), reason)
         self.counts[reason] = self.counts.get(reason, 0) + 1
         places = self.places.setdefault(reason, [])
         if len(places) < _PLACES:
@@ -67,15 +72,16 @@ class TableExamples:
         notes = []
         if self.mended:
             notes.append(
-                f"{self.mended:,} rows hold half of a character (a lone surrogate), which became "
-                "U+FFFD."
+                f"Half of a character (a lone surrogate) became U+FFFD in "
+                f"{counted(self.mended, 'row')} of '{self.table.name}'."
             )
         for name in sorted(self.listed):
             notes.append(f"Cells of '{name}' that spell a list were read as lists.")
         if self.apart:
             notes.append(
-                f"{self.apart:,} prompts of '{self.table.name}' have several examples, since their "
-                "rows differ in more than references. Those of one prompt share a split."
+                f"{counted(self.apart, 'prompt')} of '{self.table.name}' have several examples, "
+                "since their rows differ in more than references. Those of one prompt share a "
+                "split."
             )
         return notes
 
@@ -98,24 +104,20 @@ def read_examples(reader: RowReader, table: Table, source: RowsSpec) -> TableExa
         DatasetError: A row cannot be used, and `skip` does not say to leave it out.
     """
     skipped, refusals = Skipped(), _Refusals(source)
-    for refused in table.refused:
-        skipped.add(refused.reason.split(". ")[0], refused.where)
-        refusals.add(DatasetError(f"{refused.where}: {refused.reason}."))
     fields = reader.task.fields
     names = {*table.columns, *(wanted.name for wanted in fields)}
+    for refused in table.refused:
+        skipped.add(reason_of(refused.reason, names), refused.where)
     shared = next(
         (f.name for f in fields if f.shared and f.name in reader.matched.fields.columns), None
     )
-    lists = [f.name for f in fields if f.takes != "text"] if table.cells else []
+    columns = reader.matched.fields.columns
+    lists = [name for name in reader.matched.fields.lists if isinstance(columns.get(name), str)]
     starts, indices = array("q", [0]), array("q")
     prompts, groups, passages = array("Q"), array("Q"), array("Q")
     listed: set[str] = set()
     n_mended = 0
-    for unit, rows in _units(table, source.gather):
-        if source.skip == "missing":
-            if lacking := reader.lacks(rows[0]):
-                skipped.add(f"no value for '{lacking}'", table.where(unit[0]))
-                continue
+    for unit, rows in _units(reader, table, source, skipped):
         try:
             read = reader.read(table, unit, rows)
         except DatasetError as error:
@@ -132,8 +134,8 @@ def read_examples(reader: RowReader, table: Table, source: RowsSpec) -> TableExa
             passage = read.values.get(shared)
             passages.append(NO_PASSAGE if passage is None else hash_of(str(passage)))
         n_mended += read.mended
-        listed.update(name for name in lists if isinstance(read.values.get(name), list))
-    refusals.check(len(table.rows) + len(table.refused))
+        listed.update(name for name in lists if isinstance(read.values.get(name), list | dict))
+    refusals.check(len(table.rows))
     return _gathered(
         reader,
         TableExamples(
@@ -179,18 +181,21 @@ class _Refusals:
         ) from self.first
 
 
-def _units(table: Table, gather: str | None) -> Iterator[tuple[Sequence[int], Sequence[Row]]]:
+def _units(
+    reader: RowReader, table: Table, source: RowsSpec, skipped: Skipped
+) -> Iterator[tuple[Sequence[int], Sequence[Row]]]:
     """Yields the indices and the rows that are one example as the user says it."""
-    if gather is None:
-        for index, row in enumerate(table.scan()):
+    units: dict[str, tuple[list[int], list[Row]]] = {}
+    for index, row in enumerate(table.scan()):
+        if source.skip == "missing" and (lacking := reader.lacks(row)):
+            skipped.add(f"no value for '{lacking}'", table.where(index))
+        elif source.gather is None:
             yield (index,), (row,)
-        return
-    rows = list(table.scan())
-    units: dict[str, list[int]] = {}
-    for index, row in enumerate(rows):
-        units.setdefault(_encode(value_at(row, gather)), []).append(index)
-    for unit in units.values():
-        yield unit, [rows[index] for index in unit]
+        else:
+            indices, rows = units.setdefault(_encode(value_at(row, source.gather)), ([], []))
+            indices.append(index)
+            rows.append(row)
+    yield from units.values()
 
 
 def _gathered(reader: RowReader, found: TableExamples) -> TableExamples:
@@ -208,7 +213,7 @@ def _gathered(reader: RowReader, found: TableExamples) -> TableExamples:
     for place in repeated.tolist():
         unit = _unit(found, place)
         values = reader.read(found.table, unit, [found.table.rows[i] for i in unit]).values
-        fixed = {name: _plain(value) for name, value in values.items() if name not in several}
+        fixed = {name: plain(value) for name, value in values.items() if name not in several}
         key = f"{found.prompts[place]} {_encode(fixed)}"
         texts = {f"{name} {_encode(text)}" for name in several for text in _texts(values.get(name))}
         home = homes.setdefault(key, place)
@@ -252,10 +257,5 @@ def _unit(found: TableExamples, place: int) -> list[int]:
     return found.indices[found.starts[place] : found.starts[place + 1]].tolist()  # type: ignore[no-any-return] # integers
 
 
-def _plain(value: Any) -> Any:
-    """Returns a value whose texts are the same if they look the same."""
-    return unicodedata.normalize("NFC", value.strip()) if isinstance(value, str) else value
-
-
 def _texts(value: Any) -> list[Any]:
-    return [_plain(item) for item in (value if isinstance(value, list) else [value])]
+    return [plain(item) for item in (value if isinstance(value, list) else [value])]

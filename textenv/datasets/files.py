@@ -47,7 +47,9 @@ def is_local_file(path: str) -> bool:
 def read_files(name: str, paths: Sequence[Path], options: ReadOptions) -> Table:
     """Reads files, one after the other, as one table."""
     rows: list[Row] = []
-    parts, refused, layouts = [], [], {}
+    parts: list[Part] = []
+    refused: list[Refused] = []
+    layouts: dict[tuple[str, ...], None] = {}
     blank = 0
     for path in paths:
         lines = array("q")

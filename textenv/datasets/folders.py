@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ SPLIT_WORDS: Mapping[str, Split] = {
 # Files that stand beside the rows: their names without what they end in.
 _BESIDE = re.compile(
     r"(readme|licen[cs]e|notice|citation|changelog|dataset_infos?|dataset_dict|state|metadata|"
-    r"croissant|config|package)([-_.].*)?",
+    r"croissant|config|package|schema|ontology)([-_.].*)?",
     re.IGNORECASE,
 )
 # Files that may hold rows and are not read.
@@ -44,6 +45,7 @@ _ONE_WORD = {
     "validation": "valid",
 }
 _WORDS = re.compile(r"[^\W\d_]+")
+_PART = re.compile(r"\b(of|part|shard|chunk|split|[a-z])\b")  # what numbers the files of one set
 _LISTED = 12
 
 
@@ -57,7 +59,7 @@ class FolderFiles:
 
 def split_words(name: str) -> dict[str, Split]:
     """Returns the words of a name that tell a split: "dev-00001" has one, "part_a" none."""
-    words = (word.lower() for word in _WORDS.findall(name))
+    words = (word.removesuffix("set") or word for word in _WORDS.findall(name.lower()))
     return {word: SPLIT_WORDS[word] for word in words if word in SPLIT_WORDS}
 
 
@@ -84,9 +86,7 @@ def find_files(
             f"{root} holds no files that can be read. Use files that end in "
             f"{', '.join(READERS)}. Others: {', '.join(others[:_LISTED]) or 'none'}."
         )
-    if not all(isinstance(value, str) and split_words(value) for value in splits.values()) or any(
-        Path(str(value)).suffix for value in splits.values()
-    ):
+    if not all(isinstance(v, str) and v.lower() in SPLIT_WORDS for v in splits.values()):
         carded = {ours: [v] if isinstance(v, str) else list(v) for ours, v in splits.items()}
     if carded is None:
         return FolderFiles(_by_words(folder, root, files, others), others)
@@ -102,6 +102,7 @@ def _by_words(
     """Returns the files of each split by the words of their names."""
     named: dict[str, list[Path]] = {}
     words: dict[str, set[str]] = {}
+    variants: dict[tuple[str, Path], dict[str, str]] = {}
     problems = []
     for path in files:
         own = _words_of(path.relative_to(root))
@@ -110,6 +111,9 @@ def _by_words(
             problems.append(f"{path.name} names several")
             split = ""
         named.setdefault(split, []).append(path)
+        rest = " ".join(w for w in _WORDS.findall(_stem(path)) if w.removesuffix("set") not in own)
+        rest = " ".join(_PART.sub("", rest).split())
+        variants.setdefault((split, path.parent), {}).setdefault(rest, path.name)
         words.setdefault(split, set()).update(_ONE_WORD.get(word, word) for word in own)
     if list(named) == [""] and not problems:
         named = {"train": named[""]}
@@ -119,6 +123,9 @@ def _by_words(
             problems.append(f"'{split}' goes by several names, {', '.join(sorted(words[split]))}")
         if len({suffix_of(path) for path in paths}) > 1:
             problems.append(f"'{split}' may be there twice, in files of several formats")
+    for (split, _), variant in variants.items():
+        if split and len(variant) > 1:
+            problems.append(f"'{split}' may be {' or '.join(list(variant.values())[:3])}")
     for other in others:
         split = next(iter(split_words(_stem(Path(other))).values()), "")
         if split and split not in named:
@@ -131,10 +138,11 @@ def _by_words(
         for path in paths
     ]
     more = f" and {len(listed) - _LISTED} more" if len(listed) > _LISTED else ""
+    chosen = {split or "train": str(paths[0].relative_to(root)) for split, paths in named.items()}
     raise DatasetError(
         f"It is not plain which files of {folder} are which split: {problems[0]}. Found "
-        f"{', '.join(listed[:_LISTED])}{more}. Say it, by names or patterns of files: "
-        '{"path": ..., "splits": {"train": "part_*", "test": "old_test.jsonl"}}.'
+        f"{', '.join(listed[:_LISTED])}{more}. Say it, by names of files or patterns such as "
+        f'"part_*": {{"path": ..., "splits": {json.dumps(chosen)}}}.'
     )
 
 

@@ -118,10 +118,8 @@ def _iterate_document(path: Path, options: ReadOptions) -> Iterator[Item]:
     if len(values) == 1:
         document = values[0][1]
         rows: Sequence[Any] = document if isinstance(document, list) else [document]
-        if isinstance(document, dict) and not (
-            ".jsonl" in path.suffixes and options.fits(document.keys())
-        ):
-            rows = rows_of_document(document, options, str(path))
+        if isinstance(document, dict):
+            rows = rows_of_document(document, options, path)
         for number, row in enumerate(rows, start=1):
             if isinstance(row, dict):
                 yield from _unfolded(0, row, options)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from textenv.datasets.reading import Row
@@ -12,7 +13,7 @@ from textenv.errors import DatasetError
 _DEEPEST = 4  # keys under which rows are looked for
 
 
-def rows_of_document(document: Row, options: ReadOptions, where: str, depth: int = 0) -> list[Row]:
+def rows_of_document(document: Row, options: ReadOptions, path: Path, depth: int = 0) -> list[Row]:
     """Returns the rows of one object; the object itself if it is a row.
 
     Layouts: the list of rows, or a dictionary of them, under one key; a dictionary of rows, whose
@@ -22,7 +23,7 @@ def rows_of_document(document: Row, options: ReadOptions, where: str, depth: int
         DatasetError: It could be a row as well as columns, or holds several lists of rows.
     """
     if options.fits(document.keys()):
-        return _row_or_columns(document, options, where)
+        return _row_or_columns(document, options, path)
     inner = list(document.values())
     if inner and all(isinstance(value, dict) and value for value in inner):
         first = inner[0]
@@ -32,18 +33,23 @@ def rows_of_document(document: Row, options: ReadOptions, where: str, depth: int
             ]
     if _is_split_frame(document):
         return [dict(zip(document["columns"], cells, strict=True)) for cells in document["data"]]
-    holders = [key for key, value in document.items() if _holds_rows(value)]
+    holders = [key for key, value in document.items() if _are_rows(value)] or [
+        key
+        for key, value in document.items()
+        if isinstance(value, dict)
+        and any(isinstance(inner, dict) or _are_rows(inner) for inner in value.values())
+    ]
     if len(holders) > 1:
         found = ", ".join(f"'{key}' ({len(document[key])} objects)" for key in holders[:5])
         raise DatasetError(
-            f"{where}: rows may stand under {len(holders)} keys: {found}. Write each to a "
+            f"{path}: rows may stand under {len(holders)} keys: {found}. Write each to a "
             "file of its own, train.json and test.json, say, in one folder."
         )
     if holders and depth < _DEEPEST:
         held = document[holders[0]]
         if isinstance(held, list):
             return held
-        return rows_of_document(held, options, where, depth + 1)
+        return rows_of_document(held, options, path, depth + 1)
     return [document]
 
 
@@ -61,41 +67,36 @@ def unfolded(row: Row, options: ReadOptions) -> Iterator[Row]:
 
 
 def _nested(row: Row) -> bool:
-    return isinstance(row.get("paragraphs"), list) or (
-        isinstance(row.get("qas"), list) and "context" in row
-    )
+    return isinstance(row.get("paragraphs"), list) or isinstance(row.get("qas"), list)
 
 
-def _row_or_columns(document: Row, options: ReadOptions, where: str) -> list[Row]:
+def _row_or_columns(document: Row, options: ReadOptions, path: Path) -> list[Row]:
     """Returns a document as the one row, or as the columns, that it is."""
     values = list(document.values())
-    columns: list[Sequence[Any]] = []
+    columns: list[list[Any]] = []
     if all(isinstance(value, list) for value in values):
         columns = values
-    elif all(isinstance(value, Mapping) for value in values):  # {"0": ..., "1": ...}, by pandas
-        if all(value.keys() == values[0].keys() for value in values):
-            columns = [list(value.values()) for value in values]
+    elif all(isinstance(value, dict) and value.keys() == values[0].keys() for value in values):
+        columns = [list(value.values()) for value in values]  # {"0": ..., "1": ...}, by pandas
     if not columns or len({len(column) for column in columns}) > 1 or not columns[0]:
         return [document]
-    rows = [dict(zip(document, cells, strict=True)) for cells in zip(*columns, strict=True)]
+    rows: list[Row] = [
+        dict(zip(document, cells, strict=True)) for cells in zip(*columns, strict=True)
+    ]
     if not options.usable(rows[0]):
         return [document]
     if options.usable(document):
+        if ".jsonl" in path.suffixes:  # a row of the only line
+            return [document]
         raise DatasetError(
-            f"{where}: the one object may be a row whose values are lists, or {len(rows)} rows in "
+            f"{path}: the one object may be a row whose values are lists, or {len(rows)} rows in "
             "columns. Write a list of objects, one a row."
         )
     return rows
 
 
-def _holds_rows(value: object) -> bool:
-    items = value.values() if isinstance(value, dict) else value
-    return (
-        isinstance(value, dict | list)
-        and bool(value)
-        and all(isinstance(item, dict | list) for item in items)  # type: ignore[union-attr] # either
-        and any(isinstance(item, dict) for item in items)  # type: ignore[union-attr] # likewise
-    )
+def _are_rows(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(i, dict) for i in value)
 
 
 def _is_split_frame(document: Row) -> bool:

@@ -54,6 +54,8 @@ def load_rows_dataset(
             raise DatasetError(
                 f"Dataset '{source.path}' has no rows in '{table.name}'. Is it the right one?"
             )
+        if table.refused and source.skip != "unusable":
+            raise table.refused_error()
         matched = match_columns(source, task, table.name, table.columns, cells=table.cells)
         readers[name] = RowReader(task, matched)
         found[name] = read_examples(readers[name], table.narrowed(matched.wanted), source)

@@ -60,6 +60,12 @@ def match_columns(
                 f"{', '.join(map(str, existing))}. Name one: "
                 f'{{"path": ..., "columns": {{"{wanted.name}": ...}}}}.{hint_of(source.path)}'
             )
+    if not columns and task.fields:
+        raise DatasetError(
+            f"Dataset '{source.path}' has no column for any of {', '.join(names)}; its columns are "
+            f"{', '.join(map(str, existing))}. Name one: "
+            f'{{"path": ..., "columns": {{"{names[0]}": ...}}}}.{hint_of(source.path)}'
+        )
     _check_lists(source, task, columns)
     required = {wanted.name for wanted in task.fields if wanted.required}
     lists = {wanted.name for wanted in task.fields if wanted.takes != "text"}

@@ -57,6 +57,16 @@ class Table:
         """Returns the number, from 1, under which people know a row."""
         return row + 1 if self.numbers is None else self.numbers[row]
 
+    def refused_error(self) -> DatasetError:
+        """Says which rows could not be read."""
+        first = self.refused[0]
+        number = len(self.refused)
+        others = f" In all, {number} rows cannot be read." if number > 1 else ""
+        return DatasetError(
+            f"{first.where}: {first.reason}.{others} To leave such rows out, and count them: "
+            '{"path": ..., "skip": "unusable"}.'
+        )
+
     def where(self, row: int) -> str:
         """Names the place of a row: file and line, or the table's name and the row's number."""
         number = self.number(row)

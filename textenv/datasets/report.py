@@ -55,7 +55,7 @@ class LoadReport:
         lines = [f"{self.source}: {', '.join(counts)}.", f"Examples: {sizes}."]
         reasons = sorted(self.skipped.items(), key=lambda item: -item[1])
         for reason, number in reasons[:_SHOWN]:
-            places = ", ".join(self.places.get(reason, ()))
+            places = "; ".join(self.places.get(reason, ()))
             lines.append(f"Skipped {number:,}: {reason} ({places})")
         if len(reasons) > _SHOWN:
             rest = sum(number for _, number in reasons[_SHOWN:])
@@ -75,10 +75,16 @@ def _warn_once(text: str) -> None:
     _LOGGER.warning("%s", text)
 
 
+def counted(number: int, what: str) -> str:
+    """Returns "1 prompt", "2,000 prompts"."""
+    return f"{number:,} {what}{'s' * (number != 1)}"
+
+
 def reason_of(message: str, names: Collection[str]) -> str:
     """Returns an error without what differs from row to row: the id, and values of the row."""
 
     def elided(found: re.Match[str]) -> str:
         return found[0] if found[0][1:-1] in names else "'…'"
 
-    return _QUOTED.sub(elided, message.split(". ")[0]).rstrip(".")
+    said = _QUOTED.sub(elided, message.split(". ")[0]).rstrip(".")
+    return said.replace("Example '…'", "A row").replace("example '…'", "a row")

@@ -42,7 +42,8 @@ class RowReader:
         id = self.id_of(table, indices[0], rows[0])
         try:
             values = self._values(rows)
-            if is_mended := has_half_characters(values):
+            plain = all(isinstance(v, str) and v.isascii() for v in values.values())
+            if is_mended := not plain and has_half_characters(values):
                 values = mended(values)
             return Read(self.task.example(id, values), values, is_mended)
         except DatasetError as error:
@@ -69,8 +70,8 @@ class RowReader:
                     values[wanted.name] = []  # the task may know what stands for no answer
                     continue
                 raise DatasetError(
-                    f"column '{column}' has no value for '{wanted.name}'. Fill it in, or "
-                    'leave the row out, as {"path": ..., "skip": "missing"} does.'
+                    f"column '{column}' has no value for '{wanted.name}'. Fill it in, or leave the "
+                    "row out."
                 )
         return values
 

@@ -65,7 +65,7 @@ def open_source(
         if files.ignored:
             notes = (f"Not read: {_listed(files.ignored)}.",)
     else:
-        _refuse_keys(source, ("delimiter", "encoding"), "a data set of the hub")
+        _refuse_keys(source, ("delimiter", "encoding", "header"), "a data set of the hub")
         advice = offline_advice(source.path, task)
         tables = dict(
             from_hub(
@@ -105,8 +105,8 @@ def _own_names(source: RowsSpec, names: Collection[str]) -> dict[Split, str]:
         split = found.pop()
         if split in own:
             raise DatasetError(
-                f"Dataset '{source.path}' has the splits {', '.join(names)}, of which '{own[split]}' "
-                f"and '{name}' may be '{split}'. Say which is which: "
+                f"Dataset '{source.path}' has the splits {', '.join(names)}, of which "
+                f"'{own[split]}' and '{name}' may be '{split}'. Say which is which: "
                 f'{{"path": ..., "splits": {{"{split}": "{name}"}}}}.'
             )
         own[split] = name
@@ -161,4 +161,6 @@ def _options(source: RowsSpec, task: Task) -> ReadOptions:
             return False
         return True
 
-    return ReadOptions(source.encoding, source.delimiter, source.quotes, fits, usable)
+    return ReadOptions(
+        source.encoding, source.delimiter, source.quotes, source.header, fits, usable
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
@@ -29,7 +30,7 @@ def _check_column(column: Column) -> Column:
 
 def _check_encoding(name: str) -> str:
     try:
-        b"".decode(name)  # refuses codecs that are no encodings of text, too
+        io.TextIOWrapper(io.BytesIO(), name)  # refuses codecs that are no encodings of text, too
     except LookupError as error:
         raise ValueError(f"there is no encoding {name}") from error
     return name
@@ -47,6 +48,7 @@ _WANTED = {
     "delimiter": 'one character, such as ";" or "\\t"',
     "encoding": 'the name of an encoding, such as "utf-8", "cp1252" or "shift_jis"',
     "quotes": "true or false",
+    "header": "a list of names of columns",
     "streaming": "true or false",
     "rows": "a whole number from 1 up, or null",
 }
@@ -81,6 +83,7 @@ class RowsSpec:
         encoding: Encoding of the files' text. By default UTF-8, or what a byte order mark says.
         quotes: Whether '"' may enclose cells of a CSV file. With false it is a character like any
             other.
+        header: Names of the columns of CSV files that begin without them.
         name: Configuration of a hub data set, or folder of a local one.
         revision: Branch, tag or commit of a hub data set.
         streaming: Whether to read the rows in order, and keep `rows` of them on disk; for large
@@ -102,6 +105,7 @@ class RowsSpec:
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
     encoding: Annotated[str, AfterValidator(_check_encoding)] | None = None
     quotes: bool = True
+    header: _Names | None = None
     name: str | None = None
     revision: str | None = None
     streaming: bool = False

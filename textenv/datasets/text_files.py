@@ -6,7 +6,7 @@ import codecs
 import contextlib
 import gzip
 import io
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -32,6 +32,7 @@ class ReadOptions:
     encoding: str | None = None
     delimiter: str | None = None
     quotes: bool = True
+    header: Sequence[str] | None = None  # the columns of files that begin without them
     # Whether some columns serve the task
     fits: Callable[[Collection[str]], bool] = lambda columns: True
     # Whether the task can use a row
@@ -100,28 +101,28 @@ def _guesses(data: bytes) -> dict[str, str]:
     from charset_normalizer import from_bytes
 
     at = next(place for place, byte in enumerate(data) if byte > 127)
-    names = [match.encoding for match in from_bytes(data)][:1]
-    if _is_western(data):
-        names.insert(0, "cp1252")
+    names = [name for name in ("cp1252", "cp850", "mac_roman") if _is_western(data, name)][:1]
+    names += [match.encoding for match in from_bytes(data)][:1]
     found: dict[str, str] = {}
-    for name in dict.fromkeys(names):
-        before = data[:at].decode(name, "replace")
-        text = data.decode(name, "replace")
-        start = max(0, len(before) - _SHOWN // 2)
-        found[name] = " ".join(text[start : start + _SHOWN].split())
+    for name in names:
+        start = max(0, len(data[:at].decode(name, "replace")) - _SHOWN // 2)
+        sample = " ".join(data.decode(name, "replace")[start : start + _SHOWN].split())
+        if sample not in found.values():
+            found[name] = sample
     return found
 
 
-def _is_western(data: bytes) -> bool:
+def _is_western(data: bytes, encoding: str) -> bool:
     """True if the bytes beyond ASCII are accented letters within words, and marks of print."""
     try:
-        text = data.decode("cp1252")
+        text = data.decode(encoding)
     except UnicodeDecodeError:
         return False
     odd = [i for i, char in enumerate(text) if char > "\x7f"]
     good = sum(
-        text[i] in "‘’“”–—…€£§°«»\xa0"
-        or (text[i].isalpha() and (text[i - 1 : i] + text[i + 1 : i + 2]).isascii())
+        text[i] in "‘’“”–—…€£§°«»¿¡·²³½\xa0"
+        or (text[i].isalpha() and (text[i].islower() or not text[i - 1 : i].islower()))
         for i in odd
     )
-    return good > 0.8 * len(odd)
+    n_letters = sum(map(str.isalpha, text))
+    return good > 0.8 * len(odd) and len(odd) < 0.3 * n_letters

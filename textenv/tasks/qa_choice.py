@@ -52,7 +52,8 @@ class QAChoiceTask(Task):
     Your own rows need
 
     - `question` (or `question_stem`, `query`, `ctx`);
-    - `choices` (or `options`, `endings`): a list of texts, or ARC's dict of `text` and `label`;
+    - `choices` (or `options`, `endings`): a list of texts, ARC's dict of `text` and `label`, or a
+      list of such dicts;
     - `answer` (or `answerKey`, `label`, `gold`): the right option's letter or own label, its index
       from 0, or its text;
 
@@ -111,6 +112,9 @@ def _choices(id: str, given: Any, most: int) -> tuple[list[str], list[str]]:
                 "choices needs the key 'text', as in ARC."
             )
         given, labels = given["text"], given.get("label", ())
+    elif isinstance(given, list) and given and all(isinstance(one, Mapping) for one in given):
+        labels = [one["label"] for one in given if "label" in one]
+        given = [one.get("text") for one in given]
     if isinstance(given, str) or not isinstance(given, Sequence):
         raise DatasetError(
             f"The choices of example '{id}' are of type {type(given).__name__}; they must be a "
