@@ -107,7 +107,10 @@ def _filled(cells: Sequence[str]) -> bool:
 
 def _names(path: Path, header: Sequence[str]) -> list[str]:
     """Returns the columns' names, stripped; those without one are numbered."""
-    names = [cell.strip() or f"column {place}" for place, cell in enumerate(header, start=1)]
+    names = [
+        cell.strip("\ufeff").strip() or f"column {place}"
+        for place, cell in enumerate(header, start=1)
+    ]
     twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
     if twice:
         raise DatasetError(

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textenv.datasets.base import hash_of
-from textenv.datasets.columns import plain, value_at
+from textenv.datasets.columns import is_missing, plain, value_at
 from textenv.datasets.reading import Row, Table
 from textenv.datasets.report import counted, reason_of
 from textenv.datasets.rows import RowReader
@@ -79,8 +79,8 @@ class TableExamples:
             notes.append(f"Cells of '{name}' that spell a list were read as lists.")
         if self.apart:
             notes.append(
-                f"{counted(self.apart, 'prompt')} of '{self.table.name}' have several examples, "
-                "since their rows differ in more than references. Those of one prompt share a "
+                f"In '{self.table.name}', the rows of {counted(self.apart, 'prompt')} stay several "
+                "examples, since they differ in more than references. Those of one prompt share a "
                 "split."
             )
         return notes
@@ -92,9 +92,10 @@ def prompt_hash(text: str) -> int:
     return hash_of(text if text.isascii() else unicodedata.normalize("NFC", text))
 
 
-def group_hash(row: Row, group: str) -> int:
-    """Hashes a row's value in the column `group`."""
-    return hash_of(_encode(value_at(row, group)))
+def group_hash(row: Row, group: str) -> int | None:
+    """Hashes a row's value in the column `group`, if it has one."""
+    value = value_at(row, group)
+    return None if is_missing(value) else hash_of(_encode(value))
 
 
 def read_examples(reader: RowReader, table: Table, source: RowsSpec) -> TableExamples:
@@ -129,7 +130,7 @@ def read_examples(reader: RowReader, table: Table, source: RowsSpec) -> TableExa
         starts.append(len(indices))
         prompts.append(prompt_hash(reader.task.split_key(read.example)))
         if source.group is not None:
-            groups.append(group_hash(rows[0], source.group))
+            groups.append(group_hash(rows[0], source.group) or prompts[-1])
         if shared is not None:
             passage = read.values.get(shared)
             passages.append(NO_PASSAGE if passage is None else hash_of(str(passage)))

@@ -9,6 +9,7 @@ its own.
 from __future__ import annotations
 
 import contextlib
+import zlib
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -52,6 +53,7 @@ def read_files(name: str, paths: Sequence[Path], options: ReadOptions) -> Table:
     layouts: dict[tuple[str, ...], None] = {}
     blank = 0
     for path in paths:
+        _check_options(path, options)
         lines = array("q")
         start = len(rows)
         with _named_errors(path):
@@ -82,6 +84,7 @@ def read_files(name: str, paths: Sequence[Path], options: ReadOptions) -> Table:
 def stream_files(name: str, paths: Sequence[Path], options: ReadOptions) -> Stream:
     """Opens JSON Lines, CSV or Parquet files to be read in order, else raises a DatasetError."""
     for path in paths:
+        _check_options(path, options)
         if path.suffix.lower() not in _STREAMED:
             raise DatasetError(
                 f"{path}: files that end in '{path.suffix}' cannot be streamed. "
@@ -110,6 +113,19 @@ class _Reread:
                         raise DatasetError(f"{path}, line {line}: {row}.")
                     if row is not None:
                         yield row
+
+
+def _check_options(path: Path, options: ReadOptions) -> None:
+    """Refuses keys that mean nothing to a file."""
+    is_table, is_text = suffix_of(path) in (".csv", ".tsv"), suffix_of(path) != ".parquet"
+    for key, given, fits in (
+        ("delimiter", options.delimiter is not None, is_table),
+        ("header", options.header is not None, is_table),
+        ("quotes", not options.quotes, is_table),
+        ("encoding", options.encoding is not None, is_text),
+    ):
+        if given and not fits and is_readable(path):
+            raise DatasetError(f"The dataset key '{key}' has no meaning for {path}.")
 
 
 def _are_cells(paths: Sequence[Path]) -> bool:
@@ -141,7 +157,7 @@ def _named_errors(path: Path) -> Iterator[None]:
         raise DatasetError(
             f"There is no file {path}.{did_you_mean(path.name, siblings)}"
         ) from error
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         said = getattr(error, "strerror", None) or error
         raise DatasetError(f"{path} cannot be read: {said}.") from error
 
@@ -164,7 +180,7 @@ def _iterate_parquet(path: Path, options: ReadOptions) -> Iterator[tuple[int, Ro
             for batch in file.iter_batches(batch_size=_BATCH):
                 for row in batch.to_pylist():
                     yield 0, row
-    except pyarrow.ArrowException as error:
+    except (pyarrow.ArrowException, UnicodeDecodeError) as error:
         raise DatasetError(f"{path}: not valid Parquet: {error}") from error
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from textenv.datasets.json_layouts import rows_of_document, unfolded
+from textenv.datasets.json_layouts import is_dialogue, rows_of_document, unfolded
 from textenv.datasets.reading import Row
 from textenv.datasets.text_files import (
     ReadOptions,
@@ -123,6 +123,8 @@ def _iterate_document(path: Path, options: ReadOptions) -> Iterator[Item]:
         for number, row in enumerate(rows, start=1):
             if isinstance(row, dict):
                 yield from _unfolded(0, row, options)
+            elif is_dialogue(row, options):
+                yield 0, {"turns": row}
             else:
                 raise DatasetError(
                     f"{path}, row {number}: found {kind_of(row)}. Each row must be an object of "

@@ -31,6 +31,8 @@ def rows_of_document(document: Row, options: ReadOptions, path: Path, depth: int
             return [
                 value if "id" in value else {"id": key, **value} for key, value in document.items()
             ]
+    if inner and all(_are_rows(value) for value in inner) and is_dialogue(inner[0], options):
+        return [{"id": key, "turns": value} for key, value in document.items()]
     if _is_split_frame(document):
         return [dict(zip(document["columns"], cells, strict=True)) for cells in document["data"]]
     holders = [key for key, value in document.items() if _are_rows(value)] or [
@@ -64,6 +66,11 @@ def unfolded(row: Row, options: ReadOptions) -> Iterator[Row]:
         if not isinstance(item, dict):
             raise DatasetError(f"'{inner}' must be a list of objects, as in SQuAD.")
         yield from unfolded({**above, **item}, options)
+
+
+def is_dialogue(value: object, options: ReadOptions) -> bool:
+    """True for a list that the task takes for the turns of a conversation."""
+    return isinstance(value, list) and options.usable({"turns": value})
 
 
 def _nested(row: Row) -> bool:

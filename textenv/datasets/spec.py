@@ -36,6 +36,12 @@ def _check_encoding(name: str) -> str:
     return name
 
 
+def _check_delimiter(delimiter: str) -> str:
+    if len(delimiter) != 1 or delimiter in '\r\n"':
+        raise ValueError("it separates no cells")
+    return delimiter
+
+
 _Column = Annotated[str | _Names | Mapping[str, str | _Names], AfterValidator(_check_column)]
 _WANTED = {
     "columns": "a mapping from the task's fields to columns",
@@ -102,7 +108,7 @@ class RowsSpec:
     disjoint: bool = False
     splits: Mapping[str, str | _Names] = field(default_factory=dict)
     split: str | None = None
-    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    delimiter: Annotated[str, AfterValidator(_check_delimiter)] | None = None
     encoding: Annotated[str, AfterValidator(_check_encoding)] | None = None
     quotes: bool = True
     header: _Names | None = None

@@ -14,7 +14,7 @@ import json
 import mmap
 import tempfile
 from array import array
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
 
@@ -23,7 +23,7 @@ import numpy as np
 from textenv.datasets.base import SPLITS, Split, split_numbers
 from textenv.datasets.examples import Skipped, group_hash, prompt_hash
 from textenv.datasets.files import stream_files
-from textenv.datasets.json_files import Span, iterate_lines, parse_json
+from textenv.datasets.json_files import Span, WrittenFloat, iterate_lines, parse_json
 from textenv.datasets.matching import match_columns
 from textenv.datasets.reading import Row, Stream, Table, quiet_datasets, stream_hub
 from textenv.datasets.report import LoadReport, reason_of
@@ -60,7 +60,7 @@ class DiskRows(Sequence[Row]):
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         line = self._memory[self._starts[index] : self._ends[index]]
-        row: Row = parse_json(line.decode().removeprefix("\ufeff"))
+        row: Row = parse_json(line.decode("utf-8", "surrogatepass").removeprefix("\ufeff"))
         return row
 
 
@@ -141,10 +141,8 @@ class _Sift:
             return False
         if len(self.numbers) == len(SPLITS):
             return True
-        if self.source.group is not None:
-            key = group_hash(row, self.source.group)
-        else:
-            key = prompt_hash(self.reader.task.split_key(example))
+        group = None if self.source.group is None else group_hash(row, self.source.group)
+        key = group or prompt_hash(self.reader.task.split_key(example))
         return int(split_numbers(np.array([key], np.uint64))[0]) in self.numbers
 
 
@@ -168,7 +166,8 @@ def keep_rows(stream: Stream, wanted: Callable[[int, Row], bool], limit: int | N
             if not wanted(number, row):
                 continue
             if span is None:
-                data = json.dumps(row, ensure_ascii=False, default=str).encode()
+                text = json.dumps(_spelled(row), ensure_ascii=False, default=str)
+                data = text.encode("utf-8", "surrogatepass")
                 spool.write(data)
                 span = size, size + len(data)
                 size = span[1]
@@ -182,6 +181,15 @@ def keep_rows(stream: Stream, wanted: Callable[[int, Row], bool], limit: int | N
         if numbers:
             rows = DiskRows(_mapped(stream.file, spool), starts, ends)
     return Table(stream.name, stream.columns or (), rows, numbers)
+
+
+def _spelled(value: Any) -> Any:
+    """Returns a value whose fractions are texts, spelled as they were."""
+    if isinstance(value, Mapping):
+        return {key: _spelled(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_spelled(item) for item in value]
+    return str(value) if isinstance(value, WrittenFloat) else value
 
 
 def _mapped(path: Path | None, spool: Any) -> mmap.mmap:

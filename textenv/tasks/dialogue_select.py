@@ -181,7 +181,8 @@ def _given(id: str, row: Mapping[str, Any]) -> tuple[RecordedDialogue, str, list
     label = row.get("label")
     if isinstance(label, str):
         known = [normalised(text) for text in replies]
-        place = known.index(normalised(label)) if normalised(label) in known else -1
+        place = int(label) if label.strip().isdecimal() else -1
+        place = known.index(normalised(label)) if normalised(label) in known else place
     else:
         place = label if _whole(label) else -1  # type: ignore[assignment] # checked just now
     if not 0 <= place < len(replies):

@@ -133,7 +133,7 @@ def test_rows_that_cannot_be_one_example_stay_on_one_side_and_it_is_said(tmp_pat
     path = write(tmp_path / "rows.jsonl", [row(i, j) for i in range(50) for j in range(2)])
     report = report_of(path, task)
     assert sum(report.sizes.values()) == 100
-    assert "50 prompts of 'rows' have several examples" in report.notes[0]
+    assert "the rows of 50 prompts stay several examples" in report.notes[0]
 
 
 def test_prompts_that_look_the_same_are_one_prompt(tmp_path):
