@@ -45,7 +45,8 @@ def load_dataset(dataset: DatasetSpec, task: Task, split: Split, seed: int = 0) 
             local JSON, JSONL, CSV, TSV, Parquet or XML file, a folder of such files, a Hugging
             Face id, or a mapping with "path" and, optionally, the options of the procedural set,
             or "columns" and the other keys of `textenv.datasets.spec.RowsSpec`.
-            {"path": ..., "like": "cnn_dailymail"} reads a copy of a well-known set. docs/your-data.md tells the rules.
+            {"path": ..., "like": "cnn_dailymail"} reads a copy of a well-known set.
+            docs/your-data.md tells the rules.
         task: Task that will read the rows.
         split: "train", "validation" or "test".
         seed: Seed of the stream of a procedural set.

@@ -55,13 +55,7 @@ def divide(
     owner: dict[Split, Split] = {split: split for split in left_out}
     masks: dict[Split, Mask] = {split: ~mask for split, mask in left_out.items()}
     if "train" in tables:
-        keys, joined = _split_keys(tables["train"])
-        if joined:
-            notes.append(
-                f"{joined:,} prompts stand in several groups. Groups that share a prompt share a "
-                "split."
-            )
-        numbers = split_numbers(keys)
+        numbers = split_numbers(tables["train"].keys)
         all_of_train = masks["train"]
         for number, split in enumerate(SPLITS):
             if split not in declared:
@@ -91,29 +85,3 @@ def passages_note(found: TableExamples, division: Division, column: str) -> str 
         f"{len(crossing):,} of these stand in more than one split. To keep each in one: "
         f'{{"path": ..., "group": "{column}"}}.'
     )
-
-
-def _split_keys(found: TableExamples) -> tuple[NDArray[np.uint64], int]:
-    """Returns what decides the split of each example, and how many prompts join several groups.
-
-    That is the prompt, or else the group; groups that share a prompt take the least of their
-    hashes.
-    """
-    if found.groups is None:
-        return found.prompts, 0
-    groups, group = np.unique(found.groups, return_inverse=True)
-    prompts, prompt = np.unique(found.prompts, return_inverse=True)
-    pairs = np.unique(np.stack([prompt, group]), axis=1)
-    _, groups_of = np.unique(pairs[0], return_counts=True)
-    joined = int((groups_of > 1).sum())
-    if not joined:
-        return found.groups, 0
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    size = len(groups) + len(prompts)
-    edges = coo_array((np.ones(len(group)), (group, len(groups) + prompt)), shape=(size, size))
-    _, component = connected_components(edges, directed=False)
-    least = np.full(component.max() + 1, np.iinfo(np.uint64).max, np.uint64)
-    np.minimum.at(least, component[: len(groups)], groups)
-    return least[component[group]], joined

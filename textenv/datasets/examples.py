@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from textenv.datasets.base import hash_of
 from textenv.datasets.columns import is_missing, plain, value_at
+from textenv.datasets.groups import joined_groups
 from textenv.datasets.reading import Row, Table
 from textenv.datasets.report import counted, reason_of
 from textenv.datasets.rows import RowReader
@@ -55,7 +56,7 @@ class TableExamples:
     indices: NDArray[np.int64]  # (n_rows,), rows of an example are neighbours
     starts: NDArray[np.int64]  # (n_examples + 1,), where each example's rows start in `indices`
     prompts: NDArray[np.uint64]  # hash of what the agent sees
-    groups: NDArray[np.uint64] | None  # hash of the value in the column `group`
+    keys: NDArray[np.uint64]  # what decides the split: the prompt, or the group
     passages: NDArray[np.uint64] | None  # hash of the text that several examples may share
     skipped: Skipped
     mended: int  # rows with half of a surrogate pair
@@ -63,6 +64,7 @@ class TableExamples:
     duplicates: int = 0
     merged: int = 0
     apart: int = 0  # prompts of several examples, whose rows cannot be one
+    joining: int = 0  # prompts that stand in several groups
 
     def __len__(self) -> int:
         return len(self.prompts)
@@ -77,6 +79,11 @@ class TableExamples:
             )
         for name in sorted(self.listed):
             notes.append(f"Cells of '{name}' that spell a list were read as lists.")
+        if self.joining:
+            notes.append(
+                f"{counted(self.joining, 'prompt')} of '{self.table.name}' are in several groups. "
+                "Groups that share a prompt share a split."
+            )
         if self.apart:
             notes.append(
                 f"In '{self.table.name}', the rows of {counted(self.apart, 'prompt')} stay several "
@@ -137,20 +144,28 @@ def read_examples(reader: RowReader, table: Table, source: RowsSpec) -> TableExa
         n_mended += read.mended
         listed.update(name for name in lists if isinstance(read.values.get(name), list | dict))
     refusals.check(len(table.rows))
+    keys, n_joining = _hashes(prompts), 0
+    if source.group is not None:
+        keys, n_joining = joined_groups(keys, _hashes(groups))
     return _gathered(
         reader,
         TableExamples(
             table,
             np.frombuffer(indices, np.int64),
             np.frombuffer(starts, np.int64),
-            np.frombuffer(prompts, np.uint64),
-            np.frombuffer(groups, np.uint64) if source.group is not None else None,
-            np.frombuffer(passages, np.uint64) if shared is not None else None,
+            _hashes(prompts),
+            keys,
+            _hashes(passages) if shared is not None else None,
             skipped,
             n_mended,
             frozenset(listed),
+            joining=n_joining,
         ),
     )
+
+
+def _hashes(numbers: array[int]) -> NDArray[np.uint64]:
+    return np.frombuffer(numbers, np.uint64)
 
 
 class _Refusals:
@@ -246,7 +261,7 @@ def _gathered(reader: RowReader, found: TableExamples) -> TableExamples:
         indices=np.fromiter((i for unit in units for i in unit), np.int64),
         starts=np.cumsum([0, *map(len, units)]),
         prompts=found.prompts[kept],
-        groups=None if found.groups is None else found.groups[kept],
+        keys=found.keys[kept],
         passages=None if found.passages is None else found.passages[kept],
         duplicates=duplicates,
         merged=merged,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from textenv.datasets.columns import is_missing, merge, value_at
+from textenv.datasets.columns import Column, is_missing, merge, paths_of, value_at
 from textenv.datasets.matching import Matched
 from textenv.datasets.reading import Row, Table
 from textenv.datasets.report import LoadReport
@@ -70,8 +70,8 @@ class RowReader:
                     values[wanted.name] = []  # the task may know what stands for no answer
                     continue
                 raise DatasetError(
-                    f"column '{column}' has no value for '{wanted.name}'. Fill it in, or leave the "
-                    "row out."
+                    f"{_said(column)} no value for '{wanted.name}'. Fill it in, or leave the row "
+                    "out."
                 )
         return values
 
@@ -101,6 +101,11 @@ class RowsDataset:
             raise IndexError(f"There is no example {index}: there are {len(self)}.")
         members = self.indices[self.starts[index] : self.starts[index + 1]]
         return self.reader.example(self.table, [int(row) for row in members])
+
+
+def _said(column: Column | None) -> str:
+    paths = [f"'{path}'" for path in paths_of(column or ())]
+    return f"columns {', '.join(paths)} have" if len(paths) > 1 else f"column {paths[0]} has"
 
 
 def has_half_characters(value: object) -> bool:

@@ -162,14 +162,19 @@ def test_splits_do_not_depend_on_what_the_task_adds_to_the_prompt(tmp_path, argu
 
 def test_groups_that_share_a_prompt_share_a_split(tmp_path):
     rows = [{"question": f"q {i}", "answer": "a", "doc": f"doc {i // 2}"} for i in range(120)]
-    rows += [{"question": f"q {i}", "answer": "b", "doc": f"other {i}"} for i in range(0, 120, 3)]
+    rows += [
+        {"question": f"q {i}", "answer": "b", "doc": f"other {i % 2}"} for i in range(0, 120, 3)
+    ]
+    # The questions of "other 0" and of their documents are all in one split.
     spec = {"path": write(tmp_path / "rows.jsonl", rows), "group": "doc"}
     found = by_split(spec, QATask())
     split_of = {e.prompt: split for split, examples in found.items() for e in examples}
     assert len(split_of) == sum(map(len, found.values())) == 120
     assert all(split_of[f"q {i}"] == split_of[f"q {i + 1}"] for i in range(0, 120, 2))
-    # They were merged, so that their other groups do not count any more.
-    assert report_of(spec, QATask()).merged == 40
+    assert len({split_of[f"q {i}"] for i in range(0, 120, 6)}) == 1
+    report = report_of(spec, QATask())
+    assert report.merged == 40
+    assert "40 prompts of 'rows' are in several groups" in report.notes[0]
 
 
 def test_prompts_of_several_groups_are_counted(tmp_path):
@@ -179,7 +184,9 @@ def test_prompts_of_several_groups_are_counted(tmp_path):
     found = by_split(spec, task)
     prompts = [{e.prompt for e in examples} for examples in found.values()]
     assert sum(map(len, prompts)) == 60
-    assert any("60 prompts stand in several groups" in note for note in report_of(spec, task).notes)
+    assert any(
+        "60 prompts of 'rows' are in several groups" in note for note in report_of(spec, task).notes
+    )
 
 
 def test_texts_that_questions_share_are_counted_and_group_is_named(tmp_path):
