@@ -61,6 +61,8 @@ def _rows(
             yield line, f"not valid CSV: {cells}. {_QUOTE_ADVICE}"
         elif not _filled(cells):
             yield line, None
+        elif delimiter == "\t" and any("\n" in cell and "\t" in cell for cell in cells):
+            yield line, f"a quoted cell spans several rows. {_QUOTE_ADVICE}"
         elif len(cells) == width:
             yield line, dict(zip(names, cells, strict=True))
         elif len(cells) > width and not any(cells[width:]):

@@ -69,7 +69,9 @@ class SummarizeTask(Task):
         """Builds an example from a document, one or more summaries, and perhaps a title."""
         document = row.get("document")
         if isinstance(document, list | tuple):
-            sentences = [text_of(id, {"document": sentence}, "document") for sentence in document]
+            # A blank sentence adds nothing to the text; SciTLDR has one.
+            said = [sentence for sentence in document if not str(sentence).isspace()]
+            sentences = [text_of(id, {"document": sentence}, "document") for sentence in said]
             document = " ".join(sentences)
         document = text_of(id, {"document": document}, "document")
         references = references_of(id, row, "summary")

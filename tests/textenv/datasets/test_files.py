@@ -117,6 +117,7 @@ def test_blank_lines_are_counted(tmp_path):
         ("question,answer\nq,a\nq,b,c\n", "line 3: the row has another number of cells than the"),
         ('question,answer\nq,a\n"q\n', "line 3: a quote in this row is never closed"),
         ('question,answer\n"a" b,c\n', "line 2: not valid CSV"),
+        ('question\tanswer\n"q\ta\nr"\tb\n', "line 2: a quoted cell spans several rows"),
         ("question;answer|x\nq;a|b\n", "separated by a semicolon or a bar. Say which it is"),
         ("question,answer\nq,['a' 'b']\n", "looks like a list, but cannot be read as one"),
         ("question,answer\nq,{'text': array(['a'])}\n", "looks like a list, but cannot be read"),

@@ -50,7 +50,7 @@ def test_a_title_is_kept_but_not_shown():
 
 
 def test_a_document_may_be_a_list_of_sentences():
-    example = TASK.example("x", {**ROW, "document": ["It rained. ", "All stayed in."]})
+    example = TASK.example("x", {**ROW, "document": ["It rained. ", " ", "All stayed in."]})
     assert example == TASK.example("x", ROW)
 
 
@@ -62,7 +62,7 @@ def test_a_document_may_be_a_list_of_sentences():
         ({"document": 3.0}, "document of type float; it must be a string"),
         ({"document": []}, "'row 3' has an empty document"),
         ({"document": ["a", True]}, "document of type bool; it must be a string"),
-        ({"document": ["a", " "]}, "'row 3' has an empty document"),
+        ({"document": [" ", "\n"]}, "'row 3' has an empty document"),
         ({"summary": None}, "'row 3' has no summary"),
         ({"summary": ""}, "'row 3' has an empty summary"),
         ({"summary": []}, "'row 3' has an empty summary"),
