@@ -138,7 +138,10 @@ def _by_words(
         for path in paths
     ]
     more = f" and {len(listed) - _LISTED} more" if len(listed) > _LISTED else ""
-    chosen = {split or "train": str(paths[0].relative_to(root)) for split, paths in named.items()}
+    chosen: dict[str, str | list[str]] = {}
+    for split, paths in named.items():
+        names = [path.relative_to(root).as_posix() for path in paths]
+        chosen.setdefault(split or "train", names if not split and 1 < len(names) < 5 else names[0])
     raise DatasetError(
         f"It is not plain which files of {folder} are which split: {problems[0]}. Found "
         f"{', '.join(listed[:_LISTED])}{more}. Say it, by names of files or patterns such as "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from textenv.datasets.rows import RowReader, RowsDataset
 from textenv.datasets.sources import Opened, no_split, open_source
 from textenv.datasets.spec import RowsSpec
 from textenv.datasets.streaming import load_stream
-from textenv.errors import DatasetError
+from textenv.errors import DatasetError, TextEnvError
 from textenv.tasks.base import Task
 
 # Rows on disk up to which all splits are read for the sake of one, to compare their prompts.
@@ -48,19 +48,16 @@ def load_rows_dataset(
         raise no_split(source, split, opened)
     readers: dict[Split, RowReader] = {}
     found: dict[Split, TableExamples] = {}
+    failures = []
     for name in _compared(source, declared, split):
-        table = declared[name]
-        if not len(table.rows) and not table.refused:
-            raise DatasetError(
-                f"Dataset '{source.path}' has no rows in '{table.name}'. Is it the right one?"
-            )
-        if table.refused and source.skip != "unusable":
-            raise table.refused_error()
-        matched = match_columns(source, task, table.name, table.columns, cells=table.cells)
-        readers[name] = RowReader(task, matched)
-        found[name] = read_examples(readers[name], table.narrowed(matched.wanted), source)
+        try:
+            readers[name], found[name] = _read(source, task, declared[name])
+        except TextEnvError as error:
+            if name in (split, "train"):
+                raise
+            failures.append(f"Split '{name}' cannot be used: {error}")
     division = divide(found, declared, disjoint=source.disjoint)
-    report = _report(source, opened, found, division, readers)
+    report = _report(source, opened, found, division, readers, failures)
     report.log()
     owner = division.owner[split]
     mask = division.masks[split]
@@ -79,6 +76,19 @@ def load_rows_dataset(
     return RowsDataset(readers[owner], chosen.table, indices, starts, report)  # type: ignore[arg-type] # arrays
 
 
+def _read(source: RowsSpec, task: Task, table: Table) -> tuple[RowReader, TableExamples]:
+    """Reads the rows of a declared split."""
+    if not len(table.rows) and not table.refused:
+        raise DatasetError(
+            f"Dataset '{source.path}' has no rows in '{table.name}'. Is it the right one?"
+        )
+    if table.refused and source.skip != "unusable":
+        raise table.refused_error()
+    matched = match_columns(source, task, table.name, table.columns, cells=table.cells)
+    reader = RowReader(task, matched)
+    return reader, read_examples(reader, table.narrowed(matched.wanted), source)
+
+
 def _compared(source: RowsSpec, declared: Mapping[Split, Table], split: Split) -> Collection[Split]:
     """Returns the declared splits to read: all, unless they are large and lie on disk."""
     on_disk = sum(
@@ -95,12 +105,13 @@ def _report(
     found: Mapping[Split, TableExamples],
     division: Division,
     readers: Mapping[Split, RowReader],
+    failures: Sequence[str],
 ) -> LoadReport:
     """Says what became of the rows of the splits that were read."""
     skipped: dict[str, int] = {}
     places: dict[str, tuple[str, ...]] = {}
     read = 0
-    notes = [*opened.notes, *division.notes]
+    notes = [*opened.notes, *failures, *division.notes]
     for name, examples in found.items():
         table = examples.table
         read += len(table.rows) + len(table.refused) + table.blank
@@ -124,7 +135,7 @@ def _report(
     for split in SPLITS:
         if split in division.masks:
             sizes[split] = int(division.masks[split].sum())
-        elif split in opened.splits:
+        elif split in opened.splits and not failures:
             sizes[split] = len(opened.splits[split].rows)
     return LoadReport(
         source.path,

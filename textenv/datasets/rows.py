@@ -76,8 +76,14 @@ class RowReader:
         return values
 
     def lacks(self, row: Row) -> str | None:
-        """Returns the first needed field that a row has no value in, if there is one."""
-        values = self.matched.fields.values(row)
+        """Returns the first needed field that a row has no value in, if there is one.
+
+        A row whose fields cannot be read lacks none: that is for `read` to say.
+        """
+        try:
+            values = self.matched.fields.values(row)
+        except DatasetError:
+            return None
         return next((name for name in sorted(self.matched.needed) if name not in values), None)
 
 

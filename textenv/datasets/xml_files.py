@@ -25,10 +25,13 @@ def iterate_xml(path: Path, options: ReadOptions) -> Iterator[tuple[int, Row | s
         element = ElementTree.fromstring(data, parser)
     except (ElementTree.ParseError, ValueError, LookupError) as error:
         raise DatasetError(f"{path}: not valid XML: {error}.") from error
-    while len(element) == 1 and len(element[0]):
-        element = element[0]
+    levels = [element]
+    while len(levels[-1]) == 1 and len(levels[-1][0]):
+        levels.append(levels[-1][0])
+    fitting = (level for level in levels if options.fits(_names(level[0]) if len(level) else ()))
+    element = next(fitting, levels[-1])
     names = {child.tag for child in element}
-    if len(names) != 1 or not any(len(child) or child.attrib for child in element):
+    if len(names) != 1 or not any(_names(child) for child in element):
         found = ", ".join(sorted(map(str, names))) or "no elements"
         raise DatasetError(
             f"{path}: an XML file holds elements of one name side by side, one a row; "
@@ -39,6 +42,10 @@ def iterate_xml(path: Path, options: ReadOptions) -> Iterator[tuple[int, Row | s
             yield 0, _row(child)
         except ValueError as error:
             yield 0, str(error)
+
+
+def _names(element: ElementTree.Element) -> list[str]:
+    return [*element.attrib, *(child.tag for child in element)]
 
 
 def _row(element: ElementTree.Element) -> Row:

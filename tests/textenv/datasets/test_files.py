@@ -328,8 +328,10 @@ def test_labels_of_every_spelling_get_their_names(tmp_path, values, labels, targ
 @pytest.mark.parametrize("labels", [["neg", "pos"], {"0": "neg"}])
 def test_a_label_without_a_name_is_refused(tmp_path, labels):
     path = save(tmp_path / "a.csv", "text,label\none two,0\nthree four,2\n")
-    message = error({"path": path, "labels": {"label": labels}}, ContinueTask())
-    assert "a.csv, line 3" in message
+    for skip in (None, "missing"):
+        spec = {"path": path, "labels": {"label": labels}, "skip": skip}
+        message = error(spec, ContinueTask())
+        assert "a.csv, line 3" in message
     assert "column 'label' has the value '2', which 'labels' does not name" in message
 
 
@@ -391,6 +393,11 @@ def test_elements_of_xml_are_rows(tmp_path):
     first, second = read(save(tmp_path / "a.xml", XML))
     assert (first.id, first.prompt, first.references) == ("x1", "Q & A?", ("9",))
     assert second.references == ("8", "eight")
+
+
+def test_the_only_element_of_xml_is_a_row(tmp_path):
+    content = "<M><S><P ID='1'><question>q</question><answer>a</answer></P></S></M>"
+    assert pairs(save(tmp_path / "a.xml", content)) == [("q", ("a",))]
 
 
 @pytest.mark.parametrize(

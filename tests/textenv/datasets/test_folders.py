@@ -149,6 +149,16 @@ def test_a_failure_names_the_file_its_line_and_the_cause(tmp_path):
         load_dataset(tmp_path, TASK, "train")
 
 
+def test_a_split_that_cannot_be_used_does_not_keep_the_others_from_being_used(tmp_path):
+    make(tmp_path, "train.jsonl")
+    (tmp_path / "test.jsonl").write_text('{"document": "d"}\n{"document": "e"}\n')
+    report = load_dataset(tmp_path, TASK, "train").report
+    assert set(report.sizes) == {"train", "validation"}
+    assert report.notes[0].startswith("Split 'test' cannot be used: Dataset")
+    with pytest.raises(DatasetError, match="no column for 'summary'"):
+        load_dataset(tmp_path, TASK, "test")
+
+
 def test_many_files_of_one_object_each_are_rows(tmp_path):
     for i in range(40):
         path = tmp_path / "MATH" / ("train" if i < 35 else "test") / "algebra" / f"{i}.json"
