@@ -9,6 +9,7 @@ its own.
 from __future__ import annotations
 
 import contextlib
+import os
 import zlib
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -52,8 +53,10 @@ def read_files(name: str, paths: Sequence[Path], options: ReadOptions) -> Table:
     refused: list[Refused] = []
     layouts: dict[tuple[str, ...], None] = {}
     blank = 0
+    above = Path(os.path.commonpath([path.parent for path in paths]))
     for path in paths:
         _check_options(path, options)
+        file = path.relative_to(above).as_posix()
         lines = array("q")
         start = len(rows)
         with _named_errors(path):
@@ -62,12 +65,12 @@ def read_files(name: str, paths: Sequence[Path], options: ReadOptions) -> Table:
                     blank += 1
                 elif isinstance(row, str):
                     place = f", line {line}" if line else ""
-                    refused.append(Refused(f"{path.name}{place}", row))
+                    refused.append(Refused(f"{file}{place}", row))
                 else:
                     rows.append(row)
                     lines.append(line)
         numbered = lines if len(lines) and lines[-1] else None
-        parts.append(Part(path.name, len(rows) - start, numbered))
+        parts.append(Part(file, len(rows) - start, numbered))
         layouts |= dict.fromkeys(map(tuple, rows[start:]))
     columns = dict.fromkeys(column for layout in layouts for column in layout)
     return Table(

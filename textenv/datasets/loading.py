@@ -63,9 +63,10 @@ def load_rows_dataset(
     mask = division.masks[split]
     if not mask.any():
         sizes = ", ".join(f"{name} {size}" for name, size in report.sizes.items())
+        left = "".join(f" {n} were left out: {reason}." for reason, n in report.skipped.items())
         raise DatasetError(
             f"Split '{split}' of dataset '{source.path}' is empty: none of its {report.rows_read} "
-            f"rows falls into it ({sizes}). Rows go to train, validation and test as 8 : 1 : 1 by "
+            f"rows falls into it ({sizes}).{left} Rows go to train, validation and test as 8 : 1 : 1 by "
             "a hash of their prompt, so equal prompts share a split; give more distinct rows or "
             "another split."
         )
@@ -82,7 +83,7 @@ def _read(source: RowsSpec, task: Task, table: Table) -> tuple[RowReader, TableE
         raise DatasetError(
             f"Dataset '{source.path}' has no rows in '{table.name}'. Is it the right one?"
         )
-    if table.refused and source.skip != "unusable":
+    if table.refused and (source.skip != "unusable" or not len(table.rows)):
         raise table.refused_error()
     matched = match_columns(source, task, table.name, table.columns, cells=table.cells)
     reader = RowReader(task, matched)

@@ -52,18 +52,18 @@ def open_source(
     if path.is_dir() and not is_saved(path):
         _refuse_keys(source, ("revision",), "a local folder")
         files = find_files(path, source.name, source.splits)
-        if source.split is not None and source.split not in files.splits:
-            raise DatasetError(
-                f"Dataset '{source.path}' has no split '{source.split}'."
-                + did_you_mean(source.split, files.splits)
-            )
+        asked = _asked(source, files.splits)
         tables = {
             name: from_files(f"{path.name}/{name}", paths, _options(source, task))
             for name, paths in files.splits.items()
-            if source.split in (None, name)
+            if asked in (None, name)
         }
+        for name, paths in files.splits.items():
+            if len({file.parent for file in paths}) > 1:
+                listed = _listed([file.relative_to(path).as_posix() for file in paths])
+                notes = (*notes, f"'{name}' is read from several folders: {listed}.")
         if files.ignored:
-            notes = (f"Not read: {_listed(files.ignored)}.",)
+            notes = (*notes, f"Not read: {_listed(files.ignored)}.")
     else:
         _refuse_keys(source, ("delimiter", "encoding", "header"), "a data set of the hub")
         advice = offline_advice(source.path, task)
@@ -81,6 +81,19 @@ def open_source(
     if aside:
         notes = (*notes, f"Splits that are not read: {_listed(aside)}.")
     return Opened({split: tables[name] for split, name in own.items()}, notes)
+
+
+def _asked(source: RowsSpec, splits: Collection[str]) -> str | None:
+    """Returns the one split of a folder that is to be read, None for all."""
+    if source.split is None:
+        return None
+    for name in (source.split, *split_words(source.split).values()):
+        if name in splits:
+            return name
+    raise DatasetError(
+        f"Dataset '{source.path}' has no split '{source.split}'."
+        + did_you_mean(source.split, splits)
+    )
 
 
 def no_split(source: RowsSpec, split: Split, opened: Opened[Any]) -> DatasetError:

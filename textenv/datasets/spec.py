@@ -146,6 +146,11 @@ class RowsSpec:
             ) from error
         if "rows" in spec and not made.streaming:
             raise DatasetError("The dataset key 'rows' goes with \"streaming\": true.")
+        if made.streaming and made.disjoint:
+            raise DatasetError(
+                "The dataset key 'disjoint' compares all prompts, which a stream cannot. Leave "
+                '"streaming" out.'
+            )
         if made.streaming and made.gather is not None:
             raise DatasetError(
                 f"The rows of '{made.path}' are gathered by '{made.gather}', for which all must "

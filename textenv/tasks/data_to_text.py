@@ -104,6 +104,10 @@ class DataTask(Task):
         """Returns the instruction and the data, which may lose their last lines."""
         return ask(self.instruction, example.prompt)
 
+    def split_key(self, example: Example) -> str:
+        """Returns the data, whatever the instruction says."""
+        return example.prompt
+
 
 def _final_sentences(value: Any) -> Any:
     """Finds the texts in ToTTo's annotations: one mapping of lists, or a list of mappings."""

@@ -73,6 +73,10 @@ class KeywordsTask(Task):
         """Returns the instruction and the keywords; nothing of it may be cut."""
         return (Turn("user", f"{self.instruction}{example.prompt}"),)
 
+    def split_key(self, example: Example) -> str:
+        """Returns the keywords, whatever their order."""
+        return ", ".join(sorted(example.metadata["concepts"]))
+
 
 def _concepts_of(id: str, value: object) -> tuple[str, ...]:
     if isinstance(value, str):

@@ -101,6 +101,10 @@ class QAChoiceTask(Task):
             return (Turn("user", asked),)
         return (Turn("user", f"{context}\n\n{asked}", cut=(0, len(context))),)
 
+    def split_key(self, example: Example) -> str:
+        """Returns the context and the question, whatever the options and their order."""
+        return f"{example.metadata.get('context', '')}\n{example.prompt}"
+
 
 def _choices(id: str, given: Any, most: int) -> tuple[list[str], list[str]]:
     """Returns the texts of the options, and their labels if the row has its own."""
