@@ -66,8 +66,8 @@ def load_rows_dataset(
         left = "".join(f" {n} were left out: {reason}." for reason, n in report.skipped.items())
         raise DatasetError(
             f"Split '{split}' of dataset '{source.path}' is empty: none of its {report.rows_read} "
-            f"rows falls into it ({sizes}).{left} Rows go to train, validation and test as 8 : 1 : 1 by "
-            "a hash of their prompt, so equal prompts share a split; give more distinct rows or "
+            f"rows falls into it ({sizes}).{left} Rows go to train, validation and test as 8 : 1 : 1 "
+            "by a hash of their prompt, so equal prompts share a split; give more distinct rows or "
             "another split."
         )
     chosen = found[owner]

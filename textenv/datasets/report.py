@@ -60,11 +60,14 @@ class LoadReport:
         if len(reasons) > _SHOWN:
             rest = sum(number for _, number in reasons[_SHOWN:])
             lines.append(f"Skipped {rest:,} for {len(reasons) - _SHOWN} other reasons.")
-        return (*lines, *(f"Note: {note}" for note in self.notes))
+        lines += [f"Note: {note}" for note in self.notes]
+        # Names of files may hold bytes that are no text.
+        return tuple(line.encode("utf-8", "replace").decode() for line in lines)
 
     def log(self) -> None:
         """Logs the counts as information, and each note, once a process, as a warning."""
-        for line in self.lines()[: -len(self.notes) or None]:
+        lines = self.lines()
+        for line in lines[: len(lines) - len(self.notes)]:
             _LOGGER.info("%s", line)
         for note in self.notes:
             _warn_once(f"{self.source}: {note}")
