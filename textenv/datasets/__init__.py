@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from textenv.datasets.base import SPLITS, Split, TextDataset
 from textenv.datasets.catalog import NAMED, PROCEDURAL, NamedDataset
 from textenv.datasets.named import resolve_named
+from textenv.datasets.report import LoadReport
 from textenv.errors import ConfigError, UnknownNameError
 from textenv.tasks.base import Task
 
@@ -22,6 +23,7 @@ __all__ = [
     "PROCEDURAL",
     "SPLITS",
     "DatasetSpec",
+    "LoadReport",
     "NamedDataset",
     "Split",
     "TextDataset",
@@ -32,7 +34,7 @@ __all__ = [
 
 DatasetSpec: TypeAlias = str | Path | Mapping[str, Any]
 
-_FILE_SUFFIXES = (".json", ".jsonl", ".csv", ".parquet")
+_FILE_SUFFIXES = (".json", ".jsonl", ".csv", ".tsv", ".parquet", ".xml", ".gz")
 
 
 def load_dataset(dataset: DatasetSpec, task: Task, split: Split, seed: int = 0) -> TextDataset:
@@ -40,13 +42,18 @@ def load_dataset(dataset: DatasetSpec, task: Task, split: Split, seed: int = 0) 
 
     Args:
         dataset: The name of a procedural set (`PROCEDURAL`) or of a well-known one (`NAMED`), a
-            local JSON, JSONL, CSV or Parquet file, a folder, a Hugging Face id, or a mapping with
-            "path" and, optionally, the options of the procedural set, or "columns" and the other
-            keys of `textenv.datasets.spec.RowsSpec`. {"path": ..., "like": "cnn_dailymail"}
-            reads a copy of a well-known set.
+            local JSON, JSONL, CSV, TSV, Parquet or XML file, a folder of such files, a Hugging
+            Face id, or a mapping with "path" and, optionally, the options of the procedural set,
+            or "columns" and the other keys of `textenv.datasets.spec.RowsSpec`.
+            {"path": ..., "like": "cnn_dailymail"} reads a copy of a well-known set.
+            docs/your-data.md tells the rules.
         task: Task that will read the rows.
         split: "train", "validation" or "test".
         seed: Seed of the stream of a procedural set.
+
+    Returns:
+        The examples. Those of files, folders and the hub have a `report`, which says what became
+        of every row. The logger "textenv.datasets" gets it, too.
 
     Raises:
         UnknownNameError: No such split or known set.

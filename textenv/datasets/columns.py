@@ -2,43 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle
 from typing import Any
 
+from textenv.datasets.cells import list_in_cell
 from textenv.errors import DatasetError
 
-# Where a field's value stands: a column, or a path into one ("pair.en"); or, for a list of
-# records, the path of each of their keys, or the values that a key takes in turn.
-Column = str | Mapping[str, str | Sequence[str]]
+# Where a field's value stands: a column, or a path into one ("pair.en"); several columns, whose
+# values make a list; or, for a list of records, the path of each of their keys, or the values that
+# a key takes in turn.
+Column = str | Sequence[str] | Mapping[str, str | Sequence[str]]
+
+# The names of a column's values: of 0, 1, ..., or of each value as it is written.
+Labels = Sequence[str] | Mapping[Any, str]
 
 
 @dataclass(frozen=True)
 class FieldMap:
     """Reads the fields of a task from a row; nothing but what is declared here is done to it."""
 
-    # Field -> column, path or records. A path goes through mappings by key, and through lists item
-    # by item: "answers.text" is the list of the answers' texts. Records zip lists: `{"speaker":
-    # ["user", "assistant"], "text": "dialog"}` makes one record of each text in "dialog", with the
-    # speakers in turn; a record without a value is left out
+    # Field -> column, path, columns or records. A path goes through mappings by key, and through
+    # lists item by item: "answers.text" is the list of the answers' texts. Records zip lists:
+    # `{"speaker": ["user", "assistant"], "text": "dialog"}` makes one record of each text in
+    # "dialog", with the speakers in turn; a record without a value is left out
     columns: Mapping[str, Column]
-    # Column or path -> the names of the whole numbers that stand in it, from 0 up
-    labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    # Column or path -> the names of its values, by their texts
+    labels: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
     # Field -> what to put between the texts of a list, to make them one text
     join: Mapping[str, str] = field(default_factory=dict)
     # Field -> the text that rows without a value get
     fill: Mapping[str, str] = field(default_factory=dict)
+    # Fields whose values are lists when a cell of a table of text spells one
+    lists: frozenset[str] = frozenset()
 
     def values(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Returns the value of every field that has one; records need lists of equal lengths."""
-        values = {name: self._value(name, column, row) for name, column in self.columns.items()}
-        values = {name: value for name, value in values.items() if not is_missing(value)}
-        return {**self.fill, **values}
-
-    def has_all(self, row: Mapping[str, Any], names: Collection[str]) -> bool:
-        """True if a row has a value in each of some fields."""
-        return set(names) <= self.values(row).keys()
+        values = {}
+        for name, column in self.columns.items():
+            value = self._value(name, column, row)
+            if not is_missing(value):
+                values[name] = value
+        return {**self.fill, **values} if self.fill else values
 
     def paths(self) -> set[str]:
         """Returns every column and path that is read."""
@@ -47,8 +54,14 @@ class FieldMap:
     def _value(self, name: str, column: Column, row: Mapping[str, Any]) -> Any:
         if isinstance(column, str):
             value = self._labelled(column, row)
-        else:
+        elif isinstance(column, Mapping):
             value = self._records(name, column, row)
+        else:
+            parts = [self._labelled(path, row) for path in column]
+            listed = [part if isinstance(part, list) else [part] for part in parts]
+            value = [item for part in listed for item in part if not is_missing(item)]
+        if name in self.lists and isinstance(value, str):
+            value = list_in_cell(name, value)
         if name in self.join and isinstance(value, list):
             texts = (item.strip() for item in value if isinstance(item, str))
             return self.join[name].join(filter(None, texts))
@@ -56,7 +69,7 @@ class FieldMap:
 
     def _labelled(self, path: str, row: Mapping[str, Any]) -> Any:
         value = value_at(row, path)
-        return _named(value, self.labels[path]) if path in self.labels else value
+        return _named(path, value, self.labels[path]) if path in self.labels else value
 
     def _records(
         self, name: str, parts: Mapping[str, str | Sequence[str]], row: Mapping[str, Any]
@@ -78,8 +91,11 @@ class FieldMap:
 
 def paths_of(column: Column) -> Iterator[str]:
     """Yields the columns and paths that a field is read from."""
-    parts = (column,) if isinstance(column, str) else column.values()
-    yield from (part for part in parts if isinstance(part, str))
+    if isinstance(column, str):
+        yield column
+    else:
+        parts = column.values() if isinstance(column, Mapping) else column
+        yield from (part for part in parts if isinstance(part, str))
 
 
 def value_at(row: Mapping[str, Any], path: str) -> Any:
@@ -95,7 +111,7 @@ def value_at(row: Mapping[str, Any], path: str) -> Any:
 def is_missing(value: object) -> bool:
     """True for no value, NaN, blank text, and lists of nothing else."""
     if isinstance(value, str):
-        return not value.strip()
+        return not value or value.isspace()
     if isinstance(value, list):
         return all(is_missing(item) for item in value)
     return value is None or (isinstance(value, float) and value != value)
@@ -104,12 +120,13 @@ def is_missing(value: object) -> bool:
 def merge(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Merges the fields of several rows: one that differs becomes the list of all its values.
 
-    Values that are lists are joined; a value that comes again is kept once, in the first place.
+    Texts that look the same do not differ. Values that are lists are joined; a value that comes
+    again is kept once, in the first place.
     """
     merged = dict(rows[0])
     for name in dict.fromkeys(name for row in rows for name in row):
         given = [row[name] for row in rows if name in row]
-        if all(value == given[0] for value in given):
+        if all(plain(value) == plain(given[0]) for value in given):
             merged[name] = given[0]
             continue
         several: list[Any] = []
@@ -120,16 +137,49 @@ def merge(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return merged
 
 
+def plain(value: Any) -> Any:
+    """Returns a text without spaces around it, in one form of its characters; else the value."""
+    return unicodedata.normalize("NFC", value.strip()) if isinstance(value, str) else value
+
+
 def _step(value: Any, key: str) -> Any:
     if isinstance(value, list):
         return [_step(item, key) for item in value]
     return value.get(key) if isinstance(value, Mapping) else None
 
 
-def _named(value: Any, names: Sequence[str]) -> Any:
-    """Replaces whole numbers by their names; -1 and the like stand for no label."""
+def names_by_value(labels: Labels) -> dict[str, str | None]:
+    """Returns the name of each value of a labelled column, by the text of the value.
+
+    -1, as the hub writes it, stands for no label.
+    """
+    if isinstance(labels, Mapping):
+        return {_written(value): name for value, name in labels.items()}
+    names: dict[str, str | None] = {name: name for name in labels}
+    if len(labels) == 2:
+        names |= {"false": labels[0], "true": labels[1]}
+    return names | {str(number): name for number, name in enumerate(labels)} | {"-1": None}
+
+
+def _named(path: str, value: Any, names: Mapping[str, str | None]) -> Any:
     if isinstance(value, list):
-        return [_named(item, names) for item in value]
-    if isinstance(value, int) and not isinstance(value, bool):
-        return names[value] if 0 <= value < len(names) else None
-    return value
+        return [_named(path, item, names) for item in value]
+    written = _written(value)
+    if written in names:
+        return names[written]
+    if is_missing(value):
+        return None
+    raise DatasetError(
+        f"column '{path}' has the value {value!r}, which 'labels' does not name: it names "
+        f"{', '.join(names)}. Name every value: "
+        f'{{"labels": {{"{path}": {{"{written}": ...}}}}}}.'
+    )
+
+
+def _written(value: object) -> str:
+    """Writes a label as one text, whatever it is: 1, 1.0, "1" and "1.0" alike, true and "True"."""
+    text = str(value).strip()
+    whole, _, decimals = text.partition(".")
+    if decimals and not decimals.strip("0") and whole.lstrip("-").isdecimal():
+        return whole
+    return text.lower() if text.lower() in ("true", "false") else text

@@ -1,4 +1,4 @@
-"""Reads local files of rows: JSON, JSON Lines, CSV and Parquet.
+"""Reads local files of rows: JSON, JSON Lines, CSV, Parquet and XML.
 
 All but Parquet are read with the standard library rather than through `datasets`: values stay as
 they are written (a CSV answer "007" or "None" is that text, not a number or nothing; a JSON column
@@ -9,66 +9,145 @@ its own.
 from __future__ import annotations
 
 import contextlib
-import csv
-import json
-from collections.abc import Callable, Iterator, Mapping
+import os
+import zlib
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from textenv.datasets.reading import Row, Rows, Stream, Table
+from textenv.datasets.csv_files import iterate_csv
+from textenv.datasets.json_files import iterate_json, iterate_lines
+from textenv.datasets.reading import Part, Refused, Row, Stream, Table
+from textenv.datasets.text_files import ReadOptions
+from textenv.datasets.xml_files import iterate_xml
 from textenv.errors import DatasetError, did_you_mean
 
-# Start and end of a line in its file, in bytes.
-Span = tuple[int, int]
+# The line of each row, 0 where rows have none, and the row; or why it is none; or None for a line
+# without any value.
+Reader = Callable[[Path, ReadOptions], Iterable[tuple[int, Row | str | None]]]
 
-_LONGEST_CSV_CELL = 2**31 - 1
 _BATCH = 1000
-_BOM = "\ufeff"
+
+
+def suffix_of(path: Path) -> str:
+    """Returns how a file's name ends, without ".gz", in small letters."""
+    name = path.name.lower().removesuffix(".gz")
+    return Path(name).suffix
+
+
+def is_readable(path: Path) -> bool:
+    """Tells whether a file's name ends like one that can be read."""
+    return suffix_of(path) in READERS
 
 
 def is_local_file(path: str) -> bool:
     """Tells whether a path is meant as a local file: it is one, or ends like one."""
-    return Path(path).is_file() or Path(path).suffix.lower() in _READERS
+    return Path(path).is_file() or (is_readable(Path(path)) and not Path(path).is_dir())
 
 
-def read_file(path: Path) -> Table:
-    """Reads a JSON, JSON Lines, CSV or Parquet file; errors name the line."""
-    reader = _READERS.get(path.suffix.lower())
-    if reader is None:
-        raise DatasetError(
-            f"{path}: files that end in '{path.suffix}' are not read. "
-            f"Use one of {', '.join(_READERS)}."
-        )
-    with _named_errors(path):
-        rows = reader(path)
-    columns = dict.fromkeys(column for row in rows for column in row)
-    return Table(path.stem, tuple(columns), rows)
+def read_files(name: str, paths: Sequence[Path], options: ReadOptions) -> Table:
+    """Reads files, one after the other, as one table."""
+    rows: list[Row] = []
+    parts: list[Part] = []
+    refused: list[Refused] = []
+    layouts: dict[tuple[str, ...], None] = {}
+    blank = 0
+    above = Path(os.path.commonpath([path.parent for path in paths]))
+    for path in paths:
+        _check_options(path, options)
+        file = path.relative_to(above).as_posix()
+        lines = array("q")
+        start = len(rows)
+        with _named_errors(path):
+            for line, row in _reader_of(path)(path, options):
+                if row is None:
+                    blank += 1
+                elif isinstance(row, str):
+                    place = f", line {line}" if line else ""
+                    refused.append(Refused(f"{file}{place}", row))
+                else:
+                    rows.append(row)
+                    lines.append(line)
+        numbered = lines if len(lines) and lines[-1] else None
+        parts.append(Part(file, len(rows) - start, numbered))
+        layouts |= dict.fromkeys(map(tuple, rows[start:]))
+    columns = dict.fromkeys(column for layout in layouts for column in layout)
+    return Table(
+        name,
+        tuple(columns),
+        rows,
+        parts=tuple(parts),
+        refused=tuple(refused),
+        blank=blank,
+        cells=_are_cells(paths),
+    )
 
 
-def stream_file(path: Path) -> Stream:
-    """Opens a JSON Lines, CSV or Parquet file to be read in order, else raises a DatasetError."""
-    suffix = path.suffix.lower()
-    if suffix not in _STREAMERS:
-        raise DatasetError(
-            f"{path}: files that end in '{path.suffix}' cannot be streamed. "
-            f"Use one of {', '.join(_STREAMERS)}."
-        )
-    with _named_errors(path), path.open("rb"):
-        pass
-    rows = _Reread(path, _STREAMERS[suffix])
-    return Stream(path.stem, None, rows, path if suffix == ".jsonl" else None)
+def stream_files(name: str, paths: Sequence[Path], options: ReadOptions) -> Stream:
+    """Opens JSON Lines, CSV or Parquet files to be read in order, else raises a DatasetError."""
+    for path in paths:
+        _check_options(path, options)
+        if path.suffix.lower() not in _STREAMED:
+            raise DatasetError(
+                f"{path}: files that end in '{path.suffix}' cannot be streamed. "
+                f"Use one of {', '.join(_STREAMED)}."
+            )
+        with _named_errors(path), path.open("rb"):
+            pass
+    own = len(paths) == 1 and suffix_of(paths[0]) == ".jsonl" and options.encoding is None
+    rows = _Reread(tuple(paths), options)
+    return Stream(name, None, rows, paths[0] if own else None, _are_cells(paths))
 
 
 @dataclass(frozen=True)
 class _Reread:
-    """The rows of a file, read again at every iteration."""
+    """The rows of files, read again at every iteration; one that cannot be read is an error."""
 
-    path: Path
-    read: Callable[[Path], Iterator[Row]]
+    paths: tuple[Path, ...]
+    options: ReadOptions
 
     def __iter__(self) -> Iterator[Row]:
-        with _named_errors(self.path):
-            yield from self.read(self.path)
+        for path in self.paths:
+            read: Reader = _stream_lines if suffix_of(path) == ".jsonl" else _reader_of(path)
+            with _named_errors(path):
+                for line, row in read(path, self.options):
+                    if isinstance(row, str):
+                        raise DatasetError(f"{path}, line {line}: {row}.")
+                    if row is not None:
+                        yield row
+
+
+def _check_options(path: Path, options: ReadOptions) -> None:
+    """Refuses keys that mean nothing to a file."""
+    is_table, is_text = suffix_of(path) in (".csv", ".tsv"), suffix_of(path) != ".parquet"
+    for key, given, fits in (
+        ("delimiter", options.delimiter is not None, is_table),
+        ("header", options.header is not None, is_table),
+        ("quotes", not options.quotes, is_table),
+        ("encoding", options.encoding is not None, is_text),
+    ):
+        if given and not fits and is_readable(path):
+            raise DatasetError(f"The dataset key '{key}' has no meaning for {path}.")
+
+
+def _are_cells(paths: Sequence[Path]) -> bool:
+    return all(suffix_of(path) in (".csv", ".tsv") for path in paths)
+
+
+def _stream_lines(path: Path, options: ReadOptions) -> Iterator[tuple[int, Row | str]]:
+    for line, row, _ in iterate_lines(path, options):
+        yield line, row
+
+
+def _reader_of(path: Path) -> Reader:
+    reader = READERS.get(suffix_of(path))
+    if reader is None:
+        raise DatasetError(
+            f"{path}: files that end in '{path.suffix}' are not read. "
+            f"Use one of {', '.join(READERS)}."
+        )
+    return reader
 
 
 @contextlib.contextmanager
@@ -77,109 +156,43 @@ def _named_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        siblings = [entry.name for entry in path.parent.glob("*") if entry.suffix in _READERS]
+        siblings = [entry.name for entry in path.parent.glob("*") if is_readable(entry)]
         raise DatasetError(
             f"There is no file {path}.{did_you_mean(path.name, siblings)}"
         ) from error
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"{path} is not UTF-8 text (byte {error.start}).") from error
-    except OSError as error:
-        raise DatasetError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except (OSError, EOFError, zlib.error) as error:
+        said = getattr(error, "strerror", None) or error
+        raise DatasetError(f"{path} cannot be read: {said}.") from error
 
 
-def _read_json(path: Path) -> Rows:
-    text = path.read_text(encoding="utf-8-sig")
-    if text.lstrip()[:1] != "[":
-        return list(_iterate_jsonl(path))  # JSON Lines often goes by the name .json too
-    try:
-        rows = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise DatasetError(f"{path}, line {error.lineno}: not valid JSON: {error.msg}.") from error
-    for number, row in enumerate(rows, start=1):
-        if not isinstance(row, dict):
-            raise DatasetError(
-                f"{path}, row {number}: found a {type(row).__name__}. "
-                "Each row must be an object of columns."
-            )
-    return list(rows)
-
-
-def iterate_lines(path: Path) -> Iterator[tuple[Row, Span]]:
-    """Yields the rows of a file of JSON lines, and where each stands; errors name the line."""
-    start = 0
-    with path.open("rb") as lines:  # bytes, so that spans are exact and only \n ends a line
-        for number, line in enumerate(lines, start=1):
-            span = start, start + len(line)
-            start = span[1]
-            try:
-                text = line.decode("utf-8").removeprefix(_BOM if number == 1 else "")
-            except UnicodeDecodeError as error:
-                at = span[0] + error.start
-                raise DatasetError(
-                    f"{path}, line {number}: not UTF-8 text (byte {at} of the file)."
-                ) from error
-            if not text.strip():
-                continue
-            try:
-                row = json.loads(text)
-            except json.JSONDecodeError as error:
-                raise DatasetError(
-                    f"{path}, line {number}: not valid JSON: {error.msg}. The file must hold one "
-                    "object a line, or one list of objects."
-                ) from error
-            if not isinstance(row, dict):
-                raise DatasetError(
-                    f"{path}, line {number}: found a {type(row).__name__}. "
-                    "Each line must be an object of columns."
-                )
-            yield row, span
-
-
-def _iterate_jsonl(path: Path) -> Iterator[Row]:
-    for row, _ in iterate_lines(path):
-        yield row
-
-
-def _iterate_csv(path: Path) -> Iterator[Row]:
-    previous_limit = csv.field_size_limit(_LONGEST_CSV_CELL)
-    count = 0
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as lines:
-            reader = csv.DictReader(lines, strict=True)
-            for row in reader:
-                if None in row or None in row.values():
-                    raise DatasetError(
-                        f"{path}, line {reader.line_num}: the row has another number of cells "
-                        "than the header. Quote cells that hold commas or line breaks."
-                    )
-                count += 1
-                yield row
-    except csv.Error as error:
-        raise DatasetError(f"{path}, row {count + 1}: not valid CSV: {error}.") from error
-    finally:
-        csv.field_size_limit(previous_limit)
-
-
-def _iterate_parquet(path: Path) -> Iterator[Row]:
+def _iterate_parquet(path: Path, options: ReadOptions) -> Iterator[tuple[int, Row]]:
     import pyarrow
     import pyarrow.parquet
 
+    if path.suffix.lower() == ".gz":
+        raise DatasetError(f"{path}: unpack it; Parquet is packed by itself.")
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
+            twice = [
+                name for name in file.schema_arrow.names if file.schema_arrow.names.count(name) > 1
+            ]
+            if twice:
+                raise DatasetError(
+                    f"{path}: several columns are named '{twice[0]}'. Give each a name of its own."
+                )
             for batch in file.iter_batches(batch_size=_BATCH):
-                yield from batch.to_pylist()
-    except pyarrow.ArrowException as error:
+                for row in batch.to_pylist():
+                    yield 0, row
+    except (pyarrow.ArrowException, UnicodeDecodeError) as error:
         raise DatasetError(f"{path}: not valid Parquet: {error}") from error
 
 
-_STREAMERS: Mapping[str, Callable[[Path], Iterator[Row]]] = {
-    ".jsonl": _iterate_jsonl,
-    ".csv": _iterate_csv,
+_STREAMED = (".jsonl", ".csv", ".tsv", ".parquet")
+READERS: Mapping[str, Reader] = {
+    ".json": iterate_json,
+    ".jsonl": iterate_json,
+    ".csv": iterate_csv,
+    ".tsv": iterate_csv,
     ".parquet": _iterate_parquet,
-}
-_READERS: Mapping[str, Callable[[Path], Rows]] = {
-    ".json": _read_json,
-    ".jsonl": lambda path: list(_iterate_jsonl(path)),
-    ".csv": lambda path: list(_iterate_csv(path)),
-    ".parquet": lambda path: list(_iterate_parquet(path)),
+    ".xml": iterate_xml,
 }

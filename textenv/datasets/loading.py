@@ -1,30 +1,29 @@
-"""Loads the rows that `dataset=` asks for: finds the split, and a column for each field."""
+"""Loads the rows that `dataset=` asks for: reads them all, and divides them into splits."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from textenv.datasets.base import SPLITS, Split, split_of
-from textenv.datasets.columns import FieldMap, paths_of
-from textenv.datasets.files import is_local_file, read_file, stream_file
-from textenv.datasets.named import hint_of, offline_advice
-from textenv.datasets.reading import Stream, Table, read_hub, stream_hub
-from textenv.datasets.rows import RowReader, RowsDataset, check, make_rows_dataset
+import numpy as np
+
+from textenv.datasets.base import SPLITS, Split
+from textenv.datasets.division import Division, divide, passages_note
+from textenv.datasets.examples import TableExamples, read_examples
+from textenv.datasets.files import read_files
+from textenv.datasets.matching import match_columns
+from textenv.datasets.reading import Table, read_hub
+from textenv.datasets.report import LoadReport
+from textenv.datasets.rows import RowReader, RowsDataset
+from textenv.datasets.sources import Opened, no_split, open_source
 from textenv.datasets.spec import RowsSpec
-from textenv.datasets.streaming import columns_of, keep_rows
-from textenv.errors import DatasetError, UnknownNameError
+from textenv.datasets.streaming import load_stream
+from textenv.errors import DatasetError, TextEnvError
 from textenv.tasks.base import Task
 
-# What others call our splits.
-_SPLIT_ALIASES: Mapping[str, Split] = {
-    "dev": "validation",
-    "valid": "validation",
-    "val": "validation",
-}
-
-_Source = TypeVar("_Source", Table, Stream)
+# Rows on disk up to which all splits are read for the sake of one, to compare their prompts.
+_COMPARED = 200_000
 
 
 def load_rows_dataset(
@@ -33,151 +32,120 @@ def load_rows_dataset(
     """Loads one split of a local file, a folder or a Hugging Face data set; see `load_dataset`.
 
     A data set that comes in splits keeps them. A split that it lacks is taken from its training
-    rows, and a single file is all training rows: a tenth of them, chosen by a hash of what the task
-    reads, is "validation", another tenth "test". Equal rows thus share a split. The seed changes
-    nothing: files have an order of their own.
+    rows, and a single file is all training rows: a tenth of them, chosen by a hash of what the
+    agent sees, is "validation", another tenth "test". Equal prompts thus share a split; their rows
+    are one example where the task takes several references. The seed changes nothing: files have
+    an order of their own.
 
-    Every row of a small set is checked now; of more than 5,000, the first 1,000, and the others
-    when they are reached.
+    Every row is read and tried now, and `report` says what became of it.
     """
     source = RowsSpec.parse(spec)
     if source.streaming:
-        return _load_stream(source, task, split)
-    table, kept = _choose(source, _tables(source, task, read_file, read_hub), split)
-    if len(table.rows) == 0:
+        return load_stream(source, task, split)
+    opened = open_source(source, task, read_files, read_hub)
+    declared = opened.splits
+    if "train" not in declared and split not in declared:
+        raise no_split(source, split, opened)
+    readers: dict[Split, RowReader] = {}
+    found: dict[Split, TableExamples] = {}
+    failures = []
+    for name in _compared(source, declared, split):
+        try:
+            readers[name], found[name] = _read(source, task, declared[name])
+        except TextEnvError as error:
+            if name in (split, "train"):
+                raise
+            failures.append(f"Split '{name}' cannot be used: {error}")
+    division = divide(found, declared, disjoint=source.disjoint)
+    report = _report(source, opened, found, division, readers, failures)
+    report.log()
+    owner = division.owner[split]
+    mask = division.masks[split]
+    if not mask.any():
+        sizes = ", ".join(f"{name} {size}" for name, size in report.sizes.items())
+        left = "".join(f" {n} were left out: {reason}." for reason, n in report.skipped.items())
+        raise DatasetError(
+            f"Split '{split}' of dataset '{source.path}' is empty: none of its {report.rows_read} "
+            f"rows falls into it ({sizes}).{left} Rows go to train, validation and test as 8 : 1 : 1 "
+            "by a hash of their prompt, so equal prompts share a split; give more distinct rows or "
+            "another split."
+        )
+    chosen = found[owner]
+    sizes_of = np.diff(chosen.starts)
+    indices = chosen.indices[np.repeat(mask, sizes_of)]
+    starts = np.append(0, np.cumsum(sizes_of[mask]))
+    return RowsDataset(readers[owner], chosen.table, indices, starts, report)  # type: ignore[arg-type] # arrays
+
+
+def _read(source: RowsSpec, task: Task, table: Table) -> tuple[RowReader, TableExamples]:
+    """Reads the rows of a declared split."""
+    if not len(table.rows) and not table.refused:
         raise DatasetError(
             f"Dataset '{source.path}' has no rows in '{table.name}'. Is it the right one?"
         )
-    reader = _match_columns(source, task, table.name, table.columns)
-    dataset = make_rows_dataset(
-        reader,
-        table.narrowed(_wanted(source, reader)),
-        kept,
-        group=source.group,
-        gather=source.gather,
-        skip=source.skip,
+    if table.refused and (source.skip != "unusable" or not len(table.rows)):
+        raise table.refused_error()
+    matched = match_columns(source, task, table.name, table.columns, cells=table.cells)
+    reader = RowReader(task, matched)
+    return reader, read_examples(reader, table.narrowed(matched.wanted), source)
+
+
+def _compared(source: RowsSpec, declared: Mapping[Split, Table], split: Split) -> Collection[Split]:
+    """Returns the declared splits to read: all, unless they are large and lie on disk."""
+    on_disk = sum(
+        len(table.rows) for table in declared.values() if not isinstance(table.rows, list)
     )
-    if not len(dataset):
-        raise DatasetError(
-            f"Split '{split}' of dataset '{source.path}' is empty: none of its {len(table.rows)} "
-            "rows falls into it. Rows go to train, validation and test as 8 : 1 : 1 by a hash "
-            "of their text, so equal rows share a split; give more distinct rows or another split."
-        )
-    return dataset
+    if on_disk <= _COMPARED or source.disjoint:
+        return declared.keys()
+    return (split if split in declared else "train",)
 
 
-def _load_stream(source: RowsSpec, task: Task, split: Split) -> RowsDataset:
-    """Keeps the first rows of a split of a stream on disk."""
-    stream, kept = _choose(source, _tables(source, task, stream_file, stream_hub), split)
-    columns = columns_of(stream)
-    if not columns:
-        raise DatasetError(f"Dataset '{source.path}' has no rows in '{stream.name}'.")
-    reader = _match_columns(source, task, stream.name, columns)
-
-    seen = Table(stream.name, columns, ())
-
-    def wanted(number: int, row: Mapping[str, Any]) -> bool:
-        if source.skip == "missing" and not reader.is_complete(row):
-            return False
-        if source.skip == "unusable" and reader.refusal(seen, number - 1, row):
-            return False
-        return len(kept) == len(SPLITS) or split_of(reader.content(row, source.group)) in kept
-
-    table = keep_rows(stream.narrowed(_wanted(source, reader)), wanted, source.rows)
-    if len(table.rows) == 0:
-        raise DatasetError(
-            f"Split '{split}' of dataset '{source.path}' is empty: none of the rows of "
-            f"'{stream.name}' falls into it. Give another split."
-        )
-    dataset = RowsDataset(reader, table, range(len(table.rows)))
-    check(dataset)
-    return dataset
-
-
-def _tables(
+def _report(
     source: RowsSpec,
-    task: Task,
-    from_file: Callable[[Path], _Source],
-    from_hub: Callable[..., Mapping[str, _Source]],
-) -> Mapping[str, _Source]:
-    """Reads or opens the source: its splits by their own names, a single file as "train"."""
-    if is_local_file(source.path):
-        for key in ("name", "revision", "split"):
-            if getattr(source, key) is not None:
-                raise DatasetError(f"The dataset key '{key}' has no meaning for a local file.")
-        return {"train": from_file(Path(source.path).expanduser())}
-    advice = offline_advice(source.path, task) + ("" if source.columns else hint_of(source.path))
-    return from_hub(
+    opened: Opened[Table],
+    found: Mapping[Split, TableExamples],
+    division: Division,
+    readers: Mapping[Split, RowReader],
+    failures: Sequence[str],
+) -> LoadReport:
+    """Says what became of the rows of the splits that were read."""
+    skipped: dict[str, int] = {}
+    places: dict[str, tuple[str, ...]] = {}
+    read = 0
+    notes = [*opened.notes, *failures, *division.notes]
+    for name, examples in found.items():
+        table = examples.table
+        read += len(table.rows) + len(table.refused) + table.blank
+        counts = dict(examples.skipped.counts)
+        if table.blank:
+            counts["the line is blank"] = table.blank
+        if left := int(np.diff(examples.starts)[division.left_out[name]].sum()):
+            counts["its prompt stands in a split that is held out"] = left
+        for reason, number in counts.items():
+            skipped[reason] = skipped.get(reason, 0) + number
+            there = examples.skipped.places.get(reason, ())
+            places[reason] = (*places.get(reason, ()), *there)
+        notes += examples.notes()
+        fields = readers[name].matched.fields
+        for wanted in readers[name].task.fields:
+            column = fields.columns.get(wanted.name)
+            if wanted.shared and name == "train" and isinstance(column, str):
+                note = passages_note(examples, division, column)
+                notes += [note] if note else []
+    sizes: dict[Split, int] = {}
+    for split in SPLITS:
+        if split in division.masks:
+            sizes[split] = int(division.masks[split].sum())
+        elif split in opened.splits and not failures:
+            sizes[split] = len(opened.splits[split].rows)
+    return LoadReport(
         source.path,
-        name=source.name,
-        revision=source.revision,
-        split=source.split,
-        advice=advice,
+        read,
+        read - sum(skipped.values()),
+        skipped,
+        places,
+        sum(examples.duplicates for examples in found.values()),
+        sum(examples.merged for examples in found.values()),
+        sizes,
+        tuple(dict.fromkeys(notes)),
     )
-
-
-def _choose(
-    source: RowsSpec, tables: Mapping[str, _Source], split: Split
-) -> tuple[_Source, frozenset[Split]]:
-    """Returns the table to read, and which hash splits of its rows make up `split`."""
-    own = {_SPLIT_ALIASES.get(name.lower(), name.lower()): table for name, table in tables.items()}
-    if len(own) == 1:
-        own = {"train": next(iter(own.values()))}
-    elif source.splits:
-        for name in source.splits.values():
-            if name not in tables:
-                raise DatasetError(
-                    f"Dataset '{source.path}' has no split '{name}', only {', '.join(tables)}. "
-                    'Say which is which: {"path": ..., "splits": {"test": ...}}.'
-                )
-        own = {ours: tables[theirs] for ours, theirs in source.splits.items()}
-    if "train" not in own and split not in own:
-        raise DatasetError(
-            f"None of the splits {', '.join(tables)} can serve as '{split}'. "
-            'Name the one to read and to divide: {"path": ..., "split": ...}.'
-        )
-    if split == "train":
-        return own["train"], frozenset(s for s in SPLITS if s == "train" or s in own)
-    if split in own:
-        return own[split], frozenset(SPLITS)
-    return own["train"], frozenset([split])
-
-
-def _match_columns(
-    source: RowsSpec, task: Task, table: str, existing: Collection[str]
-) -> RowReader:
-    """Finds each field's column: the one that is named, else its own name, else an alias."""
-    names = [wanted.name for wanted in task.fields]
-    columns = dict(source.columns)
-    id = columns.pop("id", "id")
-    if not isinstance(id, str):
-        raise DatasetError(f"The column of 'id' must be one column, not {id!r}.")
-    for name in (*columns, *source.join, *source.fill):
-        if name not in names:
-            raise UnknownNameError(f"field of {type(task).__name__}", name, [*names, "id"])
-    mapped = {path for column in columns.values() for path in paths_of(column)}
-    keys = {path for path in (source.group, source.gather) if path is not None}
-    for path in sorted({*mapped, *keys, *source.labels, *({id} - {"id"})}):
-        if path not in existing and path.partition(".")[0] not in existing:
-            raise UnknownNameError(f"column in '{table}'", path, existing)
-    for wanted in task.fields:
-        free = [c for c in (wanted.name, *wanted.aliases) if c not in mapped]
-        found = next((column for column in free if column in existing), None)
-        if found is not None:
-            columns.setdefault(wanted.name, found)
-        elif wanted.required and wanted.name not in {*columns, *source.fill}:
-            raise DatasetError(
-                f"Dataset '{source.path}' has no column for '{wanted.name}' (nor "
-                f"{', '.join(wanted.aliases) or 'an alias'}); its columns are "
-                f"{', '.join(existing)}. Name one: "
-                f'{{"path": ..., "columns": {{"{wanted.name}": ...}}}}.{hint_of(source.path)}'
-            )
-    required = {wanted.name for wanted in task.fields if wanted.required}
-    needed = frozenset(({*source.columns} - {"id"}) | required)
-    return RowReader(task, FieldMap(columns, source.labels, source.join, source.fill), id, needed)
-
-
-def _wanted(source: RowsSpec, reader: RowReader) -> set[str]:
-    """Returns every column that is read."""
-    keys = {key for key in (source.group, source.gather) if key is not None}
-    return reader.fields.paths() | {reader.id} | keys

@@ -23,6 +23,23 @@ _BATCH = 1000
 
 
 @dataclass(frozen=True)
+class Part:
+    """Rows of a table that stand in one file."""
+
+    file: str  # Name of the file
+    size: int  # Number of rows
+    lines: Sequence[int] | None = None  # The line at which each begins, from 1, where there are any
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A row that could not be read, in place of the row."""
+
+    where: str  # Its file and line
+    reason: str
+
+
+@dataclass(frozen=True)
 class Table:
     """Rows under named columns."""
 
@@ -31,10 +48,36 @@ class Table:
     rows: Rows  # One mapping a row; a row may lack columns
     # The number of each row, from 1, where the table holds only some of a set's rows
     numbers: Sequence[int] | None = None
+    parts: tuple[Part, ...] = ()  # The files that it was read from, if it was
+    refused: tuple[Refused, ...] = ()  # What could not be read, and is none of the rows
+    blank: int = 0  # Lines without any value, which are none of the rows
+    cells: bool = False  # Whether every value is a text, as in CSV files
 
     def number(self, row: int) -> int:
         """Returns the number, from 1, under which people know a row."""
         return row + 1 if self.numbers is None else self.numbers[row]
+
+    def refused_error(self) -> DatasetError:
+        """Says which rows could not be read."""
+        first = self.refused[0]
+        number = len(self.refused)
+        others = f" In all, {number} rows cannot be read." if number > 1 else ""
+        return DatasetError(
+            f"{first.where}: {first.reason}.{others} To leave such rows out, and count them: "
+            '{"path": ..., "skip": "unusable"}.'
+        )
+
+    def where(self, row: int) -> str:
+        """Names the place of a row: file and line, or the table's name and the row's number."""
+        number = self.number(row)
+        index = number - 1
+        for part in self.parts:
+            if index < part.size:
+                if part.lines is None:
+                    return f"{part.file}, row {index + 1}"
+                return f"{part.file}, line {part.lines[index]}"
+            index -= part.size
+        return f"{self.name}, row {number}"
 
     def scan(self) -> Iterator[Row]:
         """Yields the rows in order, many times faster than one by one where they lie on disk."""
@@ -71,6 +114,7 @@ class Stream:
     columns: tuple[str, ...] | None  # Its columns; None if only the rows can tell
     rows: Iterable[Row]  # The rows, from the first at every iteration
     file: Path | None = None  # A file of JSON lines that they come from, which need not be copied
+    cells: bool = False  # Whether every value is a text, as in CSV files
 
     def narrowed(self, wanted: Collection[str]) -> Stream:
         """Returns the stream without columns of the hub that are not needed."""
@@ -80,10 +124,15 @@ class Stream:
         return replace(self, columns=keep, rows=self.rows.select_columns(list(keep)))
 
 
+def is_saved(folder: Path) -> bool:
+    """Tells whether a folder was written by `save_to_disk` of `datasets`."""
+    return any((folder / file).is_file() for file in ("state.json", "dataset_dict.json"))
+
+
 def read_hub(
     path: str, *, name: str | None, revision: str | None, split: str | None, advice: str = ""
 ) -> dict[str, Table]:
-    """Reads the splits of a data set of the hub, or of a local folder, under their own names.
+    """Reads the splits of a data set of the hub, or of a saved one, under their own names.
 
     No code that comes with a data set is run. `split` is the only one to read, None reads all;
     `advice` ends the error for the case without a network.
@@ -123,16 +172,15 @@ def _load(
         import datasets
 
         folder = Path(path).expanduser()
-        saved = any((folder / file).is_file() for file in ("state.json", "dataset_dict.json"))
         try:
-            if saved:  # by Dataset.save_to_disk; its rows stay on disk anyway
+            if is_saved(folder):  # its rows stay on disk anyway
                 loaded = datasets.load_from_disk(str(folder))
             else:
-                source = str(folder) if folder.is_dir() else path
-                where = _configuration(folder, name, revision)
-                with offline_if_unreachable(source):
+                # In the hub's Parquet branch, configurations are folders.
+                where = {} if name is None else {_key_of_name(revision): name}
+                with offline_if_unreachable(path):
                     loaded = datasets.load_dataset(
-                        source, revision=revision, streaming=streaming, **where
+                        path, revision=revision, streaming=streaming, **where
                     )
         except Exception as error:  # the library raises nearly every type there is
             place = f"from the folder {folder}" if folder.is_dir() else "from the Hugging Face Hub"
@@ -151,15 +199,8 @@ def _load(
     return dict(loaded)
 
 
-def _configuration(folder: Path, name: str | None, revision: str | None) -> dict[str, str]:
-    """Returns the argument of `load_dataset` that chooses a configuration, if one is named.
-
-    In the hub's Parquet branch, and in a copy of it, configurations are folders.
-    """
-    if name is None:
-        return {}
-    is_folder = (folder / name).is_dir() and not (folder / "README.md").is_file()
-    return {"data_dir" if is_folder or revision == PARQUET_BRANCH else "name": name}
+def _key_of_name(revision: str | None) -> str:
+    return "data_dir" if revision == PARQUET_BRANCH else "name"
 
 
 def _reason(error: Exception) -> str:

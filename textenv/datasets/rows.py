@@ -1,28 +1,26 @@
-"""The rows of a table as a dataset: which of them belong to a split, and their examples."""
+"""The rows of a table as a dataset: examples that are built when they are asked for."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
-
-from textenv.datasets.base import SPLITS, Split, split_of
-from textenv.datasets.columns import FieldMap, is_missing, merge, value_at
-from textenv.datasets.complete_rows import complete_rows
+from textenv.datasets.columns import Column, is_missing, merge, paths_of, value_at
+from textenv.datasets.matching import Matched
 from textenv.datasets.reading import Row, Table
-from textenv.datasets.spec import Skip
+from textenv.datasets.report import LoadReport
 from textenv.errors import DatasetError
 from textenv.examples import Example
 from textenv.tasks.base import Task
 
-# Every row of a small set is checked when it is loaded; of a larger one, so many.
-_SMALL, _CHECKED = 5000, 1000
 
-# One encoder for all rows: json.dumps would make one for each.
-_encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False, default=str).encode
+class Read(NamedTuple):
+    """One row, or several gathered ones, as the task takes them."""
+
+    example: Example
+    values: Mapping[str, Any]  # of the task's fields
+    mended: bool  # whether a half of a character was replaced
 
 
 @dataclass(frozen=True)
@@ -30,49 +28,63 @@ class RowReader:
     """Turns rows of a table into examples of a task."""
 
     task: Task
-    fields: FieldMap
-    id: str  # the column that names an example
-    needed: frozenset[str]  # fields without which a row can be left out, where that is asked for
+    matched: Matched
 
     def example(self, table: Table, rows: Sequence[int]) -> Example:
         """Builds the example of a row, or of several gathered ones; errors name the row."""
-        return self.example_of(table, [(row, table.rows[row]) for row in rows])
+        return self.read(table, rows, [table.rows[row] for row in rows]).example
 
-    def example_of(self, table: Table, rows: Sequence[tuple[int, Row]]) -> Example:
-        """Builds the example of rows that were read, each with its index."""
-        number = table.number(rows[0][0])
-        id = value_at(rows[0][1], self.id)
-        id = f"{table.name}/{number}" if is_missing(id) else str(id)
-        where = f"{table.name}, row {number} (id '{id}')"
+    def read(self, table: Table, indices: Sequence[int], rows: Sequence[Row]) -> Read:
+        """Builds the example of rows that were read, of which the indices are given.
+
+        Halves of characters are replaced by U+FFFD: nothing that follows could write them.
+        """
+        id = self.id_of(table, indices[0], rows[0])
         try:
-            values = merge([self.fields.values(row) for _, row in rows])
-            for wanted in self.task.fields:
-                if wanted.required and wanted.name not in values:
-                    column = self.fields.columns.get(wanted.name)
-                    raise DatasetError(
-                        f"column '{column}' has no value for '{wanted.name}'. Fill it in, or "
-                        'leave the row out, as {"path": ..., "skip": "missing"} does.'
-                    )
-            return self.task.example(id, values)
+            values = self._values(rows)
+            plain = all(isinstance(v, str) and v.isascii() for v in values.values())
+            if is_mended := not plain and has_half_characters(values):
+                values = mended(values)
+            return Read(self.task.example(id, values), values, is_mended)
         except DatasetError as error:
-            raise DatasetError(f"{where}: {error}") from error
+            where = table.where(indices[0])
+            raise DatasetError(f"{where} (id '{id}'): {error}") from error
 
-    def is_complete(self, row: Row) -> bool:
-        """True if a row has a value in every needed field."""
-        return self.fields.has_all(row, self.needed)
+    def id_of(self, table: Table, index: int, row: Row) -> str:
+        """Returns the id of a row: its own, else one of its number."""
+        given = value_at(row, self.matched.id)
+        id = f"{table.name}/{table.number(index)}" if is_missing(given) else str(given)
+        return mended(id) if has_half_characters(id) else id
 
-    def refusal(self, table: Table, index: int, row: Row) -> DatasetError | None:
-        """Returns why the task cannot use a row, or None if it can."""
+    def _values(self, rows: Sequence[Row]) -> dict[str, Any]:
+        """Returns the fields of a row, or of several merged ones; a missing one is an error."""
+        fields = self.matched.fields
+        values = fields.values(rows[0])
+        if len(rows) > 1:
+            values = merge([values, *map(fields.values, rows[1:])])
+        for wanted in self.task.fields:
+            if wanted.required and wanted.name not in values:
+                column = fields.columns.get(wanted.name)
+                given = value_at(rows[0], column) if isinstance(column, str) else None
+                if given == [] and wanted.takes == "texts":
+                    values[wanted.name] = []  # the task may know what stands for no answer
+                    continue
+                raise DatasetError(
+                    f"{_said(column)} no value for '{wanted.name}'. Fill it in, or leave the row "
+                    "out."
+                )
+        return values
+
+    def lacks(self, row: Row) -> str | None:
+        """Returns the first needed field that a row has no value in, if there is one.
+
+        A row whose fields cannot be read lacks none: that is for `read` to say.
+        """
         try:
-            self.example_of(table, [(index, row)])
-        except DatasetError as error:
-            return error
-        return None
-
-    def content(self, row: Row, group: str | None) -> str:
-        """Returns what decides a row's split: its group, else all that the task reads."""
-        value = self.fields.values(row) if group is None else value_at(row, group)
-        return _encode(value)
+            values = self.matched.fields.values(row)
+        except DatasetError:
+            return None
+        return next((name for name in sorted(self.matched.needed) if name not in values), None)
 
 
 @dataclass(frozen=True)
@@ -82,85 +94,45 @@ class RowsDataset:
     reader: RowReader
     table: Table
     indices: Sequence[int]  # of the rows of this split; gathered rows are neighbours
-    # Positions in `indices` at which each example's rows start, and, last, their number; None if
-    # every row is an example.
-    starts: Sequence[int] | None = None
+    # Positions in `indices` at which each example's rows start, and, last, their number
+    starts: Sequence[int]
+    report: LoadReport  # What became of all rows
 
     def __len__(self) -> int:
-        return len(self.indices) if self.starts is None else len(self.starts) - 1
+        return len(self.starts) - 1
 
     def __getitem__(self, index: int) -> Example:
         """The example at `index`; a DatasetError names a row that cannot be used."""
-        if self.starts is None:
-            return self.reader.example(self.table, (int(self.indices[index]),))
         if not 0 <= index < len(self):
             raise IndexError(f"There is no example {index}: there are {len(self)}.")
         members = self.indices[self.starts[index] : self.starts[index + 1]]
         return self.reader.example(self.table, [int(row) for row in members])
 
 
-def make_rows_dataset(
-    reader: RowReader,
-    table: Table,
-    kept: frozenset[Split],
-    *,
-    group: str | None,
-    gather: str | None,
-    skip: Skip | None,
-) -> RowsDataset:
-    """Finds the rows of a split, and checks them: all if they are few, else the first.
-
-    `kept` names the hash splits whose rows make up the split; the keywords are as in `RowsSpec`.
-    """
-    rows: Any = np.arange(len(table.rows))
-    starts: Any = None
-    if skip == "missing":
-        rows = np.flatnonzero(complete_rows(table, reader.fields, reader.needed))
-    elif skip == "unusable":
-        rows = _usable(reader, table)
-    if len(kept) < len(SPLITS):
-        key = group or gather
-        inside = _hash_splits(reader, table, key, kept)
-        rows = rows[inside[rows]]
-    if gather is not None:
-        rows, starts = _gathered(table, gather, rows)
-    dataset = RowsDataset(reader, table, rows, starts)
-    check(dataset)
-    return dataset
+def _said(column: Column | None) -> str:
+    paths = [f"'{path}'" for path in paths_of(column or ())]
+    return f"columns {', '.join(paths)} have" if len(paths) > 1 else f"column {paths[0]} has"
 
 
-def check(dataset: RowsDataset) -> None:
-    """Builds all examples of a small dataset, the first of a large one; raises as they do."""
-    number = len(dataset) if len(dataset.table.rows) <= _SMALL else min(len(dataset), _CHECKED)
-    for index in range(number):
-        dataset[index]
+def has_half_characters(value: object) -> bool:
+    """True if a text anywhere in a value holds half of a surrogate pair, which JSON may spell."""
+    if isinstance(value, str):
+        if value.isascii():
+            return False
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return True
+        return False
+    if isinstance(value, Mapping):
+        return any(map(has_half_characters, value)) or any(map(has_half_characters, value.values()))
+    return isinstance(value, list | tuple) and any(map(has_half_characters, value))
 
 
-def _usable(reader: RowReader, table: Table) -> Any:
-    refusals = [reader.refusal(table, *indexed) for indexed in enumerate(table.scan())]
-    usable = [index for index, refusal in enumerate(refusals) if refusal is None]
-    if refusals and not usable:
-        raise DatasetError(f"Not one of the {len(refusals)} rows can be used. {refusals[0]}")
-    return np.asarray(usable, np.int64)
-
-
-def _hash_splits(
-    reader: RowReader, table: Table, key: str | None, kept: frozenset[Split]
-) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    paths = reader.fields.paths() if key is None else {key}
-    scanned = table.narrowed(paths).scan()
-    inside = (split_of(reader.content(row, key)) in kept for row in scanned)
-    return np.fromiter(inside, np.bool_, len(table.rows))
-
-
-def _gathered(
-    table: Table, column: str, rows: Any
-) -> tuple[Any, np.ndarray[Any, np.dtype[np.int64]]]:
-    """Sorts rows by the first appearance of their value in a column; returns also the starts."""
-    numbers: dict[str, int] = {}
-    keys = (_encode(value_at(row, column)) for row in table.narrowed({column}).scan())
-    groups = np.fromiter((numbers.setdefault(key, len(numbers)) for key in keys), np.int64)
-    order = rows[np.argsort(groups[rows], kind="stable")]
-    sorted_groups = groups[order]
-    starts = np.flatnonzero(np.diff(sorted_groups, prepend=-1))
-    return order, np.append(starts, len(order))
+def mended(value: Any) -> Any:
+    """Returns a value in whose texts U+FFFD stands for every half of a surrogate pair."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, Mapping):
+        return {mended(key): mended(inner) for key, inner in value.items()}
+    return [mended(item) for item in value] if isinstance(value, list | tuple) else value

@@ -14,13 +14,25 @@ import json
 import mmap
 import tempfile
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
 
-from textenv.datasets.files import Span, iterate_lines
-from textenv.datasets.reading import Row, Stream, Table, quiet_datasets
+import numpy as np
+
+from textenv.datasets.base import SPLITS, Split, split_numbers
+from textenv.datasets.examples import Skipped, group_hash, prompt_hash
+from textenv.datasets.files import stream_files
+from textenv.datasets.json_files import Span, WrittenFloat, iterate_lines, parse_json
+from textenv.datasets.matching import match_columns
+from textenv.datasets.reading import Row, Stream, Table, quiet_datasets, stream_hub
+from textenv.datasets.report import LoadReport, reason_of
+from textenv.datasets.rows import RowReader, RowsDataset
+from textenv.datasets.sources import no_split, open_source
+from textenv.datasets.spec import RowsSpec
+from textenv.datasets.text_files import ReadOptions
 from textenv.errors import DatasetError
+from textenv.tasks.base import Task
 
 # Rows that are looked at to learn the columns of a stream that does not declare them.
 _PEEK = 100
@@ -47,8 +59,91 @@ class DiskRows(Sequence[Row]):
     def __getitem__(self, index: int | slice) -> Row | list[Row]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        row: Row = json.loads(self._memory[self._starts[index] : self._ends[index]])
+        line = self._memory[self._starts[index] : self._ends[index]]
+        row: Row = parse_json(line.decode("utf-8", "surrogatepass").removeprefix("\ufeff"))
         return row
+
+
+def load_stream(source: RowsSpec, task: Task, split: Split) -> RowsDataset:
+    """Keeps the first rows of a split of a stream on disk.
+
+    The splits are those of the set read whole, but for groups that share a prompt. Rows of one
+    prompt stay examples of their own: to gather them, all must be at hand.
+    """
+    opened = open_source(source, task, stream_files, stream_hub)
+    if "train" not in opened.splits and split not in opened.splits:
+        raise no_split(source, split, opened)
+    stream = opened.splits[split if split in opened.splits else "train"]
+    columns = columns_of(stream)
+    if not columns:
+        raise DatasetError(f"Dataset '{source.path}' has no rows in '{stream.name}'.")
+    matched = match_columns(source, task, stream.name, columns, cells=stream.cells)
+    reader = RowReader(task, matched)
+    sift = _Sift(reader, source, Table(stream.name, columns, ()), _numbers(split, opened.splits))
+    table = keep_rows(stream.narrowed(matched.wanted), sift.wants, source.rows)
+    n = len(table.rows)
+    if n == 0:
+        raise DatasetError(
+            f"Split '{split}' of dataset '{source.path}' is empty: none of the rows of "
+            f"'{stream.name}' falls into it. Give another split."
+        )
+    counts = sift.skipped.counts
+    report = LoadReport(
+        source.path,
+        sift.n_read,
+        sift.n_read - sum(counts.values()),
+        counts,
+        {reason: tuple(places) for reason, places in sift.skipped.places.items()},
+        sizes={split: n},
+        notes=opened.notes,
+    )
+    report.log()
+    return RowsDataset(reader, table, range(n), range(n + 1), report)
+
+
+def _numbers(split: Split, declared: Collection[Split]) -> frozenset[int]:
+    """Returns which hash splits of the rows that are read make up a split."""
+    if split in declared and split != "train":
+        return frozenset(range(len(SPLITS)))
+    return frozenset(
+        number
+        for number, name in enumerate(SPLITS)
+        if name == split or (split == "train" and name in declared)
+    )
+
+
+class _Sift:
+    """Tells which rows of a stream belong to a split, and counts them."""
+
+    def __init__(
+        self, reader: RowReader, source: RowsSpec, table: Table, numbers: frozenset[int]
+    ) -> None:
+        self.reader = reader
+        self.source = source
+        self.table = table
+        self.numbers = numbers
+        self.skipped = Skipped()
+        self.n_read = 0
+
+    def wants(self, number: int, row: Row) -> bool:
+        """Returns whether to keep a row; one that cannot be used is an error, or left out."""
+        self.n_read = number
+        if self.source.skip == "missing" and (lacking := self.reader.lacks(row)):
+            self.skipped.add(f"no value for '{lacking}'", self.table.where(number - 1))
+            return False
+        try:
+            example = self.reader.read(self.table, (number - 1,), (row,)).example
+        except DatasetError as error:
+            if self.source.skip != "unusable":
+                raise
+            reason = reason_of(str(error.__cause__ or error), self.table.columns)
+            self.skipped.add(reason, self.table.where(number - 1))
+            return False
+        if len(self.numbers) == len(SPLITS):
+            return True
+        group = None if self.source.group is None else group_hash(row, self.source.group)
+        key = group or prompt_hash(self.reader.task.split_key(example))
+        return int(split_numbers(np.array([key], np.uint64))[0]) in self.numbers
 
 
 def columns_of(stream: Stream) -> tuple[str, ...]:
@@ -71,7 +166,8 @@ def keep_rows(stream: Stream, wanted: Callable[[int, Row], bool], limit: int | N
             if not wanted(number, row):
                 continue
             if span is None:
-                data = json.dumps(row, ensure_ascii=False, default=str).encode()
+                text = json.dumps(_spelled(row), ensure_ascii=False, default=str)
+                data = text.encode("utf-8", "surrogatepass")
                 spool.write(data)
                 span = size, size + len(data)
                 size = span[1]
@@ -87,6 +183,15 @@ def keep_rows(stream: Stream, wanted: Callable[[int, Row], bool], limit: int | N
     return Table(stream.name, stream.columns or (), rows, numbers)
 
 
+def _spelled(value: Any) -> Any:
+    """Returns a value whose fractions are texts, spelled as they were."""
+    if isinstance(value, Mapping):
+        return {key: _spelled(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_spelled(item) for item in value]
+    return str(value) if isinstance(value, WrittenFloat) else value
+
+
 def _mapped(path: Path | None, spool: Any) -> mmap.mmap:
     """Maps the stream's own file, or the spool, which stays readable after it is closed."""
     if path is None:
@@ -98,7 +203,10 @@ def _mapped(path: Path | None, spool: Any) -> mmap.mmap:
 def _spans(stream: Stream) -> Iterator[tuple[Row, Span | None]]:
     """Yields the rows, with their places where the stream is a file that can be read there."""
     if stream.file is not None:
-        yield from iterate_lines(stream.file)
+        for line, row, span in iterate_lines(stream.file, ReadOptions()):
+            if isinstance(row, str):
+                raise DatasetError(f"{stream.file}, line {line}: {row}.")
+            yield row, span
         return
     number = 0
     try:

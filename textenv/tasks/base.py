@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from textenv.examples import Example, Turn
 
@@ -18,11 +18,18 @@ class Field:
         name: The task's own name for it.
         aliases: Other column names that are taken without a mapping ("article" for "document").
         required: A dataset without it is refused.
+        takes: Kind of its values: one "text"; "texts", one text or several equally good ones, so
+            that rows which differ in nothing else can be one example; "data", any lists and
+            mappings.
+        shared: Whether several examples may have the same text in it, such as the passage that
+            many questions are about.
     """
 
     name: str
     aliases: tuple[str, ...] = ()
     required: bool = True
+    takes: Literal["text", "texts", "data"] = "text"
+    shared: bool = False
 
 
 def ask(instruction: str, source: str) -> tuple[Turn, ...]:
@@ -56,6 +63,14 @@ class Task(ABC):
     @abstractmethod
     def opening(self, example: Example) -> tuple[Turn, ...]:
         """Returns the first messages; the last of them is the user's."""
+
+    def split_key(self, example: Example) -> str:
+        """Returns what decides the split of an example: what the agent sees of its row.
+
+        By default all of the opening. A task whose arguments change the opening leaves out what
+        they add, so that splits are the same with other arguments.
+        """
+        return "\n".join(turn.text for turn in self.opening(example))
 
     def reply(self, example: Example, transcript: tuple[Turn, ...]) -> Turn | None:
         """Returns the environment's next turn after the agent has spoken, or None to end.

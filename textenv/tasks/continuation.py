@@ -69,7 +69,12 @@ class ContinueTask(Task):
     fields: ClassVar[tuple[Field, ...]] = (
         Field("text", ("review", "document", "story", "sentence"), required=False),
         Field("opening", ("prompt",), required=False),
-        Field("continuation", ("completion", "references", "reference"), required=False),
+        Field(
+            "continuation",
+            ("completion", "references", "reference"),
+            required=False,
+            takes="texts",
+        ),
         Field("label", ("sentiment",), required=False),
         Field("target", ("topic",), required=False),
     )
@@ -115,6 +120,10 @@ class ContinueTask(Task):
         verb = "ends up" if target in SENTIMENTS else "turns to"
         how = "" if target is None else f" so that it {verb} {target}"
         return ask(f"Continue this text{how}.\n\n", example.prompt)
+
+    def split_key(self, example: Example) -> str:
+        """Returns the opening, wherever it is to go."""
+        return example.prompt
 
     def _cut(self, id: str, text: str) -> tuple[str, str]:
         words = _BREAK.sub(" ", text).split()

@@ -57,17 +57,18 @@ class DataTask(Task):
     """
 
     fields: ClassVar[tuple[Field, ...]] = (
-        Field("slots", ("meaning_representation", "mr", "data"), required=False),
-        Field("table", required=False),
-        Field("highlighted_cells", required=False),
-        Field("title", ("table_page_title", "page_title"), required=False),
+        Field("slots", ("meaning_representation", "mr", "data"), required=False, takes="data"),
+        Field("table", required=False, takes="data"),
+        Field("highlighted_cells", required=False, takes="data"),
+        Field("title", ("table_page_title", "page_title"), required=False, shared=True),
         Field("section", ("table_section_title", "section_title"), required=False),
         Field(
             "references",
-            ("human_reference", "sentence_annotations", "reference", "target", "text"),
+            ("human_reference", "sentence_annotations", "reference", "target", "text", "ref"),
+            takes="texts",
         ),
-        Field("values", required=False),
-        Field("candidates", required=False),
+        Field("values", required=False, takes="data"),
+        Field("candidates", required=False, takes="data"),
     )
     n_candidates = 4
     instruction: ClassVar[str] = "Write a text that says all of this, and nothing else.\n\n"
@@ -102,6 +103,10 @@ class DataTask(Task):
     def opening(self, example: Example) -> tuple[Turn, ...]:
         """Returns the instruction and the data, which may lose their last lines."""
         return ask(self.instruction, example.prompt)
+
+    def split_key(self, example: Example) -> str:
+        """Returns the data, whatever the instruction says."""
+        return example.prompt
 
 
 def _final_sentences(value: Any) -> Any:

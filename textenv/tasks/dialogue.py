@@ -93,12 +93,12 @@ that turn of the agent |
     """
 
     fields: ClassVar[tuple[Field, ...]] = (
-        Field("goal", required=False),
-        Field("revealed", required=False),
+        Field("goal", required=False, takes="data"),
+        Field("revealed", required=False, takes="data"),
         Field("wording", required=False),
         Field("opening", required=False),
         Field("patience", required=False),
-        Field("changes", required=False),
+        Field("changes", required=False, takes="data"),
         Field("one_at_a_time", required=False),
         Field("in_words", required=False),
         TURNS_FIELD,

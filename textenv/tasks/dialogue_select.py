@@ -86,8 +86,8 @@ chosen by a hash, is the right reply, and its other turns are the wrong ones |
     """
 
     fields: ClassVar[tuple[Field, ...]] = (
-        Field("context", ("history",), required=False),
-        Field("candidates", ("replies", "responses", "options"), required=False),
+        Field("context", ("history",), required=False, takes="data"),
+        Field("candidates", ("replies", "responses", "options"), required=False, takes="data"),
         Field("label", ("answer",), required=False),
         TURNS_FIELD,
     )
@@ -154,6 +154,11 @@ chosen by a hash, is the right reply, and its other turns are the wrong ones |
             last = f"{last}\n\nReply with one of:\n{listed}"
         return (*turns, Turn("user", last))
 
+    def split_key(self, example: Example) -> str:
+        """Returns the turns that are shown, without the candidates."""
+        before = (turn["content"] for turn in example.metadata.get("context", ()))
+        return "\n".join((*before, example.prompt))
+
 
 def _given(id: str, row: Mapping[str, Any]) -> tuple[RecordedDialogue, str, list[str]]:
     """Reads a row's own candidates: the dialogue so far, the right reply, and the others."""
@@ -176,7 +181,8 @@ def _given(id: str, row: Mapping[str, Any]) -> tuple[RecordedDialogue, str, list
     label = row.get("label")
     if isinstance(label, str):
         known = [normalised(text) for text in replies]
-        place = known.index(normalised(label)) if normalised(label) in known else -1
+        place = int(label) if label.strip().isdecimal() else -1
+        place = known.index(normalised(label)) if normalised(label) in known else place
     else:
         place = label if _whole(label) else -1  # type: ignore[assignment] # checked just now
     if not 0 <= place < len(replies):

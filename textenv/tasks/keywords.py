@@ -41,17 +41,21 @@ class KeywordsTask(Task):
       have 4 candidates: the reference, and the same sentence without one or two of the words.
     - Your own rows: `concepts`, a list of words or a text with commas, "#" or spaces between
       them; `references`, a sentence or several. `candidates`, optionally: 2 to 4 texts, the first
-      reference among them. CommonGen's columns are found by themselves, though a row for each
-      reference, as on the hub, gives one reference an example.
+      reference among them. CommonGen's columns are found by themselves; rows with the same
+      words are one example.
 
     ## Version History
     - v0: first version.
     """
 
     fields: ClassVar[tuple[Field, ...]] = (
-        Field("concepts", ("keywords", "concept_set", "words")),
-        Field("references", ("target", "reference", "scene", "sentence", "text")),
-        Field("candidates", required=False),
+        Field("concepts", ("keywords", "concept_set", "words"), takes="data"),
+        Field(
+            "references",
+            ("target", "reference", "scene", "sentence", "text"),
+            takes="texts",
+        ),
+        Field("candidates", required=False, takes="data"),
     )
     n_candidates = 4
     instruction: ClassVar[str] = "Write one sentence with all of these words: "
@@ -68,6 +72,10 @@ class KeywordsTask(Task):
     def opening(self, example: Example) -> tuple[Turn, ...]:
         """Returns the instruction and the keywords; nothing of it may be cut."""
         return (Turn("user", f"{self.instruction}{example.prompt}"),)
+
+    def split_key(self, example: Example) -> str:
+        """Returns the keywords, whatever their order."""
+        return ", ".join(sorted(example.metadata["concepts"]))
 
 
 def _concepts_of(id: str, value: object) -> tuple[str, ...]:

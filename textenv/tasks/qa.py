@@ -71,10 +71,10 @@ class QATask(Task):
     """
 
     fields: ClassVar[tuple[Field, ...]] = (
-        Field("context", ("passage", "document", "paragraph"), required=False),
+        Field("context", ("passage", "document", "paragraph"), required=False, shared=True),
         Field("question", ("query",)),
-        Field("answers", ("answer", "answer_text")),
-        Field("candidates", required=False),
+        Field("answers", ("answer", "answer_text"), takes="texts"),
+        Field("candidates", required=False, takes="data"),
     )
     n_candidates = 4
 
@@ -112,6 +112,10 @@ class QATask(Task):
         if context is None:
             return (Turn("user", question),)
         return (Turn("user", f"{context}\n\n{question}", cut=(0, len(context))),)
+
+    def split_key(self, example: Example) -> str:
+        """Returns the context and the question, whatever else the prompt asks for."""
+        return f"{example.metadata.get('context', '')}\n{example.prompt}"
 
     def _references(self, id: str, answers: Any) -> tuple[str, ...]:
         if isinstance(answers, Mapping):

@@ -52,7 +52,8 @@ class QAChoiceTask(Task):
     Your own rows need
 
     - `question` (or `question_stem`, `query`, `ctx`);
-    - `choices` (or `options`, `endings`): a list of texts, or ARC's dict of `text` and `label`;
+    - `choices` (or `options`, `endings`): a list of texts, ARC's dict of `text` and `label`, or a
+      list of such dicts;
     - `answer` (or `answerKey`, `label`, `gold`): the right option's letter or own label, its index
       from 0, or its text;
 
@@ -65,9 +66,9 @@ class QAChoiceTask(Task):
     """
 
     fields: ClassVar[tuple[Field, ...]] = (
-        Field("context", ("passage", "article", "support"), required=False),
+        Field("context", ("passage", "article", "support"), required=False, shared=True),
         Field("question", ("question_stem", "query", "ctx")),
-        Field("choices", ("options", "endings")),
+        Field("choices", ("options", "endings"), takes="data"),
         Field("answer", ("answerKey", "answer_key", "label", "gold")),
     )
 
@@ -100,6 +101,10 @@ class QAChoiceTask(Task):
             return (Turn("user", asked),)
         return (Turn("user", f"{context}\n\n{asked}", cut=(0, len(context))),)
 
+    def split_key(self, example: Example) -> str:
+        """Returns the context and the question, whatever the options and their order."""
+        return f"{example.metadata.get('context', '')}\n{example.prompt}"
+
 
 def _choices(id: str, given: Any, most: int) -> tuple[list[str], list[str]]:
     """Returns the texts of the options, and their labels if the row has its own."""
@@ -111,6 +116,9 @@ def _choices(id: str, given: Any, most: int) -> tuple[list[str], list[str]]:
                 "choices needs the key 'text', as in ARC."
             )
         given, labels = given["text"], given.get("label", ())
+    elif isinstance(given, list) and given and all(isinstance(one, Mapping) for one in given):
+        labels = [one["label"] for one in given if "label" in one]
+        given = [one.get("text") for one in given]
     if isinstance(given, str) or not isinstance(given, Sequence):
         raise DatasetError(
             f"The choices of example '{id}' are of type {type(given).__name__}; they must be a "

@@ -2,7 +2,9 @@
 
 A list of turns, each a mapping {"speaker" or "role": ..., "text" or "content" or "utterance": ...};
 the same as columns, {"speaker": [...], "utterance": [...]} (multi_woz, schema-guided dialogue on
-the hub); or a list of texts in which two speakers alternate, the user first (daily_dialog).
+the hub); or a list of texts in which two speakers alternate, the user first (daily_dialog), which
+may be mappings without a speaker (MultiWOZ's "log"). Of two speakers with names of their own, such
+as Topical-Chat's "agent_1" and "agent_2", the one who speaks first is the user.
 """
 
 from __future__ import annotations
@@ -16,13 +18,14 @@ from textenv.tasks.base import Field
 
 TURNS_FIELD = Field(
     "turns",
-    aliases=("dialogue", "dialog", "messages", "conversation", "utterances"),
+    aliases=("dialogue", "dialog", "messages", "conversation", "utterances", "log", "content"),
     required=False,
+    takes="data",
 )
 """The column of a recorded dialogue."""
 
-_SPEAKER_KEYS = ("speaker", "role", "from")
-_TEXT_KEYS = ("text", "content", "utterance", "value")
+_SPEAKER_KEYS = ("speaker", "role", "from", "agent")
+_TEXT_KEYS = ("text", "content", "utterance", "value", "message")
 # Class labels of corpora on the hub are numbers: 0 is the user.
 _SPEAKERS = {
     "user": "user",
@@ -55,7 +58,9 @@ def read_dialogue(id: str, recorded: object, column: str = "turns") -> RecordedD
 
     What the agent says before the user's first turn, a greeting, is left out.
     """
-    spoken = [_spoken(id, turn) for turn in _as_list(id, recorded, column)]
+    listed = _as_list(id, recorded, column)
+    names = _two_names(listed)
+    spoken = [_spoken(id, turn, names) for turn in listed]
     # "system" is the agent in task-oriented corpora, and the prompt where an "assistant" talks.
     has_assistant = any(role == "assistant" for role, _ in spoken)
     prompts: list[str] = []
@@ -95,10 +100,33 @@ def _as_list(id: str, recorded: object, column: str) -> list[object]:
             {"role": "assistant" if i % 2 else "user", "text": text}
             for i, text in enumerate(recorded)
         ]
+    if not any(_speaker_of(turn) is not None for turn in recorded):
+        return [
+            {**turn, "role": "assistant" if i % 2 else "user"}
+            if isinstance(turn, Mapping)
+            else turn
+            for i, turn in enumerate(recorded)
+        ]
     return list(recorded)
 
 
-def _spoken(id: str, turn: object) -> tuple[str, str]:
+def _speaker_of(turn: object) -> str | None:
+    """Returns the name of a turn's speaker, None if it tells none."""
+    if not isinstance(turn, Mapping):
+        return None
+    speaker = next((turn[key] for key in _SPEAKER_KEYS if key in turn), None)
+    return None if speaker is None else str(speaker).strip().lower()
+
+
+def _two_names(turns: Sequence[object]) -> Mapping[str, str]:
+    """Returns the roles of two speakers who have names of their own; else none."""
+    names = list(dict.fromkeys(filter(None, map(_speaker_of, turns))))
+    if len(names) == 2 and not any(name in _SPEAKERS for name in names):
+        return {names[0]: "user", names[1]: "assistant"}
+    return {}
+
+
+def _spoken(id: str, turn: object, names: Mapping[str, str]) -> tuple[str, str]:
     """Reads one recorded turn as (role, text)."""
     if not isinstance(turn, Mapping):
         raise DatasetError(
@@ -108,12 +136,15 @@ def _spoken(id: str, turn: object) -> tuple[str, str]:
         )
     speaker = next((turn[key] for key in _SPEAKER_KEYS if key in turn), None)
     text = next((turn[key] for key in _TEXT_KEYS if key in turn), None)
-    role = _SPEAKERS.get(str(speaker).lower())
+    known = {**_SPEAKERS, **names}
+    role = known.get(_speaker_of(turn) or "")
     if role is None:
         raise DatasetError(
             f"A turn of example '{id}' has the speaker {speaker!r}; use 'user' and 'system', or "
             "'user' and 'assistant'."
         )
+    if isinstance(text, list) and text and all(isinstance(part, str) for part in text):
+        text = " ".join(text)  # Topical-Chat has sentences
     if not isinstance(text, str) or not text.strip():
         raise DatasetError(f"A turn of example '{id}' by '{speaker}' has no text.")
     return role, text.strip()

@@ -71,11 +71,12 @@ class RewriteTask(Task):
                 "references",
                 "output",
             ),
+            takes="texts",
         ),
         Field("kind", required=False),
-        Field("constraints", required=False),
-        Field("keep", required=False),
-        Field("candidates", required=False),
+        Field("constraints", required=False, takes="data"),
+        Field("keep", required=False, takes="data"),
+        Field("candidates", required=False, takes="data"),
     )
     n_candidates = 4
 
@@ -111,6 +112,10 @@ class RewriteTask(Task):
         if keep := example.metadata.get("keep"):
             instruction += f" Keep: {', '.join(keep)}."
         return ask(f"{instruction}\n\n", example.prompt)
+
+    def split_key(self, example: Example) -> str:
+        """Returns the text, whatever is to be done with it."""
+        return example.prompt
 
 
 def _checkable(id: str, constraints: object, reference: str) -> tuple[Mapping[str, Any], ...]:

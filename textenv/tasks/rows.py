@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,25 +18,38 @@ def text_of(id: str, row: Mapping[str, Any], name: str) -> str:
             f"Example '{id}' has no {name}. Filter such rows out, or map a column to '{name}'."
         )
     if not isinstance(value, str):
-        raise DatasetError(
-            f"Example '{id}' has a {name} of type {type(value).__name__}; it must be a string."
-        )
+        value = _written(id, name, value)
     text = value.strip()
     if not text:
         raise DatasetError(f"Example '{id}' has an empty {name}. Filter such rows out.")
     return text
 
 
+def _written(id: str, name: str, value: object) -> str:
+    """Returns a number or a day as the text that it was written as, if that is known."""
+    is_day = isinstance(value, datetime.date) and not isinstance(value, datetime.datetime)
+    # A float of JSON knows how it was written. One of Parquet may be 7 as well as 7.0.
+    is_plain = isinstance(value, float) and (
+        type(value) is not float or (not value.is_integer() and "e" not in repr(value))
+    )
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    if is_whole or is_day or (is_plain and math.isfinite(value)):  # type: ignore[arg-type] # a float
+        return str(value)
+    advice = ""
+    if isinstance(value, bool):
+        advice = ' Name both values: {"labels": {column: {"true": "yes", "false": "no"}}}.'
+    elif isinstance(value, float | datetime.date):
+        advice = f" How {value} was written is not known: write the column as text."
+    raise DatasetError(
+        f"Example '{id}' has a {name} of type {type(value).__name__}; it must be a string.{advice}"
+    )
+
+
 def references_of(id: str, row: Mapping[str, Any], name: str) -> tuple[str, ...]:
     """Returns the reference texts in field `name`: a string, or a list of at least one."""
     value = row.get(name)
-    if value is None or isinstance(value, str):
-        return (text_of(id, row, name),)
     if not isinstance(value, list | tuple):
-        raise DatasetError(
-            f"Example '{id}' has a {name} of type {type(value).__name__}; it must be a string or "
-            "a list of strings."
-        )
+        return (text_of(id, row, name),)
     if not value:
         raise DatasetError(f"Example '{id}' has an empty {name}. Filter such rows out.")
     texts = (text_of(id, {name: item}, name) for item in value)

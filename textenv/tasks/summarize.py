@@ -60,7 +60,7 @@ class SummarizeTask(Task):
 
     fields: ClassVar[tuple[Field, ...]] = (
         Field("document", ("article", "text", "dialogue", "source", "content")),
-        Field("summary", ("summaries", "highlights", "target", "tldr", "abstract")),
+        Field("summary", ("summaries", "highlights", "target", "tldr", "abstract"), takes="texts"),
         Field("title", required=False),
     )
     instruction: ClassVar[str] = "Summarize in one sentence."
@@ -69,7 +69,9 @@ class SummarizeTask(Task):
         """Builds an example from a document, one or more summaries, and perhaps a title."""
         document = row.get("document")
         if isinstance(document, list | tuple):
-            sentences = [text_of(id, {"document": sentence}, "document") for sentence in document]
+            # A blank sentence adds nothing to the text; SciTLDR has one.
+            said = [sentence for sentence in document if not str(sentence).isspace()]
+            sentences = [text_of(id, {"document": sentence}, "document") for sentence in said]
             document = " ".join(sentences)
         document = text_of(id, {"document": document}, "document")
         references = references_of(id, row, "summary")
@@ -79,3 +81,7 @@ class SummarizeTask(Task):
     def opening(self, example: Example) -> tuple[Turn, ...]:
         """Returns the instruction and the document, in one user turn."""
         return ask(f"{self.instruction}\n\n", example.prompt)
+
+    def split_key(self, example: Example) -> str:
+        """Returns the document, whatever the instruction says."""
+        return example.prompt

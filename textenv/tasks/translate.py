@@ -75,8 +75,8 @@ class TranslateTask(Task):
 
     fields: ClassVar[tuple[Field, ...]] = (
         Field("source", aliases=("src", "en", "text"), required=False),
-        Field("target", aliases=("tgt", "references", "reference"), required=False),
-        Field("translation", required=False),
+        Field("target", aliases=("tgt", "references", "reference"), required=False, takes="texts"),
+        Field("translation", required=False, takes="data"),
         Field("source_language", aliases=("src_lang",), required=False),
         Field("target_language", aliases=("tgt_lang",), required=False),
     )
@@ -124,6 +124,10 @@ class TranslateTask(Task):
         """Asks for the translation; a source that is too long loses its end."""
         code = str(example.metadata.get("target_language", self.target_language))
         return ask(f"Translate to {_language_name(code)}: ", example.prompt)
+
+    def split_key(self, example: Example) -> str:
+        """Returns the sentence, whatever language it is put into."""
+        return example.prompt
 
 
 def _language_name(code: str) -> str:

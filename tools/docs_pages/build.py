@@ -1,4 +1,4 @@
-"""Builds the generated pages of `docs/`: environments, datasets, rewards and options.
+"""Builds the generated pages of `docs/`: environments, datasets, rewards, options, your own data.
 
     python -m tools.docs_pages.build [--all]
 
@@ -30,6 +30,7 @@ from tools.docs_pages.records import (
     save_measurements,
 )
 from tools.docs_pages.rewards import render_rewards
+from tools.docs_pages.your_data import render_your_data
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 MEASUREMENTS = DOCS / "environments.json"
@@ -58,6 +59,7 @@ def render_pages(records: Sequence[EnvironmentRecord]) -> dict[Path, str]:
         DOCS / "datasets.md": render_datasets(records),
         DOCS / "rewards.md": render_rewards(REWARDS),
         DOCS / "options.md": render_options(),
+        DOCS / "your-data.md": render_your_data(),
     }
 
 

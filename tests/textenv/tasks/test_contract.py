@@ -50,6 +50,9 @@ class SamePrompt(Echo):
     def opening(self, example):
         return (textenv.Turn("user", "Say something"),)
 
+    def split_key(self, example):
+        return example.prompt
+
 
 class Impure(Echo):
     calls = itertools.count()

@@ -220,10 +220,10 @@ def test_arguments_that_cannot_be_are_refused(arguments, message):
 @pytest.mark.parametrize("column", ["turns", "dialog", "utterances"])
 def test_a_file_of_recordings_is_a_dataset(column, tmp_path):
     path = tmp_path / "calls.jsonl"
-    rows = [{column: [f"Call {i}.", *RECORDED[1:]]} for i in range(20)]
+    rows = [{column: [f"Call {i}.", *RECORDED[1:]]} for i in range(60)]
     path.write_text("\n".join(map(json.dumps, rows)))
     sizes = [len(load_dataset(str(path), TASK, split)) for split in SPLITS]
-    assert sum(sizes) == 20
+    assert sum(sizes) == 60
 
 
 # The generated set.

@@ -70,7 +70,7 @@ def test_answers_may_be_a_string_a_list_or_squads_dict(answers, references):
         ({"answers": []}, "keep only the rows whose list of answers is not empty"),
         ({"answers": {"text": [], "answer_start": []}}, "as in SQuAD v2"),
         ({"answers": {"texts": ["dog"]}}, "the key 'text'"),
-        ({"answers": 7}, "answers of type int"),
+        ({"answers": True}, "answers of type bool"),
     ],
 )
 def test_a_row_that_cannot_be_used_is_refused_in_plain_words(change, words):

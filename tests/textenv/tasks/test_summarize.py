@@ -50,7 +50,7 @@ def test_a_title_is_kept_but_not_shown():
 
 
 def test_a_document_may_be_a_list_of_sentences():
-    example = TASK.example("x", {**ROW, "document": ["It rained. ", "All stayed in."]})
+    example = TASK.example("x", {**ROW, "document": ["It rained. ", " ", "All stayed in."]})
     assert example == TASK.example("x", ROW)
 
 
@@ -59,16 +59,16 @@ def test_a_document_may_be_a_list_of_sentences():
     [
         ({"document": None}, "'row 3' has no document"),
         ({"document": " \n"}, "'row 3' has an empty document"),
-        ({"document": 3}, "document of type int; it must be a string"),
+        ({"document": 3.0}, "document of type float; it must be a string"),
         ({"document": []}, "'row 3' has an empty document"),
-        ({"document": ["a", 3]}, "document of type int; it must be a string"),
-        ({"document": ["a", " "]}, "'row 3' has an empty document"),
+        ({"document": ["a", True]}, "document of type bool; it must be a string"),
+        ({"document": [" ", "\n"]}, "'row 3' has an empty document"),
         ({"summary": None}, "'row 3' has no summary"),
         ({"summary": ""}, "'row 3' has an empty summary"),
         ({"summary": []}, "'row 3' has an empty summary"),
         ({"summary": ["fine", ""]}, "'row 3' has an empty summary"),
-        ({"summary": ["fine", 3]}, "summary of type int"),
-        ({"summary": 3}, "summary of type int; it must be a string or a list"),
+        ({"summary": ["fine", False]}, "summary of type bool"),
+        ({"summary": {"a": 3}}, "summary of type dict; it must be a string"),
     ],
 )
 def test_a_row_that_cannot_be_used_is_refused_in_plain_words(change, words):

@@ -273,7 +273,7 @@ def test_every_reference_is_kept():
         ({"source": " ", "target": "Hallo."}, "source"),
         ({"source": "Hello."}, "target"),
         ({"source": "Hello.", "target": []}, "target"),
-        ({"source": "Hello.", "target": 3}, "target"),
+        ({"source": "Hello.", "target": True}, "target"),
     ],
 )
 def test_a_row_without_its_texts_is_refused(row, message):

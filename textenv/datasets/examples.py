@@ -1,0 +1,277 @@
+"""Rows of one table as examples: which are usable, what decides their split, which are one."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textenv.datasets.base import hash_of
+from textenv.datasets.columns import is_missing, plain, value_at
+from textenv.datasets.groups import joined_groups
+from textenv.datasets.reading import Row, Table
+from textenv.datasets.report import counted, reason_of
+from textenv.datasets.rows import RowReader
+from textenv.datasets.spec import RowsSpec
+from textenv.errors import DatasetError
+
+NO_PASSAGE = 0
+_NUMBER = re.compile(r"-?\d[\d.,/]*")
+_PLACES = 3  # of the rows that are skipped for one reason
+
+# One encoder for all rows: json.dumps would make one for each.
+_encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False, default=str).encode
+
+
+@dataclass
+class Skipped:
+    """Rows that are left out: how many for each reason, and the first of them."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    places: dict[str, list[str]] = field(default_factory=dict)
+    # Reasons that differ in numbers alone are one: the first of them
+    _same: dict[str, str] = field(default_factory=dict)
+
+    def add(self, reason: str, where: str) -> None:
+        """Counts a row."""
+        reason = self._same.setdefault(_NUMBER.sub("#", reason), reason)
+        self.counts[reason] = self.counts.get(reason, 0) + 1
+        places = self.places.setdefault(reason, [])
+        if len(places) < _PLACES:
+            places.append(where)
+
+
+@dataclass(frozen=True)
+class TableExamples:
+    """The examples of one table; arrays are over examples unless they say otherwise."""
+
+    table: Table
+    indices: NDArray[np.int64]  # (n_rows,), rows of an example are neighbours
+    starts: NDArray[np.int64]  # (n_examples + 1,), where each example's rows start in `indices`
+    prompts: NDArray[np.uint64]  # hash of what the agent sees
+    keys: NDArray[np.uint64]  # what decides the split: the prompt, or the group
+    passages: NDArray[np.uint64] | None  # hash of the text that several examples may share
+    skipped: Skipped
+    mended: int  # rows with half of a surrogate pair
+    listed: frozenset[str]  # fields of which a cell was read as a list
+    duplicates: int = 0
+    merged: int = 0
+    apart: int = 0  # prompts of several examples, whose rows cannot be one
+    joining: int = 0  # prompts that stand in several groups
+
+    def __len__(self) -> int:
+        return len(self.prompts)
+
+    def notes(self) -> list[str]:
+        """Returns what a user should know of how the rows were read."""
+        notes = []
+        if self.mended:
+            notes.append(
+                f"Half of a character (a lone surrogate) became U+FFFD in "
+                f"{counted(self.mended, 'row')} of '{self.table.name}'."
+            )
+        for name in sorted(self.listed):
+            notes.append(f"Cells of '{name}' that spell a list were read as lists.")
+        if self.joining:
+            notes.append(
+                f"{counted(self.joining, 'prompt')} of '{self.table.name}' are in several groups. "
+                "Groups that share a prompt share a split."
+            )
+        if self.apart:
+            notes.append(
+                f"In '{self.table.name}', the rows of {counted(self.apart, 'prompt')} stay several "
+                "examples, since they differ in more than references. Those of one prompt share a "
+                "split."
+            )
+        return notes
+
+
+def prompt_hash(text: str) -> int:
+    """Hashes what the agent sees; capitals, spacing and forms of one character make no other."""
+    text = " ".join(text.split()).casefold()
+    return hash_of(text if text.isascii() else unicodedata.normalize("NFC", text))
+
+
+def group_hash(row: Row, group: str) -> int | None:
+    """Hashes a row's value in the column `group`, if it has one."""
+    value = value_at(row, group)
+    return None if is_missing(value) else hash_of(_encode(value))
+
+
+def read_examples(reader: RowReader, table: Table, source: RowsSpec) -> TableExamples:
+    """Builds the example of every row once, and says what came of it.
+
+    Raises:
+        DatasetError: A row cannot be used, and `skip` does not say to leave it out.
+    """
+    skipped, refusals = Skipped(), _Refusals(source)
+    fields = reader.task.fields
+    names = {*table.columns, *(wanted.name for wanted in fields)}
+    for refused in table.refused:
+        skipped.add(reason_of(refused.reason, names), refused.where)
+    shared = next(
+        (f.name for f in fields if f.shared and f.name in reader.matched.fields.columns), None
+    )
+    columns = reader.matched.fields.columns
+    lists = [name for name in reader.matched.fields.lists if isinstance(columns.get(name), str)]
+    starts, indices = array("q", [0]), array("q")
+    prompts, groups, passages = array("Q"), array("Q"), array("Q")
+    listed: set[str] = set()
+    n_mended = 0
+    for unit, rows in _units(reader, table, source, skipped):
+        try:
+            read = reader.read(table, unit, rows)
+        except DatasetError as error:
+            cause = str(error.__cause__ or error)
+            skipped.add(reason_of(cause, names), table.where(unit[0]))
+            refusals.add(error)
+            continue
+        indices.extend(unit)
+        starts.append(len(indices))
+        prompts.append(prompt_hash(reader.task.split_key(read.example)))
+        if source.group is not None:
+            groups.append(group_hash(rows[0], source.group) or prompts[-1])
+        if shared is not None:
+            passage = read.values.get(shared)
+            passages.append(NO_PASSAGE if passage is None else hash_of(str(passage)))
+        n_mended += read.mended
+        listed.update(name for name in lists if isinstance(read.values.get(name), list | dict))
+    refusals.check(len(table.rows))
+    keys, n_joining = _hashes(prompts), 0
+    if source.group is not None:
+        keys, n_joining = joined_groups(keys, _hashes(groups))
+    return _gathered(
+        reader,
+        TableExamples(
+            table,
+            np.frombuffer(indices, np.int64),
+            np.frombuffer(starts, np.int64),
+            _hashes(prompts),
+            keys,
+            _hashes(passages) if shared is not None else None,
+            skipped,
+            n_mended,
+            frozenset(listed),
+            joining=n_joining,
+        ),
+    )
+
+
+def _hashes(numbers: array[int]) -> NDArray[np.uint64]:
+    return np.frombuffer(numbers, np.uint64)
+
+
+class _Refusals:
+    """What cannot be used: an error at the end, unless `skip` says to leave it out."""
+
+    def __init__(self, source: RowsSpec) -> None:
+        self.path = source.path
+        self.allowed = source.skip == "unusable"
+        self.first: DatasetError | None = None
+        self.number = 0
+
+    def add(self, error: DatasetError) -> None:
+        """Counts a row."""
+        self.first = self.first or error
+        self.number += 1
+
+    def check(self, n_rows: int) -> None:
+        """Raises the first error, if it is not to be left out or nothing else is left."""
+        if self.first is None or (self.allowed and self.number < n_rows):
+            return
+        if self.number == n_rows > 1:
+            raise DatasetError(f"Not one of the {n_rows} rows can be used. {self.first}") from (
+                self.first
+            )
+        others = f" {self.number} of {n_rows} rows cannot be used." if self.number > 1 else ""
+        raise DatasetError(
+            f"{self.first}{others} To leave such rows out, and count them: "
+            '{"path": ..., "skip": "unusable"}.'
+        ) from self.first
+
+
+def _units(
+    reader: RowReader, table: Table, source: RowsSpec, skipped: Skipped
+) -> Iterator[tuple[Sequence[int], Sequence[Row]]]:
+    """Yields the indices and the rows that are one example as the user says it."""
+    units: dict[str, tuple[list[int], list[Row]]] = {}
+    for index, row in enumerate(table.scan()):
+        if source.skip == "missing" and (lacking := reader.lacks(row)):
+            skipped.add(f"no value for '{lacking}'", table.where(index))
+        elif source.gather is None:
+            yield (index,), (row,)
+        else:
+            indices, rows = units.setdefault(_encode(value_at(row, source.gather)), ([], []))
+            indices.append(index)
+            rows.append(row)
+    yield from units.values()
+
+
+def _gathered(reader: RowReader, found: TableExamples) -> TableExamples:
+    """Makes one example of those with the same prompt whose rows differ in references alone."""
+    _, inverse, counts = np.unique(found.prompts, return_inverse=True, return_counts=True)
+    repeated = np.flatnonzero(counts[inverse] > 1)
+    if not len(repeated):
+        return found
+    several = {wanted.name for wanted in reader.task.fields if wanted.takes == "texts"}
+    homes: dict[str, int] = {}  # what must agree -> the first example that has it
+    said: dict[int, set[str]] = {}  # the texts of each of these
+    added: dict[int, list[int]] = {}  # the examples that join each
+    dropped = np.zeros(len(found), np.bool_)
+    duplicates = merged = 0
+    for place in repeated.tolist():
+        unit = _unit(found, place)
+        values = reader.read(found.table, unit, [found.table.rows[i] for i in unit]).values
+        fixed = {name: plain(value) for name, value in values.items() if name not in several}
+        key = f"{found.prompts[place]} {_encode(fixed)}"
+        texts = {f"{name} {_encode(text)}" for name in several for text in _texts(values.get(name))}
+        home = homes.setdefault(key, place)
+        if home == place:
+            said[home] = texts
+        elif texts <= said[home]:
+            dropped[place] = True
+            duplicates += len(unit)
+        else:
+            joined = [
+                i for other in (home, *added.get(home, ()), place) for i in _unit(found, other)
+            ]
+            try:
+                reader.example(found.table, joined)
+            except DatasetError:
+                continue  # the task does not take them as one
+            said[home] |= texts
+            added.setdefault(home, []).append(place)
+            dropped[place] = True
+            merged += len(unit)
+    kept = np.flatnonzero(~dropped)
+    units = [
+        [i for place in (home, *added.get(home, ())) for i in _unit(found, place)]
+        for home in kept.tolist()
+    ]
+    _, left = np.unique(found.prompts[kept], return_counts=True)
+    return replace(
+        found,
+        indices=np.fromiter((i for unit in units for i in unit), np.int64),
+        starts=np.cumsum([0, *map(len, units)]),
+        prompts=found.prompts[kept],
+        keys=found.keys[kept],
+        passages=None if found.passages is None else found.passages[kept],
+        duplicates=duplicates,
+        merged=merged,
+        apart=int((left > 1).sum()),
+    )
+
+
+def _unit(found: TableExamples, place: int) -> list[int]:
+    return found.indices[found.starts[place] : found.starts[place + 1]].tolist()  # type: ignore[no-any-return] # integers
+
+
+def _texts(value: Any) -> list[Any]:
+    return [plain(item) for item in (value if isinstance(value, list) else [value])]

@@ -1,0 +1,70 @@
+"""Rows of XML files: elements of one name side by side, with their attributes and children."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+from textenv.datasets.reading import Row
+from textenv.datasets.text_files import ReadOptions, open_bytes
+from textenv.errors import DatasetError
+
+
+def iterate_xml(path: Path, options: ReadOptions) -> Iterator[tuple[int, Row | str]]:
+    """Yields the rows: each element's attributes, and the texts of its children by their names.
+
+    Children of one name make a list. No entity is expanded.
+    """
+    with open_bytes(path) as file:
+        data = file.read()
+    if b"<!ENTITY" in data.replace(b"\0", b""):  # in UTF-16, too
+        raise DatasetError(f"{path}: it declares entities, which are not read.")
+    try:
+        parser = ElementTree.XMLParser(encoding=options.encoding)
+        element = ElementTree.fromstring(data, parser)
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
+        raise DatasetError(f"{path}: not valid XML: {error}.") from error
+    levels = [element]
+    while len(levels[-1]) == 1 and len(levels[-1][0]):
+        levels.append(levels[-1][0])
+    fitting = (level for level in levels if options.fits(_names(level[0]) if len(level) else ()))
+    element = next(fitting, levels[-1])
+    names = {child.tag for child in element}
+    if len(names) != 1 or not any(_names(child) for child in element):
+        found = ", ".join(sorted(map(str, names))) or "no elements"
+        raise DatasetError(
+            f"{path}: an XML file holds elements of one name side by side, one a row; "
+            f"<{element.tag}> holds {found}."
+        )
+    for child in element:
+        try:
+            yield 0, _row(child)
+        except ValueError as error:
+            yield 0, str(error)
+
+
+def _names(element: ElementTree.Element) -> list[str]:
+    return [*element.attrib, *(child.tag for child in element)]
+
+
+def _row(element: ElementTree.Element) -> Row:
+    row: dict[str, str | list[str]] = dict(element.attrib)
+    for name in dict.fromkeys(child.tag for child in element):
+        if name in row:
+            raise ValueError(f"'{name}' is an attribute as well as a child of <{element.tag}>")
+        texts = [_texts(child) for child in element.findall(name)]
+        row[name] = texts[0] if len(texts) == 1 else [t for text in texts for t in _listed(text)]
+    return row
+
+
+def _texts(element: ElementTree.Element) -> str | list[str]:
+    if not len(element):
+        return element.text or ""
+    if any(len(child) for child in element) or (element.text or "").strip():
+        raise ValueError(f"<{element.tag}> nests elements, or mixes them with text")
+    return [child.text or "" for child in element]
+
+
+def _listed(text: str | list[str]) -> list[str]:
+    return text if isinstance(text, list) else [text]
