@@ -238,14 +238,7 @@ def _gathered(reader: RowReader, found: TableExamples) -> TableExamples:
         elif texts <= said[home]:
             dropped[place] = True
             duplicates += len(unit)
-        else:
-            joined = [
-                i for other in (home, *added.get(home, ()), place) for i in _unit(found, other)
-            ]
-            try:
-                reader.example(found.table, joined)
-            except DatasetError:
-                continue  # the task does not take them as one
+        elif home in added or _are_one(reader, found, (home, place)):
             said[home] |= texts
             added.setdefault(home, []).append(place)
             dropped[place] = True
@@ -267,6 +260,15 @@ def _gathered(reader: RowReader, found: TableExamples) -> TableExamples:
         merged=merged,
         apart=int((left > 1).sum()),
     )
+
+
+def _are_one(reader: RowReader, found: TableExamples, places: Sequence[int]) -> bool:
+    """True if the task takes the rows of several examples as one."""
+    try:
+        reader.example(found.table, [row for place in places for row in _unit(found, place)])
+    except DatasetError:
+        return False
+    return True
 
 
 def _unit(found: TableExamples, place: int) -> list[int]:
