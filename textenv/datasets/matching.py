@@ -77,6 +77,7 @@ def match_columns(
         source.join,
         source.fill,
         frozenset(lists) if cells else frozenset(),
+        frozenset(wanted.name for wanted in task.fields if wanted.takes == "data"),
     )
     needed = frozenset(({*source.columns} - {"id"}) | required)
     return Matched(fields, id, needed, frozenset(fields.paths() | {id} | keys))

@@ -389,6 +389,15 @@ def test_a_list_of_turns_is_one_dialogue(tmp_path, document):
     assert pairs(path, DialogueTask()) == [("Hello.", ("Hi!",))]
 
 
+def test_lettered_choices_keep_their_letters_or_are_refused(tmp_path):
+    content = "question,A,B,C,answer\nq,one,two,,B\n"
+    columns = {"choices": ["A", "B", "C"]}
+    spec = {"path": save(tmp_path / "a.csv", content), "columns": columns}
+    assert pairs(spec, QAChoiceTask()) == [("q", ("B) two",))]
+    save(tmp_path / "a.csv", content.replace("two,,B", ",three,C"))
+    assert "column 'B' has no value for 'choices', but one after" in error(spec, QAChoiceTask())
+
+
 def test_choices_may_be_records_below_the_question(tmp_path):
     choices = [{"label": "A", "text": "one"}, {"label": "B", "text": "two"}]
     row = {"answerKey": "B", "question": {"stem": "Which?", "choices": choices}}
