@@ -37,6 +37,8 @@ class FieldMap:
     fill: Mapping[str, str] = field(default_factory=dict)
     # Fields whose values are lists when a cell of a table of text spells one
     lists: frozenset[str] = frozenset()
+    # Fields in whose lists places count, such as lettered choices
+    ordered: frozenset[str] = frozenset()
 
     def values(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Returns the value of every field that has one; records need lists of equal lengths."""
@@ -57,15 +59,25 @@ class FieldMap:
         elif isinstance(column, Mapping):
             value = self._records(name, column, row)
         else:
-            parts = [self._labelled(path, row) for path in column]
-            listed = [part if isinstance(part, list) else [part] for part in parts]
-            value = [item for part in listed for item in part if not is_missing(item)]
+            value = self._listed(name, column, row)
         if name in self.lists and isinstance(value, str):
             value = list_in_cell(name, value)
         if name in self.join and isinstance(value, list):
             texts = (item.strip() for item in value if isinstance(item, str))
             return self.join[name].join(filter(None, texts))
         return value
+
+    def _listed(self, name: str, columns: Sequence[str], row: Mapping[str, Any]) -> list[Any]:
+        """Returns the values of several columns, without those that are missing."""
+        parts = [self._labelled(path, row) for path in columns]
+        missing = [is_missing(part) for part in parts]
+        if name in self.ordered and missing != sorted(missing):
+            raise DatasetError(
+                f"column '{columns[missing.index(True)]}' has no value for '{name}', but one after "
+                "it has: which is which cannot be known."
+            )
+        listed = [part if isinstance(part, list) else [part] for part in parts]
+        return [item for part in listed for item in part if not is_missing(item)]
 
     def _labelled(self, path: str, row: Mapping[str, Any]) -> Any:
         value = value_at(row, path)

@@ -117,7 +117,8 @@ def _names(path: Path, header: Sequence[str]) -> list[str]:
     if twice:
         raise DatasetError(
             f"{path}: {len(names)} columns, of which several are named "
-            f"{', '.join(map(repr, twice))}. Give each column a name of its own."
+            f"{', '.join(map(repr, twice))}. Give each column a name of its own; or "
+            'name all, if the first line is a row: {"path": ..., "header": [...]}.'
         )
     return names
 

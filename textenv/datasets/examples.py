@@ -2,50 +2,25 @@
 
 from __future__ import annotations
 
-import json
-import re
-import unicodedata
 from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from textenv.datasets.base import hash_of
-from textenv.datasets.columns import is_missing, plain, value_at
-from textenv.datasets.groups import joined_groups
+from textenv.datasets.columns import plain, value_at
+from textenv.datasets.hashes import encode, group_hash, joined_groups, prompt_hash
 from textenv.datasets.reading import Row, Table
 from textenv.datasets.report import counted, reason_of
 from textenv.datasets.rows import RowReader
+from textenv.datasets.skipped import Refusals, Skipped
 from textenv.datasets.spec import RowsSpec
 from textenv.errors import DatasetError
 
-NO_PASSAGE = 0
-_NUMBER = re.compile(r"-?\d[\d.,/]*")
-_PLACES = 3  # of the rows that are skipped for one reason
-
-# One encoder for all rows: json.dumps would make one for each.
-_encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False, default=str).encode
-
-
-@dataclass
-class Skipped:
-    """Rows that are left out: how many for each reason, and the first of them."""
-
-    counts: dict[str, int] = field(default_factory=dict)
-    places: dict[str, list[str]] = field(default_factory=dict)
-    # Reasons that differ in numbers alone are one: the first of them
-    _same: dict[str, str] = field(default_factory=dict)
-
-    def add(self, reason: str, where: str) -> None:
-        """Counts a row."""
-        reason = self._same.setdefault(_NUMBER.sub("#", reason), reason)
-        self.counts[reason] = self.counts.get(reason, 0) + 1
-        places = self.places.setdefault(reason, [])
-        if len(places) < _PLACES:
-            places.append(where)
+NO_PASSAGE = 0  # stands for the hash of a text that is not there
 
 
 @dataclass(frozen=True)
@@ -93,25 +68,13 @@ class TableExamples:
         return notes
 
 
-def prompt_hash(text: str) -> int:
-    """Hashes what the agent sees; capitals, spacing and forms of one character make no other."""
-    text = " ".join(text.split()).casefold()
-    return hash_of(text if text.isascii() else unicodedata.normalize("NFC", text))
-
-
-def group_hash(row: Row, group: str) -> int | None:
-    """Hashes a row's value in the column `group`, if it has one."""
-    value = value_at(row, group)
-    return None if is_missing(value) else hash_of(_encode(value))
-
-
 def read_examples(reader: RowReader, table: Table, source: RowsSpec) -> TableExamples:
     """Builds the example of every row once, and says what came of it.
 
     Raises:
         DatasetError: A row cannot be used, and `skip` does not say to leave it out.
     """
-    skipped, refusals = Skipped(), _Refusals(source)
+    skipped, refusals = Skipped(), Refusals(source)
     fields = reader.task.fields
     names = {*table.columns, *(wanted.name for wanted in fields)}
     for refused in table.refused:
@@ -168,35 +131,6 @@ def _hashes(numbers: array[int]) -> NDArray[np.uint64]:
     return np.frombuffer(numbers, np.uint64)
 
 
-class _Refusals:
-    """What cannot be used: an error at the end, unless `skip` says to leave it out."""
-
-    def __init__(self, source: RowsSpec) -> None:
-        self.path = source.path
-        self.allowed = source.skip == "unusable"
-        self.first: DatasetError | None = None
-        self.number = 0
-
-    def add(self, error: DatasetError) -> None:
-        """Counts a row."""
-        self.first = self.first or error
-        self.number += 1
-
-    def check(self, n_rows: int) -> None:
-        """Raises the first error, if it is not to be left out or nothing else is left."""
-        if self.first is None or (self.allowed and self.number < n_rows):
-            return
-        if self.number == n_rows > 1:
-            raise DatasetError(f"Not one of the {n_rows} rows can be used. {self.first}") from (
-                self.first
-            )
-        others = f" {self.number} of {n_rows} rows cannot be used." if self.number > 1 else ""
-        raise DatasetError(
-            f"{self.first}{others} To leave such rows out, and count them: "
-            '{"path": ..., "skip": "unusable"}.'
-        ) from self.first
-
-
 def _units(
     reader: RowReader, table: Table, source: RowsSpec, skipped: Skipped
 ) -> Iterator[tuple[Sequence[int], Sequence[Row]]]:
@@ -208,7 +142,7 @@ def _units(
         elif source.gather is None:
             yield (index,), (row,)
         else:
-            indices, rows = units.setdefault(_encode(value_at(row, source.gather)), ([], []))
+            indices, rows = units.setdefault(encode(value_at(row, source.gather)), ([], []))
             indices.append(index)
             rows.append(row)
     yield from units.values()
@@ -230,22 +164,15 @@ def _gathered(reader: RowReader, found: TableExamples) -> TableExamples:
         unit = _unit(found, place)
         values = reader.read(found.table, unit, [found.table.rows[i] for i in unit]).values
         fixed = {name: plain(value) for name, value in values.items() if name not in several}
-        key = f"{found.prompts[place]} {_encode(fixed)}"
-        texts = {f"{name} {_encode(text)}" for name in several for text in _texts(values.get(name))}
+        key = f"{found.prompts[place]} {encode(fixed)}"
+        texts = {f"{name} {encode(text)}" for name in several for text in _texts(values.get(name))}
         home = homes.setdefault(key, place)
         if home == place:
             said[home] = texts
         elif texts <= said[home]:
             dropped[place] = True
             duplicates += len(unit)
-        else:
-            joined = [
-                i for other in (home, *added.get(home, ()), place) for i in _unit(found, other)
-            ]
-            try:
-                reader.example(found.table, joined)
-            except DatasetError:
-                continue  # the task does not take them as one
+        elif home in added or _are_one(reader, found, (home, place)):
             said[home] |= texts
             added.setdefault(home, []).append(place)
             dropped[place] = True
@@ -267,6 +194,15 @@ def _gathered(reader: RowReader, found: TableExamples) -> TableExamples:
         merged=merged,
         apart=int((left > 1).sum()),
     )
+
+
+def _are_one(reader: RowReader, found: TableExamples, places: Sequence[int]) -> bool:
+    """True if the task takes the rows of several examples as one."""
+    try:
+        reader.example(found.table, [row for place in places for row in _unit(found, place)])
+    except DatasetError:
+        return False
+    return True
 
 
 def _unit(found: TableExamples, place: int) -> list[int]:

@@ -24,6 +24,7 @@ from textenv.tasks.base import Task
 
 # Rows on disk up to which all splits are read for the sake of one, to compare their prompts.
 _COMPARED = 200_000
+_QUOTED = 400  # characters of an error that a note quotes
 
 
 def load_rows_dataset(
@@ -55,7 +56,7 @@ def load_rows_dataset(
         except TextEnvError as error:
             if name in (split, "train"):
                 raise
-            failures.append(f"Split '{name}' cannot be used: {error}")
+            failures.append(f"Split '{name}' cannot be used: {str(error)[:_QUOTED]}")
     division = divide(found, declared, disjoint=source.disjoint)
     report = _report(source, opened, found, division, readers, failures)
     report.log()
@@ -66,9 +67,9 @@ def load_rows_dataset(
         left = "".join(f" {n} were left out: {reason}." for reason, n in report.skipped.items())
         raise DatasetError(
             f"Split '{split}' of dataset '{source.path}' is empty: none of its {report.rows_read} "
-            f"rows falls into it ({sizes}).{left} Rows go to train, validation and test as 8 : 1 : 1 "
-            "by a hash of their prompt, so equal prompts share a split; give more distinct rows or "
-            "another split."
+            f"rows falls into it ({sizes}).{left} Rows go to train, validation and test as 8 : 1 : "
+            "1 by a hash of their prompt, so equal prompts share a split; give more distinct rows "
+            "or another split."
         )
     chosen = found[owner]
     sizes_of = np.diff(chosen.starts)

@@ -59,6 +59,8 @@ def match_columns(
                 f"{', '.join(wanted.aliases) or 'an alias'}); its columns are "
                 f"{', '.join(map(str, existing))}. Name one: "
                 f'{{"path": ..., "columns": {{"{wanted.name}": ...}}}}.{hint_of(source.path)}'
+                + ' Or name all, if the first line is a row: {"header": [...]}.'
+                * cells
             )
     if not columns and task.fields:
         raise DatasetError(
@@ -75,6 +77,7 @@ def match_columns(
         source.join,
         source.fill,
         frozenset(lists) if cells else frozenset(),
+        frozenset(wanted.name for wanted in task.fields if wanted.takes == "data"),
     )
     needed = frozenset(({*source.columns} - {"id"}) | required)
     return Matched(fields, id, needed, frozenset(fields.paths() | {id} | keys))

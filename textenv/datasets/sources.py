@@ -64,6 +64,8 @@ def open_source(
                 notes = (*notes, f"'{name}' is read from several folders: {listed}.")
         if files.ignored:
             notes = (*notes, f"Not read: {_listed(files.ignored)}.")
+    elif not path.is_dir() and source.path.startswith(("/", ".", "~")):
+        raise DatasetError(f"There is no file or folder {path}.")
     else:
         _refuse_keys(source, ("delimiter", "encoding", "header"), "a data set of the hub")
         advice = offline_advice(source.path, task)

@@ -354,12 +354,12 @@ def test_the_command_prints_a_table_and_writes_a_report_json_and_csv(run, tmp_pa
 
 def test_the_command_takes_a_task_and_gives_json(run, tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
-    rows = ({"question": f"Who is {i}?", "answers": [f"Ann {i}"]} for i in range(30))
+    rows = ({"question": f"Who is {i}?", "answers": [f"Ann {i}"]} for i in range(60))
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     task = "textenv.tasks.qa:QATask"
     arguments = ("--dataset", str(path), "--reward", "{token_f1: 1}", "--split", "all", "--json")
     found = json.loads(run(task, *arguments).stdout)
-    assert found["n_examples"] == 30
+    assert found["n_examples"] == 60
     assert found["reward"] == '{"token_f1": 1}'
     assert found["dataset"] == f"{task}, {path}"
     failed = run(task)

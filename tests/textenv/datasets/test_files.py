@@ -114,6 +114,7 @@ def test_blank_lines_are_counted(tmp_path):
         ("question,answer, answer \nq,a,b\n", "several are named 'answer'"),
         ("question,answer,Id,ID\nq,a,1,2\n", "'Id' and 'ID' differ in capitals alone"),
         ("Question,QUESTION,answer\nq,r,a\n", '{"question": "Question"}'),
+        ("Who?,me\nWhere?,here\n", 'if the first line is a row: {"header": [...]}'),
         ("question,answer\nq,a\nq,b,c\n", "line 3: the row has another number of cells than the"),
         ('question,answer\nq,a\n"q\n', "line 3: a quote in this row is never closed"),
         ('question,answer\n"a" b,c\n', "line 2: not valid CSV"),
@@ -372,6 +373,29 @@ def test_dictionaries_of_dialogues_are_rows_with_ids(tmp_path, name, id):
     path = save(tmp_path / "data.json", json.dumps(DIALOGUES[name]))
     (example,) = read(path, DialogueTask())
     assert (example.id, example.prompt, example.references) == (id, "Hello.", ("Hi!",))
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"turns": ["Hello.", "Hi!"]},
+        {"a": [{"speaker": "user", "text": "Hello."}, {"speaker": "bot", "text": "Hi!"}]},
+        [["Hello.", "Hi!"]],
+        [[{"role": "human", "value": "Hello."}, {"role": "gpt", "value": "Hi!"}]],
+    ],
+)
+def test_a_list_of_turns_is_one_dialogue(tmp_path, document):
+    path = save(tmp_path / "a.json", json.dumps(document))
+    assert pairs(path, DialogueTask()) == [("Hello.", ("Hi!",))]
+
+
+def test_lettered_choices_keep_their_letters_or_are_refused(tmp_path):
+    content = "question,A,B,C,answer\nq,one,two,,B\n"
+    columns = {"choices": ["A", "B", "C"]}
+    spec = {"path": save(tmp_path / "a.csv", content), "columns": columns}
+    assert pairs(spec, QAChoiceTask()) == [("q", ("B) two",))]
+    save(tmp_path / "a.csv", content.replace("two,,B", ",three,C"))
+    assert "column 'B' has no value for 'choices', but one after" in error(spec, QAChoiceTask())
 
 
 def test_choices_may_be_records_below_the_question(tmp_path):

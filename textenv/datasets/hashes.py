@@ -1,11 +1,33 @@
-"""What decides the split of each example, where a column groups them."""
+"""Hashes of what decides the split of an example: its prompt, or the group of its row."""
 
 from __future__ import annotations
+
+import json
+import unicodedata
 
 import numpy as np
 from numpy.typing import NDArray
 
+from textenv.datasets.base import hash_of
+from textenv.datasets.columns import is_missing, value_at
+from textenv.datasets.reading import Row
+
 Hashes = NDArray[np.uint64]
+
+# Writes any value of a row as one text. One encoder for all: json.dumps would make one for each.
+encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False, default=str).encode
+
+
+def prompt_hash(text: str) -> int:
+    """Hashes what the agent sees; capitals, spacing and forms of one character make no other."""
+    text = " ".join(text.split()).casefold()
+    return hash_of(text if text.isascii() else unicodedata.normalize("NFC", text))
+
+
+def group_hash(row: Row, group: str) -> int | None:
+    """Hashes a row's value in the column `group`, if it has one."""
+    value = value_at(row, group)
+    return None if is_missing(value) else hash_of(encode(value))
 
 
 def joined_groups(prompts: Hashes, groups: Hashes) -> tuple[Hashes, int]:
