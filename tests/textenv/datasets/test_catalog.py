@@ -177,6 +177,26 @@ EXPECTED = {
             )
         ],
     ),
+    "math": (
+        "TextMath-v0",
+        "test",
+        [("Solve $2x = 7$ for $x$.", (r"Halve it: $x = \boxed{\frac 72}$.",))],
+    ),
+    "svamp": (
+        "TextMath-v0",
+        "test",
+        [
+            (
+                "A tram carries 145 people and 12 dogs. How many dogs does it carry?",
+                ("#### 12.0",),
+            )
+        ],
+    ),
+    "asdiv": (
+        "TextMath-v0",
+        "train",
+        [("Six geese meet three swans. How many birds are there?", ("#### 9 (birds)",))],
+    ),
 }
 
 

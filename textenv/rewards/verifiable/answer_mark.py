@@ -15,11 +15,24 @@ _SENTENCE_END = re.compile(r"(?:[.?](?=[\s*_$\"'”]|$)|!(?=\s|$))|[。।؟۔�
 _OPENING = re.compile(r"(?:\s|\$\$|\\\[|\*\*|__)*")  # what may stand between a mark and its answer
 
 
+# What makes the content of a box a part of an expression.
+_BEFORE_BOX = re.compile(
+    r"(?:[-+*/^_±]|\\(?:pm|cdot|times|div|sqrt|frac)|(?:\\(?:sqrt|frac)|[\^_])\s*\{)\s*$"
+)
+_BEHIND_BOX = re.compile(
+    r"\s*(?!\^\s*\{?\s*\\circ)(?:[-+*/^_!(±](?![-\s]*[A-Za-z]{2})|\\(?:pi|sqrt|cdot|times|div|pm|frac|left)(?![A-Za-z])"
+    r"|(?<=\})[A-Za-z](?![A-Za-z])|\d)"
+)
+_BETWEEN_BOXES = re.compile(r"(?:[\s,;&$]|\\[,;: ]|\\(?:text|mbox)\s*\{[^{}]*\}|\b(?:and|or)\b)*")
+
+
 class MarkedAnswer(NamedTuple):
     """An answer that a mark announces."""
 
     text: str
     mark: Literal["####", "box", "answer"]
+    is_part: bool = False  # of a box: whether it is one of an expression, as in \boxed{12}\pi
+    beside: str | None = None  # the content of another box right before it
 
 
 def marked_answer(text: str) -> MarkedAnswer | None:
@@ -38,9 +51,12 @@ def marked_answer(text: str) -> MarkedAnswer | None:
         marks.append((answer.start(), answer.end(), "answer"))
     if not marks:
         return None
-    _, end, mark = max(marks)
+    start, end, mark = max(marks)
     if mark == "{":
-        return MarkedAnswer(_braced(text, end), "box")
+        boxed = _braced(text, end)
+        is_part = _BEFORE_BOX.search(text, max(0, start - 20), start) is not None
+        is_part |= _BEHIND_BOX.match(text, end + len(boxed) + 1) is not None
+        return MarkedAnswer(boxed, "box", is_part, _box_beside(text[:start]))
     if mark == "\\":  # \boxed 5
         return MarkedAnswer(re.split(r"[\s$]", text[end:], maxsplit=1)[0], "box")
     opening = _OPENING.match(text, end)
@@ -49,6 +65,16 @@ def marked_answer(text: str) -> MarkedAnswer | None:
         return MarkedAnswer(text[opening.end() :].partition("\n")[0], "####")
     stop = _SENTENCE_END.search(text, opening.end())
     return MarkedAnswer(text[opening.end() : stop.end() if stop else len(text)], "answer")
+
+
+def _box_beside(text: str) -> str | None:
+    """Returns the content of a box that a text ends with, as in "\\boxed{3} or "."""
+    box = _last(_BOX, text, ("\\boxed", "\\fbox"), 0)
+    if box is None or not (box[1] or box[2]):
+        return None
+    content = _braced(text, box.end())
+    stop = box.end() + len(content) + 1
+    return content if stop <= len(text) and _BETWEEN_BOXES.fullmatch(text, stop) else None
 
 
 def _last(

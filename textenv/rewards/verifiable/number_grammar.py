@@ -219,13 +219,18 @@ def _behind_word(
     nearest, second = _words_before(tokens, j)
     low = nearest.lower()
     if low in ("minus", "negative") and not signed:
-        is_operand = any(t.kind in ("number", "command") or _is_variable(t.text) for t in tokens[max(0, j - 2) : j])
+        is_operand = any(
+            t.kind in ("number", "command") or _is_variable(t.text)
+            for t in tokens[max(0, j - 2) : j]
+        )
         return None if is_operand else before._replace(sign=-1, first=j)
     if tokens[j].kind == "unit":
         return None if signed else before
     if low in CHANGES_BEFORE or nearest in MONTHS or low.endswith(("n't", "n’t")):
         return None
-    if low == "of" and (second.lower() in PARTS or second[:1].isdigit() or second in ("%", "°", "percent")):
+    if low == "of" and (
+        second.lower() in PARTS or second[:1].isdigit() or second in ("%", "°", "percent")
+    ):
         return None
     if _is_variable(nearest) or UNSPACED_BEFORE.search(nearest):
         return None
@@ -233,7 +238,11 @@ def _behind_word(
 
 
 def _is_variable(word: str) -> bool:
-    return word not in PLAIN_SHORT and VARIABLES.fullmatch(word) is not None
+    return (
+        word not in PLAIN_SHORT
+        and word not in GLUED_UNITS
+        and VARIABLES.fullmatch(word) is not None
+    )
 
 
 def _plain_behind(tokens: Sequence[Token], i: int, brackets: str) -> bool:
@@ -256,7 +265,7 @@ def _plain_behind(tokens: Sequence[Token], i: int, brackets: str) -> bool:
     if "°" in closed and text in ("C", "F", "K"):
         return True
     if kind in ("word", "unit"):
-        if spaced or closed[-1:] in ('"', "”", "»") :
+        if spaced or closed[-1:] in ('"', "”", "»"):
             return _plain_word(tokens, j)
         if UNSPACED.match(text):
             return not UNSPACED_BEHIND.match(text)
@@ -269,7 +278,11 @@ def _plain_behind(tokens: Sequence[Token], i: int, brackets: str) -> bool:
     if text in ("-", "/"):
         if text == "-" and spaced and following.kind == "space":
             following = tokens[j + 2] if j + 2 < len(tokens) else following
-            return following.kind == "word" and not _is_variable(following.text) or following.kind == "space"
+            return (
+                following.kind == "word"
+                and not _is_variable(following.text)
+                or following.kind == "space"
+            )
         is_word = following.kind == "word" and len(following.text) > 1
         return not spaced and is_word and _plain_word(tokens, j + 1)
     if text in ("(", "[", "{"):
@@ -278,7 +291,11 @@ def _plain_behind(tokens: Sequence[Token], i: int, brackets: str) -> bool:
     if text == "!":
         whole = tokens[i].text
         is_money = any(c in CURRENCY for c in closed) or tokens[i - 1].text in CURRENCY and i > 0
-        return not spaced and (is_money or "," in whole or "." in whole or "%" in closed) and following.kind != "number"
+        return (
+            not spaced
+            and (is_money or "," in whole or "." in whole or "%" in closed)
+            and following.kind != "number"
+        )
     if text.startswith(".."):
         return False
     if text in (".", ",", ";", ":", "?"):
@@ -305,6 +322,8 @@ def _plain_word(tokens: Sequence[Token], j: int) -> bool:
         return False
     if UNSPACED_BEHIND.match(first):
         return False
+    if first in ("a", "A", "I") and (len(words) < 2 or len(words[1]) < 2 or _is_variable(words[1])):
+        return False  # 2 a x + b
     if len(words) > 1 and words[1] == "(" and tokens[j + 1].text == "(" and first.islower():
         return False  # f(x)
     if first in LETTER_UNITS and len(words) > 1 and words[1] in ("+", "-", "*", "/", "^", "="):
@@ -314,4 +333,8 @@ def _plain_word(tokens: Sequence[Token], j: int) -> bool:
         return False  # 5 and a half, 18 dollars and fifty cents
     if low[0] == "to" and low[1:2] == ["the"]:
         return False
-    return not (low[0] == "times" and len(low) > 1 and (low[1] in NUMBER_WORDS or _is_variable(words[1]) or low[1] == "the"))
+    return not (
+        low[0] == "times"
+        and len(low) > 1
+        and (low[1] in NUMBER_WORDS or _is_variable(words[1]) or low[1] == "the")
+    )

@@ -60,7 +60,7 @@ PARTS = frozenset((_PARTS + " sum product difference root square cube power loga
 NUMBER_WORDS = frozenset((_COUNTS + " " + _PARTS).split())
 MONTHS = frozenset(_MONTHS.split())
 CHANGES_BEHIND = frozenset(
-    f"{_PARTS} {_MULTIPLES} {_FUNCTIONS} {_OPERATIONS} pi squared cubed choose remainder infinity "
+    f"{_PARTS} {_MULTIPLES} {_FUNCTIONS} {_OPERATIONS} pi squared cubed choose remainder infinity never not "
     "o'clock o’clock".split()
 )
 """Words that change the number before them: "2 million", "5 squared"."""
@@ -74,9 +74,13 @@ VARIABLES = re.compile(
     r"[abcd]{2,}|[uvwxyz]{2,}|[pqrst]{2,}|[ijkmn]{2,}|[A-Za-z]|[α-ωΑ-Ω]|[^\W\d_](?<=[α-ωΑ-Ω])"
 )
 """Letters that stand for quantities: "xy", "n", "π"."""
-PLAIN_SHORT = frozenset("st in mi min km mm nm ink kin a A I add dad bad cab".split()) | LETTER_UNITS
+PLAIN_SHORT = (
+    frozenset("st in mi min km mm nm ink kin a A I add dad bad cab".split()) | LETTER_UNITS
+)
 
-UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]")
+UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]"
+)
 """Letters of scripts that put no space between a number and a word."""
 UNSPACED_BEHIND = re.compile(
     "[万萬亿億兆千仟百佰十拾割点點만억조천백半又]|分之|[个個개]半|ล้าน|แสน|หมื่น|พัน|ร้อย|ครึ่ง"

@@ -49,9 +49,13 @@ _NAMED = re.compile(r"_(?:\w|\{\s*\w+\s*\})|(?<![A-Za-z])[A-Za-z]\([^()]*\)\s*$"
 _LAST_DIGIT = re.compile(r".*[\d¼-¾⅐-⅞]", re.DOTALL)
 _MAX_ANSWER = 1000  # characters of a marked answer; what is longer says more than one number
 _WINDOW = 200  # characters before and behind the last digit that are looked at
-_CLAUSE = re.compile(r"[\n=→⇒]|[.,;:?]\s")
+_CLAUSE = re.compile(
+    r"[\n=→⇒]|[.,;:?]\s|\b(?:so|then|and|thus|hence|therefore|gives|get|means|if|when|where)\b"
+)
+_NUMBER_ALONE = re.compile(r"[\s$\d.,]*\d[\s$]*")
 _TIMES = re.compile(r"(?<=\d)\s*[xX]\s*(?=[\d$])")
-_SEVERAL = re.compile(r"=.*(?:[,;&]|\band\b|\bor\b)\s*[A-Za-z](?:_\{?\w+\}?)?\s*$", re.DOTALL)
+# Two equations: "x = 5, y =", of which the last is not all that is said.
+_SEVERAL = re.compile(r"=.*(?:,(?!\d{3})|[;&]|\band\b|\bor\b)", re.DOTALL)
 
 
 def final_number(text: str) -> Fraction | None:
@@ -75,7 +79,12 @@ def final_number(text: str) -> Fraction | None:
     marked = marked_answer(text)
     if marked is None:
         return _last_number(text)
-    return read_number(marked.text, in_math=marked.mark == "box")
+    if marked.is_part:
+        return None
+    number = read_number(marked.text, in_math=marked.mark == "box")
+    if marked.beside is not None and read_number(marked.beside, in_math=True) != number:
+        return None
+    return number
 
 
 def read_number(text: str, in_math: bool = False) -> Fraction | None:
@@ -96,7 +105,9 @@ def read_number(text: str, in_math: bool = False) -> Fraction | None:
         return None
     text = plain_latex(plain_characters(text)).replace("≈", "=")
     left, equals, region = text.rpartition("=")
-    if equals and (_SEVERAL.search(left) or _RELATION.search(left) or _is_equation(left)):
+    if equals and _NUMBER_ALONE.fullmatch(left) and read_number(left) != read_number(region):
+        return None  # 0 = 1
+    if equals and (_SEVERAL.search(left) or _RELATION.search(left) or is_equation(left)):
         return None
     tokens = split_tokens(re.sub(r"^[\s$]*([-+])\s+", r"\1", region))
     if any(_is_expression(token, in_math) for token in tokens):
@@ -105,7 +116,7 @@ def read_number(text: str, in_math: bool = False) -> Fraction | None:
     return values.pop() if len(values) == 1 else None
 
 
-def _is_equation(left: str) -> bool:
+def is_equation(left: str) -> bool:
     """Tells whether the left side of an equation says more than what its right side is."""
     left = _NAMED.sub("", _TIMES.sub("*", left))
     if not _OPERATOR.search(left):
@@ -118,8 +129,14 @@ def _is_equation(left: str) -> bool:
 
 def _is_expression(token: Token, in_math: bool) -> bool:
     if token.kind == "word":
-        return in_math and VARIABLES.fullmatch(token.text) is not None and len(token.text) == 1
-    return token.kind == "command" or token.kind == "other" and bool(_OF_EXPRESSIONS.search(token.text)) and token.text not in ("_", "__")
+        is_letter = len(token.text) == 1 and VARIABLES.fullmatch(token.text) is not None
+        return in_math and (is_letter or token.text in ("am", "pm"))
+    return (
+        token.kind == "command"
+        or token.kind == "other"
+        and bool(_OF_EXPRESSIONS.search(token.text))
+        and token.text not in ("_", "__")
+    )
 
 
 def _last_number(text: str) -> Fraction | None:
@@ -136,7 +153,7 @@ def _last_number(text: str) -> Fraction | None:
     last = numbers[-1]
     left = "".join(token.text for token in tokens[: last.first]).rstrip(" $")
     if left.endswith("="):
-        if _is_equation(_CLAUSE.split(left[:-1])[-1]) or _ASSIGNED.search(left):
+        if is_equation(_CLAUSE.split(left[:-1])[-1]) or _ASSIGNED.search(left):
             return None
     if last.value is not None and len(numbers) > 1 and numbers[-2].value != last.value:
         between = "".join(t.text for t in tokens[numbers[-2].last + 1 : last.first])

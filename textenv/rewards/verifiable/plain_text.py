@@ -19,7 +19,9 @@ _THIN_SPACES = "\u00a0\u2007\u2009\u202f"
 _GROUPED = re.compile(rf"(?<=\d)[{_THIN_SPACES}](?=\d{{3}}(?!\d))")
 
 _GAP = re.compile(r"\s*\\!\s*")
-_COMMA = re.compile(r"\{\s*,\s*\}|(?<=\d),\s*\\[ ,;:](?=\d{3})|(?<=\d)(?:\\[ ,;:]|~)(?=\d{3}(?!\d))")
+_COMMA = re.compile(
+    r"\{\s*,\s*\}|(?<=\d),\s*\\[ ,;:](?=\d{3})|(?<=\d)(?:\\[ ,;:]|~)(?=\d{3}(?!\d))"
+)
 _TEXT = re.compile(
     r"\\(?:text(?:bf|it|rm|sf|tt|normal)?|math(?:rm|bf|it|sf|tt|normal)|mbox|hbox|emph|operatorname)"
     r"\s*\{([^{}]*)\}"
@@ -32,8 +34,18 @@ _SPACE = re.compile(
 )
 _DEGREE = re.compile(r"\s*\^\s*(?:\\circ|\{\s*\\circ\s*\}|\\degree|o\b)|\s*\\degree\b")
 _SIGNS = {"times": "×", "cdot": "·", "div": "÷", "approx": "≈", "to": "→", "rightarrow": "→"}
-_SIGNS |= {"Rightarrow": "→", "implies": "→", "therefore": "→", "$": "$", "%": "%", "#": "#", "&": "&"}
-_SIGN = re.compile(r"\\(times|cdot|div|approx|to|rightarrow|Rightarrow|implies|therefore)(?![A-Za-z])|\\([$%#&])")
+_SIGNS |= {
+    "Rightarrow": "→",
+    "implies": "→",
+    "therefore": "→",
+    "$": "$",
+    "%": "%",
+    "#": "#",
+    "&": "&",
+}
+_SIGN = re.compile(
+    r"\\(times|cdot|div|approx|to|rightarrow|Rightarrow|implies|therefore)(?![A-Za-z])|\\([$%#&])"
+)
 _LETTER_UNIT = re.compile(r"(?<![A-Za-z\d])[mghslLCFJNVW](?![A-Za-z\d])")
 
 
