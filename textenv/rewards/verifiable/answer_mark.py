@@ -11,6 +11,7 @@ _ANSWER = re.compile(
     re.IGNORECASE,
 )
 _BOX = re.compile(r"\\f?boxed\s*(\{|(?=[^\s{]))|\\fbox\s*(\{)")
+_BRACE = re.compile(r"(?<!\\)[{}]")
 _SENTENCE_END = re.compile(r"(?:[.?](?=[\s*_$\"'”]|$)|!(?=\s|$))|[。।؟۔።։။។]|\n")
 _OPENING = re.compile(r"(?:\s|\$\$|\\\[|\*\*|__)*")  # what may stand between a mark and its answer
 
@@ -68,7 +69,7 @@ def marked_answer(text: str) -> MarkedAnswer | None:
 
 
 def _box_beside(text: str) -> str | None:
-    """Returns the content of a box that a text ends with, as in "\\boxed{3} or "."""
+    r"""Returns the content of a box that a text ends with, as in "\boxed{3} or "."""
     box = _last(_BOX, text, ("\\boxed", "\\fbox"), 0)
     if box is None or not (box[1] or box[2]):
         return None
@@ -94,7 +95,7 @@ def _last(
 def _braced(text: str, start: int) -> str:
     """Returns what stands from `start` on to the brace that closes it."""
     depth = 1
-    for brace in re.compile(r"(?<!\\)[{}]").finditer(text, start):
+    for brace in _BRACE.finditer(text, start):
         depth += 1 if brace.group() == "{" else -1
         if depth == 0:
             return text[start : brace.start()]

@@ -65,8 +65,9 @@ def named_options(text: str, choices: Sequence[str]) -> list[frozenset[int]]:
 class Choice:
     """1 if the response names the right option, by letter or in words, and no other, else 0.
 
-    `named_options` says what names an option; thoughts, in `<think>...</think>`, name none. Components: "choice" (the total) and "answered" (1
-    if the response names exactly one option, right or wrong).
+    `named_options` says what names an option; thoughts, in `<think>...</think>`, name none.
+    Components: "choice" (the total) and "answered" (1 if the response names exactly one option,
+    right or wrong).
 
     Resisted: several options at once ("A and B", "A B C D", all of them restated), a letter with
     the words of another option, and copies of the prompt. Not resisted: negation ("it is not B"

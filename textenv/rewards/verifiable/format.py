@@ -22,8 +22,9 @@ _MATCHES = ("full", "search")
 class Regex:
     r"""1 if the response has the form of a regular expression, else 0.
 
-    White space around the response does not count, nor do thoughts, in `<think>...</think>`. Component: "regex" (the total). A pattern with
-    repetitions inside of repetitions can take very long on texts that nearly match it.
+    White space around the response does not count, nor do thoughts, in `<think>...</think>`.
+    Component: "regex" (the total). A pattern with repetitions inside of repetitions can take very
+    long on texts that nearly match it.
 
     Args:
         pattern: Regular expression of Python; flags go inside, as in "(?i)yes|no".
@@ -60,7 +61,8 @@ class Json:
 
     The product of its components: "parses" (1 or 0), "keys" (the share of the required keys that a
     JSON object has) and "valid" (1 if it fits the schema, else 0). JSON may stand in a Markdown
-    fence, and after thoughts in `<think>...</think>`. NaN and Infinity are no JSON; keys that come twice count once.
+    fence, and behind thoughts in `<think>...</think>`. NaN and Infinity are no JSON; keys that
+    come twice count once.
 
     Not resisted: the right keys with any values. Say in the schema what they may be.
 

@@ -28,7 +28,8 @@ _FORMULA = re.compile(
 )
 _LATEX_TEXT = re.compile(r"\\(?:text\w*|math(?:rm|bf|it)|mbox|hbox)\s*\{([^{}]*)\}")
 _BASE = re.compile(r"(?<=\d)_\{?\s*(\d+)\s*\}?")
-_FUNCTIONS = frozenset("sqrt sin cos tan cot sec csc log exp max min gcd lcm and det mod".split())
+_FUNCTIONS = {"sqrt", "sin", "cos", "tan", "cot", "sec", "csc", "log", "exp", "max", "min", "gcd"}
+_FUNCTIONS |= {"lcm", "det", "mod", "and"}
 
 
 def find_expression(text: str) -> str | None:

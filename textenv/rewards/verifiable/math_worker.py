@@ -44,7 +44,7 @@ def main() -> None:
             return None
         return answer is None or bool(verify(wanted, read(answer), timeout_seconds=None))
 
-    print("ready", file=replies, flush=True)  # noqa: T201
+    print("ready", file=replies, flush=True)
     for line in sys.stdin:
         reference, answer, seconds = json.loads(line)
         if hasattr(signal, "alarm"):  # ends this process, should nobody be left to kill it
@@ -55,7 +55,7 @@ def main() -> None:
             same = False if answer is not None else None
         if hasattr(signal, "alarm"):
             signal.alarm(0)
-        print(json.dumps(same), file=replies, flush=True)  # noqa: T201
+        print(json.dumps(same), file=replies, flush=True)
 
 
 def _is_undefined(value: Any) -> bool:

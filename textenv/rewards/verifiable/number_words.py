@@ -1,24 +1,29 @@
-"""Words and signs beside a number: which leave it as it is, and which make another value of it."""
+"""Words beside a number: which leave it as it is, and which make another value of it."""
 
 from __future__ import annotations
 
 import re
 
+
+def _words(*texts: str) -> frozenset[str]:
+    return frozenset(" ".join(texts).split())
+
+
 CURRENCY = "$€£¥₹₩₽₺₴₫฿₦₱¢"
-CURRENCY_CODES = frozenset(
-    "USD EUR GBP INR CNY RMB JPY AUD CAD CHF HKD SGD Rs RM US A AU C CA HK NT R S Rp kr zł".split()
+CURRENCY_CODES = _words(
+    "USD EUR GBP INR CNY RMB JPY AUD CAD CHF HKD SGD Rs RM US A AU C CA HK NT R S Rp kr zł"
 )
 
-GLUED_UNITS = frozenset(
-    "mm cm dm km in ft yd yds mi mg kg lb lbs oz ml mL cl gal hr hrs min mins sec secs ms mph kph "
-    "kmh sq cent cents am pm AM PM day days hour hours minute minutes second seconds week weeks "
-    "month months year years kW kWh MB GB TB dollar dollars euro euros pound pounds bucks meter "
-    "meters metre metres mile miles feet foot inch inches gram grams unit units times percent pcs "
-    "degrees USD EUR GBP INR".split()
+GLUED_UNITS = _words(
+    "mm cm dm km in ft yd yds mi mg kg lb lbs oz ml mL cl gal hr hrs min mins sec secs ms mph kph",
+    "kmh sq cent cents am pm AM PM day days hour hours minute minutes second seconds week weeks",
+    "month months year years kW kWh MB GB TB dollar dollars euro euros pound pounds bucks meter",
+    "meters metre metres mile miles feet foot inch inches gram grams unit units times percent pcs",
+    "degrees USD EUR GBP INR",
 )
 """Units that may stand right behind the digits, as in "18cm"."""
 
-LETTER_UNITS = frozenset("m g h s l L".split())
+LETTER_UNITS = _words("m g h s l L")
 """Units of one letter, which need a space before them: "5m" may be five millions, or 5 times m."""
 
 COMPOUND = re.compile(
@@ -47,41 +52,42 @@ _MULTIPLES = (
 )
 _FUNCTIONS = "sqrt root log ln lg sin cos tan cot sec csc exp mod modulo factorial"
 _OPERATIONS = "plus minus over divided multiplied point base"
-_MONTHS = (
-    "January February March April May June July August September October November December Jan "
-    "Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec"
-)
-_NOT = "not n't isn't wasn't aren't cannot never neither nor except"
-_BOUNDS = "than least most under above below between exceed exceeds"
 
-PARTS = frozenset((_PARTS + " sum product difference root square cube power logarithm").split())
+PARTS = _words(_PARTS, "sum product difference root square cube power logarithm percent")
 """Words of which "X of 36" is not 36."""
 
-NUMBER_WORDS = frozenset((_COUNTS + " " + _PARTS).split())
-MONTHS = frozenset(_MONTHS.split())
-CHANGES_BEHIND = frozenset(
-    f"{_PARTS} {_MULTIPLES} {_FUNCTIONS} {_OPERATIONS} pi squared cubed choose remainder infinity never not "
-    "o'clock o’clock".split()
+NUMBER_WORDS = _words(_COUNTS, _PARTS)
+MONTHS = _words(
+    "January February March April May June July August September October November December",
+    "Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec",
+)
+CHANGES_BEHIND = _words(
+    *(_PARTS, _MULTIPLES, _FUNCTIONS, _OPERATIONS),
+    "pi squared cubed choose remainder infinity never not o'clock o’clock",
 )
 """Words that change the number before them: "2 million", "5 squared"."""
-CHANGES_BEFORE = frozenset(
-    f"{_FUNCTIONS} {_OPERATIONS} {_NOT} {_BOUNDS} {_COUNTS} {_MULTIPLES} twice thrice double triple "
-    "half times by squared remainder choose".split()
+
+CHANGES_BEFORE = _words(
+    *(_COUNTS, _MULTIPLES, _FUNCTIONS, _OPERATIONS),
+    "twice thrice double triple half times by squared remainder choose",
+    "not n't cannot never neither nor except",
+    "than least most under above below between exceed exceeds",
 )
 """Words that change the number behind them: "twice 9", "not 18"."""
 
 VARIABLES = re.compile(
-    r"[abcd]{2,}|[uvwxyz]{2,}|[pqrst]{2,}|[ijkmn]{2,}|[A-Za-z]|[α-ωΑ-Ω]|[^\W\d_](?<=[α-ωΑ-Ω])"
+    r"[abcd]{2,}|[uvwxyz]{2,}|[pqrst]{2,}|[ijkmn]{2,}|[A-Za-z]|[α-ωΑ-Ω]", re.ASCII
 )
 """Letters that stand for quantities: "xy", "n", "π"."""
-PLAIN_SHORT = (
-    frozenset("st in mi min km mm nm ink kin a A I add dad bad cab".split()) | LETTER_UNITS
-)
+
+PLAIN_SHORT = _words("st nm ink kin a A I add dad bad cab") | LETTER_UNITS
+"""What looks like variables, and is a word."""
 
 UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]"
 )
 """Letters of scripts that put no space between a number and a word."""
+
 UNSPACED_BEHIND = re.compile(
     "[万萬亿億兆千仟百佰十拾割点點만억조천백半又]|分之|[个個개]半|ล้าน|แสน|หมื่น|พัน|ร้อย|ครึ่ง"
 )

@@ -20,7 +20,8 @@ from textenv.rewards.base import RewardResult
 from textenv.rewards.lexical.best_over_references import references_of
 from textenv.rewards.thinking import answer_part
 from textenv.rewards.verifiable.answer_mark import marked_answer
-from textenv.rewards.verifiable.number_grammar import Token, find_numbers, split_tokens
+from textenv.rewards.verifiable.number_grammar import find_numbers, split_tokens
+from textenv.rewards.verifiable.number_neighbours import Token
 from textenv.rewards.verifiable.number_words import COMPOUND, VARIABLES
 from textenv.rewards.verifiable.plain_text import plain_characters, plain_latex
 
@@ -131,9 +132,8 @@ def _is_expression(token: Token, in_math: bool) -> bool:
     if token.kind == "word":
         is_letter = len(token.text) == 1 and VARIABLES.fullmatch(token.text) is not None
         return in_math and (is_letter or token.text in ("am", "pm"))
-    return (
-        token.kind == "command"
-        or token.kind == "other"
+    return token.kind == "command" or (
+        token.kind == "other"
         and bool(_OF_EXPRESSIONS.search(token.text))
         and token.text not in ("_", "__")
     )
@@ -146,15 +146,15 @@ def _last_number(text: str) -> Fraction | None:
     if len(numbers) == 1 and start > 0:  # one in the line before may be offered with it
         said = "".join(token.text for token in tokens[: numbers[0].first])
         if _SIDE_BY_SIDE.fullmatch(said):
-            tokens = _tokens_of(text[_last_line(text, start - 1)[0] : stop])
+            earlier = max(_last_line(text, start - 1)[0], start - 10 * _WINDOW)
+            tokens = _tokens_of(text[earlier:stop])
             numbers = find_numbers(tokens)
     if not numbers:
         return None
     last = numbers[-1]
     left = "".join(token.text for token in tokens[: last.first]).rstrip(" $")
-    if left.endswith("="):
-        if is_equation(_CLAUSE.split(left[:-1])[-1]) or _ASSIGNED.search(left):
-            return None
+    if left.endswith("=") and (_ASSIGNED.search(left) or is_equation(_CLAUSE.split(left[:-1])[-1])):
+        return None
     if last.value is not None and len(numbers) > 1 and numbers[-2].value != last.value:
         between = "".join(t.text for t in tokens[numbers[-2].last + 1 : last.first])
         hedged = _HEDGE.search(between) and not re.search(r"=|\n|[.!?]\s", between)
@@ -167,11 +167,11 @@ def _last_line(text: str, end: int) -> tuple[int, int]:
     """Returns where the last line with digits before `end` lies: what is near the last of them."""
     digit = _LAST_DIGIT.match(text, 0, end)
     if digit is None:
-        return 0, 0
+        return end, end
     at = digit.end()
     start = text.rfind("\n", 0, at) + 1
     if at - start > _WINDOW:
-        start = text.find(" ", at - _WINDOW, at) + 1 or start
+        start = text.find(" ", at - _WINDOW, at) + 1 or at - _WINDOW
     stop = text.find("\n", at, end)
     return start, min(stop if stop >= 0 else end, at + _WINDOW)
 

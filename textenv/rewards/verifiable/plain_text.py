@@ -33,19 +33,9 @@ _SPACE = re.compile(
     r"|\\[()\[\]]|(?<!\\)~|\\\\"
 )
 _DEGREE = re.compile(r"\s*\^\s*(?:\\circ|\{\s*\\circ\s*\}|\\degree|o\b)|\s*\\degree\b")
-_SIGNS = {"times": "×", "cdot": "·", "div": "÷", "approx": "≈", "to": "→", "rightarrow": "→"}
-_SIGNS |= {
-    "Rightarrow": "→",
-    "implies": "→",
-    "therefore": "→",
-    "$": "$",
-    "%": "%",
-    "#": "#",
-    "&": "&",
-}
-_SIGN = re.compile(
-    r"\\(times|cdot|div|approx|to|rightarrow|Rightarrow|implies|therefore)(?![A-Za-z])|\\([$%#&])"
-)
+_SIGNS = {"times": "×", "cdot": "·", "div": "÷", "approx": "≈"}
+_SIGNS |= dict.fromkeys(["to", "rightarrow", "Rightarrow", "implies", "therefore"], "→")
+_SIGN = re.compile(rf"\\({'|'.join(_SIGNS)})(?![A-Za-z])|\\([$%#&])")
 _LETTER_UNIT = re.compile(r"(?<![A-Za-z\d])[mghslLCFJNVW](?![A-Za-z\d])")
 
 
@@ -104,7 +94,9 @@ def plain_latex(text: str) -> str:
     text = _COMMA.sub(",", _GAP.sub("", text))
     text = _TEXT.sub(_text, text)
     text = _FRACTION.sub(_fraction, text)
-    return _SIGN.sub(lambda m: _SIGNS[m[1] or m[2]], _SPACE.sub(" ", _DEGREE.sub("°", text)))
+    return _SIGN.sub(
+        lambda m: _SIGNS[m[1]] if m[1] else m[2], _SPACE.sub(" ", _DEGREE.sub("°", text))
+    )
 
 
 def _text(match: re.Match[str]) -> str:
