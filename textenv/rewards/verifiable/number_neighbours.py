@@ -202,6 +202,9 @@ def _is_plain_sign_behind(tokens: Sequence[Token], j: int, spaced: bool) -> bool
         k = j + 1
         while k < len(tokens) and tokens[k].text in _CLOSING:
             k += 1
+        is_list = further.kind == "command" or is_variable(further.text)
+        if text in (",", ";") and is_list:  # [2, \infty), (5, x)
+            return False
         return k == len(tokens) or tokens[k].kind in ("space", "tag") or tokens[k].text == "\n"
     if text in ("|", "&", "—", "―"):
         return spaced

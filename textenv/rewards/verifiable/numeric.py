@@ -30,7 +30,7 @@ _TOLERANCE = Fraction(1, 10**6)
 _WHOLE = re.compile(r"\s*\$?(-?\d{1,60})\.?\s*")
 # What stands between two numbers that are offered side by side: "18 or 20", "17, 18", "17 18".
 _SIDE_BY_SIDE = re.compile(
-    r"(?:[\s,;/|&$€£.%~–—+*×·÷^<>(\[{}_:'\"-]|\b(?:or|and|to|out|of|by|x|either|maybe|perhaps)\b"
+    r"(?:[\s,;/|&$€£.%~–—+*×·÷^<>(\[{}_'\"-]|\b(?:or|and|to|out|of|by|x|either|maybe|perhaps)\b"
     r")*",
     re.IGNORECASE,
 )
