@@ -235,6 +235,7 @@ def _complete(id: str, value: object, name: str, read: _Number | _Expression) ->
     if marked_answer(text) is None:
         # What is longer, and does not say where its answer stands, is not guessed at.
         is_bare = "\n" not in text and len(text) <= _BARE_LENGTH[read.kind]
+        is_bare &= name == "answer" or read.kind == "number"
         found = read.bare(text) if is_bare else None
         text = f"#### {text}" if found is not None else text
     else:

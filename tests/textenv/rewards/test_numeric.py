@@ -415,10 +415,35 @@ NUMBERS = st.one_of(
     st.decimals(-9999, 9999, places=2).map(Fraction),
 )
 HARMLESS = ["{}", "({})", "**{}**", "#### {}", "${}$", r"\({}\)", r"\boxed{{{}}}", "x = {}"]
-HARMLESS += ["It is {}.", "{} apples", r"\boxed{{{}\text{{ cm}}^2}}", "{}%", "{} €", "{}, then", "{}?"]
+HARMLESS += [
+    "It is {}.",
+    "{} apples",
+    r"\boxed{{{}\text{{ cm}}^2}}",
+    "{}%",
+    "{} €",
+    "{}, then",
+    "{}?",
+]
 HARMFUL = ["{}x", "{}k", r"{}\pi", "{}:30", "{}^2", "{}_8", "{}!", "{}i", "{}-7", "{}/x", "{}…"]
-HARMFUL += ["{} million", "{} - x", "{} + 1", r"\sqrt{{{}}}", "x^{}", "f({})", "({}, x)", "±{}", "√{}"]
-HARMFUL += [r"\boxed{{{}}}\pi", r"\boxed{{{}, x}}", "#### {} or x = 5", "twice {}", "{}x10", "{}(2)"]
+HARMFUL += [
+    "{} million",
+    "{} - x",
+    "{} + 1",
+    r"\sqrt{{{}}}",
+    "x^{}",
+    "f({})",
+    "({}, x)",
+    "±{}",
+    "√{}",
+]
+HARMFUL += [
+    r"\boxed{{{}}}\pi",
+    r"\boxed{{{}, x}}",
+    "#### {} or x = 5",
+    "twice {}",
+    "{}x10",
+    "{}(2)",
+]
 
 
 def written(number):
@@ -461,5 +486,5 @@ def test_a_right_number_scores_1_and_any_other_text_0():
 
 @pytest.mark.parametrize("reference", ["eighteen", r"\boxed{2\sqrt{3}}", "12:00"])
 def test_a_reference_without_one_number_is_an_error_not_a_0(reference):
-    with pytest.raises(RewardError, match="does not give one.*or choose the reward 'math'"):
+    with pytest.raises(RewardError, match=r"does not give one.*or choose the reward 'math'"):
         score("numeric", ["18"], [reference])

@@ -163,8 +163,8 @@ class MathAnswer:
     in another form without simplifying it (6 as 3!); a missing base (12 for 12_8).
 
     Args:
-        timeout_s: Seconds that comparing one answer may take. How much is done within them
-            depends on the machine.
+        timeout_s: Seconds of the processor that comparing one answer may take. How much is done
+            within them depends on the machine.
 
     Raises:
         ConfigError: An option is not valid, or math-verify is missing.

@@ -11,6 +11,7 @@ import atexit
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -20,6 +21,9 @@ from pathlib import Path
 from textenv.errors import ConfigError, RewardError
 
 _START_S = 120.0  # to import sympy on a busy machine
+# The worker measures its own processor time, where it can; a clock that waits for it measures what
+# a busy machine does beside it as well.
+_PATIENCE = 10.0 if hasattr(signal, "setitimer") else 1.0
 
 
 class TookTooLongError(Exception):
@@ -38,7 +42,7 @@ def ask(reference: str, answer: str | None, timeout_s: float) -> bool | None:
     Args:
         reference: LaTeX of an expression.
         answer: LaTeX that is compared; None to ask whether the reference can be read at all.
-        timeout_s: Seconds that this may take.
+        timeout_s: Seconds of the processor that this may take.
 
     Returns:
         None if the reference cannot be read. An answer that cannot be read is not the same.
@@ -48,10 +52,15 @@ def ask(reference: str, answer: str | None, timeout_s: float) -> bool | None:
         RewardError: The process cannot be started.
     """
     with _state.lock:
+        if _state.process is not None and _state.process.poll() is not None:
+            _stop()  # someone ended it
         if _state.process is None:
             _state.process = _start()
+        most = _PATIENCE * timeout_s
         try:
-            line = _exchange(_state.process, json.dumps([reference, answer, timeout_s]), timeout_s)
+            line = _exchange(
+                _state.process, json.dumps([reference, answer, timeout_s, most]), most + 1.0
+            )
         except BaseException:  # a reply that nobody waits for would answer the next question
             _stop()
             raise
@@ -83,6 +92,7 @@ def _start() -> subprocess.Popen[str]:
         stderr=subprocess.DEVNULL,
         text=True,
         encoding="utf-8",
+        start_new_session=True,  # Ctrl-C is for the one who asks
     )
     if _exchange(process, None, _START_S) != "ready\n":
         _end(process)
@@ -127,6 +137,9 @@ def _forget() -> None:
     process, _state.process, _state.lock = _state.process, None, threading.Lock()
     if process is not None:
         process.returncode = 0  # it is no child of this one, and nothing is to be waited for
+        for stream in (process.stdin, process.stdout):
+            if stream is not None:
+                stream.close()
 
 
 atexit.register(_stop)

@@ -1,7 +1,8 @@
 """Compares expressions by math-verify, in a process of its own that may be killed at any time.
 
-Reads a JSON list a line, [reference, answer, seconds], and writes a JSON value a line: true or
-false, or null if the reference cannot be read. With null for the answer, true if it can be.
+Reads a JSON list a line, [reference, answer, seconds, most], and writes a JSON value a line: true
+or false, or null if the reference cannot be read. With null for the answer, true if it can be.
+Where there are such signals, it ends after those seconds of the CPU, or the most by the clock.
 
 This file is run as a script. It imports nothing of this package, and runs no code that a text
 holds: math-verify's reader of plain expressions, which uses `eval`, is left out.
@@ -28,6 +29,7 @@ def main() -> None:
 
         resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     from math_verify import LatexExtractionConfig, parse, verify
+    from sympy import Basic, nan, zoo
 
     logging.disable(logging.CRITICAL)
     latex = [LatexExtractionConfig(boxed_match_priority=0)]
@@ -36,7 +38,8 @@ def main() -> None:
         found: list[Any] = parse(
             f"\\boxed{{{text}}}", latex, fallback_mode="no_fallback", parsing_timeout=None
         )
-        return [] if any(_is_undefined(value) for value in found) else found
+        # 12/0 is "zoo", the complex infinity.
+        return [] if any(isinstance(v, Basic) and v.has(zoo, nan) for v in found) else found
 
     def compare(reference: str, answer: str | None) -> bool | None:
         wanted = read(reference)
@@ -44,23 +47,25 @@ def main() -> None:
             return None
         return answer is None or bool(verify(wanted, read(answer), timeout_seconds=None))
 
-    print("ready", file=replies, flush=True)
+    compare("x + 1", "x^2")  # imports what is left
+    replies.write("ready\n")
+    replies.flush()
     for line in sys.stdin:
-        reference, answer, seconds = json.loads(line)
-        if hasattr(signal, "alarm"):  # ends this process, should nobody be left to kill it
-            signal.alarm(int(seconds) + 5)
+        reference, answer, seconds, most = json.loads(line)
+        _limit(seconds, most)
         try:
             same = compare(reference, answer)
         except (Exception, RecursionError):
             same = False if answer is not None else None
-        if hasattr(signal, "alarm"):
-            signal.alarm(0)
-        print(json.dumps(same), file=replies, flush=True)
+        _limit(0, 0)
+        replies.write(json.dumps(same) + "\n")
+        replies.flush()
 
 
-def _is_undefined(value: Any) -> bool:
-    """Tells whether a value is no number: 12/0 is "zoo" to sympy."""
-    return str(value) in ("zoo", "nan")
+def _limit(seconds: float, most: float) -> None:
+    if hasattr(signal, "setitimer"):  # their signals end the process, whatever it is at
+        signal.setitimer(signal.ITIMER_PROF, seconds)
+        signal.setitimer(signal.ITIMER_REAL, most)
 
 
 if __name__ == "__main__":
