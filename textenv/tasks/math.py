@@ -52,7 +52,7 @@ class MathTask(Task):
     ## Arguments
 
     - `answer` (default "number"): "number", or "expression" for answers such as
-      \frac{\sqrt{3}}{2}, [2, \infty) and x^2 - 1, in LaTeX. The environment then needs
+      `\frac{\sqrt{3}}{2}`, `[2, \infty)` and `x^2 - 1`, in LaTeX. The environment then needs
       `reward="math"`, and the extra `textenv[math]`.
 
     Options of `dataset={"path": "word-problems", ...}`:
@@ -63,7 +63,7 @@ class MathTask(Task):
     Your own rows need `question` (or `problem`), and at least one of
 
     - `answer` (or `final`, `final_answer`): a number, perhaps with a unit, or a worked solution
-      that ends with one after "####", in a "\boxed{}" or after "answer is";
+      that ends with one after "####", in a `\boxed{}` or after "answer is";
     - `solution` (or `worked_solution`): a worked solution. Where both are given they must agree,
       or the solution is completed by the answer.
 

@@ -22,7 +22,7 @@ _BEFORE_BOX = re.compile(
 )
 _BEHIND_BOX = re.compile(
     r"\s*(?!\^\s*\{?\s*\\circ)(?:[-+*/^_!(±](?![-\s]*[A-Za-z]{2})|\\(?:pi|sqrt|cdot|times|div|pm|frac|left)(?![A-Za-z])"
-    r"|(?<=\})[A-Za-z](?![A-Za-z])|\d)"
+    r"|(?<=\})(?:\d|[A-Za-z](?![A-Za-z])))"
 )
 _BETWEEN_BOXES = re.compile(r"(?:[\s,;&$]|\\[,;: ]|\\(?:text|mbox)\s*\{[^{}]*\}|\b(?:and|or)\b)*")
 
