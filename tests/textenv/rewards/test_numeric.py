@@ -112,6 +112,8 @@ READ = {
         18 штук
         उत्तर १८ है
         34 - 16 = 18
+        The answer is eighteen (18).
+        eighteen (18)
     """,
     -18: r"""
         -18
@@ -343,6 +345,14 @@ NOTHING = r"""
     Room 101B
     3rd
     1/3rd
+    18-th
+    1.2 E5
+    £18 m
+    three and 1/2
+    a hundred and 18
+    half past 6
+    18 or more
+    ~~18~~
     May 5
     March 5, 2024
     5 May 2024
@@ -362,6 +372,11 @@ NOTHING = r"""
     百分之18
     第3天
     负5
+    不是18
+    大于18
+    18多
+    18ではない
+    ー18
     3만 원
     3 ล้าน
     2 लाख

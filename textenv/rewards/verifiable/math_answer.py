@@ -153,9 +153,9 @@ class MathAnswer:
     r"""1 if the response ends with the expression of a reference, by math-verify, else 0.
 
     For answers such as `\frac{\sqrt{3}}{2}`, `x^2 - 1`, `[2, \infty)`, `\{1, 2\}` and
-    `y = 2x + 3`, in LaTeX, and in words. The answer is what follows the last "####", "\boxed{" or "answer is", in responses and
-    references alike; without one, the last formula. Components: "math" (the total) and "answered"
-    (1 if there is an answer, right or wrong).
+    `y = 2x + 3`, in LaTeX, and in words. The answer is what follows the last "####", "\boxed{" or
+    "answer is", in responses and references alike; without one, the last formula. Components:
+    "math" (the total) and "answered" (1 if there is an answer, right or wrong).
 
     It runs in a process of its own, one for all rewards, and is safe in threads. An answer that
     takes too long, such as `9^9^9^9`, that has more than 500 characters, or that cannot be read

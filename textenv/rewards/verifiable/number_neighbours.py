@@ -11,6 +11,7 @@ from typing import NamedTuple
 from textenv.rewards.verifiable.number_words import (
     CHANGES_BEFORE,
     CHANGES_BEHIND,
+    COUNTS,
     CURRENCY,
     CURRENCY_CODES,
     GLUED_UNITS,
@@ -44,6 +45,7 @@ class Token(NamedTuple):
     value: Fraction | None = None
 
 
+_BOUNDS = {"more", "less", "fewer", "greater"}
 _END = Token("space", "\n")
 
 
@@ -103,10 +105,14 @@ def _behind_word(
     if low in ("minus", "negative") and not signed:
         is_operand = previous.kind in ("number", "command") or is_variable(previous.text)
         return None if is_operand else before._replace(sign=-1, first=j)
+    if before.brackets == "(" and low in COUNTS:
+        return before  # eighteen (18)
     if low in CHANGES_BEFORE or word in MONTHS or low.endswith(("n't", "n’t")):
         return None
     if low == "of" and (previous.text.lower() in PARTS or re.search(r"\d|[%°]", previous.text)):
         return None
+    if low in ("and", "to") and (previous.text.lower() in COUNTS | PARTS):
+        return None  # three and 1/2, quarter to 6
     return None if is_variable(word) or UNSPACED_BEFORE.search(word) else before
 
 
@@ -115,7 +121,7 @@ def _is_plain_sign(tokens: Sequence[Token], j: int, signed: bool, spaced: bool) 
     text = tokens[j].text
     beside = tokens[j - 1] if j else _END
     if text in _GIVES:
-        return beside.text not in ("!", "<", ">", "≠")
+        return beside.text not in ("!", "<", ">", "≠") and not text == beside.text == "~"
     if text == ":":  # 12:00 and 3 : 2, but "Step 3: 18"
         is_ratio = beside.kind == "number" and not spaced
         return not is_ratio and not (beside.kind == "space" and _before(tokens, j).kind == "number")
@@ -127,10 +133,10 @@ def _is_plain_sign(tokens: Sequence[Token], j: int, signed: bool, spaced: bool) 
         return spaced and beside.kind != "command" and not is_variable(beside.text)
     if text in (".", ";", "!", "?"):
         return spaced
-    if text in ("*", "#", ">") or text in _EMPHASIS:
-        is_item = text in ("*", "#") and beside.text == "\n"
-        closes = text != "*" and text != "#" and beside.kind not in ("space", "number")
-        return spaced and (is_item or closes) and text != ">"
+    if text in ("*", "#"):  # an item of a list, a heading
+        return spaced and beside.text == "\n"
+    if text in _EMPHASIS:  # "**Total** 18", but "2** 18"
+        return spaced and beside.kind not in ("space", "number")
     if text in _CLOSING:
         return spaced
     return _is_plain_mark(text) and (spaced or text not in "—―")
@@ -167,20 +173,22 @@ def is_plain_behind(tokens: Sequence[Token], i: int, brackets: str) -> bool:
     if j == len(tokens) or tokens[j].text == "\n" or tokens[j].kind == "tag":
         return True
     kind, text, _ = tokens[j]
+    is_money = (i > 0 and tokens[i - 1].text in CURRENCY) or not CURRENCY.isdisjoint(closed)
     if "°" in closed and text in ("C", "F", "K"):
         return True
     if kind in ("word", "unit"):
         if spaced or closed[-1:] in ('"', "”", "»"):
-            return _is_plain_word(tokens, j)
+            return not (is_money and text in LETTER_UNITS) and _is_plain_word(tokens, j)
         if UNSPACED.match(text):
             return not UNSPACED_BEHIND.match(text)
         return re.split(r"[\s^]", text)[0] in GLUED_UNITS and not closed.strip("%")
+    if kind == "name":  # 18 m2
+        return spaced and re.split(r"\d", text)[0] in GLUED_UNITS | LETTER_UNITS
     if kind != "other":
         return spaced and kind != "command"
     if text == "!":
-        money = tokens[i - 1].text if i else ""
-        is_exact = re.search(r"[.,]", tokens[i].text) or set(closed) & {*CURRENCY, "%"}
-        return not spaced and bool(is_exact or (money in CURRENCY and money))
+        is_factorial = not (is_money or "%" in closed or re.search(r"[.,]", tokens[i].text))
+        return not spaced and not is_factorial
     return _is_plain_sign_behind(tokens, j, spaced)
 
 
@@ -229,7 +237,7 @@ def _is_plain_word(tokens: Sequence[Token], j: int) -> bool:
     for joint in ("and", "or"):  # 5 and a half, 18 dollars and fifty cents
         if joint in low[:3]:
             at = low.index(joint)
-            if NUMBER_WORDS.intersection(low[at + 1 : at + 3]):
+            if (NUMBER_WORDS | _BOUNDS).intersection(low[at + 1 : at + 3]):
                 return False
     if low[0] == "to":  # the fourth power
         return low[1:2] != ["the"]

@@ -9,7 +9,7 @@ def _words(*texts: str) -> frozenset[str]:
     return frozenset(" ".join(texts).split())
 
 
-CURRENCY = "$€£¥₹₩₽₺₴₫฿₦₱¢"
+CURRENCY = frozenset("$€£¥₹₩₽₺₴₫฿₦₱¢৳₪₡₲₵₭₮₸₼₾₿﷼")
 CURRENCY_CODES = _words(
     "USD EUR GBP INR CNY RMB JPY AUD CAD CHF HKD SGD Rs RM US A AU C CA HK NT R S Rp kr zł"
 )
@@ -63,7 +63,8 @@ MONTHS = _words(
 )
 CHANGES_BEHIND = _words(
     *(_PARTS, _MULTIPLES, _FUNCTIONS, _OPERATIONS),
-    "pi squared cubed choose remainder infinity never not o'clock o’clock",
+    "pi squared cubed choose remainder infinity never not",
+    "st nd rd th",
 )
 """Words that change the number before them: "2 million", "5 squared"."""
 
@@ -71,16 +72,19 @@ CHANGES_BEFORE = _words(
     *(_COUNTS, _MULTIPLES, _FUNCTIONS, _OPERATIONS),
     "twice thrice double triple half times by squared remainder choose",
     "not n't cannot never neither nor except",
-    "than least most under above below between exceed exceeds",
+    "than least most under above below between exceed exceeds past",
 )
 """Words that change the number behind them: "twice 9", "not 18"."""
+
+COUNTS = _words(_COUNTS, _MULTIPLES)
+"""Words that a number adds to: "three and 1/2"."""
 
 VARIABLES = re.compile(
     r"[abcd]{2,}|[uvwxyz]{2,}|[pqrst]{2,}|[ijkmn]{2,}|[A-Za-z]|[α-ωΑ-Ω]", re.ASCII
 )
 """Letters that stand for quantities: "xy", "n", "π"."""
 
-PLAIN_SHORT = _words("st nm ink kin a A I add dad bad cab") | LETTER_UNITS
+PLAIN_SHORT = _words("nm ink kin a A I add dad bad cab") | LETTER_UNITS
 """What looks like variables, and is a word."""
 
 UNSPACED = re.compile(
@@ -89,6 +93,10 @@ UNSPACED = re.compile(
 """Letters of scripts that put no space between a number and a word."""
 
 UNSPACED_BEHIND = re.compile(
-    "[万萬亿億兆千仟百佰十拾割点點만억조천백半又]|分之|[个個개]半|ล้าน|แสน|หมื่น|พัน|ร้อย|ครึ่ง"
+    "[万萬亿億兆千仟百佰十拾割点點만억조천백半又多余几]|分之|[个個개]半|ではな|じゃな"
+    "|ล้าน|แสน|หมื่น|พัน|ร้อย|ครึ่ง"
 )
-UNSPACED_BEFORE = re.compile("(?:[第負负十百千万萬亿億点點]|零下|マイナス|分之|ลบ)$")
+UNSPACED_BEFORE = re.compile(
+    "(?:[第負负ー一二三四五六七八九十百千万萬亿億点點非]|零下|マイナス|分之|不是|不足|至少|至多|超过"
+    "|[大小多少]于|ลบ)$"
+)
