@@ -18,6 +18,7 @@ from textenv.rewards.thinking import answer_part
         ("<think>a</think>b<think>c</think>d", "b d"),
         ("20</think>18", "18"),
         ("20</think>19</think>18", "18"),
+        ("20<think>a</think>19</think>18", "18"),
         ("<think>20", ""),
         ("<think>20</think>18<think>19", "18"),
         ("<think>write <think> first</think>18", "18"),
