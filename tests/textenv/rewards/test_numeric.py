@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 
 import pytest
@@ -14,393 +15,92 @@ from textenv.rewards.verifiable.numeric import equal_numbers, final_number
 
 HALF = Fraction(1, 2)
 
-# A number, and lines that give it.
+# A number, and texts that give it, two spaces apart.
 READ = {
     18: r"""
-        18
-        18.
-        18.0
-        18?
-        (18)
-        "18"
-        `18`
-        **18**
-        _18_
-        *18*
-        $18$
-        $$18$$
-        \(18\)
-        [18]
-        #### 18
-        #### 9 * 2 = 18
-        #### 9 x 2 = 18
-        #### ~18
-        #### $18.00
-        She sells 9 * 2 = 18
-        It was 20 at first. The answer is 18 dollars. Check: 9 * 2.
-        **Answer:** 18
-        Answer: 18 years old
-        Answer: \[ 18 \]
-        The answer is $18$.
-        The answer is **18**.
-        The answer is 18, since 4 + 14 = 18.
-        So 2x = 36, x = 18
-        \boxed{18}
-        $\boxed 18$
-        \fbox{18}
-        \boxed{18\text{ cm}^2}
-        \boxed{18 \mbox{ inches}^2}
-        \boxed{18}\%
-        \boxed{18}\text{ cm}
-        $17^{-1} \equiv \boxed{18} \pmod{83}$
-        \boxed{\mathbf{18}}
-        \boxed{18^\circ}
-        \boxed{18}^{\circ}
-        \boxed{x = 18}
-        \boxed{\angle A = 18^{\circ}}
-        \boxed{x \approx 18}
-        18%
-        18\%
-        $18
-        US$18
-        USD 18
-        18 USD
-        18€
-        Rs. 18
-        $18!
-        18°C
-        18cm
-        18 cm^2
-        18 cm²
-        18 m
-        18 km/h
-        18/day
-        18-year-old
-        18-inch
-        18 (apples)
-        18 red apples
-        18 a day
-        18 percent
-        On the 2nd day: 18 m2
-        H2O: 18
-        1) 18
-        Step 3: 18
-        | Total | 18 |
-        * 18
-        <answer>18</answer>
-        18</s>
-        18<|im_end|>
-        {"answer": 18}
-        18 ✅
-        ≈ 18
-        → 18
-        １８
-        १८
-        १८।
-        ١٨
-        ١٨؟
-        ۱۸
-        𝟏𝟖
-        18。
-        答案是18。
-        共18个
-        18元
-        18歳
-        は18です。
-        정답은 18입니다
-        18 บาท
-        18 штук
-        उत्तर १८ है
-        34 - 16 = 18
-        The answer is eighteen (18).
-        eighteen (18)
+    18  18.  18.0  18?  (18)  "18"  `18`  **18**  _18_  *18*  $18$  $$18$$  \(18\)  [18]
+    #### 18  #### 9 * 2 = 18  #### 9 x 2 = 18  #### ~18  #### $18.00  She sells 9 * 2 = 18
+    It was 20 at first. The answer is 18 dollars. Check: 9 * 2.  **Answer:** 18
+    Answer: 18 years old  Answer: \[ 18 \]  The answer is $18$.  The answer is **18**.
+    The answer is 18, since 4 + 14 = 18.  So 2x = 36, x = 18  \boxed{18}  $\boxed 18$  \fbox{18}
+    \boxed{18\text{ cm}^2}  \boxed{18 \mbox{ inches}^2}  \boxed{18}\%  \boxed{18}\text{ cm}
+    $17^{-1} \equiv \boxed{18} \pmod{83}$  \boxed{\mathbf{18}}  \boxed{18^\circ}
+    \boxed{18}^{\circ}  \boxed{x = 18}  \boxed{\angle A = 18^{\circ}}  \boxed{x \approx 18}  18%
+    18\%  $18  US$18  USD 18  18 USD  18€  Rs. 18  $18!  18°C  18cm  18 cm^2  18 cm²  18 m
+    18 km/h  18/day  18-year-old  18-inch  18 (apples)  18 red apples  18 a day  18 percent
+    On the 2nd day: 18 m2  H2O: 18  1) 18  Step 3: 18  | Total | 18 |  * 18  <answer>18</answer>
+    18</s>  18<|im_end|>  {"answer": 18}  18 ✅  ≈ 18  → 18  １８  १८  १८।  ١٨  ١٨؟  ۱۸  𝟏𝟖  18。
+    答案是18。  共18个  18元  18歳  は18です。  정답은 18입니다  18 บาท  18 штук  उत्तर १८ है  34 - 16 = 18
+    The answer is eighteen (18).  eighteen (18)
     """,
     -18: r"""
-        -18
-        −18
-        –18
-        －18
-        - $18 = -18
-        (-18)
-        -(18)
-        -$18
-        $-18
-        -18.0
-        negative 18
-        minus 18
-        The answer is −18
-        #### - 18
-        x = - 18
-        20 - 38 = -18
+    -18  −18  –18  －18  - $18 = -18  (-18)  -(18)  -$18  $-18  -18.0  negative 18  minus 18
+    The answer is −18  #### - 18  x = - 18  20 - 38 = -18
     """,
     1000: r"""
-        1,000
-        1e3
-        1E+3
-        1.0e3
-        1×10^3
-        1 \times 10^{3}
-        1x10³
-        1 · 10^3
-        \boxed{1{,}000}
-        \boxed{1\,000}
-        \boxed{1,\!000}
-        \boxed{1,\! 000}
-        \boxed{\$1{,}000}
-        ١٬٠٠٠
+    1,000  1e3  1E+3  1.0e3  1×10^3  1 \times 10^{3}  1x10³  1 · 10^3  \boxed{1{,}000}
+    \boxed{1\,000}  \boxed{1,\!000}  \boxed{1,\! 000}  \boxed{\$1{,}000}  ١٬٠٠٠
     """,
     HALF: r"""
-        1/2
-        .5
-        ½
-        1⁄2
-        (1/2)
-        1/2 cup
-        5e-1
-        ٠٫٥
-        $\frac 12$
-        \boxed{\frac12}
-        \boxed{\frac1{2}}
-        \boxed{\frac{1}2}
-        \boxed{\tfrac{1}{2}}
-        \boxed{\dfrac{1}{2}}
-        \boxed{\left(\frac{1}{2}\right)}
-        \boxed{P(A) = \frac{1}{2}}
-        $\boxed{\frac{1}{2}}$ or $\boxed{0.5}$
+    1/2  .5  ½  1⁄2  (1/2)  1/2 cup  5e-1  ٠٫٥  $\frac 12$  \boxed{\frac12}  \boxed{\frac1{2}}
+    \boxed{\frac{1}2}  \boxed{\tfrac{1}{2}}  \boxed{\dfrac{1}{2}}
+    \boxed{\left(\frac{1}{2}\right)}  \boxed{P(A) = \frac{1}{2}}
+    $\boxed{\frac{1}{2}}$ or $\boxed{0.5}$
     """,
     -HALF: r"""
-        -1/2
-        -(1/2)
-        -½
-        \boxed{-\frac{1}{2}}
-        \boxed{\frac{-1}{2}}
-        \boxed{-\left(\frac{1}{2}\right)}
+    -1/2  -(1/2)  -½  \boxed{-\frac{1}{2}}  \boxed{\frac{-1}{2}}
+    \boxed{-\left(\frac{1}{2}\right)}
     """,
     Fraction(7, 2): r"""
-        3½
-        3 ½
-        3 1/2
-        3 1/2%
-        3.5
-        \boxed{3\frac{1}{2}}
-        \boxed{3 \frac12}
-        \boxed{3\ \frac{1}{2}}
-        \boxed{7/2}
+    3½  3 ½  3 1/2  3 1/2%  3.5  \boxed{3\frac{1}{2}}  \boxed{3 \frac12}  \boxed{3\ \frac{1}{2}}
+    \boxed{7/2}
     """,
 }
 
-# Lines whose digits are a part of something else, or several answers.
+# Texts whose digits are a part of something else, or several answers.
 NOTHING = r"""
-    eighteen
-    half
-    nan
-    inf
-    1/0
-    the 22nd
-    18 or 20
-    18 apples or maybe 20 apples
-    17, 18
-    17; 18
-    12 - 4
-    17 and 18
-    between 17 and 18
-    3 out of 5
-    25% of 80
-    #### 18 or 20
-    #### 18 20
-    The answer is 17, 18 or 19.
-    The answer is not 18
-    The answer isn't 18.
-    She had 18. The answer is not known.
-    \boxed{17} or \boxed{18, 19}
-    $\boxed{3}$ and $\boxed{5}$
-    5 hours 30 minutes
-    5 hours and 30 minutes
-    18 dollars and fifty cents
-    5 and a half
-    x = 5, y = 6
-    \boxed{x=5, y=6}
-    #### \cos (\pi)=-1, \sin (\pi)=0
-    0 = 1, so #### 0 = 1
-    2k
-    5x
-    5 x
-    2 xy
-    $2 a x+b$
-    3i
-    5m
-    \boxed{5am}
-    12pi
-    5 π
-    0x1F
-    12\pi
-    \boxed{12}\pi
-    $-\boxed{5}$
-    \boxed{2}^{10}
-    \sqrt{\boxed{5}}
-    $\boxed{41585} \pm 5730$
-    \sqrt{53}
-    sqrt(53)
-    sqrt53
-    √53
-    the square root of 53
-    2\sqrt{3}
-    3+4i
-    x^2
-    2^10
-    10^{10}
-    10³
-    5²
-    3!
-    18!
-    The answer is **18**!
-    \binom{5}{2}
-    52_8
-    \boxed{100_{\text{two}}}
-    0.\overline{3}
-    0.333...
-    0.(3)
-    12:00
-    3:2
-    3 : 2
-    3-5
-    3–5
-    5 ～ 6
-    555-1234
-    2024-03-15
-    3/15/2024
-    1.2.3.4
-    24/7/365
-    2*3
-    2**3
-    3×4
-    3·4
-    2(3)
-    (2)(3)
-    f(5)
-    1.000,50
-    3,5
-    1 000
-    1 000 000
-    1 111 111
-    1_000
-    1'000
-    1,00
-    1,0000
-    12,34
-    (1,2)
-    (1,200)
-    \{1,2\}
-    \boxed{\{5\}}
-    [2,\infty)
-    [2, \infty)
-    (x, 5)
-    5 > x
-    x < 5
-    #### x >= 5
-    \boxed{x \ge 5}
-    \boxed{x \in [2,5]}
-    \boxed{x \ne 5}
-    \boxed{x+y=5}
-    \boxed{2x = 18}
-    \boxed{x^2 = 5}
-    \boxed{|x| = 5}
-    \boxed{y=2x+3}
-    ±5
-    \pm 5
-    |5|
-    ⌊5⌋
-    \lfloor 5 \rfloor
-    at least 5
-    less than 5
-    twice 9
-    half of 36
-    log 5
-    sin 30°
-    2 million
-    $5 million
-    3 dozen
-    2 thirds
-    3 quarters
-    2-thirds
-    5 squared
-    5 to the power of 2
-    18 base 5
-    7 mod 3
-    \boxed{5 \pmod{7}}
-    5 remainder 2
-    3 times x
-    Total - 18
-    - 18
-    --5
-    x - 18
-    18 - x
-    18+
-    #18
-    @18
-    №18
-    v1.8
-    GPT-4
-    COVID-19
-    Room 101B
-    3rd
-    1/3rd
-    18-th
-    1.2 E5
-    £18 m
-    three and 1/2
-    a hundred and 18
-    half past 6
-    18 or more
-    ~~18~~
-    May 5
-    March 5, 2024
-    5 May 2024
-    5‰
-    5′
-    ①
-    ½2
-    \boxed{\frac 345}
-    \boxed{3\frac{5}{4}}
-    \boxed{\frac{1}{2}x}
-    \boxed{\frac{\pi}{2}}
-    \boxed{\frac{3}{x}}
-    \boxed{\text{(C)}}
-    \boxed{2\text{k}}
-    3万
-    3個半
-    百分之18
-    第3天
-    负5
-    不是18
-    大于18
-    18多
-    18ではない
-    ー18
-    3만 원
-    3 ล้าน
-    2 लाख
-    5 тысяч
-    5 Millionen
-    1e999
-    <think>18</think>
-    <think>maybe 18
-    maybe 18</think>
+    eighteen  half  nan  inf  1/0  the 22nd  18 or 20  18 apples or maybe 20 apples  17, 18
+    17; 18  12 - 4  17 and 18  between 17 and 18  3 out of 5  25% of 80  #### 18 or 20
+    #### 18 20  The answer is 17, 18 or 19.  The answer is not 18  The answer isn't 18.
+    She had 18. The answer is not known.  \boxed{17} or \boxed{18, 19}
+    $\boxed{3}$ and $\boxed{5}$  5 hours 30 minutes  5 hours and 30 minutes
+    18 dollars and fifty cents  5 and a half  x = 5, y = 6  \boxed{x=5, y=6}
+    #### \cos (\pi)=-1, \sin (\pi)=0  #### 0 = 1  2k  5x  5 x  2 xy  $2 a x+b$  3i  5m
+    \boxed{5am}  12pi  5 π  0x1F  12\pi  \boxed{12}\pi  $-\boxed{5}$  \boxed{2}^{10}
+    \sqrt{\boxed{5}}  $\boxed{41585} \pm 5730$  \sqrt{53}  sqrt(53)  sqrt53  √53
+    the square root of 53  2\sqrt{3}  3+4i  x^2  2^10  10^{10}  10³  5²  3!  18!
+    The answer is **18**!  \binom{5}{2}  52_8  \boxed{100_{\text{two}}}  0.\overline{3}
+    0.333...  0.(3)  12:00  3:2  3 : 2  3-5  3–5  5 ～ 6  555-1234  2024-03-15  3/15/2024
+    1.2.3.4  24/7/365  2*3  2**3  3×4  3·4  2(3)  (2)(3)  f(5)  1.000,50  3,5  1 000  1 000 000
+    \cos (\pi)=-1, \sin (\pi)=0  f(1) = 5 and f(2) = 6
+    1 111 111  1_000  1'000  1,00  1,0000  12,34  (1,2)  (1,200)  \{1,2\}  \boxed{\{5\}}
+    [2,\infty)  [2, \infty)  (x, 5)  5 > x  x < 5  #### x >= 5  \boxed{x \ge 5}
+    \boxed{x \in [2,5]}  \boxed{x \ne 5}  \boxed{x+y=5}  \boxed{2x = 18}  \boxed{x^2 = 5}
+    \boxed{|x| = 5}  \boxed{y=2x+3}  ±5  \pm 5  |5|  ⌊5⌋  \lfloor 5 \rfloor  at least 5
+    less than 5  twice 9  half of 36  log 5  sin 30°  2 million  $5 million  3 dozen  2 thirds
+    3 quarters  2-thirds  5 squared  5 to the power of 2  18 base 5  7 mod 3  \boxed{5 \pmod{7}}
+    5 remainder 2  3 times x  Total - 18  - 18  --5  x - 18  18 - x  18+  #18  @18  №18  v1.8
+    GPT-4  COVID-19  Room 101B  3rd  1/3rd  18-th  1.2 E5  £18 m  three and 1/2
+    a hundred and 18  half past 6  18 or more  ~~18~~  May 5  March 5, 2024  5 May 2024  5‰  5′
+    ①  ½2  \boxed{\frac 345}  \boxed{3\frac{5}{4}}  \boxed{\frac{1}{2}x}  \boxed{\frac{\pi}{2}}
+    \boxed{\frac{3}{x}}  \boxed{\text{(C)}}  \boxed{2\text{k}}  3万  3個半  百分之18  第3天  负5  不是18
+    大于18  18多  18ではない  ー18  3만 원  3 ล้าน  2 लाख  5 тысяч  5 Millionen  1e999  <think>18</think>
+    <think>maybe 18  maybe 18</think>
 """
 
 
-def lines(text):
-    return [line.strip() for line in text.strip().splitlines()]
+def texts(block):
+    return re.split(r"\s{2,}", block.strip())
 
 
 @pytest.mark.parametrize(
-    ("number", "text"), [(number, text) for number, block in READ.items() for text in lines(block)]
+    ("number", "text"), [(number, text) for number, block in READ.items() for text in texts(block)]
 )
 def test_a_number_is_read_as_it_is_usually_written(number, text):
     assert final_number(text) == number
 
 
-@pytest.mark.parametrize("text", ["", "9" * 5000, "17\n18\n19\n20", *lines(NOTHING)])
+@pytest.mark.parametrize("text", ["", "9" * 5000, "17\n18\n19\n20", *texts(NOTHING)])
 def test_digits_that_say_something_else_are_no_answer(text):
     assert final_number(text) is None
 

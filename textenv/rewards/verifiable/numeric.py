@@ -34,9 +34,10 @@ _SIDE_BY_SIDE = re.compile(
     r")*",
     re.IGNORECASE,
 )
-# "x = 5, y = 6"
+# "x = 5, y = 6", "f(1) = 5 and f(2) = 6"
+_SYMBOL = r"(?:\\?[A-Za-z]{1,4}\s?\([^()=]*\)|[A-Za-z](?:_\w)?)"
 _ASSIGNED = re.compile(
-    r"(?<![\w)*/+-])[A-Za-z](?:_\w)?\s*=\s*\S+\s*(?:[,;&]|and|or)+\s*[A-Za-z](?:_\w)?\s*=$"
+    rf"(?<![\w)*/+-]){_SYMBOL}\s*=\s*\S+\s*(?:[,;&$]|\b(?:and|or)\b)+[\s$]*{_SYMBOL}\s*=$"
 )
 _HEDGE = re.compile(r"\bor\b", re.IGNORECASE)
 _RELATION = re.compile(r"[<>≤≥≠]|!$")
