@@ -30,8 +30,8 @@ READ = {
     18 km/h  18/day  18-year-old  18-inch  18 (apples)  18 red apples  18 a day  18 percent
     On the 2nd day: 18 m2  H2O: 18  1) 18  Step 3: 18  | Total | 18 |  * 18  <answer>18</answer>
     18</s>  18<|im_end|>  {"answer": 18}  18 ✅  ≈ 18  → 18  １８  १८  १८।  ١٨  ١٨؟  ۱۸  𝟏𝟖  18。
-    答案是18。  共18个  18元  18歳  は18です。  정답은 18입니다  18 บาท  18 штук  उत्तर १८ है  34 - 16 = 18
-    The answer is eighteen (18).  eighteen (18)
+    答案是18。  共18个  18元  18歳  は18です。  정답은 18입니다  18 บาท  18 штук  उत्तर १८ है
+    34 - 16 = 18  The answer is eighteen (18).  eighteen (18)
     """,
     -18: r"""
     -18  −18  –18  －18  - $18 = -18  (-18)  -(18)  -$18  $-18  -18.0  negative 18  minus 18
@@ -83,9 +83,9 @@ NOTHING = r"""
     GPT-4  COVID-19  Room 101B  3rd  1/3rd  18-th  1.2 E5  £18 m  three and 1/2
     a hundred and 18  half past 6  18 or more  ~~18~~  May 5  March 5, 2024  5 May 2024  5‰  5′
     ①  ½2  \boxed{\frac 345}  \boxed{3\frac{5}{4}}  \boxed{\frac{1}{2}x}  \boxed{\frac{\pi}{2}}
-    \boxed{\frac{3}{x}}  \boxed{\text{(C)}}  \boxed{2\text{k}}  3万  3個半  百分之18  第3天  负5  不是18
-    大于18  18多  18ではない  ー18  3만 원  3 ล้าน  2 लाख  5 тысяч  5 Millionen  1e999  <think>18</think>
-    <think>maybe 18  maybe 18</think>
+    \boxed{\frac{3}{x}}  \boxed{\text{(C)}}  \boxed{2\text{k}}  3万  3個半  百分之18
+    第3天  负5  不是18  大于18  18多  18ではない  ー18  3만 원  3 ล้าน  2 लाख  5 тысяч
+    5 Millionen  1e999  <think>18</think>  <think>maybe 18  maybe 18</think>
 """
 
 
