@@ -17,6 +17,8 @@ from textenv.tasks.rows import candidates_of, text_of
 
 _BARE_LENGTH = {"number": 60, "expression": 500}  # characters; what is longer is a solution
 _CALCULATOR = re.compile(r"<<[^<>]*>>")  # the annotations of GSM8K
+# "Vendor 2" names a thing and counts none.
+_LABEL = re.compile(r"(?!About|Around|Approx|Exactly|Nearly|Only|Rou|[A-Z]{2,}|Rs)[A-Z]\w+\s+#?\d+")
 _TIMEOUT_S = 5.0  # for math-verify to read one answer
 
 
@@ -136,6 +138,8 @@ class _Number:
 
     def bare(self, text: str) -> Fraction | None:
         """Reads a text that is nothing but an answer."""
+        if _LABEL.fullmatch(text):
+            return None
         in_math = "\\" in text or (text[0] == text[-1] == "$")
         return read_number(text, in_math=in_math)
 

@@ -181,6 +181,7 @@ def test_the_opening_tells_how_to_end_and_is_never_cut():
         ({"solution": r"So \boxed{\frac 12}.", "answer": "0.5"}, r"So \boxed{\frac 12}.", 0.5),
         # As ASDiv, SVAMP and MATH-500 write them.
         ({"answer": "9 (apples)"}, "#### 9 (apples)", 9),
+        ({"answer": "About 9"}, "#### About 9", 9),
         ({"answer": "1/2 (feet)"}, "#### 1/2 (feet)", 0.5),
         ({"answer": 145.0}, "#### 145.0", 145),
         ({"answer": 1e16}, "#### 10000000000000000", 10**16),
@@ -216,7 +217,18 @@ def test_a_row_that_cannot_be_used_is_refused_in_plain_words(row, words):
 @pytest.mark.parametrize(
     "answer",
     [
-        *("many", "18 or 20", "5; 6", "3:2", "8:30", "6th", "Yes", "2 million", "9 (dozens)"),
+        *(
+            "many",
+            "18 or 20",
+            "5; 6",
+            "3:2",
+            "8:30",
+            "6th",
+            "Yes",
+            "2 million",
+            "9 (dozens)",
+            "Rug 2",
+        ),
         *(r"\frac{\sqrt{3}}{2}", "(1, 2)", "x^2", "2516_8", "5x", "$2 a x+b$", r"x+y=5", "1 000"),
         # Where the answer of a longer text stands is not guessed at.
         "She sells 9 of the eggs for 2 dollars each, and in the end she has 18 of them.",
