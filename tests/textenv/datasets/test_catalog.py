@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
 import gymnasium as gym
@@ -177,6 +178,26 @@ EXPECTED = {
             )
         ],
     ),
+    "math": (
+        "TextMath-v0",
+        "test",
+        [("Solve $2x = 7$ for $x$.", (r"Halve it: $x = \boxed{\frac 72}$.",))],
+    ),
+    "svamp": (
+        "TextMath-v0",
+        "test",
+        [
+            (
+                "A tram carries 145 people and 12 dogs. How many dogs does it carry?",
+                ("#### 12.0",),
+            )
+        ],
+    ),
+    "asdiv": (
+        "TextMath-v0",
+        "train",
+        [("Six geese meet three swans. How many birds are there?", ("#### 9 (birds)",))],
+    ),
 }
 
 
@@ -311,6 +332,16 @@ def test_recorded_dialogues_that_leave_no_choice_are_left_out(hub, streaming):
         "You are welcome .",
     ]
     assert len(read("TextDialogue-v0", data)) == 2
+
+
+@pytest.mark.skipif(find_spec("math_verify") is None, reason="needs textenv[math]")
+def test_math_has_numbers_alone_unless_the_task_takes_expressions(hub):
+    arguments = {"task_kwargs": {"answer": "expression"}, "reward": "math"}
+    core, found = examples("TextMath-v0", "math", "test", **arguments)
+    assert [e.metadata["answer"] for e in found] == [r"\frac 72", r"2\sqrt{3}", "(-2,2)"]
+    episodes = [play_text(core, example, core.task.gold) for example in found]
+    assert compute_rewards(core.reward, episodes).total.tolist() == [1, 1, 1]
+    assert len(read("TextMath-v0", "math", "test")) == 1
 
 
 def test_splits_are_disjoint_and_those_without_labels_are_never_read(hub):

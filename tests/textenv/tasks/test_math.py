@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from fractions import Fraction
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from textenv.datasets.base import SPLITS
 from textenv.datasets.generated.procedural import ProceduralDataset
 from textenv.datasets.generated.word_problem_stories import SITUATIONS
 from textenv.datasets.generated.word_problems import WordProblemsGenerator
-from textenv.errors import DatasetError, UnknownNameError
+from textenv.errors import ConfigError, DatasetError, UnknownNameError
 from textenv.rewards.verifiable.numeric import final_number
 from textenv.tasks.math import MathTask
 
@@ -175,7 +176,17 @@ def test_the_opening_tells_how_to_end_and_is_never_cut():
             18,
         ),
         ({"solution": "Twice nine.", "answer": "18"}, "Twice nine.\n#### 18", 18),
+        ({"solution": "Twice nine.", "answer": 18.0}, "Twice nine.\n#### 18.0", 18),
         ({"solution": r"So \boxed{\frac{1}{2}}."}, r"So \boxed{\frac{1}{2}}.", 0.5),
+        ({"solution": r"So \boxed{\frac 12}.", "answer": "0.5"}, r"So \boxed{\frac 12}.", 0.5),
+        # As ASDiv, SVAMP and MATH-500 write them.
+        ({"answer": "9 (apples)"}, "#### 9 (apples)", 9),
+        ({"answer": "About 9"}, "#### About 9", 9),
+        ({"answer": "1/2 (feet)"}, "#### 1/2 (feet)", 0.5),
+        ({"answer": 145.0}, "#### 145.0", 145),
+        ({"answer": 1e16}, "#### 10000000000000000", 10**16),
+        ({"answer": r"11,\! 111"}, r"#### 11,\! 111", 11111),
+        ({"answer": r"$\$ 3040$"}, r"#### $\$ 3040$", 3040),
     ],
 )
 def test_rows_give_a_worked_solution_that_ends_with_the_number(row, gold, number):
@@ -189,16 +200,93 @@ def test_rows_give_a_worked_solution_that_ends_with_the_number(row, gold, number
     ("row", "words"),
     [
         ({}, "neither an answer nor a solution"),
-        ({"answer": "many"}, "does not end with one number"),
-        ({"answer": "18 or 20"}, "does not end with one number"),
         ({"answer": True}, "answer of type bool"),
-        ({"solution": "#### 18", "answer": "20"}, "does not end with its answer, 20"),
+        ({"solution": "#### 18", "answer": "20"}, "does not end with its answer. It is 20."),
         ({"answer": "4", "candidates": ["#### 3"]}, "None of the candidates"),
         ({"answer": "4", "candidates": ["#### 4", "#### 4 "]}, "must all differ"),
         ({"answer": "4", "candidates": "#### 4"}, "list of texts"),
         ({"answer": "4", "candidates": list("12345")}, "has 5 candidates"),
+        ({"answer": "4", "body": " "}, "empty body"),
     ],
 )
 def test_a_row_that_cannot_be_used_is_refused_in_plain_words(row, words):
     with pytest.raises(DatasetError, match=re.escape(words)):
         TASK.example("row 3", {"question": "How many?", **row})
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *(
+            "many",
+            "18 or 20",
+            "5; 6",
+            "3:2",
+            "8:30",
+            "6th",
+            "Yes",
+            "2 million",
+            "9 (dozens)",
+            "Rug 2",
+        ),
+        *(r"\frac{\sqrt{3}}{2}", "(1, 2)", "x^2", "2516_8", "5x", "$2 a x+b$", r"x+y=5", "1 000"),
+        # Where the answer of a longer text stands is not guessed at.
+        "She sells 9 of the eggs for 2 dollars each, and in the end she has 18 of them.",
+        "9 * 2 = 18\n18 is half of 36",
+        float("nan"),
+        float("inf"),
+    ],
+)
+@pytest.mark.parametrize("name", ["answer", "solution"])
+def test_an_answer_that_is_no_single_number_is_refused_for_one_reason(answer, name):
+    row = {"question": "How many?", name: answer if name == "answer" else str(answer)}
+    with pytest.raises(DatasetError) as caught:
+        TASK.example("row 3", row)
+    article = "an" if name == "answer" else "a"
+    reason = f"Example 'row 3' has {article} {name} that gives no single number. It is "
+    assert str(caught.value).startswith(reason)
+    assert 'task_kwargs={"answer": "expression"} and reward="math"' in str(caught.value)
+
+
+def test_a_text_of_its_own_stands_before_the_question():
+    row = {"body": "Ada has 9 books.", "question": "How many are left?", "answer": "9 (books)"}
+    assert TASK.example("x", row).prompt == "Ada has 9 books. How many are left?"
+
+
+@pytest.mark.skipif(find_spec("math_verify") is None, reason="needs textenv[math]")
+@pytest.mark.parametrize(
+    ("row", "gold", "answer"),
+    [
+        ({"answer": r"\frac{\sqrt{3}}{2}"}, r"#### \frac{\sqrt{3}}{2}", r"\frac{\sqrt{3}}{2}"),
+        ({"solution": r"So $\boxed{[2,\infty)}$."}, r"So $\boxed{[2,\infty)}$.", r"[2,\infty)"),
+        ({"solution": r"\boxed{x+1}", "answer": "1+x"}, r"\boxed{x+1}", "1+x"),
+        ({"solution": "Sum them.", "answer": r"\text{even}"}, None, r"\text{even}"),
+        ({"answer": 18}, "#### 18", "18"),
+    ],
+)
+def test_expressions_are_answers_where_the_task_is_told_so(row, gold, answer):
+    task = MathTask(answer="expression")
+    example = task.example("x", {"question": "What is it?", **row})
+    assert example.references[0] == (gold or "Sum them.\n#### \\text{even}")
+    assert example.metadata["answer"] == answer
+    assert score("math", [task.gold(example)], [example.references]).total.tolist() == [1]
+    assert task.opening(example)[0].text.startswith('Solve the problem. End with "#### " and the a')
+
+
+@pytest.mark.skipif(find_spec("math_verify") is None, reason="needs textenv[math]")
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({"answer": "12:00"}, "gives no expression which math-verify can read. It is '12:00'"),
+        ({"solution": "No mark."}, "gives no expression which math-verify can read. It is 'No"),
+        ({"solution": r"\boxed{x}", "answer": "x+1"}, "does not end with its answer. It is x+1."),
+    ],
+)
+def test_rows_without_a_readable_expression_are_refused(row, words):
+    with pytest.raises(DatasetError, match=re.escape(words)):
+        MathTask("expression").example("row 3", {"question": "What is it?", **row})
+
+
+def test_another_kind_of_answer_is_refused():
+    with pytest.raises(ConfigError, match="'number' or 'expression', not 'text'"):
+        MathTask("text")

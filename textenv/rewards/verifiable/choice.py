@@ -13,6 +13,7 @@ from textenv.errors import RewardError
 from textenv.examples import Episode
 from textenv.rewards.base import RewardResult
 from textenv.rewards.lexical.squad import answer_words
+from textenv.rewards.thinking import answer_part
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -64,8 +65,9 @@ def named_options(text: str, choices: Sequence[str]) -> list[frozenset[int]]:
 class Choice:
     """1 if the response names the right option, by letter or in words, and no other, else 0.
 
-    `named_options` says what names an option. Components: "choice" (the total) and "answered" (1
-    if the response names exactly one option, right or wrong).
+    `named_options` says what names an option; thoughts, in `<think>...</think>`, name none.
+    Components: "choice" (the total) and "answered" (1 if the response names exactly one option,
+    right or wrong).
 
     Resisted: several options at once ("A and B", "A B C D", all of them restated), a letter with
     the words of another option, and copies of the prompt. Not resisted: negation ("it is not B"
@@ -88,7 +90,7 @@ class Choice:
                     f"{choices!r} and {correct!r}. Use it with a multiple-choice task, such as "
                     "TextQAChoice-v0."
                 )
-            named = named_options(episode.response, choices)
+            named = named_options(answer_part(episode.response), choices)
             meant = frozenset.intersection(*named) if named else frozenset()
             answered[i] = len(meant) == 1
             total[i] = meant == {correct}

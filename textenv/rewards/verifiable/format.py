@@ -13,6 +13,7 @@ from textenv.errors import ConfigError, RewardError
 from textenv.examples import Episode
 from textenv.rewards.base import RewardResult
 from textenv.rewards.options import check_choice
+from textenv.rewards.thinking import answer_part
 from textenv.rewards.verifiable.constraints import check_all, find_check, without_fence
 
 _MATCHES = ("full", "search")
@@ -21,8 +22,9 @@ _MATCHES = ("full", "search")
 class Regex:
     r"""1 if the response has the form of a regular expression, else 0.
 
-    White space around the response does not count. Component: "regex" (the total). A pattern with
-    repetitions inside of repetitions can take very long on texts that nearly match it.
+    White space around the response does not count, nor do thoughts, in `<think>...</think>`.
+    Component: "regex" (the total). A pattern with repetitions inside of repetitions can take very
+    long on texts that nearly match it.
 
     Args:
         pattern: Regular expression of Python; flags go inside, as in "(?i)yes|no".
@@ -48,7 +50,8 @@ class Regex:
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
         """Scores the episodes, in order."""
         total = np.array(
-            [self._find(episode.response.strip()) is not None for episode in episodes], np.float64
+            [self._find(answer_part(one.response).strip()) is not None for one in episodes],
+            np.float64,
         )
         return RewardResult(total, {self.name: total})
 
@@ -58,7 +61,8 @@ class Json:
 
     The product of its components: "parses" (1 or 0), "keys" (the share of the required keys that a
     JSON object has) and "valid" (1 if it fits the schema, else 0). JSON may stand in a Markdown
-    fence. NaN and Infinity are no JSON; keys that come twice count once.
+    fence, and behind thoughts in `<think>...</think>`. NaN and Infinity are no JSON; keys that
+    come twice count once.
 
     Not resisted: the right keys with any values. Say in the schema what they may be.
 
@@ -86,7 +90,7 @@ class Json:
         """Scores the episodes, in order; raises if the schema refers to what is not in it."""
         parts = np.zeros((len(episodes), 3))
         for i, episode in enumerate(episodes):
-            parts[i] = self._parts(episode.response)
+            parts[i] = self._parts(answer_part(episode.response))
         parses, keys, valid = parts.T
         components = {"parses": parses, "keys": keys, "valid": valid}
         return RewardResult(parses * keys * valid, components)
@@ -122,7 +126,8 @@ class Constraints:
 
     The mean over the constraints of how far each is met, times how far its content is right, where
     it has some; `textenv.rewards.verifiable.constraints` lists them. Component: "satisfied" (1 if
-    every one is met in full, else 0). An empty response meets none.
+    every one is met in full, else 0). An empty response meets none. Thoughts, in
+    `<think>...</think>`, are left out.
 
     Not resisted: text that meets them and says nothing.
 
@@ -158,8 +163,9 @@ class Constraints:
                     f"Reward '{self.name}' checks constraints, and example '{episode.example.id}' "
                     "has none. Give the option 'constraints', or choose another reward."
                 )
-            if episode.response.strip():
-                checked = check_all(episode.response, constraints)
+            answer = answer_part(episode.response)
+            if answer.strip():
+                checked = check_all(answer, constraints)
                 scores = [
                     one.met * (1.0 if one.content is None else one.content) for one in checked
                 ]

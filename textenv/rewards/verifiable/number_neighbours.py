@@ -1,0 +1,246 @@
+"""What touches a number in a text: only what is known to leave it as it is passes."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import NamedTuple
+
+from textenv.rewards.verifiable.number_words import (
+    CHANGES_BEFORE,
+    CHANGES_BEHIND,
+    COUNTS,
+    CURRENCY,
+    CURRENCY_CODES,
+    GLUED_UNITS,
+    LETTER_UNITS,
+    MONTHS,
+    NUMBER_WORDS,
+    PARTS,
+    PLAIN_SHORT,
+    UNSPACED,
+    UNSPACED_BEFORE,
+    UNSPACED_BEHIND,
+    VARIABLES,
+)
+
+_EMPHASIS = ("*", "**", "***", "_", "__")
+_OPENING = frozenset([*CURRENCY, *"\"'“‘«`([{¿¡", *_EMPHASIS])
+_CLOSING = frozenset([*CURRENCY, *"%°\"'”’»`)]}", *_EMPHASIS])
+_BRACKETS = frozenset("([{")
+_GIVES = frozenset("=≈≅~→⇒⟹∴")
+# Marks that are punctuation to Unicode, and parts of numbers or of expressions.
+_OPERATORS = frozenset("·‧′″‴‰‱…٫٬§№⌊⌋⌈⌉⁄※†‡")
+
+
+class Token(NamedTuple):
+    """A piece of a text."""
+
+    # "number", "ordinal", "unit" (cm^2), "name" (H2O), "word", "command" (of LaTeX), "tag",
+    # "space", or "other", which is a sign
+    kind: str
+    text: str
+    value: Fraction | None = None
+
+
+_BOUNDS = {"more", "less", "fewer", "greater"}
+_END = Token("space", "\n")
+
+
+class Before(NamedTuple):
+    """What belongs to a number before its digits."""
+
+    sign: int
+    first: int  # the place of its first token
+    brackets: str  # those that are opened right before it
+
+
+def look_before(tokens: Sequence[Token], i: int) -> Before | None:
+    """Looks at what stands before a number; None if that makes something else of it."""
+    sign, signed, spaced, brackets = 1, False, False, ""
+    j = i - 1
+    while j >= 0:
+        kind, text, _ = tokens[j]
+        if kind == "space":
+            spaced = True
+        elif text in _OPENING and (text in CURRENCY or not spaced):
+            brackets += text * (text in _BRACKETS)
+        elif text in ("-", "+") and not signed:
+            if spaced and _before(tokens, j).text not in (*_GIVES, ":"):
+                return None  # "5 - 2", "Total - 18", or "- 18", an item of a list
+            sign, signed, spaced = (-1 if text == "-" else 1), True, False
+        else:
+            break
+        j -= 1
+    before = Before(sign, j + 1, brackets)
+    if j < 0 or tokens[j].text == "\n" or tokens[j].kind == "tag":
+        return before
+    kind = tokens[j].kind
+    if kind == "word":
+        return _behind_word(tokens, j, before, signed, spaced)
+    if kind == "other":
+        return before if _is_plain_sign(tokens, j, signed, spaced) else None
+    if kind == "number" and re.fullmatch(r"\d{3}", tokens[i].text):
+        return None  # 1 000
+    return before if kind != "command" and spaced and not signed else None
+
+
+def _before(tokens: Sequence[Token], j: int) -> Token:
+    """Returns the last token before place j that is no space and opens nothing."""
+    passed = (k for k in range(j - 1, -1, -1) if tokens[k].kind != "space")
+    return next((tokens[k] for k in passed if tokens[k].text not in _OPENING), _END)
+
+
+def _behind_word(
+    tokens: Sequence[Token], j: int, before: Before, signed: bool, spaced: bool
+) -> Before | None:
+    word = tokens[j].text
+    low, previous = word.lower(), _before(tokens, j)
+    if not spaced:
+        is_currency = word in CURRENCY_CODES and not signed
+        is_plain = UNSPACED.match(word[-1]) and not UNSPACED_BEFORE.search(word)
+        return before if is_currency or (is_plain and not before.brackets and not signed) else None
+    if low in ("minus", "negative") and not signed:
+        is_operand = previous.kind in ("number", "command") or is_variable(previous.text)
+        return None if is_operand else before._replace(sign=-1, first=j)
+    if before.brackets == "(" and low in COUNTS:
+        return before  # eighteen (18)
+    if low in CHANGES_BEFORE or word in MONTHS or low.endswith(("n't", "n’t")):
+        return None
+    if low == "of" and (previous.text.lower() in PARTS or re.search(r"\d|[%°]", previous.text)):
+        return None
+    if low in ("and", "to") and (previous.text.lower() in COUNTS | PARTS):
+        return None  # three and 1/2, quarter to 6
+    return None if is_variable(word) or UNSPACED_BEFORE.search(word) else before
+
+
+def _is_plain_sign(tokens: Sequence[Token], j: int, signed: bool, spaced: bool) -> bool:
+    """Tells whether a sign before a number leaves it as it is."""
+    text = tokens[j].text
+    beside = tokens[j - 1] if j else _END
+    if text in _GIVES:
+        return beside.text not in ("!", "<", ">", "≠") and not text == beside.text == "~"
+    if text == ":":  # 12:00 and 3 : 2, but "Step 3: 18"
+        is_ratio = beside.kind == "number" and not spaced
+        return not is_ratio and not (beside.kind == "space" and _before(tokens, j).kind == "number")
+    if text in ("|", "&"):
+        return spaced
+    if text in (")", "]", "}", "%", "°"):
+        return spaced and not signed
+    if text == ",":  # (x, 5)
+        return spaced and beside.kind != "command" and not is_variable(beside.text)
+    if text in (".", ";", "!", "?"):
+        return spaced
+    if text in ("*", "#"):  # an item of a list, a heading
+        return spaced and beside.text == "\n"
+    if text in _EMPHASIS:  # "**Total** 18", but "2** 18"
+        return spaced and beside.kind not in ("space", "number")
+    if text in _CLOSING:
+        return spaced
+    return _is_plain_mark(text) and (spaced or text not in "—―")
+
+
+def _is_plain_mark(text: str) -> bool:
+    """Tells whether a sign is punctuation of another script, or a picture."""
+    category = unicodedata.category(text[0])
+    is_harmless = category[0] == "P" or category in ("So", "Mn", "Cf")
+    return is_harmless and not text.isascii() and text[0] not in _OPERATORS
+
+
+def is_variable(word: str) -> bool:
+    """Tells whether a word is a letter, or letters, that stand for quantities."""
+    is_known = word in PLAIN_SHORT or word in GLUED_UNITS
+    return not is_known and VARIABLES.fullmatch(word) is not None
+
+
+def is_plain_behind(tokens: Sequence[Token], i: int, brackets: str) -> bool:
+    """Tells whether what stands behind a number leaves it as it is."""
+    j, spaced, closed = i + 1, False, ""
+    while j < len(tokens):
+        kind, text, _ = tokens[j]
+        if kind == "space":
+            spaced = True
+        elif text in _CLOSING and (not spaced or text in ")]}%°" or text in CURRENCY):
+            closed += text
+            spaced = False
+        else:
+            break
+        j += 1
+    if brackets and "," in tokens[i].text and closed[:1] in (")", "]", "}"):
+        return False  # (1,200) may be two numbers
+    if j == len(tokens) or tokens[j].text == "\n" or tokens[j].kind == "tag":
+        return True
+    kind, text, _ = tokens[j]
+    is_money = (i > 0 and tokens[i - 1].text in CURRENCY) or not CURRENCY.isdisjoint(closed)
+    if "°" in closed and text in ("C", "F", "K"):
+        return True
+    if kind in ("word", "unit"):
+        if spaced or closed[-1:] in ('"', "”", "»"):
+            return not (is_money and text in LETTER_UNITS) and _is_plain_word(tokens, j)
+        if UNSPACED.match(text):
+            return not UNSPACED_BEHIND.match(text)
+        return re.split(r"[\s^]", text)[0] in GLUED_UNITS and not closed.strip("%")
+    if kind == "name":  # 18 m2
+        return spaced and re.split(r"\d", text)[0] in GLUED_UNITS | LETTER_UNITS
+    if kind != "other":
+        return spaced and kind != "command"
+    if text == "!":
+        is_factorial = not (is_money or "%" in closed or re.search(r"[.,]", tokens[i].text))
+        return not spaced and not is_factorial
+    return _is_plain_sign_behind(tokens, j, spaced)
+
+
+def _is_plain_sign_behind(tokens: Sequence[Token], j: int, spaced: bool) -> bool:
+    text = tokens[j].text
+    behind = tokens[j + 1] if j + 1 < len(tokens) else _END
+    further = tokens[j + 2] if j + 2 < len(tokens) else _END
+    if text == "-" and spaced:  # a dash
+        return behind.kind == "space" and further.kind == "word" and not is_variable(further.text)
+    if text in ("-", "/"):  # 18-inch, 18/day
+        is_word = behind.kind == "word" and len(behind.text) > 1
+        return not spaced and is_word and _is_plain_word(tokens, j + 1)
+    if text in _BRACKETS:  # 9 (apples)
+        k = j + 2 if behind.kind == "space" else j + 1
+        return spaced and k < len(tokens) and tokens[k].kind == "word" and _is_plain_word(tokens, k)
+    if text == ":" and spaced:
+        return behind.kind != "number" and further.kind != "number"
+    if text in (".", ",", ";", ":", "?"):
+        k = j + 1
+        while k < len(tokens) and tokens[k].text in _CLOSING:
+            k += 1
+        is_list = further.kind == "command" or is_variable(further.text)
+        if text in (",", ";") and is_list:  # [2, \infty), (5, x)
+            return False
+        return k == len(tokens) or tokens[k].kind in ("space", "tag") or tokens[k].text == "\n"
+    if text in ("|", "&", "—", "―"):
+        return spaced
+    return text in _GIVES or text in _OPENING or text in _CLOSING or _is_plain_mark(text)
+
+
+def _is_plain_word(tokens: Sequence[Token], j: int) -> bool:
+    """Tells whether a word behind a number leaves it as it is."""
+    words = [t.text for t in tokens[j : j + 8] if t.kind != "space"]
+    first, second = re.split(r"[\s^]", words[0])[0], (words[1:] or [""])[0]
+    low = [word.lower() for word in words]
+    if low[0] in CHANGES_BEHIND or first in MONTHS or is_variable(first):
+        return False
+    if UNSPACED_BEHIND.match(first):
+        return False
+    if first in ("a", "A", "I") and (len(second) < 2 or is_variable(second)):
+        return False  # 2 a x + b
+    if first.islower() and tokens[min(j + 1, len(tokens) - 1)].text == "(":
+        return False  # 2 f(x)
+    if first in LETTER_UNITS and second in ("+", "-", "*", "^", "="):
+        return False
+    for joint in ("and", "or"):  # 5 and a half, 18 dollars and fifty cents
+        if joint in low[:3]:
+            at = low.index(joint)
+            if (NUMBER_WORDS | _BOUNDS).intersection(low[at + 1 : at + 3]):
+                return False
+    if low[0] == "to":  # the fourth power
+        return low[1:2] != ["the"]
+    if low[0] == "times":  # 3 times is one, 3 times x none
+        return not (second.lower() in NUMBER_WORDS or is_variable(second) or second == "the")
+    return True
