@@ -28,7 +28,9 @@ def iterate_xml(path: Path, options: ReadOptions) -> Iterator[tuple[int, Row | s
     levels = [element]
     while len(levels[-1]) == 1 and len(levels[-1][0]):
         levels.append(levels[-1][0])
-    fitting = (level for level in levels if options.fits(_names(level[0]) if len(level) else ()))
+    # From within: an element that only holds the rows may be called like a field, as in ASDiv.
+    within = reversed(levels)
+    fitting = (level for level in within if options.fits(_names(level[0]) if len(level) else ()))
     element = next(fitting, levels[-1])
     names = {child.tag for child in element}
     if len(names) != 1 or not any(_names(child) for child in element):

@@ -82,11 +82,11 @@ class MathTask(Task):
     """
 
     fields: ClassVar[tuple[Field, ...]] = (
-        Field("body", required=False),
+        Field("body", required=False, shared=True),
         Field("question", aliases=("problem",)),
         Field("answer", aliases=("final", "final_answer"), required=False),
         Field("solution", aliases=("worked_solution",), required=False),
-        Field("candidates", required=False),
+        Field("candidates", required=False, takes="data"),
     )
     n_candidates = 4
 

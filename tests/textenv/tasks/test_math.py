@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from textenv import score
+from textenv.datasets import load_dataset
 from textenv.datasets.base import SPLITS
 from textenv.datasets.generated.procedural import ProceduralDataset
 from textenv.datasets.generated.word_problem_stories import SITUATIONS
@@ -290,3 +291,34 @@ def test_rows_without_a_readable_expression_are_refused(row, words):
 def test_another_kind_of_answer_is_refused():
     with pytest.raises(ConfigError, match="'number' or 'expression', not 'text'"):
         MathTask("text")
+
+
+def test_problems_of_xml_are_rows_though_they_are_called_like_a_field(tmp_path) -> None:
+    path = tmp_path / "problems.xml"
+    path.write_text(
+        "<File><Set>"
+        '<Problem ID="p-1"><Body>Ann has two pears.</Body><Question>How many?</Question>'
+        "<Answer>2 (pears)</Answer></Problem>"
+        '<Problem ID="p-2"><Body>Ben has no pears.</Body><Question>How many?</Question>'
+        "<Answer>0 (pears)</Answer></Problem>"
+        "</Set></File>",
+        encoding="utf-8",
+    )
+    found = [
+        dataset[i]
+        for split in SPLITS
+        for dataset in (_split(path, split),)
+        for i in range(len(dataset))
+    ]
+    assert {(e.id, e.prompt, e.metadata["answer"]) for e in found} == {
+        ("p-1", "Ann has two pears. How many?", 2),
+        ("p-2", "Ben has no pears. How many?", 0),
+    }
+
+
+def _split(path, split):
+    try:
+        return load_dataset(path, MathTask(), split)
+    except DatasetError as error:
+        assert "is empty" in str(error)
+        return []
