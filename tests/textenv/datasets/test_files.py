@@ -438,6 +438,32 @@ def test_xml_that_holds_no_rows_is_refused(tmp_path, content, message):
     assert message in error(spec)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.csv.gz", b"question,answer\nq,a\n", None),
+        ("a.jsonl.gz", gzip.compress(b'{"question": "q"}\n' * 99)[:40], "cannot be read"),
+        ("a.csv", "\ufeff\ufeffquestion,answer\nq,a\n", None),
+        ("a.csv", "question,answer\nq\0,a\n", None),
+    ],
+)
+def test_packed_and_doubly_marked_files_are_read_or_named(tmp_path, name, content, message):
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    if name == "a.csv.gz":
+        assert "Not a gzipped file" in error(str(path))
+    elif message:
+        assert message in error(str(path))
+    else:
+        assert [e.references for e in read(str(path))] == [("a",)]
+
+
+def test_more_than_two_speakers_of_their_own_names_are_refused(tmp_path):
+    turns = [{"speaker": name, "text": name} for name in ("Ann", "Bob", "Cy")]
+    path = save(tmp_path / "a.json", json.dumps([{"turns": turns}]))
+    assert "the speaker 'Ann'" in error(path, DialogueTask())
+
+
 def test_a_document_of_sentences_in_a_cell_stays_the_text_that_it_is(tmp_path):
     path = save(tmp_path / "a.csv", 'document,summary\n"[""a"", ""b""]","[""x"", ""y""]"\n')
     assert pairs(path, SummarizeTask()) == [('["a", "b"]', ("x", "y"))]

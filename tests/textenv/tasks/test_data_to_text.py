@@ -54,6 +54,19 @@ def rate(examples, responses):
     )
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "inform(name='The Mill, Ely',food=Thai)",
+        'inform(name="The Mill, Ely"; food=Thai)',
+        "name[The Mill, Ely], food[Thai]",
+    ],
+)
+def test_texts_of_slots_are_read_in_every_layout(text):
+    example = DataTask().example("x", {"slots": text, "references": "a"})
+    assert example.metadata["slots"] == (("name", "The Mill, Ely"), ("food", "Thai"))
+
+
 def test_the_opening_lists_the_slots_and_only_they_may_be_cut():
     (turn,) = TASK.opening(TASK.example("x", ROW))
     assert turn.text == (
