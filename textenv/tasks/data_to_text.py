@@ -14,8 +14,9 @@ from textenv.tasks.rows import candidates_of, references_of
 from textenv.tasks.tables import highlighted
 
 # A dialogue act: "inform(name='The Mill',food=Thai)", of BAGEL and others.
-_ACT = re.compile(r"\w+\((.*)\)", re.DOTALL)
-_PAIR = re.compile(r"(\w+)\s*=\s*('[^']*'|\"[^\"]*\"|[^,;]+)")
+_SLOT, _SAID = r"\w+", r"'[^']*'|\"[^\"]*\"|[^,;'\"]+"
+_ACT = re.compile(rf"\w+\(((?:{_SLOT}=(?:{_SAID})(?:[,;]\s*|(?=\))))+)\)")
+_PAIR = re.compile(rf"({_SLOT})=({_SAID})")
 
 
 class DataTask(Task):

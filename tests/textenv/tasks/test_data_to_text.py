@@ -54,6 +54,11 @@ def rate(examples, responses):
     )
 
 
+def test_a_dialogue_act_with_a_slot_without_a_value_is_refused():
+    with pytest.raises(DatasetError, match="cannot be read"):
+        DataTask().example("x", {"slots": "inform(name='X',phone)", "references": "a"})
+
+
 @pytest.mark.parametrize(
     "text",
     [
