@@ -409,8 +409,9 @@ def test_choices_may_be_records_below_the_question(tmp_path):
 
 
 XML = """<?xml version="1.0" encoding="UTF-8"?>
-<File><Set><Row ID="x1" Grade="2"><Question>Q &amp; A?</Question><Answer>9</Answer></Row>
-<Row ID="x2"><Question>r</Question><Answer>8</Answer><Answer>eight</Answer></Row></Set></File>"""
+<File><Set><Query ID="x1" Grade="2"><Question>Q &amp; A?</Question><Answer>9</Answer></Query>
+<Query ID="x2"><Question>r</Question><Answer>8</Answer><Answer>eight</Answer></Query>
+</Set></File>"""
 
 
 def test_elements_of_xml_are_rows(tmp_path):
@@ -430,6 +431,7 @@ def test_the_only_element_of_xml_is_a_row(tmp_path):
         ('<!DOCTYPE x [<!ENTITY a "b">]><x><r q="1"/></x>', "it declares entities"),
         ("<x><a>1</a><b>2</b></x>", "<x> holds a, b"),
         ("<x><r>", "not valid XML"),
+        ("<a>" * 5000 + "</a>" * 5000, "no column for 'question'"),
         ("<x><r><a><b>1</b> c</a></r><r><a>1</a></r></x>", "no column for 'question'"),
     ],
 )
