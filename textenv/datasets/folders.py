@@ -113,7 +113,8 @@ def _by_words(
         named.setdefault(split, []).append(path)
         rest = " ".join(w for w in _WORDS.findall(_stem(path)) if w.removesuffix("set") not in own)
         rest = " ".join(_PART.sub("", rest).split())
-        variants.setdefault((split, path.parent), {}).setdefault(rest, path.name)
+        if split_words(_stem(path)):
+            variants.setdefault((split, path.parent), {}).setdefault(rest, path.name)
         words.setdefault(split, set()).update(_ONE_WORD.get(word, word) for word in own)
     if list(named) == [""] and not problems:
         named = {"train": named[""]}

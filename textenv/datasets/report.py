@@ -89,5 +89,5 @@ def reason_of(message: str, names: Collection[str]) -> str:
     def elided(found: re.Match[str]) -> str:
         return found[0] if found[0][1:-1] in names else "'…'"
 
-    said = _QUOTED.sub(elided, message.split(". ")[0]).rstrip(".")
+    said = _QUOTED.sub(elided, message).split(". ")[0].rstrip(".")
     return said.replace("Example '…'", "A row").replace("example '…'", "a row")

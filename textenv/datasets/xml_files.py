@@ -25,25 +25,29 @@ def iterate_xml(path: Path, options: ReadOptions) -> Iterator[tuple[int, Row | s
         element = ElementTree.fromstring(data, parser)
     except (ElementTree.ParseError, ValueError, LookupError) as error:
         raise DatasetError(f"{path}: not valid XML: {error}.") from error
-    levels = [element]
-    while len(levels[-1]) == 1 and len(levels[-1][0]):
-        levels.append(levels[-1][0])
-    # From within: an element that only holds the rows may be called like a field, as in ASDiv.
-    within = reversed(levels)
-    fitting = (level for level in within if options.fits(_names(level[0]) if len(level) else ()))
-    element = next(fitting, levels[-1])
-    names = {child.tag for child in element}
-    if len(names) != 1 or not any(_names(child) for child in element):
-        found = ", ".join(sorted(map(str, names))) or "no elements"
+    rows = _find_rows(element)
+    if rows is None:
+        found = ", ".join(sorted({str(child.tag) for child in element})) or "no elements"
         raise DatasetError(
             f"{path}: an XML file holds elements of one name side by side, one a row; "
             f"<{element.tag}> holds {found}."
         )
-    for child in element:
+    for child in rows:
         try:
             yield 0, _row(child)
         except ValueError as error:
             yield 0, str(error)
+
+
+def _find_rows(element: ElementTree.Element) -> ElementTree.Element | None:
+    """Returns the innermost element that holds rows: children of one name that hold something."""
+    found = None
+    while len({child.tag for child in element}) == 1 and any(_names(child) for child in element):
+        found = element
+        if len(element) > 1:
+            break
+        element = element[0]
+    return found
 
 
 def _names(element: ElementTree.Element) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -11,6 +12,11 @@ from textenv.rewards.tasks.data_to_text import Slots, split_slots
 from textenv.tasks.base import Field, Task, ask
 from textenv.tasks.rows import candidates_of, references_of
 from textenv.tasks.tables import highlighted
+
+# A dialogue act: "inform(name='The Mill',food=Thai)", of BAGEL and others.
+_SLOT, _SAID = r"\w+", r"'[^']*'|\"[^\"]*\"|[^,;'\"]+"
+_ACT = re.compile(rf"\w+\(((?:{_SLOT}=(?:{_SAID})(?:[,;]\s*|(?=\))))+)\)")
+_PAIR = re.compile(rf"({_SLOT})=({_SAID})")
 
 
 class DataTask(Task):
@@ -43,8 +49,9 @@ class DataTask(Task):
       with one or two values wrong.
     - Your own rows need `references`, a text or several (ToTTo's `sentence_annotations`, too),
       and one of
-      - `slots`: a mapping from slots to values, a list of pairs, or E2E's text
-        "name[The Mill], food[Thai]" (`meaning_representation`);
+      - `slots`: a mapping from slots to values, a list of pairs, E2E's text
+        "name[The Mill], food[Thai]" (`meaning_representation`), or "inform(name='The
+        Mill',food=Thai)";
       - `table`: a list of rows of cells, which are texts or ToTTo's {"value", "is_header",
         "column_span", "row_span"}; with `highlighted_cells`, a list of [row, column] from 0 (by
         default all cells that are no headers), and optionally `title` and `section`.
@@ -133,7 +140,9 @@ def _values_of(id: str, values: object) -> dict[str, tuple[str, ...]]:
 
 def _slots_of(id: str, value: object) -> Slots:
     if isinstance(value, str):
-        slots = split_slots(value)
+        act = _ACT.fullmatch(value.strip())
+        said = _PAIR.findall(act[1]) if act else []
+        slots = tuple((slot, text.strip("'\"")) for slot, text in said) or split_slots(value)
         if not slots:
             raise DatasetError(
                 f"The slots of example '{id}' cannot be read: write 'name[The Mill], food[Thai]', "

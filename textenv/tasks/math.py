@@ -123,6 +123,10 @@ class MathTask(Task):
             metadata["candidates"] = candidates
         return Example(id, question, (solution,), metadata)
 
+    def split_key(self, example: Example) -> str:
+        """Returns the problem, without the instruction."""
+        return example.prompt
+
     def opening(self, example: Example) -> tuple[Turn, ...]:
         """Returns the instruction and the problem, in one user turn."""
         return (Turn("user", f"{self.instruction}\n\n{example.prompt}"),)

@@ -409,8 +409,9 @@ def test_choices_may_be_records_below_the_question(tmp_path):
 
 
 XML = """<?xml version="1.0" encoding="UTF-8"?>
-<File><Set><Row ID="x1" Grade="2"><Question>Q &amp; A?</Question><Answer>9</Answer></Row>
-<Row ID="x2"><Question>r</Question><Answer>8</Answer><Answer>eight</Answer></Row></Set></File>"""
+<File><Set><Query ID="x1" Grade="2"><Question>Q &amp; A?</Question><Answer>9</Answer></Query>
+<Query ID="x2"><Question>r</Question><Answer>8</Answer><Answer>eight</Answer></Query>
+</Set></File>"""
 
 
 def test_elements_of_xml_are_rows(tmp_path):
@@ -430,12 +431,39 @@ def test_the_only_element_of_xml_is_a_row(tmp_path):
         ('<!DOCTYPE x [<!ENTITY a "b">]><x><r q="1"/></x>', "it declares entities"),
         ("<x><a>1</a><b>2</b></x>", "<x> holds a, b"),
         ("<x><r>", "not valid XML"),
+        ("<a>" * 5000 + "</a>" * 5000, "no column for 'question'"),
         ("<x><r><a><b>1</b> c</a></r><r><a>1</a></r></x>", "no column for 'question'"),
     ],
 )
 def test_xml_that_holds_no_rows_is_refused(tmp_path, content, message):
     spec = {"path": save(tmp_path / "a.xml", content), "skip": "unusable"}
     assert message in error(spec)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.csv.gz", b"question,answer\nq,a\n", None),
+        ("a.jsonl.gz", gzip.compress(b'{"question": "q"}\n' * 99)[:40], "cannot be read"),
+        ("a.csv", "\ufeff\ufeffquestion,answer\nq,a\n", None),
+        ("a.csv", "question,answer\nq\0,a\n", None),
+    ],
+)
+def test_packed_and_doubly_marked_files_are_read_or_named(tmp_path, name, content, message):
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    if name == "a.csv.gz":
+        assert "Not a gzipped file" in error(str(path))
+    elif message:
+        assert message in error(str(path))
+    else:
+        assert [e.references for e in read(str(path))] == [("a",)]
+
+
+def test_more_than_two_speakers_of_their_own_names_are_refused(tmp_path):
+    turns = [{"speaker": name, "text": name} for name in ("Ann", "Bob", "Cy")]
+    path = save(tmp_path / "a.json", json.dumps([{"turns": turns}]))
+    assert "the speaker 'Ann'" in error(path, DialogueTask())
 
 
 def test_a_document_of_sentences_in_a_cell_stays_the_text_that_it_is(tmp_path):

@@ -41,6 +41,7 @@ def found(root, splits=None, name=None):
         (["train-00000-of-00002.parquet", "train-00001-of-00002.parquet"], {"train": 2}),
         (["train_a.json", "train_b.json", "eval2.json"], {"train": 2, "test": 1}),
         (["train/algebra/1.json", "train/geometry/2.json", "test/1.json"], {"train": 2, "test": 1}),
+        (["train/books.jsonl", "train/news.jsonl", "test/books.jsonl"], {"train": 2, "test": 1}),
         (["training_data/test.jsonl", "training_data/train.jsonl"], {"train": 1, "test": 1}),
         (["part_a.jsonl", "part_b.jsonl"], {"train": 2}),
         (["en.json", "de.json", "contest.json", "latest.json"], {"train": 4}),

@@ -160,6 +160,31 @@ def test_splits_do_not_depend_on_what_the_task_adds_to_the_prompt(tmp_path, argu
     }
 
 
+def test_a_row_without_a_group_counts_by_itself(tmp_path):
+    rows = [{"question": f"q {i}", "answer": "a", "doc": None} for i in range(80)]
+    spec = {"path": write(tmp_path / "rows.jsonl", rows), "group": "doc"}
+    assert by_split(spec, QATask()).keys() == set(SPLITS)
+
+
+def test_of_a_large_set_on_disk_only_what_the_split_needs_is_read(tmp_path, monkeypatch):
+    import datasets
+
+    def rows(start, stop):
+        return [{"question": f"q {i}", "answer": "a"} for i in range(start, stop)]
+
+    parts = {"train": rows(0, 40), "test": rows(35, 60)}
+    saved = {split: datasets.Dataset.from_list(part) for split, part in parts.items()}
+    datasets.DatasetDict(saved).save_to_disk(tmp_path / "saved")
+    spec = {"path": str(tmp_path / "saved")}
+    assert "5 of the 25 prompts of 'test'" in report_of(spec, QATask()).notes[0]
+    monkeypatch.setattr("textenv.datasets.loading._COMPARED", 50)
+    for split, n_read in (("train", 40), ("test", 25)):
+        report = report_of(spec, QATask(), split)
+        assert (report.notes, report.rows_read, report.sizes["test"]) == ((), n_read, 25)
+    disjoint = report_of({**spec, "disjoint": True}, QATask())
+    assert sum(disjoint.skipped.values()) == 5
+
+
 def test_groups_that_share_a_prompt_share_a_split(tmp_path):
     rows = [{"question": f"q {i}", "answer": "a", "doc": f"doc {i // 2}"} for i in range(120)]
     rows += [

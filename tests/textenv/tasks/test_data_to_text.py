@@ -54,6 +54,24 @@ def rate(examples, responses):
     )
 
 
+def test_a_dialogue_act_with_a_slot_without_a_value_is_refused():
+    with pytest.raises(DatasetError, match="cannot be read"):
+        DataTask().example("x", {"slots": "inform(name='X',phone)", "references": "a"})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "inform(name='The Mill, Ely',food=Thai)",
+        'inform(name="The Mill, Ely"; food=Thai)',
+        "name[The Mill, Ely], food[Thai]",
+    ],
+)
+def test_texts_of_slots_are_read_in_every_layout(text):
+    example = DataTask().example("x", {"slots": text, "references": "a"})
+    assert example.metadata["slots"] == (("name", "The Mill, Ely"), ("food", "Thai"))
+
+
 def test_the_opening_lists_the_slots_and_only_they_may_be_cut():
     (turn,) = TASK.opening(TASK.example("x", ROW))
     assert turn.text == (

@@ -295,30 +295,16 @@ def test_another_kind_of_answer_is_refused():
 
 def test_problems_of_xml_are_rows_though_they_are_called_like_a_field(tmp_path) -> None:
     path = tmp_path / "problems.xml"
-    path.write_text(
-        "<File><Set>"
-        '<Problem ID="p-1"><Body>Ann has two pears.</Body><Question>How many?</Question>'
-        "<Answer>2 (pears)</Answer></Problem>"
-        '<Problem ID="p-2"><Body>Ben has no pears.</Body><Question>How many?</Question>'
-        "<Answer>0 (pears)</Answer></Problem>"
-        "</Set></File>",
-        encoding="utf-8",
+    problems = "".join(
+        f'<Problem ID="p-{i}"><Body>Ann has {i} pears.</Body><Question>How many?</Question>'
+        f"<Answer>{i} (pears)</Answer></Problem>"
+        for i in range(40)
     )
-    found = [
-        dataset[i]
-        for split in SPLITS
-        for dataset in (_split(path, split),)
-        for i in range(len(dataset))
-    ]
-    assert {(e.id, e.prompt, e.metadata["answer"]) for e in found} == {
-        ("p-1", "Ann has two pears. How many?", 2),
-        ("p-2", "Ben has no pears. How many?", 0),
+    path.write_text(f"<File><Set>{problems}</Set></File>", encoding="utf-8")
+    datasets = [load_dataset(path, MathTask(), split) for split in SPLITS]
+    found = {
+        (example.id, example.prompt, example.metadata["answer"])
+        for dataset in datasets
+        for example in (dataset[i] for i in range(len(dataset)))
     }
-
-
-def _split(path, split):
-    try:
-        return load_dataset(path, MathTask(), split)
-    except DatasetError as error:
-        assert "is empty" in str(error)
-        return []
+    assert found == {(f"p-{i}", f"Ann has {i} pears. How many?", i) for i in range(40)}
