@@ -60,7 +60,7 @@ def _line_writer(description: str, total: float | None, pause_s: float, console:
         nonlocal whole, written_at
         whole = whole if total is None else total
         now = time.monotonic()
-        ended = whole is not None and done >= whole
+        ended = whole is not None and done >= whole > 0
         if (note and now - written_at >= pause_s) or ended:
             of = "" if whole is None else f"/{whole:g}"
             line = f"{description}  {done:g}{of}  {note}  {now - started_at:.0f} s"

@@ -53,7 +53,7 @@ def error(spec, task=None):
 
 def save(path, content, encoding="utf-8"):
     data = content if isinstance(content, bytes) else content.encode(encoding)
-    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+    path.write_bytes(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
     return str(path)
 
 
@@ -444,7 +444,7 @@ def test_xml_that_holds_no_rows_is_refused(tmp_path, content, message):
     ("name", "content", "message"),
     [
         ("a.csv.gz", b"question,answer\nq,a\n", None),
-        ("a.jsonl.gz", gzip.compress(b'{"question": "q"}\n' * 99)[:40], "cannot be read"),
+        ("a.jsonl.gz", gzip.compress(b'{"question": "q"}\n' * 99, mtime=0)[:40], "cannot be read"),
         ("a.csv", "\ufeff\ufeffquestion,answer\nq,a\n", None),
         ("a.csv", "question,answer\nq\0,a\n", None),
     ],
