@@ -19,7 +19,8 @@ from textenv.errors import RewardError
 from textenv.examples import Episode
 from textenv.rewards.base import RewardResult
 from textenv.rewards.lexical.best_over_references import references_of
-from textenv.rewards.lexical.rouge import rouge_l, rouge_words
+from textenv.rewards.lexical.rouge import rouge_l
+from textenv.rewards.lexical.words import find_words
 from textenv.rewards.style.inflection import contains
 from textenv.rewards.style.writing import split_sentences, variety
 
@@ -52,12 +53,12 @@ def split_slots(text: str) -> Slots:
 
 def words_of(text: str) -> list[str]:
     """Returns the words of a text; "five" is "5"."""
-    return [_NUMBERS.get(word, word) for word in rouge_words(text)]
+    return [_NUMBERS.get(word, word) for word in find_words(text)]
 
 
 def slot_words(slot: str) -> str:
     """Returns a slot's name as words: "family friendly" for "familyFriendly"."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])|[_\W]+", " ", slot).strip().lower()
+    return " ".join(find_words(re.sub(r"(?<=[a-z])(?=[A-Z])|_", " ", slot)))
 
 
 def realised(slot: str, value: str, words: Sequence[str]) -> float:
