@@ -11,7 +11,6 @@ Paper: Lin, "ROUGE: A Package for Automatic Evaluation of Summaries" (2004).
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,13 +20,11 @@ from typing import Any, Literal
 
 from textenv.errors import ConfigError
 from textenv.rewards.lexical.best_over_references import BestOverReferences
-from textenv.rewards.lexical.scripts import fold, is_latin, patterns
+from textenv.rewards.lexical.scripts import fold, is_latin, is_plain, patterns
 from textenv.rewards.lexical.subsequences import common_length, union_hits
 from textenv.rewards.lexical.words import ASCII_WORDS, Rules, caseless, check_rules, find_words
 
 Measure = Literal["fmeasure", "precision", "recall"]
-
-_ALNUM = re.compile("[a-z0-9]+")
 
 Split = Callable[[str], list[str]]
 
@@ -39,18 +36,17 @@ def rouge_words(text: str) -> list[str]:
 
 def reference_words(text: str) -> list[str]:
     """Returns the words of a text as rouge-score has them: runs of `[a-z0-9]`."""
-    if text.isascii():  # A third faster than the pattern.
-        return text.translate(ASCII_WORDS).split()
-    return _ALNUM.findall(text.lower())
+    if not text.isascii():  # All else becomes "?", which separates: twice as fast as a pattern.
+        text = text.lower().encode("ascii", "replace").decode()
+    return text.translate(ASCII_WORDS).split()
 
 
 def _ruled_words(text: str) -> list[str]:
     """The words of a text; none of "é" or "+", which other texts of Latin script do not count."""
     if text.isascii():
         return text.translate(ASCII_WORDS).split()
-    text = fold(text)
-    if is_latin(text):
-        return _ALNUM.findall(text.lower())
+    if is_plain(text) or is_latin(text := fold(text)):
+        return reference_words(text)
     return [caseless(word) for word in patterns().word.findall(text.lower())]
 
 

@@ -77,11 +77,11 @@ def patterns() -> Patterns:
 
     emoji = (
         r"(?:(?=\p{Emoji_Presentation}|\p{Extended_Pictographic}[\uFE0F\U0001F3FB-\U0001F3FF]"
-        r"|[#*]\uFE0F?\u20E3)\X)"
+        r"|[\U0001F000-\U0001FBFF&&\p{So}]|[#*]\uFE0F?\u20E3)\X)"
     )
     unspaced = rf"[{_OTHER}&&[{_UNSPACED}]]"
     character = rf"{emoji}|(?={unspaced})\X"
-    word = rf"{character}|{_LETTERS}(?:{_WITHIN}{_LETTERS})*+"
+    word = rf"{_LETTERS}(?:{_WITHIN}{_LETTERS})*+|{character}"
     inner = (
         rf"(?<=[\p{{L}}\p{{M}}])[{_MARK}&&[\p{{Pd}}\p{{WB=ALetter}}\p{{WB=MidLetter}}]](?=\p{{L}})"
         rf"|(?<=[0-9])[{_MARK}&&[\p{{WB=MidNum}}\p{{WB=Numeric}}]](?=[0-9])"
@@ -100,18 +100,18 @@ def patterns() -> Patterns:
         mark=rf"(?!{inner}){_MARK}",
         shared=shared,
         apart=(
-            rf"(?!(?<={_LETTER}\p{{M}}*){_APOSTROPHE}{_LETTER})"
-            rf"(?:[[\p{{P}}\p{{S}}]--[\x00-\x7f]--{_MARK}--[·]]|(?<={_LETTER}\p{{M}}*)·)"
+            rf"(?!(?<={_LETTER}\p{{M}}{{0,8}}){_APOSTROPHE}{_LETTER})"
+            rf"(?:[[\p{{P}}\p{{S}}]--[\x00-\x7f]--{_MARK}--[·]]|(?<={_LETTER}\p{{M}}{{0,8}})·)"
         ),
         piece=r"\S+",
         full_width=full_width,
         dropped=(
-            rf"(?={_INVISIBLE})(?<={_OTHER}\p{{M}}*){_INVISIBLE}+"
+            rf"(?={_INVISIBLE})(?<={_OTHER}\p{{M}}{{0,8}}){_INVISIBLE}+"
             rf"|[\u00ad\u0640\u07fa\u180e\u200b\u200c\u2060]+(?={_OTHER})"
         ),
         spaces=_SPACES,
-        no_space=rf"(?<={unspaced}\p{{M}}*) | (?={unspaced})",
-        sentence_end=rf"[\p{{STerm}}&&[{_MARK}||[！？．｡]]]+[\p{{Pe}}\p{{Pf}}\p{{Pi}}\"']*",
+        no_space=rf"(?<={unspaced}\p{{M}}{{0,8}}) | (?={unspaced})",
+        sentence_end=rf"[\p{{STerm}}&&[{_MARK}||[！？｡]]]+[\p{{Pe}}\p{{Pf}}\"']*",
     )
     compiled = {name: regex.compile(source, regex.V1) for name, source in vars(sources).items()}
     return Patterns(**compiled)

@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from textenv.rewards.lexical.best_over_references import BestOverReferences
-from textenv.rewards.lexical.scripts import fold, is_latin, patterns
+from textenv.rewards.lexical.scripts import fold, is_latin, is_plain, patterns
 from textenv.rewards.lexical.words import Rules, caseless, check_rules, set_apart
 
 _ARTICLE = re.compile(r"\b(a|an|the)\b")
@@ -28,10 +28,8 @@ _DROP_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 def answer_words(text: str) -> list[str]:
     """Returns the words of an answer that count, in any script."""
-    if not text.isascii():
-        text = fold(text)
-        if not is_latin(text):
-            text = _without_marks(text)
+    if not is_plain(text) and not is_latin(text := fold(text)):
+        text = _without_marks(text)
     return reference_answer_words(text)
 
 

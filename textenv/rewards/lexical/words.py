@@ -21,7 +21,7 @@ RULES = ("unicode", "reference")
 
 # All of ASCII at its place: letters in lower case, digits, and a space for everything else.
 ASCII_WORDS = "".join(chr(i).lower() if chr(i).isalnum() else " " for i in range(128))
-_TOKEN = re.compile(r"\w+|[^\w\s]")
+_TOKEN = re.compile(r"[\w\u0307]+|[^\w\s]")  # "İ" in lower case has a dot of its own
 _HYPHENATION = dict.fromkeys(map(ord, "\u00ad\u2060\u200c"))
 # How an emoji is shown, and a letter that stands for an apostrophe.
 _SHOWN = dict.fromkeys(map(ord, "\ufe0e\ufe0f"))
@@ -47,9 +47,9 @@ def find_words(text: str) -> list[str]:
 
 def tokens(text: str, lower: bool = True) -> list[str]:
     """Returns the words and the marks of a text, in their case or in lower case."""
-    text = fold(text.lower() if lower else text)
-    pattern: Any = _TOKEN if text.isascii() else patterns().token
-    found: list[str] = pattern.findall(text)
+    text = fold(text)
+    pattern: Any = _TOKEN if is_plain(text) else patterns().token
+    found: list[str] = pattern.findall(text.lower() if lower else text)
     return found
 
 
@@ -116,7 +116,10 @@ def caseless(word: str) -> str:
     """Returns a word without case, and without the marks and signs within it."""
     if word.isascii():
         return word.lower()
-    kept = (c for c in word.casefold() if c not in _SIGNS and not _is_mark(c))
+    word = word.casefold()
+    if word.isalnum() and "ʼ" not in word:
+        return unicodedata.normalize("NFC", word)
+    kept = (c for c in word if c not in _SIGNS and not _is_mark(c))
     return unicodedata.normalize("NFC", "".join(kept)).replace("i\u0307", "i") or word
 
 
