@@ -65,18 +65,18 @@ def set_apart(text: str, mark: str | None = None) -> str:
     if is_plain(text):
         return text
     known = patterns()
-    if mark is not None:  # "3，5" is two numbers, "3,5" one
-        text = known.full_width.sub(mark, text)
-    text = fold(text)
-    if is_latin(text):
-        return text
-    if mark is not None:
+    if mark is not None:  # before full-width forms are folded: "3，5" is two numbers, "3,5" one
 
         def without_shared(piece: Any) -> str:
             found: str = piece[0]
             return str(known.apart.sub(mark, found)) if known.other.search(found) else found
 
-        text = known.mark.sub(mark, known.piece.sub(without_shared, text))
+        text = known.full_width.sub(mark, known.piece.sub(without_shared, text))
+    text = fold(text)
+    if is_latin(text):
+        return text
+    if mark is not None:
+        text = known.mark.sub(mark, text)
     text = known.character.sub(r" \g<0> ", known.spaces.sub(" ", text))
     return str(text.translate(_SHOWN))
 
