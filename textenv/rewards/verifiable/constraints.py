@@ -22,11 +22,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from textenv.errors import ConfigError, UnknownNameError
-from textenv.rewards.lexical.words import find_words
+from textenv.rewards.lexical.words import answer_key, find_words
 from textenv.rewards.style.inflection import contains, phrase_of
 from textenv.rewards.style.writing import split_sentences
 
 _ITEM = re.compile(r"(\d+)[.)]\s+(.*\S)")
+_NUMBER = re.compile(r"(?<!\w)[-−]?\d+(?:[.,]\d+)*")
 _FENCE = re.compile(r"\A```\w*[ \t\r]*\n(.*?)\r?\n?```\Z", re.DOTALL)
 
 
@@ -95,7 +96,12 @@ def _jaccard(one: Sequence[str], other: Sequence[str]) -> float:
 
 
 def _same(said: object, value: object) -> bool:
-    return find_words(str(said)) == find_words(str(value)) and not isinstance(said, list | dict)
+    one, other = str(said), str(value)
+    # -5 and 5, or 3.5 and "3 5", have the same words.
+    same_numbers = _NUMBER.findall(one) == _NUMBER.findall(other)
+    return (
+        same_numbers and answer_key(one) == answer_key(other) and not isinstance(said, list | dict)
+    )
 
 
 def _max_words(text: str, n: int) -> Checked:
