@@ -30,7 +30,7 @@ def edit_similarity(rules: Rules = "unicode") -> BestOverReferences[str]:
 
 
 def _folded(text: str) -> str:
-    return fold(text).strip()
+    return text.strip() if text.isascii() else fold(text).strip()
 
 
 def _similarity(response: str, reference: str) -> float:

@@ -40,6 +40,8 @@ def variety(words: Sequence[str]) -> float:
 
 def _grouped(words: Sequence[str]) -> Sequence[str]:
     """Returns words with each run of single characters as its overlapping groups of three."""
+    if is_plain("".join(words)):
+        return words
     found: list[str] = []
     for is_character, run in groupby(words, is_unspaced):
         same = list(run)
