@@ -31,6 +31,8 @@ Split = Callable[[str], list[str]]
 
 def rouge_words(text: str) -> list[str]:
     """Returns the words of a text in any script, as ROUGE counts them."""
+    if text.isascii() and (found := text.translate(ASCII_WORDS).split()):
+        return found
     return _ruled_words(text) or find_words(text)
 
 

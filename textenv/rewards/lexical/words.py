@@ -21,6 +21,7 @@ RULES = ("unicode", "reference")
 
 # All of ASCII at its place: letters in lower case, digits, and a space for everything else.
 ASCII_WORDS = "".join(chr(i).lower() if chr(i).isalnum() else " " for i in range(128))
+_LATIN_WORD = re.compile(r"[^\W_]+")
 _TOKEN = re.compile(r"[\w\u0307]+|[^\w\s]")  # "İ" in lower case has a dot of its own
 _HYPHENATION = dict.fromkeys(map(ord, "\u00ad\u2060\u200c"))
 # How an emoji is shown, and a letter that stands for an apostrophe.
@@ -42,6 +43,9 @@ def find_words(text: str) -> list[str]:
     if text.isascii() and (found := text.translate(ASCII_WORDS).split()):
         return found
     folded = fold(text).translate(_HYPHENATION)
+    if is_plain(folded):
+        folded = unicodedata.normalize("NFC", folded.casefold()).replace("i\u0307", "i")
+        return _LATIN_WORD.findall(folded.replace("ʼ", "")) or _bare(text)
     return [caseless(word) for word in patterns().any_word.findall(folded)] or _bare(text)
 
 

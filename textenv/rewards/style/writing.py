@@ -30,18 +30,17 @@ def variety(words: Sequence[str]) -> float:
     """
     if not words:
         return 0.0
-    words = _grouped(words)
+    if not "".join(words).isascii():
+        words = _grouped(words)
     distinct = min(1.0, len(set(words)) / len(words) / _LEAST_DISTINCT_WORDS)
-    pairs = list(pairwise(words))
-    if pairs:
-        distinct *= min(1.0, len(set(pairs)) / len(pairs) / _LEAST_DISTINCT_PAIRS)
+    n_pairs = len(words) - 1
+    if n_pairs:
+        distinct *= min(1.0, len(set(pairwise(words))) / n_pairs / _LEAST_DISTINCT_PAIRS)
     return distinct
 
 
 def _grouped(words: Sequence[str]) -> Sequence[str]:
     """Returns words with each run of single characters as its overlapping groups of three."""
-    if is_plain("".join(words)):
-        return words
     found: list[str] = []
     for is_character, run in groupby(words, is_unspaced):
         same = list(run)
