@@ -86,6 +86,8 @@ SAME = {
     "tatweel": ("كـــتاب", "كتاب"),
     "Arabic forms": ("ﻛﺘﺎﺏ", "كتاب"),
     "zero-width space": ("ภาษา\u200bไทย", "ภาษาไทย"),
+    "Thai vowels in parts": ("เเม่นํ้า", "แม่น้ำ"),
+    "Lao vowel in parts": ("ນໍ້າ", "ນ້ຳ"),
     "ideographic variation": ("葛\U000e0100城", "葛城"),
     "emoji variation": ("❤\ufe0f", "❤"),
     # Case.
@@ -335,6 +337,15 @@ def test_constraints_tell_values_apart_that_share_their_plain_words(said, wanted
         text = json.dumps({"x": value}, ensure_ascii=False)
         (checked,) = check_all(text, [{"check": "json", "values": {"x": wanted}}])
         assert checked.content == content
+
+
+def test_invented_names_with_accents_are_unfaithful() -> None:
+    example = {"prompts": ["name: Zoé"], "metadata": [{"slots": [("name", "Zoé")]}]}
+    told = [
+        score("data_to_text", [f"It is Zoé{rest}."], ["It is Zoé."], **example)
+        for rest in ("", " Émile")
+    ]
+    assert [one.components["faithful"][0] for one in told] == [1, 0.5]
 
 
 def test_constraints_tell_accented_words_apart() -> None:

@@ -20,6 +20,9 @@ _FORMS = re.compile("<(?:wide|narrow|small|vertical|initial|medial|final|isolate
 # Marks of direction, and the byte-order mark: they are no part of what is written.
 _DIRECTIONS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 
+# Vowels of Thai and Lao that are typed as their two parts, with a tone mark between.
+_PARTS = re.compile("\u0e4d([\u0e48-\u0e4b]?)\u0e32|\u0ecd([\u0ec8-\u0ecb]?)\u0eb2|\u0e40\u0e40")
+
 _LATIN = r"[\p{scx=Latn}\p{scx=Zyyy}\p{scx=Zinh}]"
 _OTHER = rf"[[[\p{{L}}\p{{M}}\p{{N}}\p{{So}}]--{_LATIN}]||[\u3200-\u33ff]]"
 _MARK = rf"[\p{{P}}--{_LATIN}]"
@@ -131,7 +134,13 @@ def fold(text: str) -> str:
     folded = _DIRECTIONS.sub("", text).translate(_FOLDED)
     if folded != text:
         text = unicodedata.normalize("NFC", folded)
-    return str(patterns().dropped.sub("", text))
+    return str(patterns().dropped.sub("", _PARTS.sub(_whole, text)))
+
+
+def _whole(parts: re.Match[str]) -> str:
+    if parts[0].startswith("\u0e40"):
+        return "\u0e41"
+    return f"{parts[1]}\u0e33" if parts[1] is not None else f"{parts[2]}\u0eb3"
 
 
 class _Folded(dict[int, int | str]):

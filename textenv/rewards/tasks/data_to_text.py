@@ -37,7 +37,7 @@ _NEGATION_REACH = 3  # words before what is denied
 # What E2E's restaurants call their one boolean slot.
 _OTHER_NAMES = {"family friendly": ("child friendly", "kid friendly", "children friendly")}
 _LONG = 4  # words; a longer value may be told in part
-_SPECIFIC = re.compile(r"\d[\d.,:]*|(?<![.!?\n] )(?<!^)\b[A-Z][\w'-]*")
+_SPECIFIC = re.compile(r"\d[\d.,:]*|(?<![.!?\n] )(?<!^)\b[^\W\d_a-z][\w'-]*")
 
 _E2E = re.compile(r"([^\[\],|]+)\[([^\]]*)\]")
 _LINE = re.compile(r"^\s*([^:\n|]+?)\s*:\s*([^\n|]+?)\s*$", re.MULTILINE)
@@ -168,7 +168,8 @@ def _unsupported(text: str, known: set[str]) -> set[str]:
     found: set[str] = set()
     for sentence in split_sentences(text):
         for specific in _SPECIFIC.findall(sentence):
-            if not known.issuperset(words_of(specific)):
+            is_name = specific[0].isupper() or specific[0].isdigit()
+            if is_name and not known.issuperset(words_of(specific)):
                 found |= set(words_of(specific))
     return found
 
