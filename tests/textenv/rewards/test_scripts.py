@@ -276,7 +276,7 @@ def test_one_sign_of_another_script_does_not_change_how_the_rest_is_split(stray:
 def test_marks_beside_words_of_other_scripts_are_words_of_bleu() -> None:
     assert one("bleu", "यह घर है।", "यह घर है ।") == pytest.approx(1)
     assert one("bleu", "Это «дом».", "Это « дом » .") == pytest.approx(1)
-    assert one("bleu", "об’єкт", "об’єкт") == pytest.approx(1)
+    assert set_apart("об’єкт 3，5", r" \g<0> ").split() == ["об’єкт", "3", ",", "5"]
 
 
 def test_ter_drops_and_sets_apart_marks_of_every_script() -> None:
@@ -305,10 +305,13 @@ def test_sentences_end_at_the_marks_of_every_script() -> None:
     assert split_sentences("It is “so…” – e.g. here. Yes!") == ["It is “so…” – e.g. here.", "Yes!"]
 
 
-def test_prose_without_spaces_varies_and_repetition_does_not() -> None:
-    prose = "กรุงเทพมหานครเป็นเมืองหลวงและนครที่มีประชากรมากที่สุดของประเทศไทย"
-    assert variety(find_words(prose)) == 1
-    assert variety(find_words("ไป" * 30)) < 0.1
+def test_letters_without_spaces_may_come_back_and_groups_of_three_may_not() -> None:
+    # Each of the 27 groups of three letters once.
+    latin = "aaabaacabbabcacbaccbbbcbccc"
+    assert variety(find_words(latin.translate(str.maketrans("abc", "กขค")))) == 1
+    # 58 groups, of which two differ, and so do two of 57 pairs of them.
+    expected = (2 / 58 / 0.5) * (2 / 57 / 0.75)
+    assert variety(find_words("ไป" * 30)) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
