@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from textenv.rewards.lexical.words import has_cjk
+from textenv.rewards.lexical.words import has_han
 
 _SHORT = 8  # words up to which a text is an answer ("It is not X"), not a sentence
 _DENIALS = {
@@ -36,7 +36,7 @@ def language_of(text: str, declared: object = None) -> str:
     code = str(declared or "").replace("_", "-").split("-")[0].lower()
     if code in _DENIALS:
         return code
-    return "zh" if has_cjk(text) else "en"
+    return "zh" if has_han(text) else "en"
 
 
 def deny(text: str, language: str = "en") -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 
 from textenv.benchmark.negating import language_of
 from textenv.examples import Example
-from textenv.rewards.lexical.rouge import rouge_words
-from textenv.rewards.lexical.words import has_cjk, normalised, space_cjk
+from textenv.rewards.lexical.words import normalised, set_apart
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,8 @@ class ProbeMaterial:
 
     def is_right(self, text: str) -> bool:
         """Tells whether a text is one of the references, but for case, spaces and punctuation."""
-        same = _same_words(text)
-        return any(
-            _same_words(known) == same for known in (self.reference, *self.example.references)
-        )
+        same = _letters(text)
+        return any(_letters(known) == same for known in (self.reference, *self.example.references))
 
     def others(self, n: int) -> list[str]:
         """Returns n references of other examples that are wrong here; fewer if there are none."""
@@ -45,15 +43,12 @@ class ProbeMaterial:
 
 
 def split_words(text: str) -> list[str]:
-    """Returns the words of a text as they stand, Chinese characters each by itself."""
-    return space_cjk(text).split()
+    """Returns the words of a text as they stand, those of scripts without spaces by character."""
+    return set_apart(text).split()
 
 
-def join_words(pieces: list[str], like: str) -> str:
-    """Puts words together as the script of another text does: with spaces, or without."""
-    return ("" if has_cjk(like) else " ").join(pieces)
-
-
-def _same_words(text: str) -> tuple[str, ...]:
-    """What two spellings of one answer share; the text itself where it has no words."""
-    return tuple(rouge_words(text)) or (normalised(text),)
+def _letters(text: str) -> str:
+    """What two spellings of one answer share; the text itself where it has only punctuation."""
+    composed = unicodedata.normalize("NFC", text).casefold()
+    kept = (c for c in composed if not c.isspace() and unicodedata.category(c)[0] != "P")
+    return "".join(kept) or normalised(text)

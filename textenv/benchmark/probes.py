@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from textenv.benchmark.negating import deny, deny_inside
-from textenv.benchmark.probe_material import ProbeMaterial, join_words, split_words
+from textenv.benchmark.probe_material import ProbeMaterial, split_words
 from textenv.benchmark.results import ProbeKind
 from textenv.rewards.lexical.rouge import rouge_words
+from textenv.rewards.lexical.words import join_words
 from textenv.rewards.style.writing import content_words, split_sentences
 from textenv.strict_yaml import load_yaml_file
 from textenv.tasks.candidates import shuffled
@@ -108,7 +109,7 @@ def _shuffled(material: ProbeMaterial) -> str | None:
     if len(words) < _LEAST_WORDS:
         return None
     order = shuffled(material.reference, map(str, range(len(words))))
-    return join_words([words[int(place)] for place in order], material.reference)
+    return join_words(words[int(place)] for place in order)
 
 
 def _sorted_content(material: ProbeMaterial) -> str | None:
@@ -133,7 +134,7 @@ def _several(material: ProbeMaterial) -> str | None:
 
 def _truncated(material: ProbeMaterial) -> str | None:
     words = split_words(material.reference)
-    return join_words(words[: len(words) // 2], material.reference) if len(words) > 1 else None
+    return join_words(words[: len(words) // 2]) if len(words) > 1 else None
 
 
 def _unless_same(material: ProbeMaterial, text: str) -> str | None:

@@ -12,6 +12,8 @@ import yaml
 from textenv.rewards import score
 from textenv.rewards.catalog import Family, NamedReward
 from textenv.rewards.learned.frozen_models import Loading
+from textenv.rewards.lexical.rouge import rouge_words
+from textenv.rewards.lexical.squad import answer_words
 from tools.docs_pages.markdown import code, entries_of, link, plain, render_page, table
 
 RESPONSE = "A cat sat on the mat, I think."
@@ -51,6 +53,69 @@ gate:
   otherwise: -1""",
     ),
 )
+# Name, what its words are, a text, and what to know. The page adds the words of the text.
+SCRIPTS: tuple[tuple[str, str, str, str], ...] = (
+    (
+        "Latin",
+        "the package's own",
+        "naïve “e-mail” – 2½",
+        "Equal to every package, typographic marks included. Exceptions: a text in which "
+        "rouge-score sees no word (`é`, `+`; 0 there) equals itself here; decomposed (NFD) and "
+        "full-width letters are folded, and marks of direction dropped.",
+    ),
+    (
+        "Greek, Cyrillic, Armenian, Georgian, Cherokee, Tifinagh, ...",
+        "between spaces and marks",
+        "Об’єкт «Ту-154»",
+        "Case is folded (final sigma, Cherokee). An answer loses quotation marks and dashes as "
+        "SQuAD's loses ASCII punctuation.",
+    ),
+    (
+        "Arabic, Hebrew, Syriac, N'Ko, Adlam, ...",
+        "between spaces and marks",
+        "كـتاب، صفحة ١٢؟",
+        "Presentation forms are folded; tatweel, joiners and marks of direction dropped. Vowel "
+        "points count: the word without them is another.",
+    ),
+    (
+        "Devanagari, Bengali, Tamil, Telugu, Sinhala, ...",
+        "between spaces and marks, with their vowel signs",
+        "हिन्दी भाषा १९४७।",
+        "A danda is a mark. Joiners are dropped.",
+    ),
+    (
+        "Tibetan, Ethiopic, ...",
+        "between their marks for a space",
+        "བོད་ཡིག།",
+        "`་` and `፡` are spaces.",
+    ),
+    (
+        "Chinese, Japanese, Yi",
+        "single characters",
+        "去GPU２，ﾊﾞﾅﾅ。",
+        "`bleu` is sacrebleu's with its tokenizer zh where no spaces stand between. `chrf++`, "
+        "`ter`, ROUGE and `token_f1` are not the packages', which do not split Chinese.",
+    ),
+    (
+        "Korean",
+        "single syllables",
+        "서울은 크다.",
+        "Particles stand within words. Jamo are composed.",
+    ),
+    (
+        "Thai, Lao, Khmer, Burmese, Tai, Javanese, Balinese, ...",
+        "single letters with the marks above and below",
+        "ไปที่น้ำ",
+        "All scripts in which Unicode lets a line break between letters (UAX 14). Letters come "
+        "back sooner than words: `repetition` of natural Thai of 150 characters is 0.95.",
+    ),
+    (
+        "Emojis",
+        "single ones, with skin tone and joined parts",
+        "so 👍🏽👩‍👧 ❤️",
+        "Wherever they stand. A symbol that is shown as text (`❤`, `★`) is no word beside others.",
+    ),
+)
 _FAMILIES: Mapping[Family, tuple[str, str]] = {
     "lexical": ("Lexical", "Overlap of words or characters with references."),
     "semantic": ("Semantic", "Closeness of meaning to references, by an encoder."),
@@ -77,6 +142,7 @@ def render_rewards(rewards: Mapping[str, NamedReward]) -> str:
     return render_page(
         "rewards",
         families=families,
+        scripts=_scripts(),
         examples=[_example(title, text) for title, text in EXAMPLES],
         response=RESPONSE,
         reference=REFERENCE,
@@ -88,6 +154,27 @@ def _example(title: str, text: str) -> dict[str, str]:
     parts = (f"{name} {values[0]:.3f}" for name, values in result.components.items())
     paid = f"Pays {result.total[0]:.3f}: {', '.join(parts)}."
     return {"title": title, "text": text, "paid": paid}
+
+
+def _scripts() -> str:
+    """Returns the table of scripts, with the words of a text of each."""
+    header = ("script", "words are", "text", "words of ROUGE", "words of an answer", "remarks")
+    rows = (
+        (
+            plain(name),
+            what,
+            code(text),
+            _listed(rouge_words(text)),
+            _listed(answer_words(text)),
+            told,
+        )
+        for name, what, text, told in SCRIPTS
+    )
+    return table(header, rows)
+
+
+def _listed(words: Sequence[str]) -> str:
+    return " ".join(map(code, words))
 
 
 def _overview(rows: Mapping[str, NamedReward]) -> str:

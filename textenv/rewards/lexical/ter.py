@@ -13,7 +13,13 @@ from textenv.examples import Episode
 from textenv.rewards.base import RewardResult
 from textenv.rewards.lexical.best_over_references import check_lengths, references_of
 from textenv.rewards.lexical.ter_edits import count_edits
-from textenv.rewards.lexical.words import space_cjk
+from textenv.rewards.lexical.words import (
+    Rules,
+    check_rules,
+    marks_apart,
+    marks_dropped,
+    set_apart,
+)
 
 _MOST_CHARS = 2_000_000
 # Words of the response times words of the reference: minutes beyond.
@@ -27,9 +33,9 @@ class Ter:
     The rate is `sacrebleu.sentence_ter` over 100: the fewest edits to any of the references
     (insertions, deletions, substitutions, and moves of up to ten words as one edit), divided by the
     references' mean length in words. Moves are found greedily, as Tercom does. Words are set apart
-    by white space, marks are part of them, and case does not count; characters of Chinese, Japanese
-    and Korean are words. Beware: beside references of different lengths silence is paid, as its
-    edits are those to the shortest one.
+    by white space, marks are part of them, and case does not count; characters of scripts without
+    spaces are words. Beware: beside references of different lengths silence is paid, as its edits
+    are those to the shortest one.
 
     Paper: Snover et al., "A Study of Translation Edit Rate with Targeted Human Annotation" (2006).
 
@@ -37,12 +43,17 @@ class Ter:
         normalized: True sets punctuation apart from words, as sacrebleu's option of that name.
         no_punct: True drops punctuation.
         case_sensitive: True tells "The" from "the".
+        rules: "unicode" for the table of scripts, "reference" for texts as they are.
     """
 
     name: ClassVar[str] = "ter"
     normalized: bool = False
     no_punct: bool = False
     case_sensitive: bool = False
+    rules: Rules = "unicode"
+
+    def __post_init__(self) -> None:
+        check_rules(self.name, self.rules)
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
         """Scores the episodes, in order."""
@@ -55,7 +66,7 @@ class Ter:
 
         def words(text: str) -> list[str]:
             if text not in known:
-                known[text] = tokenize(space_cjk(text.rstrip())).split()
+                known[text] = tokenize(self._prepared(text.rstrip())).split()
             return known[text]
 
         total = np.zeros(len(episodes))
@@ -68,6 +79,13 @@ class Ter:
         # sacrebleu keeps the last 65,536 texts, of any length.
         TercomTokenizer.__call__.cache_clear()
         return RewardResult(total, {self.name: total})
+
+    def _prepared(self, text: str) -> str:
+        if self.rules == "reference":
+            return text
+        if self.no_punct:
+            return marks_dropped(text)
+        return marks_apart(text) if self.normalized else set_apart(text)
 
     def _rate(self, response: list[str], references: list[list[str]]) -> float:
         for reference in references:

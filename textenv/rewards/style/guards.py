@@ -19,8 +19,7 @@ from textenv.errors import RewardError
 from textenv.examples import Episode
 from textenv.rewards.base import RewardResult
 from textenv.rewards.lexical.best_over_references import BestOverReferences
-from textenv.rewards.lexical.rouge import rouge_words
-from textenv.rewards.lexical.words import has_cjk
+from textenv.rewards.lexical.words import find_words, has_han
 from textenv.rewards.options import check_count, check_share
 from textenv.rewards.style.inflection import lemmas
 from textenv.rewards.style.writing import content_words, glue, variety
@@ -38,7 +37,7 @@ _CHINESE_NEGATION = re.compile("[不没沒无無非未]")
 def count_negations(text: str) -> int:
     """Returns how many words of a text negate, in English, German or Chinese."""
     count = len(_NEGATION.findall(text))
-    return count + len(_CHINESE_NEGATION.findall(text)) if has_cjk(text) else count
+    return count + len(_CHINESE_NEGATION.findall(text)) if has_han(text) else count
 
 
 def negation_agreement() -> BestOverReferences[int]:
@@ -78,7 +77,7 @@ class Novelty:
 
     def _score(self, episode: Episode) -> float:
         given = _given(episode, self.name)
-        written = _grams(rouge_words(episode.response), self.n)
+        written = _grams(find_words(episode.response), self.n)
         if not written:
             return 0.0
         known = [_gram_set(text, self.n) for text in given]
@@ -112,7 +111,7 @@ class Grounding:
 
     def _score(self, episode: Episode) -> float:
         source = _source(episode, self.name)
-        written = content_words(rouge_words(episode.response))
+        written = content_words(find_words(episode.response))
         if not written:
             return 0.0
         known = [_forms(text) for text in source]
@@ -133,7 +132,7 @@ class Prose:
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
         """Scores the episodes, in order."""
-        texts = [rouge_words(episode.response) for episode in episodes]
+        texts = [find_words(episode.response) for episode in episodes]
         parts = {
             "variety": np.array([variety(words) for words in texts], np.float64),
             "glue": np.array([glue(words) for words in texts], np.float64),
@@ -148,12 +147,12 @@ def _grams(words: Sequence[str], n: int) -> list[tuple[str, ...]]:
 # Many responses share a source, and it is much longer than they are.
 @lru_cache(maxsize=2048)
 def _gram_set(text: str, n: int) -> frozenset[tuple[str, ...]]:
-    return frozenset(_grams(rouge_words(text), n))
+    return frozenset(_grams(find_words(text), n))
 
 
 @lru_cache(maxsize=2048)
 def _forms(text: str) -> frozenset[str]:
-    return frozenset(form for word in rouge_words(text) for form in lemmas(word))
+    return frozenset(form for word in find_words(text) for form in lemmas(word))
 
 
 def _source(episode: Episode, reward: str) -> list[str]:

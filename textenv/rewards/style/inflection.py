@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from textenv.rewards.lexical.rouge import rouge_words
+from textenv.rewards.lexical.words import find_words
 from textenv.strict_yaml import load_yaml_file
 
 _IRREGULAR: dict[str, set[str]] = {}
@@ -60,7 +60,7 @@ def _stems(stem: str) -> set[str]:
 def contains(words: Sequence[str], phrase: Sequence[str]) -> bool:
     """Tells whether words hold a phrase, in a row, its last word in any form; never an empty one.
 
-    Both are words as `rouge_words` gives them, those of the phrase in their base form.
+    Both are words as `find_words` gives them, those of the phrase in their base form.
     """
     n = len(phrase)
     if not n:
@@ -74,4 +74,4 @@ def contains(words: Sequence[str], phrase: Sequence[str]) -> bool:
 
 def phrase_of(keyword: str) -> tuple[str, ...]:
     """Returns the words of a keyword, as `contains` takes them."""
-    return tuple(rouge_words(keyword))
+    return tuple(find_words(keyword))

@@ -10,7 +10,8 @@ import numpy as np
 from textenv.errors import ConfigError
 from textenv.examples import Episode
 from textenv.rewards.base import RewardResult
-from textenv.rewards.lexical.words import space_cjk
+from textenv.rewards.lexical.scripts import fold
+from textenv.rewards.lexical.words import marks_dropped
 from textenv.rewards.options import check_choice, check_number
 
 _UNITS = ("words", "characters")
@@ -20,8 +21,9 @@ class Length:
     """1 for a length within a window, falling in a line to 0 at `margin` beyond it; in [0, 1].
 
     Where there is a least length, an empty response gets 0 whatever the margin. Words stand between
-    spaces, and each Chinese, Japanese or Korean character is one. Component: "n_words" or
-    "n_characters". Not resisted: any text of that length will do, so gate another reward with it.
+    spaces; each character of a script without spaces is one, and so is an emoji. Component:
+    "n_words" or "n_characters". Not resisted: any text of that length will do, so gate another
+    reward with it.
 
     Args:
         least: Shortest length that gets 1.
@@ -60,9 +62,9 @@ class Length:
         """Scores the episodes, in order."""
         texts = [episode.response for episode in episodes]
         if self.unit == "words":
-            n = np.array([len(space_cjk(text).split()) for text in texts], np.float64)
+            n = np.array([len(marks_dropped(text).split()) for text in texts], np.float64)
         else:
-            n = np.array([len(text.strip()) for text in texts], np.float64)
+            n = np.array([len(fold(text).strip()) for text in texts], np.float64)
         total = np.ones(len(episodes))
         for off, margin in (
             (self.least - n, min(self.margin, self.least)),

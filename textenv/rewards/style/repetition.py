@@ -1,6 +1,6 @@
 """Repetition and distinct-n: whether a response says the same again. No reference is needed.
 
-Words and punctuation marks count, in lower case; each Chinese, Japanese or Korean character is one.
+Words and punctuation marks count, in lower case; each character of a script without spaces is one.
 Text without any scores 0, so that silence is no way out.
 """
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from itertools import pairwise
+from itertools import groupby, pairwise
+
+from textenv.rewards.lexical.scripts import is_plain, is_unspaced, patterns
 
 # Natural sentences of up to a hundred words stay above both.
 _LEAST_DISTINCT_WORDS = 0.5
@@ -23,21 +25,40 @@ def variety(words: Sequence[str]) -> float:
     """1 unless words, or pairs of neighbours, repeat far more than in prose; 0 for no words.
 
     Half of the words and three quarters of the pairs distinct are enough; below, the factor falls
-    in proportion. A sentence said twice gets about 0.7.
+    in proportion. A sentence said twice gets about 0.7. Of scripts without spaces, three characters
+    in a row count as a word: single letters of Thai come back in any prose.
     """
     if not words:
         return 0.0
+    if not "".join(words).isascii():
+        words = _grouped(words)
     distinct = min(1.0, len(set(words)) / len(words) / _LEAST_DISTINCT_WORDS)
-    pairs = list(pairwise(words))
-    if pairs:
-        distinct *= min(1.0, len(set(pairs)) / len(pairs) / _LEAST_DISTINCT_PAIRS)
+    n_pairs = len(words) - 1
+    if n_pairs:
+        distinct *= min(1.0, len(set(pairwise(words))) / n_pairs / _LEAST_DISTINCT_PAIRS)
     return distinct
 
 
+def _grouped(words: Sequence[str]) -> Sequence[str]:
+    """Returns words with each run of single characters as its overlapping groups of three."""
+    found: list[str] = []
+    for is_character, run in groupby(words, is_unspaced):
+        same = list(run)
+        n_groups = max(1, len(same) - 2)
+        found += ["".join(same[i : i + 3]) for i in range(n_groups)] if is_character else same
+    return found
+
+
 def split_sentences(text: str) -> list[str]:
-    """Returns the sentences of a text: they end at ., ! or ? before a space, or at a line's end."""
+    """Returns the sentences of a text.
+
+    They end at ., ! or ? before a space, at a line's end, and at a mark of another script that ends
+    a sentence ("。", "।", "؟"), with or without a space.
+    """
     found: list[list[str]] = []
     has_ended = True
+    if not is_plain(text):
+        text = patterns().sentence_end.sub(r"\g<0>\n", text)
     for part in filter(None, (part.strip() for part in _SENTENCE_END.split(text))):
         if has_ended:
             found.append([])

@@ -22,7 +22,7 @@ import numpy as np
 from textenv.errors import RewardError
 from textenv.examples import Episode
 from textenv.rewards.base import RewardResult
-from textenv.rewards.lexical.rouge import rouge_words
+from textenv.rewards.lexical.words import find_words
 from textenv.rewards.options import check_count, check_share
 from textenv.rewards.style.inflection import lemmas
 from textenv.rewards.style.polarity import load_vader
@@ -70,7 +70,7 @@ class Sentiment:
         compound, sentiment, form = (np.zeros(len(episodes)) for _ in range(3))
         for i, episode in enumerate(episodes):
             sign = SENTIMENTS[_target(episode, self.name, SENTIMENTS)]
-            words = rouge_words(episode.response)
+            words = find_words(episode.response)
             n_charged = sum(word in analyzer.lexicon for word in words)
             compound[i] = analyzer.polarity_scores(episode.response)["compound"]
             sentiment[i] = min(1.0, max(0.0, sign * compound[i] / self.enough))
@@ -105,7 +105,7 @@ class Topic:
         topic, purity, form = (np.zeros(len(episodes)) for _ in range(3))
         for i, episode in enumerate(episodes):
             target = _target(episode, self.name, TOPICS)
-            words = rouge_words(episode.response)
+            words = find_words(episode.response)
             found = [(word, topic_of(word)) for word in words]
             n_target = sum(said == target for _, said in found)
             n_topical = sum(said is not None for _, said in found)
@@ -141,7 +141,7 @@ def _form(episode: Episode, words: Sequence[str], n_charged: int) -> float:
     """The guards of free text, of which `n_charged` words carry the target."""
     if not words:
         return 0.0
-    told = rouge_words(" ".join(turn.text for turn in episode.turns if turn.role != "assistant"))
+    told = find_words(" ".join(turn.text for turn in episode.turns if turn.role != "assistant"))
     novel = min(
         _novelty(set(pairwise(words)), set(pairwise(told)), _NEW_PAIRS),
         # The words of the opening carry its sentiment in any order.

@@ -19,7 +19,8 @@ from textenv.errors import RewardError
 from textenv.examples import Episode
 from textenv.rewards.base import RewardResult
 from textenv.rewards.lexical.best_over_references import references_of
-from textenv.rewards.lexical.rouge import rouge_l, rouge_words
+from textenv.rewards.lexical.rouge import rouge_l
+from textenv.rewards.lexical.words import find_words
 from textenv.rewards.style.inflection import contains
 from textenv.rewards.style.writing import split_sentences, variety
 
@@ -36,7 +37,7 @@ _NEGATION_REACH = 3  # words before what is denied
 # What E2E's restaurants call their one boolean slot.
 _OTHER_NAMES = {"family friendly": ("child friendly", "kid friendly", "children friendly")}
 _LONG = 4  # words; a longer value may be told in part
-_SPECIFIC = re.compile(r"\d[\d.,:]*|(?<![.!?\n] )(?<!^)\b[A-Z][\w'-]*")
+_SPECIFIC = re.compile(r"\d[\d.,:]*|(?<![.!?\n] )(?<!^)\b[^\W\d_a-z][\w'-]*")
 
 _E2E = re.compile(r"([^\[\],|]+)\[([^\]]*)\]")
 _LINE = re.compile(r"^\s*([^:\n|]+?)\s*:\s*([^\n|]+?)\s*$", re.MULTILINE)
@@ -52,12 +53,12 @@ def split_slots(text: str) -> Slots:
 
 def words_of(text: str) -> list[str]:
     """Returns the words of a text; "five" is "5"."""
-    return [_NUMBERS.get(word, word) for word in rouge_words(text)]
+    return [_NUMBERS.get(word, word) for word in find_words(text)]
 
 
 def slot_words(slot: str) -> str:
     """Returns a slot's name as words: "family friendly" for "familyFriendly"."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])|[_\W]+", " ", slot).strip().lower()
+    return " ".join(find_words(re.sub(r"(?<=[a-z])(?=[A-Z])|_", " ", slot)))
 
 
 def realised(slot: str, value: str, words: Sequence[str]) -> float:
@@ -167,7 +168,8 @@ def _unsupported(text: str, known: set[str]) -> set[str]:
     found: set[str] = set()
     for sentence in split_sentences(text):
         for specific in _SPECIFIC.findall(sentence):
-            if not known.issuperset(words_of(specific)):
+            is_name = specific[0].isupper() or specific[0].isdigit()
+            if is_name and not known.issuperset(words_of(specific)):
                 found |= set(words_of(specific))
     return found
 

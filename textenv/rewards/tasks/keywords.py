@@ -16,11 +16,14 @@ import numpy as np
 from textenv.errors import ConfigError, RewardError
 from textenv.examples import Episode
 from textenv.rewards.base import FloatArray, RewardResult
-from textenv.rewards.lexical.rouge import rouge_l, rouge_words
+from textenv.rewards.lexical.rouge import rouge_l
+from textenv.rewards.lexical.words import find_words
 from textenv.rewards.style.inflection import contains, lemmas, phrase_of
 from textenv.rewards.style.writing import split_sentences, variety
 
-_SEPARATORS = re.compile(r"\s*[,;#|\n]\s*")
+# Commas and semicolons of other scripts among them.
+_SEPARATORS = re.compile(r"\s*[,;#|\n、，；،؛፣᠂߸]\s*")
+_COMMA = re.compile("[,、，،፣᠂߸]")
 
 
 def split_concepts(text: str) -> tuple[str, ...]:
@@ -51,7 +54,7 @@ def _coverage(
 ) -> FloatArray:
     total = np.zeros(len(episodes))
     for i, episode in enumerate(episodes):
-        words, keywords = rouge_words(episode.response), fixed or keywords_of(episode, name)
+        words, keywords = find_words(episode.response), fixed or keywords_of(episode, name)
         total[i] = sum(contains(words, keyword) for keyword in keywords) / len(keywords)
     return total
 
@@ -117,7 +120,7 @@ class KeywordSentence:
     def _form(self, episode: Episode) -> float:
         keywords = {word for phrase in keywords_of(episode, self.name) for word in phrase}
         # A comma joins keywords as "and" does.
-        words = rouge_words(episode.response.replace(",", " and "))
+        words = find_words(_COMMA.sub(" and ", episode.response))
         is_keyword = [not keywords.isdisjoint(lemmas(word)) for word in words]
         pairs = zip(words, is_keyword, strict=True)
         n_own = sum(not given and word not in _INSTRUCTION for word, given in pairs)

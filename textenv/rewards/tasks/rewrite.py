@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,19 +13,13 @@ import numpy as np
 from textenv.examples import Episode
 from textenv.rewards.base import RewardResult
 from textenv.rewards.lexical.best_over_references import references_of
-from textenv.rewards.lexical.rouge import rouge_l, rouge_words
+from textenv.rewards.lexical.rouge import rouge_l
+from textenv.rewards.lexical.words import find_words, tokens
 from textenv.rewards.style.inflection import contains, phrase_of
 from textenv.rewards.style.writing import glue, variety
 from textenv.rewards.verifiable.constraints import check_all
 
-_TOKEN = re.compile(r"\w+|[^\w\s]")
-
 Edit = tuple[int, str]
-
-
-def tokens_of(text: str) -> list[str]:
-    """Returns the words and marks of a text, in their case."""
-    return _TOKEN.findall(text)
 
 
 @lru_cache(maxsize=1 << 12)
@@ -39,7 +32,7 @@ def edits_between(source: str, target: str) -> frozenset[Edit]:
     """
     from rapidfuzz.distance import Levenshtein
 
-    before, after = tokens_of(source), tokens_of(target)
+    before, after = tokens(source, lower=False), tokens(target, lower=False)
     edits: set[Edit] = set()
     for op in Levenshtein.editops(before, after):
         at = op.src_pos
@@ -99,10 +92,10 @@ class Rewrite:
         contents = [one.content for one in checked if one.content is not None]
         if contents:
             return met, sum(contents) / len(contents)
-        words = rouge_words(response)
+        words = find_words(response)
         keep = example.metadata.get("keep", ())
         kept = [contains(words, phrase_of(phrase)) for phrase in keep]
-        longest = max(len(rouge_words(reference)) for reference in references)
+        longest = max(len(find_words(reference)) for reference in references)
         given = {word for phrase in keep for word in phrase_of(phrase)}
         form = variety(words) * glue(words, given) * min(1.0, 1.5 * longest / max(1, len(words)))
         return met, form * (sum(kept) / len(kept) if kept else 1.0) * (0.5 + 0.5 * overlap)
@@ -114,4 +107,5 @@ def _as_edited(source: str, response: str, reference: str) -> tuple[float, float
 
     wanted = edits_between(source, reference)
     made = len(wanted & edits_between(source, response)) / len(wanted) if wanted else 1.0
-    return made, float(Indel.normalized_similarity(tokens_of(response), tokens_of(reference)))
+    said, wished = tokens(response, lower=False), tokens(reference, lower=False)
+    return made, float(Indel.normalized_similarity(said, wished))

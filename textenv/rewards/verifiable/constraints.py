@@ -22,11 +22,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from textenv.errors import ConfigError, UnknownNameError
-from textenv.rewards.lexical.rouge import rouge_words
+from textenv.rewards.lexical.words import answer_key, find_words
 from textenv.rewards.style.inflection import contains, phrase_of
 from textenv.rewards.style.writing import split_sentences
 
 _ITEM = re.compile(r"(\d+)[.)]\s+(.*\S)")
+_NUMBER = re.compile(r"(?<!\w)[-−]?\d+(?:[.,]\d+)*")
 _FENCE = re.compile(r"\A```\w*[ \t\r]*\n(.*?)\r?\n?```\Z", re.DOTALL)
 
 
@@ -95,11 +96,16 @@ def _jaccard(one: Sequence[str], other: Sequence[str]) -> float:
 
 
 def _same(said: object, value: object) -> bool:
-    return rouge_words(str(said)) == rouge_words(str(value)) and not isinstance(said, list | dict)
+    one, other = str(said), str(value)
+    # -5 and 5, or 3.5 and "3 5", have the same words.
+    same_numbers = _NUMBER.findall(one) == _NUMBER.findall(other)
+    return (
+        same_numbers and answer_key(one) == answer_key(other) and not isinstance(said, list | dict)
+    )
 
 
 def _max_words(text: str, n: int) -> Checked:
-    lengths = [len(rouge_words(sentence)) for sentence in split_sentences(text)]
+    lengths = [len(find_words(sentence)) for sentence in split_sentences(text)]
     return Checked(sum(0 < length <= n for length in lengths) / len(lengths) if lengths else 0.0)
 
 
@@ -109,7 +115,7 @@ def _max_sentences(text: str, n: int) -> Checked:
 
 
 def _avoid(text: str, avoided: Sequence[str]) -> Checked:
-    words = rouge_words(text)
+    words = find_words(text)
     if not words:
         return Checked(0.0)
     n_used = sum(contains(words, phrase_of(word)) for word in avoided)
