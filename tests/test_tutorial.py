@@ -46,7 +46,9 @@ def run(folder, *arguments, input="", **variables):
         text=True,
         timeout=120,
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    # All that may stand there is what was read of the file.
+    said = re.sub(r".*sentences.jsonl: 120 rows read, 120 kept.\nExamples: .*\n", "", done.stderr)
+    assert (done.returncode, said) == (0, "")
     return done.stdout
 
 

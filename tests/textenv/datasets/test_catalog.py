@@ -196,7 +196,10 @@ EXPECTED = {
     "asdiv": (
         "TextMath-v0",
         "train",
-        [("Six geese meet three swans. How many birds are there?", ("#### 9 (birds)",))],
+        [
+            ("Ann has five hens. How many legs do they have?", ("#### 10 (legs)",)),
+            ("Ben sold 4 of his 7 carts. How many are left?", ("#### 3 (carts)",)),
+        ],
     ),
 }
 

@@ -34,6 +34,9 @@ def test_thoughts_are_left_out(text, answer):
     ("reward", "answer", "references", "metadata"),
     [
         ("numeric", "18", ["#### 18"], {}),
+        ("exact_match", "Norwich", ["Norwich"], {}),
+        ("token_f1", "in Norwich", ["in Norwich"], {}),
+        ("substring_match", "in Norwich", ["Norwich"], {}),
         ("choice", "B", ["B"], {"choices": ["cat", "dog"], "correct": 1}),
         ({"regex": {"pattern": "yes|no"}}, "yes", [], {}),
         ({"json": {"required": ["a"]}}, '{"a": 1}', [], {}),

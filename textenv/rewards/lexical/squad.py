@@ -4,7 +4,7 @@ A text is lower-cased, ASCII punctuation and the articles (a, an, the) are dropp
 split at white space. Two answers of which nothing is left match, as in SQuAD 2.0. For other scripts
 than Latin (see `textenv.rewards.lexical.words`), their own marks are dropped, too, and in a word
 with one of their letters all punctuation; characters of scripts without spaces, and emojis, are
-words.
+words. What stands in `<think>...</think>` is no part of an answer.
 
 Papers: Rajpurkar et al., "SQuAD: 100,000+ Questions for Machine Comprehension of Text" (2016), and
 "Know What You Don't Know: Unanswerable Questions for SQuAD" (2018).
@@ -21,13 +21,15 @@ from collections.abc import Callable
 from textenv.rewards.lexical.best_over_references import BestOverReferences
 from textenv.rewards.lexical.scripts import fold, is_latin, is_plain, patterns
 from textenv.rewards.lexical.words import Rules, caseless, check_rules, set_apart
+from textenv.rewards.thinking import answer_part
 
 _ARTICLE = re.compile(r"\b(a|an|the)\b")
 _DROP_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 def answer_words(text: str) -> list[str]:
-    """Returns the words of an answer that count, in any script."""
+    """Returns the words of an answer that count, in any script; thoughts before it do not."""
+    text = answer_part(text)
     if not is_plain(text) and not is_latin(text := fold(text)):
         text = _without_marks(text)
     return reference_answer_words(text)
