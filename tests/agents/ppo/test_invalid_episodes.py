@@ -171,7 +171,7 @@ def test_training_is_as_if_such_episodes_had_not_been_played(make_agent, make_en
 
 def test_they_are_counted_and_in_no_statistic(make_agent, make_env):
     found = []
-    agent = make_agent(make_env(reward=by_length(is_even)), max_invalid_share=0.9)
+    agent = make_agent(make_env(reward=by_length(is_even)), max_invalid_share=0.9, seed=1)
     agent.learn(total_episodes=24, after_iteration=lambda metrics: not found.append(metrics))
     assert len(found) == 2
     lengths = [int(e.action_mask.sum()) for e in agent.episodes]
