@@ -67,7 +67,7 @@ class RowsSpec:
     Attributes:
         path: A local file or folder, or a Hugging Face id.
         columns: Field of the task -> column of the data, a path into one ("answers.text"), a list
-            of columns, or records (see `FieldMap`). "id" may be mapped, too.
+            of columns, or records, zipped from lists. "id" may be mapped, too.
         labels: Column -> the names of its values: a list for 0, 1, ... (or false, true), or a
             mapping such as {"4": "positive", "0": "negative"}.
         join: Field -> what to put between the texts of a list, or of several columns, to make
