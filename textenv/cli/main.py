@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from importlib.metadata import entry_points
 from typing import Annotated
 
@@ -51,6 +52,9 @@ def main() -> None:
     # Read by OpenMP when torch loads it. By default its threads spin while they wait for each
     # other, so that a training beside other work on the same cores takes ten times as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # In a file, bars such as that of a model's loading are hundreds of lines.
+    if not sys.stderr.isatty():
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:
         register_all()
     except RegistryError as error:
