@@ -17,7 +17,8 @@ from agents.cli.arguments import Device, Seed, find_model, pick_device
 from agents.cli.display import print_answers, print_evaluation, print_facts, spec_text
 from textenv.cli.arguments import Dataset, Model, RewardText, environment_keys
 from textenv.cli.console import parse_spec, print_findings, print_json
-from textenv.errors import ConfigError, UnknownNameError
+from textenv.errors import ConfigError, DatasetError, UnknownNameError
+from textenv.output_paths import check_file
 from textenv.registry import environment_row
 
 if TYPE_CHECKING:
@@ -71,6 +72,8 @@ def evaluate(
     """
     if out is not None and out.suffix != ".json":
         raise ConfigError(f"Name a file for --out that ends in .json, not '{out}'.")
+    for path in (out, out.with_suffix(".jsonl")) if out else ():
+        check_file(path)
     given = list(words or ())
     named = given.pop(0) if given and "=" not in given[0] else None
     if agent not in AGENTS:
@@ -94,7 +97,15 @@ def evaluate(
     from textenv.vector import environment_arguments, make_core
 
     arguments = environment_arguments(found, data, paid, env)
-    core = make_core(id, _SLOTS, arguments)
+    try:
+        core = make_core(id, _SLOTS, arguments)
+    except (ConfigError, DatasetError) as error:
+        if setting is None:
+            raise
+        raise type(error)(
+            f"{error} This is what the run was trained on, named from the folder where textenv "
+            "train was called. Call this there, too, or give --dataset and --reward."
+        ) from error
     needs_model = agent in _NEED_MODEL
     try_rewards({name_of(core.reward): core.reward}, core, split)
     findings = (
@@ -155,6 +166,8 @@ def _evaluated(named: str | None, model: str | None) -> tuple[str, Setting | Non
 
     setting = None if model is None else read_setting(Path(model))
     if setting is None:
+        if named is None and model is not None and not Path(model).exists():
+            raise ConfigError(f"There is no run '{model}', so name an environment, too.")
         if named is None:
             raise ConfigError(
                 "Name an environment ('textenv list' shows them), or give the folder of a run as "

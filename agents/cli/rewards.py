@@ -99,14 +99,14 @@ def best_of_n(
         write_picks,
     )
     from agents.training.evaluation import load_policy
-    from agents.training.run import check_folder
     from textenv.benchmark.report import write_report
     from textenv.cli.progress import track
+    from textenv.output_paths import check_new_folder
     from textenv.preflight import try_rewards
     from textenv.vector import environment_arguments, make_core
 
     if out is not None:
-        check_folder(out)
+        check_new_folder(out)
     arguments = environment_arguments(found, parse_spec(dataset), pay_nothing, env)
     core = make_core(id, _SLOTS, arguments)
     n_prompts = min(prompts, len(core.dataset(split)))

@@ -48,7 +48,7 @@ from agents.training.run_folder import (
 from textenv.benchmark.statistics import bootstrap_mean
 from textenv.cli.progress import track
 from textenv.episode import TextCore
-from textenv.errors import ConfigError
+from textenv.output_paths import check_new_folder
 from textenv.preflight import try_rewards
 from textenv.registry import environment_row
 from textenv.rewards import fit_reward, load_reward
@@ -59,12 +59,6 @@ from textenv.vector import environment_arguments, make_core
 FIT_EPISODES = 256  # episodes of the initial policy, on which rewards are normalised
 KL_EPISODES = 128  # largest number of episodes at the end, which estimate the divergence
 _BEFORE = "before.json"
-
-
-def check_folder(out: Path) -> None:
-    """Checks that the folder of a new run is empty or missing."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ConfigError(f"'{out}' already exists and is not empty. Choose another --out.")
 
 
 def train(config: TrainConfig, out: Path, resume: bool = False) -> dict[str, Any]:
@@ -106,7 +100,7 @@ def train(config: TrainConfig, out: Path, resume: bool = False) -> dict[str, Any
         if resume:
             check_resumable(out, config.total_episodes)
         else:
-            check_folder(out)
+            check_new_folder(out)
         begun = nullcontext() if resume else removed_unless_written(out, METRICS_FILE)
         with begun:
             return _train(config, out, out if resume else None)

@@ -18,7 +18,6 @@ from agents.training.config import SFTOptions
 from agents.training.evaluation import Evaluation, evaluate_policy_on_split, load_policy
 from agents.training.preflight import find_before_loading, tell
 from agents.training.run import (
-    check_folder,
     versions,
     write_samples,
 )
@@ -27,6 +26,7 @@ from agents.training.sft import train_supervised
 from textenv.benchmark.statistics import bootstrap_mean
 from textenv.cli.progress import track, track_steps
 from textenv.episode import TextCore
+from textenv.output_paths import check_new_folder
 from textenv.preflight import try_rewards
 from textenv.rewards.base import name_of
 from textenv.vector import environment_arguments, make_core
@@ -64,7 +64,7 @@ def train_warm_start(
         ConfigError: The folder is not empty.
         KeyboardInterrupt: The run was interrupted; the model is saved.
     """
-    check_folder(out)
+    check_new_folder(out)
     with removed_unless_written(out, "model/config.json"):
         return _train(run, out, device)
 

@@ -45,4 +45,6 @@ def environment_keys(overrides: Sequence[str]) -> dict[str, Any]:
                 f"'{key}' is not of the form env.KEY=VALUE, such as env.max_new_tokens=64."
             )
     env: dict[str, Any] = values.get("env", {})
+    if not isinstance(env, dict):
+        raise ConfigError(f"env is not {env!r}; name its keys, as in env.max_new_tokens=64.")
     return env

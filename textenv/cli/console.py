@@ -150,8 +150,8 @@ def parse_spec(text: str | None) -> Any:
     except yaml.YAMLError as error:
         problem = f" ({error.problem})" if isinstance(error, yaml.MarkedYAMLError) else ""
         raise ConfigError(
-            f"'{text}' is not a valid YAML mapping{problem}; write it like "
-            "'{rougeL: 1, bleu: 0.5}'."
+            f"'{text}' is not a valid YAML mapping{problem}; write a data set like "
+            "'{path: rows.csv, skip: missing}', a reward like '{rougeL: 1, bleu: 0.5}'."
         ) from error
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -19,6 +18,7 @@ from rich.text import Text
 from textenv.cli.arguments import AsJson
 from textenv.cli.console import parse_spec, print_error
 from textenv.errors import ConfigError
+from textenv.output_paths import check_file
 from textenv.rewards import RewardResult, load_reward
 from textenv.rewards.base import call_reward
 from textenv.rewards.score import read_rows
@@ -64,6 +64,7 @@ def score_file(
     rows = [_row(episode.example.id, result, i) for i, episode in enumerate(episodes)]
     if out is not None:
         try:
+            out.parent.mkdir(parents=True, exist_ok=True)
             out.write_text("".join(rows), encoding="utf-8")
         except OSError as error:
             raise ConfigError(f"'{out}' cannot be written: {error.strerror}.") from error
@@ -81,13 +82,7 @@ def score_file(
 
 def _check_out(out: Path, file: Path) -> None:
     """Refuses a place that the scores cannot be written to, before they cost anything."""
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"'{out}' cannot be written: {error.strerror}.") from error
-    if out.is_dir() or not os.access(out if out.exists() else out.parent, os.W_OK):
-        reason = "it is a folder" if out.is_dir() else "permission denied"
-        raise ConfigError(f"'{out}' cannot be written: {reason}.")
+    check_file(out)
     if out.exists() and file.exists() and out.samefile(file):
         raise ConfigError(f"--out would write over '{file}', whose rows are scored.")
 

@@ -94,7 +94,7 @@ def call_reward(
         result = reward(episodes)
     except TextEnvError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a reward that ends the process would end a run
         raise RewardError(
             f"Reward '{name}' raised {type(error).__name__}: {error} ({_place(error)}). It was "
             f"scoring {_failing(reward, episodes) or scored}."
@@ -141,7 +141,7 @@ def call_reward(
     return RewardResult(checked.pop("total"), checked, valid, result.reasons)
 
 
-def _place(error: Exception) -> str:
+def _place(error: BaseException) -> str:
     """Says where an exception was raised: in the last line of the user's own code, if any."""
     frames = traceback.extract_tb(error.__traceback__)[1:]  # the first is `call_reward`
     libraries = tuple(set(sysconfig.get_paths().values()))
@@ -160,7 +160,7 @@ def _failing(reward: Reward, episodes: Sequence[Episode]) -> str:
             break
         try:
             reward([episode])
-        except Exception:
+        except (Exception, SystemExit):
             return f"'{episode.example.id}'"
     return ""
 
@@ -186,6 +186,8 @@ def _to_floats(values: Any) -> FloatArray | None:
             if isinstance(values, str | bytes | Mapping | Set):
                 return None
             values = [value.item() if hasattr(value, "detach") else value for value in values]
+        if isinstance(values, np.ma.MaskedArray):
+            values = values.filled(np.nan)
         if hasattr(values, "detach"):  # a tensor, perhaps on a GPU, of a graph, or in bfloat16
             values = values.detach().cpu().double()
         array = np.asarray(values)

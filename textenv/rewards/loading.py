@@ -135,6 +135,8 @@ def _make(name: str, options: Mapping[str, Any]) -> Reward:
                 f"register what makes it: register_reward('{name}', lambda: reward)",
             )
         return _call(name, factory, options)
+    if ":" not in name and name.endswith(".py"):
+        raise ConfigError(f"Name the reward in the file, too: '{name}:NAME'.")
     if ":" not in name:
         raise UnknownNameError("reward", name, REWARDS)
     module, _, attribute = name.rpartition(":")
@@ -145,7 +147,7 @@ def _make(name: str, options: Mapping[str, Any]) -> Reward:
         raise ConfigError(f"Cannot import reward '{name}': {problem}")
     try:
         loaded = load_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ConfigError(
             f"Cannot import reward '{name}': '{module}' raises {type(error).__name__}: {error}."
         ) from error

@@ -479,3 +479,39 @@ def test_tables_can_be_read_at_80_columns(run, monkeypatch, words):
     assert max(map(len, done.stdout.splitlines())) <= 80
     cut = [line for line in done.stdout.splitlines() if "…" in line and "  prompt" not in line]
     assert [line for line in cut if " … " not in line] == []
+
+
+def test_the_environment_s_keys_are_named_one_by_one(run):
+    for command in ("show", "play", "evaluate"):
+        done = run(command, "TextQA-v0", "env=5")
+        assert done.exit_code == 2
+        assert "env is not 5; name its keys" in done.stderr
+    twice = run("show", "TextQA-v0", "--dataset", "facts", "env.dataset=news")
+    assert "The dataset is given twice" in twice.stderr
+
+
+def test_a_run_that_is_not_there_is_told_as_such(run):
+    assert "There is no run 'nowhere'" in run("evaluate", "--model", "nowhere").stderr
+
+
+def test_a_run_from_elsewhere_says_where_its_data_were(run, model, tmp_path, monkeypatch):
+    rows = [json.dumps({"question": f"Is it {i}?", "answers": "yes"}) for i in range(60)]
+    (tmp_path / "mine.jsonl").write_text("\n".join(rows), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    words = ("--model", model, "--dataset", "mine.jsonl", "--out", "run")
+    assert run("train", "TextQA-v0", *SMOKE, *words).exit_code == 0
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    told = " ".join(run("evaluate", "--model", "../run", "--examples", "2").stderr.split())
+    assert "There is no file mine.jsonl" in told
+    assert "named from the folder where textenv train was called" in told
+
+
+def test_a_reward_that_ends_the_process_is_an_error(run, tmp_path):
+    reward = tmp_path / "quits.py"
+    reward.write_text("import sys\ndef quits(episodes):\n    sys.exit(0)\n")
+    words = ("evaluate", "TextQA-v0", "--agent", "lead", "--reward")
+    done = run(*words, f"{reward}:quits")
+    assert done.exit_code == 2
+    assert "raised SystemExit: 0" in " ".join(done.stderr.split())
+    assert f"{reward}:NAME" in "".join(run(*words, reward).stderr.split())

@@ -116,7 +116,7 @@ def test_a_place_that_cannot_be_written_to_costs_no_score_and_no_rows(run, file,
     before = file.read_bytes()
     for out, words in [
         (tmp_path, "it is a folder"),
-        (file / "scores.jsonl", "File exists"),
+        (file / "scores.jsonl", "is no folder"),
         (file, "--out would write over"),
     ]:
         done = run("score", file, "--reward", reward, "--out", out)

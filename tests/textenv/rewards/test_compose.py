@@ -198,6 +198,7 @@ def test_a_function_that_takes_no_episodes_is_told_so() -> None:
         ("0.5", "returned '0.5'"),
         ({"0": 1.0, "1": 0.0}, "returned {"),
         ([1.0, None], "= nan for example '1'"),
+        (np.ma.masked_array([1.0, 2.0], [False, True]), "= nan for example '1'"),
         ([[1.0], [0.0]], r"of shape \(2, 1\)"),
     ],
 )
