@@ -16,10 +16,11 @@ from rouge_score import rouge_scorer
 
 from textenv.errors import ConfigError
 from textenv.rewards import load_reward, score
-from textenv.rewards.lexical.rouge import rouge_words
+from textenv.rewards.lexical import scripts
+from textenv.rewards.lexical.rouge import _ruled_words, reference_words, rouge_words
 from textenv.rewards.lexical.scripts import fold
 from textenv.rewards.lexical.squad import answer_words, reference_answer_words
-from textenv.rewards.lexical.words import find_words, join_words, set_apart
+from textenv.rewards.lexical.words import caseless, find_words, join_words, set_apart
 from textenv.rewards.style.writing import split_sentences, variety
 from textenv.rewards.verifiable.constraints import check_all
 
@@ -362,3 +363,18 @@ def test_constraints_tell_accented_words_apart() -> None:
 def test_rules_of_another_name_are_refused(name: str) -> None:
     with pytest.raises(ConfigError, match="no rules 'latin'"):
         load_reward({name: {"rules": "latin"}})
+
+
+@given(st.text("abz 09'.éßÿ–“…€、。\ufffdあんアン中国가힣", max_size=20))
+def test_simple_text_has_the_same_words_by_the_quick_and_by_the_general_rule(text):
+    assert scripts.is_simple(text)
+    folded = fold(text)
+    general = [caseless(word) for word in scripts.patterns().word.findall(folded.lower())]
+    if scripts.is_latin(folded):
+        general = reference_words(folded)
+    assert _ruled_words(text) == general
+
+
+@pytest.mark.parametrize("text", ["中\ufe00", "か\u3099", "각\u11a8", "ー", "ａ", "٣", "🙂", "я"])
+def test_what_needs_properties_of_unicode_is_not_simple(text):
+    assert not scripts.is_simple(text)

@@ -11,6 +11,7 @@ Paper: Lin, "ROUGE: A Package for Automatic Evaluation of Summaries" (2004).
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,13 +21,18 @@ from typing import Any, Literal
 
 from textenv.errors import ConfigError
 from textenv.rewards.lexical.best_over_references import BestOverReferences
-from textenv.rewards.lexical.scripts import fold, is_latin, is_plain, patterns
+from textenv.rewards.lexical.scripts import fold, is_latin, is_simple, patterns
 from textenv.rewards.lexical.subsequences import common_length, union_hits
 from textenv.rewards.lexical.words import ASCII_WORDS, Rules, caseless, check_rules, find_words
 
 Measure = Literal["fmeasure", "precision", "recall"]
 
 Split = Callable[[str], list[str]]
+
+# The words of a text that is simple.
+_SIMPLE_WORD = re.compile(
+    "[a-z0-9]+|[\u3041-\u3096\u30a1-\u30fa\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3]"
+)
 
 
 def rouge_words(text: str) -> list[str]:
@@ -47,7 +53,9 @@ def _ruled_words(text: str) -> list[str]:
     """The words of a text; none of "é" or "+", which other texts of Latin script do not count."""
     if text.isascii():
         return text.translate(ASCII_WORDS).split()
-    if is_plain(text) or is_latin(text := fold(text)):
+    if is_simple(text):
+        return _SIMPLE_WORD.findall(text.lower())
+    if is_latin(text := fold(text)):
         return reference_words(text)
     return [caseless(word) for word in patterns().word.findall(text.lower())]
 
