@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 from textenv.errors import ConfigError
 from textenv.rewards.lexical.best_over_references import BestOverReferences
-from textenv.rewards.lexical.scripts import fold, is_latin, is_simple, patterns
+from textenv.rewards.lexical.scripts import fold, is_latin, is_plain, is_simple, patterns
 from textenv.rewards.lexical.subsequences import common_length, union_hits
 from textenv.rewards.lexical.words import ASCII_WORDS, Rules, caseless, check_rules, find_words
 
@@ -53,6 +53,8 @@ def _ruled_words(text: str) -> list[str]:
     """The words of a text; none of "é" or "+", which other texts of Latin script do not count."""
     if text.isascii():
         return text.translate(ASCII_WORDS).split()
+    if is_plain(text):
+        return reference_words(text)
     if is_simple(text):
         return _SIMPLE_WORD.findall(text.lower())
     if is_latin(text := fold(text)):

@@ -29,7 +29,8 @@ _DROP_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 def answer_words(text: str) -> list[str]:
     """Returns the words of an answer that count, in any script; thoughts before it do not."""
-    text = answer_part(text)
+    if "<" in text:
+        text = answer_part(text)
     if not is_plain(text) and not is_latin(text := fold(text)):
         text = _without_marks(text)
     return reference_answer_words(text)
