@@ -28,7 +28,7 @@ _LIKE_A_LIST = re.compile(
     rf"{_MAKERS}\(\s*[\[({{]"  # array(['a'])
     rf"|[\[{{][\s\[{{]*{_BEFORE}.*[\]}}]$"  # ['a' 'b'], {{'a', 'b'}}
     r"|\[\s*\[.*\]$"
-    rf"|[\[{{][\s\[{{]*{_BEFORE}(?:{_FIRST}\)?\s*(?:[,:]|{_QUOTE}|$)|[^\]]*$)"  # one that is cut off
+    rf"|[\[{{][\s\[{{]*{_BEFORE}(?:{_FIRST}\)?\s*(?:[,:]|{_QUOTE}|$)|[^\]}}]*$)"  # cut off
     rf"|\(\s*(?:{_BEFORE}{_FIRST}|{_NONE})\s*,\s*(?:\)$|(?:{_BEFORE}|{_NONE}\b|[\d.-])"
     rf".*(?:\)|{_QUOTE})$)"  # ('a', 'b')
     rf"|\[\s*{_NONE}(?:\s*[,\]]|\s+{_QUOTE}|\s+{_NONE}\b)"  # [nan, 'b']
@@ -54,7 +54,7 @@ def list_in_cell(name: str, cell: str) -> Any:
         return value
     if not isinstance(value, list) and _LIKE_A_LIST.match(text):
         raise DatasetError(
-            f"the {name} looks like a list, but cannot be read as one: {text[:80]!r}. Write it as "
+            f"'{name}' looks like a list, but cannot be read as one: {text[:80]!r}. Write it as "
             'JSON: ["first", "second"].'
         )
     return cell
