@@ -15,7 +15,7 @@ from textenv.errors import DatasetError
 
 _BLANKS = string.whitespace + "\xa0\u200b\ufeff"
 _QUOTE = "[\"'“”‘’„‚«‹「『]"
-_BEFORE = rf"(?:[\w.]+\()?[bruBRU]{{0,2}}(?={_QUOTE})"  # np.str_('a'), u'a'
+_BEFORE = rf"(?:[\w.]+\(\[?)?[bruBRU]{{0,2}}(?={_QUOTE})"  # np.str_('a'), list(['a']), u'a'
 _FIRST = (
     r"(?:\"[^\"]*\"|'[^']*'|“[^”]*”|‘[^’]*’|„[^“”]*[“”]|‚[^‘’]*[‘’]|«[^»]*»|「[^」]*」|『[^』]*』)"
 )
@@ -25,10 +25,10 @@ _MAKERS = r"(?:\w+\.)?(?:array|list|tuple|set|frozenset|deque|dict_keys|dict_val
 # How texts begin (and end) that a program printed as a list, or that were typed as one. Prose
 # may begin with a bracket, too: "[sic] he said", "('90s music)", '("Yes," she said.)'.
 _LIKE_A_LIST = re.compile(
-    rf"{_MAKERS}\(\s*[\[({{]"  # array(['a'])
+    rf"(?:{_MAKERS}\(\s*[\[({{]|<\w*Array>\s*\[)"  # array(['a'])
     rf"|[\[{{][\s\[{{]*{_BEFORE}.*[\]}}]$"  # ['a' 'b'], {{'a', 'b'}}
     r"|\[\s*\[.*\]$"
-    rf"|[\[{{][\s\[{{]*{_BEFORE}(?:{_FIRST}\)?\s*(?:[,:]|{_QUOTE}|$)|[^\]}}]*$)"  # cut off
+    rf"|[\[{{][\s\[{{]*{_BEFORE}(?:{_FIRST}\)?\s*(?:[,:]|{_QUOTE}|\]?\W*$)|[^\]}}]*$)"  # cut off
     rf"|\(\s*(?:{_BEFORE}{_FIRST}|{_NONE})\s*,\s*(?:\)$|(?:{_BEFORE}|{_NONE}\b|[\d.-])"
     rf".*(?:\)|{_QUOTE})$)"  # ('a', 'b')
     rf"|\[\s*{_NONE}(?:\s*[,\]]|\s+{_QUOTE}|\s+{_NONE}\b)"  # [nan, 'b']

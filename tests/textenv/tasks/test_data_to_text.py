@@ -248,6 +248,7 @@ def test_slot_names_are_read_as_words():
         ("name[A]; food[x],", {"name": "A", "food": "x"}),
         ("name[The [Old] Inn], food[x]", {"name": "The [Old] Inn", "food": "x"}),
         ("name: A\n\nopen: 9:30 [am]\n", {"name": "A", "open": "9:30 [am]"}),
+        ("price (GBP)[5]", {"price (GBP)": "5"}),
         ("name: A | food: x", {"name": "A", "food": "x"}),
         # Anything left over, and a slot without a value
         ("no slots here", {}),
@@ -255,6 +256,8 @@ def test_slot_names_are_read_as_words():
         ("food, name[A]", {}),
         ("food\nname[A]", {}),
         ("name[A], food[x", {}),
+        ("inform(name[A], food[x])", {}),
+        ("inform(name[A]", {}),
         ("name[A], food[]", {}),
         ("name[A], near: B", {}),
         ("name[A] (cheap), food[x]", {}),

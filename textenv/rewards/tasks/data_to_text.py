@@ -40,7 +40,7 @@ _LONG = 4  # words; a longer value may be told in part
 _SPECIFIC = re.compile(r"\d[\d.,:]*|(?<![.!?\n] )(?<!^)\b[^\W\d_a-z][\w'-]*")
 
 # "name[The [Old] Mill]", and "name: The Mill".
-_NAME = r"\s*([^\[\]():,;|=\n]*[^\[\]():,;|=\s])\s*"
+_NAME = r"\s*([^\[\]:,;|=\n]*[^\[\]:,;|=\s])\s*"
 _SLOT = re.compile(_NAME + r"\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\s*[,;|]?")
 _LINE = re.compile(r"\s*([^:\[\]=]*[^:\[\]=\s])\s*:(.*)")
 
@@ -62,7 +62,9 @@ def split_slots(text: str) -> Slots:
         if len(pairs) < len(lines):
             return ()
     slots = tuple((slot, value.strip()) for slot, value in pairs)
-    return slots if all(value for _, value in slots) else ()
+    return (
+        slots if all(value and slot.count("(") == slot.count(")") for slot, value in slots) else ()
+    )
 
 
 def words_of(text: str) -> list[str]:
