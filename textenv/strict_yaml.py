@@ -1,7 +1,12 @@
-"""Reads YAML and refuses repeated keys, of which YAML itself would silently keep the last."""
+"""Reads YAML and refuses repeated keys, of which YAML itself would silently keep the last.
+
+Plain words are what YAML 1.2 takes them for: no, yes, on and off, 12:30, 010 and 1_000 are texts,
+of which PyYAML's YAML 1.1 makes booleans and other numbers.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -50,8 +55,34 @@ class _UniqueKeys(yaml.constructor.SafeConstructor):
         return super().construct_mapping(node, deep)
 
 
+_TAG = "tag:yaml.org,2002:"
+# Tag -> the plain words that are it, and their first characters. A float needs a point, as for
+# `yaml.safe_dump`, which writes the text 1e-5 without quotes.
+_PLAIN = {
+    f"{_TAG}bool": (r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    f"{_TAG}int": (r"[-+]?(?:0|[1-9][0-9]*)|0x[0-9a-fA-F]+", "-+0123456789"),
+    f"{_TAG}float": (
+        r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+][0-9]+)?|[-+]?\.(?:inf|Inf|INF)"
+        r"|\.(?:nan|NaN|NAN)",
+        "-+.0123456789",
+    ),
+}
+
+
+def _resolve_as_yaml_1_2(loader: type[yaml.SafeLoader]) -> None:
+    known = yaml.SafeLoader.yaml_implicit_resolvers.items()
+    loader.yaml_implicit_resolvers = {
+        first: [(tag, form) for tag, form in forms if tag not in _PLAIN] for first, forms in known
+    }
+    for tag, (form, first) in _PLAIN.items():
+        loader.add_implicit_resolver(tag, re.compile(f"(?:{form})$"), list(first))
+
+
 class _StrictLoader(_UniqueKeys, yaml.SafeLoader):
     pass
 
 
 _FastLoader = type("_FastLoader", (_UniqueKeys, getattr(yaml, "CSafeLoader", yaml.SafeLoader)), {})
+
+for _loader in (_StrictLoader, _FastLoader):
+    _resolve_as_yaml_1_2(_loader)

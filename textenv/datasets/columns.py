@@ -10,6 +10,7 @@ from typing import Any
 
 from textenv.datasets.cells import list_in_cell
 from textenv.errors import DatasetError
+from textenv.tasks.rows import is_blank, written
 
 # Where a field's value stands: a column, or a path into one ("pair.en"); several columns, whose
 # values make a list; or, for a list of records, the path of each of their keys, or the values that
@@ -63,8 +64,9 @@ class FieldMap:
         if name in self.lists and isinstance(value, str):
             value = list_in_cell(name, value)
         if name in self.join and isinstance(value, list):
-            texts = (item.strip() for item in value if isinstance(item, str))
-            return self.join[name].join(filter(None, texts))
+            said = (item for item in value if not is_missing(item))
+            texts = [written(f"the list of '{name}' holds an item", item).strip() for item in said]
+            return self.join[name].join(texts)
         return value
 
     def _listed(self, name: str, columns: Sequence[str], row: Mapping[str, Any]) -> list[Any]:
@@ -122,11 +124,7 @@ def value_at(row: Mapping[str, Any], path: str) -> Any:
 
 def is_missing(value: object) -> bool:
     """True for no value, NaN, blank text, and lists of nothing else."""
-    if isinstance(value, str):
-        return not value or value.isspace()
-    if isinstance(value, list):
-        return all(is_missing(item) for item in value)
-    return value is None or (isinstance(value, float) and value != value)
+    return all(map(is_missing, value)) if isinstance(value, list) else is_blank(value)
 
 
 def merge(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -160,35 +158,52 @@ def _step(value: Any, key: str) -> Any:
     return value.get(key) if isinstance(value, Mapping) else None
 
 
-def names_by_value(labels: Labels) -> dict[str, str | None]:
+def names_by_value(path: str, labels: Labels) -> dict[str, str | None]:
     """Returns the name of each value of a labelled column, by the text of the value.
 
     -1, as the hub writes it, stands for no label.
+
+    Raises:
+        DatasetError: A value has two names.
     """
     if isinstance(labels, Mapping):
-        return {_written(value): name for value, name in labels.items()}
-    names: dict[str, str | None] = {name: name for name in labels}
+        return _unambiguous(path, [(_key(value), name) for value, name in labels.items()])
+    named: list[tuple[str, str | None]] = [(_key(name), name) for name in labels]
     if len(labels) == 2:
-        names |= {"false": labels[0], "true": labels[1]}
-    return names | {str(number): name for number, name in enumerate(labels)} | {"-1": None}
+        named += zip(("false", "true"), labels, strict=True)
+    numbered = [(str(number), name) for number, name in enumerate(labels)]
+    return _unambiguous(path, [*named, *numbered, ("-1", None)])
+
+
+def _unambiguous(path: str, named: Sequence[tuple[str, str | None]]) -> dict[str, str | None]:
+    names: dict[str, str | None] = {}
+    for value, name in named:
+        if names.setdefault(value, name) != name:
+            raise DatasetError(
+                f"The 'labels' of '{path}' give the value {value} two names: '{names[value]}' and "
+                f"{'none' if name is None else repr(name)}. A list names 0, 1, ... (two names: "
+                "false and true, too), and a value that is a name keeps it; 1, 1.0 and their texts "
+                f'are one value. Give a mapping: {{"labels": {{"{path}": {{"{value}": ...}}}}}}.'
+            )
+    return names
 
 
 def _named(path: str, value: Any, names: Mapping[str, str | None]) -> Any:
     if isinstance(value, list):
         return [_named(path, item, names) for item in value]
-    written = _written(value)
-    if written in names:
-        return names[written]
+    key = _key(value)
+    if key in names:
+        return names[key]
     if is_missing(value):
         return None
     raise DatasetError(
         f"column '{path}' has the value {value!r}, which 'labels' does not name: it names "
         f"{', '.join(names)}. Name every value: "
-        f'{{"labels": {{"{path}": {{"{written}": ...}}}}}}.'
+        f'{{"labels": {{"{path}": {{"{key}": ...}}}}}}.'
     )
 
 
-def _written(value: object) -> str:
+def _key(value: object) -> str:
     """Writes a label as one text, whatever it is: 1, 1.0, "1" and "1.0" alike, true and "True"."""
     text = str(value).strip()
     whole, _, decimals = text.partition(".")

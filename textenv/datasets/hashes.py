@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import unicodedata
+from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 from textenv.datasets.base import hash_of
 from textenv.datasets.columns import is_missing, value_at
 from textenv.datasets.reading import Row
+from textenv.rewards.lexical.scripts import fold
 
 Hashes = NDArray[np.uint64]
 
@@ -19,9 +22,22 @@ encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False, default=str).encod
 
 
 def prompt_hash(text: str) -> int:
-    """Hashes what the agent sees; capitals, spacing and forms of one character make no other."""
+    """Hashes what the agent sees; what only looks different, or is not seen, makes no other.
+
+    That is capitals, spacing, forms of one character (composed or not, of full or half width) and
+    what has no form (joiners, marks of direction, variation selectors).
+    """
+    if not text.isascii():
+        text = fold(_unseen().sub("", text))
     text = " ".join(text.split()).casefold()
     return hash_of(text if text.isascii() else unicodedata.normalize("NFC", text))
+
+
+@cache
+def _unseen() -> Any:
+    import regex
+
+    return regex.compile(r"[\p{Cf}\p{Default_Ignorable_Code_Point}]+")
 
 
 def group_hash(row: Row, group: str) -> int | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from textenv.datasets.columns import is_missing
 from textenv.datasets.reading import Row
 from textenv.datasets.text_files import ReadOptions
 from textenv.errors import DatasetError
@@ -29,7 +30,8 @@ def rows_of_document(document: Row, options: ReadOptions, path: Path, depth: int
         first = inner[0]
         if options.fits(first.keys()) or _nested(first):
             return [
-                value if "id" in value else {"id": key, **value} for key, value in document.items()
+                {**value, "id": key} if is_missing(value.get("id")) else value
+                for key, value in document.items()
             ]
     if inner and all(_are_rows(value) for value in inner) and is_dialogue(inner[0], options):
         return [{"id": key, "turns": value} for key, value in document.items()]

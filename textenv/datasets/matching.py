@@ -73,7 +73,7 @@ def match_columns(
     lists = {wanted.name for wanted in task.fields if wanted.takes != "text"}
     fields = FieldMap(
         columns,
-        {path: names_by_value(labels) for path, labels in source.labels.items()},
+        {path: names_by_value(path, labels) for path, labels in source.labels.items()},
         source.join,
         source.fill,
         frozenset(lists) if cells else frozenset(),

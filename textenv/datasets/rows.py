@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from textenv.datasets.columns import Column, is_missing, merge, paths_of, value_at
+from textenv.datasets.columns import Column, is_missing, merge, paths_of, plain, value_at
 from textenv.datasets.matching import Matched
 from textenv.datasets.reading import Row, Table
 from textenv.datasets.report import LoadReport
@@ -48,7 +48,11 @@ class RowReader:
             return Read(self.task.example(id, values), values, is_mended)
         except DatasetError as error:
             where = table.where(indices[0])
-            raise DatasetError(f"{where} (id '{id}'): {error}") from error
+            differing = ", ".join(map(repr, self._differing(rows)))
+            hint = f" The {len(rows)} rows that are gathered here differ in {differing}."
+            raise DatasetError(
+                f"{where} (id '{id}'): {error}{hint if differing else ''}"
+            ) from error
 
     def id_of(self, table: Table, index: int, row: Row) -> str:
         """Returns the id of a row: its own, else one of its number."""
@@ -74,6 +78,15 @@ class RowReader:
                     "out."
                 )
         return values
+
+    def _differing(self, rows: Sequence[Row]) -> list[str]:
+        """Returns the fields of one text that have several in gathered rows."""
+        names = [wanted.name for wanted in self.task.fields if wanted.takes == "text"]
+        try:
+            values = [self.matched.fields.values(row) for row in rows[1:] and rows]
+        except DatasetError:
+            return []
+        return [name for name in names if len({str(plain(row.get(name))) for row in values}) > 1]
 
     def lacks(self, row: Row) -> str | None:
         """Returns the first needed field that a row has no value in, if there is one.

@@ -10,7 +10,7 @@ from textenv.errors import DatasetError
 from textenv.examples import Example, Turn
 from textenv.rewards.tasks.data_to_text import Slots, split_slots
 from textenv.tasks.base import Field, Task, ask
-from textenv.tasks.rows import candidates_of, references_of
+from textenv.tasks.rows import candidates_of, datum_of, is_blank, references_of, text_of
 from textenv.tasks.tables import highlighted
 
 # A dialogue act: "inform(name='The Mill',food=Thai)", of BAGEL and others.
@@ -91,7 +91,11 @@ class DataTask(Task):
         elif row.get("table") is not None:
             slots = highlighted(id, row["table"], row.get("highlighted_cells"))
             named = (("page title", row.get("title")), ("section title", row.get("section")))
-            context = tuple((name, str(value)) for name, value in named if value)
+            context = tuple(
+                (name, text_of(id, {name: value}, name))
+                for name, value in named
+                if not is_blank(value)
+            )
         else:
             raise DatasetError(
                 f"Example '{id}' has neither 'slots' nor a 'table'. Map one of the dataset's "
@@ -142,18 +146,22 @@ def _slots_of(id: str, value: object) -> Slots:
     if isinstance(value, str):
         act = _ACT.fullmatch(value.strip())
         said = _PAIR.findall(act[1]) if act else []
-        slots = tuple((slot, text.strip("'\"")) for slot, text in said) or split_slots(value)
-        if not slots:
+        slots = tuple((slot, text.strip(" '\"")) for slot, text in said) or split_slots(value)
+        if not slots or not all(text for _, text in slots):
             raise DatasetError(
-                f"The slots of example '{id}' cannot be read: write 'name[The Mill], food[Thai]', "
-                "or 'name: The Mill' on a line for each."
+                f"The slots of example '{id}' cannot be read to the end, each with a value: write "
+                "'name[The Mill], food[Thai]', or 'name: The Mill' on a line for each."
             )
         return slots
-    pairs: Any = value.items() if isinstance(value, Mapping) else value
-    try:
-        return tuple((str(slot), str(said).strip()) for slot, said in pairs if said is not None)
-    except (TypeError, ValueError):
+    pairs = list(value.items()) if isinstance(value, Mapping) else value
+    if not isinstance(pairs, list | tuple) or not all(
+        isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs
+    ):
         raise DatasetError(
             f"The slots of example '{id}' are of type {type(value).__name__}; give a mapping from "
             "slots to values, a list of [slot, value] pairs, or a text."
-        ) from None
+        )
+    said = [(slot, told) for slot, told in pairs if not is_blank(told)]
+    return tuple(
+        (text_of(id, {"slot": slot}, "slot"), datum_of(id, str(slot), told)) for slot, told in said
+    )

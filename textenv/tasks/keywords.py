@@ -9,7 +9,7 @@ from textenv.errors import DatasetError
 from textenv.examples import Example, Turn
 from textenv.rewards.tasks.keywords import split_concepts
 from textenv.tasks.base import Field, Task
-from textenv.tasks.rows import candidates_of, references_of
+from textenv.tasks.rows import candidates_of, references_of, written
 
 
 class KeywordsTask(Task):
@@ -81,12 +81,13 @@ class KeywordsTask(Task):
 def _concepts_of(id: str, value: object) -> tuple[str, ...]:
     if isinstance(value, str):
         value = split_concepts(value)
-    if not isinstance(value, list | tuple) or not all(isinstance(word, str) for word in value):
+    if not isinstance(value, list | tuple):
         raise DatasetError(
             f"The concepts of example '{id}' are of type {type(value).__name__}; give a list of "
             "words, or one text with commas, '#' or spaces between them."
         )
-    concepts = tuple(dict.fromkeys(word.strip() for word in value if word.strip()))
+    words = (written(f"Example '{id}' has a concept", word).strip() for word in value)
+    concepts = tuple(dict.fromkeys(filter(None, words)))
     if not concepts:
         raise DatasetError(f"Example '{id}' has no concepts. Filter such rows out.")
     return concepts

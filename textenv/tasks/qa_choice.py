@@ -9,7 +9,7 @@ from textenv.errors import ConfigError, DatasetError
 from textenv.examples import Example, Turn
 from textenv.rewards.verifiable.choice import LETTERS
 from textenv.tasks.base import Field, Task
-from textenv.tasks.rows import text_of
+from textenv.tasks.rows import is_blank, text_of
 
 
 class QAChoiceTask(Task):
@@ -54,8 +54,10 @@ class QAChoiceTask(Task):
     - `question` (or `question_stem`, `query`, `ctx`);
     - `choices` (or `options`, `endings`): a list of texts, ARC's dict of `text` and `label`, or a
       list of such dicts;
-    - `answer` (or `answerKey`, `label`, `gold`): the right option's letter or own label, its index
-      from 0, or its text;
+    - `answer` (or `answerKey`, `label`, `gold`): the right option's own label, or, where options
+      have none, its letter, its index from 0, or its text. An answer that names one option by its
+      letter or index and another by its text ("A" of O, A, B, AB) is refused; a number beside
+      options that are texts is an index;
 
     and may have a `context` (or `passage`, `article`, `support`). ARC, CommonsenseQA, HellaSwag,
     MMLU, OpenBookQA and RACE need no mapping of columns.
@@ -84,8 +86,8 @@ class QAChoiceTask(Task):
     def example(self, id: str, row: Mapping[str, Any]) -> Example:
         """Builds an example from a question, its choices, the answer, and perhaps a context."""
         question = text_of(id, row, "question")
-        choices, labels = _choices(id, row.get("choices"), self.n_candidates)
-        correct = _correct(id, row.get("answer"), choices, labels)
+        choices, labels, are_texts = _choices(id, row.get("choices"), self.n_candidates)
+        correct = _correct(id, row.get("answer"), choices, labels, are_texts)
         shown = [f"{letter}) {text}" for letter, text in zip(LETTERS, choices, strict=False)]
         metadata: dict[str, Any] = {"choices": choices, "correct": correct, "candidates": shown}
         if row.get("context") is not None:
@@ -106,8 +108,8 @@ class QAChoiceTask(Task):
         return f"{example.metadata.get('context', '')}\n{example.prompt}"
 
 
-def _choices(id: str, given: Any, most: int) -> tuple[list[str], list[str]]:
-    """Returns the texts of the options, and their labels if the row has its own."""
+def _choices(id: str, given: Any, most: int) -> tuple[list[str], list[str], bool]:
+    """Returns the options as texts, their own labels, if any, and whether they came as texts."""
     labels: Any = ()
     if isinstance(given, Mapping):
         if "text" not in given:
@@ -124,31 +126,56 @@ def _choices(id: str, given: Any, most: int) -> tuple[list[str], list[str]]:
             f"The choices of example '{id}' are of type {type(given).__name__}; they must be a "
             'list of texts, or {"text": [...], "label": [...]}.'
         )
+    if blank := [letter for letter, text in zip(LETTERS, given, strict=False) if is_blank(text)]:
+        raise DatasetError(
+            f"Choice {blank[0]} of example '{id}' has no text. Fill it in; or leave it out of "
+            "'choices', and see to it that the answer still names the right one."
+        )
     texts = [text_of(id, {"choice": text}, "choice") for text in given]
     if not 2 <= len(texts) <= most:
         raise DatasetError(
             f"Example '{id}' has {len(texts)} choices; this task takes 2 to {most}. Set n_choices "
             "to the most that the dataset has, or leave the row out."
         )
-    if not isinstance(labels, Sequence) or (labels and len(labels) != len(texts)):
-        raise DatasetError(f"Example '{id}' must have a label for each of its choices, or none.")
-    return texts, [str(label) for label in labels]
+    labels = [str(label).strip() for label in labels] if isinstance(labels, Sequence) else None
+    if labels is None or (labels and len({*labels}) != len(texts)):
+        raise DatasetError(
+            f"Example '{id}' must have a label for each of its choices, all different, or none."
+        )
+    return texts, labels, all(isinstance(text, str) for text in given)
 
 
-def _correct(id: str, answer: object, choices: list[str], labels: list[str]) -> int:
-    """Returns the index of the right option."""
-    if isinstance(answer, str):
-        given = answer.strip()
-        if given in labels:
-            return labels.index(given)
-        if choices.count(given) == 1:
-            return choices.index(given)
-        if len(given) == 1 and given.upper() in LETTERS[: len(choices)]:
-            return LETTERS.index(given.upper())
-        if given.isdecimal() and int(given) < len(choices):
-            return int(given)
-    elif isinstance(answer, int) and not isinstance(answer, bool) and 0 <= answer < len(choices):
-        return answer
+def _correct(
+    id: str, answer: object, choices: list[str], labels: list[str], are_texts: bool
+) -> int:
+    """Returns the index of the option that an answer names, if it can name no other."""
+    is_number = isinstance(answer, int) and not isinstance(answer, bool)
+    given = str(answer).strip() if is_number or isinstance(answer, str) else ""
+    labelled = [i for i, label in enumerate(labels) if label == given] or [
+        i for i, label in enumerate(labels) if label.upper() == given.upper()
+    ]
+    if len(labelled) == 1:
+        return labelled[0]
+    named = {i for i, choice in enumerate(choices) if choice == given}
+    if is_number and are_texts:
+        named = set()  # Of texts, a number can only be the index.
+    # Beside labels 1, 2, 3, a 0 is no index; beside A, B, E, a D is not the fourth.
+    has_place = all(label.isdecimal() != given.isdecimal() for label in labels)
+    letter = given.upper() if len(given) == 1 and given.isalpha() else ""
+    if has_place and letter and letter in LETTERS[: len(choices)]:
+        same = {i for i, choice in enumerate(choices) if choice.upper() == letter}
+        named = (named or same) | {LETTERS.index(letter)}
+    if has_place and given.isdecimal() and int(given) < len(choices):
+        named.add(int(given))
+    if len(named) > 1:
+        options = " or ".join(f"{LETTERS[i]}) {choices[i]}" for i in sorted(named))
+        raise DatasetError(
+            f"The answer of example '{id}' is {answer!r}, which may be {options}. Give its "
+            f"{'index from 0,' if letter else 'letter,'} or the choices "
+            'labels of their own: {"text": [...], "label": [...]}.'
+        )
+    if named:
+        return named.pop()
     raise DatasetError(
         f"The answer of example '{id}' is {answer!r}, which is not among its {len(choices)} "
         "choices: give the letter, the index from 0, or the text of one."

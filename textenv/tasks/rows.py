@@ -17,16 +17,21 @@ def text_of(id: str, row: Mapping[str, Any], name: str) -> str:
         raise DatasetError(
             f"Example '{id}' has no {name}. Filter such rows out, or map a column to '{name}'."
         )
-    if not isinstance(value, str):
-        value = _written(id, name, value)
-    text = value.strip()
+    text = written(f"Example '{id}' has {_a(name)}", value).strip()
     if not text:
-        raise DatasetError(f"Example '{id}' has an empty {name}. Filter such rows out.")
+        raise DatasetError(f"Example '{id}' has {_a('empty ' + name)}. Filter such rows out.")
     return text
 
 
-def _written(id: str, name: str, value: object) -> str:
-    """Returns a number or a day as the text that it was written as, if that is known."""
+def written(has: str, value: object) -> str:
+    """Returns a text, or a number or a day as the text that it was written as.
+
+    Raises:
+        DatasetError: It is something else, or how it was written is not known. The error begins
+            with `has`, such as "Example 'x' has a summary".
+    """
+    if isinstance(value, str):
+        return value
     is_day = isinstance(value, datetime.date) and not isinstance(value, datetime.datetime)
     # A float of JSON knows how it was written. One of Parquet may be 7 as well as 7.0.
     is_plain = isinstance(value, float) and (
@@ -40,20 +45,37 @@ def _written(id: str, name: str, value: object) -> str:
         advice = ' Name both values: {"labels": {column: {"true": "yes", "false": "no"}}}.'
     elif isinstance(value, float | datetime.date):
         advice = f" How {value} was written is not known: write the column as text."
-    raise DatasetError(
-        f"Example '{id}' has a {name} of type {type(value).__name__}; it must be a string.{advice}"
-    )
+    raise DatasetError(f"{has} of type {type(value).__name__}; it must be a string.{advice}")
+
+
+def is_blank(value: object) -> bool:
+    """True for no value, NaN, and blank text."""
+    if isinstance(value, str):
+        return not value or value.isspace()
+    return value is None or (isinstance(value, float) and value != value)
+
+
+def datum_of(id: str, name: str, value: object) -> str:
+    """Returns one value of some data as it was written, without spaces around; true is "true"."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return written(f"Example '{id}' has, for {name}, a value", value).strip()
 
 
 def references_of(id: str, row: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    """Returns the reference texts in field `name`: a string, or a list of at least one."""
+    """Returns the reference texts in field `name`: a string, or a list, blank ones left out."""
     value = row.get(name)
     if not isinstance(value, list | tuple):
         return (text_of(id, row, name),)
-    if not value:
-        raise DatasetError(f"Example '{id}' has an empty {name}. Filter such rows out.")
-    texts = (text_of(id, {name: item}, name) for item in value)
+    texts = [text_of(id, {name: item}, name) for item in value if not is_blank(item)]
+    if not texts:
+        raise DatasetError(f"Example '{id}' has {_a('empty ' + name)}. Filter such rows out.")
     return tuple(dict.fromkeys(texts))
+
+
+def _a(name: str) -> str:
+    """Puts an article before a name: "an answer", "a summary"; but "answers"."""
+    return name if name.endswith("s") else f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 
 
 def candidates_of(id: str, row: Mapping[str, Any], gold: str, most: int) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from textenv.examples import Example, Turn
 from textenv.tasks.base import Field, Task, ask
-from textenv.tasks.rows import references_of, text_of
+from textenv.tasks.rows import is_blank, references_of, text_of
 
 
 class SummarizeTask(Task):
@@ -70,7 +70,7 @@ class SummarizeTask(Task):
         document = row.get("document")
         if isinstance(document, list | tuple):
             # A blank sentence adds nothing to the text; SciTLDR has one.
-            said = [sentence for sentence in document if not str(sentence).isspace()]
+            said = [sentence for sentence in document if not is_blank(sentence)]
             sentences = [text_of(id, {"document": sentence}, "document") for sentence in said]
             document = " ".join(sentences)
         document = text_of(id, {"document": document}, "document")

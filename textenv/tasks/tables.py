@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from textenv.errors import DatasetError
+from textenv.tasks.rows import datum_of, is_blank
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,8 @@ def _read(id: str, table: Any) -> list[list[_Cell]]:
         cells, column = [], 0
         for cell in row:
             fields = cell if isinstance(cell, Mapping) else {"value": cell}
-            value = "" if fields.get("value") is None else str(fields["value"]).strip()
+            given = fields.get("value")
+            value = "" if is_blank(given) else datum_of(id, "a cell", given)
             is_header = bool(fields.get("is_header", not says_headers and i == 0 < len(table) - 1))
             while taken.get(column, 0) > i:
                 column += 1

@@ -282,7 +282,7 @@ def test_the_report_counts_every_row_and_says_where_the_bad_ones_are(tmp_path, c
     assert sum(report.sizes.values()) == 25
     bad, not_json = sorted(report.skipped, key=lambda reason: -report.skipped[reason])
     assert report.skipped[bad], report.skipped[not_json] == (2, 1)
-    assert bad == "A row has a answers of type bool; it must be a string"
+    assert bad == "A row has answers of type bool; it must be a string"
     assert report.places[bad] == ("rows.jsonl, line 8", "rows.jsonl, line 10")
     assert report.places[not_json] == ("rows.jsonl, line 6",)
     assert report.lines()[0] == (

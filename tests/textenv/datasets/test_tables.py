@@ -66,7 +66,7 @@ def test_ranges_and_parts_are_written_out(read):
     [
         ("- {name: a, words: [], wrods: []}", "`rows.yaml`.0.wrods"),  # an unknown key
         ("- {name: a}", "`rows.yaml`.0.words"),  # a missing one
-        ("- {name: a, words: [yes]}", "`rows.yaml`.0.words.0"),  # yes is true, "yes" a text
+        ("- {name: a, words: [true]}", "`rows.yaml`.0.words.0"),  # "true" is a text
         ("- {name: 7, words: []}", "`rows.yaml`.0.name"),
     ],
 )

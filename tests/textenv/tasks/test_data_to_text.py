@@ -123,8 +123,13 @@ def test_of_a_plain_table_every_cell_is_told_under_the_first_rows_headers():
     ("row", "words"),
     [
         ({"references": "a"}, "neither 'slots' nor a 'table'"),
-        ({"slots": "nothing", "references": "a"}, "cannot be read: write 'name[The Mill]"),
+        ({"slots": "nothing", "references": "a"}, "cannot be read to the end"),
         ({"slots": 3, "references": "a"}, "slots of example 'row 3' are of type int"),
+        ({"slots": {"food": ["a", 2]}, "references": "a"}, "for food, a value of type list"),
+        ({"slots": {"food": {"a": 1}}, "references": "a"}, "for food, a value of type dict"),
+        ({"slots": ["ab", "cd"], "references": "a"}, "a list of [slot, value] pairs"),
+        ({"slots": [{"slot": "a", "value": "b"}], "references": "a"}, "[slot, value] pairs"),
+        ({"table": [["a"], [["b"]]], "references": "a"}, "for a cell, a value of type list"),
         ({"slots": {}, "references": "a"}, "hold no value"),
         ({"slots": E2E}, "'row 3' has no references"),
         ({"table": "a", "references": "a"}, "must be a list of rows"),
@@ -234,7 +239,46 @@ def test_a_value_is_told_when_its_words_are_there(slot, value, text, told):
 
 def test_slot_names_are_read_as_words():
     assert slot_words("familyFriendly") == slot_words("family_friendly") == "family friendly"
-    assert split_slots("no slots here") == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "slots"),
+    [
+        ("name[A], food[x y]", {"name": "A", "food": "x y"}),
+        ("name[A]; food[x],", {"name": "A", "food": "x"}),
+        ("name[The [Old] Inn], food[x]", {"name": "The [Old] Inn", "food": "x"}),
+        ("name: A\n\nopen: 9:30 [am]\n", {"name": "A", "open": "9:30 [am]"}),
+        ("price (GBP)[5]", {"price (GBP)": "5"}),
+        ("name: A | food: x", {"name": "A", "food": "x"}),
+        # Anything left over, and a slot without a value
+        ("no slots here", {}),
+        ("name[A], food", {}),
+        ("food, name[A]", {}),
+        ("food\nname[A]", {}),
+        ("name[A], food[x", {}),
+        ("inform(name[A], food[x])", {}),
+        ("inform(name[A]", {}),
+        ("name[A], food[]", {}),
+        ("name[A], near: B", {}),
+        ("name[A] (cheap), food[x]", {}),
+        ("name: A\nfood", {}),
+        ("name: A\nfood:", {}),
+        ("inform(name='A',time=12:30", {}),
+    ],
+)
+def test_slots_are_read_to_the_end_or_not_at_all(text, slots):
+    assert split_slots(text) == tuple(slots.items())
+
+
+def test_values_of_slots_are_what_json_spells():
+    slots = {"open": True, "rooms": 7, "stars": 4.5, "area": None, "near": " "}
+    assert TASK.example("x", {"slots": slots, "references": "a"}).metadata["slots"] == (
+        ("open", "true"),
+        ("rooms", "7"),
+        ("stars", "4.5"),
+    )
+    with pytest.raises(DatasetError, match="each with a value"):
+        TASK.example("x", {"slots": "inform(name='A',food='')", "references": "a"})
 
 
 def test_inventions_cost_and_names_known_from_the_data_do_not():

@@ -72,7 +72,7 @@ def test_a_row_of_common_gen_works_as_it_is():
     [
         ({"concepts": []}, "'row 3' has no concepts"),
         ({"concepts": None}, "concepts of example 'row 3' are of type NoneType"),
-        ({"concepts": [1]}, "give a list of words"),
+        ({"concepts": [1, True]}, "has a concept of type bool"),
         ({"references": None}, "'row 3' has no references"),
         ({"candidates": ["a", "b"]}, "None of the candidates of example 'row 3'"),
         ({"candidates": [ROW["references"], *"abcd"]}, "5 candidates; the task allows 4"),

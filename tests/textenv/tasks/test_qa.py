@@ -59,6 +59,11 @@ def test_answers_may_be_a_string_a_list_or_squads_dict(answers, references):
     assert TASK.reply(example, TASK.opening(example)) is None
 
 
+def test_a_list_of_answers_may_be_padded():
+    example = TASK.example("x", {**ROW, "answers": ["a", None, 5, " ", float("nan")]})
+    assert example.references == ("a", "5")
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -70,7 +75,9 @@ def test_answers_may_be_a_string_a_list_or_squads_dict(answers, references):
         ({"answers": []}, "keep only the rows whose list of answers is not empty"),
         ({"answers": {"text": [], "answer_start": []}}, "as in SQuAD v2"),
         ({"answers": {"texts": ["dog"]}}, "the key 'text'"),
-        ({"answers": True}, "answers of type bool"),
+        ({"answers": True}, "'row 3' has answers of type bool"),
+        ({"question": ["a"]}, "has a question of type list"),
+        ({"answers": [None, " "]}, "'row 3' has empty answers"),
     ],
 )
 def test_a_row_that_cannot_be_used_is_refused_in_plain_words(change, words):

@@ -58,9 +58,41 @@ def test_labels_of_the_rows_own_win_over_letters_and_indices():
     assert TASK.gold(example) == "B) dog"
 
 
-def test_the_texts_of_numbers_win_over_their_index():
-    example = TASK.example("x", {**ROW, "choices": ["3", "1", "2"], "answer": "2"})
-    assert TASK.gold(example) == "C) 2"
+def labelled(labels):
+    return {"text": ["cat", "dog", "bird"], "label": list(labels)}
+
+
+@pytest.mark.parametrize(
+    ("choices", "answer", "gold"),
+    [
+        (["O", "A", "B", "AB"], "D", "D) AB"),
+        (["O", "A", "B", "AB"], "AB", "D) AB"),
+        (["O", "A", "B", "AB"], 1, "B) A"),
+        (["O", "A", "B", "AB"], "A", None),
+        (["b", "a"], "A", None),
+        (["a", "A"], "a", "A) a"),  # both readings are the first
+        (["3", "1", "2"], "2", "C) 2"),  # so is each of these the last
+        (["2", "3", "1"], "1", None),
+        (["2", "3", "1"], "C", "C) 1"),
+        (["2", "3", "1"], 1, "B) 3"),  # of texts, a number is no text
+        ([2, 3, 1], 1, None),
+        ([20, 30, 10], 1, "B) 30"),
+        (["cat", "dog", "cat"], "cat", None),
+        (labelled("ABE"), "D", None),
+        (labelled("ABE"), "e", "C) bird"),
+        (labelled("ABE"), 2, "C) bird"),
+        (labelled("123"), 2, "B) dog"),
+        (labelled("123"), 0, None),
+        (labelled("123"), "B", "B) dog"),
+    ],
+)
+def test_an_answer_that_may_name_two_options_is_refused(choices, answer, gold):
+    row = {**ROW, "choices": choices, "answer": answer}
+    if gold is None:
+        with pytest.raises(DatasetError, match=r"which may be [A-D]\) .* or |not among its 3"):
+            TASK.example("x", row)
+    else:
+        assert TASK.gold(TASK.example("x", row)) == gold
 
 
 @pytest.mark.parametrize(
@@ -73,7 +105,9 @@ def test_the_texts_of_numbers_win_over_their_index():
         ({"choices": {"text": ["cat", "dog"], "label": ["A"]}}, "a label for each"),
         ({"choices": ["dog"]}, "has 1 choices"),
         ({"choices": list("vwxyz")}, "Set n_choices"),
-        ({"choices": ["cat", ""]}, "empty choice"),
+        ({"choices": ["cat", ""]}, "Choice B of example 'row 3' has no text"),
+        ({"choices": ["cat", None, "dog"]}, "Choice B of example 'row 3' has no text"),
+        ({"choices": {"text": ["cat", "dog"], "label": ["A", "A"]}}, "all different"),
         ({"answer": None}, "not among its 3 choices"),
         ({"answer": "D"}, "not among its 3 choices"),
         ({"answer": "fish"}, "not among its 3 choices"),

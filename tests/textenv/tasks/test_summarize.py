@@ -66,7 +66,7 @@ def test_a_document_may_be_a_list_of_sentences():
         ({"summary": None}, "'row 3' has no summary"),
         ({"summary": ""}, "'row 3' has an empty summary"),
         ({"summary": []}, "'row 3' has an empty summary"),
-        ({"summary": ["fine", ""]}, "'row 3' has an empty summary"),
+        ({"summary": [None, ""]}, "'row 3' has an empty summary"),
         ({"summary": ["fine", False]}, "summary of type bool"),
         ({"summary": {"a": 3}}, "summary of type dict; it must be a string"),
     ],

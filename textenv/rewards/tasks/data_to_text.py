@@ -39,16 +39,32 @@ _OTHER_NAMES = {"family friendly": ("child friendly", "kid friendly", "children 
 _LONG = 4  # words; a longer value may be told in part
 _SPECIFIC = re.compile(r"\d[\d.,:]*|(?<![.!?\n] )(?<!^)\b[^\W\d_a-z][\w'-]*")
 
-_E2E = re.compile(r"([^\[\],|]+)\[([^\]]*)\]")
-_LINE = re.compile(r"^\s*([^:\n|]+?)\s*:\s*([^\n|]+?)\s*$", re.MULTILINE)
+# "name[The [Old] Mill]", and "name: The Mill".
+_NAME = r"\s*([^\[\]:,;|=\n]*[^\[\]:,;|=\s])\s*"
+_SLOT = re.compile(_NAME + r"\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\s*[,;|]?")
+_LINE = re.compile(r"\s*([^:\[\]=]*[^:\[\]=\s])\s*:(.*)")
 
 Slots = tuple[tuple[str, str], ...]
 
 
 def split_slots(text: str) -> Slots:
-    """Reads slots from a text: "name[The Mill], food[Thai]", or "name: The Mill" on each line."""
-    pairs = _E2E.findall(text) or _LINE.findall(text.replace("|", "\n"))
-    return tuple((slot.strip(), value.strip()) for slot, value in pairs if value.strip())
+    """Reads slots from a text: "name[The Mill], food[Thai]", or "name: The Mill" on each line.
+
+    Returns () if any of the text is neither a slot nor its value, or a slot has no value.
+    """
+    pairs, end = [], 0
+    while found := _SLOT.match(text, end):
+        pairs.append(found.groups())
+        end = found.end()
+    if not pairs or text[end:].strip():
+        lines = [line for line in re.split(r"[\n|]", text) if line.strip()]
+        pairs = [found.groups() for line in lines if (found := _LINE.fullmatch(line))]
+        if len(pairs) < len(lines):
+            return ()
+    slots = tuple((slot, value.strip()) for slot, value in pairs)
+    return (
+        slots if all(value and slot.count("(") == slot.count(")") for slot, value in slots) else ()
+    )
 
 
 def words_of(text: str) -> list[str]:
