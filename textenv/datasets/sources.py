@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from textenv.datasets.base import SPLITS, Split
 from textenv.datasets.files import is_local_file
-from textenv.datasets.folders import find_files, split_words
+from textenv.datasets.folders import find_files, missing_shards, split_words
 from textenv.datasets.matching import match_columns
 from textenv.datasets.named import hint_of, offline_advice
 from textenv.datasets.reading import Row, Stream, Table, is_saved
@@ -45,9 +46,17 @@ def open_source(
     """
     path = Path(source.path).expanduser()
     notes: tuple[str, ...] = ()
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise DatasetError(
+            f"{path} is a pipe or a device, and a data set is read more than once. Write the rows "
+            "to a file."
+        )
     if is_local_file(str(path)):
         _refuse_keys(source, ("name", "revision", "split"), "a local file")
         stem = path.name.removesuffix(".gz").rpartition(".")[0]
+        if missing := missing_shards([path]):
+            notes = (f"{path.name} is one of several files. Not read: {_listed(missing)}.",)
+        notes += _divided(path.name, path.name)
         return Opened({"train": from_files(stem, [path], _options(source, task))}, notes)
     if path.is_dir() and not is_saved(path):
         _refuse_keys(source, ("revision",), "a local folder")
@@ -58,6 +67,15 @@ def open_source(
             for name, paths in files.splits.items()
             if asked in (None, name)
         }
+        for name in tables:
+            missing = missing_shards(files.splits[name])
+            if missing and not files.chosen:
+                raise DatasetError(
+                    f"Files of '{name}' are missing in {path}: {_listed(missing)}. Add them, or "
+                    f'name those to read: {{"path": ..., "splits": {{"{name}": "*-of-*"}}}}.'
+                )
+            if missing:
+                notes = (*notes, f"Files of '{name}' are missing: {_listed(missing)}.")
         for name, paths in files.splits.items():
             if len({file.parent for file in paths}) > 1:
                 listed = _listed([file.relative_to(path).as_posix() for file in paths])
@@ -79,10 +97,26 @@ def open_source(
             )
         )
     own = _own_names(source, tables)
+    if own.keys() == {"train"} and source.split is None and not source.splits:
+        (name,) = own.values()
+        is_plain = path.is_dir() and len(re.findall(r"\w+", path.resolve().name)) == 1
+        notes += _divided(name, name) or (_divided(path.resolve().name, "**") if is_plain else ())
     aside = [name for name in tables if name not in own.values()]
     if aside:
         notes = (*notes, f"Splits that are not read: {_listed(aside)}.")
     return Opened({split: tables[name] for split, name in own.items()}, notes)
+
+
+def _divided(name: str, kept: str) -> tuple[str, ...]:
+    """Says that rows which their name holds out of training are divided, as all rows are."""
+    words = split_words(name)
+    if not words or "train" in words.values():
+        return ()
+    word, split = next(iter(words.items()))
+    return (
+        f"'{name}' is named {word}, and is divided into train, validation and test. To keep it "
+        f'whole, name its files in its folder: {{"path": ..., "splits": {{"{split}": "{kept}"}}}}.',
+    )
 
 
 def _asked(source: RowsSpec, splits: Collection[str]) -> str | None:
@@ -102,14 +136,25 @@ def no_split(source: RowsSpec, split: Split, opened: Opened[Any]) -> DatasetErro
     """Says that no split of a source can serve as the one that is asked for."""
     return DatasetError(
         f"None of the splits {', '.join(opened.splits)} of '{source.path}' can serve as '{split}'. "
-        'Name the one to read and to divide: {"path": ..., "split": ...}.'
+        'Name the one to read and to divide: {"path": ..., "split": ...}; or the training rows: '
+        '{"path": ..., "splits": {"train": ...}}.'
     )
 
 
 def _own_names(source: RowsSpec, names: Collection[str]) -> dict[Split, str]:
     """Returns the data set's name for each of our splits that it declares."""
-    if len(names) == 1:
+    if len(names) == 1 and (source.split is not None or not source.splits):
         return {"train": next(iter(names))}
+    if len(names) == 1:  # a copy may hold one split alone
+        (name,) = names
+        named = {
+            ours: name
+            for ours, theirs in source.splits.items()
+            if name == ours
+            or (isinstance(theirs, str) and name in (theirs, *split_words(theirs).values()))
+        }
+        if named:
+            return {ours: name for ours in SPLITS if ours in named}
     if source.splits:
         return {ours: _named(source, ours, names) for ours in SPLITS if ours in source.splits}
     own: dict[Split, str] = {}

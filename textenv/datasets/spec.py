@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
@@ -34,6 +35,20 @@ def _check_encoding(name: str) -> str:
     except LookupError as error:
         raise ValueError(f"there is no encoding {name}") from error
     return name
+
+
+def _checked_path(path: str) -> str:
+    """Refuses a path that names nothing on any disk."""
+    try:
+        named = bool(path.strip()) and b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:  # half of a surrogate pair
+        named = False
+    if not named:
+        raise DatasetError(
+            f"The dataset's path {ascii(path)} names nothing. Give a file, a folder (\".\" is the "
+            "current one) or a Hugging Face id."
+        )
+    return path
 
 
 def _check_delimiter(delimiter: str) -> str:
@@ -130,14 +145,14 @@ class RowsSpec:
                 raise DatasetError(
                     f"dataset is a name, a path, or a mapping with 'path', not {spec!r}."
                 )
-            return cls(str(spec))
+            return cls(_checked_path(str(spec)))
         for key in spec:
             if key not in cls.__dataclass_fields__:
                 raise UnknownNameError("dataset key", key, {*cls.__dataclass_fields__, "like"})
         if not isinstance(spec.get("path"), str | Path):
             raise DatasetError("The dataset mapping lacks 'path': a file or a Hugging Face id.")
         try:
-            made = cls(**{**spec, "path": str(spec["path"])})
+            made = cls(**{**spec, "path": _checked_path(str(spec["path"]))})
         except ValidationError as error:
             key = str(error.errors()[0]["loc"][0])
             wanted = _WANTED.get(key, "a string")
