@@ -251,6 +251,4 @@ def _matches(name: Sequence[str], glob: Sequence[str]) -> bool:
         return not name
     if glob[0] == "**":
         return any(_matches(name[n:], glob[1:]) for n in range(len(name) + 1))
-    return (
-        bool(name) and fnmatch.fnmatchcase(name[0], glob[0]) and _matches(name[1:], glob[1:])
-    )
+    return bool(name) and fnmatch.fnmatchcase(name[0], glob[0]) and _matches(name[1:], glob[1:])

@@ -1,9 +1,9 @@
-"""Rows of Parquet files, whose numbers are given as they were written, as far as that is known."""
+"""Rows of Parquet files, and the spelling of numbers in columns of types."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ _EXACT = 2**53  # above, a double is not the only one that stands for a whole nu
 
 
 def iterate_parquet(path: Path, options: ReadOptions) -> Iterator[tuple[int, Row | Note]]:
-    """Yields the rows; a note names the columns of floats of which some are whole."""
+    """Yields the rows, and a note on each column of floats of which some are whole."""
     import pyarrow
     import pyarrow.parquet
 
@@ -34,20 +34,9 @@ def iterate_parquet(path: Path, options: ReadOptions) -> Iterator[tuple[int, Row
                 raise DatasetError(
                     f"{path}: several columns are named '{twice[0]}'. Give each a name of its own."
                 )
-            numbers = Numbers({field.name: field.type for field in schema})
-            for batch in file.iter_batches(batch_size=_BATCH):
-                for row in batch.to_pylist():
-                    yield 0, numbers.written(row)
-            for column in sorted(numbers.whole):
-                yield (
-                    0,
-                    Note(
-                        f"Column '{column}' of {path.name} holds floats, of which those that are "
-                        "whole are read without a point: 7, not 7.0. Where the spelling matters, "
-                        "write the column as text.",
-                        column,
-                    ),
-                )
+            rows = (row for b in file.iter_batches(batch_size=_BATCH) for row in b.to_pylist())
+            for row in Numbers(schema).spelled(rows):
+                yield 0, row
     except (pyarrow.ArrowException, UnicodeDecodeError) as error:
         raise DatasetError(f"{path}: not valid Parquet: {error}") from error
 
@@ -56,22 +45,31 @@ class Numbers:
     """Gives the numbers of typed columns their shortest spelling in their own precision.
 
     A float32 of 19.99 is 19.99, not the double 19.989999771118164. A whole float is a whole number,
-    since Parquet and pandas make floats of 7 and of 7.0 alike; `whole` names the columns of such.
+    since Parquet and pandas make floats of 7 and of 7.0 alike; the notes name columns of such.
     """
 
-    def __init__(self, types: Mapping[str, Any]) -> None:
-        self.columns = {name: kind for name, kind in types.items() if _holds_numbers(kind)}
-        self.whole: set[str] = set()
+    def __init__(self, schema: Any) -> None:
+        self.columns = {field.name: field.type for field in schema if _holds_numbers(field.type)}
+        self.notes: list[Note] = []
 
-    def written(self, row: Row) -> Row:
-        """Returns a row in which the numbers are as they were written."""
-        if not self.columns:
-            return row
-        made = dict(row)
-        for name, kind in self.columns.items():
-            if made.get(name) is not None:
-                made[name] = self._value(name, kind, made[name])
-        return made
+    def spelled(self, rows: Iterable[Row]) -> Iterator[Row | Note]:
+        """Yields rows whose numbers are as they were written, and each note once."""
+        n_noted = 0
+        for row in rows:
+            yield {name: self._column(name, value) for name, value in row.items()}
+            yield from self.notes[n_noted:]
+            n_noted = len(self.notes)
+
+    def batch(self, columns: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
+        """Returns columns whose numbers are as they were written, for `datasets`."""
+        return {
+            name: [self._column(name, value) for value in values]
+            for name, values in columns.items()
+        }
+
+    def _column(self, name: str, value: Any) -> Any:
+        kind = self.columns.get(name)
+        return value if kind is None else self._value(name, kind, value)
 
     def _value(self, name: str, kind: Any, value: Any) -> Any:
         import pyarrow.types as of
@@ -92,7 +90,10 @@ class Numbers:
         if not math.isfinite(value):
             return value
         if value.is_integer() and abs(value) < _EXACT:
-            self.whole.add(name)
+            if all(note.column != name for note in self.notes):
+                said = "holds floats, of which those that are whole are read without a point"
+                advice = "Where the spelling matters, write the column as text."
+                self.notes.append(Note(f"Column '{name}' {said}: 7, not 7.0. {advice}", name))
             return int(value)
         text = str(short(value))
         return float(text) if "e" in text else WrittenFloat(text)

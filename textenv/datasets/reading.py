@@ -71,7 +71,7 @@ class Table:
     refused: tuple[Refused, ...] = ()  # What could not be read, and is none of the rows
     blank: int = 0  # Lines without any value, which are none of the rows
     cells: bool = False  # Whether every value is a text, as in CSV files
-    notes: tuple[Note, ...] = ()
+    notes: Sequence[Note] = ()  # May grow while the rows are read
 
     def number(self, row: int) -> int:
         """Returns the number, from 1, under which people know a row."""
@@ -112,13 +112,19 @@ class Table:
         """
         if not hasattr(self.rows, "select_columns"):
             return self
+        from textenv.datasets.parquet_files import Numbers
+
         rows = self.rows
         schema = rows.data.schema  # type: ignore[attr-defined] # a Dataset, as was asked above
         types = {name: schema.field(name).type for name in self.columns}
         if not any(_is_struct(types[path]) for path in wanted if path in types):
             rows = rows.flatten()  # type: ignore[attr-defined] # rows of `datasets` can
         keep = _kept(tuple(rows.column_names), wanted)  # type: ignore[attr-defined] # likewise
-        return replace(self, columns=keep, rows=rows.select_columns(list(keep)))
+        rows = rows.select_columns(list(keep))
+        numbers = Numbers(rows.features.arrow_schema)
+        if numbers.columns:
+            rows = rows.with_transform(numbers.batch)
+        return replace(self, columns=keep, rows=rows, notes=numbers.notes)
 
 
 @dataclass(frozen=True)
@@ -137,7 +143,22 @@ class Stream:
         if self.columns is None or not hasattr(self.rows, "select_columns"):
             return self
         keep = _kept(self.columns, wanted)
-        return replace(self, columns=keep, rows=self.rows.select_columns(list(keep)))
+        rows = self.rows.select_columns(list(keep))
+        if rows.features is not None:
+            rows = _Spelled(rows)
+        return replace(self, columns=keep, rows=rows)
+
+
+@dataclass(frozen=True)
+class _Spelled:
+    """Rows of `datasets`, with their numbers as they were written."""
+
+    rows: Any
+
+    def __iter__(self) -> Iterator[Row | Note]:
+        from textenv.datasets.parquet_files import Numbers
+
+        return Numbers(self.rows.features.arrow_schema).spelled(self.rows)
 
 
 def is_saved(folder: Path) -> bool:

@@ -114,8 +114,9 @@ def _divided(name: str, kept: str) -> tuple[str, ...]:
         return ()
     word, split = next(iter(words.items()))
     return (
-        f"'{name}' is named {word}, and is divided into train, validation and test. To keep it "
-        f'whole, name its files in its folder: {{"path": ..., "splits": {{"{split}": "{kept}"}}}}.',
+        f"All rows come from '{name}', whose name says {word}, and are divided into train, "
+        "validation and test. To keep them whole, name them in their folder: "
+        f'{{"path": ..., "splits": {{"{split}": "{kept}"}}}}.',
     )
 
 

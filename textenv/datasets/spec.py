@@ -45,7 +45,7 @@ def _checked_path(path: str) -> str:
         named = False
     if not named:
         raise DatasetError(
-            f"The dataset's path {ascii(path)} names nothing. Give a file, a folder (\".\" is the "
+            f'The dataset\'s path {path!a} names nothing. Give a file, a folder ("." is the '
             "current one) or a Hugging Face id."
         )
     return path
