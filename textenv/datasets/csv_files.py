@@ -23,7 +23,8 @@ _QUOTE_ADVICE = f"double the quotes within a quoted cell, {_NO_QUOTES}"
 _BLANK_FIRST = f"a blank stands before the quote of a cell. Remove the blank, {_NO_QUOTES}"
 _NOTED = 3  # cells of a file that seem to hold rows
 
-_BLANK_QUOTE = re.compile(r'[ \t]"')
+_BLANK_QUOTE = re.compile(r'[^\S\r\n]"')
+_ODD_BLANK = re.compile(r'[^\S\r\n]*[^\S \r\n][^\S\r\n]*"')  # such as a tab: csv skips spaces
 
 # A row, or why it is none; or None for a line without any value; or a note.
 Item = tuple[int, Row | str | Note | None]
@@ -56,7 +57,7 @@ def _rows(
         if isinstance(first, str):
             raise DatasetError(f"{path}, line 1: {first}.")
         header = first
-    names = _names(path, header)
+    names, heads = _names(path, header), _heads(header)
     named = sum(bool(cell.strip()) for cell in header)
     width = len(names)
     n_noted = 0
@@ -77,7 +78,7 @@ def _rows(
             yield line, None
         elif delimiter == "\t" and any("\n" in cell and "\t" in cell for cell in cells):
             yield line, f"a quoted cell spans several rows. To mend it, {_QUOTE_ADVICE}"
-        elif width <= len(cells) and [_name(cell) for cell in cells[:width]] == names:
+        elif _heads(cells) == heads:
             yield line, "the row is the header again. Remove it"
         elif len(cells) == width:
             yield line, dict(zip(names, cells, strict=True))
@@ -160,6 +161,8 @@ def _parsed(
             continue
         if not quotes or not _BLANK_QUOTE.search("".join(lines)):
             yield line, cells
+        elif any(map(_ODD_BLANK.match, cells)):
+            yield line, _BLANK_FIRST
         elif skips_blanks:  # on several lines, the quotes may be of several cells
             yield line, cells if len(lines) == 1 else _BLANK_FIRST
         else:
@@ -181,6 +184,10 @@ def _filled(cells: Sequence[str]) -> bool:
 
 def _name(cell: str) -> str:
     return cell.strip().strip("\ufeff").strip()
+
+
+def _heads(cells: Sequence[str]) -> str:
+    return "\n".join(map(_name, cells)).rstrip()
 
 
 def _names(path: Path, header: Sequence[str]) -> list[str]:

@@ -16,7 +16,6 @@ from textenv.datasets.text_files import ReadOptions
 from textenv.errors import DatasetError
 
 _BATCH = 1000
-_EXACT = 2**53  # above, a double is not the only one that stands for a whole number
 
 
 def iterate_parquet(path: Path, options: ReadOptions) -> Iterator[tuple[int, Row | Note]]:
@@ -56,6 +55,9 @@ class Numbers:
         """Yields rows whose numbers are as they were written, and each note once."""
         n_noted = 0
         for row in rows:
+            if not self.columns:
+                yield row
+                continue
             yield {name: self._column(name, value) for name, value in row.items()}
             yield from self.notes[n_noted:]
             n_noted = len(self.notes)
@@ -86,20 +88,24 @@ class Numbers:
         return self._float(name, kind, value) if of.is_floating(kind) else value
 
     def _float(self, name: str, kind: Any, value: float) -> float:
-        short = _SHORT.get(str(kind), float)
+        short, exact = _PRECISIONS.get(str(kind), (float, 2**53))
         if not math.isfinite(value):
             return value
-        if value.is_integer() and abs(value) < _EXACT:
+        text = str(short(value))
+        if value.is_integer() and abs(value) < exact:
             if all(note.column != name for note in self.notes):
                 said = "holds floats, of which those that are whole are read without a point"
                 advice = "Where the spelling matters, write the column as text."
                 self.notes.append(Note(f"Column '{name}' {said}: 7, not 7.0. {advice}", name))
             return int(value)
-        text = str(short(value))
-        return float(text) if "e" in text else WrittenFloat(text)
+        return float(text) if "e" in text or value.is_integer() else WrittenFloat(text)
 
 
-_SHORT: Mapping[str, Callable[[float], Any]] = {"float": np.float32, "halffloat": np.float16}
+# A precision's type, and up to which whole number it tells all apart
+_PRECISIONS: Mapping[str, tuple[Callable[[float], Any], int]] = {
+    "float": (np.float32, 2**24),
+    "halffloat": (np.float16, 2**11),
+}
 
 
 def _is_list(kind: Any) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +79,10 @@ def open_source(
             if len({file.parent for file in paths}) > 1:
                 listed = _listed([file.relative_to(path).as_posix() for file in paths])
                 notes = (*notes, f"'{name}' is read from several folders: {listed}.")
+        inside = [file.relative_to(path) for paths in files.splits.values() for file in paths]
+        if not source.splits and not any(split_words(str(file)) for file in inside):
+            outer = path.resolve().name
+            notes += _divided(outer, "**") if outer.isalpha() else ()
         if files.ignored:
             notes = (*notes, f"Not read: {_listed(files.ignored)}.")
     elif not path.is_dir() and source.path.startswith(("/", ".", "~")):
@@ -99,8 +102,7 @@ def open_source(
     own = _own_names(source, tables)
     if own.keys() == {"train"} and source.split is None and not source.splits:
         (name,) = own.values()
-        is_plain = path.is_dir() and len(re.findall(r"\w+", path.resolve().name)) == 1
-        notes += _divided(name, name) or (_divided(path.resolve().name, "**") if is_plain else ())
+        notes += _divided(name, name)
     aside = [name for name in tables if name not in own.values()]
     if aside:
         notes = (*notes, f"Splits that are not read: {_listed(aside)}.")

@@ -97,8 +97,8 @@ class RowsSpec:
         disjoint: Whether to leave out the training rows whose prompt stands in a validation or
             test split that the data set declares. By default they are only counted.
         splits: Our split -> the data set's name for it, or the files of a folder (a name or a
-            pattern such as "part_*.csv", or a list of them). Those that are not listed are taken
-            from the training rows, whatever the data set has under their names.
+            pattern such as "part_*.csv", or a list of them). If "train" is listed, those that are
+            not are taken from the training rows, whatever the data set has under their names.
         split: The one split to read, which is then divided as a single file is.
         delimiter: Character between the cells of a CSV file. By default it is found out.
         encoding: Encoding of the files' text. By default UTF-8, or what a byte order mark says.

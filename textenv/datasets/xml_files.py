@@ -34,8 +34,14 @@ def iterate_xml(path: Path, options: ReadOptions) -> Iterator[tuple[int, Row | s
             f"{path}: an XML file holds elements of one name side by side, one a row; "
             f"<{element.tag}> holds {found}."
         )
-    if text := _loose(rows, tails=False):
-        raise DatasetError(f"{path}: {text!r} stands in <{rows.tag}> outside its rows.")
+    for holder in element.iter():  # what the rows stand in comes first
+        if text := _loose(holder, tails=holder is not rows):
+            raise DatasetError(
+                f"{path}: {text!r} stands in <{holder.tag}> outside the rows, and would be lost. "
+                "Remove it, or put it into a row."
+            )
+        if holder is rows:
+            break
     for child in rows:
         try:
             if text := (child.tail or "").strip():
