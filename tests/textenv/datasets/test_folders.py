@@ -158,6 +158,11 @@ def test_rows_that_are_declared_to_be_held_out_are_not_trained_on(tmp_path, spli
     assert load_dataset({**spec, "split": "test"}, TASK, "train").report.rows_read == 30
 
 
+def test_a_copy_may_hold_one_of_the_splits_that_are_named(tmp_path):
+    spec = {"path": make(tmp_path, "train.jsonl"), "splits": {"train": "train", "test": "dev"}}
+    assert load_dataset(spec, TASK, "train").report.rows_read == 30
+
+
 @pytest.mark.parametrize(
     ("path", "word"),
     [
