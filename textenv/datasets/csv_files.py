@@ -65,7 +65,13 @@ def _rows(
         if isinstance(cells, str):
             yield line, cells
             continue
-        if n_noted < _NOTED and any(_holds_rows(cell, delimiter, width) for cell in cells):
+        text = "".join(cells)
+        spans = "\n" in text or "\r" in text
+        if (
+            spans
+            and n_noted < _NOTED
+            and any(_holds_rows(cell, delimiter, width) for cell in cells)
+        ):
             n_noted += 1
             yield (
                 line,
@@ -76,9 +82,9 @@ def _rows(
             )
         if not _filled(cells):
             yield line, None
-        elif delimiter == "\t" and any("\n" in cell and "\t" in cell for cell in cells):
+        elif spans and delimiter == "\t" and any("\n" in c and "\t" in c for c in cells):
             yield line, f"a quoted cell spans several rows. To mend it, {_QUOTE_ADVICE}"
-        elif _heads(cells) == heads:
+        elif _name(cells[0]) == heads[0] and _heads(cells) == heads:
             yield line, "the row is the header again. Remove it"
         elif len(cells) == width:
             yield line, dict(zip(names, cells, strict=True))
@@ -97,8 +103,6 @@ def _rows(
 
 def _holds_rows(cell: str, delimiter: str, width: int) -> bool:
     """True if most lines of a cell but the first, and at least two, have the cells of a row."""
-    if "\n" not in cell and "\r" not in cell:
-        return False
     later = [line for line in cell.splitlines()[1:] if line.strip()]
     alike = sum(line.count(delimiter) == width - 1 > 0 for line in later)
     return alike > 1 and alike * 2 > len(later)
@@ -159,7 +163,7 @@ def _parsed(
                 ) from error
             yield line, f"not valid CSV: {error}. To mend it, {_QUOTE_ADVICE}"
             continue
-        if not quotes or not _BLANK_QUOTE.search("".join(lines)):
+        if not quotes or not any(map(_BLANK_QUOTE.search, lines)):
             yield line, cells
         elif any(map(_ODD_BLANK.match, cells)):
             yield line, _BLANK_FIRST
@@ -186,8 +190,12 @@ def _name(cell: str) -> str:
     return cell.strip().strip("\ufeff").strip()
 
 
-def _heads(cells: Sequence[str]) -> str:
-    return "\n".join(map(_name, cells)).rstrip()
+def _heads(cells: Sequence[str]) -> list[str]:
+    """Returns the names in a header, without empty ones at its end."""
+    names = list(map(_name, cells))
+    while len(names) > 1 and not names[-1]:
+        names.pop()
+    return names
 
 
 def _names(path: Path, header: Sequence[str]) -> list[str]:

@@ -97,10 +97,11 @@ def _unfolded(line: int, row: Row | str, options: ReadOptions) -> Iterator[Item]
         yield line, row
     else:
         try:
-            for inner in unfolded(row, options):
-                yield line, inner
+            rows = list(unfolded(row, options))
         except DatasetError as error:
             yield line, str(error).removesuffix(".")
+        else:
+            yield from ((line, inner) for inner in rows)
 
 
 def _iterate_document(path: Path, options: ReadOptions) -> Iterator[Item]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,8 @@ class Numbers:
     """
 
     def __init__(self, schema: Any) -> None:
-        self.columns = {field.name: field.type for field in schema if _holds_numbers(field.type)}
+        spellers = {field.name: self._speller(field.name, field.type) for field in schema}
+        self.columns = {name: speller for name, speller in spellers.items() if speller}
         self.notes: list[Note] = []
 
     def spelled(self, rows: Iterable[Row]) -> Iterator[Row | Note]:
@@ -70,25 +71,28 @@ class Numbers:
         }
 
     def _column(self, name: str, value: Any) -> Any:
-        kind = self.columns.get(name)
-        return value if kind is None else self._value(name, kind, value)
+        speller = self.columns.get(name)
+        return value if speller is None or value is None else speller(value)
 
-    def _value(self, name: str, kind: Any, value: Any) -> Any:
+    def _speller(self, name: str, kind: Any) -> Callable[[Any], Any] | None:
+        """Returns what spells the values of a type; None if it holds no such numbers."""
         import pyarrow.types as of
 
-        if value is None:
-            return None
         if of.is_struct(kind):
-            types = {field.name: field.type for field in kind}
-            return {key: self._value(name, types[key], inner) for key, inner in value.items()}
-        if _is_list(kind):
-            return [self._value(name, kind.value_type, item) for item in value]
-        if isinstance(value, Decimal):
-            return f"{value:f}"
-        return self._float(name, kind, value) if of.is_floating(kind) else value
+            inner = {field.name: self._speller(name, field.type) for field in kind}
+            return partial(_spell_struct, inner) if any(inner.values()) else None
+        if of.is_list(kind) or of.is_large_list(kind) or of.is_fixed_size_list(kind):
+            each = self._speller(name, kind.value_type)
+            return partial(_spell_list, each) if each else None
+        if of.is_dictionary(kind):
+            return self._speller(name, kind.value_type)
+        if of.is_floating(kind):
+            return partial(self._spell_float, name, *_PRECISIONS.get(str(kind), (float, 2**53)))
+        return "{:f}".format if of.is_decimal(kind) else None
 
-    def _float(self, name: str, kind: Any, value: float) -> float:
-        short, exact = _PRECISIONS.get(str(kind), (float, 2**53))
+    def _spell_float(
+        self, name: str, short: Callable[[float], Any], exact: int, value: float
+    ) -> float:
         if not math.isfinite(value):
             return value
         text = str(short(value))
@@ -101,25 +105,21 @@ class Numbers:
         return float(text) if "e" in text or value.is_integer() else WrittenFloat(text)
 
 
+def _spell_struct(
+    spellers: Mapping[str, Callable[[Any], Any] | None], value: Mapping[str, Any]
+) -> dict[str, Any]:
+    return {
+        key: inner if inner is None or (speller := spellers[key]) is None else speller(inner)
+        for key, inner in value.items()
+    }
+
+
+def _spell_list(speller: Callable[[Any], Any], value: Sequence[Any]) -> list[Any]:
+    return [None if item is None else speller(item) for item in value]
+
+
 # A precision's type, and up to which whole number it tells all apart
 _PRECISIONS: Mapping[str, tuple[Callable[[float], Any], int]] = {
     "float": (np.float32, 2**24),
     "halffloat": (np.float16, 2**11),
 }
-
-
-def _is_list(kind: Any) -> bool:
-    import pyarrow.types as of
-
-    return bool(of.is_list(kind) or of.is_large_list(kind) or of.is_fixed_size_list(kind))
-
-
-def _holds_numbers(kind: Any) -> bool:
-    """True for floats and decimals, and for lists and structs of such."""
-    import pyarrow.types as of
-
-    if of.is_struct(kind):
-        return any(_holds_numbers(field.type) for field in kind)
-    if _is_list(kind):
-        return _holds_numbers(kind.value_type)
-    return bool(of.is_floating(kind) or of.is_decimal(kind))
