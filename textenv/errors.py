@@ -29,7 +29,8 @@ class TextEnvError(Exception):
         if len(message) > 2 * _QUOTED_CHARS:
             start, end = message[:_QUOTED_CHARS], message[-_QUOTED_CHARS:]
             message = f"{start} [... {len(message) - 2 * _QUOTED_CHARS} characters ...] {end}"
-        super().__init__(message)
+        # Half of a surrogate pair could not be printed.
+        super().__init__(message.encode("utf-8", "backslashreplace").decode())
 
 
 class UnknownNameError(TextEnvError):

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from textenv.errors import DatasetError, did_you_mean
 
 
-def card_files(folder: Path, name: str | None) -> dict[str, list[str]] | None:
-    """Returns the patterns of each split's files in a configuration, None if no card has any.
+@dataclass(frozen=True)
+class CardFiles:
+    """Where a configuration's files are."""
+
+    folder: Path
+    splits: Mapping[str, list[str]] | None  # Patterns in the folder; None for all of its files
+
+
+def card_files(folder: Path, name: str | None) -> CardFiles | None:
+    """Returns the files of a configuration, None if there is no card that has any.
 
     Raises:
         DatasetError: There is no such configuration, or one of several has to be chosen.
@@ -30,19 +40,36 @@ def card_files(folder: Path, name: str | None) -> dict[str, list[str]] | None:
             f"{folder} has no configuration '{name}', only {', '.join(known)}."
             + did_you_mean(name, known)
         )
-    declared: Any = known[name].get("data_files")
-    if isinstance(declared, str):
-        declared = [{"split": "train", "path": declared}]
-    try:
-        return {
-            str(item["split"]): [item["path"]] if isinstance(item["path"], str) else item["path"]
-            for item in declared
-        }
-    except (TypeError, KeyError):
+    inner, declared = known[name].get("data_dir"), known[name].get("data_files")
+    splits = None if declared is None and inner else _patterns(declared)
+    root = folder / str(inner or "")
+    if splits == {} or not root.resolve().is_relative_to(folder.resolve()):
         raise DatasetError(
             f"The card {folder / 'README.md'} does not say which files are which split of "
             f'\'{name}\'. Say it: {{"path": ..., "splits": {{"train": ...}}}}.'
-        ) from None
+        )
+    if not root.is_dir():
+        raise DatasetError(f"{folder} has no folder '{inner}', which its card names.")
+    return CardFiles(root, splits)
+
+
+def _patterns(declared: Any) -> dict[str, list[str]]:
+    """Returns the patterns of each split in any form that the hub takes; {} if it is none."""
+    if isinstance(declared, str):
+        declared = [declared]
+    if isinstance(declared, dict):
+        declared = [{"split": split, "path": path} for split, path in declared.items()]
+    made: dict[str, list[str]] = {}
+    for item in declared if isinstance(declared, list) else ():
+        named = {"split": "train", "path": item} if isinstance(item, str) else item
+        path = named.get("path") if isinstance(named, dict) else None
+        paths = [path] if isinstance(path, str) else path
+        if not isinstance(paths, list) or not all(isinstance(each, str) for each in paths):
+            return {}
+        if "split" not in named:
+            return {}
+        made.setdefault(str(named["split"]), []).extend(paths)
+    return made
 
 
 def _configurations(card: Path) -> dict[str, dict[str, Any]]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import csv
 import itertools
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import Any
 
-from textenv.datasets.reading import Row
+from textenv.datasets.reading import Note, Row
 from textenv.datasets.text_files import ReadOptions, open_text
 from textenv.errors import DatasetError
 
@@ -17,13 +18,17 @@ _LONGEST_CELL = 2**31 - 1
 _DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
 _LOOKED_AT = 200  # rows from which the delimiter is found out
 
-_QUOTE_ADVICE = (
-    "Double the quotes within a quoted cell, or, where '\"' encloses no cells, give "
-    '{"path": ..., "quotes": false}'
-)
+_NO_QUOTES = 'or, where \'"\' encloses no cells, give {"path": ..., "quotes": false}'
+_QUOTE_ADVICE = f"double the quotes within a quoted cell, {_NO_QUOTES}"
+_BLANK_FIRST = f"a blank stands before the quote of a cell. Remove the blank, {_NO_QUOTES}"
+_NOTED = 3  # cells of a file that seem to hold rows
 
-# A row, or why it is none; or None for a line without any value.
-Item = tuple[int, Row | str | None]
+_BLANK_QUOTE = re.compile(r'[^\S\r\n]"')
+_ODD_BLANK = re.compile(r'[^\S\r\n]*[^\S \r\n][^\S\r\n]*"')  # such as a tab: csv skips spaces
+
+# A row, or why it is none; or None for a line without any value; or a note.
+Item = tuple[int, Row | str | Note | None]
+Record = tuple[int, list[str] | str]  # Its line, and its cells, or what is wrong with it
 
 
 def iterate_csv(path: Path, options: ReadOptions) -> Iterator[Item]:
@@ -31,17 +36,16 @@ def iterate_csv(path: Path, options: ReadOptions) -> Iterator[Item]:
     previous_limit = csv.field_size_limit(_LONGEST_CELL)
     try:
         first, delimiter = _layout(path, options)
-        with open_text(path, options) as text:
-            every = _records(path, text, delimiter, options.quotes)
-            records = itertools.dropwhile(lambda record: record[0] < first, every)
-            yield from _rows(path, records, delimiter, options)
+        every = _records(path, options, delimiter)
+        records = itertools.dropwhile(lambda record: record[0] < first, every)
+        yield from _rows(path, records, delimiter, options)
     finally:
         csv.field_size_limit(previous_limit)
 
 
 def _rows(
     path: Path,
-    records: Iterator[tuple[int, list[str] | str]],
+    records: Iterator[Record],
     delimiter: str,
     options: ReadOptions,
 ) -> Iterator[Item]:
@@ -51,18 +55,37 @@ def _rows(
             (cells for _, cells in records if isinstance(cells, str) or _filled(cells)), []
         )
         if isinstance(first, str):
-            raise DatasetError(f"{path}, line 1: not valid CSV: {first}. {_QUOTE_ADVICE}.")
+            raise DatasetError(f"{path}, line 1: {first}.")
         header = first
-    names = _names(path, header)
+    names, heads = _names(path, header), _heads(header)
     named = sum(bool(cell.strip()) for cell in header)
     width = len(names)
+    n_noted = 0
     for line, cells in records:
         if isinstance(cells, str):
-            yield line, f"not valid CSV: {cells}. {_QUOTE_ADVICE}"
-        elif not _filled(cells):
+            yield line, cells
+            continue
+        text = "".join(cells)
+        spans = "\n" in text or "\r" in text
+        if (
+            spans
+            and n_noted < _NOTED
+            and any(_holds_rows(cell, delimiter, width) for cell in cells)
+        ):
+            n_noted += 1
+            yield (
+                line,
+                Note(
+                    f"{path.name}, line {line}: a quoted cell spans lines that look like rows, and "
+                    f"is read as one text. If they are rows, {_QUOTE_ADVICE}."
+                ),
+            )
+        if not _filled(cells):
             yield line, None
-        elif delimiter == "\t" and any("\n" in cell and "\t" in cell for cell in cells):
-            yield line, f"a quoted cell spans several rows. {_QUOTE_ADVICE}"
+        elif spans and delimiter == "\t" and any("\n" in c and "\t" in c for c in cells):
+            yield line, f"a quoted cell spans several rows. To mend it, {_QUOTE_ADVICE}"
+        elif _name(cells[0]) == heads[0] and _heads(cells) == heads:
+            yield line, "the row is the header again. Remove it"
         elif len(cells) == width:
             yield line, dict(zip(names, cells, strict=True))
         elif len(cells) > width and not any(cells[width:]):
@@ -78,41 +101,106 @@ def _rows(
             )
 
 
-def _records(
-    path: Path, text: IO[str], delimiter: str, quotes: bool
-) -> Iterator[tuple[int, list[str] | str]]:
+def _holds_rows(cell: str, delimiter: str, width: int) -> bool:
+    """True if most lines of a cell but the first, and at least two, have the cells of a row."""
+    later = [line for line in cell.splitlines()[1:] if line.strip()]
+    alike = sum(line.count(delimiter) == width - 1 > 0 for line in later)
+    return alike > 1 and alike * 2 > len(later)
+
+
+def _records(path: Path, options: ReadOptions, delimiter: str) -> Iterator[Record]:
+    """Yields the records of a file; blanks before quotes are skipped where they all are so."""
+    with open_text(path, options) as text:
+        for line, cells in _parsed(path, text, delimiter, options.quotes):
+            if cells == _BLANK_FIRST:
+                break
+            yield line, cells
+        else:
+            return
+    skips = _skips_blanks(path, options, delimiter)
+    with open_text(path, options) as text:
+        every = _parsed(path, text, delimiter, options.quotes, skips_blanks=skips)
+        yield from itertools.dropwhile(lambda record: record[0] < line, every)
+
+
+def _skips_blanks(path: Path, options: ReadOptions, delimiter: str) -> bool:
+    """True if every record is right, and all are as wide, once blanks before quotes are skipped."""
+    with open_text(path, options) as text, contextlib.suppress(DatasetError):
+        records = _parsed(path, text, delimiter, True, skips_blanks=True)
+        widths = {
+            0 if isinstance(cells, str) else len(cells)
+            for _, cells in records
+            if isinstance(cells, str) or _filled(cells)
+        }
+        return len(widths) == 1 and 0 not in widths
+    return False
+
+
+def _parsed(
+    path: Path, text: Iterable[str], delimiter: str, quotes: bool, *, skips_blanks: bool = False
+) -> Iterator[Record]:
     """Yields the line at which each record begins, and its cells, or what is wrong with it."""
-    reader = csv.reader(
-        text,
-        delimiter=delimiter,
-        strict=True,
-        quoting=csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE,
-    )
+    lines: list[str] = []  # of the record
+    dialect: dict[str, Any] = {
+        "delimiter": delimiter,
+        "strict": True,
+        "quoting": csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE,
+    }
+    fed = (lines.append(line) or line for line in text)  # type: ignore[func-returns-value]
+    reader = csv.reader(fed, skipinitialspace=skips_blanks, **dialect)
     while True:
+        lines.clear()
         line = reader.line_num + 1
         try:
-            yield line, next(reader)
+            cells = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
             if "end of data" in str(error):
                 raise DatasetError(
                     f"{path}, line {line}: a quote in this row is never closed, so all that "
-                    f"follows is one cell. Close it. {_QUOTE_ADVICE}."
+                    f"follows is one cell. Close it; {_QUOTE_ADVICE}."
                 ) from error
-            yield line, str(error)
+            yield line, f"not valid CSV: {error}. To mend it, {_QUOTE_ADVICE}"
+            continue
+        if not quotes or not any(map(_BLANK_QUOTE.search, lines)):
+            yield line, cells
+        elif any(map(_ODD_BLANK.match, cells)):
+            yield line, _BLANK_FIRST
+        elif skips_blanks:  # on several lines, the quotes may be of several cells
+            yield line, cells if len(lines) == 1 else _BLANK_FIRST
+        else:
+            yield line, _BLANK_FIRST if _differs(lines, cells, dialect) else cells
+
+
+def _differs(lines: Sequence[str], cells: Sequence[str], dialect: Mapping[str, Any]) -> bool:
+    """True if a record has other cells once the blanks before quotes are skipped."""
+    try:
+        others = next(csv.reader(lines, skipinitialspace=True, **dialect))
+    except csv.Error:
+        return True
+    return [cell.lstrip() for cell in cells] != [cell.lstrip() for cell in others]
 
 
 def _filled(cells: Sequence[str]) -> bool:
     return any(cells) and any(map(str.strip, cells))
 
 
+def _name(cell: str) -> str:
+    return cell.strip().strip("\ufeff").strip()
+
+
+def _heads(cells: Sequence[str]) -> list[str]:
+    """Returns the names in a header, without empty ones at its end."""
+    names = list(map(_name, cells))
+    while len(names) > 1 and not names[-1]:
+        names.pop()
+    return names
+
+
 def _names(path: Path, header: Sequence[str]) -> list[str]:
     """Returns the columns' names, stripped; those without one are numbered."""
-    names = [
-        cell.strip("\ufeff").strip() or f"column {place}"
-        for place, cell in enumerate(header, start=1)
-    ]
+    names = [_name(cell) or f"column {place}" for place, cell in enumerate(header, start=1)]
     twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
     if twice:
         raise DatasetError(
@@ -137,8 +225,8 @@ def _layout(path: Path, options: ReadOptions) -> tuple[int, str]:
     headers: dict[str, list[str]] = {}
     even = []  # delimiters by which every row has as many cells as the header
     for delimiter in _DELIMITERS:
-        with open_text(path, options) as text, contextlib.suppress(DatasetError):
-            records = _records(path, text, delimiter, options.quotes)
+        with contextlib.suppress(DatasetError):
+            records = _records(path, options, delimiter)
             rows = (cells for _, cells in records if isinstance(cells, str) or _filled(cells))
             header = next(rows, "")
             if not isinstance(header, str) and len(header) > 1:

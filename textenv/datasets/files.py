@@ -18,16 +18,15 @@ from pathlib import Path
 
 from textenv.datasets.csv_files import iterate_csv
 from textenv.datasets.json_files import iterate_json, iterate_lines
-from textenv.datasets.reading import Part, Refused, Row, Stream, Table
+from textenv.datasets.parquet_files import iterate_parquet
+from textenv.datasets.reading import Note, Part, Refused, Row, Stream, Table
 from textenv.datasets.text_files import ReadOptions
 from textenv.datasets.xml_files import iterate_xml
 from textenv.errors import DatasetError, did_you_mean
 
 # The line of each row, 0 where rows have none, and the row; or why it is none; or None for a line
-# without any value.
-Reader = Callable[[Path, ReadOptions], Iterable[tuple[int, Row | str | None]]]
-
-_BATCH = 1000
+# without any value; or a note on the file.
+Reader = Callable[[Path, ReadOptions], Iterable[tuple[int, Row | str | Note | None]]]
 
 
 def suffix_of(path: Path) -> str:
@@ -51,26 +50,29 @@ def read_files(name: str, paths: Sequence[Path], options: ReadOptions) -> Table:
     rows: list[Row] = []
     parts: list[Part] = []
     refused: list[Refused] = []
+    notes: list[Note] = []
     layouts: dict[tuple[str, ...], None] = {}
     blank = 0
-    above = Path(os.path.commonpath([path.parent for path in paths]))
+    above = _above(paths)
     for path in paths:
         _check_options(path, options)
         file = path.relative_to(above).as_posix()
-        lines = array("q")
-        start = len(rows)
+        places = array("q")
+        start, n_refused, number, line = len(rows), len(refused), 0, 0
         with _named_errors(path):
             for line, row in _reader_of(path)(path, options):
+                number += 1
                 if row is None:
                     blank += 1
+                elif isinstance(row, Note):
+                    notes.append(row)
                 elif isinstance(row, str):
-                    place = f", line {line}" if line else ""
-                    refused.append(Refused(f"{file}{place}", row))
+                    refused.append(_refused(file, line, number, row))
                 else:
                     rows.append(row)
-                    lines.append(line)
-        numbered = lines if len(lines) and lines[-1] else None
-        parts.append(Part(file, len(rows) - start, numbered))
+                    places.append(line or number)
+        known = places if line or len(refused) > n_refused else None
+        parts.append(Part(file, len(rows) - start, known, "line" if line else "row"))
         layouts |= dict.fromkeys(map(tuple, rows[start:]))
     columns = dict.fromkeys(column for layout in layouts for column in layout)
     return Table(
@@ -81,6 +83,7 @@ def read_files(name: str, paths: Sequence[Path], options: ReadOptions) -> Table:
         refused=tuple(refused),
         blank=blank,
         cells=_are_cells(paths),
+        notes=tuple(notes),
     )
 
 
@@ -102,20 +105,29 @@ def stream_files(name: str, paths: Sequence[Path], options: ReadOptions) -> Stre
 
 @dataclass(frozen=True)
 class _Reread:
-    """The rows of files, read again at every iteration; one that cannot be read is an error."""
+    """The rows of files, and what cannot be read of them, read again at every iteration."""
 
     paths: tuple[Path, ...]
     options: ReadOptions
 
-    def __iter__(self) -> Iterator[Row]:
+    def __iter__(self) -> Iterator[Row | Refused | Note]:
+        above = _above(self.paths)
         for path in self.paths:
             read: Reader = _stream_lines if suffix_of(path) == ".jsonl" else _reader_of(path)
             with _named_errors(path):
-                for line, row in read(path, self.options):
+                for number, (line, row) in enumerate(read(path, self.options), start=1):
                     if isinstance(row, str):
-                        raise DatasetError(f"{path}, line {line}: {row}.")
-                    if row is not None:
+                        yield _refused(path.relative_to(above).as_posix(), line, number, row)
+                    elif row is not None:
                         yield row
+
+
+def _above(paths: Sequence[Path]) -> Path:
+    return Path(os.path.commonpath([path.parent for path in paths]))
+
+
+def _refused(file: str, line: int, number: int, reason: str) -> Refused:
+    return Refused(f"{file}, line {line}" if line else f"{file}, row {number}", reason)
 
 
 def _check_options(path: Path, options: ReadOptions) -> None:
@@ -165,34 +177,12 @@ def _named_errors(path: Path) -> Iterator[None]:
         raise DatasetError(f"{path} cannot be read: {said}.") from error
 
 
-def _iterate_parquet(path: Path, options: ReadOptions) -> Iterator[tuple[int, Row]]:
-    import pyarrow
-    import pyarrow.parquet
-
-    if path.suffix.lower() == ".gz":
-        raise DatasetError(f"{path}: unpack it; Parquet is packed by itself.")
-    try:
-        with pyarrow.parquet.ParquetFile(path) as file:
-            twice = [
-                name for name in file.schema_arrow.names if file.schema_arrow.names.count(name) > 1
-            ]
-            if twice:
-                raise DatasetError(
-                    f"{path}: several columns are named '{twice[0]}'. Give each a name of its own."
-                )
-            for batch in file.iter_batches(batch_size=_BATCH):
-                for row in batch.to_pylist():
-                    yield 0, row
-    except (pyarrow.ArrowException, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path}: not valid Parquet: {error}") from error
-
-
 _STREAMED = (".jsonl", ".csv", ".tsv", ".parquet")
 READERS: Mapping[str, Reader] = {
     ".json": iterate_json,
     ".jsonl": iterate_json,
     ".csv": iterate_csv,
     ".tsv": iterate_csv,
-    ".parquet": _iterate_parquet,
+    ".parquet": iterate_parquet,
     ".xml": iterate_xml,
 }

@@ -46,6 +46,10 @@ _ONE_WORD = {
 }
 _WORDS = re.compile(r"[^\W\d_]+")
 _PART = re.compile(r"\b(of|part|shard|chunk|split|[a-z])\b")  # what numbers the files of one set
+# What numbers the files of one set that say how many there are: "-00000-of-00003".
+_SHARD = re.compile(r"(.*?)(\d+)[-_]of[-_](\d+)(.*)", re.IGNORECASE)
+_SURE = 3  # digits of a number that is surely one of a file
+_MOST = 100_000  # files of one set
 _LISTED = 12
 
 
@@ -55,6 +59,7 @@ class FolderFiles:
 
     splits: Mapping[str, tuple[Path, ...]]  # In their order; all are "train" if none is named
     ignored: tuple[str, ...]  # Files that stand beside the data and may hold some
+    chosen: bool = False  # Whether the user named the files
 
 
 def split_words(name: str) -> dict[str, Split]:
@@ -75,8 +80,11 @@ def find_files(
     Raises:
         DatasetError: A file belongs to no split or to several, or there is no file.
     """
-    carded = card_files(folder, name)
-    root = folder if carded is not None or name is None else folder / name
+    chosen = not all(isinstance(v, str) and v.lower() in SPLIT_WORDS for v in splits.values())
+    card = None if chosen and name is None else card_files(folder, name)
+    root = folder if card is not None or name is None else folder / name
+    if card is not None and not chosen:
+        root = card.folder
     if not root.is_dir():
         names = [entry.name for entry in folder.iterdir() if entry.is_dir()]
         raise DatasetError(f"{folder} has no folder '{name}'.{did_you_mean(str(name), names)}")
@@ -86,14 +94,38 @@ def find_files(
             f"{root} holds no files that can be read. Use files that end in "
             f"{', '.join(READERS)}. Others: {', '.join(others[:_LISTED]) or 'none'}."
         )
-    if not all(isinstance(v, str) and v.lower() in SPLIT_WORDS for v in splits.values()):
-        carded = {ours: [v] if isinstance(v, str) else list(v) for ours, v in splits.items()}
-    if carded is None:
+    patterns = None if card is None else card.splits
+    if chosen:
+        patterns = {ours: [v] if isinstance(v, str) else list(v) for ours, v in splits.items()}
+    if patterns is None:
         return FolderFiles(_by_words(folder, root, files, others), others)
-    found = _matched(root, files, carded)
+    found = _matched(root, files, patterns)
     taken = {path for paths in found.values() for path in paths}
     rest = [path.relative_to(root).as_posix() for path in files if path not in taken]
-    return FolderFiles(found, (*others, *rest))
+    return FolderFiles(found, (*others, *rest), chosen)
+
+
+def missing_shards(paths: Sequence[Path]) -> list[str]:
+    """Returns the names of files that are not there, though the others' names count them."""
+    sets: dict[tuple[Path, str, str], dict[int, tuple[str, str]]] = {}
+    for path in paths:
+        if found := _SHARD.fullmatch(path.name):
+            start, number, total, end = found.groups()
+            sets.setdefault((path.parent, start, total), {})[int(number)] = (number, end)
+    missing = []
+    for (_, start, total), known in sets.items():
+        number, end = next(iter(known.values()))
+        is_lone = len(known) == 1 and len(number) < _SURE  # "3-of-5" may mean anything
+        if len(number) != len(total) or is_lone or int(total) > _MOST:
+            continue
+        first = 1 if int(total) in known and 0 not in known else 0
+        end = end if len({end for _, end in known.values()}) == 1 else ""
+        missing += [
+            f"{start}{n:0{len(number)}}-of-{total}{end}"
+            for n in range(first, first + int(total))
+            if n not in known
+        ]
+    return missing
 
 
 def _by_words(
@@ -183,24 +215,24 @@ def _data_files(root: Path) -> tuple[list[Path], tuple[str, ...]]:
 def _matched(
     root: Path, files: Sequence[Path], patterns: Mapping[str, Sequence[str]]
 ) -> dict[str, tuple[Path, ...]]:
-    """Returns the files that patterns of their names, or of their paths in the folder, match."""
+    """Returns the files whose paths in the folder are those that are named, or match a pattern."""
     found: dict[str, tuple[Path, ...]] = {}
     owner: dict[Path, str] = {}
     names = {path: path.relative_to(root).as_posix() for path in files}
     for split, globs in patterns.items():
         matched: dict[Path, None] = {}
         for glob in globs:
-            those = [
-                path
-                for path, name in names.items()
-                if fnmatch.fnmatchcase(name, glob.removeprefix("./"))
-                or fnmatch.fnmatchcase(path.name, glob)
+            wanted = glob.removeprefix("./")
+            those = [path for path, name in names.items() if name == wanted] or [
+                path for path, name in names.items() if _matches(name.split("/"), wanted.split("/"))
             ]
             if not those:
                 listed = ", ".join(list(names.values())[:_LISTED])
+                deeper = any(fnmatch.fnmatchcase(path.name, wanted) for path in names)
+                hint = f" '**/{wanted}' names those in its folders, too." if deeper else ""
                 raise DatasetError(
                     f"No file of {root} is named '{glob}', which is to be '{split}'. It holds "
-                    f"{listed}.{did_you_mean(glob, names.values())}"
+                    f"{listed}.{hint or did_you_mean(glob, names.values())}"
                 )
             matched |= dict.fromkeys(those)
         for path in matched:
@@ -211,3 +243,12 @@ def _matched(
             owner[path] = split
         found[split] = tuple(matched)
     return found
+
+
+def _matches(name: Sequence[str], glob: Sequence[str]) -> bool:
+    """Matches a path, part by part: "**" stands for any number of folders, "*" for none."""
+    if not glob:
+        return not name
+    if glob[0] == "**":
+        return any(_matches(name[n:], glob[1:]) for n in range(len(name) + 1))
+    return bool(name) and fnmatch.fnmatchcase(name[0], glob[0]) and _matches(name[1:], glob[1:])

@@ -96,8 +96,12 @@ def _unfolded(line: int, row: Row | str, options: ReadOptions) -> Iterator[Item]
     if isinstance(row, str):
         yield line, row
     else:
-        for inner in unfolded(row, options):
-            yield line, inner
+        try:
+            rows = list(unfolded(row, options))
+        except DatasetError as error:
+            yield line, str(error).removesuffix(".")
+        else:
+            yield from ((line, inner) for inner in rows)
 
 
 def _iterate_document(path: Path, options: ReadOptions) -> Iterator[Item]:
@@ -120,16 +124,13 @@ def _iterate_document(path: Path, options: ReadOptions) -> Iterator[Item]:
         rows: Sequence[Any] = document if isinstance(document, list) else [document]
         if isinstance(document, dict):
             rows = rows_of_document(document, options, path)
-        for number, row in enumerate(rows, start=1):
+        for row in rows:
             if isinstance(row, dict):
                 yield from _unfolded(0, row, options)
             elif is_dialogue(row, options):
                 yield 0, {"turns": row}
             else:
-                raise DatasetError(
-                    f"{path}, row {number}: found {kind_of(row)}. Each row must be an object of "
-                    "columns."
-                )
+                yield 0, _no_row(row, "row")
         return
     for line, row in values:
         yield from _unfolded(line, row if isinstance(row, dict) else _no_row(row), options)
@@ -195,8 +196,8 @@ def _row(line: str) -> Row | str:
     return row if isinstance(row, dict) else _no_row(row)
 
 
-def _no_row(value: object) -> str:
-    return f"found {kind_of(value)}. Each line must be an object of columns"
+def _no_row(value: object, place: str = "line") -> str:
+    return f"found {kind_of(value)}. Each {place} must be an object of columns"
 
 
 def kind_of(value: object) -> str:

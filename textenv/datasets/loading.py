@@ -85,7 +85,7 @@ def _read(source: RowsSpec, task: Task, table: Table) -> tuple[RowReader, TableE
             f"Dataset '{source.path}' has no rows in '{table.name}'. Is it the right one?"
         )
     if table.refused and (source.skip != "unusable" or not len(table.rows)):
-        raise table.refused_error()
+        raise table.refused[0].error(len(table.refused))
     matched = match_columns(source, task, table.name, table.columns, cells=table.cells)
     reader = RowReader(task, matched)
     return reader, read_examples(reader, table.narrowed(matched.wanted), source)
@@ -127,6 +127,7 @@ def _report(
             there = examples.skipped.places.get(reason, ())
             places[reason] = (*places.get(reason, ()), *there)
         notes += examples.notes()
+        notes += table.notes_on(readers[name].matched.wanted)
         fields = readers[name].matched.fields
         for wanted in readers[name].task.fields:
             column = fields.columns.get(wanted.name)

@@ -28,7 +28,18 @@ class Part:
 
     file: str  # Name of the file
     size: int  # Number of rows
-    lines: Sequence[int] | None = None  # The line at which each begins, from 1, where there are any
+    # The line at which each begins, from 1, or else its number in the file; None where the rows
+    # have no lines and none was refused
+    places: Sequence[int] | None = None
+    unit: str = "line"  # What `places` counts: lines or rows
+
+
+@dataclass(frozen=True)
+class Note:
+    """What a user should know of how a file was read."""
+
+    text: str
+    column: str | None = None  # The one that it is about: it matters only if that is read
 
 
 @dataclass(frozen=True)
@@ -37,6 +48,14 @@ class Refused:
 
     where: str  # Its file and line
     reason: str
+
+    def error(self, number: int = 1) -> DatasetError:
+        """Says why it could not be read; `number` counts all such rows."""
+        others = f" In all, {number} rows cannot be read." if number > 1 else ""
+        return DatasetError(
+            f"{self.where}: {self.reason}.{others} To leave such rows out, and count them: "
+            '{"path": ..., "skip": "unusable"}.'
+        )
 
 
 @dataclass(frozen=True)
@@ -52,20 +71,11 @@ class Table:
     refused: tuple[Refused, ...] = ()  # What could not be read, and is none of the rows
     blank: int = 0  # Lines without any value, which are none of the rows
     cells: bool = False  # Whether every value is a text, as in CSV files
+    notes: Sequence[Note] = ()  # May grow while the rows are read
 
     def number(self, row: int) -> int:
         """Returns the number, from 1, under which people know a row."""
         return row + 1 if self.numbers is None else self.numbers[row]
-
-    def refused_error(self) -> DatasetError:
-        """Says which rows could not be read."""
-        first = self.refused[0]
-        number = len(self.refused)
-        others = f" In all, {number} rows cannot be read." if number > 1 else ""
-        return DatasetError(
-            f"{first.where}: {first.reason}.{others} To leave such rows out, and count them: "
-            '{"path": ..., "skip": "unusable"}.'
-        )
 
     def where(self, row: int) -> str:
         """Names the place of a row: file and line, or the table's name and the row's number."""
@@ -73,11 +83,16 @@ class Table:
         index = number - 1
         for part in self.parts:
             if index < part.size:
-                if part.lines is None:
+                if part.places is None:
                     return f"{part.file}, row {index + 1}"
-                return f"{part.file}, line {part.lines[index]}"
+                return f"{part.file}, {part.unit} {part.places[index]}"
             index -= part.size
         return f"{self.name}, row {number}"
+
+    def notes_on(self, columns: Collection[str]) -> list[str]:
+        """Returns the notes that matter to those who read these columns, or paths into some."""
+        read = {path.partition(".")[0] for path in columns} | {*columns, None}
+        return [note.text for note in self.notes if note.column in read]
 
     def scan(self) -> Iterator[Row]:
         """Yields the rows in order, many times faster than one by one where they lie on disk."""
@@ -97,13 +112,19 @@ class Table:
         """
         if not hasattr(self.rows, "select_columns"):
             return self
+        from textenv.datasets.parquet_files import Numbers
+
         rows = self.rows
         schema = rows.data.schema  # type: ignore[attr-defined] # a Dataset, as was asked above
         types = {name: schema.field(name).type for name in self.columns}
         if not any(_is_struct(types[path]) for path in wanted if path in types):
             rows = rows.flatten()  # type: ignore[attr-defined] # rows of `datasets` can
         keep = _kept(tuple(rows.column_names), wanted)  # type: ignore[attr-defined] # likewise
-        return replace(self, columns=keep, rows=rows.select_columns(list(keep)))
+        rows = rows.select_columns(list(keep))
+        numbers = Numbers(rows.features.arrow_schema)
+        if numbers.columns:
+            rows = rows.with_transform(numbers.batch)
+        return replace(self, columns=keep, rows=rows, notes=numbers.notes)
 
 
 @dataclass(frozen=True)
@@ -112,7 +133,8 @@ class Stream:
 
     name: str  # Name of the rows in ids and errors
     columns: tuple[str, ...] | None  # Its columns; None if only the rows can tell
-    rows: Iterable[Row]  # The rows, from the first at every iteration
+    # The rows, from the first at every iteration, what could not be read, and notes
+    rows: Iterable[Row | Refused | Note]
     file: Path | None = None  # A file of JSON lines that they come from, which need not be copied
     cells: bool = False  # Whether every value is a text, as in CSV files
 
@@ -121,7 +143,22 @@ class Stream:
         if self.columns is None or not hasattr(self.rows, "select_columns"):
             return self
         keep = _kept(self.columns, wanted)
-        return replace(self, columns=keep, rows=self.rows.select_columns(list(keep)))
+        rows = self.rows.select_columns(list(keep))
+        if rows.features is not None:
+            rows = _Spelled(rows)
+        return replace(self, columns=keep, rows=rows)
+
+
+@dataclass(frozen=True)
+class _Spelled:
+    """Rows of `datasets`, with their numbers as they were written."""
+
+    rows: Any
+
+    def __iter__(self) -> Iterator[Row | Note]:
+        from textenv.datasets.parquet_files import Numbers
+
+        return Numbers(self.rows.features.arrow_schema).spelled(self.rows)
 
 
 def is_saved(folder: Path) -> bool:

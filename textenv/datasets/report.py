@@ -56,7 +56,7 @@ class LoadReport:
         reasons = sorted(self.skipped.items(), key=lambda item: -item[1])
         for reason, number in reasons[:_SHOWN]:
             places = "; ".join(self.places.get(reason, ()))
-            lines.append(f"Skipped {number:,}: {reason} ({places})")
+            lines.append(f"Skipped {number:,}: {reason}" + f" ({places})" * bool(places))
         if len(reasons) > _SHOWN:
             rest = sum(number for _, number in reasons[_SHOWN:])
             lines.append(f"Skipped {rest:,} for {len(reasons) - _SHOWN} other reasons.")

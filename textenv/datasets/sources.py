@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from textenv.datasets.base import SPLITS, Split
 from textenv.datasets.files import is_local_file
-from textenv.datasets.folders import find_files, split_words
+from textenv.datasets.folders import find_files, missing_shards, split_words
 from textenv.datasets.matching import match_columns
 from textenv.datasets.named import hint_of, offline_advice
 from textenv.datasets.reading import Row, Stream, Table, is_saved
@@ -45,9 +45,17 @@ def open_source(
     """
     path = Path(source.path).expanduser()
     notes: tuple[str, ...] = ()
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise DatasetError(
+            f"{path} is a pipe or a device, and a data set is read more than once. Write the rows "
+            "to a file."
+        )
     if is_local_file(str(path)):
         _refuse_keys(source, ("name", "revision", "split"), "a local file")
         stem = path.name.removesuffix(".gz").rpartition(".")[0]
+        if missing := missing_shards([path]):
+            notes = (f"{path.name} is one of several files. Not read: {_listed(missing)}.",)
+        notes += _divided(path.name, path.name)
         return Opened({"train": from_files(stem, [path], _options(source, task))}, notes)
     if path.is_dir() and not is_saved(path):
         _refuse_keys(source, ("revision",), "a local folder")
@@ -58,10 +66,23 @@ def open_source(
             for name, paths in files.splits.items()
             if asked in (None, name)
         }
+        for name in tables:
+            missing = missing_shards(files.splits[name])
+            if missing and not files.chosen:
+                raise DatasetError(
+                    f"Files of '{name}' are missing in {path}: {_listed(missing)}. Add them, or "
+                    f'name those to read: {{"path": ..., "splits": {{"{name}": "*-of-*"}}}}.'
+                )
+            if missing:
+                notes = (*notes, f"Files of '{name}' are missing: {_listed(missing)}.")
         for name, paths in files.splits.items():
             if len({file.parent for file in paths}) > 1:
                 listed = _listed([file.relative_to(path).as_posix() for file in paths])
                 notes = (*notes, f"'{name}' is read from several folders: {listed}.")
+        inside = [file.relative_to(path) for paths in files.splits.values() for file in paths]
+        if not source.splits and not any(split_words(str(file)) for file in inside):
+            outer = path.resolve().name
+            notes += _divided(outer, "**") if outer.isalpha() else ()
         if files.ignored:
             notes = (*notes, f"Not read: {_listed(files.ignored)}.")
     elif not path.is_dir() and source.path.startswith(("/", ".", "~")):
@@ -79,10 +100,26 @@ def open_source(
             )
         )
     own = _own_names(source, tables)
+    if own.keys() == {"train"} and source.split is None and not source.splits:
+        (name,) = own.values()
+        notes += _divided(name, name)
     aside = [name for name in tables if name not in own.values()]
     if aside:
         notes = (*notes, f"Splits that are not read: {_listed(aside)}.")
     return Opened({split: tables[name] for split, name in own.items()}, notes)
+
+
+def _divided(name: str, kept: str) -> tuple[str, ...]:
+    """Says that rows which their name holds out of training are divided, as all rows are."""
+    words = split_words(name)
+    if not words or "train" in words.values():
+        return ()
+    word, split = next(iter(words.items()))
+    return (
+        f"All rows come from '{name}', whose name says {word}, and are divided into train, "
+        "validation and test. To keep them whole, name them in their folder: "
+        f'{{"path": ..., "splits": {{"{split}": "{kept}"}}}}.',
+    )
 
 
 def _asked(source: RowsSpec, splits: Collection[str]) -> str | None:
@@ -102,14 +139,25 @@ def no_split(source: RowsSpec, split: Split, opened: Opened[Any]) -> DatasetErro
     """Says that no split of a source can serve as the one that is asked for."""
     return DatasetError(
         f"None of the splits {', '.join(opened.splits)} of '{source.path}' can serve as '{split}'. "
-        'Name the one to read and to divide: {"path": ..., "split": ...}.'
+        'Name the one to read and to divide: {"path": ..., "split": ...}; or the training rows: '
+        '{"path": ..., "splits": {"train": ...}}.'
     )
 
 
 def _own_names(source: RowsSpec, names: Collection[str]) -> dict[Split, str]:
     """Returns the data set's name for each of our splits that it declares."""
-    if len(names) == 1:
+    if len(names) == 1 and (source.split is not None or not source.splits):
         return {"train": next(iter(names))}
+    if len(names) == 1:  # a copy may hold one split alone
+        (name,) = names
+        named = {
+            ours: name
+            for ours, theirs in source.splits.items()
+            if name == ours
+            or (isinstance(theirs, str) and name in (theirs, *split_words(theirs).values()))
+        }
+        if named:
+            return {ours: name for ours in SPLITS if ours in named}
     if source.splits:
         return {ours: _named(source, ours, names) for ours in SPLITS if ours in source.splits}
     own: dict[Split, str] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
@@ -34,6 +35,20 @@ def _check_encoding(name: str) -> str:
     except LookupError as error:
         raise ValueError(f"there is no encoding {name}") from error
     return name
+
+
+def _checked_path(path: str) -> str:
+    """Refuses a path that names nothing on any disk."""
+    try:
+        named = bool(path.strip()) and b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:  # half of a surrogate pair
+        named = False
+    if not named:
+        raise DatasetError(
+            f'The dataset\'s path {path!a} names nothing. Give a file, a folder ("." is the '
+            "current one) or a Hugging Face id."
+        )
+    return path
 
 
 def _check_delimiter(delimiter: str) -> str:
@@ -82,8 +97,8 @@ class RowsSpec:
         disjoint: Whether to leave out the training rows whose prompt stands in a validation or
             test split that the data set declares. By default they are only counted.
         splits: Our split -> the data set's name for it, or the files of a folder (a name or a
-            pattern such as "part_*.csv", or a list of them). Those that are not listed are taken
-            from the training rows, whatever the data set has under their names.
+            pattern such as "part_*.csv", or a list of them). If "train" is listed, those that are
+            not are taken from the training rows, whatever the data set has under their names.
         split: The one split to read, which is then divided as a single file is.
         delimiter: Character between the cells of a CSV file. By default it is found out.
         encoding: Encoding of the files' text. By default UTF-8, or what a byte order mark says.
@@ -130,14 +145,14 @@ class RowsSpec:
                 raise DatasetError(
                     f"dataset is a name, a path, or a mapping with 'path', not {spec!r}."
                 )
-            return cls(str(spec))
+            return cls(_checked_path(str(spec)))
         for key in spec:
             if key not in cls.__dataclass_fields__:
                 raise UnknownNameError("dataset key", key, {*cls.__dataclass_fields__, "like"})
         if not isinstance(spec.get("path"), str | Path):
             raise DatasetError("The dataset mapping lacks 'path': a file or a Hugging Face id.")
         try:
-            made = cls(**{**spec, "path": str(spec["path"])})
+            made = cls(**{**spec, "path": _checked_path(str(spec["path"]))})
         except ValidationError as error:
             key = str(error.errors()[0]["loc"][0])
             wanted = _WANTED.get(key, "a string")

@@ -25,7 +25,15 @@ from textenv.datasets.files import stream_files
 from textenv.datasets.hashes import group_hash, prompt_hash
 from textenv.datasets.json_files import Span, WrittenFloat, iterate_lines, parse_json
 from textenv.datasets.matching import match_columns
-from textenv.datasets.reading import Row, Stream, Table, quiet_datasets, stream_hub
+from textenv.datasets.reading import (
+    Note,
+    Refused,
+    Row,
+    Stream,
+    Table,
+    quiet_datasets,
+    stream_hub,
+)
 from textenv.datasets.report import LoadReport, reason_of
 from textenv.datasets.rows import RowReader, RowsDataset
 from textenv.datasets.skipped import Skipped
@@ -81,7 +89,7 @@ def load_stream(source: RowsSpec, task: Task, split: Split) -> RowsDataset:
     matched = match_columns(source, task, stream.name, columns, cells=stream.cells)
     reader = RowReader(task, matched)
     sift = _Sift(reader, source, Table(stream.name, columns, ()), _numbers(split, opened.splits))
-    table = keep_rows(stream.narrowed(matched.wanted), sift.wants, source.rows)
+    table = keep_rows(stream.narrowed(matched.wanted), sift.wants, source.rows, sift.refuse)
     n = len(table.rows)
     if n == 0:
         raise DatasetError(
@@ -96,7 +104,7 @@ def load_stream(source: RowsSpec, task: Task, split: Split) -> RowsDataset:
         counts,
         {reason: tuple(places) for reason, places in sift.skipped.places.items()},
         sizes={split: n},
-        notes=opened.notes,
+        notes=(*opened.notes, *table.notes_on(matched.wanted)),
     )
     report.log()
     return RowsDataset(reader, table, range(n), range(n + 1), report)
@@ -126,9 +134,16 @@ class _Sift:
         self.skipped = Skipped()
         self.n_read = 0
 
+    def refuse(self, refused: Refused) -> None:
+        """Takes a row that could not be read: an error, or left out."""
+        if self.source.skip != "unusable":
+            raise refused.error()
+        self.n_read += 1
+        self.skipped.add(reason_of(refused.reason, self.table.columns), refused.where)
+
     def wants(self, number: int, row: Row) -> bool:
         """Returns whether to keep a row; one that cannot be used is an error, or left out."""
-        self.n_read = number
+        self.n_read += 1
         if self.source.skip == "missing" and (lacking := self.reader.lacks(row)):
             self.skipped.add(f"no value for '{lacking}'", self.table.where(number - 1))
             return False
@@ -151,19 +166,30 @@ def columns_of(stream: Stream) -> tuple[str, ...]:
     """Returns the columns of a stream; where none are declared, those of its first rows."""
     if stream.columns is not None:
         return stream.columns
-    rows = itertools.islice(_spans(stream), _PEEK)
-    return tuple(dict.fromkeys(column for row, _ in rows for column in row))
+    refused: list[Refused] = []
+    rows = itertools.islice(_spans(stream, refused.append), _PEEK)
+    columns = tuple(dict.fromkeys(column for row, _ in rows for column in row))
+    if refused and not columns:
+        raise refused[0].error(len(refused))
+    return columns
 
 
-def keep_rows(stream: Stream, wanted: Callable[[int, Row], bool], limit: int | None) -> Table:
+def keep_rows(
+    stream: Stream,
+    wanted: Callable[[int, Row], bool],
+    limit: int | None,
+    refuse: Callable[[Refused], None],
+) -> Table:
     """Reads a stream from its first row on, and keeps rows on disk; all of them without a limit.
 
-    `wanted` tells from a row's number, from 1, and the row whether to keep it.
+    `wanted` tells from a row's number, from 1, and the row whether to keep it; `refuse` gets what
+    could not be read, which has no number.
     """
     numbers, starts, ends = array("q"), array("q"), array("q")
+    notes: list[Note] = []
     with tempfile.TemporaryFile() as spool:
         size = 0
-        for number, (row, span) in enumerate(_spans(stream), start=1):
+        for number, (row, span) in enumerate(_spans(stream, refuse, notes.append), start=1):
             if not wanted(number, row):
                 continue
             if span is None:
@@ -181,7 +207,7 @@ def keep_rows(stream: Stream, wanted: Callable[[int, Row], bool], limit: int | N
         rows: Sequence[Row] = []
         if numbers:
             rows = DiskRows(_mapped(stream.file, spool), starts, ends)
-    return Table(stream.name, stream.columns or (), rows, numbers)
+    return Table(stream.name, stream.columns or (), rows, numbers, notes=tuple(notes))
 
 
 def _spelled(value: Any) -> Any:
@@ -201,19 +227,29 @@ def _mapped(path: Path | None, spool: Any) -> mmap.mmap:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
-def _spans(stream: Stream) -> Iterator[tuple[Row, Span | None]]:
+def _spans(
+    stream: Stream,
+    refuse: Callable[[Refused], None],
+    note: Callable[[Note], None] = lambda note: None,
+) -> Iterator[tuple[Row, Span | None]]:
     """Yields the rows, with their places where the stream is a file that can be read there."""
     if stream.file is not None:
         for line, row, span in iterate_lines(stream.file, ReadOptions()):
             if isinstance(row, str):
-                raise DatasetError(f"{stream.file}, line {line}: {row}.")
-            yield row, span
+                refuse(Refused(f"{stream.file.name}, line {line}", row))
+            else:
+                yield row, span
         return
     number = 0
     try:
-        for row in _quietly(stream.rows):
-            yield row, None
-            number += 1
+        for item in _quietly(stream.rows):
+            if isinstance(item, Refused):
+                refuse(item)
+            elif isinstance(item, Note):
+                note(item)
+            else:
+                yield item, None
+                number += 1
     except DatasetError:
         raise
     except Exception as error:  # the network's and the library's, of nearly every type there is
@@ -224,6 +260,6 @@ def _spans(stream: Stream) -> Iterator[tuple[Row, Span | None]]:
         ) from error
 
 
-def _quietly(rows: Iterable[Row]) -> Iterator[Row]:
+def _quietly(rows: Iterable[Row | Refused | Note]) -> Iterator[Row | Refused | Note]:
     with quiet_datasets():
         yield from rows

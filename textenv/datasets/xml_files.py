@@ -10,6 +10,8 @@ from textenv.datasets.reading import Row
 from textenv.datasets.text_files import ReadOptions, open_bytes
 from textenv.errors import DatasetError
 
+_QUOTED = 40  # characters of a text that is out of place
+
 
 def iterate_xml(path: Path, options: ReadOptions) -> Iterator[tuple[int, Row | str]]:
     """Yields the rows: each element's attributes, and the texts of its children by their names.
@@ -32,8 +34,18 @@ def iterate_xml(path: Path, options: ReadOptions) -> Iterator[tuple[int, Row | s
             f"{path}: an XML file holds elements of one name side by side, one a row; "
             f"<{element.tag}> holds {found}."
         )
+    for holder in element.iter():  # what the rows stand in comes first
+        if text := _loose(holder, tails=holder is not rows):
+            raise DatasetError(
+                f"{path}: {text!r} stands in <{holder.tag}> outside the rows, and would be lost. "
+                "Remove it, or put it into a row."
+            )
+        if holder is rows:
+            break
     for child in rows:
         try:
+            if text := (child.tail or "").strip():
+                raise ValueError(f"{text[:_QUOTED]!r} stands behind a row, and would be lost")
             yield 0, _row(child)
         except ValueError as error:
             yield 0, str(error)
@@ -54,7 +66,17 @@ def _names(element: ElementTree.Element) -> list[str]:
     return [*element.attrib, *(child.tag for child in element)]
 
 
+def _loose(element: ElementTree.Element, *, tails: bool = True) -> str:
+    """Returns the text that stands in an element beside its children, the first of it."""
+    texts = [element.text, *(child.tail for child in element if tails)]
+    return next((text.strip()[:_QUOTED] for text in texts if text and text.strip()), "")
+
+
 def _row(element: ElementTree.Element) -> Row:
+    if text := _loose(element):
+        raise ValueError(
+            f"<{element.tag}> holds the text {text!r} beside its columns. Put it into an element"
+        )
     row: dict[str, str | list[str]] = dict(element.attrib)
     for name in dict.fromkeys(child.tag for child in element):
         if name in row:
@@ -67,7 +89,7 @@ def _row(element: ElementTree.Element) -> Row:
 def _texts(element: ElementTree.Element) -> str | list[str]:
     if not len(element):
         return element.text or ""
-    if any(len(child) for child in element) or (element.text or "").strip():
+    if any(len(child) for child in element) or _loose(element):
         raise ValueError(f"<{element.tag}> nests elements, or mixes them with text")
     return [child.text or "" for child in element]
 

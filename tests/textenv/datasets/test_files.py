@@ -5,14 +5,17 @@ from __future__ import annotations
 import datetime
 import gzip
 import json
+import os
 
 import pytest
 
 from textenv.datasets import SPLITS, load_dataset
+from textenv.datasets.reading import quiet_datasets
 from textenv.errors import DatasetError, TextEnvError
 from textenv.tasks.continuation import ContinueTask
 from textenv.tasks.dialogue import DialogueTask
 from textenv.tasks.keywords import KeywordsTask
+from textenv.tasks.math import MathTask
 from textenv.tasks.qa import QATask
 from textenv.tasks.qa_choice import QAChoiceTask
 from textenv.tasks.summarize import SummarizeTask
@@ -122,10 +125,36 @@ def test_blank_lines_are_counted(tmp_path):
         ("question;answer|x\nq;a|b\n", "separated by a semicolon or a bar. Say which it is"),
         ("question,answer\nq,['a' 'b']\n", "looks like a list, but cannot be read as one"),
         ("question,answer\nq,{'text': array(['a'])}\n", "looks like a list, but cannot be read"),
+        ("question,answer\nq,a\n\ufeffquestion, answer\nr,b\n", "line 3: the row is the header"),
+        ("question,answer,\nq,a,\nquestion,answer\n", "line 3: the row is the header again"),
+        ('question,answer\nq,"b"\nr, "a" b\n', "line 3: a blank stands before the quote"),
+        ('question,answer\nq, "a\nr, b"\ns,c\n', "line 2: a blank stands before the quote"),
+        ('question,answer\nq,\t"a"\n', "line 2: a blank stands before the quote"),
+        ('question, "answer\nq,a\n', "line 1: a blank stands before the quote"),
     ],
 )
 def test_a_table_that_may_be_read_in_two_ways_is_refused(tmp_path, content, message):
     assert message in error(save(tmp_path / "a.csv", content))
+
+
+@pytest.mark.parametrize(
+    ("content", "answers"),
+    [
+        ('question,answer\nq, "a, b"\nr, "c"\n', ["a, b", "c"]),
+        ('question, "answer"\nq,a\nr,"\n""b"" c"\n', ["a", '"b" c']),
+        ('question,answer\nq, "a"\nr,"b\nb"\n', ["a", "b\nb"]),
+        ('question,answer\nq," ""a"" b"\nr,b "c" d\n', ['"a" b', 'b "c" d']),
+    ],
+)
+def test_blanks_before_quotes_are_skipped_where_all_are_so(tmp_path, content, answers):
+    assert [a for _, (a,) in pairs(save(tmp_path / "a.csv", content))] == answers
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "|"])
+def test_rows_within_a_quoted_cell_are_noted(tmp_path, delimiter):
+    content = 'question,answer\nq,"6 inch\nr,b\ns,5"\nt,"O, you\nand, I\nwent\nup"\n'
+    (note,) = notes(save(tmp_path / "a.csv", content.replace(",", delimiter)))
+    assert "a.csv, line 2: a quoted cell spans lines that look like rows" in note
 
 
 def test_rows_that_cannot_be_read_are_left_out_on_request_and_counted(tmp_path):
@@ -293,12 +322,40 @@ def test_numbers_and_days_are_the_texts_that_they_were_written_as(tmp_path):
         return str(tmp_path / "a.parquet")
 
     assert [e.references[0] for e in read(parquet([7, 8]))] == ["7", "8"]
-    assert [e.references[0] for e in read(parquet([7.5, 0.25]))] == ["7.5", "0.25"]
     day = datetime.date(2020, 1, 31)
     assert [e.references[0] for e in read(parquet([day]))] == ["2020-01-31"]
-    for value in (7.0, datetime.datetime(2020, 1, 31)):
+    for value in (1e-7, 2.0**53, datetime.datetime(2020, 1, 31)):
         assert "write the column as text" in error(parquet([value]))
     assert "labels" in error(parquet([True]))
+
+
+@pytest.mark.parametrize("saved", [False, True], ids=["parquet", "saved by datasets"])
+@pytest.mark.parametrize(
+    ("kind", "values", "texts"),
+    [
+        ("float64", [3.5, 3.0, -2.25], ["3.5", "3", "-2.25"]),
+        ("float32", [19.99, 0.1, 7.0], ["19.99", "0.1", "7"]),
+        ("float16", [0.1, 2.0], ["0.1", "2"]),
+        ("float32", [float(2**24 + 2)], None),  # as near to 16777219
+    ],
+)
+def test_floats_are_the_shortest_texts_of_their_precision(tmp_path, kind, values, texts, saved):
+    import datasets
+    import numpy as np
+
+    answer = datasets.Value(kind)
+    types = datasets.Features({"question": datasets.Value("string"), "answer": answer})
+    rows = [{"question": f"q {i}", "answer": np.dtype(kind).type(v)} for i, v in enumerate(values)]
+    with quiet_datasets():
+        made = datasets.Dataset.from_list(rows, features=types)
+        path = str(tmp_path / ("a" if saved else "a.parquet"))
+        made.save_to_disk(path) if saved else made.to_parquet(path)
+    if texts is None:
+        assert "is not known: write the column as text" in error(path)
+        return
+    assert [e.references[0] for e in read(path)] == texts
+    assert "without a point: 7, not 7.0" in notes(path)[0]
+    assert [e.metadata["answer"] for e in read(path, MathTask())] == [float(t) for t in texts]
 
 
 @pytest.mark.parametrize(
@@ -324,6 +381,32 @@ def test_labels_of_every_spelling_get_their_names(tmp_path, values, labels, targ
         path = save(tmp_path / "a.json", json.dumps(rows))
     spec = {"path": path, "labels": {"label": labels}}
     assert [e.metadata["target"] for e in read(spec, ContinueTask())] == targets
+
+
+@pytest.mark.parametrize("odd", [None, "text", 3, {"qas": [1]}])
+def test_what_is_no_row_in_a_list_is_left_out_on_request(tmp_path, odd):
+    path = save(tmp_path / "a.json", json.dumps([QA, odd, QB, {"question": "s"}]))
+    assert "a.json, row 2: " in error(path)
+    _, report = _all({"path": path, "skip": "unusable"}, QATask())[0]
+    assert (report.rows_read, report.kept) == (4, 2)
+    assert list(report.places.values()) == [("a.json, row 2",), ("a.json, row 4",)]
+
+
+@pytest.mark.parametrize("path", ["", " ", "\ud800.csv", "a\0.csv"])
+def test_a_path_that_names_nothing_is_refused(path):
+    for spec in (path, {"path": path}):
+        assert "names nothing" in error(spec)
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.csv")
+    assert "is a pipe or a device" in error(tmp_path / "a.csv")
+
+
+def test_an_error_that_quotes_half_of_a_character_can_be_printed(tmp_path):
+    path = save(tmp_path / "a.jsonl", '{"question": "q", "answer": "a\\ud800"}\n')
+    message = error({"path": path, "labels": {"answer": {"b": "c"}}})
+    assert "has the value 'a\\ud800'" in message.encode().decode()
 
 
 @pytest.mark.parametrize("labels", [["neg", "pos"], {"0": "neg"}])
@@ -423,6 +506,29 @@ def test_elements_of_xml_are_rows(tmp_path):
 def test_the_only_element_of_xml_is_a_row(tmp_path):
     content = "<M><S><P ID='1'><question>q</question><answer>a</answer></P></S></M>"
     assert pairs(save(tmp_path / "a.xml", content)) == [("q", ("a",))]
+
+
+ROW = "<r><question>q</question><answer>a</answer></r>"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (f"<d>{ROW}<r><question>r</question>, lost<answer>b</answer></r></d>", "<r> holds the"),
+        (f"<d>{ROW}<r question='r' answer='b'>lost</r></d>", "<r> holds the text '"),
+        (f"<d>{ROW}<r><question>r</question><answer><i>b</i>, lost</answer></r></d>", "mixes"),
+        (f"<d><r question='r' answer='b'/>lost{ROW}</d>", "stands behind a row"),
+        (f"<d>lost{ROW}{ROW}</d>", None),
+        (f"<d><e>{ROW}{ROW}</e>lost</d>", None),
+    ],
+)
+def test_no_text_of_xml_is_lost_in_silence(tmp_path, content, said):
+    path = save(tmp_path / "a.xml", content)
+    if said is None:
+        assert "'lost' stands in <d> outside the rows" in error(path)
+        return
+    assert said in error(path)
+    assert pairs({"path": path, "skip": "unusable"}) == [("q", ("a",))]
 
 
 @pytest.mark.parametrize(

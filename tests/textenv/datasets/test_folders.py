@@ -85,10 +85,15 @@ def test_a_folder_whose_files_could_be_taken_in_two_ways_is_refused(tmp_path, na
         ({"train": ["part_a.jsonl", "part_b.jsonl"]}, [2, 0, 0]),
         ({"train": "*.jsonl"}, [3, 0, 0]),
         ({"test": "./old_*", "validation": "part_a.*"}, [0, 1, 1]),
+        ({"train": "*/part_a.jsonl", "test": "part_?.jsonl"}, [1, 0, 2]),
+        ({"train": "**/part_a.jsonl"}, [3, 0, 0]),
+        ({"train": "old/**"}, [3, 0, 0]),
+        ({"train": "old/*", "test": "old/x/b[1].jsonl"}, [1, 0, 1]),
     ],
 )
 def test_files_and_patterns_may_be_named(tmp_path, splits, expected):
     make(tmp_path, "part_a.jsonl", "part_b.jsonl", "old_test.jsonl")
+    make(tmp_path, "old/part_a.jsonl", "old/x/part_a.jsonl", "old/x/b[1].jsonl")
     files = found(tmp_path, splits)
     assert [len(files.get(split, [])) for split in SPLITS] == expected
 
@@ -107,13 +112,77 @@ def test_the_rest_is_carved_from_the_files_that_are_train(tmp_path):
     ("splits", "said"),
     [
         ({"train": "part_c*"}, "No file of"),
+        ({"train": "c.jsonl"}, r"'\*\*/c.jsonl' names those in its folders, too"),
         ({"train": "part_*", "test": "part_a.jsonl"}, "cannot be 'train' and 'test' at once"),
     ],
 )
 def test_patterns_that_match_nothing_or_twice_are_refused(tmp_path, splits, said):
-    make(tmp_path, "part_a.jsonl", "part_b.jsonl")
+    make(tmp_path, "part_a.jsonl", "part_b.jsonl", "sub/c.jsonl")
     with pytest.raises(DatasetError, match=said):
         find_files(tmp_path, None, splits)
+
+
+SHARD = "train-0000{}-of-00003{}"
+
+
+@pytest.mark.parametrize(
+    ("names", "missing"),
+    [
+        ([SHARD.format(i, ".jsonl") for i in (0, 2)], "train-00001-of-00003.jsonl"),
+        (["a-1-of-3.jsonl", "a-3-of-3.jsonl"], "a-2-of-3.jsonl"),
+        (["d/x-00001-of-00002.jsonl"], "x-00000-of-00002.jsonl"),
+        (["a-1-of-2.jsonl", "a-2-of-2.jsonl"], None),
+        (["top-5-of-10.jsonl", "3-of-5.jsonl"], None),
+        ([SHARD.format(i, ".jsonl") for i in (0, 1, 2)], None),
+    ],
+)
+def test_a_missing_file_of_several_is_named(tmp_path, names, missing):
+    make(tmp_path, *names)
+    if missing is None:
+        assert load_dataset(tmp_path, TASK, "train").report.rows_read == 30 * len(names)
+        return
+    with pytest.raises(DatasetError, match=f"'train' are missing in .*: {missing}"):
+        load_dataset(tmp_path, TASK, "train")
+    spec = {"path": tmp_path, "splits": {"train": "**"}}
+    assert missing in load_dataset(spec, TASK, "train").report.notes[0]
+    if "0-of" in names[0]:
+        assert missing in load_dataset(tmp_path / names[0], TASK, "train").report.notes[0]
+
+
+@pytest.mark.parametrize("splits", [{"test": "b.jsonl"}, {"test": "b.*", "validation": "a.jsonl"}])
+def test_rows_that_are_declared_to_be_held_out_are_not_trained_on(tmp_path, splits):
+    spec = {"path": make(tmp_path, "a.jsonl", "b.jsonl"), "splits": splits}
+    with pytest.raises(DatasetError, match="can serve as 'train'"):
+        load_dataset(spec, TASK, "train")
+    assert len(load_dataset(spec, TASK, "test")) == 30
+    assert load_dataset({**spec, "split": "test"}, TASK, "train").report.rows_read == 30
+
+
+def test_a_copy_may_hold_one_of_the_splits_that_are_named(tmp_path):
+    spec = {"path": make(tmp_path, "train.jsonl"), "splits": {"train": "train", "test": "dev"}}
+    assert load_dataset(spec, TASK, "train").report.rows_read == 30
+
+
+@pytest.mark.parametrize(
+    ("path", "word"),
+    [
+        ("a/test.jsonl", "test"),
+        ("b/my_eval_notes.jsonl", "eval"),
+        ("c/test", None),
+        ("a", "test"),
+        ("dev", "dev"),
+        ("e/train_test.jsonl", None),
+        ("e", None),
+    ],
+)
+def test_rows_whose_name_holds_them_out_are_divided_with_a_note(tmp_path, path, word):
+    make(tmp_path, "a/test.jsonl", "b/my_eval_notes.jsonl", "c/test/train.jsonl", "dev/x.jsonl")
+    make(tmp_path, "e/train_test.jsonl")
+    spec = {"path": tmp_path / path}
+    if path == "e":
+        spec["splits"] = {"train": "*"}
+    notes = load_dataset(spec, TASK, "train").report.notes
+    assert [f"name says {word}" in note for note in notes] == [True] * (word is not None)
 
 
 def test_values_of_a_folder_are_those_of_the_file(tmp_path):
@@ -197,6 +266,36 @@ def test_the_card_of_a_copy_of_the_hub_names_its_files(tmp_path):
     assert found(tmp_path, name="long") == {"train": ["long/a.jsonl"]}
     with pytest.raises(DatasetError, match=r"has no folder 'lnog'. Did you mean 'long'"):
         find_files(tmp_path, "lnog", {})
+
+
+@pytest.mark.parametrize(
+    ("declared", "expected"),
+    [
+        ("data_files: a.jsonl", {"train": ["a.jsonl"]}),
+        ("data_files: [a.jsonl, sub/a.jsonl]", {"train": ["a.jsonl", "sub/a.jsonl"]}),
+        (
+            "data_files: {train: a.jsonl, test: [b.jsonl]}",
+            {"train": ["a.jsonl"], "test": ["b.jsonl"]},
+        ),
+        ("data_files: '*/a.jsonl'", {"train": ["sub/a.jsonl"]}),
+        ("data_dir: sub", {"train": ["sub/a.jsonl", "sub/x/b.jsonl"]}),
+        ("{data_dir: ./sub/, data_files: a.jsonl}", {"train": ["sub/a.jsonl"]}),
+        ("{data_dir: sub, data_files: '**/b*'}", {"train": ["sub/x/b.jsonl"]}),
+        ("data_dir: nosub", "has no folder 'nosub', which its card names"),
+        ("data_dir: ..", "does not say which files"),
+        ("data_files: [[a]]", "does not say which files"),
+        ("data_files: [{path: a}]", "does not say which files"),
+    ],
+)
+def test_a_card_names_files_in_each_form_of_the_hub(tmp_path, declared, expected):
+    make(tmp_path, "a.jsonl", "b.jsonl", "sub/a.jsonl", "sub/x/b.jsonl")
+    inner = declared if declared.startswith("{") else f"{{{declared}}}"
+    (tmp_path / "README.md").write_text(f"---\nconfigs:\n- {inner}\n---\n")
+    if isinstance(expected, dict):
+        assert found(tmp_path) == expected
+    else:
+        with pytest.raises(DatasetError, match=expected):
+            find_files(tmp_path, None, {})
 
 
 def test_a_folder_without_rows_says_what_it_holds(tmp_path):

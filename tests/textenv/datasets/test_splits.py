@@ -94,6 +94,11 @@ def by_split(spec, task):
     return found
 
 
+def test_a_reason_without_places_has_no_brackets():
+    lines = LoadReport("a", 2, 1, {"its prompt is held out": 1}).lines()
+    assert lines[-1] == "Skipped 1: its prompt is held out"
+
+
 def report_of(spec, task, split="train") -> LoadReport:
     return load_dataset(spec, task, split).report
 

@@ -154,14 +154,39 @@ def test_a_bad_row_is_named_if_it_is_reached(tmp_path):
     assert dataset.report.skipped == {"column 'summary' has no value for 'summary'": 1}
 
 
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parts.jsonl"])
+def test_rows_that_cannot_be_read_are_left_out_on_request(tmp_path, suffix):
+    path = write(tmp_path / f"a.{suffix}", pairs(60))
+    lines = path.read_text().splitlines()
+    lines.insert(5, "one,two,three" if suffix == "csv" else '{"document": ')
+    path.write_text("\n".join(lines) + "\n")
+    if suffix == "parts.jsonl":  # of several files, rows are copied
+        write(tmp_path / "b.jsonl", pairs(70)[60:])
+        path = tmp_path
+    assert "line 6: " in load_error(path)
+    whole = load_rows_dataset({"path": path, "skip": "unusable"}, TASK, "train")
+    streamed = load(path, skip="unusable", rows=None)
+    assert read(streamed) == read(whole)
+    assert streamed.report.skipped == whole.report.skipped
+    assert streamed.report.places == whole.report.places
+    assert streamed.report.rows_read == whole.report.rows_read
+
+
+def test_floats_of_a_streamed_parquet_are_as_they_were_written(tmp_path):
+    rows = [{"document": f"text {i}", "summary": (1.5, 7.0)[i % 2]} for i in range(8)]
+    dataset = load(write(tmp_path / "a.parquet", rows), rows=None)
+    assert {reference for _, _, (reference,) in read(dataset)} == {"1.5", "7"}
+    assert "without a point" in dataset.report.notes[0]
+
+
 def test_a_stream_that_breaks_off_says_after_how_many_rows():
     def rows():
         yield from pairs(3)
         raise ConnectionError("the line went dead")
 
     with pytest.raises(DatasetError, match=r"'far/train' broke off after 3 rows: the line went"):
-        keep_rows(Stream("far/train", None, rows()), lambda number, row: True, None)
-    kept = keep_rows(Stream("far/train", None, rows()), lambda number, row: True, 3)
+        keep_rows(Stream("far/train", None, rows()), lambda number, row: True, None, print)
+    kept = keep_rows(Stream("far/train", None, rows()), lambda number, row: True, 3, print)
     assert [dict(row) for row in kept.rows] == pairs(3)
 
 
