@@ -9,14 +9,18 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from textenv.rewards.verifiable.number_words import (
+    BELOW,
     CHANGES_BEFORE,
     CHANGES_BEHIND,
     COUNTS,
     CURRENCY,
     CURRENCY_CODES,
+    FOREIGN_MONTHS,
     GLUED_UNITS,
+    KNOWN_BEHIND,
     LETTER_UNITS,
     MONTHS,
+    MULTIPLE,
     NUMBER_WORDS,
     PARTS,
     PLAIN_SHORT,
@@ -93,6 +97,10 @@ def _before(tokens: Sequence[Token], j: int) -> Token:
     return next((tokens[k] for k in passed if tokens[k].text not in _OPENING), _END)
 
 
+def _after(tokens: Sequence[Token], j: int) -> Token:
+    return tokens[j + 1] if j + 1 < len(tokens) else _END
+
+
 def _behind_word(
     tokens: Sequence[Token], j: int, before: Before, signed: bool, spaced: bool
 ) -> Before | None:
@@ -109,7 +117,9 @@ def _behind_word(
         return before  # eighteen (18)
     if low in CHANGES_BEFORE or word in MONTHS or low.endswith(("n't", "n’t")):
         return None
-    if low == "of" and (previous.text.lower() in PARTS or re.search(r"\d|[%°]", previous.text)):
+    if low in ("of", "de", "di") and (
+        previous.text.lower() in PARTS or re.search(r"\d|[%°]", previous.text)
+    ):
         return None
     if low in ("and", "to") and (previous.text.lower() in COUNTS | PARTS):
         return None  # three and 1/2, quarter to 6
@@ -121,7 +131,8 @@ def _is_plain_sign(tokens: Sequence[Token], j: int, signed: bool, spaced: bool) 
     text = tokens[j].text
     beside = tokens[j - 1] if j else _END
     if text in _GIVES:
-        return beside.text not in ("!", "<", ">", "≠") and not text == beside.text == "~"
+        is_known = beside.kind != "other" or beside.text in _CLOSING or beside.text in "\n=:?.|"
+        return is_known and not text == beside.text == "~"
     if text == ":":  # 12:00 and 3 : 2, but "Step 3: 18"
         is_ratio = beside.kind == "number" and not spaced
         return not is_ratio and not (beside.kind == "space" and _before(tokens, j).kind == "number")
@@ -139,13 +150,14 @@ def _is_plain_sign(tokens: Sequence[Token], j: int, signed: bool, spaced: bool) 
         return spaced and beside.kind not in ("space", "number")
     if text in _CLOSING:
         return spaced
-    return _is_plain_mark(text) and (spaced or text not in "—―")
+    is_glued = not spaced and (text in "—―" or beside.kind == "number" or beside.text in ".,/")
+    return _is_plain_mark(text) and not is_glued
 
 
 def _is_plain_mark(text: str) -> bool:
     """Tells whether a sign is punctuation of another script, or a picture."""
     category = unicodedata.category(text[0])
-    is_harmless = category[0] == "P" or category in ("So", "Mn", "Cf")
+    is_harmless = category[0] == "P" or category in ("So", "Cf") or text == "️"
     return is_harmless and not text.isascii() and text[0] not in _OPERATORS
 
 
@@ -168,6 +180,8 @@ def is_plain_behind(tokens: Sequence[Token], i: int, brackets: str) -> bool:
         else:
             break
         j += 1
+    if closed.count("%") > 1:
+        return False
     if brackets and "," in tokens[i].text and closed[:1] in (")", "]", "}"):
         return False  # (1,200) may be two numbers
     if j == len(tokens) or tokens[j].text == "\n" or tokens[j].kind == "tag":
@@ -176,11 +190,15 @@ def is_plain_behind(tokens: Sequence[Token], i: int, brackets: str) -> bool:
     is_money = (i > 0 and tokens[i - 1].text in CURRENCY) or not CURRENCY.isdisjoint(closed)
     if "°" in closed and text in ("C", "F", "K"):
         return True
+    if text.lower().replace("’", "'") in ("am", "pm", "noon", "o'clock") and "." in tokens[i].text:
+        return False  # 3.30 pm
+    if kind == "unit" and _after(tokens, j).kind in ("word", "number"):
+        return False  # 18 m^2x
     if kind in ("word", "unit"):
         if spaced or closed[-1:] in ('"', "”", "»"):
             return not (is_money and text in LETTER_UNITS) and _is_plain_word(tokens, j)
-        if UNSPACED.match(text):
-            return not UNSPACED_BEHIND.match(text)
+        if not text.isascii():
+            return _is_known_word(tokens, j)
         return re.split(r"[\s^]", text)[0] in GLUED_UNITS and not closed.strip("%")
     if kind == "name":  # 18 m2
         return spaced and re.split(r"\d", text)[0] in GLUED_UNITS | LETTER_UNITS
@@ -188,14 +206,13 @@ def is_plain_behind(tokens: Sequence[Token], i: int, brackets: str) -> bool:
         return spaced and kind != "command"
     if text == "!":
         is_factorial = not (is_money or "%" in closed or re.search(r"[.,]", tokens[i].text))
-        return not spaced and not is_factorial
+        return not (spaced or is_factorial or _after(tokens, j).text == "$")
     return _is_plain_sign_behind(tokens, j, spaced)
 
 
 def _is_plain_sign_behind(tokens: Sequence[Token], j: int, spaced: bool) -> bool:
     text = tokens[j].text
-    behind = tokens[j + 1] if j + 1 < len(tokens) else _END
-    further = tokens[j + 2] if j + 2 < len(tokens) else _END
+    behind, further = _after(tokens, j), _after(tokens, j + 1)
     if text == "-" and spaced:  # a dash
         return behind.kind == "space" and further.kind == "word" and not is_variable(further.text)
     if text in ("-", "/"):  # 18-inch, 18/day
@@ -210,6 +227,8 @@ def _is_plain_sign_behind(tokens: Sequence[Token], j: int, spaced: bool) -> bool
         k = j + 1
         while k < len(tokens) and tokens[k].text in _CLOSING:
             k += 1
+        if text == "." and further.text != "May" and _is_month(further.text):
+            return False  # 3. Mai
         is_list = further.kind == "command" or is_variable(further.text)
         if text in (",", ";") and is_list:  # [2, \infty), (5, x)
             return False
@@ -224,17 +243,19 @@ def _is_plain_word(tokens: Sequence[Token], j: int) -> bool:
     words = [t.text for t in tokens[j : j + 8] if t.kind != "space"]
     first, second = re.split(r"[\s^]", words[0])[0], (words[1:] or [""])[0]
     low = [word.lower() for word in words]
-    if low[0] in CHANGES_BEHIND or first in MONTHS or is_variable(first):
+    if not first.replace("’", "'").isascii():
+        return _is_known_word(tokens, j)
+    if low[0] in CHANGES_BEHIND or MULTIPLE.match(low[0]) or _is_month(first) or is_variable(first):
         return False
-    if UNSPACED_BEHIND.match(first):
-        return False
+    if BELOW.search(" ".join(low[:4])):
+        return False  # 3 degrees below zero
     if first in ("a", "A", "I") and (len(second) < 2 or is_variable(second)):
         return False  # 2 a x + b
     if first.islower() and tokens[min(j + 1, len(tokens) - 1)].text == "(":
         return False  # 2 f(x)
     if first in LETTER_UNITS and second in ("+", "-", "*", "^", "="):
         return False
-    for joint in ("and", "or"):  # 5 and a half, 18 dollars and fifty cents
+    for joint in ("and", "or", "et", "y", "e", "und"):  # 5 and a half, 18 dollars and fifty cents
         if joint in low[:3]:
             at = low.index(joint)
             if (NUMBER_WORDS | _BOUNDS).intersection(low[at + 1 : at + 3]):
@@ -244,3 +265,17 @@ def _is_plain_word(tokens: Sequence[Token], j: int) -> bool:
     if low[0] == "times":  # 3 times is one, 3 times x none
         return not (second.lower() in NUMBER_WORDS or is_variable(second) or second == "the")
     return True
+
+
+def _is_month(word: str) -> bool:
+    return word in MONTHS or word.lower() in FOREIGN_MONTHS
+
+
+def _is_known_word(tokens: Sequence[Token], j: int) -> bool:
+    """Tells whether a word of other letters than ASCII's is known to leave a number as it is."""
+    text = tokens[j].text
+    known = KNOWN_BEHIND.match(text)
+    if known is None:
+        return False
+    rest = text[known.end() :] or next((t.text for t in tokens[j + 1 :] if t.kind != "space"), "")
+    return not UNSPACED_BEHIND.match(rest)

@@ -34,13 +34,22 @@ _SIDE_BY_SIDE = re.compile(
     r")*",
     re.IGNORECASE,
 )
+# "18, not 20" and "18 (18 = 9 + 9)"
+_REJECTED = re.compile(
+    r"(?:\s*[,;(]\s*(?:and |but )?|(?<=[\d%)]) )not [-$]*\d[\d.,]*%?(?: [a-z]+)?\)?[\s.*$]*$"
+)
+_CHECKED = re.compile(r"(.*)\s\(([^()=]*)=([^()=]*)\)[\s.*]*", re.DOTALL)
+_EXCLAIMED = re.compile(r"(?<=\d)([*_\"')”]*)!(?=[*_\"')”]*(?:\s*$|\s*\n|\s+[\"'“*]*[A-Z]|</|<\|))")
+# Where "!" may be the factorial: in formulas, and behind what counts ways.
+_FACTORIAL = re.compile(r"[\\=^+]|permut|arrang|combin|factor|ways|order|equal", re.IGNORECASE)
+_SYMBOL_ALONE = re.compile(r"[\s$]*\\?[A-Za-z](?:_\w)?[\s$.]*")
 # "x = 5, y = 6", "f(1) = 5 and f(2) = 6"
 _SYMBOL = r"(?:\\?[A-Za-z]{1,4}\s?\([^()=]*\)|[A-Za-z](?:_\w)?)"
 _ASSIGNED = re.compile(
     rf"(?<![\w)*/+-]){_SYMBOL}\s*=\s*\S+\s*(?:[,;&$]|\b(?:and|or)\b)+[\s$]*{_SYMBOL}\s*=$"
 )
 _HEDGE = re.compile(r"\bor\b", re.IGNORECASE)
-_RELATION = re.compile(r"[<>≤≥≠]|!$")
+_RELATION = re.compile(r"[<>≤≥≠]|[!/\\]$")
 # Signs of an expression, wherever they stand in an answer.
 _OF_EXPRESSIONS = re.compile(r"[\\^√∞±∪∩∈≤≥≠_]")
 _OPERATOR = re.compile(
@@ -78,6 +87,8 @@ def final_number(text: str) -> Fraction | None:
         Its exact value, or None if the text gives no number, or more than one.
     """
     text = answer_part(text)
+    if "!" in text:
+        text = _EXCLAIMED.sub(_calm, text)
     marked = marked_answer(text)
     if marked is None:
         return _last_number(text)
@@ -106,7 +117,12 @@ def read_number(text: str, in_math: bool = False) -> Fraction | None:
     if len(text) > _MAX_ANSWER:
         return None
     text = plain_latex(plain_characters(text)).replace("≈", "=")
-    left, equals, region = text.rpartition("=")
+    checked = _CHECKED.fullmatch(text)
+    if checked and (number := read_number(checked[1], in_math)) is not None:
+        return _checked(number, checked)
+    left, equals, region = _REJECTED.sub("", text).rpartition("=")
+    if equals and _SYMBOL_ALONE.fullmatch(region):  # 18 = x
+        return read_number(left, in_math)
     if equals and _NUMBER_ALONE.fullmatch(left) and read_number(left) != read_number(region):
         return None  # 0 = 1
     if equals and (_SEVERAL.search(left) or _RELATION.search(left) or is_equation(left)):
@@ -116,6 +132,11 @@ def read_number(text: str, in_math: bool = False) -> Fraction | None:
         return None
     values = {number.value for number in find_numbers(tokens)}
     return values.pop() if len(values) == 1 else None
+
+
+def _checked(number: Fraction | None, match: re.Match[str]) -> Fraction | None:
+    """Returns a number if one side of the equation in brackets behind it gives it again."""
+    return number if number in (read_number(match[2]), read_number(match[3])) else None
 
 
 def is_equation(left: str) -> bool:
@@ -142,13 +163,17 @@ def _is_expression(token: Token, in_math: bool) -> bool:
 
 def _last_number(text: str) -> Fraction | None:
     start, stop = _last_line(text, len(text))
-    tokens = _tokens_of(text[start:stop])
+    said = _REJECTED.sub("", text[start:stop])
+    checked = _CHECKED.fullmatch(said) if said.rstrip(" .*").endswith(")") else None
+    if checked and (number := _checked(_last_number(checked[1]), checked)) is not None:
+        return number
+    tokens = _tokens_of(said)
     numbers = find_numbers(tokens)
     if len(numbers) == 1 and start > 0:  # one in the line before may be offered with it
-        said = "".join(token.text for token in tokens[: numbers[0].first])
-        if _SIDE_BY_SIDE.fullmatch(said):
+        opening = "".join(token.text for token in tokens[: numbers[0].first])
+        if _SIDE_BY_SIDE.fullmatch(opening):
             earlier = max(_last_line(text, start - 1)[0], start - 10 * _WINDOW)
-            tokens = _tokens_of(text[earlier:stop])
+            tokens = _tokens_of(text[earlier:start] + said)
             numbers = find_numbers(tokens)
     if not numbers:
         return None
@@ -162,6 +187,14 @@ def _last_number(text: str) -> Fraction | None:
         if _SIDE_BY_SIDE.fullmatch(between) or COMPOUND.fullmatch(between) or hedged:
             return None
     return last.value
+
+
+def _calm(match: re.Match[str]) -> str:
+    """Makes a "!" a full stop if the sentence that it ends is one of words, and no formula."""
+    said = match.string[max(0, match.start() - _WINDOW) : match.start()]
+    sentence = re.split(r"[.:;?!]\s|\n", said)[-1]
+    is_formula = _FACTORIAL.search(sentence) or not re.search("[A-Za-z]{2}", sentence)
+    return match.group() if is_formula else f"{match[1]}."
 
 
 def _last_line(text: str, end: int) -> tuple[int, int]:
