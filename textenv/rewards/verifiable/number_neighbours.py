@@ -123,7 +123,7 @@ def _behind_word(
         return None
     if low in ("and", "to") and (previous.text.lower() in COUNTS | PARTS):
         return None  # three and 1/2, quarter to 6
-    return None if is_variable(word) or UNSPACED_BEFORE.search(word) else before
+    return None if is_variable(word) or UNSPACED_BEFORE.search(low) else before
 
 
 def _is_plain_sign(tokens: Sequence[Token], j: int, signed: bool, spaced: bool) -> bool:

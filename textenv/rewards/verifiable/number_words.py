@@ -44,7 +44,8 @@ _PARTS = (
     "thousandth thousandths"
 )
 _MULTIPLES = (
-    "hundred hundreds thousand thousands million billion trillion dozen dozens doz dz dutzend dutzende douzaine douzaines docena docenas dozzina dozzine duzia "
+    "hundred hundreds thousand thousands million billion trillion "
+    "dozen dozens doz dz dutzend dutzende douzaine douzaines docena docenas dozzina dozzine duzia "
     "duzias dozijn dussin dusin tucet tuzin lusin score gross grand lakh lakhs lac crore crores mn "
     "bn bil mio mrd mld mln tn tr tsd tys thou mil mila mille mii mie ezer elfu ribu juta triliun "
     "miliar ratus puluh belas bin nghin ngan trieu tram tysiace tysiecy tysiac cien cientos "
@@ -101,7 +102,7 @@ CHANGES_BEFORE = _words(
     *(_COUNTS, _MULTIPLES, _FUNCTIONS, _OPERATIONS),
     "twice thrice double triple half times by squared remainder choose",
     "not n't cannot never neither nor except nicht kein keine pas nie niet inte ikke tidak bukan",
-    "que als weniger mehr moins menos meno minder",
+    "negativ negativo negatif que als weniger mehr moins menos meno minder",
     "than least most under above below between exceed exceeds past",
 )
 """Words that change the number behind them: "twice 9", "not 18"."""

@@ -38,7 +38,7 @@ _SIDE_BY_SIDE = re.compile(
 _REJECTED = re.compile(
     r"(?:\s*[,;(]\s*(?:and |but )?|(?<=[\d%)]) )not [-$]*\d[\d.,]*%?(?: [a-z]+)?\)?[\s.*$]*$"
 )
-_CHECKED = re.compile(r"(.*)\s\(([^()=]*)=([^()=]*)\)[\s.*]*", re.DOTALL)
+_CHECKED = re.compile(r"([^=]*)\s\(([^()=]*)=([^()=]*)\)[\s.*]*")
 _EXCLAIMED = re.compile(r"(?<=\d)([*_\"')”]*)!(?=[*_\"')”]*(?:\s*$|\s*\n|\s+[\"'“*]*[A-Z]|</|<\|))")
 # Where "!" may be the factorial: in formulas, and behind what counts ways.
 _FACTORIAL = re.compile(r"[\\=^+]|permut|arrang|combin|factor|ways|order|equal", re.IGNORECASE)
@@ -80,6 +80,8 @@ def final_number(text: str) -> Fraction | None:
        before it ("18 or 20", "17, 18", "20 - 2", "5 hours 30 minutes"), or one is joined to it by
        "or" in the same sentence: these are several answers, or none yet.
 
+    A rejected number ("18, not 20") and an equation in brackets that gives the number again
+    ("18 (18 = 9 + 9)") are left out; "!" is a full stop at the end of a sentence in words.
     What a number is, and what touching it makes it none, says `number_grammar`. If the last digits
     of the text are none ("12:00", "5x"), there is no number.
 
@@ -120,9 +122,9 @@ def read_number(text: str, in_math: bool = False) -> Fraction | None:
     checked = _CHECKED.fullmatch(text)
     if checked and (number := read_number(checked[1], in_math)) is not None:
         return _checked(number, checked)
-    left, equals, region = _REJECTED.sub("", text).rpartition("=")
-    if equals and _SYMBOL_ALONE.fullmatch(region):  # 18 = x
-        return read_number(left, in_math)
+    left, equals, region = _without_rejected(text).rpartition("=")
+    if equals and "=" not in left and _SYMBOL_ALONE.fullmatch(region):
+        return read_number(left, in_math)  # 18 = x
     if equals and _NUMBER_ALONE.fullmatch(left) and read_number(left) != read_number(region):
         return None  # 0 = 1
     if equals and (_SEVERAL.search(left) or _RELATION.search(left) or is_equation(left)):
@@ -132,6 +134,10 @@ def read_number(text: str, in_math: bool = False) -> Fraction | None:
         return None
     values = {number.value for number in find_numbers(tokens)}
     return values.pop() if len(values) == 1 else None
+
+
+def _without_rejected(text: str) -> str:
+    return _REJECTED.sub("", text) if "not" in text else text
 
 
 def _checked(number: Fraction | None, match: re.Match[str]) -> Fraction | None:
@@ -163,7 +169,7 @@ def _is_expression(token: Token, in_math: bool) -> bool:
 
 def _last_number(text: str) -> Fraction | None:
     start, stop = _last_line(text, len(text))
-    said = _REJECTED.sub("", text[start:stop])
+    said = _without_rejected(text[start:stop])
     checked = _CHECKED.fullmatch(said) if said.rstrip(" .*").endswith(")") else None
     if checked and (number := _checked(_last_number(checked[1]), checked)) is not None:
         return number
