@@ -33,8 +33,9 @@ READ = {
     答案是18。  共18个  18元  18歳  は18です。  정답은 18입니다  18 บาท  18 штук  उत्तर १८ है
     34 - 16 = 18  The answer is eighteen (18).  eighteen (18)  18 = x  #### 18 = x  \sim 18
     18m²  18 m²  18 (18 = 9 + 9)  #### 18 apples (9 x 2 = 18).  18 (not 20)  18; not 20.
+    #### 18 = \theta  It was 18 rather than 20.  18 apples instead of 20
     The answer is 18, not 20  She has 18 dollars, not 20 dollars.  The answer is **18**!
-    The answer is 18! I am sure.  #### She sells 18!  The total is 18!</s>  6 + 12 is $18!
+    The answer is 18! I am sure.  #### She sells 18!  答案是18！  The total is 18!</s>  6 + 12 is $18!
     18 o’clock  18 рублей  18кг  18 हैं  18時間  18千米  18个苹果  18ชั่วโมง  18 zł  ✅️18
     """,
     -18: r"""
@@ -74,7 +75,8 @@ NOTHING = r"""
     \sqrt{\boxed{5}}  $\boxed{41585} \pm 5730$  \sqrt{53}  sqrt(53)  sqrt53  √53
     the square root of 53  2\sqrt{3}  3+4i  x^2  2^10  10^{10}  10³  5²  3!  18!
     Answer: 3!  x = 3!  $3!$  Then it is \(3!\)
-    The number of arrangements is 5!  \binom{5}{2}  52_8  \boxed{100_{\text{two}}}  0.\overline{3}
+    The number of arrangements is 5!  3！  The expression is 3!  #### 3 = \pi
+    \binom{5}{2}  52_8  \boxed{100_{\text{two}}}  0.\overline{3}
     0.333...  0.(3)  12:00  3:2  3 : 2  3-5  3–5  5 ～ 6  555-1234  2024-03-15  3/15/2024
     1.2.3.4  24/7/365  2*3  2**3  3×4  3·4  2(3)  (2)(3)  f(5)  1.000,50  3,5  1 000  1 000 000
     \cos (\pi)=-1, \sin (\pi)=0  f(1) = 5 and f(2) = 6
@@ -95,6 +97,7 @@ NOTHING = r"""
     5 docenas  3 grand  3 tens  3 ten-thousandths  3 hundred-dollar bills  3 ppm  3 bp  3%%
     3 et demi  3 und ein halb  3 kilos et demi  3時間半  18 บาทครึ่ง  3 below zero
     3 degrees below zero  3 Grad unter Null  3 degrees under zero  3.30 pm  3.30pm  3.30 o'clock
+    3 out of ten  3 per mille  3 couple dozen  3 in thousands  18 in binary  $3 MM
     3月  3日  3時  5月3日  3 mai  3. Mai  The answer is 3. Mai  Answer: 25. Dezember  3 Uhr
     3 heures  18 Äpfel  18 яблок  18 𝑥  18ª  18m²x  18 =/= 20  #### 18 =/= 20  18 =\= 20
     #### 20 (9 x 2 = 18)  17 or 18, not 20  18 is not 20  \frac{3.5}{0}  2\frac{3.5}{2}

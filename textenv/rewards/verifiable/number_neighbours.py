@@ -157,7 +157,7 @@ def _is_plain_sign(tokens: Sequence[Token], j: int, signed: bool, spaced: bool) 
 def _is_plain_mark(text: str) -> bool:
     """Tells whether a sign is punctuation of another script, or a picture."""
     category = unicodedata.category(text[0])
-    is_harmless = category[0] == "P" or category in ("So", "Cf") or text == "️"
+    is_harmless = category[0] == "P" or category in ("So", "Cf") or text == "\ufe0f"
     return is_harmless and not text.isascii() and text[0] not in _OPERATORS
 
 
@@ -245,8 +245,12 @@ def _is_plain_word(tokens: Sequence[Token], j: int) -> bool:
     low = [word.lower() for word in words]
     if not first.replace("’", "'").isascii():
         return _is_known_word(tokens, j)
-    if low[0] in CHANGES_BEHIND or MULTIPLE.match(low[0]) or _is_month(first) or is_variable(first):
+    if low[0] in CHANGES_BEHIND or _is_month(first) or is_variable(first):
         return False
+    if MULTIPLE.match(low[0]) or MULTIPLE.match(second.lower()):
+        return False
+    if low[0] in ("of", "out", "by", "per") and COUNTS.intersection(low[1:3]) - {"one"}:
+        return False  # 3 out of ten
     if BELOW.search(" ".join(low[:4])):
         return False  # 3 degrees below zero
     if first in ("a", "A", "I") and (len(second) < 2 or is_variable(second)):

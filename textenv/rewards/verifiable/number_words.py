@@ -89,9 +89,9 @@ CHANGES_BEHIND = (
 
 MULTIPLE = re.compile(
     r".*(?:ill?i(?:on|ard)|il[jy](?:o|ard?)|thousand|hundre[dt]|tausend|hundert|duizend|honderd|tusen"
-    r"|tusind|hundra|dozen).*"
+    r"|tusind|hundra|dozen|binary|octal|hexadec).*"
 )
-"""Words, of more than one language, that multiply: "million", "Milliarden", "thousandths"."""
+"""Words, of more than one language, that multiply or name a base: "Milliarden", "thousandths"."""
 
 BELOW = re.compile(
     r"\b(?:below|unter|sous|bajo|sotto|onder|bawah|abaixo)\b|\bunder (?:zero|nul|noll|freezing)\b"
@@ -111,7 +111,7 @@ COUNTS = _words(_COUNTS, _MULTIPLES)
 """Words that a number adds to: "three and 1/2"."""
 
 VARIABLES = re.compile(
-    r"[abcd]{2,}|[uvwxyz]{2,}|[pqrst]{2,}|[ijkmn]{2,}|[A-Za-z]|[α-ωΑ-Ω]", re.ASCII
+    r"MM|[abcd]{2,}|[uvwxyz]{2,}|[pqrst]{2,}|[ijkmn]{2,}|[A-Za-z]|[α-ωΑ-Ω]", re.ASCII
 )
 """Letters that stand for quantities: "xy", "n", "π"."""
 

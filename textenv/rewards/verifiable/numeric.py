@@ -36,13 +36,19 @@ _SIDE_BY_SIDE = re.compile(
 )
 # "18, not 20" and "18 (18 = 9 + 9)"
 _REJECTED = re.compile(
-    r"(?:\s*[,;(]\s*(?:and |but )?|(?<=[\d%)]) )not [-$]*\d[\d.,]*%?(?: [a-z]+)?\)?[\s.*$]*$"
+    r"(?:[,;(]\s*(?:and |but )?not|(?<=[\d%)]) not|\(?\b(?:instead of|rather than))"
+    r" [-$]*\d[\d.,]*%?(?: [a-z]+)?\)?[\s.*$]*$"
 )
 _CHECKED = re.compile(r"([^=]*)\s\(([^()=]*)=([^()=]*)\)[\s.*]*")
-_EXCLAIMED = re.compile(r"(?<=\d)([*_\"')”]*)!(?=[*_\"')”]*(?:\s*$|\s*\n|\s+[\"'“*]*[A-Z]|</|<\|))")
+_EXCLAIMED = re.compile(
+    r"(?<=\d)([*_\"')”]*)(?:!(?=[*_\"')”]*(?:\s*$|\s*\n|\s+[\"'“*]*[A-Z]|</|<\|))"
+    r"|！(?!\s*[=+*/!！-]))"
+)
 # Where "!" may be the factorial: in formulas, and behind what counts ways.
-_FACTORIAL = re.compile(r"[\\=^+]|permut|arrang|combin|factor|ways|order|equal", re.IGNORECASE)
-_SYMBOL_ALONE = re.compile(r"[\s$]*\\?[A-Za-z](?:_\w)?[\s$.]*")
+_FACTORIAL = re.compile(
+    r"[\\=^+]|permut|arrang|combin|factor|ways|order|equal|express|排列|阶乘", re.IGNORECASE
+)
+_SYMBOL_ALONE = re.compile(r"[\s$]*(?:[A-Za-z]|\\(?!pi|infty)[A-Za-z]+)(?:_\w)?[\s$.]*")
 # "x = 5, y = 6", "f(1) = 5 and f(2) = 6"
 _SYMBOL = r"(?:\\?[A-Za-z]{1,4}\s?\([^()=]*\)|[A-Za-z](?:_\w)?)"
 _ASSIGNED = re.compile(
@@ -89,7 +95,7 @@ def final_number(text: str) -> Fraction | None:
         Its exact value, or None if the text gives no number, or more than one.
     """
     text = answer_part(text)
-    if "!" in text:
+    if "!" in text or "！" in text:
         text = _EXCLAIMED.sub(_calm, text)
     marked = marked_answer(text)
     if marked is None:
@@ -122,7 +128,7 @@ def read_number(text: str, in_math: bool = False) -> Fraction | None:
     checked = _CHECKED.fullmatch(text)
     if checked and (number := read_number(checked[1], in_math)) is not None:
         return _checked(number, checked)
-    left, equals, region = _without_rejected(text).rpartition("=")
+    left, equals, region = _REJECTED.sub("", text).rpartition("=")
     if equals and "=" not in left and _SYMBOL_ALONE.fullmatch(region):
         return read_number(left, in_math)  # 18 = x
     if equals and _NUMBER_ALONE.fullmatch(left) and read_number(left) != read_number(region):
@@ -134,10 +140,6 @@ def read_number(text: str, in_math: bool = False) -> Fraction | None:
         return None
     values = {number.value for number in find_numbers(tokens)}
     return values.pop() if len(values) == 1 else None
-
-
-def _without_rejected(text: str) -> str:
-    return _REJECTED.sub("", text) if "not" in text else text
 
 
 def _checked(number: Fraction | None, match: re.Match[str]) -> Fraction | None:
@@ -169,7 +171,7 @@ def _is_expression(token: Token, in_math: bool) -> bool:
 
 def _last_number(text: str) -> Fraction | None:
     start, stop = _last_line(text, len(text))
-    said = _without_rejected(text[start:stop])
+    said = _REJECTED.sub("", text[start:stop])
     checked = _CHECKED.fullmatch(said) if said.rstrip(" .*").endswith(")") else None
     if checked and (number := _checked(_last_number(checked[1]), checked)) is not None:
         return number
@@ -198,8 +200,8 @@ def _last_number(text: str) -> Fraction | None:
 def _calm(match: re.Match[str]) -> str:
     """Makes a "!" a full stop if the sentence that it ends is one of words, and no formula."""
     said = match.string[max(0, match.start() - _WINDOW) : match.start()]
-    sentence = re.split(r"[.:;?!]\s|\n", said)[-1]
-    is_formula = _FACTORIAL.search(sentence) or not re.search("[A-Za-z]{2}", sentence)
+    sentence = re.split(r"[.:;?!]\s|[\n。：？！]", said)[-1]
+    is_formula = _FACTORIAL.search(sentence) or not re.search(r"[^\W\d_]{2}", sentence)
     return match.group() if is_formula else f"{match[1]}."
 
 
