@@ -35,8 +35,9 @@ READ = {
     18m²  18 m²  18 (18 = 9 + 9)  #### 18 apples (9 x 2 = 18).  18 (not 20)  18; not 20.
     #### 18 = \theta  It was 18 rather than 20.  18 apples instead of 20
     The answer is 18, not 20  She has 18 dollars, not 20 dollars.  The answer is **18**!
-    The answer is 18! I am sure.  #### She sells 18!  答案是18！  The total is 18!</s>  6 + 12 is $18!
-    18 o’clock  18 рублей  18кг  18 हैं  18時間  18千米  18个苹果  18ชั่วโมง  18 zł  ✅️18
+    The answer is 18! I am sure.  #### She sells 18!  答案是18！  The total is 18!</s>
+    6 + 12 is $18!  18 o’clock  18 рублей  18кг  18 हैं  18時間  18千米  18个苹果  18ชั่วโมง
+    18 zł  ✅️18
     """,
     -18: r"""
     -18  −18  –18  －18  - $18 = -18  (-18)  -(18)  -$18  $-18  -18.0  negative 18  minus 18

@@ -9,25 +9,22 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from textenv.rewards.verifiable.number_words import (
-    BELOW,
     CHANGES_BEFORE,
-    CHANGES_BEHIND,
     COUNTS,
     CURRENCY,
     CURRENCY_CODES,
-    FOREIGN_MONTHS,
     GLUED_UNITS,
-    KNOWN_BEHIND,
     LETTER_UNITS,
     MONTHS,
-    MULTIPLE,
-    NUMBER_WORDS,
     PARTS,
-    PLAIN_SHORT,
     UNSPACED,
     UNSPACED_BEFORE,
-    UNSPACED_BEHIND,
-    VARIABLES,
+)
+from textenv.rewards.verifiable.words_behind import (
+    is_known_word,
+    is_month,
+    is_plain_word,
+    is_variable,
 )
 
 _EMPHASIS = ("*", "**", "***", "_", "__")
@@ -49,7 +46,6 @@ class Token(NamedTuple):
     value: Fraction | None = None
 
 
-_BOUNDS = {"more", "less", "fewer", "greater"}
 _END = Token("space", "\n")
 
 
@@ -99,6 +95,12 @@ def _before(tokens: Sequence[Token], j: int) -> Token:
 
 def _after(tokens: Sequence[Token], j: int) -> Token:
     return tokens[j + 1] if j + 1 < len(tokens) else _END
+
+
+def _words_from(tokens: Sequence[Token], j: int) -> tuple[list[str], bool]:
+    """Returns what is said from a word on, and whether the word is a function's, as in "f(x)"."""
+    words = [token.text for token in tokens[j : j + 8] if token.kind != "space"]
+    return words, _after(tokens, j).text == "("
 
 
 def _behind_word(
@@ -161,12 +163,6 @@ def _is_plain_mark(text: str) -> bool:
     return is_harmless and not text.isascii() and text[0] not in _OPERATORS
 
 
-def is_variable(word: str) -> bool:
-    """Tells whether a word is a letter, or letters, that stand for quantities."""
-    is_known = word in PLAIN_SHORT or word in GLUED_UNITS
-    return not is_known and VARIABLES.fullmatch(word) is not None
-
-
 def is_plain_behind(tokens: Sequence[Token], i: int, brackets: str) -> bool:
     """Tells whether what stands behind a number leaves it as it is."""
     j, spaced, closed = i + 1, False, ""
@@ -196,9 +192,11 @@ def is_plain_behind(tokens: Sequence[Token], i: int, brackets: str) -> bool:
         return False  # 18 m^2x
     if kind in ("word", "unit"):
         if spaced or closed[-1:] in ('"', "”", "»"):
-            return not (is_money and text in LETTER_UNITS) and _is_plain_word(tokens, j)
+            return not (is_money and text in LETTER_UNITS) and is_plain_word(
+                *_words_from(tokens, j)
+            )
         if not text.isascii():
-            return _is_known_word(tokens, j)
+            return is_known_word(_words_from(tokens, j)[0])
         return re.split(r"[\s^]", text)[0] in GLUED_UNITS and not closed.strip("%")
     if kind == "name":  # 18 m2
         return spaced and re.split(r"\d", text)[0] in GLUED_UNITS | LETTER_UNITS
@@ -217,17 +215,22 @@ def _is_plain_sign_behind(tokens: Sequence[Token], j: int, spaced: bool) -> bool
         return behind.kind == "space" and further.kind == "word" and not is_variable(further.text)
     if text in ("-", "/"):  # 18-inch, 18/day
         is_word = behind.kind == "word" and len(behind.text) > 1
-        return not spaced and is_word and _is_plain_word(tokens, j + 1)
+        return not spaced and is_word and is_plain_word(*_words_from(tokens, j + 1))
     if text in _BRACKETS:  # 9 (apples)
         k = j + 2 if behind.kind == "space" else j + 1
-        return spaced and k < len(tokens) and tokens[k].kind == "word" and _is_plain_word(tokens, k)
+        return (
+            spaced
+            and k < len(tokens)
+            and tokens[k].kind == "word"
+            and is_plain_word(*_words_from(tokens, k))
+        )
     if text == ":" and spaced:
         return behind.kind != "number" and further.kind != "number"
     if text in (".", ",", ";", ":", "?"):
         k = j + 1
         while k < len(tokens) and tokens[k].text in _CLOSING:
             k += 1
-        if text == "." and further.text != "May" and _is_month(further.text):
+        if text == "." and further.text != "May" and is_month(further.text):
             return False  # 3. Mai
         is_list = further.kind == "command" or is_variable(further.text)
         if text in (",", ";") and is_list:  # [2, \infty), (5, x)
@@ -236,50 +239,3 @@ def _is_plain_sign_behind(tokens: Sequence[Token], j: int, spaced: bool) -> bool
     if text in ("|", "&", "—", "―"):
         return spaced
     return text in _GIVES or text in _OPENING or text in _CLOSING or _is_plain_mark(text)
-
-
-def _is_plain_word(tokens: Sequence[Token], j: int) -> bool:
-    """Tells whether a word behind a number leaves it as it is."""
-    words = [t.text for t in tokens[j : j + 8] if t.kind != "space"]
-    first, second = re.split(r"[\s^]", words[0])[0], (words[1:] or [""])[0]
-    low = [word.lower() for word in words]
-    if not first.replace("’", "'").isascii():
-        return _is_known_word(tokens, j)
-    if low[0] in CHANGES_BEHIND or _is_month(first) or is_variable(first):
-        return False
-    if MULTIPLE.match(low[0]) or MULTIPLE.match(second.lower()):
-        return False
-    if low[0] in ("of", "out", "by", "per") and COUNTS.intersection(low[1:3]) - {"one"}:
-        return False  # 3 out of ten
-    if BELOW.search(" ".join(low[:4])):
-        return False  # 3 degrees below zero
-    if first in ("a", "A", "I") and (len(second) < 2 or is_variable(second)):
-        return False  # 2 a x + b
-    if first.islower() and tokens[min(j + 1, len(tokens) - 1)].text == "(":
-        return False  # 2 f(x)
-    if first in LETTER_UNITS and second in ("+", "-", "*", "^", "="):
-        return False
-    for joint in ("and", "or", "et", "y", "e", "und"):  # 5 and a half, 18 dollars and fifty cents
-        if joint in low[:3]:
-            at = low.index(joint)
-            if (NUMBER_WORDS | _BOUNDS).intersection(low[at + 1 : at + 3]):
-                return False
-    if low[0] == "to":  # the fourth power
-        return low[1:2] != ["the"]
-    if low[0] == "times":  # 3 times is one, 3 times x none
-        return not (second.lower() in NUMBER_WORDS or is_variable(second) or second == "the")
-    return True
-
-
-def _is_month(word: str) -> bool:
-    return word in MONTHS or word.lower() in FOREIGN_MONTHS
-
-
-def _is_known_word(tokens: Sequence[Token], j: int) -> bool:
-    """Tells whether a word of other letters than ASCII's is known to leave a number as it is."""
-    text = tokens[j].text
-    known = KNOWN_BEHIND.match(text)
-    if known is None:
-        return False
-    rest = text[known.end() :] or next((t.text for t in tokens[j + 1 :] if t.kind != "space"), "")
-    return not UNSPACED_BEHIND.match(rest)

@@ -24,6 +24,7 @@ from textenv.rewards.verifiable.number_grammar import find_numbers, split_tokens
 from textenv.rewards.verifiable.number_neighbours import Token
 from textenv.rewards.verifiable.number_words import COMPOUND, VARIABLES
 from textenv.rewards.verifiable.plain_text import plain_characters, plain_latex
+from textenv.rewards.verifiable.remarks import CHECKED, without_exclamations, without_rejected
 
 _TOLERANCE = Fraction(1, 10**6)
 
@@ -33,20 +34,6 @@ _SIDE_BY_SIDE = re.compile(
     r"(?:[\s,;/|&$€£.%~–—+*×·÷^<>(\[{}_'\"-]|\b(?:or|and|to|out|of|by|x|either|maybe|perhaps)\b"
     r")*",
     re.IGNORECASE,
-)
-# "18, not 20" and "18 (18 = 9 + 9)"
-_REJECTED = re.compile(
-    r"(?:[,;(]\s*(?:and |but )?not|(?<=[\d%)]) not|\(?\b(?:instead of|rather than))"
-    r" [-$]*\d[\d.,]*%?(?: [a-z]+)?\)?[\s.*$]*$"
-)
-_CHECKED = re.compile(r"([^=]*)\s\(([^()=]*)=([^()=]*)\)[\s.*]*")
-_EXCLAIMED = re.compile(
-    r"(?<=\d)([*_\"')”]*)(?:!(?=[*_\"')”]*(?:\s*$|\s*\n|\s+[\"'“*]*[A-Z]|</|<\|))"
-    r"|！(?!\s*[=+*/!！-]))"
-)
-# Where "!" may be the factorial: in formulas, and behind what counts ways.
-_FACTORIAL = re.compile(
-    r"[\\=^+]|permut|arrang|combin|factor|ways|order|equal|express|排列|阶乘", re.IGNORECASE
 )
 _SYMBOL_ALONE = re.compile(r"[\s$]*(?:[A-Za-z]|\\(?!pi|infty)[A-Za-z]+)(?:_\w)?[\s$.]*")
 # "x = 5, y = 6", "f(1) = 5 and f(2) = 6"
@@ -94,9 +81,7 @@ def final_number(text: str) -> Fraction | None:
     Returns:
         Its exact value, or None if the text gives no number, or more than one.
     """
-    text = answer_part(text)
-    if "!" in text or "！" in text:
-        text = _EXCLAIMED.sub(_calm, text)
+    text = without_exclamations(answer_part(text))
     marked = marked_answer(text)
     if marked is None:
         return _last_number(text)
@@ -125,10 +110,10 @@ def read_number(text: str, in_math: bool = False) -> Fraction | None:
     if len(text) > _MAX_ANSWER:
         return None
     text = plain_latex(plain_characters(text)).replace("≈", "=")
-    checked = _CHECKED.fullmatch(text)
+    checked = CHECKED.fullmatch(text)
     if checked and (number := read_number(checked[1], in_math)) is not None:
         return _checked(number, checked)
-    left, equals, region = _REJECTED.sub("", text).rpartition("=")
+    left, equals, region = without_rejected(text).rpartition("=")
     if equals and "=" not in left and _SYMBOL_ALONE.fullmatch(region):
         return read_number(left, in_math)  # 18 = x
     if equals and _NUMBER_ALONE.fullmatch(left) and read_number(left) != read_number(region):
@@ -171,8 +156,8 @@ def _is_expression(token: Token, in_math: bool) -> bool:
 
 def _last_number(text: str) -> Fraction | None:
     start, stop = _last_line(text, len(text))
-    said = _REJECTED.sub("", text[start:stop])
-    checked = _CHECKED.fullmatch(said) if said.rstrip(" .*").endswith(")") else None
+    said = without_rejected(text[start:stop])
+    checked = CHECKED.fullmatch(said) if said.rstrip(" .*").endswith(")") else None
     if checked and (number := _checked(_last_number(checked[1]), checked)) is not None:
         return number
     tokens = _tokens_of(said)
@@ -195,14 +180,6 @@ def _last_number(text: str) -> Fraction | None:
         if _SIDE_BY_SIDE.fullmatch(between) or COMPOUND.fullmatch(between) or hedged:
             return None
     return last.value
-
-
-def _calm(match: re.Match[str]) -> str:
-    """Makes a "!" a full stop if the sentence that it ends is one of words, and no formula."""
-    said = match.string[max(0, match.start() - _WINDOW) : match.start()]
-    sentence = re.split(r"[.:;?!]\s|[\n。：？！]", said)[-1]
-    is_formula = _FACTORIAL.search(sentence) or not re.search(r"[^\W\d_]{2}", sentence)
-    return match.group() if is_formula else f"{match[1]}."
 
 
 def _last_line(text: str, end: int) -> tuple[int, int]:
