@@ -96,6 +96,7 @@ NOTHING = r"""
     5 Millionen  3 zillion  3 nghìn  3 triệu  3 ribu  3 juta  3 bin  3 milyon  3 tysiące
     3 tusen  3 هزار  3 mil  2 mille  3 Tausend  3 Mio. Euro  5 doz  5 dz.  5 Dutzend  5 douzaines
     5 docenas  3 grand  3 tens  3 ten-thousandths  3 hundred-dollar bills  3 ppm  3 bp  3%%
+    1米8  3块5  3 ✖ 5  3 • 5  3㋀  3🔟
     3 et demi  3 und ein halb  3 kilos et demi  3時間半  18 บาทครึ่ง  3 below zero
     3 degrees below zero  3 Grad unter Null  3 degrees under zero  3.30 pm  3.30pm  3.30 o'clock
     3 out of ten  3 per mille  3 couple dozen  3 in thousands  18 in binary  $3 MM
@@ -117,7 +118,7 @@ def test_a_number_is_read_as_it_is_usually_written(number, text):
     assert final_number(text) == number
 
 
-INVISIBLE = ["1\u200b8", "1\u00ad8", "1\u034f8", "1.\u20605", "1/\ufeff8", "0.3\u0305"]
+INVISIBLE = ["1\u200b8", "1\u00ad8", "1\u034f8", "1.\u20605", "1/\ufeff8", "0.3\u0305", "3\u2062x"]
 
 
 @pytest.mark.parametrize("text", ["", "9" * 5000, "17\n18\n19\n20", *INVISIBLE, *texts(NOTHING)])
@@ -134,6 +135,7 @@ def test_digits_that_say_something_else_are_no_answer(text):
         ("#### 18\nThat took 20 minutes.", 18),
         ("9 + 9 = 18\n#### 18", 18),
         ("\u200b18\u200b", 18),
+        ("\u200f18\u200f.", 18),
         ("The answer is 5! = 120.", 120),
         ("Answer:\n$$\n18\n$$", 18),
         ("34 - 16 = 18\n18", 18),

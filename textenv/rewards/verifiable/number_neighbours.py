@@ -33,7 +33,8 @@ _CLOSING = frozenset([*CURRENCY, *"%°\"'”’»`)]}", *_EMPHASIS])
 _BRACKETS = frozenset("([{")
 _GIVES = frozenset("=≈≅~→⇒⟹∴")
 # Marks that are punctuation to Unicode, and parts of numbers or of expressions.
-_OPERATORS = frozenset("·‧′″‴‰‱…٫٬§№⌊⌋⌈⌉⁄※†‡")
+_OPERATORS = frozenset("·‧′″‴‰‱…٫٬§№⌊⌋⌈⌉⁄※†‡‼✕✖➕➖➗")
+_LETTERED = re.compile("[㈀-㍿㏠-㏿🄀-🅏🔟]")  # pictures that are numbers, months and days
 
 
 class Token(NamedTuple):
@@ -111,6 +112,8 @@ def _behind_word(
     if not spaced:
         is_currency = word in CURRENCY_CODES and not signed
         is_plain = UNSPACED.match(word[-1]) and not UNSPACED_BEFORE.search(word)
+        if len(word) < 3 and j and tokens[j - 1].kind == "number":
+            return None  # 1米8 is 1.8 m
         return before if is_currency or (is_plain and not before.brackets and not signed) else None
     if low in ("minus", "negative") and not signed:
         is_operand = previous.kind in ("number", "command") or is_variable(previous.text)
@@ -152,14 +155,17 @@ def _is_plain_sign(tokens: Sequence[Token], j: int, signed: bool, spaced: bool) 
         return spaced and beside.kind not in ("space", "number")
     if text in _CLOSING:
         return spaced
-    is_glued = not spaced and (text in "—―" or beside.kind == "number" or beside.text in ".,/")
-    return _is_plain_mark(text) and not is_glued
+    is_dash = text in "—―" and not spaced
+    is_between = _before(tokens, j).kind == "number"  # 1<U+034F>8, 3 ✖ 5
+    return _is_plain_mark(text) and not (is_dash or is_between)
 
 
 def _is_plain_mark(text: str) -> bool:
     """Tells whether a sign is punctuation of another script, or a picture."""
     category = unicodedata.category(text[0])
-    is_harmless = category[0] == "P" or category in ("So", "Cf") or text == "\ufe0f"
+    is_harmless = (
+        category[0] == "P" or (category == "So" and not _LETTERED.match(text)) or text == "\ufe0f"
+    )
     return is_harmless and not text.isascii() and text[0] not in _OPERATORS
 
 

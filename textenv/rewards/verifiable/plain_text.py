@@ -12,11 +12,11 @@ from fractions import Fraction
 _DASHES = "−–‒‐‑﹣－"
 _STOPS = "。｡।॥؟،؛۔։።။។、"  # other scripts' punctuation, which never stands within a number
 _SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻"
-_INVISIBLE = r"[\u00ad\u200b-\u200f\u2060\u2066-\u2069\ufeff]"
+_INVISIBLE = r"[\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]"
 _ODD = re.compile(
     rf"(?![0-9])\d|[{_DASHES}{_STOPS}\u2044\u2215\uff01-\uff5e\u00a0\u2007\u2009\u202f]"
     rf"|[{_SUPERSCRIPTS}]+|[¼-¾⅐-⅞]|٫(?=\d)|٬(?=\d{{3}})|[٪﹪]"
-    rf"|(?<![\d.,/]){_INVISIBLE}|{_INVISIBLE}++(?![\d.,/])"  # "1<U+200B>8" is not 18
+    rf"|(?<!\d)(?<!\d[.,/]){_INVISIBLE}|{_INVISIBLE}++(?![.,/]?\d)"  # "1<U+200B>8" is not 18
 )
 _THIN_SPACES = "\u00a0\u2007\u2009\u202f"
 _GROUPED = re.compile(rf"(?<=\d)[{_THIN_SPACES}](?=\d{{3}}(?!\d))")
