@@ -33,6 +33,7 @@ READ = {
     答案是18。  共18个  18元  18歳  は18です。  정답은 18입니다  18 บาท  18 штук  उत्तर १८ है
     34 - 16 = 18  The answer is eighteen (18).  eighteen (18)  18 = x  #### 18 = x  \sim 18
     18m²  18 m²  18 (18 = 9 + 9)  #### 18 apples (9 x 2 = 18).  18 (not 20)  18; not 20.
+    18 one-dollar bills
     #### 18 = \theta  It was 18 rather than 20.  18 apples instead of 20
     The answer is 18, not 20  She has 18 dollars, not 20 dollars.  The answer is **18**!
     The answer is 18! I am sure.  #### She sells 18!  答案是18！  The total is 18!</s>
@@ -95,7 +96,8 @@ NOTHING = r"""
     第3天  负5  不是18  大于18  18多  18ではない  ー18  3만 원  3 ล้าน  2 लाख  5 тысяч
     5 Millionen  3 zillion  3 nghìn  3 triệu  3 ribu  3 juta  3 bin  3 milyon  3 tysiące
     3 tusen  3 هزار  3 mil  2 mille  3 Tausend  3 Mio. Euro  5 doz  5 dz.  5 Dutzend  5 douzaines
-    5 docenas  3 grand  3 tens  3 ten-thousandths  3 hundred-dollar bills  3 ppm  3 bp  3%%
+    5 docenas  3 grand  3 tens  3 ten-thousandths  3 ten-fifths
+    3 hundred-dollar bills  3 ppm  3 bp  3%%
     1米8  3块5  3 ✖ 5  3 • 5  3㋀  3🔟
     3 et demi  3 und ein halb  3 kilos et demi  3時間半  18 บาทครึ่ง  3 below zero
     3 degrees below zero  3 Grad unter Null  3 degrees under zero  3.30 pm  3.30pm  3.30 o'clock

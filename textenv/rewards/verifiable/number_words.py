@@ -54,6 +54,7 @@ _MULTIPLES = (
 _FUNCTIONS = "sqrt root log ln lg sin cos tan cot sec csc exp mod modulo factorial"
 _OPERATIONS = "plus minus over divided multiplied point base"
 
+SMALL_COUNTS = _words(_COUNTS)
 PARTS = _words(
     _PARTS,
     "sum product difference root square cube power logarithm percent",
@@ -79,7 +80,7 @@ FOREIGN_MONTHS = _words(
 )
 CHANGES_BEHIND = (
     _words(
-        *(_COUNTS, _PARTS, _MULTIPLES, _FUNCTIONS, _OPERATIONS),
+        *(_PARTS, _MULTIPLES, _FUNCTIONS, _OPERATIONS),
         "pi squared cubed choose remainder infinity never not tens",
         "st nd rd th et und og och ve oder ou uhr heure heures hodin horas noon midnight",
     )

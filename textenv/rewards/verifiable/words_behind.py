@@ -17,6 +17,7 @@ from textenv.rewards.verifiable.number_words import (
     MULTIPLE,
     NUMBER_WORDS,
     PLAIN_SHORT,
+    SMALL_COUNTS,
     UNSPACED_BEHIND,
     VARIABLES,
 )
@@ -49,7 +50,9 @@ def is_plain_word(words: Sequence[str], is_called: bool) -> bool:
         return is_known_word(words)
     if low[0] in CHANGES_BEHIND or is_month(first) or is_variable(first):
         return False
-    if MULTIPLE.match(low[0]) or MULTIPLE.match(second.lower()):
+    if low[0] in SMALL_COUNTS and (second != "-" or NUMBER_WORDS.intersection(low[2:3])):
+        return False  # 3 ten, 3 ten-fifths, but 3 ten-dollar bills
+    if MULTIPLE.match(low[0]) or any(map(MULTIPLE.match, low[1:3])):
         return False
     if low[0] in ("of", "out", "by", "per") and COUNTS.intersection(low[1:3]) - {"one"}:
         return False  # 3 out of ten
