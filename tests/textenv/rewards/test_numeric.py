@@ -31,7 +31,14 @@ READ = {
     On the 2nd day: 18 m2  H2O: 18  1) 18  Step 3: 18  | Total | 18 |  * 18  <answer>18</answer>
     18</s>  18<|im_end|>  {"answer": 18}  18 ✅  ≈ 18  → 18  １８  १८  १८।  ١٨  ١٨؟  ۱۸  𝟏𝟖  18。
     答案是18。  共18个  18元  18歳  は18です。  정답은 18입니다  18 บาท  18 штук  उत्तर १८ है
-    34 - 16 = 18  The answer is eighteen (18).  eighteen (18)
+    34 - 16 = 18  The answer is eighteen (18).  eighteen (18)  18 = x  #### 18 = x  \sim 18
+    18m²  18 m²  18 (18 = 9 + 9)  #### 18 apples (9 x 2 = 18).  18 (not 20)  18; not 20.
+    18 one-dollar bills
+    #### 18 = \theta  It was 18 rather than 20.  18 apples instead of 20
+    The answer is 18, not 20  She has 18 dollars, not 20 dollars.  The answer is **18**!
+    The answer is 18! I am sure.  #### She sells 18!  答案是18！  The total is 18!</s>
+    6 + 12 is $18!  18 o’clock  18 рублей  18кг  18 हैं  18時間  18千米  18个苹果  18ชั่วโมง
+    18 zł  ✅️18
     """,
     -18: r"""
     -18  −18  –18  －18  - $18 = -18  (-18)  -(18)  -$18  $-18  -18.0  negative 18  minus 18
@@ -48,12 +55,12 @@ READ = {
     $\boxed{\frac{1}{2}}$ or $\boxed{0.5}$
     """,
     -HALF: r"""
-    -1/2  -(1/2)  -½  \boxed{-\frac{1}{2}}  \boxed{\frac{-1}{2}}
+    \frac{1}{-2}  \frac{-1}{2}  -1/2  -(1/2)  -½  \boxed{-\frac{1}{2}}  \boxed{\frac{-1}{2}}
     \boxed{-\left(\frac{1}{2}\right)}
     """,
     Fraction(7, 2): r"""
     3½  3 ½  3 1/2  3 1/2%  3.5  \boxed{3\frac{1}{2}}  \boxed{3 \frac12}  \boxed{3\ \frac{1}{2}}
-    \boxed{7/2}
+    \boxed{7/2}  \frac{7.0}{2}  \boxed{\frac{-7}{-2}}  \frac{3,500}{1,000}
     """,
 }
 
@@ -69,7 +76,9 @@ NOTHING = r"""
     \boxed{5am}  12pi  5 π  0x1F  12\pi  \boxed{12}\pi  $-\boxed{5}$  \boxed{2}^{10}
     \sqrt{\boxed{5}}  $\boxed{41585} \pm 5730$  \sqrt{53}  sqrt(53)  sqrt53  √53
     the square root of 53  2\sqrt{3}  3+4i  x^2  2^10  10^{10}  10³  5²  3!  18!
-    The answer is **18**!  \binom{5}{2}  52_8  \boxed{100_{\text{two}}}  0.\overline{3}
+    Answer: 3!  x = 3!  $3!$  Then it is \(3!\)
+    The number of arrangements is 5!  3！  The expression is 3!  #### 3 = \pi
+    \binom{5}{2}  52_8  \boxed{100_{\text{two}}}  0.\overline{3}
     0.333...  0.(3)  12:00  3:2  3 : 2  3-5  3–5  5 ～ 6  555-1234  2024-03-15  3/15/2024
     1.2.3.4  24/7/365  2*3  2**3  3×4  3·4  2(3)  (2)(3)  f(5)  1.000,50  3,5  1 000  1 000 000
     \cos (\pi)=-1, \sin (\pi)=0  f(1) = 5 and f(2) = 6
@@ -85,7 +94,18 @@ NOTHING = r"""
     ①  ½2  \boxed{\frac 345}  \boxed{3\frac{5}{4}}  \boxed{\frac{1}{2}x}  \boxed{\frac{\pi}{2}}
     \boxed{\frac{3}{x}}  \boxed{\text{(C)}}  \boxed{2\text{k}}  3万  3個半  百分之18
     第3天  负5  不是18  大于18  18多  18ではない  ー18  3만 원  3 ล้าน  2 लाख  5 тысяч
-    5 Millionen  1e999  <think>18</think>  <think>maybe 18  maybe 18</think>
+    5 Millionen  3 zillion  3 nghìn  3 triệu  3 ribu  3 juta  3 bin  3 milyon  3 tysiące
+    3 tusen  3 هزار  3 mil  2 mille  3 Tausend  3 Mio. Euro  5 doz  5 dz.  5 Dutzend  5 douzaines
+    5 docenas  3 grand  3 tens  3 ten-thousandths  3 ten-fifths
+    3 hundred-dollar bills  3 ppm  3 bp  3%%
+    1米8  3块5  3 ✖ 5  3 • 5  3㋀  3🔟
+    3 et demi  3 und ein halb  3 kilos et demi  3時間半  18 บาทครึ่ง  3 below zero
+    3 degrees below zero  3 Grad unter Null  3 degrees under zero  3.30 pm  3.30pm  3.30 o'clock
+    3 out of ten  3 per mille  3 couple dozen  3 in thousands  18 in binary  $3 MM
+    3月  3日  3時  5月3日  3 mai  3. Mai  The answer is 3. Mai  Answer: 25. Dezember  3 Uhr
+    3 heures  18 Äpfel  18 яблок  18 𝑥  18ª  18m²x  18 =/= 20  #### 18 =/= 20  18 =\= 20
+    #### 20 (9 x 2 = 18)  17 or 18, not 20  18 is not 20  \frac{3.5}{0}  2\frac{3.5}{2}
+    nicht 18  Не 18  más de 18  1e999  <think>18</think>  <think>maybe 18  maybe 18</think>
 """
 
 
@@ -100,7 +120,10 @@ def test_a_number_is_read_as_it_is_usually_written(number, text):
     assert final_number(text) == number
 
 
-@pytest.mark.parametrize("text", ["", "9" * 5000, "17\n18\n19\n20", *texts(NOTHING)])
+INVISIBLE = ["1\u200b8", "1\u00ad8", "1\u034f8", "1.\u20605", "1/\ufeff8", "0.3\u0305", "3\u2062x"]
+
+
+@pytest.mark.parametrize("text", ["", "9" * 5000, "17\n18\n19\n20", *INVISIBLE, *texts(NOTHING)])
 def test_digits_that_say_something_else_are_no_answer(text):
     assert final_number(text) is None
 
@@ -113,6 +136,9 @@ def test_digits_that_say_something_else_are_no_answer(text):
         (r"\boxed{18}. We check our answer: 2 * 18 = 36, so our answer is correct.", 18),
         ("#### 18\nThat took 20 minutes.", 18),
         ("9 + 9 = 18\n#### 18", 18),
+        ("\u200b18\u200b", 18),
+        ("\u200f18\u200f.", 18),
+        ("The answer is 5! = 120.", 120),
         ("Answer:\n$$\n18\n$$", 18),
         ("34 - 16 = 18\n18", 18),
         ("<think>20</think>\n18", 18),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Literal, NamedTuple
 
+from textenv.rewards.verifiable.number_words import FOREIGN_MONTHS
+
 _ANSWER = re.compile(
     r"(?<!check )(?<!check our )(?<!check the )(?<!check this )(?<!check my )(?<!check your )"
     r"\banswer\s*(?:\bis\b(?!\s+(?:also\s+|indeed\s+)?(?:correct|right|valid|verified))\s*:?|[:=])",
@@ -12,7 +14,10 @@ _ANSWER = re.compile(
 )
 _BOX = re.compile(r"\\f?boxed\s*(\{|(?=[^\s{]))|\\fbox\s*(\{)")
 _BRACE = re.compile(r"(?<!\\)[{}]")
-_SENTENCE_END = re.compile(r"(?:[.?](?=[\s*_$\"'”]|$)|!(?=\s|$))|[。।؟۔።։။។]|\n")
+_SENTENCE_END = re.compile(
+    r"(?:[.?](?=[\s*_$\"'”]|$)|!(?=\s*(?:$|\n|\s[\"'“*]*[A-Z])))|[。।؟۔።։။។]|\n"
+)
+_MONTH = re.compile(rf" ?(?:{'|'.join(sorted(FOREIGN_MONTHS))})\b", re.IGNORECASE)
 _OPENING = re.compile(r"(?:\s|\$\$|\\\[|\*\*|__)*")  # what may stand between a mark and its answer
 
 
@@ -65,6 +70,8 @@ def marked_answer(text: str) -> MarkedAnswer | None:
     if mark == "####":
         return MarkedAnswer(text[opening.end() :].partition("\n")[0], "####")
     stop = _SENTENCE_END.search(text, opening.end())
+    while stop and stop[0] == "." and _MONTH.match(text, stop.end()):  # 3. Mai
+        stop = _SENTENCE_END.search(text, stop.end())
     return MarkedAnswer(text[opening.end() : stop.end() if stop else len(text)], "answer")
 
 

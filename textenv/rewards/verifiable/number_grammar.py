@@ -14,8 +14,10 @@ r"""Which digits of a text are a number: those that only what is known to be har
 | 12:00  3:2  3-5  5 - 2  2*3  2(3)  1.2.3.4  2024-03-15  1.000,50  3,5  1_000 | nothing |
 | 0.\overline{3}  0.333...  ±5  >5  (1,200)  half of 36  2 million  5 and a half  May 5 | nothing |
 
-"!" behind a whole number may be a factorial, so that "18!" is nothing, while "$18!" is 18. Numbers
-in words, NaN and infinity are never read.
+"!" behind a whole number may be a factorial, so that "18!" is nothing, while "$18!" is 18 (and
+"The answer is 18!", of which `numeric` takes the "!" as a full stop). Behind a number a word of
+ASCII letters is harmless unless `number_words` lists it; a word of other letters is so only if
+listed there. Numbers in words, NaN and infinity are never read.
 """
 
 from __future__ import annotations

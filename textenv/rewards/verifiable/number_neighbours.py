@@ -10,20 +10,21 @@ from typing import NamedTuple
 
 from textenv.rewards.verifiable.number_words import (
     CHANGES_BEFORE,
-    CHANGES_BEHIND,
     COUNTS,
     CURRENCY,
     CURRENCY_CODES,
     GLUED_UNITS,
     LETTER_UNITS,
     MONTHS,
-    NUMBER_WORDS,
     PARTS,
-    PLAIN_SHORT,
     UNSPACED,
     UNSPACED_BEFORE,
-    UNSPACED_BEHIND,
-    VARIABLES,
+)
+from textenv.rewards.verifiable.words_behind import (
+    is_known_word,
+    is_month,
+    is_plain_word,
+    is_variable,
 )
 
 _EMPHASIS = ("*", "**", "***", "_", "__")
@@ -32,7 +33,8 @@ _CLOSING = frozenset([*CURRENCY, *"%°\"'”’»`)]}", *_EMPHASIS])
 _BRACKETS = frozenset("([{")
 _GIVES = frozenset("=≈≅~→⇒⟹∴")
 # Marks that are punctuation to Unicode, and parts of numbers or of expressions.
-_OPERATORS = frozenset("·‧′″‴‰‱…٫٬§№⌊⌋⌈⌉⁄※†‡")
+_OPERATORS = frozenset("·‧′″‴‰‱…٫٬§№⌊⌋⌈⌉⁄※†‡‼✕✖➕➖➗")
+_LETTERED = re.compile("[㈀-㍿㏠-㏿🄀-🅏🔟]")  # pictures that are numbers, months and days
 
 
 class Token(NamedTuple):
@@ -45,7 +47,6 @@ class Token(NamedTuple):
     value: Fraction | None = None
 
 
-_BOUNDS = {"more", "less", "fewer", "greater"}
 _END = Token("space", "\n")
 
 
@@ -93,6 +94,16 @@ def _before(tokens: Sequence[Token], j: int) -> Token:
     return next((tokens[k] for k in passed if tokens[k].text not in _OPENING), _END)
 
 
+def _after(tokens: Sequence[Token], j: int) -> Token:
+    return tokens[j + 1] if j + 1 < len(tokens) else _END
+
+
+def _words_from(tokens: Sequence[Token], j: int) -> tuple[list[str], bool]:
+    """Returns what is said from a word on, and whether the word is a function's, as in "f(x)"."""
+    words = [token.text for token in tokens[j : j + 8] if token.kind != "space"]
+    return words, _after(tokens, j).text == "("
+
+
 def _behind_word(
     tokens: Sequence[Token], j: int, before: Before, signed: bool, spaced: bool
 ) -> Before | None:
@@ -101,6 +112,8 @@ def _behind_word(
     if not spaced:
         is_currency = word in CURRENCY_CODES and not signed
         is_plain = UNSPACED.match(word[-1]) and not UNSPACED_BEFORE.search(word)
+        if len(word) < 3 and j and tokens[j - 1].kind == "number":
+            return None  # 1米8 is 1.8 m
         return before if is_currency or (is_plain and not before.brackets and not signed) else None
     if low in ("minus", "negative") and not signed:
         is_operand = previous.kind in ("number", "command") or is_variable(previous.text)
@@ -109,11 +122,13 @@ def _behind_word(
         return before  # eighteen (18)
     if low in CHANGES_BEFORE or word in MONTHS or low.endswith(("n't", "n’t")):
         return None
-    if low == "of" and (previous.text.lower() in PARTS or re.search(r"\d|[%°]", previous.text)):
+    if low in ("of", "de", "di") and (
+        previous.text.lower() in PARTS or re.search(r"\d|[%°]", previous.text)
+    ):
         return None
     if low in ("and", "to") and (previous.text.lower() in COUNTS | PARTS):
         return None  # three and 1/2, quarter to 6
-    return None if is_variable(word) or UNSPACED_BEFORE.search(word) else before
+    return None if is_variable(word) or UNSPACED_BEFORE.search(low) else before
 
 
 def _is_plain_sign(tokens: Sequence[Token], j: int, signed: bool, spaced: bool) -> bool:
@@ -121,7 +136,8 @@ def _is_plain_sign(tokens: Sequence[Token], j: int, signed: bool, spaced: bool) 
     text = tokens[j].text
     beside = tokens[j - 1] if j else _END
     if text in _GIVES:
-        return beside.text not in ("!", "<", ">", "≠") and not text == beside.text == "~"
+        is_known = beside.kind != "other" or beside.text in _CLOSING or beside.text in "\n=:?.|"
+        return is_known and not text == beside.text == "~"
     if text == ":":  # 12:00 and 3 : 2, but "Step 3: 18"
         is_ratio = beside.kind == "number" and not spaced
         return not is_ratio and not (beside.kind == "space" and _before(tokens, j).kind == "number")
@@ -139,20 +155,18 @@ def _is_plain_sign(tokens: Sequence[Token], j: int, signed: bool, spaced: bool) 
         return spaced and beside.kind not in ("space", "number")
     if text in _CLOSING:
         return spaced
-    return _is_plain_mark(text) and (spaced or text not in "—―")
+    is_dash = text in "—―" and not spaced
+    is_between = _before(tokens, j).kind == "number"  # 1<U+034F>8, 3 ✖ 5
+    return _is_plain_mark(text) and not (is_dash or is_between)
 
 
 def _is_plain_mark(text: str) -> bool:
     """Tells whether a sign is punctuation of another script, or a picture."""
     category = unicodedata.category(text[0])
-    is_harmless = category[0] == "P" or category in ("So", "Mn", "Cf")
+    is_harmless = (
+        category[0] == "P" or (category == "So" and not _LETTERED.match(text)) or text == "\ufe0f"
+    )
     return is_harmless and not text.isascii() and text[0] not in _OPERATORS
-
-
-def is_variable(word: str) -> bool:
-    """Tells whether a word is a letter, or letters, that stand for quantities."""
-    is_known = word in PLAIN_SHORT or word in GLUED_UNITS
-    return not is_known and VARIABLES.fullmatch(word) is not None
 
 
 def is_plain_behind(tokens: Sequence[Token], i: int, brackets: str) -> bool:
@@ -168,6 +182,8 @@ def is_plain_behind(tokens: Sequence[Token], i: int, brackets: str) -> bool:
         else:
             break
         j += 1
+    if closed.count("%") > 1:
+        return False
     if brackets and "," in tokens[i].text and closed[:1] in (")", "]", "}"):
         return False  # (1,200) may be two numbers
     if j == len(tokens) or tokens[j].text == "\n" or tokens[j].kind == "tag":
@@ -176,11 +192,17 @@ def is_plain_behind(tokens: Sequence[Token], i: int, brackets: str) -> bool:
     is_money = (i > 0 and tokens[i - 1].text in CURRENCY) or not CURRENCY.isdisjoint(closed)
     if "°" in closed and text in ("C", "F", "K"):
         return True
+    if text.lower().replace("’", "'") in ("am", "pm", "noon", "o'clock") and "." in tokens[i].text:
+        return False  # 3.30 pm
+    if kind == "unit" and _after(tokens, j).kind in ("word", "number"):
+        return False  # 18 m^2x
     if kind in ("word", "unit"):
         if spaced or closed[-1:] in ('"', "”", "»"):
-            return not (is_money and text in LETTER_UNITS) and _is_plain_word(tokens, j)
-        if UNSPACED.match(text):
-            return not UNSPACED_BEHIND.match(text)
+            return not (is_money and text in LETTER_UNITS) and is_plain_word(
+                *_words_from(tokens, j)
+            )
+        if not text.isascii():
+            return is_known_word(_words_from(tokens, j)[0])
         return re.split(r"[\s^]", text)[0] in GLUED_UNITS and not closed.strip("%")
     if kind == "name":  # 18 m2
         return spaced and re.split(r"\d", text)[0] in GLUED_UNITS | LETTER_UNITS
@@ -188,28 +210,34 @@ def is_plain_behind(tokens: Sequence[Token], i: int, brackets: str) -> bool:
         return spaced and kind != "command"
     if text == "!":
         is_factorial = not (is_money or "%" in closed or re.search(r"[.,]", tokens[i].text))
-        return not spaced and not is_factorial
+        return not (spaced or is_factorial or _after(tokens, j).text == "$")
     return _is_plain_sign_behind(tokens, j, spaced)
 
 
 def _is_plain_sign_behind(tokens: Sequence[Token], j: int, spaced: bool) -> bool:
     text = tokens[j].text
-    behind = tokens[j + 1] if j + 1 < len(tokens) else _END
-    further = tokens[j + 2] if j + 2 < len(tokens) else _END
+    behind, further = _after(tokens, j), _after(tokens, j + 1)
     if text == "-" and spaced:  # a dash
         return behind.kind == "space" and further.kind == "word" and not is_variable(further.text)
     if text in ("-", "/"):  # 18-inch, 18/day
         is_word = behind.kind == "word" and len(behind.text) > 1
-        return not spaced and is_word and _is_plain_word(tokens, j + 1)
+        return not spaced and is_word and is_plain_word(*_words_from(tokens, j + 1))
     if text in _BRACKETS:  # 9 (apples)
         k = j + 2 if behind.kind == "space" else j + 1
-        return spaced and k < len(tokens) and tokens[k].kind == "word" and _is_plain_word(tokens, k)
+        return (
+            spaced
+            and k < len(tokens)
+            and tokens[k].kind == "word"
+            and is_plain_word(*_words_from(tokens, k))
+        )
     if text == ":" and spaced:
         return behind.kind != "number" and further.kind != "number"
     if text in (".", ",", ";", ":", "?"):
         k = j + 1
         while k < len(tokens) and tokens[k].text in _CLOSING:
             k += 1
+        if text == "." and further.text != "May" and is_month(further.text):
+            return False  # 3. Mai
         is_list = further.kind == "command" or is_variable(further.text)
         if text in (",", ";") and is_list:  # [2, \infty), (5, x)
             return False
@@ -217,30 +245,3 @@ def _is_plain_sign_behind(tokens: Sequence[Token], j: int, spaced: bool) -> bool
     if text in ("|", "&", "—", "―"):
         return spaced
     return text in _GIVES or text in _OPENING or text in _CLOSING or _is_plain_mark(text)
-
-
-def _is_plain_word(tokens: Sequence[Token], j: int) -> bool:
-    """Tells whether a word behind a number leaves it as it is."""
-    words = [t.text for t in tokens[j : j + 8] if t.kind != "space"]
-    first, second = re.split(r"[\s^]", words[0])[0], (words[1:] or [""])[0]
-    low = [word.lower() for word in words]
-    if low[0] in CHANGES_BEHIND or first in MONTHS or is_variable(first):
-        return False
-    if UNSPACED_BEHIND.match(first):
-        return False
-    if first in ("a", "A", "I") and (len(second) < 2 or is_variable(second)):
-        return False  # 2 a x + b
-    if first.islower() and tokens[min(j + 1, len(tokens) - 1)].text == "(":
-        return False  # 2 f(x)
-    if first in LETTER_UNITS and second in ("+", "-", "*", "^", "="):
-        return False
-    for joint in ("and", "or"):  # 5 and a half, 18 dollars and fifty cents
-        if joint in low[:3]:
-            at = low.index(joint)
-            if (NUMBER_WORDS | _BOUNDS).intersection(low[at + 1 : at + 3]):
-                return False
-    if low[0] == "to":  # the fourth power
-        return low[1:2] != ["the"]
-    if low[0] == "times":  # 3 times is one, 3 times x none
-        return not (second.lower() in NUMBER_WORDS or is_variable(second) or second == "the")
-    return True

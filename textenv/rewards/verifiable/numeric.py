@@ -24,6 +24,7 @@ from textenv.rewards.verifiable.number_grammar import find_numbers, split_tokens
 from textenv.rewards.verifiable.number_neighbours import Token
 from textenv.rewards.verifiable.number_words import COMPOUND, VARIABLES
 from textenv.rewards.verifiable.plain_text import plain_characters, plain_latex
+from textenv.rewards.verifiable.remarks import CHECKED, without_exclamations, without_rejected
 
 _TOLERANCE = Fraction(1, 10**6)
 
@@ -34,13 +35,14 @@ _SIDE_BY_SIDE = re.compile(
     r")*",
     re.IGNORECASE,
 )
+_SYMBOL_ALONE = re.compile(r"[\s$]*(?:[A-Za-z]|\\(?!pi|infty)[A-Za-z]+)(?:_\w)?[\s$.]*")
 # "x = 5, y = 6", "f(1) = 5 and f(2) = 6"
 _SYMBOL = r"(?:\\?[A-Za-z]{1,4}\s?\([^()=]*\)|[A-Za-z](?:_\w)?)"
 _ASSIGNED = re.compile(
     rf"(?<![\w)*/+-]){_SYMBOL}\s*=\s*\S+\s*(?:[,;&$]|\b(?:and|or)\b)+[\s$]*{_SYMBOL}\s*=$"
 )
 _HEDGE = re.compile(r"\bor\b", re.IGNORECASE)
-_RELATION = re.compile(r"[<>≤≥≠]|!$")
+_RELATION = re.compile(r"[<>≤≥≠]|[!/\\]$")
 # Signs of an expression, wherever they stand in an answer.
 _OF_EXPRESSIONS = re.compile(r"[\\^√∞±∪∩∈≤≥≠_]")
 _OPERATOR = re.compile(
@@ -71,13 +73,15 @@ def final_number(text: str) -> Fraction | None:
        before it ("18 or 20", "17, 18", "20 - 2", "5 hours 30 minutes"), or one is joined to it by
        "or" in the same sentence: these are several answers, or none yet.
 
+    A rejected number ("18, not 20") and an equation in brackets that gives the number again
+    ("18 (18 = 9 + 9)") are left out; "!" is a full stop at the end of a sentence in words.
     What a number is, and what touching it makes it none, says `number_grammar`. If the last digits
     of the text are none ("12:00", "5x"), there is no number.
 
     Returns:
         Its exact value, or None if the text gives no number, or more than one.
     """
-    text = answer_part(text)
+    text = without_exclamations(answer_part(text))
     marked = marked_answer(text)
     if marked is None:
         return _last_number(text)
@@ -106,7 +110,12 @@ def read_number(text: str, in_math: bool = False) -> Fraction | None:
     if len(text) > _MAX_ANSWER:
         return None
     text = plain_latex(plain_characters(text)).replace("≈", "=")
-    left, equals, region = text.rpartition("=")
+    checked = CHECKED.fullmatch(text)
+    if checked and (number := read_number(checked[1], in_math)) is not None:
+        return _checked(number, checked)
+    left, equals, region = without_rejected(text).rpartition("=")
+    if equals and "=" not in left and _SYMBOL_ALONE.fullmatch(region):
+        return read_number(left, in_math)  # 18 = x
     if equals and _NUMBER_ALONE.fullmatch(left) and read_number(left) != read_number(region):
         return None  # 0 = 1
     if equals and (_SEVERAL.search(left) or _RELATION.search(left) or is_equation(left)):
@@ -116,6 +125,11 @@ def read_number(text: str, in_math: bool = False) -> Fraction | None:
         return None
     values = {number.value for number in find_numbers(tokens)}
     return values.pop() if len(values) == 1 else None
+
+
+def _checked(number: Fraction | None, match: re.Match[str]) -> Fraction | None:
+    """Returns a number if one side of the equation in brackets behind it gives it again."""
+    return number if number in (read_number(match[2]), read_number(match[3])) else None
 
 
 def is_equation(left: str) -> bool:
@@ -142,13 +156,17 @@ def _is_expression(token: Token, in_math: bool) -> bool:
 
 def _last_number(text: str) -> Fraction | None:
     start, stop = _last_line(text, len(text))
-    tokens = _tokens_of(text[start:stop])
+    said = without_rejected(text[start:stop])
+    checked = CHECKED.fullmatch(said) if said.rstrip(" .*").endswith(")") else None
+    if checked and (number := _checked(_last_number(checked[1]), checked)) is not None:
+        return number
+    tokens = _tokens_of(said)
     numbers = find_numbers(tokens)
     if len(numbers) == 1 and start > 0:  # one in the line before may be offered with it
-        said = "".join(token.text for token in tokens[: numbers[0].first])
-        if _SIDE_BY_SIDE.fullmatch(said):
+        opening = "".join(token.text for token in tokens[: numbers[0].first])
+        if _SIDE_BY_SIDE.fullmatch(opening):
             earlier = max(_last_line(text, start - 1)[0], start - 10 * _WINDOW)
-            tokens = _tokens_of(text[earlier:stop])
+            tokens = _tokens_of(text[earlier:start] + said)
             numbers = find_numbers(tokens)
     if not numbers:
         return None

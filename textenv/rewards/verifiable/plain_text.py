@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from fractions import Fraction
 
 _DASHES = "−–‒‐‑﹣－"
 _STOPS = "。｡।॥؟،؛۔։።။។、"  # other scripts' punctuation, which never stands within a number
 _SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻"
+_INVISIBLE = r"[\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]"
 _ODD = re.compile(
     rf"(?![0-9])\d|[{_DASHES}{_STOPS}\u2044\u2215\uff01-\uff5e\u00a0\u2007\u2009\u202f]"
-    rf"|[{_SUPERSCRIPTS}]+|[¼-¾⅐-⅞]|٫(?=\d)|٬(?=\d{{3}})|[٪﹪]|[\u00ad\u200b-\u200f\u2060\u2066-\u2069\ufeff]"
+    rf"|[{_SUPERSCRIPTS}]+|[¼-¾⅐-⅞]|٫(?=\d)|٬(?=\d{{3}})|[٪﹪]"
+    rf"|(?<!\d)(?<!\d[.,/]){_INVISIBLE}|{_INVISIBLE}++(?![.,/]?\d)"  # "1<U+200B>8" is not 18
 )
 _THIN_SPACES = "\u00a0\u2007\u2009\u202f"
 _GROUPED = re.compile(rf"(?<=\d)[{_THIN_SPACES}](?=\d{{3}}(?!\d))")
+_SQUARE_METRES = re.compile(r"(?<=\d)(?=m[²³])")
 
 _GAP = re.compile(r"\s*\\!\s*")
 _COMMA = re.compile(
@@ -26,14 +30,14 @@ _TEXT = re.compile(
     r"\\(?:text(?:bf|it|rm|sf|tt|normal)?|math(?:rm|bf|it|sf|tt|normal)|mbox|hbox|emph|operatorname)"
     r"\s*\{([^{}]*)\}"
 )
-_ARGUMENT = r"\s*(?:\{\s*(-?\d+)\s*\}|(\d))"
+_ARGUMENT = r"\s*(?:\{\s*(-?(?:\d{1,3}(?:,\d{3})+|\d*\.?\d+))\s*\}|(\d))"
 _FRACTION = re.compile(rf"(\d\s*)?\\[dtc]?frac(?![A-Za-z]){_ARGUMENT}{_ARGUMENT}")
 _SPACE = re.compile(
     r"\\(?:[,;: ]|q?quad\b|thinspace\b|displaystyle\b|(?:left|right|[bB]igg?[lr]?)(?=[\s()\[\]|.]))"
     r"|\\[()\[\]]|(?<!\\)~|\\\\"
 )
 _DEGREE = re.compile(r"\s*\^\s*(?:\\circ|\{\s*\\circ\s*\}|\\degree|o\b)|\s*\\degree\b")
-_SIGNS = {"times": "×", "cdot": "·", "div": "÷", "approx": "≈"}
+_SIGNS = {"times": "×", "cdot": "·", "div": "÷", "approx": "≈", "sim": "≈"}
 _SIGNS |= dict.fromkeys(["to", "rightarrow", "Rightarrow", "implies", "therefore"], "→")
 _SIGN = re.compile(rf"\\({'|'.join(_SIGNS)})(?![A-Za-z])|\\([$%#&])")
 _LETTER_UNIT = re.compile(r"(?<![A-Za-z\d])[mghslLCFJNVW](?![A-Za-z\d])")
@@ -44,11 +48,12 @@ def plain_characters(text: str) -> str:
 
     Decimal digits of all scripts, full-width forms, minus signs and dashes (not the em dash),
     fractions such as ½, superscripts (as "^{2}"), the Arabic separators, no-break spaces (between
-    groups of three digits a comma), and other scripts' full stops. Invisible marks are left out.
+    groups of three digits a comma), and other scripts' full stops. Invisible marks are left out,
+    but those within numbers.
     """
     if text.isascii():
         return text
-    return _ODD.sub(_plain, _GROUPED.sub(",", text))
+    return _ODD.sub(_plain, _GROUPED.sub(",", _SQUARE_METRES.sub(" ", text)))
 
 
 def _plain(match: re.Match[str]) -> str:
@@ -106,8 +111,14 @@ def _text(match: re.Match[str]) -> str:
 
 def _fraction(match: re.Match[str]) -> str:
     whole, over, under = match[1], match[2] or match[3], match[4] or match[5]
-    if match.string[match.end() : match.end() + 1].isdigit() or under.startswith("-"):
+    if match.string[match.end() : match.end() + 1].isdigit():
         return match.group()
+    if not (over.removeprefix("-") + under).isdigit():  # 3.5/2, 1,000/3, 1/-2
+        divisor = Fraction(under.replace(",", ""))
+        if whole or not divisor:
+            return match.group()
+        value = Fraction(over.replace(",", "")) / divisor
+        return f"{value.numerator}/{value.denominator}"
     if whole is None:
         return f"{over}/{under}"
     return f"{whole.rstrip()} {over}/{under}"
