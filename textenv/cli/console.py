@@ -50,10 +50,9 @@ class _Printer(logging.Handler):
         if message in self._seen:
             return
         self._seen.add(message)
-        if record.levelno >= logging.WARNING:
-            print_findings(self._console, [message])
-        else:
-            self._console.print(Text(message, style="dim"))
+        is_finding = record.levelno >= logging.WARNING
+        text = _marked(message) if is_finding else Text(message, style="dim")
+        self._console.print(text, soft_wrap=not self._console.is_terminal)
 
 
 @contextmanager
@@ -176,7 +175,11 @@ def print_scores(console: Console, total: float, components: Mapping[str, float]
 def print_findings(console: Console, findings: Iterable[str]) -> None:
     """Prints what a user should know, each after a mark."""
     for finding in findings:
-        console.print(Text.assemble(("! ", "bold yellow"), (finding, "yellow")))
+        console.print(_marked(finding))
+
+
+def _marked(finding: str) -> Text:
+    return Text.assemble(("! ", "bold yellow"), (finding, "yellow"))
 
 
 def print_heading(console: Console, text: str) -> None:
