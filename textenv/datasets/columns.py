@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import cycle
 from typing import Any
 
-from textenv.datasets.cells import list_in_cell
+from textenv.datasets.formats.cells import list_in_cell
 from textenv.errors import DatasetError
 from textenv.tasks.rows import is_blank, written
 

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from textenv.datasets.base import hash_of
 from textenv.datasets.columns import plain, value_at
 from textenv.datasets.hashes import encode, group_hash, joined_groups, prompt_hash
-from textenv.datasets.reading import Row, Table
+from textenv.datasets.reading import Table
 from textenv.datasets.report import counted, reason_of
+from textenv.datasets.row import Row
 from textenv.datasets.rows import RowReader
 from textenv.datasets.skipped import Refusals, Skipped
 from textenv.datasets.spec import RowsSpec

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from textenv.datasets.base import Split
 from textenv.datasets.cards import card_files
-from textenv.datasets.files import READERS, is_readable, suffix_of
+from textenv.datasets.formats.files import READERS, is_readable, suffix_of
 from textenv.errors import DatasetError, did_you_mean
 
 # The words of a name that tell a split.

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from textenv.datasets.base import hash_of
 from textenv.datasets.columns import is_missing, value_at
-from textenv.datasets.reading import Row
+from textenv.datasets.row import Row
 from textenv.rewards.lexical.scripts import fold
 
 Hashes = NDArray[np.uint64]

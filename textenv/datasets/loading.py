@@ -11,7 +11,7 @@ import numpy as np
 from textenv.datasets.base import SPLITS, Split
 from textenv.datasets.division import Division, divide, passages_note
 from textenv.datasets.examples import TableExamples, read_examples
-from textenv.datasets.files import read_files
+from textenv.datasets.formats.files import read_files
 from textenv.datasets.matching import match_columns
 from textenv.datasets.reading import Table, read_hub
 from textenv.datasets.report import LoadReport

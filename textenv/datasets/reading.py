@@ -5,57 +5,20 @@ from __future__ import annotations
 import contextlib
 import logging
 import warnings
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from textenv.datasets.formats.parquet_files import Numbers
+from textenv.datasets.row import Note, Part, Refused, Row, Rows
 from textenv.errors import DatasetError, did_you_mean
 from textenv.hub import offline_if_unreachable
-
-Row = Mapping[str, Any]
-Rows = Sequence[Row]
 
 # The branch in which the hub keeps sets as Parquet; each configuration is a folder of it.
 PARQUET_BRANCH = "refs/convert/parquet"
 
 _BATCH = 1000
-
-
-@dataclass(frozen=True)
-class Part:
-    """Rows of a table that stand in one file."""
-
-    file: str  # Name of the file
-    size: int  # Number of rows
-    # The line at which each begins, from 1, or else its number in the file; None where the rows
-    # have no lines and none was refused
-    places: Sequence[int] | None = None
-    unit: str = "line"  # What `places` counts: lines or rows
-
-
-@dataclass(frozen=True)
-class Note:
-    """What a user should know of how a file was read."""
-
-    text: str
-    column: str | None = None  # The one that it is about: it matters only if that is read
-
-
-@dataclass(frozen=True)
-class Refused:
-    """A row that could not be read, in place of the row."""
-
-    where: str  # Its file and line
-    reason: str
-
-    def error(self, number: int = 1) -> DatasetError:
-        """Says why it could not be read; `number` counts all such rows."""
-        others = f" In all, {number} rows cannot be read." if number > 1 else ""
-        return DatasetError(
-            f"{self.where}: {self.reason}.{others} To leave such rows out, and count them: "
-            '{"path": ..., "skip": "unusable"}.'
-        )
 
 
 @dataclass(frozen=True)
@@ -112,7 +75,6 @@ class Table:
         """
         if not hasattr(self.rows, "select_columns"):
             return self
-        from textenv.datasets.parquet_files import Numbers
 
         rows = self.rows
         schema = rows.data.schema  # type: ignore[attr-defined] # a Dataset, as was asked above
@@ -156,7 +118,6 @@ class _Spelled:
     rows: Any
 
     def __iter__(self) -> Iterator[Row | Note]:
-        from textenv.datasets.parquet_files import Numbers
 
         return Numbers(self.rows.features.arrow_schema).spelled(self.rows)
 

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 from textenv.datasets.columns import Column, is_missing, merge, paths_of, plain, value_at
 from textenv.datasets.matching import Matched
-from textenv.datasets.reading import Row, Table
+from textenv.datasets.reading import Table
 from textenv.datasets.report import LoadReport
+from textenv.datasets.row import Row
 from textenv.errors import DatasetError
 from textenv.examples import Example
 from textenv.tasks.base import Task

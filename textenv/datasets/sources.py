@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from textenv.datasets.base import SPLITS, Split
-from textenv.datasets.files import is_local_file
 from textenv.datasets.folders import find_files, missing_shards, split_words
+from textenv.datasets.formats.files import is_local_file
+from textenv.datasets.formats.text_files import ReadOptions
 from textenv.datasets.matching import match_columns
 from textenv.datasets.named import hint_of, offline_advice
-from textenv.datasets.reading import Row, Stream, Table, is_saved
+from textenv.datasets.reading import Stream, Table, is_saved
+from textenv.datasets.row import Row
 from textenv.datasets.rows import RowReader
 from textenv.datasets.spec import RowsSpec
-from textenv.datasets.text_files import ReadOptions
 from textenv.errors import DatasetError, TextEnvError, did_you_mean
 from textenv.tasks.base import Task
 

@@ -21,25 +21,18 @@ from typing import Any, overload
 import numpy as np
 
 from textenv.datasets.base import SPLITS, Split, split_numbers
-from textenv.datasets.files import stream_files
+from textenv.datasets.formats.files import stream_files
+from textenv.datasets.formats.json_files import Span, WrittenFloat, iterate_lines, parse_json
+from textenv.datasets.formats.text_files import ReadOptions
 from textenv.datasets.hashes import group_hash, prompt_hash
-from textenv.datasets.json_files import Span, WrittenFloat, iterate_lines, parse_json
 from textenv.datasets.matching import match_columns
-from textenv.datasets.reading import (
-    Note,
-    Refused,
-    Row,
-    Stream,
-    Table,
-    quiet_datasets,
-    stream_hub,
-)
+from textenv.datasets.reading import Stream, Table, quiet_datasets, stream_hub
 from textenv.datasets.report import LoadReport, reason_of
+from textenv.datasets.row import Note, Refused, Row
 from textenv.datasets.rows import RowReader, RowsDataset
 from textenv.datasets.skipped import Skipped
 from textenv.datasets.sources import no_split, open_source
 from textenv.datasets.spec import RowsSpec
-from textenv.datasets.text_files import ReadOptions
 from textenv.errors import DatasetError
 from textenv.tasks.base import Task
 

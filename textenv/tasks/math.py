@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from textenv.errors import ConfigError, DatasetError
 from textenv.examples import Example, Turn
-from textenv.rewards.verifiable.answer_mark import marked_answer
+from textenv.rewards.verifiable.numbers.answer_mark import marked_answer
 from textenv.rewards.verifiable.numeric import equal_numbers, final_number, read_number
 from textenv.tasks.base import Field, Task
 from textenv.tasks.rows import candidates_of, text_of
@@ -73,8 +73,8 @@ class MathTask(Task):
     comes before the question. `candidates`, a list of at most four replies with the ideal one
     among them, is optional. The columns of GSM8K, MATH, SVAMP and ASDiv need no mapping. A row
     whose answer is no single number (times, ratios, several numbers, expressions) is refused,
-    unless `answer` is "expression"; `textenv.rewards.verifiable.number_grammar` lists what a
-    number is.
+    unless `answer` is "expression"; what a number is tells
+    `textenv.rewards.verifiable.numbers.number_grammar`.
 
     ## Version History
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from textenv.datasets.cells import list_in_cell
+from textenv.datasets.formats.cells import list_in_cell
 from textenv.errors import DatasetError
 
 

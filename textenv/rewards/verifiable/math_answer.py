@@ -17,8 +17,8 @@ from textenv.rewards.base import RewardResult
 from textenv.rewards.lexical.best_over_references import references_of
 from textenv.rewards.options import check_number
 from textenv.rewards.thinking import answer_part
-from textenv.rewards.verifiable.answer_mark import marked_answer
 from textenv.rewards.verifiable.math_process import TookTooLongError, ask, check_installed
+from textenv.rewards.verifiable.numbers.answer_mark import marked_answer
 from textenv.rewards.verifiable.numeric import equal_numbers, is_equation, read_number
 
 MAX_LENGTH = 500  # characters of an expression; what is longer is none

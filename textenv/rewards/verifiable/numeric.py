@@ -19,12 +19,16 @@ from textenv.examples import Episode
 from textenv.rewards.base import RewardResult
 from textenv.rewards.lexical.best_over_references import references_of
 from textenv.rewards.thinking import answer_part
-from textenv.rewards.verifiable.answer_mark import marked_answer
-from textenv.rewards.verifiable.number_grammar import find_numbers, split_tokens
-from textenv.rewards.verifiable.number_neighbours import Token
-from textenv.rewards.verifiable.number_words import COMPOUND, VARIABLES
-from textenv.rewards.verifiable.plain_text import plain_characters, plain_latex
-from textenv.rewards.verifiable.remarks import CHECKED, without_exclamations, without_rejected
+from textenv.rewards.verifiable.numbers.answer_mark import marked_answer
+from textenv.rewards.verifiable.numbers.number_grammar import find_numbers, split_tokens
+from textenv.rewards.verifiable.numbers.number_neighbours import Token
+from textenv.rewards.verifiable.numbers.number_words import COMPOUND, VARIABLES
+from textenv.rewards.verifiable.numbers.plain_text import plain_characters, plain_latex
+from textenv.rewards.verifiable.numbers.remarks import (
+    CHECKED,
+    without_exclamations,
+    without_rejected,
+)
 
 _TOLERANCE = Fraction(1, 10**6)
 

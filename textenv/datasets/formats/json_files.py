@@ -9,15 +9,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from textenv.datasets.json_layouts import is_dialogue, rows_of_document, unfolded
-from textenv.datasets.reading import Row
-from textenv.datasets.text_files import (
+from textenv.datasets.formats.json_layouts import is_dialogue, rows_of_document, unfolded
+from textenv.datasets.formats.text_files import (
     ReadOptions,
     encoding_of,
     open_bytes,
     open_text,
     wrong_encoding,
 )
+from textenv.datasets.row import Row
 from textenv.errors import DatasetError
 
 # Start and end of a line in its file, in bytes.

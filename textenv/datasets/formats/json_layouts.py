@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from textenv.datasets.columns import is_missing
-from textenv.datasets.reading import Row
-from textenv.datasets.text_files import ReadOptions
+from textenv.datasets.formats.text_files import ReadOptions
+from textenv.datasets.row import Row
 from textenv.errors import DatasetError
 
 _DEEPEST = 4  # keys under which rows are looked for

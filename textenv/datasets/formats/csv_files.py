@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from textenv.datasets.reading import Note, Row
-from textenv.datasets.text_files import ReadOptions, open_text
+from textenv.datasets.formats.text_files import ReadOptions, open_text
+from textenv.datasets.row import Note, Row
 from textenv.errors import DatasetError
 
 _LONGEST_CELL = 2**31 - 1

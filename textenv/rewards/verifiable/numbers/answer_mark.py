@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Literal, NamedTuple
 
-from textenv.rewards.verifiable.number_words import FOREIGN_MONTHS
+from textenv.rewards.verifiable.numbers.number_words import FOREIGN_MONTHS
 
 _ANSWER = re.compile(
     r"(?<!check )(?<!check our )(?<!check the )(?<!check this )(?<!check my )(?<!check your )"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
-from textenv.rewards.verifiable.number_words import (
+from textenv.rewards.verifiable.numbers.number_words import (
     CHANGES_BEFORE,
     COUNTS,
     CURRENCY,
@@ -20,7 +20,7 @@ from textenv.rewards.verifiable.number_words import (
     UNSPACED,
     UNSPACED_BEFORE,
 )
-from textenv.rewards.verifiable.words_behind import (
+from textenv.rewards.verifiable.numbers.words_behind import (
     is_known_word,
     is_month,
     is_plain_word,

@@ -27,7 +27,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
-from textenv.rewards.verifiable.number_neighbours import Token, is_plain_behind, look_before
+from textenv.rewards.verifiable.numbers.number_neighbours import Token, is_plain_behind, look_before
 
 _MAX_LENGTH = 60  # characters of a number; what is longer is none
 # Marks that belong to the letter before them: accents, and the vowels of many scripts.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from textenv.rewards.verifiable.number_words import (
+from textenv.rewards.verifiable.numbers.number_words import (
     BELOW,
     CHANGES_BEHIND,
     COUNTS,

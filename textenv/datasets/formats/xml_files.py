@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
-from textenv.datasets.reading import Row
-from textenv.datasets.text_files import ReadOptions, open_bytes
+from textenv.datasets.formats.text_files import ReadOptions, open_bytes
+from textenv.datasets.row import Row
 from textenv.errors import DatasetError
 
 _QUOTED = 40  # characters of a text that is out of place

@@ -16,12 +16,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from textenv.datasets.csv_files import iterate_csv
-from textenv.datasets.json_files import iterate_json, iterate_lines
-from textenv.datasets.parquet_files import iterate_parquet
-from textenv.datasets.reading import Note, Part, Refused, Row, Stream, Table
-from textenv.datasets.text_files import ReadOptions
-from textenv.datasets.xml_files import iterate_xml
+from textenv.datasets.formats.csv_files import iterate_csv
+from textenv.datasets.formats.json_files import iterate_json, iterate_lines
+from textenv.datasets.formats.parquet_files import iterate_parquet
+from textenv.datasets.formats.text_files import ReadOptions
+from textenv.datasets.formats.xml_files import iterate_xml
+from textenv.datasets.reading import Stream, Table
+from textenv.datasets.row import Note, Part, Refused, Row
 from textenv.errors import DatasetError, did_you_mean
 
 # The line of each row, 0 where rows have none, and the row; or why it is none; or None for a line

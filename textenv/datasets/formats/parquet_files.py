@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from textenv.datasets.json_files import WrittenFloat
-from textenv.datasets.reading import Note, Row
-from textenv.datasets.text_files import ReadOptions
+from textenv.datasets.formats.json_files import WrittenFloat
+from textenv.datasets.formats.text_files import ReadOptions
+from textenv.datasets.row import Note, Row
 from textenv.errors import DatasetError
 
 _BATCH = 1000
