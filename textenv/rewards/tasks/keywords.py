@@ -22,7 +22,7 @@ from textenv.rewards.style.inflection import contains, lemmas, phrase_of
 from textenv.rewards.style.writing import split_sentences, variety
 
 # Commas and semicolons of other scripts among them.
-_SEPARATORS = re.compile(r"\s*[,;#|\n、，；،؛፣᠂߸]\s*")
+_SEPARATORS = re.compile("[,;#|\n、，；،؛፣᠂߸]")
 _COMMA = re.compile("[,、，،፣᠂߸]")
 
 
