@@ -365,7 +365,7 @@ def test_rules_of_another_name_are_refused(name: str) -> None:
         load_reward({name: {"rules": "latin"}})
 
 
-@given(st.text("abz 09'.éßÿ–“…€、。\ufffdあんアン中国가힣", max_size=20))
+@given(st.text("abz 09'.éßÿ–“…€、。，？！：；\ufffdあんアン中国가힣", max_size=20))
 def test_simple_text_has_the_same_words_by_the_quick_and_by_the_general_rule(text):
     assert scripts.is_simple(text)
     folded = fold(text)

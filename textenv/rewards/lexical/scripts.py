@@ -18,7 +18,7 @@ _UNUSUAL = re.compile("[^\x00-\u02ff\u1e00-\u1eff\u2010-\u2027\u202f-\u205f\u20a
 # Also Chinese and Japanese characters and Korean syllables, each a word, and marks between them.
 _COMPLEX = re.compile(
     "[^\x00-\u02ff\u1e00-\u1eff\u2010-\u2027\u202f-\u205f\u20a0-\u20c0"
-    "\u3001\u3002\u3041-\u3096\u30a1-\u30fa\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\ufffd]"
+    "\u3001\u3002\u3041-\u3096\u30a1-\u30fa\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uff01\uff0c\uff1a\uff1b\uff1f\ufffd]"
 )
 # Forms of a character by its place or width. Fractions, superscripts and circled digits are others.
 _FORMS = re.compile("<(?:wide|narrow|small|vertical|initial|medial|final|isolated)> (.*)")
