@@ -27,9 +27,10 @@ from agents.training.sft import train_supervised
 from textenv.cli.progress import track_steps
 from textenv.datasets import TextDataset, load_dataset
 from textenv.episode import TextCore
-from textenv.examples import Turn
+from textenv.examples import Example, Turn
 from textenv.tasks.base import Task
 from textenv.tasks.loading import resolve_target
+from textenv.tasks.qa import ASK_FOR_FEW, QATask
 from textenv.tokenization import TextTokenizer, load_folder
 from tools.embedded_bookings import BookingTask, bookings
 
@@ -128,9 +129,8 @@ def main(
 def _corpus() -> Iterator[str]:
     """Everything that anyone says in the training splits."""
     for id in ENVIRONMENTS:
-        kwargs = gym.spec(id).kwargs
-        task: Task = resolve_target(kwargs["task"])(**kwargs["task_kwargs"])
-        yield from _texts(task, load_dataset(kwargs["dataset"], task, "train"))
+        task = _task(id)
+        yield from _texts(task, load_dataset(gym.spec(id).kwargs["dataset"], task, "train"))
     yield from _texts(BookingTask(), bookings())
 
 
@@ -147,8 +147,24 @@ def _texts(task: Task, dataset: TextDataset) -> Iterator[str]:
         yield from (turn.text for turn in turns)
 
 
+class _BareQuestions(QATask):
+    """Questions as the packaged model learned them: nothing asks for a short answer."""
+
+    def opening(self, example: Example) -> tuple[Turn, ...]:
+        (turn,) = super().opening(example)
+        return (replace(turn, text=turn.text.removesuffix(f"\n{ASK_FOR_FEW}")),)
+
+
+def _task(id: str) -> Task:
+    kwargs = gym.spec(id).kwargs
+    kind = resolve_target(kwargs["task"])
+    made: Task = (_BareQuestions if kind is QATask else kind)(**kwargs["task_kwargs"])
+    return made
+
+
 def _core(id: str, tokenizer: TextTokenizer) -> TextCore:
-    kwargs = {**gym.spec(id).kwargs, "tokenizer": tokenizer}
+    kwargs = {**gym.spec(id).kwargs, "task": _task(id), "tokenizer": tokenizer}
+    del kwargs["task_kwargs"]
     return TextCore(1, **kwargs)
 
 

@@ -11,7 +11,7 @@ from textenv.tasks.base import Field, Task
 from textenv.tasks.rows import candidates_of, references_of, text_of
 
 # Else a chat model writes sentences, and precision counts.
-_ASK_FOR_FEW = "Answer in a few words."
+ASK_FOR_FEW = "Answer in a few words."
 
 
 class QATask(Task):
@@ -105,7 +105,7 @@ class QATask(Task):
 
     def opening(self, example: Example) -> tuple[Turn, ...]:
         """Returns the context and the question, in one user turn; the question is never cut."""
-        question = f"Question: {example.prompt}\n{_ASK_FOR_FEW}"
+        question = f"Question: {example.prompt}\n{ASK_FOR_FEW}"
         if self.unanswerable is not None:
             question += f' If it cannot be answered, write "{self.unanswerable}".'
         context = example.metadata.get("context")
