@@ -73,9 +73,12 @@ def find_few(core: TextCore, split: str) -> list[str]:
     n = len(core.dataset(split))
     if n >= FEW:
         return []
+    instead = "measure on another split"
+    if split == "validation":
+        instead = "do without its looks (validation_every=0)"
     return [
         f"The {split} split has {n} example{'s' * (n != 1)}: with fewer than {FEW}, an interval is "
-        "wide and may be wrong. Give more rows, or measure on another split."
+        f"wide and may be wrong. Give more rows, or {instead}."
     ]
 
 
