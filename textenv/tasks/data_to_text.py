@@ -8,9 +8,16 @@ from typing import Any, ClassVar
 
 from textenv.errors import DatasetError
 from textenv.examples import Example, Turn
-from textenv.rewards.tasks.data_to_text import Slots, split_slots
+from textenv.rewards.tasks.data_to_text import DataToText, Slots, split_slots
 from textenv.tasks.base import Field, Task, ask
-from textenv.tasks.rows import candidates_of, datum_of, is_blank, references_of, text_of
+from textenv.tasks.rows import (
+    best_reference,
+    candidates_of,
+    datum_of,
+    is_blank,
+    references_of,
+    text_of,
+)
 from textenv.tasks.tables import highlighted
 
 # A dialogue act: "inform(name='The Mill',food=Thai)", of BAGEL and others.
@@ -114,6 +121,10 @@ class DataTask(Task):
     def opening(self, example: Example) -> tuple[Turn, ...]:
         """Returns the instruction and the data, which may lose their last lines."""
         return ask(self.instruction, example.prompt)
+
+    def gold(self, example: Example, transcript: tuple[Turn, ...] = ()) -> str:
+        """Returns the reference that tells most of the data: people leave some out."""
+        return best_reference(example, DataToText())
 
     def split_key(self, example: Example) -> str:
         """Returns the data, whatever the instruction says."""

@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 from textenv.errors import DatasetError
 from textenv.examples import Example, Turn
-from textenv.rewards.tasks.keywords import split_concepts
+from textenv.rewards.tasks.keywords import KeywordSentence, split_concepts
 from textenv.tasks.base import Field, Task
-from textenv.tasks.rows import candidates_of, references_of, written
+from textenv.tasks.rows import best_reference, candidates_of, references_of, written
 
 
 class KeywordsTask(Task):
@@ -72,6 +72,10 @@ class KeywordsTask(Task):
     def opening(self, example: Example) -> tuple[Turn, ...]:
         """Returns the instruction and the keywords; nothing of it may be cut."""
         return (Turn("user", f"{self.instruction}{example.prompt}"),)
+
+    def gold(self, example: Example, transcript: tuple[Turn, ...] = ()) -> str:
+        """Returns the reference that uses most of the words: people leave some out."""
+        return best_reference(example, KeywordSentence())
 
     def split_key(self, example: Example) -> str:
         """Returns the keywords, whatever their order."""

@@ -7,7 +7,11 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from textenv.errors import DatasetError
+from textenv.examples import Episode, Example, Turn
+from textenv.rewards.base import Reward, compute_rewards
 
 
 def text_of(id: str, row: Mapping[str, Any], name: str) -> str:
@@ -98,3 +102,15 @@ def candidates_of(id: str, row: Mapping[str, Any], gold: str, most: int) -> list
             f"None of the candidates of example '{id}' is the ideal reply, {gold!r}. Add it."
         )
     return texts
+
+
+def best_reference(example: Example, reward: Reward) -> str:
+    """Returns the reference that a reward pays most, of equal ones the first.
+
+    Where a row names its candidates, the first reference is the one among them.
+    """
+    references = example.references
+    if len(references) == 1 or "candidates" in example.metadata:
+        return references[0]
+    episodes = [Episode(example, (Turn("assistant", text),)) for text in references]
+    return references[int(np.argmax(compute_rewards(reward, episodes).total))]

@@ -294,3 +294,14 @@ def test_data_may_stand_in_the_prompt_and_none_at_all_is_an_error():
     assert result.total == [1]
     with pytest.raises(RewardError, match="neither 'slots' in its metadata"):
         score("data_to_text", ["Thai"], ["Thai"])
+
+
+def test_the_ideal_text_is_the_reference_that_tells_most():
+    references = ["The Mill is cheap.", "The Mill serves cheap Thai food.", "The Mill, Thai."]
+    row = {"slots": "name[The Mill], food[Thai], price[cheap]", "references": references}
+    task = DataTask()
+    example = task.example("x", row)
+    assert task.gold(example) == references[1]
+    assert example.references == tuple(references)
+    named = task.example("y", row | {"candidates": ["The Mill is cheap.", "Rain."]})
+    assert task.gold(named) == references[0]

@@ -221,3 +221,10 @@ def test_keywords_may_be_the_same_for_every_response():
         load_reward({"coverage": {"keywords": "on"}})
     with pytest.raises(ConfigError, match="a list of words"):
         load_reward({"coverage": {"keywords": ["on", "..."]}})
+
+
+def test_the_ideal_sentence_is_the_reference_that_uses_most_words():
+    references = ["A dog runs along the river.", "A dog catches a ball in the park."]
+    task = KeywordsTask()
+    row = {"concepts": ["dog", "ball", "park"], "references": references}
+    assert task.gold(task.example("x", row)) == references[1]
