@@ -310,9 +310,6 @@ def environment_arguments(
     The tokenizer is the model's, unless `env` names another.
     """
     arguments = dict(env or {})
-    for name, value in (("dataset", dataset), ("reward", reward)):
-        if value is not None and name in arguments:
-            raise ConfigError(f"The {name} is given twice: as '{name}' and as 'env.{name}'.")
     if model != EMBEDDED:
         arguments.setdefault("tokenizer", model)
     if dataset is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -32,23 +32,12 @@ from agents.cli.rewards import add_rewards_commands
 from agents.models.options import choose_bf16
 from agents.ppo.options import trained_defaults
 from agents.training.config import SFTOptions, TrainConfig, load_config
-from textenv.cli.arguments import (
-    Dataset,
-    Model,
-    RewardText,
-)
-from textenv.cli.console import (
-    EXIT_INTERRUPTED,
-    parse_spec,
-    print_error,
-)
+from textenv.cli.arguments import Dataset, Model, RewardText
+from textenv.cli.console import EXIT_INTERRUPTED, parse_spec, print_error
 from textenv.cli.overrides import apply_overrides
 from textenv.cli.rewards import find_rewards_app
 from textenv.errors import ConfigError
 from textenv.registry import environment_row
-
-if TYPE_CHECKING:
-    pass
 
 _TRAINED = {"embedded": "the embedded model", "full": "full weights", "lora": "LoRA"}
 

@@ -17,6 +17,7 @@ from agents.cli.arguments import Device, Seed, find_model, pick_device
 from agents.cli.display import print_answers, print_evaluation, print_facts, spec_text
 from textenv.cli.arguments import Dataset, Model, RewardText, environment_keys
 from textenv.cli.console import parse_spec, print_findings, print_json
+from textenv.cli.overrides import check_given_once
 from textenv.errors import ConfigError, DatasetError, UnknownNameError
 from textenv.output_paths import check_file
 from textenv.registry import environment_row
@@ -80,12 +81,16 @@ def evaluate(
         raise UnknownNameError("agent", agent, AGENTS)
     id, setting = _evaluated(named, model)
     environment_row(id)
-    env = {**(setting.env if setting else {}), **environment_keys(given)}
-    data, paid = parse_spec(dataset), parse_spec(reward)
-    whose = {"dataset": data is not None, "reward": paid is not None}
+    env, data, paid = environment_keys(given), parse_spec(dataset), parse_spec(reward)
+    check_given_once(env, dataset=data, reward=paid)
+    whose = {
+        name: value is not None or name in env
+        for name, value in (("dataset", data), ("reward", paid))
+    }
     if setting is not None:
-        data = setting.dataset if data is None else data
-        paid = setting.reward if paid is None else paid
+        env = {**setting.env, **env}
+        data = setting.dataset if not whose["dataset"] else data
+        paid = setting.reward if not whose["reward"] else paid
     found, policy_arguments = find_model(model or "embedded")
     chosen = pick_device(device or "auto")
 

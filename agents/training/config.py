@@ -17,7 +17,7 @@ from pydantic import (
 
 from agents.models.options import POLICY_DEFAULTS, Options, PolicyOptions, option, what_is_trained
 from agents.ppo.options import PPO_DEFAULTS, PPOOptions
-from textenv.cli.overrides import apply_overrides
+from textenv.cli.overrides import apply_overrides, check_given_once
 from textenv.errors import ConfigError
 from textenv.strict_yaml import load_yaml
 
@@ -107,7 +107,9 @@ def load_config(
         values |= read_config_file(file)
     values |= {key: value for key, value in given.items() if value is not None}
     apply_overrides(values, overrides)
-    return train_config(values)
+    config = train_config(values)
+    check_given_once(config.env, dataset=config.dataset, reward=config.reward)
+    return config
 
 
 def train_config(values: Mapping[str, Any]) -> TrainConfig:

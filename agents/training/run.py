@@ -231,7 +231,8 @@ def fit_config(config: TrainConfig) -> TrainConfig:
         episodes = play_policy_on_split(
             agent.policy, core, "train", n, deterministic=False, progress=report
         )
-    return config.replace(reward=fit_reward(spec, episodes))
+    env = {key: value for key, value in config.env.items() if key != "reward"}
+    return config.replace(reward=fit_reward(spec, episodes), env=env)
 
 
 def make_agent(config: TrainConfig, arguments: Mapping[str, Any]) -> TextPPO:

@@ -34,6 +34,7 @@ from textenv.cli.console import (
     print_scores,
     print_turns,
 )
+from textenv.cli.overrides import check_given_once
 from textenv.env import TextEnv
 from textenv.episode import TextCore
 from textenv.examples import Episode
@@ -131,12 +132,9 @@ def make_shown_core(
 ) -> tuple[TextCore, dict[str, Any]]:
     """Makes one slot of an environment from a command's options; returns also its arguments."""
     environment_row(id)
-    arguments = environment_arguments(
-        model_folder(model or EMBEDDED),
-        parse_spec(dataset),
-        parse_spec(reward),
-        environment_keys(overrides or ()),
-    )
+    env, data, paid = environment_keys(overrides or ()), parse_spec(dataset), parse_spec(reward)
+    check_given_once(env, dataset=data, reward=paid)
+    arguments = environment_arguments(model_folder(model or EMBEDDED), data, paid, env)
     return make_core(id, 1, arguments), arguments
 
 

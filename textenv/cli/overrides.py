@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -18,6 +18,13 @@ def apply_overrides(values: dict[str, Any], overrides: Sequence[str]) -> None:
         if not equals or not key:
             raise ConfigError(f"'{override}' is not of the form key=value.")
         _set(values, key.split("."), _parse(override, text))
+
+
+def check_given_once(env: Mapping[str, Any], **given: Any) -> None:
+    """Raises a ConfigError for a value that is also a key of `env`; None is not given."""
+    for name, value in given.items():
+        if value is not None and name in env:
+            raise ConfigError(f"The {name} is given twice: as '{name}' and as 'env.{name}'.")
 
 
 def _parse(override: str, text: str) -> Any:

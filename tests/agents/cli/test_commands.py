@@ -515,3 +515,16 @@ def test_a_reward_that_ends_the_process_is_an_error(run, tmp_path):
     assert done.exit_code == 2
     assert "raised SystemExit: 0" in " ".join(done.stderr.split())
     assert f"{reward}:NAME" in "".join(run(*words, reward).stderr.split())
+
+
+@pytest.mark.parametrize("reward", ["env.reward=chrf", "env.reward={normalise: {of: chrf}}"])
+def test_a_reward_among_the_keys_of_the_environment_trains_and_is_the_run_s_own(
+    run, model, tmp_path, reward
+):
+    words = ("train", "TextQA-v0", *SMOKE, reward, "--model", model, "--out", tmp_path / "run")
+    assert run(*words).exit_code == 0
+    found = run("evaluate", "--model", tmp_path / "run", "--examples", "2", "--json")
+    assert "chrf" in json.dumps(json.loads(found.stdout)["reward_spec"])
+    own = ("--model", tmp_path / "run", "--examples", "2", "--json", "--reward", "rougeL")
+    assert json.loads(run("evaluate", *own).stdout)["reward_spec"] == "rougeL"
+    assert run(*words, "--reward", "rougeL", "--out", tmp_path / "two").exit_code == 2
