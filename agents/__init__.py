@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from agents.integrations.sb3_evaluation import EvalCallback, evaluate_policy
     from agents.models.loading import load_model_tokenizer
     from agents.models.options import PolicyOptions
     from agents.ppo.options import PPOOptions
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from agents.training.run import train
 
 __all__ = [
+    "EvalCallback",
     "Evaluation",
     "LMPolicy",
     "PPOOptions",
@@ -31,6 +33,7 @@ __all__ = [
     "TextPPO",
     "TextVecEnv",
     "TrainConfig",
+    "evaluate_policy",
     "evaluate_policy_on_split",
     "load_config",
     "load_model_tokenizer",
@@ -40,6 +43,7 @@ __all__ = [
 
 # Imported when they are asked for: the command line need not wait for torch.
 _MODULES = {
+    "EvalCallback": "integrations.sb3_evaluation",
     "Evaluation": "training.evaluation",
     "LMPolicy": "ppo.policy",
     "PPOOptions": "ppo.options",
@@ -47,6 +51,7 @@ _MODULES = {
     "TextPPO": "ppo.ppo",
     "TextVecEnv": "ppo.vec_env",
     "TrainConfig": "training.config",
+    "evaluate_policy": "integrations.sb3_evaluation",
     "evaluate_policy_on_split": "training.evaluation",
     "load_config": "training.config",
     "load_model_tokenizer": "models.loading",

@@ -15,8 +15,11 @@ from agents.decoding.cuda_graphs import can_capture
 from agents.decoding.slot_passes import SlotPasses
 from agents.decoding.weights import (
     Precast,
+    WeightsContent,
     WeightsVersion,
+    adapter_states,
     can_precast,
+    find_adapters,
     find_owners,
     weights_version,
 )
@@ -41,9 +44,7 @@ class SlotDecoder:
 
     A slot's keys and values are valid for the token prefix that they were computed from, under the
     weights that computed them. So a slot may grow by any number of tokens, go back, or start again
-    while others go on. A step of any optimizer and every write that autograd counts, such as
-    `load_state_dict`, drop the cache; after writing through `.data`, or switching an adapter, call
-    `drop`.
+    while others go on. New weights drop the cache, however they were written: see `feed`.
 
     A prefix that another slot has, or that several slots begin with at once, is computed for one of
     them and copied to the others. Prompts of several slots take one padded pass, unless they differ
@@ -97,7 +98,10 @@ class SlotDecoder:
         self._lengths[:] = 0
         # Parameters are looked up anew: an assignment replaces the objects.
         self._owners = find_owners(self._parts)
+        self._adapters = find_adapters(self._parts)
+        self._adapter_states = adapter_states(self._adapters)
         self._version: WeightsVersion | None = None
+        self._content: WeightsContent | None = None
         self._dtype: torch.dtype | None = None
         self._precast: list[Precast | None] = [None] * len(self._parts)
         self._passes: SlotPasses | None = None
@@ -106,13 +110,27 @@ class SlotDecoder:
         """Forgets everything cached, but keeps its memory for what comes."""
         self._lengths[:] = 0
 
-    def feed(self, rows: Ints | Tensor, input_ids: Ints | Tensor, lengths: Ints | Tensor) -> Tensor:
+    def feed(
+        self,
+        rows: Ints | Tensor,
+        input_ids: Ints | Tensor,
+        lengths: Ints | Tensor,
+        exact: bool = False,
+    ) -> Tensor:
         """Returns the final hidden state of each row's last token.
+
+        Keys of other weights are never used if `exact`, nor where no row goes on by one token, as
+        in the first step of a rollout. In other steps these changes are seen at once: an
+        optimizer's step, every write that autograd counts, replaced tensors, switched or merged
+        adapters, and writes of any kind that change most of a parameter. Writes past autograd to a
+        few numbers of a parameter, or to a buffer, are seen when all rows have begun new texts.
 
         Args:
             rows: (k,) the slots in play, each at most once.
             input_ids: (k, L) the whole token sequences so far, right-padded.
             lengths: (k,) their true lengths, from 1 to `window`.
+            exact: Whether to compare all weights with those that computed the cached keys, which
+                reads each of them once.
 
         Returns:
             (k, hidden), on the backbone's device, without gradient.
@@ -123,9 +141,11 @@ class SlotDecoder:
                 f"lengths must lie between 1 and the window of {self.window} tokens, "
                 f"not {lengths.min()} to {lengths.max()}."
             )
-        self._renew()
         ids = ids[:, : lengths.max()].astype(np.int32, copy=False)
         starts = self._common_prefix(rows, ids, lengths)
+        goes_on = (starts == lengths - 1) & (self._lengths[rows] == starts)
+        if self._renew(exact or not goes_on.any()):
+            starts = self._common_prefix(rows, ids, lengths)
         # Until the pass is over only the common prefix is valid, should it be interrupted.
         self._lengths[rows] = starts
         # Normal tensors even inside a caller's inference mode: they outlive it in the cache.
@@ -145,17 +165,27 @@ class SlotDecoder:
         logits: Tensor = self._running(1)(hidden)
         return logits
 
-    def _renew(self) -> None:
-        """Forgets what other weights, or another type of computation, have made."""
+    def _renew(self, exact: bool) -> bool:
+        """Forgets what other weights, or another type of computation, have made.
+
+        Returns whether it did.
+        """
         # Keys in another type, after autocast was switched, are as stale as those of old weights.
         dtype = _compute_dtype(self.backbone)
         version = weights_version(self._owners)
-        if dtype == self._dtype and version == self._version:
-            return
+        switched = adapter_states(self._adapters) != self._adapter_states
+        if (
+            dtype == self._dtype
+            and not switched
+            and version == self._version
+            and self._content is not None
+            and self._content.is_same(exact)
+        ):
+            return False
         moved = self._version is None or [at for at, _ in version.writes] != [
             at for at, _ in self._version.writes
         ]
-        if dtype != self._dtype or moved:
+        if dtype != self._dtype or moved or switched:
             self.drop()
             self._passes = self._start(dtype)
             # Read again: dropping looks the parameters up anew.
@@ -164,7 +194,12 @@ class SlotDecoder:
         for precast in self._precast:
             if precast is not None:
                 precast.refresh()
+        if self._content is None:
+            self._content = WeightsContent(self._parts)
+        else:
+            self._content.renew()
         self._version = version
+        return True
 
     def _start(self, dtype: torch.dtype) -> SlotPasses:
         self._dtype = dtype

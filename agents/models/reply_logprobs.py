@@ -69,6 +69,7 @@ def score_choices(
     vocab_size: int,
     window: int,
     max_tokens_per_batch: int,
+    twice_differentiable: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Returns how likely each reply is, and the state of the text before any, with gradient.
 
@@ -82,6 +83,7 @@ def score_choices(
         vocab_size: The tokenizer's highest id + 1; further rows of the head take no part.
         window: The most tokens of one sequence.
         max_tokens_per_batch: The most tokens, padding included, of one pass.
+        twice_differentiable: Whether the gradient has a gradient; nothing is computed again then.
 
     Returns:
         Log-likelihoods (batch, N) in nats, each the sum over a reply's tokens, 0 where there is no
@@ -89,10 +91,10 @@ def score_choices(
     """
 
     def one_pass(part: Choices) -> tuple[Tensor, Tensor]:
-        return _score(backbone, head, part, vocab_size, window)
+        return _score(backbone, head, part, vocab_size, window, twice_differentiable)
 
     groups = list(choices.micro_batches(max_tokens_per_batch))
-    recompute = len(groups) > 1 and torch.is_grad_enabled()
+    recompute = len(groups) > 1 and torch.is_grad_enabled() and not twice_differentiable
     logprobs, hidden = [], []
     for rows in groups:
         part = choices.take(rows)
@@ -132,7 +134,12 @@ def choice_logits(
 
 
 def _score(
-    backbone: nn.Module, head: nn.Module, choices: Choices, vocab_size: int, window: int
+    backbone: nn.Module,
+    head: nn.Module,
+    choices: Choices,
+    vocab_size: int,
+    window: int,
+    twice_differentiable: bool,
 ) -> tuple[Tensor, Tensor]:
     batch, n_replies, reply_width = choices.reply_ids.shape
     text_width = choices.text_ids.shape[1]
@@ -155,7 +162,13 @@ def _score(
     )
     time = torch.arange(reply_width, device=hidden.device)
     written = time < choices.reply_lengths[:, :, None]  # (batch, N, C)
-    logprobs, _ = token_logprobs(head, before[written], choices.reply_ids[written], vocab_size)
+    logprobs, _ = token_logprobs(
+        head,
+        before[written],
+        choices.reply_ids[written],
+        vocab_size,
+        twice_differentiable=twice_differentiable,
+    )
     of_tokens = torch.zeros(written.shape, dtype=logprobs.dtype, device=logprobs.device)
     return of_tokens.masked_scatter(written, logprobs).sum(dim=2), last
 

@@ -21,6 +21,7 @@ def token_logprobs(
     temperature: float = 1.0,
     chunk_size: int | None = None,
     with_entropy: bool = False,
+    twice_differentiable: bool = False,
 ) -> tuple[Tensor, Tensor | None]:
     """Returns the log-probabilities of given tokens, with logits only where they are needed.
 
@@ -36,6 +37,7 @@ def token_logprobs(
         temperature: that of the sampling.
         chunk_size: positions whose logits live at once; by default as many as fill 128 MiB.
         with_entropy: whether to compute entropies, too.
+        twice_differentiable: whether the gradient has a gradient; all logits are kept then.
 
     Returns:
         Log-probabilities (n,), and entropies (n,) in nats or None.
@@ -49,6 +51,10 @@ def token_logprobs(
         dtype = torch.get_autocast_dtype(device)
         hidden, weight = hidden.to(dtype), weight.to(dtype)
         bias = None if bias is None else bias.to(dtype)
+    if twice_differentiable:
+        logprobs = _log_softmax(hidden, weight, bias, temperature)
+        chosen = logprobs.gather(1, targets[:, None])[:, 0]
+        return chosen, _entropy(logprobs) if with_entropy else None
     chunk_size = chunk_size or max(1, CHUNK_LOGITS // weight.shape[0])
     chosen, entropy = _TokenLogprobs.apply(  # type: ignore[no-untyped-call] # has no types
         hidden, weight, bias, targets, temperature, chunk_size, with_entropy

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +17,7 @@ from stable_baselines3.common.distributions import CategoricalDistribution, Dist
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import PreTrainedModel
 
 from agents.decoding.cuda_graphs import can_capture
@@ -35,11 +39,36 @@ from agents.models.options import PolicyOptions, choose_bf16, policy_options, si
 from agents.models.reply_logprobs import Choices, choice_logits, score_choices
 from agents.models.token_logprobs import token_logprobs
 from agents.ppo.buffer import EpisodeBatch
-from agents.ppo.vec_env import find_action_level
+from agents.ppo.vec_env import check_observations, find_action_level
 from textenv.errors import ConfigError
 
 if TYPE_CHECKING:
     from peft import PeftModel
+
+
+# (n, n_actions), True where an action is open.
+Masks = NDArray[np.bool_] | Tensor | None
+
+# Networks that algorithms look for in their policies, and why there are none.
+_LEARNS_VALUES = (
+    "{} learns the value of every action, and a language model is a distribution over them. Train "
+    "it with agents.TextPPO, or with SB3's PPO or A2C. At select level {} learns with "
+    "'MultiInputPolicy' and agents.integrations.sb3_features.candidate_policy_kwargs(env)."
+)
+_OTHER_NETWORKS = {
+    "q_net": _LEARNS_VALUES.format("DQN", "DQN"),
+    "quantile_net": _LEARNS_VALUES.format("QR-DQN", "QR-DQN"),
+    "lstm_actor": (
+        "RecurrentPPO carries an LSTM's state from step to step, and a language model reads the "
+        "whole text at every step, so it needs none. Train it with agents.TextPPO, or with SB3's "
+        "PPO. At select level RecurrentPPO learns with 'MultiInputLstmPolicy' and "
+        "agents.integrations.sb3_features.candidate_policy_kwargs(env)."
+    ),
+}
+
+
+class _WrongAlgorithmError(ConfigError, AttributeError):
+    """The algorithm needs a network that a language model has not."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +83,10 @@ class TokenOutputs:
 
 class LMPolicy(ActorCriticPolicy):
     """An actor-critic policy whose actor is a Hugging Face causal language model.
+
+    SB3's PPO and A2C train it, and sb3-contrib's TRPO and MaskablePPO; `agents.TextPPO` is many
+    times faster. Algorithms that need other networks (DQN, QR-DQN, RecurrentPPO) are refused when
+    they are made; at select level they learn with `agents.integrations.sb3_features`.
 
     At token level it writes the next token. While acting it caches keys and values of each
     environment's text, and computes only new tokens. At select level it chooses among candidate
@@ -100,6 +133,7 @@ class LMPolicy(ActorCriticPolicy):
         if use_sde:
             raise ConfigError("use_sde is for continuous actions; a language model has none.")
         self.action_level = find_action_level(observation_space)
+        _register_for_masks()
         checked = policy_options(options)
         # SB3 makes a policy on the CPU, and moves it to its device, by default the GPU.
         bf16 = choose_bf16(checked.bf16, "cuda" if torch.cuda.is_available() else "cpu")
@@ -109,6 +143,7 @@ class LMPolicy(ActorCriticPolicy):
         # The model's output may have more rows; they are never used.
         self.vocab_size = int(ids_space.high.max()) + 1
         self._decoders: tuple[SlotDecoder, ...] = ()
+        self._action_masks: Masks = None
         if optimizer_kwargs is None and optimizer_class is torch.optim.AdamW:
             # With SB3's eps of 1e-5 the first step of the embedded model is 0.64 of the learning
             # rate, since its gradients are that small; with 1e-8 it is 0.96.
@@ -210,6 +245,22 @@ class LMPolicy(ActorCriticPolicy):
             **self.options.model_dump(),
         }
 
+    def __getattr__(self, name: str) -> Any:
+        if name in _OTHER_NETWORKS:
+            raise _WrongAlgorithmError(_OTHER_NETWORKS[name])
+        return super().__getattr__(name)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Cached keys are computed again where they are needed; graphs cannot be copied.
+        return {**super().__getstate__(), "_decoders": ()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if self.options.compile_layers:
+            # What was compiled is no part of a module's state.
+            for model in self._models():
+                compile_decoder(model.base_model)
+
     # Acting: one new token a row, from the cache, without gradient.
 
     @property
@@ -262,21 +313,49 @@ class LMPolicy(ActorCriticPolicy):
         return chosen[0].long().numpy(), chosen[1].float().numpy()
 
     def forward(
-        self, obs: PyTorchObs, deterministic: bool = False
+        self, obs: PyTorchObs, deterministic: bool = False, action_masks: Masks = None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Chooses the next token or the reply of every slot, without gradient.
+
+        Args:
+            obs: Observations of slots 0 to n - 1.
+            deterministic: Whether to take the most likely action instead of sampling.
+            action_masks: (n, n_actions) True where an action is open; None if all are.
 
         Returns:
             actions (n,), values (n, 1) and log-probabilities (n,).
         """
         with torch.no_grad():
-            distribution, values = self._judge(obs, cached=True)
+            distribution, values = self._judge(obs, action_masks, cached=True)
             actions = distribution.get_actions(deterministic=deterministic)
             return actions, values, distribution.log_prob(actions)
 
+    def predict(
+        self,
+        observation: NDArray[Any] | dict[str, NDArray[Any]],
+        state: tuple[NDArray[Any], ...] | None = None,
+        episode_start: NDArray[np.bool_] | None = None,
+        deterministic: bool = False,
+        action_masks: Masks = None,
+    ) -> tuple[NDArray[Any], tuple[NDArray[Any], ...] | None]:
+        """Chooses the action of one observation or of many, as SB3's policies do.
+
+        Args:
+            observation: One observation, or observations of slots 0 to n - 1.
+            state: Returned as it is.
+            episode_start: Without effect.
+            deterministic: Whether to take the most likely action instead of sampling.
+            action_masks: As for `forward`.
+        """
+        self._action_masks = action_masks
+        try:
+            return super().predict(observation, state, episode_start, deterministic)
+        finally:
+            self._action_masks = None
+
     def _predict(self, observation: PyTorchObs, deterministic: bool = False) -> Tensor:
         with torch.no_grad():
-            distribution, _ = self._judge(observation, cached=True)
+            distribution, _ = self._judge(observation, self._action_masks, cached=True)
             return distribution.get_actions(deterministic=deterministic)
 
     def predict_values(self, obs: PyTorchObs) -> Tensor:
@@ -284,19 +363,27 @@ class LMPolicy(ActorCriticPolicy):
         hidden = self._full_hidden(obs)[1]
         return self._values(hidden).unsqueeze(-1)
 
-    def get_distribution(self, obs: PyTorchObs) -> Distribution:
-        """Returns the distribution over the actions of each observation, with gradient."""
-        return self._judge(obs)[0]
+    def get_distribution(self, obs: PyTorchObs, action_masks: Masks = None) -> Distribution:
+        """Returns the distribution over the actions of each observation.
+
+        It may be differentiated twice, as TRPO does. That takes attention that is slower than the
+        one of `evaluate_actions`.
+        """
+        twice = torch.is_grad_enabled()
+        if twice and "sb3_contrib.trpo" in sys.modules:
+            self._check_names_for_trpo()
+        with sdpa_kernel(SDPBackend.MATH) if twice else nullcontext():
+            return self._judge(obs, action_masks, twice_differentiable=twice)[0]
 
     def evaluate_actions(
-        self, obs: PyTorchObs, actions: Tensor
+        self, obs: PyTorchObs, actions: Tensor, action_masks: Masks = None
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Evaluates single actions, each after its own whole prefix: SB3's update.
 
         Returns:
             values (n, 1), log-probabilities (n,) and entropies (n,), with gradient.
         """
-        distribution, values = self._judge(obs)
+        distribution, values = self._judge(obs, action_masks)
         return values, distribution.log_prob(actions), distribution.entropy()
 
     # Learning: one teacher-forced pass gives every token of whole sequences.
@@ -339,23 +426,38 @@ class LMPolicy(ActorCriticPolicy):
         )
 
     def _judge(
-        self, obs: PyTorchObs, cached: bool = False
+        self,
+        obs: PyTorchObs,
+        action_masks: Masks = None,
+        *,
+        cached: bool = False,
+        twice_differentiable: bool = False,
     ) -> tuple[CategoricalDistribution, Tensor]:
         """Returns the distribution over actions and the values (n, 1), with gradient.
 
         Args:
             obs: Observations of any slots; with `cached`, of slots 0 to n - 1.
+            action_masks: As for `forward`.
             cached: Whether to compute only new tokens, without gradient; for the next token alone.
+            twice_differentiable: Whether the gradient has a gradient.
         """
+        check_observations(obs, self.vocab_size)
         if self.action_level == "select":
-            distribution, critic_hidden = self._choose(obs)
+            logits, critic_hidden = self._choose(obs, twice_differentiable)
         else:
             hidden, critic_hidden = (self._decode_observation if cached else self._full_hidden)(obs)
-            distribution = self._distribution(hidden)
+            with self.autocast():
+                logits = self._parts[1](hidden)
+            logits = self._scale(logits)
+        if action_masks is not None:
+            is_open = torch.as_tensor(action_masks, dtype=torch.bool, device=logits.device)
+            # The lowest number, not minus infinity: the entropy stays a number.
+            logits = logits.masked_fill(~is_open.view(logits.shape), torch.finfo(logits.dtype).min)
+        distribution = CategoricalDistribution(logits.shape[1]).proba_distribution(logits)
         return distribution, self._values(critic_hidden).unsqueeze(-1)
 
-    def _choose(self, obs: PyTorchObs) -> tuple[CategoricalDistribution, Tensor]:
-        """Returns the distribution over candidates, and the critic's state of the text before."""
+    def _choose(self, obs: PyTorchObs, twice_differentiable: bool) -> tuple[Tensor, Tensor]:
+        """Returns the candidates' logits, and the critic's state of the text before."""
         assert isinstance(obs, dict)
         assert isinstance(self.action_space, spaces.Discrete)
         n_candidates = int(self.action_space.n)
@@ -374,6 +476,7 @@ class LMPolicy(ActorCriticPolicy):
                 vocab_size=self.vocab_size,
                 window=self.window,
                 max_tokens_per_batch=self.options.max_tokens_per_batch,
+                twice_differentiable=twice_differentiable,
             )
         logits = choice_logits(
             logprobs,
@@ -383,12 +486,7 @@ class LMPolicy(ActorCriticPolicy):
         )
         if self.critic is not None:
             hidden = self._last_hidden(self.critic, obs)
-        return CategoricalDistribution(n_candidates).proba_distribution(logits), hidden
-
-    def _distribution(self, hidden: Tensor) -> CategoricalDistribution:
-        with self.autocast():
-            logits = self._parts[1](hidden)
-        return CategoricalDistribution(self.vocab_size).proba_distribution(self._scale(logits))
+        return logits, hidden
 
     def _scale(self, logits: Tensor) -> Tensor:
         """Returns float32 logits of the tokenizer's ids, divided by the temperature."""
@@ -415,7 +513,7 @@ class LMPolicy(ActorCriticPolicy):
         """Returns the actor's and the critic's last hidden states, (k, hidden) each."""
         with self.autocast():
             hidden = [
-                decoder.feed(rows, ids, lengths)
+                decoder.feed(rows, ids, lengths, exact=True)
                 for decoder in self._slot_decoders(int(rows.max()) + 1)
             ]
         return hidden[0], hidden[-1]
@@ -442,6 +540,17 @@ class LMPolicy(ActorCriticPolicy):
         """Drops cached keys and values; the next call computes them again."""
         self._decoders = ()
 
+    def _check_names_for_trpo(self) -> None:
+        """Warns of weights that TRPO would take for the critic's, by their names."""
+        names = [n for n, p in self.lm.named_parameters() if "value" in n and p.requires_grad]
+        if names:
+            warnings.warn(
+                "sb3_contrib's TRPO leaves out every parameter with 'value' in its name, and lets "
+                f"the value loss train it, outside of its trust region: {names[0]} and "
+                f"{len(names) - 1} more of this model. Use LoRA on other layers, or PPO.",
+                stacklevel=3,
+            )
+
     def _full_hidden(self, obs: PyTorchObs) -> tuple[Tensor, Tensor]:
         """Returns the actor's and the critic's last hidden states by whole passes."""
         hidden = self._last_hidden(self._parts[0], obs)
@@ -454,6 +563,13 @@ class LMPolicy(ActorCriticPolicy):
         with self.autocast():
             hidden = teacher_forced_hidden(backbone, ids)
         return hidden[torch.arange(len(ids), device=ids.device), lengths - 1]
+
+
+def _register_for_masks() -> None:
+    """Says to sb3-contrib's MaskablePPO, where it is in use, that `LMPolicy` takes its masks."""
+    maskable = sys.modules.get("sb3_contrib.common.maskable.policies")
+    if maskable is not None:
+        maskable.MaskableActorCriticPolicy.register(LMPolicy)
 
 
 def check_policy_kwargs(policy: type[LMPolicy], kwargs: Mapping[str, Any]) -> None:

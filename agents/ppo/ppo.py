@@ -46,7 +46,13 @@ from agents.ppo.rollout import TokenPolicy, collect_episodes, gather_stats, take
 from agents.ppo.sharding import divide_run, gathered, is_sharded, whole
 from agents.ppo.targets import Targets, evaluate_rollout, make_targets
 from agents.ppo.update import accumulate_gradients
-from agents.ppo.vec_env import TextVecEnv, check_groups, check_token_level, most_tokens
+from agents.ppo.vec_env import (
+    TextVecEnv,
+    check_groups,
+    check_token_level,
+    check_wrappers,
+    most_tokens,
+)
 from agents.ppo.vllm_engine import check_policy
 from agents.ppo.vllm_sampler import VLLMSampler, find_end_id
 from textenv.errors import ConfigError
@@ -189,6 +195,8 @@ class TextPPO(PPO):
     @staticmethod
     def _wrap_env(env: Any, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
         # Every environment comes through here, from the constructor, `set_env` and `load`.
+        if isinstance(env, VecEnv):
+            check_wrappers(env)
         check_token_level(getattr(env, "single_observation_space", env.observation_space))
         if isinstance(env, TextVectorEnv):
             return TextVecEnv(env)
@@ -203,13 +211,15 @@ class TextPPO(PPO):
         n_episodes = self.ranks.share(options.n_episodes, "n_episodes")
         check_groups(env, n_episodes, options.group_size)
 
-    def set_env(self, env: GymEnv | TextVectorEnv, force_reset: bool = True) -> None:
+    def set_env(self, env: GymEnv | TextVectorEnv | str, force_reset: bool = True) -> None:
         """Sets the environment, whose number of slots may differ from before.
 
         Args:
-            env: Environment, as for the constructor, except an id.
+            env: Environment, as for the constructor; one given by its id keeps the number of slots.
             force_reset: SB3's argument of this name.
         """
+        if isinstance(env, str):
+            env = gym.make_vec(env, num_envs=self.n_envs)  # type: ignore[assignment] # SB3 knows no vector environments of Gymnasium
         wrapped = self._wrap_env(env, self.verbose)
         self._check_env(wrapped)
         self.n_envs = wrapped.num_envs
@@ -267,7 +277,12 @@ class TextPPO(PPO):
             reset_num_timesteps,
             tb_log_name,
         )
-        callback.on_training_start(locals(), globals())
+        # SB3's progress bar counts up to "total_timesteps", which is not known for episodes: the
+        # most that they may take.
+        if total_episodes is not None:
+            total = self.num_timesteps + total_episodes * most_tokens(self.env)
+            self._total_timesteps = total
+        callback.on_training_start({**locals(), "total_timesteps": total}, globals())
         first_episode = 0 if resume else self.n_episodes_done
         # Loaded now, so that one that does not fit is found before anything is played.
         _ = self.reference

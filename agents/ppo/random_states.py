@@ -17,7 +17,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
 from agents.ppo.distributed import Ranks
-from agents.ppo.vec_env import TextVecEnv
+from agents.ppo.vec_env import find_text_env
 
 _TWISTER = "MT19937"
 
@@ -27,21 +27,23 @@ def slot_states(env: VecEnv | None, n_slots: int, ranks: Ranks) -> list[Any]:
 
     It is None for a slot that has drawn nothing yet, and in environments not made by `make_vec`.
     """
-    own = env.env.random_states if isinstance(env, TextVecEnv) else [None] * n_slots
+    text_env = find_text_env(env)
+    own = [None] * n_slots if text_env is None else text_env.env.random_states
     return [state for part in ranks.gather(own) for state in part]
 
 
 def restore_slots(env: VecEnv | None, states: list[Any], ranks: Ranks) -> None:
     """Restores the random states of this process's slots; additional slots keep their seeds."""
-    if not isinstance(env, TextVecEnv):
+    text_env = find_text_env(env)
+    if text_env is None:
         return
-    first = ranks.index * env.num_envs
-    own = states[first : first + env.num_envs]
-    env.env.random_states = [*own, *[None] * (env.num_envs - len(own))]
+    first = ranks.index * text_env.num_envs
+    own = states[first : first + text_env.num_envs]
+    text_env.env.random_states = [*own, *[None] * (text_env.num_envs - len(own))]
     # Seeds that were set for the first reset would restart these streams.
-    env._seeds = [
+    text_env._seeds = [
         seed if slot >= len(own) or own[slot] is None else None
-        for slot, seed in enumerate(env._seeds)
+        for slot, seed in enumerate(text_env._seeds)
     ]
 
 

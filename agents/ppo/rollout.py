@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
 from agents.ppo.distributed import Ranks
-from agents.ppo.vec_env import TextVecEnv
+from agents.ppo.vec_env import TextVecEnv, check_observations, find_text_env
 from textenv.episode import TextCore
 from textenv.errors import RewardError
 from textenv.late_scores import LateScores
@@ -90,13 +90,19 @@ class VecEnvSlots:
 
     def __init__(self, env: VecEnv) -> None:
         self._env = env
+        # Slots below a wrapper do not rest, since wrappers count their steps.
         self._own = env if isinstance(env, TextVecEnv) else None
+        self._text_env = find_text_env(env)
+        self._vocab_size = int(env.observation_space["input_ids"].high.max()) + 1  # type: ignore[index] # `check_token_level` saw a Dict
         observation = env.reset()
         assert isinstance(observation, dict)
         self._see(observation)
         self.n_slots, self.window = observation["input_ids"].shape
 
     def _see(self, observation: Mapping[str, NDArray[Any]]) -> None:
+        if self._own is None:
+            # A wrapper may have altered them.
+            check_observations(observation, self._vocab_size)
         self._observation = observation
         # Counted once a step; writer and loop ask several times.
         self._lengths: NDArray[np.int64] = observation["attention_mask"].sum(axis=1, dtype=np.int64)
@@ -123,7 +129,7 @@ class VecEnvSlots:
         for slot in np.flatnonzero(dones).tolist():
             final = infos[slot]["terminal_observation"]
             n = int(final["attention_mask"].sum())
-            said = None if self._own is None else self._own.finished[slot]
+            said = None if self._text_env is None else self._text_env.finished[slot]
             ended[slot] = (final["input_ids"][:n].copy(), said)
         return Step(rewards, dones, infos, ended)
 

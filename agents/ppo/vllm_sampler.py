@@ -12,7 +12,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from agents.decoding.sampling import check_tokens
 from agents.ppo.policy import LMPolicy
-from agents.ppo.vec_env import TextVecEnv
+from agents.ppo.vec_env import find_text_env
 from agents.ppo.vllm_engine import PolicyEngine
 from textenv.errors import ModelError
 
@@ -148,7 +148,8 @@ class VLLMSampler:
 
 def find_end_id(env: VecEnv) -> int | None:
     """Returns the token that ends a turn, if the environment shows it."""
-    return env.core.tokenizer.end_id if isinstance(env, TextVecEnv) else None
+    text_env = find_text_env(env)
+    return None if text_env is None else text_env.core.tokenizer.end_id
 
 
 class _Turn:
