@@ -21,6 +21,7 @@ PUBLIC = {
     ),
     "agents": (
         "agents",
+        "agents.integrations.sb3_evaluation",
         "agents.integrations.sb3_features",
         "agents.integrations.trl",
         "agents.integrations.verl",

@@ -111,9 +111,12 @@ def find_adapters(modules: Iterable[nn.Module]) -> list[Any]:
 
 
 def _flat(tensor: Tensor) -> Tensor:
-    tensor = tensor.detach()
-    to_local = getattr(tensor, "to_local", None)  # a part of a tensor that is spread over devices
-    return (tensor if to_local is None else to_local()).reshape(-1)
+    local: Any = tensor.detach()
+    if hasattr(local, "to_local"):
+        # A tensor that is spread over devices.
+        local = local.to_local()
+    flat: Tensor = local.reshape(-1)
+    return flat
 
 
 @functools.cache

@@ -50,8 +50,8 @@ def evaluate_policy(
     Raises:
         ConfigError: The environment is no text environment at token or select level.
     """
-    env = _as_vec_env(env, min(_N_SLOTS, max(1, n_eval_episodes)))
-    return evaluation.evaluate_policy(model, env, n_eval_episodes, *args, **kwargs)
+    slots = _as_vec_env(env, min(_N_SLOTS, max(1, n_eval_episodes)))
+    return evaluation.evaluate_policy(model, slots, n_eval_episodes, *args, **kwargs)
 
 
 class EvalCallback(callbacks.EvalCallback):

@@ -36,6 +36,8 @@ def _read_schedule(value: Any) -> Any:
         ends = [float(value(progress)) for progress in (1.0, 0.0)]
         if not all(math.isfinite(end) and end >= 0 for end in ends):
             raise ValueError("a schedule should give finite numbers from 0 up")
+        # Said now, and not by `save` after the training.
+        _write_schedule(value)
     return value
 
 

@@ -123,13 +123,19 @@ class LMPolicy(ActorCriticPolicy):
         self,
         observation_space: spaces.Space[Any],
         action_space: spaces.Space[Any],
-        lr_schedule: Schedule,
+        lr_schedule: Schedule | None = None,
         use_sde: bool = False,
         *,
         optimizer_class: type[torch.optim.Optimizer] = torch.optim.AdamW,
         optimizer_kwargs: dict[str, Any] | None = None,
         **options: object,
     ) -> None:
+        if lr_schedule is None:
+            raise ConfigError(
+                "LMPolicy learns by gradients and needs an lr_schedule, a function of the progress "
+                "that remains. ARS searches at random instead, which a language model has too many "
+                "weights for: use agents.TextPPO, or SB3's PPO or A2C."
+            )
         if use_sde:
             raise ConfigError("use_sde is for continuous actions; a language model has none.")
         self.action_level = find_action_level(observation_space)
@@ -252,10 +258,11 @@ class LMPolicy(ActorCriticPolicy):
 
     def __getstate__(self) -> dict[str, Any]:
         # Cached keys are computed again where they are needed; graphs cannot be copied.
-        return {**super().__getstate__(), "_decoders": ()}
+        state: dict[str, Any] = super().__getstate__()  # type: ignore[no-untyped-call] # has no types
+        return {**state, "_decoders": ()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
+        super().__setstate__(state)  # type: ignore[no-untyped-call] # has no types
         if self.options.compile_layers:
             # What was compiled is no part of a module's state.
             for model in self._models():
@@ -494,7 +501,7 @@ class LMPolicy(ActorCriticPolicy):
         return logits if self.options.temperature == 1.0 else logits / self.options.temperature
 
     def _values(self, hidden: Tensor) -> Tensor:
-        values: Tensor = self.value_head(hidden.float())
+        values: Tensor = self.value_head(hidden.to(self.value_head.weight.dtype))
         # A sum over one number, not a view: FSDP warns of views among what its modules return.
         return values.sum(dim=-1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -115,6 +116,8 @@ class TextPPO(PPO):
             raise ConfigError(f"policy must be 'LMPolicy' or a subclass of it, not {policy!r}.")
         given = ppo_options(options, policy_kwargs or {})
         # Checked before anything is made.
+        if given.tensorboard_log is not None:
+            _check_tensorboard()
         check_policy_kwargs(policy_class, policy_kwargs or {})
         self.ranks = join_ranks()
         if given.sampler is not None and self.ranks.size > 1:
@@ -258,8 +261,7 @@ class TextPPO(PPO):
             RewardError: The reward raised, or could not score more of a rollout than
                 `max_invalid_share`, or none of it.
         """
-        if (total_timesteps is None) == (total_episodes is None):
-            raise ConfigError("Give learn() either total_timesteps or total_episodes.")
+        _check_budget(total_timesteps, total_episodes)
         if self.env is None:
             raise ConfigError("This agent has no environment: load(path, env=...) or set_env().")
         if resume:
@@ -614,6 +616,27 @@ def describe_iteration(metrics: Metrics) -> str:
         f"reward {metrics['rollout/reward_mean']:.3f}  KL {metrics['kl/ref']:.2f}  "
         f"{metrics['time/tokens_per_s']:.0f} tokens/s"
     )
+
+
+def _check_budget(total_timesteps: object, total_episodes: object) -> None:
+    budgets: dict[str, Any] = {
+        "total_timesteps": total_timesteps,
+        "total_episodes": total_episodes,
+    }
+    given = {name: budget for name, budget in budgets.items() if budget is not None}
+    if len(given) != 1:
+        raise ConfigError("Give learn() either total_timesteps or total_episodes.")
+    ((name, budget),) = given.items()
+    is_number = isinstance(budget, int | float | np.number) and not isinstance(budget, bool)
+    if not is_number or budget < 0 or int(budget) != budget:
+        raise ConfigError(f"{name} must be a whole number from 0 up, not {budget!r}.")
+
+
+def _check_tensorboard() -> None:
+    if importlib.util.find_spec("tensorboard") is None:
+        raise ConfigError(
+            "tensorboard_log needs one more package: pip install textenv[tensorboard]"
+        )
 
 
 def _track(total: int | None) -> AbstractContextManager[Report]:

@@ -260,8 +260,12 @@ def find_action_level(space: spaces.Space[Any]) -> Literal["token", "select"]:
         )
     assert isinstance(space, spaces.Dict)
     for key, part in space.items():
-        is_whole = isinstance(part, spaces.Box) and np.issubdtype(part.dtype, np.integer)
-        if not is_whole or len(part.shape) != 1 or (key == "remaining" and part.shape != (1,)):
+        is_row = isinstance(part, spaces.Box) and len(part.shape) == 1
+        if (
+            not is_row
+            or not np.issubdtype(part.dtype, np.integer)
+            or (key == "remaining" and part.shape != (1,))
+        ):
             raise ConfigError(
                 f"A wrapper has altered what the environment shows: its '{key}' is "
                 f"{_shorten(part)}. A language model reads token ids as they are, once: leave out "
@@ -295,7 +299,7 @@ def check_observations(observation: Any, vocab_size: int) -> None:
         raise ConfigError(
             f"The attention_mask of row {int(rows.nonzero()[0][0])} is not ones followed by zeros. "
             "A text begins in the first column and is padded on its right: hand on what the "
-            "environment returns, without padding on the left and without VecFrameStack."
+            "environment returns, without VecNormalize, VecFrameStack or padding on the left."
         )
     wrong = (ids < 0) | (ids >= vocab_size)
     if wrong.any():
