@@ -28,8 +28,8 @@ from transformers.pytorch_utils import Conv1D
 Owners = list[dict[str, nn.Parameter | None]]
 
 _SAMPLES = 16
-# Numbers that share a sum: a prime, so that rows and columns that are swapped change sums, too.
-_CHUNK = 4093
+# Sums of a parameter: a prime, so that rows or columns that are swapped change sums, too.
+_COLUMNS = 4093
 _BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
@@ -79,22 +79,25 @@ class WeightsContent:
         """Tells whether weights are as they were; only an exact look sees every change."""
         if not torch.equal(self._samples, self._sample()):
             return False
-        return not exact or torch.equal(self._checksum, self._compute_checksum())
+        if not exact:
+            return True
+        sums = zip(self._checksum, self._compute_checksum(), strict=True)
+        return all(torch.equal(before, now) for before, now in sums)
 
     def _sample(self) -> Tensor:
         return torch.cat(self._views)
 
     @torch.no_grad()
-    def _compute_checksum(self) -> Tensor:
+    def _compute_checksum(self) -> list[Tensor]:
         sums = []
         for part in self._modules:
             for tensor in (*part.parameters(), *part.buffers()):
                 bits = _flat(tensor).view(_BITS[tensor.element_size()])
-                n = len(bits) - len(bits) % _CHUNK
+                n = len(bits) - len(bits) % _COLUMNS
                 # Overflow wraps around, so a change of one number always changes its sum.
-                sums.append(bits[:n].view(-1, _CHUNK).sum(dim=1, dtype=bits.dtype).long())
-                sums.append(bits[n:].sum(dtype=bits.dtype).long().view(1))
-        return torch.cat(sums)
+                sums.append(bits[:n].view(-1, _COLUMNS).sum(dim=0, dtype=bits.dtype))
+                sums.append(bits[n:].clone())
+        return sums
 
 
 def adapter_states(modules: Iterable[nn.Module]) -> list[tuple[Any, ...]]:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import copy
+import io
+import pickle
+from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
+from agents.models.compilation import is_compiled
 from agents.ppo.buffer import make_batch
 from agents.ppo.policy import LMPolicy
 from textenv import ConfigError, ModelError
@@ -310,3 +316,105 @@ def test_an_environment_without_tokens_is_refused(make_choice_env):
     core = make_choice_env(1, action_level="text").core
     with pytest.raises(ConfigError, match="token or select"):
         LMPolicy(core.single_observation_space, core.single_action_space, lambda _: 0.0)
+
+
+def _through_torch(policy: LMPolicy) -> LMPolicy:
+    file = io.BytesIO()
+    torch.save(policy, file)
+    file.seek(0)
+    return torch.load(file, weights_only=False)
+
+
+def _to_a_process(policy: LMPolicy) -> LMPolicy:
+    return ForkingPickler.loads(bytes(ForkingPickler.dumps(policy)))
+
+
+@pytest.mark.parametrize(
+    "copied",
+    [
+        lambda policy: pickle.loads(pickle.dumps(policy)), copy.deepcopy, _through_torch,
+        _to_a_process,
+    ],
+    ids=["pickle", "deepcopy", "torch", "process"],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    "options", [{}, {"separate_critic": True, "bf16": True}, {"lora": {"r": 2}}], ids=str
+)
+def test_a_policy_that_acted_can_be_copied(make_policy, copied, options):
+    policy, observation = make_policy(**options), observation_of(ROWS)
+    policy.forward(observation)
+    twin = copied(policy)
+    assert twin._decoders == ()
+    policy.forget()
+    for found, wanted in zip(
+        twin.forward(observation, deterministic=True),
+        policy.forward(observation, deterministic=True), strict=True,
+    ):  # fmt: skip
+        assert torch.equal(found, wanted)
+    own = {id(p) for p in twin.parameters()}
+    assert {id(p) for group in twin.optimizer.param_groups for p in group["params"]} <= own
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_a_compiled_policy_stays_compiled_when_it_is_copied(make_policy):
+    assert is_compiled(copy.deepcopy(make_policy(compile_layers=True)).lm)
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda lm: [p.data.mul_(1.1) for p in lm.parameters()],
+        lambda lm: torch._foreach_mul_([p.data for p in lm.parameters()], 1.1),
+        lambda lm: vector_to_parameters(
+            1.1 * parameters_to_vector(lm.parameters()), lm.parameters()
+        ),
+        lambda lm: lm.model.layers[0].self_attn.v_proj.weight.data[3, 4].add_(30),
+        lambda lm: lm.model.rotary_emb.inv_freq.mul_(3),
+    ],
+    ids=["data", "foreach", "vector", "one number", "buffer"],
+)  # fmt: skip
+def test_weights_written_past_autograd_are_seen(make_policy, write, bf16):
+    policy, observation = make_policy(bf16=bf16), observation_of(ROWS)
+    before = policy.forward(observation)[1]
+    with torch.no_grad():
+        write(policy.lm)
+        values, wanted = policy.forward(observation)[1], policy.predict_values(observation)
+    assert not torch.allclose(before, wanted, atol=1e-3)
+    assert torch.allclose(values, wanted, atol=0.1 if bf16 else 1e-4)
+
+
+def test_writes_within_a_rollout_and_before_the_next_are_seen(make_policy):
+    policy, slots = make_policy(), np.arange(2)
+    ids = np.array([[3, 5, 6, 2, 4, 7]] * 2, np.int32)
+    policy.act(ids, np.array([4, 4]), slots)
+    (decoder,) = policy._decoders
+    for write, length, is_seen in (
+        (lambda: [p.data.mul_(1.01) for p in policy.lm.parameters()], 5, True),
+        (lambda: None, 6, False),
+        (lambda: policy.lm.model.embed_tokens.weight.data[6, 1].add_(1), 4, True),
+    ):
+        write()
+        fed = decoder.fed_tokens
+        policy.act(ids, np.full(2, length), slots)
+        assert (decoder.fed_tokens - fed > 2) == is_seen
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda o: {k: v.flip(1) for k, v in o.items()}, "begins in the first column"),
+        (lambda o: {**o, "attention_mask": 0 * o["attention_mask"]}, "begins in the first column"),
+        (lambda o: {**o, "attention_mask": 2 * o["attention_mask"]}, "not ones"),
+        (lambda o: {**o, "input_ids": o["input_ids"] - 1}, "An input_id is -1"),
+        (lambda o: {**o, "input_ids": o["input_ids"] + 50}, "ids end at 19"),
+        (lambda o: {k: v[:0] for k, v in o.items()}, "no observations"),
+        (lambda o: o["input_ids"], "a dict of arrays"),
+    ],
+    ids=["left-padded", "empty", "mask", "negative", "too high", "no rows", "no dict"],
+)  # fmt: skip
+def test_an_observation_that_is_no_text_is_refused(make_policy, change, reason):
+    policy = make_policy()
+    for method in (policy.forward, policy.get_distribution):
+        with pytest.raises(ConfigError, match=reason):
+            method(change(observation_of(ROWS)))

@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+import warnings
+
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch
+from stable_baselines3 import PPO
+from stable_baselines3.common.callbacks import StopTrainingOnRewardThreshold
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.monitor import Monitor
-from stable_baselines3.common.vec_env import VecMonitor, is_vecenv_wrapped
+from stable_baselines3.common.vec_env import (
+    VecCheckNan,
+    VecEnvWrapper,
+    VecExtractDictObs,
+    VecFrameStack,
+    VecMonitor,
+    VecNormalize,
+    is_vecenv_wrapped,
+)
 
+from agents.integrations.sb3_evaluation import EvalCallback
+from agents.integrations.sb3_evaluation import evaluate_policy as evaluate_any
+from agents.ppo.policy import LMPolicy
+from agents.ppo.ppo import TextPPO
+from agents.ppo.random_states import slot_states
 from agents.ppo.vec_env import TextVecEnv
 from textenv.errors import ConfigError, RewardError
 from textenv.rewards import RewardResult
@@ -340,3 +358,87 @@ def test_another_kind_of_vector_environment_is_refused():
     env = gym.make_vec("TextQA-v0", num_envs=2, vectorization_mode="sync")
     with pytest.raises(ConfigError, match="not a SyncVectorEnv"):
         TextVecEnv(env)
+
+
+class LeftPadded(VecEnvWrapper):
+    """Pads texts on their left."""
+
+    def reset(self):
+        return self._flip(self.venv.reset())
+
+    def step_wait(self):
+        observation, *others = self.venv.step_wait()
+        return self._flip(observation), *others
+
+    def _flip(self, observation):
+        return {key: np.flip(value, axis=1).copy() for key, value in observation.items()}
+
+
+ALTERING = {
+    "normalize": (VecNormalize, "VecNormalize alters"),
+    "stack": (lambda env: VecFrameStack(env, 2), "VecFrameStack alters"),
+    "left": (LeftPadded, "begins in the first column"),
+    "key": (lambda env: VecExtractDictObs(env, "input_ids"), "VecExtractDictObs alters"),
+}
+
+
+@pytest.mark.parametrize("level", ["token", "select"])
+@pytest.mark.parametrize(("wrap", "reason"), ALTERING.values(), ids=ALTERING)
+def test_wrappers_that_alter_observations_are_refused(
+    make_env, make_choice_env, make_agent, save_model, wrap, reason, level
+):
+    if level == "token":
+        with pytest.raises(ConfigError, match=reason):
+            make_agent(wrap(TextVecEnv(make_env()))).learn(total_episodes=12)
+    make_slots = make_env if level == "token" else make_choice_env
+    kwargs = {"model": save_model(), "bf16": False}
+    with pytest.raises(ConfigError, match=r"first column|altered|shows text as tokens"):
+        PPO(
+            LMPolicy, wrap(TextVecEnv(make_slots())), n_steps=4, batch_size=16, device="cpu",
+            policy_kwargs=kwargs,
+        ).learn(16)  # fmt: skip
+
+
+@pytest.mark.parametrize("watch", [VecMonitor, VecCheckNan])
+def test_wrappers_that_watch_change_nothing(make_env, make_agent, watch):
+    runs = []
+    for wrap in (lambda env: env, watch):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # VecMonitor says that ours monitors already
+            agent = make_agent(wrap(TextVecEnv(make_env())), advantage="rloo", group_size=2)
+        agent.learn(total_episodes=12)
+        prompts = [tuple(e.input_ids[~e.action_mask].tolist()) for e in agent.episodes]
+        assert {prompts.count(prompt) % 2 for prompt in prompts} == {0}
+        runs.append(agent.policy.state_dict())
+        # What draws the next examples is saved below a wrapper, too.
+        assert slot_states(agent.env, 4, agent.ranks)[0] is not None
+    for name, tensor in runs[0].items():
+        assert torch.equal(tensor, runs[1][name]), name
+
+
+def test_evaluation_takes_make_vec_and_ids(tmp_path):
+    half = {"max_new_tokens": 5, "reward": lambda e: RewardResult(np.full(len(e), 0.5))}
+    policy = RandomPolicy(3072)
+    rewards, lengths = evaluate_any(
+        policy, gym.make_vec("TextQA-v0", num_envs=3, **half), 7, return_episode_rewards=True
+    )
+    assert rewards == [0.5] * 7
+    assert all(1 <= length <= 5 for length in lengths)
+    single = evaluate_any(policy, gym.make("TextQA-v0", **half), 2, return_episode_rewards=True)
+    assert single[0] == [0.5] * 2
+    assert len(evaluate_any(policy, "TextQA-v0", 3, return_episode_rewards=True)[0]) == 3
+    assert EvalCallback("TextQA-v0").eval_env.num_envs == 16
+
+
+def test_a_callback_evaluates_while_training(make_env, make_agent, tmp_path):
+    callback = EvalCallback(
+        make_env(2), n_eval_episodes=5, eval_freq=3, log_path=str(tmp_path), verbose=0,
+        best_model_save_path=str(tmp_path), callback_on_new_best=StopTrainingOnRewardThreshold(-1),
+    )  # fmt: skip
+    agent = make_agent()
+    agent.learn(total_episodes=36, callback=callback)
+    assert [len(rewards) for rewards in callback.evaluations_results] == [5]
+    assert set(callback.evaluations_results[0]) <= {0.0, 1.0}
+    assert callback.last_mean_reward == np.mean(callback.evaluations_results[0])
+    assert agent.n_iterations == 0
+    assert TextPPO.load(tmp_path / "best_model", device="cpu").num_timesteps
