@@ -100,7 +100,7 @@ class WeightsContent:
         return sums
 
 
-def adapter_states(modules: Iterable[nn.Module]) -> list[tuple[Any, ...]]:
+def adapter_states(modules: Iterable[Any]) -> list[tuple[Any, ...]]:
     """Returns which of peft's adapters compute, how strongly, and which are merged."""
     return [
         (m._disable_adapters, *m.active_adapters, *m.merged_adapters, *m.scaling.values())

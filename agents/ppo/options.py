@@ -238,7 +238,9 @@ class PPOOptions(Options):
     stats_window_size: PositiveInt = option(
         100, _RUN, "episodes over which SB3's rollout/ep_rew_mean is averaged"
     )
-    tensorboard_log: str | None = option(None, _RUN, "folder of TensorBoard's log")
+    tensorboard_log: str | None = option(
+        None, _RUN, "folder of TensorBoard's log; needs textenv[tensorboard]"
+    )
     verbose: NonNegativeInt = option(0, _RUN, "1: print a table each iteration; 2: more", le=2)
 
     @model_validator(mode="after")
