@@ -88,7 +88,7 @@ def print_samples(console: Console, path: Path, n: int) -> None:
     with path.open(encoding="utf-8") as file:
         rows = [json.loads(line) for line in itertools.islice(file, n)]
     for row in rows:
-        _print_sample(console, row, {stage: row[stage] for stage in ("before", "after")})
+        _print_sample(console, row, {k: row[k] for k in ("before", "best", "after") if k in row})
 
 
 def print_answers(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -127,6 +127,8 @@ def print_evaluation(console: Console, title: str, summary: Summary) -> None:
     table.add_column(Text(title, style="bold"), overflow="fold")
     table.add_column("mean [95 %]", no_wrap=True)
     table.add_row(Text("reward", style="bold"), Text(interval(summary["reward"]), style="bold"))
+    for k, estimate in summary.get("pass_at", {}).items():
+        table.add_row(Text(f"pass@{k}", style="bold"), Text(interval(estimate), style="bold"))
     for name, estimate in summary["metrics"].items():
         table.add_row(Text(name), Text(interval(estimate)))
     console.print(table)
