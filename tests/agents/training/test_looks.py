@@ -36,7 +36,8 @@ _RUN = (
 @pytest.fixture(scope="module")
 def config(save_model) -> TrainConfig:
     model = save_model(tokenizer="embedded", spread=0.3)
-    return load_config(None, [*_RUN, "total_episodes=16"], id="TextQA-v0", model=model)
+    words = [*_RUN, "total_episodes=16"]
+    return load_config(None, words, id="TextQA-v0", model=model, reward="chrf")
 
 
 @pytest.fixture
@@ -89,7 +90,8 @@ def test_the_first_of_the_highest_looks_is_kept_and_measured_beside_the_last(
     setting = read_setting(tmp_path / "moved")
     assert setting is not None
     assert (setting.ids, setting.env) == (("TextQA-v0",), {"max_new_tokens": 4})
-    core = make_core(config.id, 4, environment_arguments(model, env=setting.env))
+    arguments = environment_arguments(model, reward=setting.reward, env=setting.env)
+    core = make_core(config.id, 4, arguments)
     again = evaluate_policy_on_split(load_policy(model, core, **acting), core, "test", 4)
     assert json.loads(json.dumps(again.summary())) == best["after"]
     assert best["gain_over_last"]["mean"] == pytest.approx(
@@ -160,12 +162,10 @@ def test_without_a_look_there_is_no_best(config, tmp_path, every):
     }  # fmt: skip
 
 
-def test_an_adapter_is_merged_into_the_best(save_model, tmp_path, script):
-    script(0.5, 0.1)
-    model = save_model(tokenizer="embedded", spread=0.3)
-    config = load_config(None, [*_RUN, "total_episodes=8", "lora.r=2"], id="TextQA-v0", model=model)
-    result = train(config, tmp_path)
-    start = AutoModelForCausalLM.from_pretrained(model).state_dict()
+def test_an_adapter_is_merged_into_the_best(config, script, tmp_path):
+    script(0.5)
+    result = train(config.replace(lora={"r": 2}), tmp_path, total_episodes=4)
+    start = AutoModelForCausalLM.from_pretrained(config.model).state_dict()
     merged = AutoModelForCausalLM.from_pretrained(tmp_path / "best/model").state_dict()
     assert merged.keys() == start.keys()
     assert any(not torch.equal(merged[name], start[name]) for name in start)
@@ -189,7 +189,8 @@ def test_a_look_tells_its_interval_lengths_and_divergence(config, tmp_path):
     result = train(config, tmp_path, total_episodes=8)
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     agent = TextPPO.load(tmp_path, device="cpu")
-    core = make_core(config.id, 4, environment_arguments(config.model, env=config.env))
+    arguments = environment_arguments(config.model, reward="chrf", env=config.env)
+    core = make_core(config.id, 4, arguments)
     found = evaluate_policy_on_split(agent.policy, core, "validation", 4)
     last = rows[-1]
     low, high = found.summary()["reward"]["ci95"]
