@@ -102,7 +102,7 @@ def _describe_look(metrics: Mapping[str, float], look: Look, is_best: bool) -> s
     """Describes an iteration with a look in as few words as one without."""
     return (
         f"reward {metrics['rollout/reward_mean']:.3f}  KL {metrics['kl/ref']:.2f}  "
-        f"held-out {look.reward.mean:.3f}{' (best)' if is_best else ''}"
+        f"{'best ' if is_best else ''}held-out {look.reward.mean:.3f}"
     )
 
 
