@@ -98,14 +98,6 @@ def train_in_folder(
     return Ending(stop_reason, best, last_is_best)
 
 
-def _describe_look(metrics: Mapping[str, float], look: Look, is_best: bool) -> str:
-    """Describes an iteration with a look in as few words as one without."""
-    return (
-        f"reward {metrics['rollout/reward_mean']:.3f}  KL {metrics['kl/ref']:.2f}  "
-        f"{'best ' if is_best else ''}held-out {look.reward.mean:.3f}"
-    )
-
-
 class _Looks:
     """Held-out rewards of a run, and whether they have stopped rising."""
 
@@ -130,3 +122,11 @@ class _Looks:
     def stopped_rising(self) -> bool:
         """Whether the last `patience` looks brought no new best."""
         return self._since_best >= self._patience
+
+
+def _describe_look(metrics: Mapping[str, float], look: Look, is_best: bool) -> str:
+    """Describes an iteration with a look in as few words as one without."""
+    return (
+        f"reward {metrics['rollout/reward_mean']:.3f}  KL {metrics['kl/ref']:.2f}  "
+        f"{'best ' if is_best else ''}held-out {look.reward.mean:.3f}"
+    )
