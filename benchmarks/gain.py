@@ -45,7 +45,7 @@ from agents.training.run import (
 )
 from benchmarks.gain_curves import draw_curves
 from benchmarks.gain_data import TASKS, GainTask, speak_contribution, write_splits
-from textenv.benchmark.statistics import bootstrap_mean, make_estimate, two_way_bootstrap
+from textenv.benchmark.statistics import estimate_gain, make_estimate, two_way_bootstrap
 from textenv.cli.progress import track
 from textenv.episode import TextCore
 from textenv.errors import ConfigError
@@ -158,10 +158,9 @@ def run(
         "baselines": {name: e.summary()["reward"] for name, e in baselines.items()},
         "best_of": {"n": pool_size, "mean": best},
         "after": after.summary(),
-        "gain": bootstrap_mean(after.rewards - before.rewards).to_json(),
+        "gain": estimate_gain(after.rewards, before.rewards).to_json(),
         "gain_over": {
-            name: bootstrap_mean(after.rewards - e.rewards).to_json()
-            for name, e in baselines.items()
+            name: estimate_gain(after.rewards, e.rewards).to_json() for name, e in baselines.items()
         },
         "gains": (after.rewards - before.rewards).tolist(),
         "kl_ref": float(kl.mean()),

@@ -37,7 +37,7 @@ from textenv.tasks.candidates import pick_candidates
 
 if TYPE_CHECKING:
     from textenv.benchmark.audit import audit
-    from textenv.benchmark.statistics import bootstrap_mean
+    from textenv.benchmark.statistics import estimate_gain, estimate_mean
 
 __version__ = "0.1.0"
 
@@ -60,7 +60,8 @@ __all__ = [
     "UnknownArgumentError",
     "UnknownNameError",
     "audit",
-    "bootstrap_mean",
+    "estimate_gain",
+    "estimate_mean",
     "load_reward",
     "pick_candidates",
     "register_from_yaml",
@@ -70,7 +71,11 @@ __all__ = [
 ]
 
 # What an environment does not need is imported when it is asked for.
-_LATER = {"audit": "textenv.benchmark.audit", "bootstrap_mean": "textenv.benchmark.statistics"}
+_LATER = {
+    "audit": "textenv.benchmark.audit",
+    "estimate_gain": "textenv.benchmark.statistics",
+    "estimate_mean": "textenv.benchmark.statistics",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,18 +23,18 @@ Device = Annotated[
 
 
 def find_model(model: str) -> tuple[str, dict[str, Any]]:
-    """Finds the language model of a name; a run's folder stands for the `model/` in it.
+    """Finds the language model of a name; a run's folder or its best/ stands for its `model/`.
 
     Returns:
         Name or path of the model, and the policy's arguments of the run.
     """
-    found, saved_at = model_folder(model), Path(model) / "agent.json"
-    arguments: dict[str, Any] = {}
-    if found != model and saved_at.is_file():
-        saved = json.loads(saved_at.read_text(encoding="utf-8"))
-        names = ("temperature", "bf16", "max_tokens_per_batch")
-        arguments = {name: saved["policy_options"][name] for name in names}
-    return found, arguments
+    found = model_folder(model)
+    if found == model:
+        return found, {}
+
+    from agents.training.looks import acting_options
+
+    return found, acting_options(Path(model))
 
 
 def pick_device(name: str) -> torch.device:

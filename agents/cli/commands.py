@@ -81,6 +81,9 @@ def train(
 ) -> None:
     """Train a language model on an environment with PPO, and measure the gain.
 
+    The agent of the best look at validation examples is kept in FOLDER/best, and measured beside
+    the last one.
+
     Ctrl-C (or SIGTERM) stops the training after the current iteration and saves the agent. A second
     one stops it at once and keeps the last checkpoint. The exit status is 130. --resume FOLDER
     continues the run as if it had not been stopped. With a larger total_episodes=N it extends a
@@ -135,14 +138,19 @@ def train(
 
 
 def _what_is_saved(out: Path) -> str:
+    from agents.training.looks import read_best
     from agents.training.run_folder import saved_iteration
 
-    iteration = saved_iteration(out)
+    iteration, best = saved_iteration(out), read_best(out)
+    kept = f" The best, of iteration {best.iteration}, is in {out / 'best'}." if best else ""
     if iteration is None:
-        return "Stopped before the first checkpoint: no agent is saved, so it cannot be resumed."
+        return (
+            "Stopped before the first checkpoint: no agent is saved, so it cannot be resumed."
+            + kept
+        )
     return (
         f"Stopped. The agent after iteration {iteration} is in {out}; textenv train --resume {out} "
-        "continues from there."
+        f"continues from there.{kept}"
     )
 
 

@@ -49,15 +49,27 @@ def print_comparison(console: Console, title: str, summaries: Mapping[str, Summa
 
 def print_training_result(console: Console, result: Summary, out: Path) -> None:
     """Prints the result of `agents.training.run.train`, some samples, and the run's folder."""
+    best, n = result["best"], result["iterations"]
     stages = {
         "before": result["before"],
         "before, cut to first sentence": result["before_cut_to_first_sentence"],
-        "after": result["after"],
     }
+    if best is None:
+        stages["after"] = result["after"]
+    elif best["iteration"] == n:
+        stages[f"last and best (iteration {n})"] = result["after"]
+    else:
+        stages[f"best (iteration {best['iteration']})"] = best["after"]
+        stages[f"last (iteration {n})"] = result["after"]
     print_comparison(console, f"{result['before']['examples']} held-out examples", stages)
     console.print()
-    facts = {
-        "gain": interval(result["gain"], signed=True),
+    facts = {"gain": interval(result["gain"], signed=True)}
+    if best is not None and best["iteration"] != n:
+        facts |= {
+            "gain of the best": interval(best["gain"], signed=True),
+            "best over last": interval(best["gain_over_last"], signed=True),
+        }
+    facts |= {
         "KL to the start": f"{result['kl_ref']:.2f} nats a response",
         "training": f"{result['episodes']} episodes in {duration(result['train_wall_s'])} "
         f"({_STOP_REASONS[result['stop_reason']]})",
@@ -66,6 +78,9 @@ def print_training_result(console: Console, result: Summary, out: Path) -> None:
     print_facts(console, "Result", facts)
     print_samples(console, out / "samples.jsonl", 3)
     print_folder(console, out, "model/ loads in transformers; TextPPO.load reads the agent")
+    if best is not None:
+        validation = interval(best["validation"]["reward"])
+        console.print(f"The best agent is in {out / 'best'}: {validation} on validation.")
 
 
 def print_samples(console: Console, path: Path, n: int) -> None:
@@ -73,7 +88,7 @@ def print_samples(console: Console, path: Path, n: int) -> None:
     with path.open(encoding="utf-8") as file:
         rows = [json.loads(line) for line in itertools.islice(file, n)]
     for row in rows:
-        _print_sample(console, row, {stage: row[stage] for stage in ("before", "after")})
+        _print_sample(console, row, {k: row[k] for k in ("before", "best", "after") if k in row})
 
 
 def print_answers(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -112,6 +127,8 @@ def print_evaluation(console: Console, title: str, summary: Summary) -> None:
     table.add_column(Text(title, style="bold"), overflow="fold")
     table.add_column("mean [95 %]", no_wrap=True)
     table.add_row(Text("reward", style="bold"), Text(interval(summary["reward"]), style="bold"))
+    for k, estimate in summary.get("pass_at", {}).items():
+        table.add_row(Text(f"pass@{k}", style="bold"), Text(interval(estimate), style="bold"))
     for name, estimate in summary["metrics"].items():
         table.add_row(Text(name), Text(interval(estimate)))
     console.print(table)

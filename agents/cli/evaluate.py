@@ -6,7 +6,9 @@ Slow imports are inside the command.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +17,7 @@ from rich.console import Console
 
 from agents.cli.arguments import Device, Seed, find_model, pick_device
 from agents.cli.display import print_answers, print_evaluation, print_facts, spec_text
+from agents.models.options import policy_options
 from textenv.cli.arguments import Dataset, Model, RewardText, environment_keys
 from textenv.cli.console import parse_spec, print_findings, print_json
 from textenv.cli.overrides import check_given_once
@@ -38,6 +41,7 @@ AGENTS = {
     "gold": "the ideal answer",
 }
 _NEED_MODEL = ("greedy", "sample", "first_sentence")
+_DRAW = ("sample", "random")  # whose answers differ from one time to the next
 _SLOTS = 64  # episodes that are played at a time
 _SHOWN = 3  # answers that are printed
 
@@ -51,7 +55,28 @@ def evaluate(
         ),
     ] = None,
     model: Model = None,
-    agent: Annotated[str, typer.Option(help=f"{', '.join(AGENTS)}; see below.")] = "greedy",
+    agent: Annotated[
+        str | None,
+        typer.Option(
+            help=f"{', '.join(AGENTS)}; see below.",
+            show_default="greedy; sample with --samples or --temperature",
+        ),
+    ] = None,
+    samples: Annotated[int, typer.Option(min=1, help="Answers to each example.")] = 1,
+    temperature: Annotated[
+        float | None,
+        typer.Option(help="Temperature of sampled tokens.", show_default="that of the training"),
+    ] = None,
+    pass_at: Annotated[
+        str | None,
+        typer.Option(
+            metavar="K,K",
+            help="Chances that one of K answers passes, such as 1,8; for --samples of K or more.",
+        ),
+    ] = None,
+    pass_reward: Annotated[
+        float, typer.Option(help="Reward from which on an answer passes.")
+    ] = 1.0,
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
     examples: Annotated[int, typer.Option(min=1, help="Number of examples, from the first.")] = 256,
     dataset: Dataset = None,
@@ -62,14 +87,15 @@ def evaluate(
         Path | None,
         typer.Option(
             metavar="FILE.json",
-            help="File for the result; FILE.jsonl beside it gets a row an example.",
+            help="File for the result; FILE.jsonl beside it gets a row an answer.",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Measure an agent on held-out examples.
 
-    The folder of a run as --model brings the run's own environment, data set and reward.
+    The folder of a run as --model brings the run's own environment, data set and reward. It stands
+    for the last agent; FOLDER/best stands for the best one.
     """
     if out is not None and out.suffix != ".json":
         raise ConfigError(f"Name a file for --out that ends in .json, not '{out}'.")
@@ -77,8 +103,10 @@ def evaluate(
         check_file(path)
     given = list(words or ())
     named = given.pop(0) if given and "=" not in given[0] else None
-    if agent not in AGENTS:
-        raise UnknownNameError("agent", agent, AGENTS)
+    if not math.isfinite(pass_reward):
+        raise ConfigError(f"--pass-reward {pass_reward}: give a number, such as 0.5.")
+    drawing = Drawing(samples, temperature, _read_sizes(pass_at, samples), pass_reward)
+    agent = _choose_agent(agent, drawing)
     id, setting = _evaluated(named, model)
     environment_row(id)
     env, data, paid = environment_keys(given), parse_spec(dataset), parse_spec(reward)
@@ -116,8 +144,11 @@ def evaluate(
     findings = (
         find_before_loading(core, found, [split]) if needs_model else find_misfits(core, [split])
     )
+    if temperature is not None:
+        policy_arguments["temperature"] = temperature
+    acting = policy_options({"model": found, **policy_arguments})
     evaluation = _evaluate_agent(
-        agent, core, split, examples, seed or 0, found, policy_arguments, chosen
+        agent, core, split, examples, seed or 0, found, policy_arguments, chosen, samples
     )
     if needs_model:
         findings += find_in_answers(evaluation, core, id)
@@ -130,11 +161,16 @@ def evaluate(
         "reward_spec": arguments.get("reward", row.get("reward")),
         "split": split,
         "seed": seed or 0,
+        "temperature": acting.temperature if agent == "sample" else None,
         "findings": findings,
         **evaluation.summary(),
     }
+    if drawing.sizes:
+        found_at = evaluation.pass_at(drawing.sizes, pass_reward)
+        result["pass_reward"] = pass_reward
+        result["pass_at"] = {str(k): estimate.to_json() for k, estimate in found_at.items()}
     rows = [
-        question(core, episode.example) | evaluation.answer(i)
+        question(core, episode.example) | {"sample": i % samples} | evaluation.answer(i)
         for i, episode in enumerate(evaluation.episodes)
     ]
     if out is not None:
@@ -150,19 +186,75 @@ def evaluate(
         for key, is_given in whose.items()
     }
     facts = {
-        "agent": f"{agent}, {found}" if needs_model else agent,
+        "agent": f"{agent}, {found}{_whose(model)}" if needs_model else agent,
         "dataset": f"{spec_text(result['dataset'])} ({source['dataset']})",
         "reward": f"{spec_text(result['reward_spec'])} ({source['reward']})",
         "examples": f"{result['examples']} of {split}",
     }
+    if agent in _DRAW:
+        at = "" if result["temperature"] is None else f" at temperature {result['temperature']:g}"
+        facts["samples"] = f"{samples} of each example{at}"
+    if drawing.sizes:
+        facts["passes"] = f"reward of {pass_reward:g} or more"
     print_facts(console, id, facts)
     console.print()
     print_findings(console, findings)
     print_evaluation(console, "", result)
-    print_answers(console, rows[:_SHOWN])
+    print_answers(console, rows[: _SHOWN * samples : samples])
     if out is not None:
         beside = out.with_suffix(".jsonl")
-        console.print(f"\nWritten to {out}, and a row an example to {beside}.", markup=False)
+        console.print(f"\nWritten to {out}, and a row an answer to {beside}.", markup=False)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What is asked for of answers that are drawn."""
+
+    samples: int  # answers to each example
+    temperature: float | None  # None for the run's own
+    sizes: tuple[int, ...]  # each k of pass@k
+    pass_reward: float  # reward from which on an answer passes
+
+
+def _read_sizes(text: str | None, samples: int) -> tuple[int, ...]:
+    """Reads each k of pass@k, for which there must be samples enough."""
+    try:
+        sizes = tuple(int(word) for word in (text or "").split(",") if word.strip())
+    except ValueError:
+        sizes = (0,)
+    if min(sizes, default=1) < 1 or (text is not None and not sizes):
+        raise ConfigError(f"--pass-at {text}: name numbers of answers from 1 up, such as 1,8.")
+    if max(sizes, default=1) > samples:
+        raise ConfigError(
+            f"pass@{max(sizes)} needs as many answers to each example: give --samples {max(sizes)}."
+        )
+    return tuple(dict.fromkeys(sizes))
+
+
+def _choose_agent(name: str | None, drawing: Drawing) -> str:
+    """Returns the agent that is asked for: one that draws, where drawing is."""
+    drawn = drawing.samples > 1 or drawing.temperature is not None
+    if name is None:
+        return "sample" if drawn else "greedy"
+    if name not in AGENTS:
+        raise UnknownNameError("agent", name, AGENTS)
+    if drawing.samples > 1 and name not in _DRAW:
+        raise ConfigError(
+            f"The agent '{name}' gives the same answer each time: leave out --samples, or give "
+            "--agent sample."
+        )
+    if drawing.temperature is not None and name != "sample":
+        raise ConfigError(f"--temperature is for --agent sample, not for '{name}'.")
+    return name
+
+
+def _whose(model: str | None) -> str:
+    """Says which agent a run's folder stands for, where it has two."""
+    from agents.training.looks import BEST
+
+    folder = Path(model or "")
+    has_best = model is not None and (folder / BEST / "model").is_dir()
+    return f" (the last agent; the best is {folder / BEST})" if has_best else ""
 
 
 def _evaluated(named: str | None, model: str | None) -> tuple[str, Setting | None]:
@@ -194,6 +286,7 @@ def _evaluate_agent(
     model: str,
     policy_arguments: Mapping[str, Any],
     device: torch.device,
+    samples: int,
 ) -> Evaluation:
     import torch
 
@@ -209,15 +302,17 @@ def _evaluate_agent(
 
     n = min(n_examples, len(core.dataset(split)))
     policy = load_policy(model, core, device, **policy_arguments) if agent in _NEED_MODEL else None
-    with track("Evaluating", n) as report:
+    with track("Evaluating", n * samples) as report:
         if policy is not None:
             torch.manual_seed(seed)
             greedy = agent != "sample"
-            evaluation = evaluate_policy_on_split(policy, core, split, n, greedy, report)
+            evaluation = evaluate_policy_on_split(
+                policy, core, split, n, greedy, report, n_samples=samples
+            )
             return (
                 cut_to_first_sentence(core, evaluation) if agent == "first_sentence" else evaluation
             )
         if agent == "random":
-            return evaluate_random(core, split, n, seed, report)
+            return evaluate_random(core, split, n, seed, report, samples)
         speak = core.task.gold if agent == "gold" else speak_lead_sentence
         return evaluate_speaker(speak, core, split, n, report)

@@ -40,7 +40,10 @@ class RunOptions(Options):
         256, _BUDGET, "number of examples on which the gain is measured"
     )
     validation_every: NonNegativeInt = option(
-        10, _BUDGET, "iterations between two looks at held-out reward; 0 for no looks"
+        10,
+        _BUDGET,
+        "iterations between two looks at held-out reward; 0 for no looks. The best look's agent is "
+        "kept in best/, and measured beside the last one",
     )
     validation_examples: PositiveInt = option(
         128, _BUDGET, "number of held-out examples of each look"

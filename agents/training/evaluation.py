@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,8 @@ from agents.ppo.reference import Reference
 from agents.ppo.rollout import PolicyWriter
 from agents.ppo.sharding import gathered
 from agents.ppo.targets import evaluate_rollout
-from textenv.benchmark.statistics import FloatArray, bootstrap_mean
+from textenv.benchmark.best_of_n import expected_best
+from textenv.benchmark.statistics import Estimate, FloatArray, estimate_mean
 from textenv.episode import Speaker, TextCore
 from textenv.errors import ConfigError
 from textenv.examples import Episode, Example, Turn
@@ -39,27 +40,65 @@ REPORTED_METRICS = ("rouge1", "rouge2", "rougeL", "bleu", "chrf", "token_f1", "e
 
 @dataclass(frozen=True)
 class Evaluation:
-    """An agent's episodes on some examples, in the order of the examples, with their scores.
+    """An agent's episodes on some examples, with their scores.
 
     Attributes:
-        episodes: One episode of each example.
+        episodes: `n_samples` episodes of the first example, then of the second, and so on.
         rewards: (n,) rewards of the environment.
         metrics: Reward components, text metrics and counts, (n,) each.
+        n_samples: Number of episodes of each example.
     """
 
     episodes: tuple[Episode, ...]
     rewards: FloatArray
     metrics: dict[str, FloatArray] = field(default_factory=dict)
+    n_samples: int = 1
+
+    @property
+    def n_examples(self) -> int:
+        """Number of examples."""
+        return len(self.episodes) // self.n_samples
+
+    def estimate(self, values: FloatArray) -> Estimate:
+        """Estimates the mean of one number an episode, (n,).
+
+        An example with all of its samples is drawn as a whole, so the 95 % interval covers both
+        which examples were taken and what was sampled for them: see `textenv.benchmark.statistics`.
+        """
+        return estimate_mean(values.reshape(-1, self.n_samples).mean(axis=1))
 
     def summary(self) -> dict[str, Any]:
-        """Returns means with 95 % intervals over examples, as plain values."""
+        """Returns means with 95 % intervals, as plain values."""
         return {
-            "examples": len(self.episodes),
-            "reward": bootstrap_mean(self.rewards).to_json(),
-            "metrics": {
-                name: bootstrap_mean(values).to_json() for name, values in self.metrics.items()
-            },
+            "examples": self.n_examples,
+            "samples": self.n_samples,
+            "reward": self.estimate(self.rewards).to_json(),
+            "metrics": {n: self.estimate(values).to_json() for n, values in self.metrics.items()},
         }
+
+    def pass_at(self, sizes: Sequence[int], least_reward: float = 1.0) -> dict[int, Estimate]:
+        """Estimates pass@k: the chance that one of k samples passes, the mean over examples.
+
+        1 - C(n - c, k) / C(n, k) of an example with c of n samples that pass, which is unbiased
+        (Chen et al. 2021, arXiv 2107.03374). The interval is as for `estimate`.
+
+        Args:
+            sizes: Each k, from 1 to `n_samples`.
+            least_reward: Reward from which on a sample passes.
+
+        Raises:
+            ConfigError: There are fewer than k samples.
+        """
+        for k in sizes:
+            if not 1 <= k <= self.n_samples:
+                raise ConfigError(
+                    f"pass@{k} needs at least {max(k, 1)} samples of each example, and k from 1 "
+                    f"up; there are {self.n_samples}."
+                )
+        # Sums of weights may miss a reward by a last digit.
+        passed = (self.rewards > least_reward - 1e-9).reshape(-1, self.n_samples)
+        found = expected_best(passed, passed, sizes)
+        return {k: estimate_mean(chances) for k, chances in zip(sizes, found.T, strict=True)}
 
     def answer(self, i: int) -> dict[str, Any]:
         """Returns the i-th answer with its scores, as plain values."""
@@ -114,11 +153,13 @@ def evaluate_policy_on_split(
     deterministic: bool = True,
     progress: Progress = silent,
     ranks: Ranks = ALONE,
+    n_samples: int = 1,
 ) -> Evaluation:
     """Plays the first examples of a split with a language model, and scores them.
 
-    In a run of several processes, `ranks`, each plays a part of the examples, and all get the whole
-    evaluation. Other arguments and errors are those of `play_policy_on_split`.
+    Several samples of each example need `deterministic=False`, or they are all alike. In a run of
+    several processes, `ranks`, each plays a part of the examples, and all get the whole evaluation.
+    Other arguments and errors are those of `play_policy_on_split`.
     """
     n = min(n_examples, len(core.dataset(split)))
     if n < ranks.size:
@@ -126,10 +167,10 @@ def evaluate_policy_on_split(
     own = range(ranks.index, n, ranks.size)
 
     def report(done: float, note: str) -> None:
-        progress(min(n, done * ranks.size), note)
+        progress(min(n * n_samples, done * ranks.size), note)
 
-    episodes = play_policy_on_split(policy, core, split, own, deterministic, report)
-    return _merge(ranks.gather(score_episodes(core, episodes)))
+    episodes = play_policy_on_split(policy, core, split, own, deterministic, report, n_samples)
+    return _merge(ranks.gather(score_episodes(core, episodes, n_samples)))
 
 
 def play_policy_on_split(
@@ -204,11 +245,17 @@ def _same_kind(one: Any, other: Any) -> bool:
 
 
 def evaluate_random(
-    core: TextCore, split: str, n_examples: int, seed: int = 0, progress: Progress = silent
+    core: TextCore,
+    split: str,
+    n_examples: int,
+    seed: int = 0,
+    progress: Progress = silent,
+    n_samples: int = 1,
 ) -> Evaluation:
     """Plays the first examples of a split with uniformly drawn tokens or candidates."""
     writer = UniformWriter(core, np.random.default_rng(seed))
-    return score_episodes(core, _play(writer, core, split, n_examples, progress))
+    episodes = _play(writer, core, split, n_examples, progress, n_samples)
+    return score_episodes(core, episodes, n_samples)
 
 
 @dataclass(frozen=True)
@@ -236,8 +283,10 @@ def evaluate_speaker(
 
 def _merge(parts: Sequence[Evaluation]) -> Evaluation:
     """Merges k evaluations, where number i has the examples i, i + k, i + 2 k and so on."""
-    n = sum(len(part.episodes) for part in parts)
-    order = np.argsort(np.concatenate([np.arange(i, n, len(parts)) for i in range(len(parts))]))
+    n_samples = parts[0].n_samples
+    order = in_turn([part.n_examples for part in parts])
+    # The samples of an example stay together.
+    order = (order[:, None] * n_samples + np.arange(n_samples)).ravel()
     episodes = [episode for part in parts for episode in part.episodes]
 
     def merged(values: Sequence[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
@@ -250,11 +299,20 @@ def _merge(parts: Sequence[Evaluation]) -> Evaluation:
         for name in names
     }
     rewards = merged([part.rewards for part in parts])
-    return Evaluation(tuple(episodes[i] for i in order), rewards, metrics)
+    return Evaluation(tuple(episodes[i] for i in order), rewards, metrics, n_samples)
 
 
-def score_episodes(core: TextCore, episodes: Sequence[Episode]) -> Evaluation:
-    """Scores finished episodes by the environment's reward and the reported metrics."""
+def in_turn(counts: Sequence[int]) -> NDArray[np.int64]:
+    """Returns the order in which k concatenated parts of these lengths take turns."""
+    k, n = len(counts), sum(counts)
+    return np.argsort(np.concatenate([np.arange(i, n, k) for i in range(k)]))
+
+
+def score_episodes(core: TextCore, episodes: Sequence[Episode], n_samples: int = 1) -> Evaluation:
+    """Scores finished episodes by the environment's reward and the reported metrics.
+
+    They are `n_samples` of the first example, then of the second, and so on.
+    """
     result = compute_rewards(core.reward, episodes)
     metrics = dict(result.components)
     for name in REPORTED_METRICS:
@@ -264,21 +322,30 @@ def score_episodes(core: TextCore, episodes: Sequence[Episode]) -> Evaluation:
     metrics["response_tokens"] = np.array(tokens, np.float64)
     ended = [episode.stop_reason == "end_of_turn" for episode in episodes]
     metrics["ended_by_agent"] = np.array(ended, np.float64)
-    return Evaluation(tuple(episodes), result.total, metrics)
+    return Evaluation(tuple(episodes), result.total, metrics, n_samples)
 
 
 def kl_per_episode(
-    policy: LMPolicy, reference: Reference, episodes: Sequence[Episode]
+    policy: LMPolicy, reference: Reference, episodes: Sequence[Episode], ranks: Ranks = ALONE
 ) -> FloatArray:
-    """Estimates KL(policy, reference) in nats from episodes that the policy sampled.
+    """Computes log pi - log pi_ref of each episode's text, in nats.
+
+    Over episodes that the policy sampled, the mean is the unbiased estimate of KL(policy,
+    reference). Over greedy ones it estimates no divergence: it tells how much likelier the texts
+    are that the policy now gives than they were. In a run of several processes each computes a
+    part.
 
     Returns:
-        (n,) log pi - log pi_ref of each episode; its mean is the unbiased estimate.
+        (n,) one sum over tokens an episode.
     """
-    batch = make_batch([PlayedEpisode.unpaid(episode) for episode in episodes], policy.device)
-    evaluated = evaluate_rollout(policy, reference, batch)
-    sums: FloatArray = evaluated.log_ratio.double().sum(dim=1).cpu().numpy()
-    return sums
+    if len(episodes) < ranks.size:
+        ranks = ALONE
+    own = episodes[ranks.index :: ranks.size]
+    batch = make_batch([PlayedEpisode.unpaid(episode) for episode in own], policy.device)
+    log_ratio = evaluate_rollout(policy, reference, batch).log_ratio
+    parts = ranks.gather(log_ratio.double().sum(dim=1).cpu().numpy())
+    found: FloatArray = np.concatenate(parts)[in_turn([len(part) for part in parts])]
+    return found
 
 
 def _play(
@@ -321,7 +388,10 @@ def cut_to_first_sentence(core: TextCore, evaluation: Evaluation) -> Evaluation:
 
     This shows how much of a gain comes from learning to stop.
     """
-    said = {id(e.example): e.responses for e in evaluation.episodes}
+    # Samples of one example may share its object.
+    examples = [replace(episode.example) for episode in evaluation.episodes]
+    pairs = zip(examples, evaluation.episodes, strict=True)
+    said = {id(example): episode.responses for example, episode in pairs}
 
     def speak(example: Example, transcript: tuple[Turn, ...]) -> str:
         after_opening = transcript[len(tuple(core.task.opening(example))) :]
@@ -329,6 +399,6 @@ def cut_to_first_sentence(core: TextCore, evaluation: Evaluation) -> Evaluation:
         responses = said[id(example)]
         return first_sentence(responses[turn]) if turn < len(responses) else ""
 
-    examples = [episode.example for episode in evaluation.episodes]
     played = play_examples(core, SpeakerWriter(core, speak), examples)
-    return score_episodes(core, [episode.conversation for episode in played])
+    conversations = [episode.conversation for episode in played]
+    return score_episodes(core, conversations, evaluation.n_samples)

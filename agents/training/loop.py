@@ -3,36 +3,48 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from agents.ppo.ppo import TextPPO, describe_iteration
 from agents.training.config import TrainConfig
-from agents.training.evaluation import evaluate_policy_on_split
 from agents.training.interrupts import StopRequest
+from agents.training.looks import Look, read_best, save_best, share_best, take_look
 from agents.training.run_folder import keep_rows, read_result
 from textenv.cli.progress import track
 from textenv.episode import TextCore
 
 METRICS_FILE = "metrics.jsonl"
-_LOOK = "eval/reward_mean"
+_LOOK = "validation/reward"
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a training ended."""
+
+    # "converged" if held-out reward stopped rising, else "budget"
+    stop_reason: str
+    best: Look | None  # the look of the agent that is kept as the best; None if there was no look
+    last_is_best: bool  # whether the last agent is that one
 
 
 def train_in_folder(
     agent: TextPPO, core: TextCore, config: TrainConfig, out: Path, request: StopRequest
-) -> str:
+) -> Ending:
     """Trains until the budget is spent, held-out reward stops rising, or a signal asks to stop.
 
     Args:
         agent: Agent, new or loaded.
         core: Core in which held-out examples are played.
         config: Configuration of the run.
-        out: The run's folder. New rows are appended to its `metrics.jsonl`.
+        out: The run's folder. New rows are appended to its `metrics.jsonl`, and the agent of the
+            best look is kept in its `best/`.
         request: Request to stop, checked after each iteration.
-
-    Returns:
-        "converged" if held-out reward stopped rising, else "budget".
     """
     iteration, stop_reason = agent.n_iterations, "budget"
     path = out / METRICS_FILE
@@ -40,51 +52,50 @@ def train_in_folder(
     for row in keep_rows(path, iteration):
         if _LOOK in row:
             looks.add(row[_LOOK])
+    best, last_is_best = share_best(read_best(out), agent.ranks), False
+    if best is None and looks.any:
+        _log.warning(
+            f"'{out}' has lost its best agent so far; the best of the looks from here on is kept."
+        )
     ended = read_result(out)
     is_extended = ended is not None and ended["episodes"] == agent.n_episodes_done
     # Only the first process has read the rows; all processes stop, or none.
     if agent.ranks.any(looks.stopped_rising and not is_extended):
-        return "converged"
+        return Ending("converged", best, last_is_best)
     with (
         path.open("a", encoding="utf-8") as file,
         track("Training", config.total_episodes) as report,
     ):
 
         def after_iteration(metrics: Mapping[str, float]) -> bool:
-            nonlocal iteration, stop_reason
+            nonlocal iteration, stop_reason, best, last_is_best
             iteration += 1
+            note, last_is_best = describe_iteration(metrics), False
             # JSON has no NaN, such as the explained share of a variance of 0.
             finite = {k: v if math.isfinite(v) else None for k, v in metrics.items()}
             row: dict[str, float | None] = {"iteration": iteration, **finite}
             if config.validation_every and iteration % config.validation_every == 0:
-                looked = evaluate_policy_on_split(
-                    agent.policy,
-                    core,
-                    "validation",
-                    config.validation_examples,
-                    ranks=agent.ranks,
-                )
-                # A resumed run has no cached keys here, so this one may not have any either.
-                agent.policy.forget()
-                reward = float(looked.rewards.mean())
-                row[_LOOK] = reward
-                looks.add(reward)
+                look = take_look(agent, core, config)
+                row |= look.metrics()
+                looks.add(look.reward.mean)
+                last_is_best = look.beats(best)
+                if last_is_best:
+                    save_best(agent, look, out)
+                    best = look
+                note = _describe_look(metrics, look, last_is_best)
                 if looks.stopped_rising:
                     stop_reason = "converged"
             file.write(json.dumps(row, allow_nan=False) + "\n")
             file.flush()
             if config.save_every and iteration % config.save_every == 0:
                 agent.save(out)
-            report(
-                min(agent.n_episodes_done, config.total_episodes),
-                describe_iteration(metrics),
-            )
+            report(min(agent.n_episodes_done, config.total_episodes), note)
             return stop_reason == "budget" and not request.is_made
 
         agent.learn(
             total_episodes=config.total_episodes, after_iteration=after_iteration, resume=True
         )
-    return stop_reason
+    return Ending(stop_reason, best, last_is_best)
 
 
 class _Looks:
@@ -103,6 +114,19 @@ class _Looks:
         self._best = max(self._best, reward)
 
     @property
+    def any(self) -> bool:
+        """Whether there was a look."""
+        return self._best > float("-inf")
+
+    @property
     def stopped_rising(self) -> bool:
         """Whether the last `patience` looks brought no new best."""
         return self._since_best >= self._patience
+
+
+def _describe_look(metrics: Mapping[str, float], look: Look, is_best: bool) -> str:
+    """Describes an iteration with a look in as few words as one without."""
+    return (
+        f"reward {metrics['rollout/reward_mean']:.3f}  KL {metrics['kl/ref']:.2f}  "
+        f"{'best ' if is_best else ''}held-out {look.reward.mean:.3f}"
+    )

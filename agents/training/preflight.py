@@ -68,6 +68,16 @@ def find_in_budget(config: TrainConfig) -> list[str]:
     return found
 
 
+def find_in_selection(config: TrainConfig) -> list[str]:
+    """Finds that the best agent is measured where it is chosen."""
+    if not config.validation_every or config.eval_split != "validation":
+        return []
+    return [
+        "The best agent is chosen on the validation split, where eval_split=validation also "
+        "measures it: what it scores there is too high. Give eval_split=test."
+    ]
+
+
 def find_in_answers(answers: Evaluation, core: TextCore, id: str) -> list[str]:
     """Finds in a model's answers what makes a measurement worthless, or keeps PPO from learning."""
     found = []

@@ -30,11 +30,13 @@ from agents.training.evaluation import (
     question,
 )
 from agents.training.interrupts import stop_requests
-from agents.training.loop import METRICS_FILE, train_in_folder
+from agents.training.looks import evaluate_best
+from agents.training.loop import METRICS_FILE, Ending, train_in_folder
 from agents.training.preflight import (
     find_before_loading,
     find_in_answers,
     find_in_budget,
+    find_in_selection,
     tell,
 )
 from agents.training.run_folder import (
@@ -45,7 +47,7 @@ from agents.training.run_folder import (
     write_rows,
     write_whole,
 )
-from textenv.benchmark.statistics import bootstrap_mean
+from textenv.benchmark.statistics import estimate_gain
 from textenv.cli.progress import track
 from textenv.episode import TextCore
 from textenv.output_paths import check_new_folder
@@ -65,10 +67,14 @@ def train(config: TrainConfig, out: Path, resume: bool = False) -> dict[str, Any
     """Trains a model on an environment, and measures the gain on held-out examples.
 
     The folder then holds `config.yaml`, `metrics.jsonl` (a line for each iteration),
-    `samples.jsonl` (every held-out example before and after), `result.json`, the agent with its
-    `model/` as `TextPPO.save` writes it, and `before.json`, the evaluation before training, which a
-    resumed run does not repeat. Normalised rewards are fitted first, and `config.yaml` holds the
-    result of the fit.
+    `samples.jsonl` (every held-out example before and after), `result.json`, the last agent with
+    its `model/` as `TextPPO.save` writes it, `best/`, the agent of the best look at validation
+    examples (see `agents.training.looks`), and `before.json`, the evaluation before training, which
+    a resumed run does not repeat. Normalised rewards are fitted first, and `config.yaml` holds the
+    result of the fit. docs/metrics.md lists what `metrics.jsonl` may hold.
+
+    The best agent is chosen on the validation split alone, then measured beside the last one on
+    `eval_split`.
 
     During training a first SIGINT (Ctrl-C) or SIGTERM stops the run after the current iteration and
     saves the agent; a second one stops it at once and keeps the last checkpoint. See
@@ -122,7 +128,7 @@ def _train(config: TrainConfig, out: Path, checkpoint: Path | None) -> dict[str,
     findings += tell(find_in_answers(before, core, config.id))
     trained_at = time.perf_counter()
     with stop_requests() as request:
-        stop_reason = train_in_folder(agent, core, config, out, request)
+        ending = train_in_folder(agent, core, config, out, request)
         train_wall_s = time.perf_counter() - trained_at
         agent.save(out)
         # All processes stop, or none, and none leaves before the first one has written.
@@ -131,11 +137,17 @@ def _train(config: TrainConfig, out: Path, checkpoint: Path | None) -> dict[str,
     if is_stopped or request.is_made:
         raise KeyboardInterrupt
     after = _evaluate(agent, core, config, "Evaluating the result")
-    write_samples(out / "samples.jsonl", core, {"before": before, "after": after})
     n_sampled = min(KL_EPISODES, config.eval_examples)
     sampled = evaluate_policy_on_split(
         agent.policy, core, config.eval_split, n_sampled, deterministic=False, ranks=agent.ranks
     )
+    kl_ref = float(kl_per_episode(agent.policy, agent.reference, sampled.episodes).mean())
+    # The last, since it drops a part of the agent.
+    best, best_summary = _measure_best(agent, core, config, out, ending, before, after)
+    answers = {"before": before, "best": best, "after": after}
+    if best is None or ending.last_is_best:
+        del answers["best"]
+    write_samples(out / "samples.jsonl", core, {k: e for k, e in answers.items() if e is not None})
     result = {
         "id": config.id,
         "model": config.model,
@@ -144,12 +156,14 @@ def _train(config: TrainConfig, out: Path, checkpoint: Path | None) -> dict[str,
         "before": before.summary(),
         "before_cut_to_first_sentence": cut_to_first_sentence(core, before).summary(),
         "after": after.summary(),
-        "gain": bootstrap_mean(after.rewards - before.rewards).to_json(),
-        "kl_ref": float(kl_per_episode(agent.policy, agent.reference, sampled.episodes).mean()),
+        "gain": estimate_gain(after.rewards, before.rewards).to_json(),
+        "best": best_summary,
+        "kl_ref": kl_ref,
+        "iterations": agent.n_iterations,
         "total_episodes": config.total_episodes,
         "episodes": agent.n_episodes_done,
         "tokens": agent.num_timesteps,
-        "stop_reason": stop_reason,
+        "stop_reason": ending.stop_reason,
         "train_wall_s": train_wall_s,
         "wall_s": time.perf_counter() - started_at,
         "findings": findings,
@@ -157,6 +171,32 @@ def _train(config: TrainConfig, out: Path, checkpoint: Path | None) -> dict[str,
     }
     write_whole(out / "result.json", json.dumps(result, indent=2))
     return result
+
+
+def _measure_best(
+    agent: TextPPO,
+    core: TextCore,
+    config: TrainConfig,
+    out: Path,
+    ending: Ending,
+    before: Evaluation,
+    after: Evaluation,
+) -> tuple[Evaluation | None, dict[str, Any] | None]:
+    """Measures the best agent as the last one was; returns what there is to tell of it."""
+    if ending.best is None:
+        return None, None
+    best = after
+    if not ending.last_is_best:
+        n = min(config.eval_examples, len(core.dataset(config.eval_split)))
+        with track("Evaluating the best", n) as report:
+            best = evaluate_best(agent, core, config, out, report)
+    return best, {
+        "iteration": ending.best.iteration,
+        "validation": ending.best.to_json(),
+        "after": best.summary(),
+        "gain": estimate_gain(best.rewards, before.rewards).to_json(),
+        "gain_over_last": estimate_gain(best.rewards, after.rewards).to_json(),
+    }
 
 
 def _prepare(config: TrainConfig) -> tuple[TextCore, list[str]]:
@@ -169,7 +209,7 @@ def _prepare(config: TrainConfig) -> tuple[TextCore, list[str]]:
         core.dataset(split)
     try_rewards({name_of(core.reward): core.reward}, core, "train")
     found = find_before_loading(core, config.model, splits)
-    return core, tell(found + find_in_budget(config))
+    return core, tell(found + find_in_budget(config) + find_in_selection(config))
 
 
 def _begin(

@@ -23,7 +23,7 @@ from agents.training.run import (
 )
 from agents.training.run_folder import removed_unless_written
 from agents.training.sft import train_supervised
-from textenv.benchmark.statistics import bootstrap_mean
+from textenv.benchmark.statistics import estimate_gain
 from textenv.cli.progress import track, track_steps
 from textenv.episode import TextCore
 from textenv.output_paths import check_new_folder
@@ -95,7 +95,7 @@ def _train(run: WarmStart, out: Path, device: torch.device | str) -> dict[str, A
         environments[id] = {
             "before": before[id].summary(),
             "after": after.summary(),
-            "gain": bootstrap_mean(after.rewards - before[id].rewards).to_json(),
+            "gain": estimate_gain(after.rewards, before[id].rewards).to_json(),
         }
     result = {
         "model": run.model,

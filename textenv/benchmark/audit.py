@@ -29,7 +29,7 @@ from textenv.benchmark.probe_material import ProbeMaterial
 from textenv.benchmark.probes import ATTACKS, Attack, write_probe
 from textenv.benchmark.results import Audit, Probe
 from textenv.benchmark.scorer import Scorer
-from textenv.benchmark.statistics import Estimate, bootstrap_mean
+from textenv.benchmark.statistics import Estimate, bootstrap_mean, estimate_mean
 from textenv.episode import TextCore
 from textenv.errors import RewardError
 from textenv.examples import Episode, Example
@@ -187,8 +187,8 @@ def _compare(
     decides = attack.kind != "near" and n >= min(LEAST_EXAMPLES, n_all)
     if attack.kind != "near" and not decides:
         notes.append(f"built for {n} of {n_all} examples only: decides nothing")
-    spread = _estimate(difference, owners)
-    too_near = comes_too_near(spread, _estimate(difference - to_lose, owners), auc)
+    spread = _estimate_difference(difference, owners)
+    too_near = comes_too_near(spread, _estimate_difference(difference - to_lose, owners), auc)
     return Probe(
         name=attack.name,
         what=attack.what,
@@ -225,9 +225,20 @@ def _play_all(
 
 
 def _estimate(values: FloatArray, owners: NDArray[np.int64]) -> Estimate:
-    """Averages over the cases of each example, and estimates the mean over examples."""
+    """Estimates the mean over examples of a score or a share."""
+    return estimate_mean(_by_example(values, owners), resamples=_RESAMPLES)
+
+
+def _estimate_difference(values: FloatArray, owners: NDArray[np.int64]) -> Estimate:
+    """Estimates the mean over examples of a difference; the audit's rule is set for a bootstrap."""
+    return bootstrap_mean(_by_example(values, owners), resamples=_RESAMPLES)
+
+
+def _by_example(values: FloatArray, owners: NDArray[np.int64]) -> FloatArray:
+    """Averages over the cases of each example."""
     _, group, counts = np.unique(owners, return_inverse=True, return_counts=True)
-    return bootstrap_mean(np.bincount(group, values) / counts, resamples=_RESAMPLES)
+    means: FloatArray = np.bincount(group, values) / counts
+    return means
 
 
 def _described(spec: RewardSpec, scorer: Scorer) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from textenv.benchmark.results import BestOfN
-from textenv.benchmark.statistics import Estimate, FloatArray, bootstrap_mean
+from textenv.benchmark.statistics import Estimate, FloatArray, estimate_gain, estimate_mean
 from textenv.errors import ConfigError
 
 
@@ -89,7 +89,7 @@ def expected_best(proxy: ArrayLike, gold: ArrayLike, sizes: Sequence[int]) -> Fl
 def make_best_of_n(
     proxy: str, scores: Mapping[str, ArrayLike], sizes: Sequence[int] | None = None, seed: int = 0
 ) -> BestOfN:
-    """Computes the curves of a pool of samples, with intervals by bootstrap over prompts.
+    """Computes the curves of a pool of samples, with intervals over prompts.
 
     Args:
         proxy: The name of the reward that picks.
@@ -103,7 +103,7 @@ def make_best_of_n(
     curves = {}
     for name, table in tables.items():
         best = expected_best(tables[proxy], table, sizes)
-        curves[name] = tuple(bootstrap_mean(values, seed) for values in best.T)
+        curves[name] = tuple(estimate_mean(values, seed=seed) for values in best.T)
     bounds = tuple(kl_bound(n) for n in sizes)
     return BestOfN(proxy, sizes, bounds, curves, n_prompts, pool)
 
@@ -114,4 +114,4 @@ def gain_of_best(proxy: ArrayLike, gold: ArrayLike, n: int, seed: int = 0) -> Es
     The scores are as for `expected_best`.
     """
     best = expected_best(proxy, gold, (1, n))
-    return bootstrap_mean(best[:, 1] - best[:, 0], seed)
+    return estimate_gain(best[:, 1], best[:, 0], seed=seed)

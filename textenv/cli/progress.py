@@ -38,7 +38,8 @@ def track(description: str, total: float | None, pause_s: float = 0.0) -> Iterat
         return
     columns = (
         TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
+        # The note is what matters where there is little room.
+        BarColumn(bar_width=24 if console.width > 100 else 4),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),

@@ -1,4 +1,4 @@
-"""Builds the generated pages of `docs/`: environments, datasets, rewards, options, your own data.
+"""Builds the generated pages of `docs/`: environments, rewards, options, metrics and the like.
 
     python -m tools.docs_pages.build [--all]
 
@@ -19,6 +19,7 @@ from textenv.rewards.catalog import REWARDS
 from tools.docs_pages.datasets import render_datasets
 from tools.docs_pages.environments import render_environments
 from tools.docs_pages.measure import digest, measure
+from tools.docs_pages.metrics import render_metrics
 from tools.docs_pages.options import render_options
 from tools.docs_pages.records import (
     EnvironmentRecord,
@@ -59,6 +60,7 @@ def render_pages(records: Sequence[EnvironmentRecord]) -> dict[Path, str]:
         DOCS / "datasets.md": render_datasets(records),
         DOCS / "rewards.md": render_rewards(REWARDS),
         DOCS / "options.md": render_options(),
+        DOCS / "metrics.md": render_metrics(),
         DOCS / "your-data.md": render_your_data(),
     }
 

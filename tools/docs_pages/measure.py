@@ -15,7 +15,7 @@ from agents.training.evaluation import (
     evaluate_speaker,
     load_policy,
 )
-from textenv.benchmark.statistics import Estimate, bootstrap_mean
+from textenv.benchmark.statistics import Estimate, estimate_mean
 from textenv.episode import TextCore
 from textenv.examples import Example, Turn
 from textenv.registry import environment_row
@@ -67,7 +67,7 @@ def measure(id: str, n_examples: int = N_EXAMPLES) -> Measurement:
         random=_measure_random(core, n_examples),
         empty=_mean(evaluate_speaker(_say_nothing, core, SPLIT, n_examples)),
         gold=_mean(evaluate_speaker(core.task.gold, core, SPLIT, n_examples)),
-        model=_rounded(bootstrap_mean(model.rewards)),
+        model=_rounded(estimate_mean(model.rewards)),
         reply=talk_of(model.episodes[EXAMPLE], round(float(model.rewards[EXAMPLE]), _DIGITS)),
     )
 

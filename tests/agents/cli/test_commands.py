@@ -197,8 +197,9 @@ def test_the_gold_agent_earns_the_full_reward_without_a_model(run, tmp_path, id)
     file = tmp_path / "new" / "gold.json"
     done = run("evaluate", id, "--agent", "gold", "--examples", "5", "--out", file)
     assert done.exit_code == 0, done.output
-    assert "1.000 [1.000, 1.000]" in done.stdout
-    assert _read(file)["reward"] == {"mean": 1.0, "ci95": [1.0, 1.0]}
+    # Five of five: at worst a share whose five in a row have a chance of 2.5 %.
+    assert "1.000 [0.478, 1.000]" in done.stdout
+    assert _read(file)["reward"] == {"mean": 1.0, "ci95": [pytest.approx(0.025**0.2), 1.0]}
 
 
 def test_evaluation_repeats_itself_with_the_same_seed_only(run, model):
@@ -209,6 +210,47 @@ def test_evaluation_repeats_itself_with_the_same_seed_only(run, model):
 
     assert sample(1) == sample(1)
     assert sample(1) != sample(2)
+
+
+def test_several_answers_to_each_example_are_kept_and_counted(run, model, tmp_path):
+    file = tmp_path / "answers.json"
+    words = ("--samples", "4", "--pass-at", "1,4", "--pass-reward", "0.05", "--reward", "chrf")
+    drawn = ("--temperature", "0.9", "--examples", "3", "--model", model, "--out", file)
+    shown = run("evaluate", "TextQA-v0", *words, *drawn)
+    assert shown.exit_code == 0, shown.output
+    result = _read(file)
+    assert (result["agent"], result["examples"], result["samples"]) == ("sample", 3, 4)
+    assert (result["temperature"], result["pass_reward"]) == (0.9, 0.05)
+    rows = [json.loads(line) for line in file.with_suffix(".jsonl").read_text().splitlines()]
+    assert [row["sample"] for row in rows] == [0, 1, 2, 3] * 3
+    assert len({row["id"] for row in rows}) == 3
+    assert len({row["response"] for row in rows}) > 3
+    passed = [[r["reward"] >= 0.05 for r in rows[i : i + 4]] for i in (0, 4, 8)]
+    assert result["pass_at"]["1"]["mean"] == pytest.approx(sum(map(sum, passed)) / 12)
+    assert result["pass_at"]["4"]["mean"] == pytest.approx(sum(map(any, passed)) / 3)
+    assert "pass@4" in shown.stdout
+    assert "4 of each example at temperature 0.9" in shown.stdout
+    drawn = run("evaluate", "TextQA-v0", "--agent", "random", "--samples", "2", "--examples", "2",
+                "--json")  # fmt: skip
+    assert json.loads(drawn.stdout)["samples"] == 2
+
+
+def test_a_run_and_its_best_are_two_agents_with_one_setting(run, model, tmp_path):
+    out = tmp_path / "run"
+    words = ("validation_every=1", "validation_examples=2", "total_episodes=8", "temperature=0.6")
+    done = run("train", "TextQA-v0", "--model", model, "--out", out, *SMOKE[1:6], *words,
+               "--reward", "chrf", "learning_rate=0.01", "critic_warmup=0")  # fmt: skip
+    assert done.exit_code == 0, done.output
+    iteration = _read(out / "result.json")["best"]["iteration"]
+    assert f"(iteration {iteration})" in done.stdout
+    assert "The best agent is in" in done.stdout
+    last = run("evaluate", "--model", out, "--examples", "2")
+    assert "(the last agent; the best is" in " ".join(last.stdout.split())
+    best = run("evaluate", "--model", out / "best", "--examples", "2", "--agent", "sample",
+               "--json")  # fmt: skip
+    found = json.loads(best.stdout)
+    assert found["model"] == str(out / "best/model")
+    assert (found["reward_spec"], found["temperature"]) == ("chrf", 0.6)
 
 
 def test_environment_arguments_reach_the_environment(run, model):
@@ -300,6 +342,18 @@ def test_help_lists_every_key_with_its_default(run, command, record):
         (
             ["evaluate", "TextQA-v0", "--agent", "gready"],
             "no agent 'gready'. Did you mean 'greedy'?",
+        ),
+        (
+            ["evaluate", "TextQA-v0", "--agent", "greedy", "--samples", "2"],
+            "'greedy' gives the same answer each time",
+        ),
+        (["evaluate", "TextQA-v0", "--pass-at", "8"], "give --samples 8"),
+        (["evaluate", "TextQA-v0", "--samples", "9", "--pass-at", "0"], "from 1 up, such as 1,8"),
+        (["evaluate", "TextQA-v0", "--pass-reward", "nan"], "give a number, such as 0.5"),
+        (["evaluate", "TextQA-v0", "--temperature", "0"], "should be greater than 0"),
+        (
+            ["evaluate", "TextQA-v0", "--agent", "lead", "--temperature", "1"],
+            "--temperature is for --agent sample",
         ),
         (["evaluate", "TextQA-v0", "--split", "tset"], "There is no split 'tset'"),
         (["evaluate", "TextQA-v0", "steps=3"], "'steps' is not of the form env.KEY=VALUE"),

@@ -158,7 +158,8 @@ def test_what_is_sent_in_an_iteration(run):
 def test_accelerates_launcher_runs_the_same_command(tmp_path):
     words = [
         "TextTranslate-v0", "n_episodes=8", "n_envs=8", "batch_size=8", "total_episodes=16",
-        "validation_every=0", "eval_examples=7", "env.max_new_tokens=12", "bf16=false",
+        "validation_every=1", "validation_examples=5", "eval_examples=7", "env.max_new_tokens=12",
+        "bf16=false", "learning_rate=0.01", "learning_rate_warmup=0", "critic_warmup=0",
     ]  # fmt: skip
     # What starts several processes, with GPUs or without; with --cpu it would be one.
     launcher = [
@@ -171,7 +172,17 @@ def test_accelerates_launcher_runs_the_same_command(tmp_path):
         timeout=200, check=False, env={**os.environ, "PYTHONPATH": str(_ROOT)},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert json.loads((out / "result.json").read_text())["episodes"] == 16
+    result = json.loads((out / "result.json").read_text())
+    assert result["episodes"] == 16
+    # The first process keeps the best agent, and all of them measure it.
+    best = json.loads((out / "best/best.json").read_text())["look"]
+    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    looks = [row["validation/reward"] for row in rows]
+    assert (best["iteration"], best["reward"]["mean"]) == (1 + looks.index(max(looks)), max(looks))
+    core = make_core("TextTranslate-v0", 4, {"max_new_tokens": 12})
+    kept = load_policy(str(out / "best/model"), core, bf16=False)
+    measured = evaluate_policy_on_split(kept, core, "test", 7).summary()["reward"]
+    assert result["best"]["after"]["reward"] == measured
     assert len((out / "metrics.jsonl").read_text().splitlines()) == 2
     assert done.stdout.count("Training on TextTranslate-v0") == 1
     with safe_open(out / "agent.safetensors", "pt") as tensors:

@@ -37,6 +37,7 @@ def what_it_wrote(run: Path) -> dict[str, Any]:
         "samples": (run / "samples.jsonl").read_text(),
         "result": {k: v for k, v in result.items() if not k.endswith("wall_s")},
         "weights": (run / "model/model.safetensors").read_bytes(),
+        "best": (run / "best/model/model.safetensors").read_bytes(),
     }
 
 
