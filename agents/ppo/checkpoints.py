@@ -41,7 +41,7 @@ from agents.ppo.policy import LMPolicy
 from agents.ppo.sharding import whole
 from textenv.errors import ConfigError, ModelError
 
-FORMAT = 3
+FORMAT = 4
 # The optimizer's state belongs to the parameters that learn, so these decide what can be loaded.
 _FIXED_POLICY_OPTIONS = ("lora", "frozen_layers")
 
@@ -83,6 +83,7 @@ def save_agent(
 
     Raises:
         ConfigError: The optimizer is not AdamW.
+        ModelError: A weight or a number of the optimizer is not finite; nothing is written.
     """
     if policy.optimizer_class is not torch.optim.AdamW:
         raise ConfigError("Only agents with the AdamW optimizer can be saved.")
@@ -114,6 +115,7 @@ def save_agent(
     tensors |= {f"optimizer/{name}": t for name, t in optimizer_tensors(policy).items()}
     tensors |= {f"random/{name}": state for name, state in generators.items()}
     weights = {name: whole(tensor) for name, tensor in policy.lm.state_dict().items()}
+    check_finite({**weights, **tensors})
     if not writes:
         return
     with replacing_entries(folder) as new:
@@ -125,6 +127,23 @@ def save_agent(
             new / "agent.safetensors",
         )
         (new / "agent.json").write_text(text, encoding="utf-8")
+
+
+def check_finite(tensors: Mapping[str, Tensor]) -> None:
+    """Checks that no number of an agent is NaN or infinite.
+
+    Raises:
+        ModelError: One is.
+    """
+    for name, tensor in tensors.items():
+        # NaN and infinity survive a sum, which is cheaper than a test of each number.
+        if tensor.is_floating_point() and not tensor.sum().isfinite():
+            n_bad = int((~tensor.isfinite()).sum())
+            if n_bad:
+                raise ModelError(
+                    f"{n_bad} of the {tensor.numel()} numbers of '{name}' are not finite, so the "
+                    "agent was not saved. What was saved before is kept."
+                )
 
 
 def save_language_model(
