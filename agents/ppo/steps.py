@@ -73,8 +73,10 @@ class OptimizerSteps:
         reason = f"{found}{'; ' if self.fault else ''}{self.fault}"
         _log.warning("An optimizer step was skipped: %s.", reason)
         if self.in_a_row >= MOST_SKIPPED:
+            # Whoever goes on from here has mended something.
+            self.in_a_row = 0
             raise DivergedError(
-                f"{self.in_a_row} optimizer steps in a row were skipped, since their loss or "
+                f"{MOST_SKIPPED} optimizer steps in a row were skipped, since their loss or "
                 f"gradient was not finite ({reason}). The weights are those before the first of "
                 "them. Lower learning_rate, compute with bf16=false, or look at the rewards."
             )

@@ -83,8 +83,11 @@ class Targets:
 
     def take(self, rows: Tensor, width: int) -> Targets:
         """Returns some rows, cut to the first `width` tokens."""
-        parts: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
-        return Targets(**{k: None if t is None else t[rows, :width] for k, t in parts.items()})
+        parts = {field.name: getattr(self, field.name) for field in fields(self)}
+        cut: dict[str, Any] = {
+            name: None if part is None else part[rows, :width] for name, part in parts.items()
+        }
+        return Targets(**cut)
 
 
 def evaluate_rollout(

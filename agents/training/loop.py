@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from agents.ppo.ppo import TextPPO, describe_iteration
+from agents.ppo.steps import DivergedError
 from agents.training.config import TrainConfig
 from agents.training.evaluation import evaluate_policy_on_split
 from agents.training.interrupts import StopRequest
@@ -81,9 +82,19 @@ def train_in_folder(
             )
             return stop_reason == "budget" and not request.is_made
 
-        agent.learn(
-            total_episodes=config.total_episodes, after_iteration=after_iteration, resume=True
-        )
+        try:
+            agent.learn(
+                total_episodes=config.total_episodes, after_iteration=after_iteration, resume=True
+            )
+        except DivergedError as error:
+            if not agent.n_iterations:
+                raise
+            # Steps that were not finite were skipped, so the agent is the last good one.
+            agent.save(out)
+            raise DivergedError(
+                f"{error} The agent is kept in '{out}' as it was before them: change what is "
+                "wrong, then go on with --resume."
+            ) from error
     return stop_reason
 
 
