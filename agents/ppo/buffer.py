@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from textenv.errors import UnknownNameError
 from textenv.rollout import PlayedEpisode
 
 
@@ -93,6 +94,9 @@ def make_batch(
         episodes: The episodes.
         device: Where the tensors are.
         components: Names of the reward's components that are read apart.
+
+    Raises:
+        UnknownNameError: No episode has a component of that name.
     """
     n, width = len(episodes), max(len(episode.input_ids) for episode in episodes)
     input_ids = np.zeros((n, width), np.int64)
@@ -124,6 +128,10 @@ def make_batch(
     if len(said) == n:
         arrays["cut_off"] = np.array([e.stop_reason == "max_new_tokens" for e in said], np.bool_)
     if components:
+        known = {name for episode in episodes for name in episode.components}
+        for name in components:
+            if name not in known:
+                raise UnknownNameError("component", name, known)
         rows = [[e.components.get(name, np.nan) for name in components] for e in episodes]
         arrays["components"] = np.array(rows, np.float64)
     return EpisodeBatch(**{key: torch.from_numpy(a).to(device) for key, a in arrays.items()})

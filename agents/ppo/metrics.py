@@ -56,7 +56,6 @@ def gather_stats(
     episodes: Sequence[PlayedEpisode],
     played: Sequence[PlayedEpisode],
     n_tokens: int,
-    *,
     end_id: int | None = None,
     group_size: int = 1,
 ) -> RolloutStats:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import gymnasium as gym
 import numpy as np
@@ -35,6 +35,7 @@ from agents.ppo.kl import KLController
 from agents.ppo.metrics import gather_stats
 from agents.ppo.options import PPOOptions, ppo_options
 from agents.ppo.policy import LMPolicy, check_policy_kwargs
+from agents.ppo.progress import describe_iteration, track_budget
 from agents.ppo.prompts import PromptOrder
 from agents.ppo.random_states import (
     generator_states,
@@ -46,13 +47,12 @@ from agents.ppo.reference import Reference
 from agents.ppo.returns import ReturnScale
 from agents.ppo.rollout import (
     TokenPolicy,
-    check_rewards,
     collect_episodes,
-    replace_equal_groups,
+    collect_groups,
     take_valid,
 )
 from agents.ppo.sharding import divide_run, gathered, is_sharded
-from agents.ppo.steps import OptimizerSteps, describe_faults
+from agents.ppo.steps import OptimizerSteps
 from agents.ppo.targets import Targets, evaluate_rollout, make_targets
 from agents.ppo.update import accumulate_gradients, start_values
 from agents.ppo.vec_env import (
@@ -69,9 +69,6 @@ from textenv.errors import ConfigError
 from textenv.levels import token_spaces
 from textenv.rollout import Infos, PlayedEpisode
 from textenv.vector import TextVectorEnv
-
-if TYPE_CHECKING:
-    from textenv.cli.progress import Report
 
 Metrics = Mapping[str, float]
 _PRINTED_CHARS = 30
@@ -305,7 +302,7 @@ class TextPPO(PPO):
             )
 
         budget = total if total_episodes is None else total_episodes
-        with _track(budget if progress_bar else None) as report:
+        with track_budget(budget if progress_bar else None) as report:
             iteration = 0
             while done() < budget:
                 self._current_progress_remaining = 1 - done() / budget
@@ -374,31 +371,25 @@ class TextPPO(PPO):
         group_size = options.group_size
 
         def collect(n: int) -> list[PlayedEpisode] | None:
-            with self.prompt_order.choosing(env, n // group_size, group_size):
+            shuffled = options.prompts == "shuffled"
+            order = self.prompt_order
+            with order.choosing(env, n // group_size, group_size) if shuffled else nullcontext():
                 return collect_episodes(env, writer, n, on_step, group_size)
 
+        n_episodes = self.ranks.share(options.n_episodes, "n_episodes")
         with masking, gathered(self.policy):
             writer = self._writer(env)
-            played = collect(self.ranks.share(options.n_episodes, "n_episodes"))
-            found = (
-                None
-                if played is None
-                else (replace_equal_groups(played, collect, group_size, options.resample_rounds))
-            )
+            found = collect_groups(collect, n_episodes, group_size, options.resample_rounds)
         if self._vllm is not None:
             self._vllm.rest()
         if self.ranks.any(found is None):
             return False
         assert found is not None
-        self.episodes = take_valid(found[0], options.max_invalid_share)
-        check_rewards(self.episodes)
+        played, replaced = found
+        self.episodes = take_valid(played, options.max_invalid_share)
+        n_tokens, end_id = self.num_timesteps - tokens_before, find_end_id(env)
         stats = gather_stats(
-            self.ranks,
-            self.episodes,
-            [*found[0], *found[1]],
-            self.num_timesteps - tokens_before,
-            end_id=find_end_id(env),
-            group_size=group_size,
+            self.ranks, self.episodes, played + replaced, n_tokens, end_id, group_size
         )
         self.num_timesteps = tokens_before + stats.n_tokens
         self.n_episodes_done += stats.n_played
@@ -482,14 +473,7 @@ class TextPPO(PPO):
         evaluated = evaluate_rollout(self.policy, self.reference, batch)
         coef = self.kl_controller.coef
         kl, n_episodes = evaluated.mean_kl(self.ranks)
-        self.steps.fault = describe_faults(
-            {
-                "the policy's log-probabilities": evaluated.logprobs,
-                "the reference's log-probabilities": evaluated.ref_logprobs,
-                "the critic's values": evaluated.values,
-            },
-            batch.action_mask,
-        )
+        self.steps.fault = evaluated.faults(batch.action_mask)
         targets, metrics = make_targets(
             evaluated,
             batch,
@@ -617,20 +601,3 @@ class TextPPO(PPO):
 
 
 TextPPO.__signature__ = signature_with(TextPPO.__init__, PPOOptions)  # type: ignore[attr-defined] # read by inspect
-
-
-def describe_iteration(metrics: Metrics) -> str:
-    """Describes an iteration in a few words."""
-    return (
-        f"reward {metrics['rollout/reward_mean']:.3f}  KL {metrics['kl/ref']:.2f}  "
-        f"{metrics['time/tokens_per_s']:.0f} tokens/s"
-    )
-
-
-def _track(total: int | None) -> AbstractContextManager[Report]:
-    """Returns a progress bar over a budget; without a budget, nothing is shown."""
-    if total is None:
-        return nullcontext(lambda done, note="", total=None: None)
-    from textenv.cli.progress import track
-
-    return track("Training", total)

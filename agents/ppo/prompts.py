@@ -59,7 +59,7 @@ class PromptOrder:
             else:
                 number = slot // group_size + int(n_begun[slot]) * (env.num_envs // group_size)
             n_begun[slot] += 1
-            return self._prompt(self._drawn + number, size)
+            return self.number(self._drawn + number, size)
 
         env.env.choose_index = choose
         try:
@@ -68,9 +68,9 @@ class PromptOrder:
             env.env.choose_index = None
         self._drawn += n_groups
 
-    def _prompt(self, number: int, size: int) -> int:
-        """Returns the prompt that this process plays as its number-th."""
-        number = number * self._ranks.size + self._ranks.index
+    def number(self, nth: int, size: int) -> int:
+        """Returns the number of the prompt that this process plays as its nth, from 0."""
+        number = nth * self._ranks.size + self._ranks.index
         if size > _MOST_SHUFFLED:
             return int(np.random.default_rng([self._seed, number]).integers(size))
         epoch, place = divmod(number, size)

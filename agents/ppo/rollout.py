@@ -84,23 +84,26 @@ def collect_episodes(
 Collect = Callable[[int], list[PlayedEpisode] | None]
 
 
-def replace_equal_groups(
-    episodes: list[PlayedEpisode], collect: Collect, group_size: int, rounds: int
+def collect_groups(
+    collect: Collect, n_episodes: int, group_size: int, rounds: int
 ) -> tuple[list[PlayedEpisode], list[PlayedEpisode]] | None:
-    """Replaces groups whose rewards are all equal by groups of other prompts.
+    """Plays episodes, and replaces groups whose rewards are all equal by groups of other prompts.
 
     Dynamic sampling of DAPO (Yu et al., 2025, https://arxiv.org/abs/2503.14476). There it goes on
     until none is left; here for a number of rounds, after which the rest stays.
 
     Args:
-        episodes: Whole groups.
-        collect: Plays a number of episodes; None if a callback stopped it.
+        collect: Plays a number of episodes in whole groups; None if a callback stopped it.
+        n_episodes: Number of episodes.
         group_size: Episodes of a group.
-        rounds: Most rounds in which episodes are played.
+        rounds: Most rounds in which groups are replaced.
 
     Returns:
-        As many episodes as before, and those that were replaced; None if a callback stopped it.
+        The episodes to learn from, and those that were replaced; None if a callback stopped it.
     """
+    episodes = collect(n_episodes)
+    if episodes is None:
+        return None
     n_groups = len({episode.group for episode in episodes})
     replaced: list[PlayedEpisode] = []
     for _ in range(rounds):
@@ -211,7 +214,11 @@ def late_scores(env: VecEnv) -> Iterator[LateScores | None]:
 
 
 def take_valid(episodes: list[PlayedEpisode], max_invalid_share: float) -> list[PlayedEpisode]:
-    """Returns the episodes that were scored."""
+    """Returns the episodes that were scored.
+
+    Raises:
+        RewardError: Too few were, or a reward is not finite.
+    """
     valid = [episode for episode in episodes if episode.invalid_reason is None]
     n_invalid = len(episodes) - len(valid)
     if not valid or n_invalid > max_invalid_share * len(episodes):
@@ -221,15 +228,12 @@ def take_valid(episodes: list[PlayedEpisode], max_invalid_share: float) -> list[
             f"max_invalid_share = {max_invalid_share:g} allows no more than that share, and never "
             f"all. The first was {reason}"
         )
+    _check_finite(valid)
     return valid
 
 
-def check_rewards(episodes: Sequence[PlayedEpisode]) -> None:
-    """Checks that what was paid is finite in float32, in which it is learned from.
-
-    Raises:
-        RewardError: It is not.
-    """
+def _check_finite(episodes: Sequence[PlayedEpisode]) -> None:
+    """Checks that what was paid is finite in float32, in which it is learned from."""
     for episode in episodes:
         if not np.isfinite(episode.rewards).all():
             at = int(np.flatnonzero(~np.isfinite(episode.rewards))[0])

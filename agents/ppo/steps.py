@@ -7,7 +7,6 @@ import math
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor
 
 from agents.ppo.distributed import Ranks
 from agents.ppo.options import PPOOptions
@@ -105,22 +104,3 @@ def clip_gradients(policy: LMPolicy, options: PPOOptions) -> dict[str, float]:
         "grad_norm": float(whole(clip(actor, options.max_grad_norm))),
         "grad_norm_critic": float(whole(clip(critic, options.max_grad_norm_critic))),
     }
-
-
-def describe_faults(parts: Mapping[str, Tensor], written: Tensor) -> str:
-    """Says which numbers of a rollout are not finite; "" if all are.
-
-    Args:
-        parts: Tensors (batch, time), by what they are.
-        written: (batch, time) True where the agent wrote the token.
-    """
-    found = []
-    for name, tensor in parts.items():
-        bad = ~tensor.isfinite() & written
-        if bad.any():
-            row, time = (int(i) for i in bad.nonzero()[0])
-            found.append(
-                f"{name} of {int(bad.sum())} of {int(written.sum())} tokens, first "
-                f"{float(tensor[row, time])} at token {time} of episode {row}"
-            )
-    return f"not finite: {'; '.join(found)}" if found else ""

@@ -52,6 +52,24 @@ class EvaluatedRollout:
         """Divergence from the reference at each of the agent's tokens, (batch, time) nats."""
         return kl_penalty(self.logprobs, self.ref_logprobs)
 
+    def faults(self, written: Tensor) -> str:
+        """Says which numbers at the agent's tokens (batch, time) are not finite; "" if all are."""
+        parts = {
+            "the policy's log-probabilities": self.logprobs,
+            "the reference's log-probabilities": self.ref_logprobs,
+            "the critic's values": self.values,
+        }
+        found = []
+        for name, tensor in parts.items():
+            bad = ~tensor.isfinite() & written
+            if bad.any():
+                row, time = (int(i) for i in bad.nonzero()[0])
+                found.append(
+                    f"{name} of {int(bad.sum())} of {int(written.sum())} tokens, first "
+                    f"{float(tensor[row, time])} at token {time} of episode {row}"
+                )
+        return f"not finite: {'; '.join(found)}" if found else ""
+
     def mean_kl(self, ranks: Ranks) -> tuple[float, int]:
         """Returns the KL of policy to reference in nats per episode, and the number of episodes."""
         sums = [float(self.log_ratio.sum()), len(self.log_ratio)]

@@ -7,7 +7,8 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from agents.ppo.ppo import TextPPO, describe_iteration
+from agents.ppo.ppo import TextPPO
+from agents.ppo.progress import describe_iteration
 from agents.ppo.steps import DivergedError
 from agents.training.config import TrainConfig
 from agents.training.evaluation import evaluate_policy_on_split

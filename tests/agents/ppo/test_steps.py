@@ -119,7 +119,7 @@ def test_what_was_not_finite_is_named(save_model, make_agent, caplog):
     targets = agent.compute_targets(batch)
     assert not targets.advantages.isfinite().all()
     assert agent.kl_controller.coef == coef
-    with pytest.raises(DivergedError, match="the reference's log-probabilities of .* tokens"):
+    with pytest.raises(DivergedError, match=r"the reference's log-probabilities of .* tokens"):
         agent.learn(total_episodes=120)
     assert "not finite: the reference's log-probabilities of" in caplog.text
 
@@ -139,10 +139,10 @@ def test_a_reward_that_is_not_finite_in_float32_is_refused(make_agent, make_env,
             max_prompt_tokens=16, max_new_tokens=6,
         )  # fmt: skip
 
-    with np.errstate(over="ignore"), pytest.raises(RewardError, match="paid (nan|inf) for token"):
+    with np.errstate(over="ignore"), pytest.raises(RewardError, match=r"paid (nan|inf) for token"):
         make_agent(DummyVecEnv([single] * 4)).learn(total_episodes=12)
     env = make_env(reward=lambda episodes: RewardResult(np.full(len(episodes), 1e39)))
-    with np.errstate(over="ignore"), pytest.raises(RewardError, match="paid inf for token .*'"):
+    with np.errstate(over="ignore"), pytest.raises(RewardError, match=r"paid inf for token .*'"):
         make_agent(env).learn(total_episodes=12)
 
 
