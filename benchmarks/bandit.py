@@ -124,7 +124,7 @@ def optimum(
 
 def inverse_deviation(p: float, n: int) -> float:
     """Returns 1 / sigma of groups of n that write "left" with probability p."""
-    k = np.arange(1, n)
+    k, p = np.arange(1, n), min(max(p, 1e-9), 1.0 - 1e-9)
     chance = np.array([math.comb(n, i) * p**i * (1 - p) ** (n - i) for i in k])
     spread = chance * k * (n - k)
     deviation = np.sqrt(k * (n - k) / (n * (n - 1))) + 1e-4
@@ -140,7 +140,7 @@ def distribution(agent: TextPPO) -> NDArray[np.float64]:
 
 
 def play(
-    advantage: str, folder: Path, *, beta: float = 0.5, iterations: int = 60, seed: int = 0
+    advantage: str, folder: Path, *, beta: float = 1.0, iterations: int = 60, seed: int = 0
 ) -> dict[str, float]:
     """Trains with an estimator; returns how far from the optimum it ends, in total variation."""
     rows = folder / "rows.jsonl"

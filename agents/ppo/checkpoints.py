@@ -115,6 +115,7 @@ def save_agent(
     tensors |= {f"optimizer/{name}": t for name, t in optimizer_tensors(policy).items()}
     tensors |= {f"random/{name}": state for name, state in generators.items()}
     weights = {name: whole(tensor) for name, tensor in policy.lm.state_dict().items()}
+    # All processes find it, or none.
     check_finite({**weights, **tensors})
     if not writes:
         return
@@ -157,7 +158,11 @@ def save_language_model(
         policy: Policy whose model to write.
         folder: Folder to write to.
         weights: Whole weights of the model, where this process has only a part of them.
+
+    Raises:
+        ModelError: A weight is not finite; nothing is written.
     """
+    check_finite(policy.lm.state_dict() if weights is None else weights)
     lm = policy.lm if policy.adapter is None else merge_adapter(policy.adapter)
     with without_progress_bars():
         lm.save_pretrained(folder, state_dict=weights if policy.adapter is None else None)

@@ -16,7 +16,7 @@ from textenv.rollout import PlayedEpisode
 
 _log = logging.getLogger(__name__)
 _FAR = 10.0  # distances from the median, in mean distances of the others
-_WARN = 100.0  # distances that are worth a warning
+_WARN = 10.0  # times as far as what counts: worth a warning
 _ACCIDENTS = 2  # so many extreme returns are taken for accidents; the next for what the task pays
 _LEAST = 8  # fewer returns than this show no spread
 
@@ -74,7 +74,8 @@ class ReturnBounds:
     whitened to nothing. So returns are winsorised (Dixon, 1960; Huber & Ronchetti, "Robust
     Statistics", 2009): one that lies further from the median than ten times the mean distance of
     the others counts as if it lay there. The others are seven eighths of the rollout, nearest to
-    the median; where they are all equal, the distance is that of rollouts before, or 1.
+    the median. Of the distances of all rollouts so far the largest counts, or 1 while they are 0:
+    once nearly all succeed, a failure is no outlier.
 
     Rare returns of that size may be what the task pays: a game that is hardly ever won. So two of
     them in a run are taken for accidents, and from the third on that size is within the bounds.
@@ -82,7 +83,7 @@ class ReturnBounds:
 
     Attributes:
         extremes: Largest distances from the median so far, the smallest of them first.
-        spread: Mean distance from the median of the others, in the last rollout where it was not 0.
+        spread: Largest mean distance of the others in a rollout so far.
     """
 
     def __init__(self) -> None:
@@ -100,12 +101,12 @@ class ReturnBounds:
         median = float(np.median(returns))
         distances = np.sort(np.abs(returns - median))
         others = distances[: len(distances) - max(1, len(distances) // 8)]
-        self.spread = float(others.mean()) or self.spread
+        self.spread = max(self.spread, float(others.mean()))
         spread = self.spread or 1.0
         largest = sorted([*self.extremes, *distances[-len(self.extremes) :].tolist()])
         self.extremes = largest[-len(self.extremes) :]
         limit = max(_FAR * spread, self.extremes[0])
-        if distances[-1] > max(limit, _WARN * spread):
+        if distances[-1] > _WARN * limit:
             worst = float(returns[np.abs(returns - median).argmax()])
             _log.warning(
                 "A return of %g stands far outside of the others (median %g, mean distance from it "

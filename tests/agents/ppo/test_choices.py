@@ -1,4 +1,4 @@
-"""Choices of the update: aggregation, cut-off episodes, components, dead groups; and the metrics."""
+"""Choices of the update: aggregation, cut-off episodes, components, dead groups; and metrics."""
 
 from __future__ import annotations
 

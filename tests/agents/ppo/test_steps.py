@@ -13,6 +13,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 import agents.ppo.update
 import agents.training.run
 from agents.ppo.buffer import make_batch
+from agents.ppo.distributed import Ranks
 from agents.ppo.ppo import TextPPO
 from agents.ppo.rollout import collect_episodes
 from agents.ppo.steps import DivergedError
@@ -108,6 +109,22 @@ def test_what_is_not_finite_is_never_saved(make_agent, tmp_path, which):
     with pytest.raises(ModelError, match="not finite, so the agent was not saved"):
         agent.save(tmp_path)
     assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == kept
+
+
+def test_a_step_that_another_process_skips_is_skipped(make_agent):
+    class Two(Ranks):
+        def any(self, flag: bool) -> bool:
+            assert not flag
+            return True
+
+    agent = make_agent(critic_warmup=0)
+    batch = make_batch(collect_episodes(agent.env, agent.policy, 12))
+    targets = agent.compute_targets(batch)
+    stats = agent.accumulate_gradients(batch, targets, torch.arange(12))
+    before = weights(agent)
+    agent.steps.step(agent.policy, stats, agent.options, Two())
+    assert weights(agent).equal(before)
+    assert agent.steps.skipped == 1
 
 
 def test_what_was_not_finite_is_named(save_model, make_agent, caplog):
