@@ -29,7 +29,7 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import typer
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from rich.console import Console
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
@@ -80,7 +80,7 @@ def save_model(folder: Path, seed: int = 0) -> str:
     backend = Tokenizer(WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="<unk>"))
     backend.pre_tokenizer = Whitespace()
     backend.add_special_tokens(list(WORDS[:5]))
-    tokenizer = PreTrainedTokenizerFast(
+    tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call] # has no types
         tokenizer_object=backend, eos_token="<|end|>", pad_token="<|pad|>", unk_token="<unk>"
     )
     tokenizer.chat_template = _TEMPLATE
@@ -96,7 +96,7 @@ def save_model(folder: Path, seed: int = 0) -> str:
 
 
 def optimum(
-    reference: Sequence[float], beta: float, group_size: int | None = None
+    reference: ArrayLike, beta: float, group_size: int | None = None
 ) -> NDArray[np.float64]:
     """Returns the distribution over tokens in which learning ends.
 
@@ -109,7 +109,7 @@ def optimum(
 
     def tilted(strength: float) -> NDArray[np.float64]:
         weights = ref * np.exp(strength * (np.arange(len(ref)) == LEFT))
-        return weights / weights.sum()
+        return np.asarray(weights / weights.sum())
 
     if group_size is None:
         return tilted(1.0 / beta)
@@ -133,10 +133,15 @@ def inverse_deviation(p: float, n: int) -> float:
 
 def distribution(agent: TextPPO) -> NDArray[np.float64]:
     """Returns the probabilities of the one token that the agent writes, (V,)."""
-    observation = agent.policy.obs_to_tensor(agent.env.reset())[0]
+    assert agent.env is not None
+    seen = agent.env.reset()
+    assert isinstance(seen, dict)
+    observation = agent.policy.obs_to_tensor(seen)[0]
+    tokens = torch.arange(len(WORDS))
+    one = {key: value[:1].repeat(len(WORDS), 1) for key, value in observation.items()}  # type: ignore[union-attr] # of a dict
     with torch.no_grad():
-        probs = agent.policy.get_distribution(observation).distribution.probs[0]
-    return np.asarray(probs.double().numpy())
+        logprobs = agent.policy.evaluate_actions(one, tokens)[1]
+    return np.asarray(logprobs.double().exp().numpy())
 
 
 def play(
