@@ -9,6 +9,7 @@ episode ends, the reward called: once for all the slots that end in the same ste
 from __future__ import annotations
 
 import inspect
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -59,6 +60,7 @@ class TextCore(Slots):
         defer: Takes each episode that `step` ends instead of the reward, for an agent that has it
             scored while other slots go on: the step pays 0, and the info has "pending" True. Not
             where `can_defer` is False.
+        reward_s: Seconds that the reward has taken so far.
     """
 
     def __init__(
@@ -114,6 +116,7 @@ class TextCore(Slots):
         self.end_listeners: list[Callable[[TextCore, int, float, bool, Info], None]] = []
         self.mask_invalid = False
         self.defer: Callable[[Episode], None] | None = None
+        self.reward_s = 0.0
 
     @property
     def reward(self) -> Reward:
@@ -270,8 +273,7 @@ class TextCore(Slots):
                 infos[slot] = {"pending": True}
         elif finished:
             episodes = [self.episode(slot) for slot in finished]
-            score = call_reward if self.mask_invalid else compute_rewards
-            result = score(self.reward, episodes)
+            result = self.score(self.reward, episodes)
             for i, slot in enumerate(finished):
                 rewards[slot] = result.total[i]
                 terminated[slot] = True
@@ -283,6 +285,13 @@ class TextCore(Slots):
                 ended = bool(terminated[slot])
                 listen(self, slot, float(rewards[slot]), ended, infos.get(slot, {}))
         return paid, terminated, truncated, infos
+
+    def score(self, reward: Reward, episodes: Sequence[Episode]) -> RewardResult:
+        """Calls a reward, and raises for a missing score unless `mask_invalid` is set."""
+        started_at = time.perf_counter()
+        result = (call_reward if self.mask_invalid else compute_rewards)(reward, episodes)
+        self.reward_s += time.perf_counter() - started_at
+        return result
 
     @property
     def can_defer(self) -> bool:
@@ -321,8 +330,7 @@ class TextCore(Slots):
         assert self._dense is not None
         n_tokens = np.zeros(self.n_slots, np.int64)
         n_tokens[rows] = np.count_nonzero(self.action_mask[rows], axis=1)
-        score = call_reward if self.mask_invalid else compute_rewards
-        return self._dense.pay(rewards, terminated, n_tokens, self.so_far, score)
+        return self._dense.pay(rewards, terminated, n_tokens, self.so_far, self.score)
 
     def _begin_turn(self, slot: int) -> Info:
         self.turn_starts[slot] = self.lengths[slot]

@@ -8,7 +8,7 @@ from typing import Any
 
 from textenv.episode import TextCore, final_info
 from textenv.examples import Episode
-from textenv.rewards.base import RewardResult, call_reward, compute_rewards
+from textenv.rewards.base import RewardResult
 
 
 @dataclass(frozen=True)
@@ -63,5 +63,5 @@ class LateScores:
         if self._running is not None or not self._waiting:
             return
         episodes, self._waiting = self._waiting, []
-        score = call_reward if self._core.mask_invalid else compute_rewards
-        self._running = episodes, self._pool.submit(score, self._core.reward, episodes)
+        core = self._core
+        self._running = episodes, self._pool.submit(core.score, core.reward, episodes)

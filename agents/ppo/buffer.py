@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from textenv.errors import UnknownNameError
 from textenv.rollout import PlayedEpisode
 
 
@@ -26,6 +27,10 @@ class EpisodeBatch:
         groups: (batch,) int64, equal for episodes of one group.
         logprobs: (batch, time) float32, log-probabilities at sampling, zero off the agent's
             tokens; None unless every episode has them.
+        cut_off: (batch,) bool, whether the last turn was cut off by its budget or the episode's
+            limit; None where the environment does not tell.
+        components: (batch, k) float64, the components of the reward that were asked for, NaN where
+            an episode has none; None if none were.
     """
 
     input_ids: Tensor
@@ -35,6 +40,8 @@ class EpisodeBatch:
     truncated: Tensor
     groups: Tensor
     logprobs: Tensor | None = None
+    cut_off: Tensor | None = None
+    components: Tensor | None = None
 
     def __len__(self) -> int:
         return int(self.lengths.shape[0])
@@ -56,6 +63,8 @@ class EpisodeBatch:
             self.truncated[rows],
             self.groups[rows],
             None if self.logprobs is None else self.logprobs[rows, :width],
+            None if self.cut_off is None else self.cut_off[rows],
+            None if self.components is None else self.components[rows],
         )
 
     def micro_batches(self, rows: Tensor, max_tokens: int) -> Iterator[Tensor]:
@@ -73,11 +82,21 @@ class EpisodeBatch:
 
 
 def make_batch(
-    episodes: Sequence[PlayedEpisode], device: torch.device | str = "cpu"
+    episodes: Sequence[PlayedEpisode],
+    device: torch.device | str = "cpu",
+    components: Sequence[str] = (),
 ) -> EpisodeBatch:
     """Pads episodes to the longest of them.
 
     Padding is token 0. Nothing reads it, since masks come from the lengths alone.
+
+    Args:
+        episodes: The episodes.
+        device: Where the tensors are.
+        components: Names of the reward's components that are read apart.
+
+    Raises:
+        UnknownNameError: No episode has a component of that name.
     """
     n, width = len(episodes), max(len(episode.input_ids) for episode in episodes)
     input_ids = np.zeros((n, width), np.int64)
@@ -95,7 +114,24 @@ def make_batch(
     lengths = np.array([len(episode.input_ids) for episode in episodes], np.int64)
     truncated = np.array([episode.truncated for episode in episodes], np.bool_)
     groups = np.array([episode.group for episode in episodes], np.int64)
-    arrays = [input_ids, lengths, action_mask, rewards, truncated, groups]
+    arrays = {
+        "input_ids": input_ids,
+        "lengths": lengths,
+        "action_mask": action_mask,
+        "rewards": rewards,
+        "truncated": truncated,
+        "groups": groups,
+    }
     if drawn:
-        arrays.append(logprobs)
-    return EpisodeBatch(*(torch.from_numpy(array).to(device) for array in arrays))
+        arrays["logprobs"] = logprobs
+    said = [episode.said for episode in episodes if episode.said is not None]
+    if len(said) == n:
+        arrays["cut_off"] = np.array([e.stop_reason == "max_new_tokens" for e in said], np.bool_)
+    if components:
+        known = {name for episode in episodes for name in episode.components}
+        for name in components:
+            if name not in known:
+                raise UnknownNameError("component", name, known)
+        rows = [[e.components.get(name, np.nan) for name in components] for e in episodes]
+        arrays["components"] = np.array(rows, np.float64)
+    return EpisodeBatch(**{key: torch.from_numpy(a).to(device) for key, a in arrays.items()})

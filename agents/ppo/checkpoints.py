@@ -41,7 +41,7 @@ from agents.ppo.policy import LMPolicy
 from agents.ppo.sharding import whole
 from textenv.errors import ConfigError, ModelError
 
-FORMAT = 3
+FORMAT = 4
 # The optimizer's state belongs to the parameters that learn, so these decide what can be loaded.
 _FIXED_POLICY_OPTIONS = ("lora", "frozen_layers")
 
@@ -83,6 +83,7 @@ def save_agent(
 
     Raises:
         ConfigError: The optimizer is not AdamW.
+        ModelError: A weight or a number of the optimizer is not finite; nothing is written.
     """
     if policy.optimizer_class is not torch.optim.AdamW:
         raise ConfigError("Only agents with the AdamW optimizer can be saved.")
@@ -114,6 +115,8 @@ def save_agent(
     tensors |= {f"optimizer/{name}": t for name, t in optimizer_tensors(policy).items()}
     tensors |= {f"random/{name}": state for name, state in generators.items()}
     weights = {name: whole(tensor) for name, tensor in policy.lm.state_dict().items()}
+    # All processes find it, or none.
+    check_finite({**weights, **tensors})
     if not writes:
         return
     with replacing_entries(folder) as new:
@@ -127,6 +130,23 @@ def save_agent(
         (new / "agent.json").write_text(text, encoding="utf-8")
 
 
+def check_finite(tensors: Mapping[str, Tensor]) -> None:
+    """Checks that no number of an agent is NaN or infinite.
+
+    Raises:
+        ModelError: One is.
+    """
+    for name, tensor in tensors.items():
+        # NaN and infinity survive a sum, which is cheaper than a test of each number.
+        if tensor.is_floating_point() and not tensor.sum().isfinite():
+            n_bad = int((~tensor.isfinite()).sum())
+            if n_bad:
+                raise ModelError(
+                    f"{n_bad} of the {tensor.numel()} numbers of '{name}' are not finite, so the "
+                    "agent was not saved. What was saved before is kept."
+                )
+
+
 def save_language_model(
     policy: LMPolicy, folder: Path, weights: dict[str, Tensor] | None = None
 ) -> None:
@@ -138,7 +158,11 @@ def save_language_model(
         policy: Policy whose model to write.
         folder: Folder to write to.
         weights: Whole weights of the model, where this process has only a part of them.
+
+    Raises:
+        ModelError: A weight is not finite; nothing is written.
     """
+    check_finite(policy.lm.state_dict() if weights is None else weights)
     lm = policy.lm if policy.adapter is None else merge_adapter(policy.adapter)
     with without_progress_bars():
         lm.save_pretrained(folder, state_dict=weights if policy.adapter is None else None)

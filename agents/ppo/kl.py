@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -63,13 +65,13 @@ class KLController:
         self.horizon = horizon
 
     def update(self, kl: float, n_episodes: int) -> None:
-        """Adapts the coefficient after an iteration, if there is a target.
+        """Adapts the coefficient after an iteration, if there is a target and the KL is a number.
 
         Args:
             kl: Mean over episodes of the divergence summed over the episode's tokens, in nats.
             n_episodes: The number of episodes in that mean.
         """
-        if self.target is not None:
+        if self.target is not None and math.isfinite(kl):
             error = min(max(kl / self.target - 1.0, -0.2), 0.2)
             self.coef *= 1.0 + error * min(n_episodes / self.horizon, 1.0)
 

@@ -18,10 +18,12 @@ MAX_LOG_RATIO = 20.0
 class PolicyStats:
     """Statistics of the policy's change, summed over some tokens, without gradient."""
 
-    clipped: Tensor  # tokens whose ratio lies outside the clip range, on either side
+    clipped_high: Tensor  # tokens whose ratio lies above the clip range
+    clipped_low: Tensor  # tokens whose ratio lies below it
     k1: Tensor  # -log r, an estimate of KL(pi_old, pi)
     k3: Tensor  # (r - 1) - log r, Stable-Baselines3's approx_kl
     ratio: Tensor
+    ratio_max: Tensor  # the largest ratio, not a sum
 
 
 def policy_loss(
@@ -63,12 +65,58 @@ def policy_loss(
         zero = torch.zeros_like(log_ratio)
         change = ratio - 1.0
         stats = PolicyStats(
-            clipped=((change > high) | (change < -low)).sum(),
+            clipped_high=(change > high).sum(),
+            clipped_low=(change < -low).sum(),
             k1=k1(zero, log_ratio).sum(),
             k3=k3(zero, log_ratio).sum(),
             ratio=ratio.sum(),
+            ratio_max=ratio.max(),
         )
     return losses, stats
+
+
+def aggregation_weights(
+    action_mask: Tensor, kind: str, masked: Tensor | None, max_tokens: int
+) -> Tensor | None:
+    """Returns what each token counts in the policy loss of a minibatch; None for 1 everywhere.
+
+    The loss is the weighted sum over tokens, divided by `aggregation_size`.
+
+    - "token": the mean over all tokens, as in DAPO (https://arxiv.org/abs/2503.14476).
+    - "sequence": the mean over the tokens of each episode, then over episodes, as in GRPO
+      (https://arxiv.org/abs/2402.03300).
+    - "constant": the sum over an episode's tokens divided by the most that it may have, then the
+      mean over episodes, as in Dr. GRPO (https://arxiv.org/abs/2503.20783) and TRL.
+
+    Args:
+        action_mask: (batch, time) True where the agent wrote the token.
+        kind: One of these.
+        masked: (batch,) True for episodes that do not count; None for none.
+        max_tokens: Most tokens that the agent may write in an episode.
+
+    Returns:
+        (batch, time), 0 off the agent's tokens.
+    """
+    if kind == "token" and masked is None:
+        return None
+    weights = action_mask.float()
+    if kind == "sequence":
+        weights = weights / action_mask.sum(dim=1, keepdim=True).clamp(min=1)
+    elif kind == "constant":
+        weights = weights / max_tokens
+    return weights if masked is None else weights * ~masked[:, None]
+
+
+def aggregation_size(weights: Tensor, kind: str) -> Tensor:
+    """Returns what the weighted sum over a minibatch's tokens is divided by.
+
+    Args:
+        weights: (batch, time) `aggregation_weights` of the minibatch's episodes.
+        kind: As there.
+    """
+    if kind == "constant":
+        return weights.new_tensor(len(weights))
+    return weights.sum()
 
 
 @torch.no_grad()

@@ -36,7 +36,7 @@ def _read_schedule(value: Any) -> Any:
         ends = [float(value(progress)) for progress in (1.0, 0.0)]
         if not all(math.isfinite(end) and end >= 0 for end in ends):
             raise ValueError("a schedule should give finite numbers from 0 up")
-        # Said now, and not by `save` after the training.
+        # Found out when the agent is saved, it would cost the run.
         _write_schedule(value)
     return value
 
@@ -50,8 +50,8 @@ def _write_schedule(value: Any) -> Any:
     if all(hasattr(value, name) for name in _LINEAR):
         return {name: getattr(value, name) for name in _LINEAR}
     raise ValueError(
-        "a schedule that is a function cannot be saved; use a number or "
-        "stable_baselines3.common.utils.LinearSchedule"
+        "a schedule that is a function cannot be saved with the agent; use a number or "
+        "stable_baselines3.common.utils.LinearSchedule(start, end, end_fraction)"
     )
 
 
@@ -81,6 +81,20 @@ class PPOOptions(Options):
     )
     group_size: PositiveInt = option(
         1, _ROLLOUT, "episodes of each prompt; n_episodes and n_envs are multiples of it"
+    )
+    prompts: Literal["shuffled", "independent"] = option(
+        "shuffled",
+        _ROLLOUT,
+        "shuffled: every prompt of the data set is played before any is played again, in a new "
+        "order each time; independent: each slot draws its own, with replacement, as the "
+        "environment does. Environments that gymnasium.make_vec has not made always do",
+    )
+    resample_rounds: NonNegativeInt = option(
+        0,
+        _ROLLOUT,
+        "most rounds in which groups whose rewards are all equal are replaced by groups of other "
+        "prompts; their episodes count as played",
+        "dynamic sampling of DAPO, arXiv 2503.14476",
     )
     max_invalid_share: float = option(
         0.5,
@@ -165,6 +179,30 @@ class PPOOptions(Options):
         "divide the environment's rewards by the running standard deviation of returns",
     )
 
+    component_weights: dict[str, float] = option(
+        {},
+        _ADVANTAGE,
+        "weights of components of the reward that are standardised each for itself before they are "
+        "summed, within the group with grpo and over the rollout with gae and reinforce++; by "
+        "default the reward is taken as it is",
+        "GDPO, arXiv 2601.05242",
+    )
+
+    loss_aggregation: Literal["token", "sequence", "constant"] = option(
+        "token",
+        _LOSS,
+        "mean of the policy loss over the tokens of a minibatch; or over the tokens of each "
+        "episode, then over episodes; or each episode's sum over the most tokens that it may have, "
+        "then the mean over episodes",
+        "DAPO, arXiv 2503.14476; GRPO, arXiv 2402.03300; Dr. GRPO, arXiv 2503.20783",
+    )
+    mask_cut_off: bool = option(
+        False,
+        _LOSS,
+        "leave episodes whose last turn was cut off by its budget out of the policy loss; they "
+        "still count in baselines and for the critic",
+        "overlong filtering of DAPO, arXiv 2503.14476",
+    )
     clip_range: Scheduled = option(
         0.2,
         _LOSS,
@@ -249,6 +287,14 @@ class PPOOptions(Options):
             raise ConfigError(
                 f"advantage='{self.advantage}' compares episodes of the same prompt: set "
                 "group_size to 2 or more."
+            )
+        if self.resample_rounds and self.group_size < 2:
+            raise ConfigError("resample_rounds replaces groups: set group_size to 2 or more.")
+        if self.component_weights and self.advantage in ("rloo", "dr_grpo"):
+            raise ConfigError(
+                f"component_weights are of components that are standardised, and "
+                f"advantage='{self.advantage}' does not standardise: choose grpo, or weigh the "
+                "parts of the reward itself."
             )
         if self.kl_target is not None and self.kl_coef == 0:
             raise ConfigError("With kl_target, kl_coef is where it starts from: set it above 0.")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib.util
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import gymnasium as gym
 import numpy as np
@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.policies import BasePolicy
-from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
 from stable_baselines3.common.utils import explained_variance
 from stable_baselines3.common.vec_env import VecEnv
@@ -34,8 +33,11 @@ from agents.ppo.checkpoints import (
 )
 from agents.ppo.distributed import asks_for_fsdp, join_ranks
 from agents.ppo.kl import KLController
+from agents.ppo.metrics import gather_stats
 from agents.ppo.options import PPOOptions, ppo_options
 from agents.ppo.policy import LMPolicy, check_policy_kwargs
+from agents.ppo.progress import describe_iteration, track_budget
+from agents.ppo.prompts import PromptOrder
 from agents.ppo.random_states import (
     generator_states,
     restore_generators,
@@ -43,26 +45,32 @@ from agents.ppo.random_states import (
     slot_states,
 )
 from agents.ppo.reference import Reference
-from agents.ppo.rollout import TokenPolicy, collect_episodes, gather_stats, take_valid
-from agents.ppo.sharding import divide_run, gathered, is_sharded, whole
+from agents.ppo.returns import ReturnScale
+from agents.ppo.rollout import (
+    TokenPolicy,
+    collect_episodes,
+    collect_groups,
+    take_valid,
+)
+from agents.ppo.sharding import divide_run, gathered, is_sharded
+from agents.ppo.steps import OptimizerSteps
 from agents.ppo.targets import Targets, evaluate_rollout, make_targets
-from agents.ppo.update import accumulate_gradients
+from agents.ppo.update import accumulate_gradients, start_values
 from agents.ppo.vec_env import (
     TextVecEnv,
     check_groups,
     check_token_level,
     check_wrappers,
+    find_end_id,
     most_tokens,
+    reward_seconds,
 )
 from agents.ppo.vllm_engine import check_policy
-from agents.ppo.vllm_sampler import VLLMSampler, find_end_id
+from agents.ppo.vllm_sampler import VLLMSampler
 from textenv.errors import ConfigError
 from textenv.levels import token_spaces
 from textenv.rollout import Infos, PlayedEpisode
 from textenv.vector import TextVectorEnv
-
-if TYPE_CHECKING:
-    from textenv.cli.progress import Report
 
 Metrics = Mapping[str, float]
 _PRINTED_CHARS = 30
@@ -73,7 +81,8 @@ _LIVE = tuple(name for name in PPOOptions.model_fields if name not in _FIXED)
 # Decided anew when the agent is loaded.
 _NOT_SAVED = ("n_envs", "n_steps", "device", "parallel")
 _COUNTERS = ("num_timesteps", "n_episodes_done", "n_iterations", "_n_updates")
-_MOMENTS = ("mean", "var", "count")
+# Parts of the agent that have a state of their own, of plain numbers.
+_STATEFUL = ("kl_controller", "return_scale", "steps", "prompt_order")
 
 
 class TextPPO(PPO):
@@ -175,7 +184,12 @@ class TextPPO(PPO):
             check_policy(self.policy)
         divide_run(self.policy, self.env, self.seed, self._given.parallel, self.ranks)
         self.kl_controller = KLController(options.kl_coef, options.kl_target, options.kl_horizon)
-        self.return_moments = RunningMeanStd(shape=())
+        self.return_scale = ReturnScale()
+        self.steps = OptimizerSteps()
+        seed = (
+            int(np.random.SeedSequence().generate_state(1)[0]) if self.seed is None else self.seed
+        )
+        self.prompt_order = PromptOrder(self.ranks.gather(seed)[0], self.ranks)
         self.episodes: list[PlayedEpisode] = []
         self.n_episodes_done = 0
         self.n_iterations = 0
@@ -260,6 +274,7 @@ class TextPPO(PPO):
             ConfigError: Not exactly one budget is given, or the agent has no environment.
             RewardError: The reward raised, or could not score more of a rollout than
                 `max_invalid_share`, or none of it.
+            DivergedError: Losses or gradients were not finite in five optimizer steps in a row.
         """
         _check_budget(total_timesteps, total_episodes)
         if self.env is None:
@@ -299,7 +314,7 @@ class TextPPO(PPO):
             )
 
         budget = total if total_episodes is None else total_episodes
-        with _track(budget if progress_bar else None) as report:
+        with track_budget(budget if progress_bar else None) as report:
             iteration = 0
             while done() < budget:
                 self._current_progress_remaining = 1 - done() / budget
@@ -364,22 +379,34 @@ class TextPPO(PPO):
 
         # Only `TextVecEnv` can mask; a step of any other environment raises, as it always does.
         masking = env.masking_invalid() if isinstance(env, TextVecEnv) else nullcontext()
-        options = self.options
+        options, seconds_before = self.options, reward_seconds(env)
+        group_size = options.group_size
+
+        def collect(n: int) -> list[PlayedEpisode] | None:
+            shuffled = options.prompts == "shuffled"
+            order = self.prompt_order
+            with order.choosing(env, n // group_size, group_size) if shuffled else nullcontext():
+                return collect_episodes(env, writer, n, on_step, group_size)
+
         n_episodes = self.ranks.share(options.n_episodes, "n_episodes")
         with masking, gathered(self.policy):
             writer = self._writer(env)
-            played = collect_episodes(env, writer, n_episodes, on_step, options.group_size)
+            found = collect_groups(collect, n_episodes, group_size, options.resample_rounds)
         if self._vllm is not None:
             self._vllm.rest()
-        if self.ranks.any(played is None):
+        if self.ranks.any(found is None):
             return False
-        assert played is not None
+        assert found is not None
+        played, replaced = found
         self.episodes = take_valid(played, options.max_invalid_share)
-        n_tokens = self.num_timesteps - tokens_before
-        stats = gather_stats(self.ranks, self.episodes, len(played), n_tokens)
+        n_tokens, end_id = self.num_timesteps - tokens_before, find_end_id(env)
+        stats = gather_stats(
+            self.ranks, self.episodes, played + replaced, n_tokens, end_id, group_size
+        )
         self.num_timesteps = tokens_before + stats.n_tokens
         self.n_episodes_done += stats.n_played
-        self.return_moments.update(stats.returns)
+        self.return_scale.see(stats.returns)
+        self.logger.record("time/reward_s", reward_seconds(env) - seconds_before)
         for name, value in stats.metrics().items():
             # SB3 cuts printed names to this length, and fails if two are then equal.
             is_long = len(name) > len("rollout/") + _PRINTED_CHARS
@@ -406,9 +433,10 @@ class TextPPO(PPO):
         for group, rate in zip(self.policy.optimizer.param_groups, rates, strict=True):
             group["lr"] = rate
         self.logger.record("train/learning_rate", rates[0])
-        batch = make_batch(self.episodes, self.device)
-        if has_critic and self.n_iterations == 0:
-            self._start_values(batch)
+        episodes = self.return_scale.bound(self.episodes)
+        batch = make_batch(episodes, self.device, tuple(options.component_weights))
+        if has_critic and self.n_iterations == 0 and not options.component_weights:
+            start_values(self.policy, batch, self._reward_scale(), self.ranks)
         targets = self.compute_targets(batch)
         losses: dict[str, list[float]] = {}
         batch_size = self.ranks.share(options.batch_size, "batch_size")
@@ -423,15 +451,17 @@ class TextPPO(PPO):
                     losses.setdefault(key, []).append(value)
                 if options.target_kl is not None and stats["approx_kl"] > 1.5 * options.target_kl:
                     break
-                for name, norm in self._clip_gradients().items():
+                norms = self.steps.step(self.policy, stats, options, self.ranks)
+                for name, norm in norms.items():
                     losses.setdefault(name, []).append(norm)
-                self.policy.optimizer.step()
             else:
                 self._n_updates += 1
                 continue
             break
         # Exactly 1 unless sampling, precision or dropout differ between the two passes.
         self.logger.record("train/first_ratio", losses.pop("ratio")[0])
+        ratio_max = max(self.ranks.gather(max(losses.pop("ratio_max"))))
+        self.logger.record("train/ratio_max", ratio_max)
         if not has_critic:
             del losses["value_loss"]
         for key, values in losses.items():
@@ -443,48 +473,26 @@ class TextPPO(PPO):
             )
             self.logger.record("train/explained_variance", explained)
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
+        self.logger.record("train/optimizer_steps", self.steps.taken)
+        self.logger.record("train/skipped_steps", self.steps.skipped)
         self.n_iterations += 1
 
-    def _clip_gradients(self) -> dict[str, float]:
-        """Holds gradient norms within their limits; returns what they were."""
-        options = self.options
-        clip = torch.nn.utils.clip_grad_norm_
-        if options.max_grad_norm_critic is None:
-            norm = clip(self.policy.parameters(), options.max_grad_norm)
-            return {"grad_norm": float(whole(norm))}
-        critic = self.policy.critic_parameters()
-        ids = {id(parameter) for parameter in critic}
-        actor = [p for p in self.policy.parameters() if id(p) not in ids]
-        return {
-            "grad_norm": float(whole(clip(actor, options.max_grad_norm))),
-            "grad_norm_critic": float(whole(clip(critic, options.max_grad_norm_critic))),
-        }
-
-    def _start_values(self, batch: EpisodeBatch) -> None:
-        """Sets an untrained value head to the mean return, so that it only learns differences."""
-        head = self.policy.value_head
-        total, n = self.ranks.sum(
-            batch.rewards.new_tensor([float(batch.rewards.sum()), len(batch)])
-        )
-        if not whole(head.weight).any() and not whole(head.bias).any():
-            with torch.no_grad():
-                head.bias.fill_(float(total / n) / self._reward_scale())
-
     def _reward_scale(self) -> float:
-        scales = self.options.scale_rewards
-        return float(np.sqrt(self.return_moments.var + 1e-8)) if scales else 1.0
+        return self.return_scale.std if self.options.scale_rewards else 1.0
 
     def compute_targets(self, batch: EpisodeBatch) -> Targets:
         """Evaluates a rollout under the policy and the reference, and computes its advantages."""
         evaluated = evaluate_rollout(self.policy, self.reference, batch)
         coef = self.kl_controller.coef
         kl, n_episodes = evaluated.mean_kl(self.ranks)
+        self.steps.fault = evaluated.faults(batch.action_mask)
         targets, metrics = make_targets(
             evaluated,
             batch,
             self.options,
             kl_coef=coef,
             reward_scale=self._reward_scale(),
+            max_tokens=1 if self.env is None else most_tokens(self.env),
             ranks=self.ranks,
         )
         for name, value in metrics.items():
@@ -521,8 +529,9 @@ class TextPPO(PPO):
         In a run of several processes all of them must call it, and the first one writes.
 
         Raises:
-            ConfigError: A schedule is a function that JSON cannot hold, the optimizer is not AdamW,
-                or the folder holds a model that the agent needs.
+            ConfigError: The optimizer is not AdamW, or the folder holds a model that the agent
+                needs.
+            ModelError: A weight is not finite. What the folder holds is kept.
         """
         policy, folder = self.policy, Path(path)
         needed = {"the KL penalty": self.reference_name}
@@ -534,10 +543,7 @@ class TextPPO(PPO):
         dump = self.options.to_json(exclude=_NOT_SAVED)
         state = {
             **{name: getattr(self, name) for name in _COUNTERS},
-            "kl_controller": self.kl_controller.state_dict(),
-            "return_moments": {
-                name: float(getattr(self.return_moments, name)) for name in _MOMENTS
-            },
+            **{name: getattr(self, name).state_dict() for name in _STATEFUL},
             "slots": slot_states(self.env, self.n_envs, self.ranks),
         }
         save_agent(
@@ -602,20 +608,11 @@ class TextPPO(PPO):
         restore_generators(saved.generators, self.device, self.ranks)
         for name in _COUNTERS:
             setattr(self, name, saved.state[name])
-        self.kl_controller.load_state_dict(saved.state["kl_controller"])
-        for name in _MOMENTS:
-            setattr(self.return_moments, name, saved.state["return_moments"][name])
+        for name in _STATEFUL:
+            getattr(self, name).load_state_dict(saved.state[name])
 
 
 TextPPO.__signature__ = signature_with(TextPPO.__init__, PPOOptions)  # type: ignore[attr-defined] # read by inspect
-
-
-def describe_iteration(metrics: Metrics) -> str:
-    """Describes an iteration in a few words."""
-    return (
-        f"reward {metrics['rollout/reward_mean']:.3f}  KL {metrics['kl/ref']:.2f}  "
-        f"{metrics['time/tokens_per_s']:.0f} tokens/s"
-    )
 
 
 def _check_budget(total_timesteps: object, total_episodes: object) -> None:
@@ -637,12 +634,3 @@ def _check_tensorboard() -> None:
         raise ConfigError(
             "tensorboard_log needs one more package: pip install textenv[tensorboard]"
         )
-
-
-def _track(total: int | None) -> AbstractContextManager[Report]:
-    """Returns a progress bar over a budget; without a budget, nothing is shown."""
-    if total is None:
-        return nullcontext(lambda done, note="", total=None: None)
-    from textenv.cli.progress import track
-
-    return track("Training", total)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
-from agents.ppo.distributed import Ranks
+from agents.ppo.advantages import ROUNDING
 from agents.ppo.vec_env import TextVecEnv, check_observations, find_text_env
 from textenv.episode import TextCore
 from textenv.errors import RewardError
@@ -79,6 +79,61 @@ def collect_episodes(
         share = policy.reading_share if isinstance(env, TextVecEnv) else 0.0
         rollout = Rollout(slots, n_episodes, group_size=group_size, reading_share=share, late=late)
         return play(rollout, slots, PolicyWriter(policy), on_step)
+
+
+Collect = Callable[[int], list[PlayedEpisode] | None]
+
+
+def collect_groups(
+    collect: Collect, n_episodes: int, group_size: int, rounds: int
+) -> tuple[list[PlayedEpisode], list[PlayedEpisode]] | None:
+    """Plays episodes, and replaces groups whose rewards are all equal by groups of other prompts.
+
+    Dynamic sampling of DAPO (Yu et al., 2025, https://arxiv.org/abs/2503.14476). There it goes on
+    until none is left; here for a number of rounds, after which the rest stays.
+
+    Args:
+        collect: Plays a number of episodes in whole groups; None if a callback stopped it.
+        n_episodes: Number of episodes.
+        group_size: Episodes of a group.
+        rounds: Most rounds in which groups are replaced.
+
+    Returns:
+        The episodes to learn from, and those that were replaced; None if a callback stopped it.
+    """
+    episodes = collect(n_episodes)
+    if episodes is None:
+        return None
+    n_groups = len({episode.group for episode in episodes})
+    replaced: list[PlayedEpisode] = []
+    for _ in range(rounds):
+        equal = sorted(find_equal_groups(episodes))
+        if not equal:
+            break
+        more = collect(len(equal) * group_size)
+        if more is None:
+            return None
+        # Those that leave are numbered after all that stay.
+        numbers = {group: n_groups + i for i, group in enumerate(equal)}
+        n_groups += len(equal)
+        replaced += [replace(e, group=numbers[e.group]) for e in episodes if e.group in numbers]
+        episodes = [episode for episode in episodes if episode.group not in numbers]
+        episodes += [replace(episode, group=equal[episode.group]) for episode in more]
+    return episodes, replaced
+
+
+def find_equal_groups(episodes: Sequence[PlayedEpisode]) -> set[int]:
+    """Returns the groups in which the rewards of all scored episodes are equal, up to rounding."""
+    rewards: dict[int, list[float]] = {}
+    for episode in episodes:
+        found = rewards.setdefault(episode.group, [])
+        if episode.invalid_reason is None:
+            found.append(episode.reward)
+    return {
+        group
+        for group, found in rewards.items()
+        if not found or max(found) - min(found) <= ROUNDING * max(map(abs, found))
+    }
 
 
 class VecEnvSlots:
@@ -165,7 +220,11 @@ def late_scores(env: VecEnv) -> Iterator[LateScores | None]:
 
 
 def take_valid(episodes: list[PlayedEpisode], max_invalid_share: float) -> list[PlayedEpisode]:
-    """Returns the episodes that were scored."""
+    """Returns the episodes that were scored.
+
+    Raises:
+        RewardError: Too few were, or a reward is not finite.
+    """
     valid = [episode for episode in episodes if episode.invalid_reason is None]
     n_invalid = len(episodes) - len(valid)
     if not valid or n_invalid > max_invalid_share * len(episodes):
@@ -175,48 +234,17 @@ def take_valid(episodes: list[PlayedEpisode], max_invalid_share: float) -> list[
             f"max_invalid_share = {max_invalid_share:g} allows no more than that share, and never "
             f"all. The first was {reason}"
         )
+    _check_finite(valid)
     return valid
 
 
-@dataclass(frozen=True)
-class RolloutStats:
-    """Statistics of a rollout."""
-
-    n_tokens: int  # Number of tokens that the agent wrote
-    n_played: int  # Number of episodes, scored or not
-    returns: NDArray[np.float64]  # (n,) undiscounted returns of the scored episodes
-    lengths: NDArray[np.float64]  # (n,) number of tokens that the agent wrote in each of them
-    components: Sequence[Mapping[str, float]]  # Components of the reward of each of them
-
-    def metrics(self) -> dict[str, float]:
-        """Returns the numbers to log; a component that an episode lacks counts as 0."""
-        names = {name: None for found in self.components for name in found}
-        return {
-            **{
-                f"rollout/{name}": float(np.mean([c.get(name, 0.0) for c in self.components]))
-                for name in names
-            },
-            "rollout/invalid_episodes": self.n_played - len(self.returns),
-            "rollout/reward_mean": float(self.returns.mean()),
-            "rollout/reward_std": float(self.returns.std()),
-            "rollout/response_tokens": float(self.lengths.mean()),
-        }
-
-
-def gather_stats(
-    ranks: Ranks, episodes: Sequence[PlayedEpisode], n_played: int, n_tokens: int
-) -> RolloutStats:
-    """Gathers the statistics of all processes."""
-    returns = [episode.reward for episode in episodes]
-    lengths = [episode.action_mask.sum() for episode in episodes]
-    summaries = np.array([returns, lengths], np.float64)
-    components = [episode.components for episode in episodes if episode.components]
-    everyones = ranks.gather((n_tokens, n_played, summaries, components))
-    all_returns, all_lengths = np.concatenate([found for _, _, found, _ in everyones], axis=1)
-    return RolloutStats(
-        sum(tokens for tokens, *_ in everyones),
-        sum(played for _, played, *_ in everyones),
-        all_returns,
-        all_lengths,
-        [found for *_, part in everyones for found in part],
-    )
+def _check_finite(episodes: Sequence[PlayedEpisode]) -> None:
+    """Checks that what was paid is finite in float32, in which it is learned from."""
+    for episode in episodes:
+        if not np.isfinite(episode.rewards).all():
+            at = int(np.flatnonzero(~np.isfinite(episode.rewards))[0])
+            which = "" if episode.said is None else f" of example '{episode.said.example.id}'"
+            raise RewardError(
+                f"The environment paid {episode.rewards[at]} for token {at} of an episode{which}. "
+                "Rewards must be finite, and below 3.4e38 in size; give a worst score instead."
+            )

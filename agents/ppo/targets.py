@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from agents.ppo.advantages import (
+    ROUNDING,
     compute_gae,
     compute_grpo,
     compute_returns,
     compute_rloo,
+    standardise_components,
     whiten,
 )
 from agents.ppo.buffer import EpisodeBatch
 from agents.ppo.distributed import ALONE, Ranks
 from agents.ppo.kl import kl_penalty
-from agents.ppo.losses import truncated_importance_weights
+from agents.ppo.losses import aggregation_weights, truncated_importance_weights
 from agents.ppo.options import GROUP_ADVANTAGES, PPOOptions
 from agents.ppo.policy import LMPolicy
 from agents.ppo.reference import Reference
@@ -49,6 +52,24 @@ class EvaluatedRollout:
         """Divergence from the reference at each of the agent's tokens, (batch, time) nats."""
         return kl_penalty(self.logprobs, self.ref_logprobs)
 
+    def faults(self, written: Tensor) -> str:
+        """Says which numbers at the agent's tokens (batch, time) are not finite; "" if all are."""
+        parts = {
+            "the policy's log-probabilities": self.logprobs,
+            "the reference's log-probabilities": self.ref_logprobs,
+            "the critic's values": self.values,
+        }
+        found = []
+        for name, tensor in parts.items():
+            bad = ~tensor.isfinite() & written
+            if bad.any():
+                row, time = (int(i) for i in bad.nonzero()[0])
+                found.append(
+                    f"{name} of {int(bad.sum())} of {int(written.sum())} tokens, first "
+                    f"{float(tensor[row, time])} at token {time} of episode {row}"
+                )
+        return f"not finite: {'; '.join(found)}" if found else ""
+
     def mean_kl(self, ranks: Ranks) -> tuple[float, int]:
         """Returns the KL of policy to reference in nats per episode, and the number of episodes."""
         sums = [float(self.log_ratio.sum()), len(self.log_ratio)]
@@ -67,6 +88,8 @@ class Targets:
         returns: Targets of the values.
         importance_weights: Weights of each token's policy loss, arbitrary off the agent's tokens;
             None for 1.
+        token_weights: What each token counts in the policy loss (`aggregation_weights`); None for
+            1.
     """
 
     old_logprobs: Tensor
@@ -74,13 +97,15 @@ class Targets:
     advantages: Tensor
     returns: Tensor
     importance_weights: Tensor | None = None
+    token_weights: Tensor | None = None
 
     def take(self, rows: Tensor, width: int) -> Targets:
         """Returns some rows, cut to the first `width` tokens."""
-        parts = [self.old_logprobs, self.values, self.advantages, self.returns]
-        if self.importance_weights is not None:
-            parts.append(self.importance_weights)
-        return Targets(*(part[rows, :width] for part in parts))
+        parts = {field.name: getattr(self, field.name) for field in fields(self)}
+        cut: dict[str, Any] = {
+            name: None if part is None else part[rows, :width] for name, part in parts.items()
+        }
+        return Targets(**cut)
 
 
 def evaluate_rollout(
@@ -119,6 +144,7 @@ def make_targets(
     *,
     kl_coef: float,
     reward_scale: float = 1.0,
+    max_tokens: int = 1,
     ranks: Ranks = ALONE,
 ) -> tuple[Targets, dict[str, float]]:
     """Computes the advantages and returns of a rollout, paid by its rewards and the KL penalty.
@@ -126,38 +152,51 @@ def make_targets(
     Args:
         evaluated: Rollout under the policy and the reference.
         batch: Episodes of the same rollout.
-        options: Options, of which estimator, discount, whitening and cap are used.
+        options: Options, of which estimator, discount, whitening, aggregation and cap are used.
         kl_coef: Coefficient of the KL penalty, per nat.
         reward_scale: Number that the environment's rewards are divided by.
+        max_tokens: Most tokens that the agent may write in an episode.
         ranks: Processes of the run, over whose rollouts advantages are whitened.
 
     Returns:
         The targets, and metrics to log.
     """
     written = batch.action_mask
-    rewards = batch.rewards / reward_scale - kl_coef * evaluated.log_ratio
+    # In float64 until the end: advantages are often small differences of these.
+    paid = batch.rewards.double() / reward_scale
+    if options.component_weights:
+        paid = _pay_components(batch, options, ranks)
+    penalties = kl_coef * evaluated.log_ratio.double()
+    values = evaluated.values
+    rounding = _rounding(paid, evaluated, kl_coef, ranks)
     # Without a critic there is no value loss, so returns equal values here.
-    returns = evaluated.values
+    returns = values
     if options.advantage == "gae":
         advantages, returns = compute_gae(
-            rewards,
-            evaluated.values,
+            paid - penalties,
+            values.double(),
             written,
             gamma=options.gamma,
             gae_lambda=options.gae_lambda,
             # A truncated episode has no score; its last state's value stands in for it.
-            last_values=evaluated.final_values * batch.truncated,
+            last_values=(evaluated.final_values * batch.truncated).double(),
         )
+        returns = torch.where(advantages.abs() <= rounding, values, returns.float())
     elif options.advantage == "rloo":
-        advantages = compute_rloo(rewards, written, batch.groups)
+        advantages = compute_rloo(paid, written, batch.groups, penalties)
     elif options.advantage == "reinforce++":
-        advantages = compute_returns(rewards, written, options.gamma)
+        advantages = compute_returns(paid - penalties, written, options.gamma)
     else:
-        scale = options.advantage == "grpo"
-        advantages = compute_grpo(rewards, written, batch.groups, scale_by_std=scale)
+        # Components are standardised already.
+        scale = options.advantage == "grpo" and not options.component_weights
+        advantages = compute_grpo(paid, written, batch.groups, scale, penalties=penalties)
+    metrics = _describe(advantages, returns, evaluated, options, written, ranks)
     if options.normalize_advantage and options.advantage not in GROUP_ADVANTAGES:
-        advantages = whiten(advantages, written, reduce=ranks.sum)
-    metrics = {"train/entropy": float(evaluated.entropy[written].mean())}
+        if kl_coef == 0 and _all_equal(paid, written, batch, options.gamma, rounding, ranks):
+            # No text earned more than another; what is left are the critic's errors.
+            advantages = torch.zeros_like(advantages)
+        else:
+            advantages = whiten(advantages, written, rounding=rounding, reduce=ranks.sum)
     weights = None
     if batch.logprobs is not None:
         mismatch = logprob_mismatch(evaluated.logprobs, batch.logprobs, written)
@@ -168,7 +207,96 @@ def make_targets(
             weights = truncated_importance_weights(
                 evaluated.logprobs, batch.logprobs, options.importance_cap
             )
-    return Targets(evaluated.logprobs, evaluated.values, advantages, returns, weights), metrics
+    masked = batch.cut_off if options.mask_cut_off else None
+    targets = Targets(
+        evaluated.logprobs,
+        values,
+        advantages.float(),
+        returns,
+        weights,
+        aggregation_weights(written, options.loss_aggregation, masked, max_tokens),
+    )
+    return targets, metrics
+
+
+def _pay_components(batch: EpisodeBatch, options: PPOOptions, ranks: Ranks) -> Tensor:
+    """Returns rewards that pay, at each episode's last token, its standardised components."""
+    assert batch.components is not None, "make_batch was not asked for the components"
+    weights = torch.tensor(list(options.component_weights.values()), dtype=torch.float64)
+    components, groups = batch.components, batch.groups
+    if options.advantage != "grpo":
+        # Compared with every episode of the rollout, in whatever process it was played.
+        parts = ranks.gather(components.cpu())
+        first = sum(len(part) for part in parts[: ranks.index])
+        everyones = torch.cat(parts)
+        sums = standardise_components(everyones, weights, torch.zeros(len(everyones)))
+        sums = sums[first : first + len(batch)].to(components.device)
+    else:
+        sums = standardise_components(components, weights, groups)
+        # The paper whitens the sums over the batch, so that their size does not grow with k.
+        everyone = torch.ones_like(sums, dtype=torch.bool)
+        sums = whiten(sums, everyone, shift_mean=False, reduce=ranks.sum)
+    paid = torch.zeros_like(batch.rewards, dtype=torch.float64)
+    last = batch.action_mask.long().cumsum(1).argmax(1, keepdim=True)
+    return paid.scatter_(1, last, sums[:, None])
+
+
+def _rounding(paid: Tensor, evaluated: EvaluatedRollout, kl_coef: float, ranks: Ranks) -> float:
+    """Returns the largest error of an advantage that float32 can explain.
+
+    Rewards and values are rounded once each. A penalty is a difference of two log-probabilities, of
+    which each is off by its rounding, but never by more than the penalty itself where they agree.
+    """
+    both = evaluated.logprobs.abs() + evaluated.ref_logprobs.abs()
+    noise = torch.minimum(evaluated.log_ratio.abs(), ROUNDING * both).double()
+    per_episode = ROUNDING * paid.abs().sum(dim=1) + kl_coef * noise.sum(dim=1)
+    own = float(per_episode.max() + ROUNDING * evaluated.values.abs().max())
+    everyones: list[float] = ranks.gather(own)
+    return max(everyones)
+
+
+def _all_equal(
+    paid: Tensor,
+    written: Tensor,
+    batch: EpisodeBatch,
+    gamma: float,
+    rounding: float,
+    ranks: Ranks,
+) -> bool:
+    """Returns whether all episodes of the rollout, two or more, were worth the same."""
+    to_go = compute_returns(paid, written, gamma)
+    worth = to_go.gather(1, written.int().argmax(1, keepdim=True))
+    own = (float(worth.min()), float(worth.max()), len(batch), bool(batch.truncated.any()))
+    lows, highs, sizes, truncated = zip(*ranks.gather(own), strict=True)
+    return sum(sizes) > 1 and not any(truncated) and max(highs) - min(lows) <= rounding
+
+
+def _describe(
+    advantages: Tensor,
+    returns: Tensor,
+    evaluated: EvaluatedRollout,
+    options: PPOOptions,
+    written: Tensor,
+    ranks: Ranks,
+) -> dict[str, float]:
+    """Returns means and deviations over the agent's tokens, of all processes."""
+    metrics = {"train/entropy": float(evaluated.entropy[written].mean())}
+    described = {"advantage": advantages}
+    if options.advantage == "gae":
+        described |= {"return": returns, "value": evaluated.values}
+    for name, tensor in described.items():
+        found = tensor[written].double()
+        total, n = ranks.sum(torch.stack([found.sum(), found.new_tensor(len(found))]))
+        mean = total / n
+        squares = ranks.sum((found - mean).square().sum())
+        metrics |= {
+            f"train/{name}_mean": float(mean),
+            f"train/{name}_std": float((squares / n).sqrt()),
+        }
+    log_ratios = evaluated.log_ratio[written].double()
+    total, n = ranks.sum(torch.stack([log_ratios.sum(), log_ratios.new_tensor(len(log_ratios))]))
+    metrics["rollout/kl_per_token"] = float(total / n)
+    return metrics
 
 
 def logprob_mismatch(logprobs: Tensor, sampler_logprobs: Tensor, action_mask: Tensor) -> Tensor:

@@ -8,16 +8,16 @@ from torch.distributed.fsdp import FSDPModule
 
 from agents.ppo.buffer import EpisodeBatch
 from agents.ppo.distributed import ALONE, Ranks
-from agents.ppo.losses import policy_loss, value_loss
+from agents.ppo.losses import aggregation_size, policy_loss, value_loss
 from agents.ppo.options import PPOOptions
 from agents.ppo.policy import LMPolicy
-from agents.ppo.sharding import in_step
+from agents.ppo.sharding import in_step, whole
 from agents.ppo.targets import Targets
 
-# Metrics of a minibatch to log.
+# Metrics of a minibatch to log, which are means over its tokens.
 _LOGGED = (
-    *("loss", "policy_gradient_loss", "value_loss"),
-    *("clip_fraction", "approx_kl", "ratio"),
+    *("loss", "policy_gradient_loss", "value_loss", "approx_kl", "ratio"),
+    *("clip_fraction", "clip_fraction_high", "clip_fraction_low"),
 )
 
 
@@ -33,10 +33,10 @@ def accumulate_gradients(
 ) -> dict[str, float]:
     """Computes the loss of a minibatch and leaves its gradient in the parameters.
 
-    Every token of the minibatch weighs the same, however the minibatch is split into micro-batches.
-    Each has one backward pass of the sum over its tokens, divided by the count of the whole
-    minibatch. In a run of several processes each has some of the episodes, or none, and all get the
-    same gradient.
+    Every token of the minibatch weighs the same, or what `loss_aggregation` says, however the
+    minibatch is split into micro-batches. Each has one backward pass of the sum over its tokens,
+    divided by the count of the whole minibatch. In a run of several processes each has some of the
+    episodes, or none, and all get the same gradient.
 
     Args:
         policy: Policy that learns; its gradients are replaced.
@@ -48,19 +48,24 @@ def accumulate_gradients(
         ranks: Processes of the run.
 
     Returns:
-        Means over the minibatch's tokens.
+        Means over the minibatch's tokens; and the largest ratio, "ratio_max", in this process.
     """
     policy.set_training_mode(True)
     policy.optimizer.zero_grad()
     n_tokens = ranks.sum(batch.action_mask[rows].sum())
+    weigh = 1.0
+    if targets.token_weights is not None:
+        size = ranks.sum(aggregation_size(targets.token_weights[rows], options.loss_aggregation))
+        # Below, everything is divided by the number of tokens.
+        weigh = float(n_tokens / size) if size > 0 else 0.0
+    ratio_max = torch.zeros((), device=rows.device)
     totals = torch.zeros(len(_LOGGED), device=rows.device)
     passes = list(batch.micro_batches(rows, policy.options.max_tokens_per_batch))
     everyones = list(in_step(passes, policy))
     for i, (micro_rows, counts) in enumerate(everyones):
         part = batch.take(micro_rows)
-        sums = _token_sums(
-            policy, part, targets.take(micro_rows, part.input_ids.shape[1]), options, critic_only
-        )
+        wanted = targets.take(micro_rows, part.input_ids.shape[1])
+        sums = _token_sums(policy, part, wanted, options, critic_only, weigh)
         loss = counts * sums["loss"] / n_tokens
         if isinstance(policy, FSDPModule):
             # FSDP sums gradients in the backward pass, and divides by the number of processes.
@@ -68,17 +73,45 @@ def accumulate_gradients(
             loss = loss * ranks.size
         loss.backward()  # type: ignore[no-untyped-call] # has no types
         totals += counts * torch.stack([sums[name].detach() for name in _LOGGED])
+        ratio_max = torch.maximum(ratio_max, counts * sums["ratio_max"])
     if not isinstance(policy, FSDPModule):
         ranks.sum_gradients(policy.parameters())
     # Brought over at the end, since each transfer waits for the device.
     means = (ranks.sum(totals) / n_tokens).tolist()
-    return dict(zip(_LOGGED, means, strict=True))
+    return {**dict(zip(_LOGGED, means, strict=True)), "ratio_max": float(ratio_max)}
+
+
+def start_values(
+    policy: LMPolicy, batch: EpisodeBatch, reward_scale: float, ranks: Ranks = ALONE
+) -> None:
+    """Sets an untrained value head to the mean return, so that it only learns differences.
+
+    Args:
+        policy: Policy, whose value head is changed if it is 0.
+        batch: First rollout.
+        reward_scale: Number that the environment's rewards are divided by.
+        ranks: Processes of the run.
+    """
+    head = policy.value_head
+    total = batch.rewards.double().sum()
+    mean = torch.divide(*ranks.sum(torch.stack([total, total.new_tensor(len(batch))])))
+    if not whole(head.weight).any() and not whole(head.bias).any():
+        with torch.no_grad():
+            head.bias.fill_(float(mean) / reward_scale)
 
 
 def _token_sums(
-    policy: LMPolicy, part: EpisodeBatch, wanted: Targets, options: PPOOptions, critic_only: bool
+    policy: LMPolicy,
+    part: EpisodeBatch,
+    wanted: Targets,
+    options: PPOOptions,
+    critic_only: bool,
+    weigh: float,
 ) -> dict[str, Tensor]:
-    """Returns the loss and the metrics of a micro-batch, summed over its tokens."""
+    """Returns the loss and the metrics of a micro-batch, summed over its tokens.
+
+    The policy's part is multiplied by the tokens' weights, if they have any, and by `weigh`.
+    """
     # Entropy takes a forward and a backward pass over all probabilities, so only with a bonus.
     with_entropy = options.ent_coef != 0
     outputs = policy.evaluate_sequences(part, with_entropy, critic_only)
@@ -91,17 +124,25 @@ def _token_sums(
         options,
         None if weights is None else weights[at],
     )
+    entropy = outputs.entropy
+    if wanted.token_weights is not None:
+        counts = weigh * wanted.token_weights[at]
+        policy_part = counts * policy_part
+        entropy = None if entropy is None else counts * entropy
     value_part = value_loss(outputs.values, wanted.values[at], wanted.returns[at], options)
     # Without a critic no value learns.
     vf_coef = options.vf_coef if options.advantage == "gae" else 0.0
     loss = policy_part.sum() + vf_coef * value_part.sum()
-    if outputs.entropy is not None:
-        loss = loss - options.ent_coef * outputs.entropy.sum()
+    if entropy is not None:
+        loss = loss - options.ent_coef * entropy.sum()
     return {
         "loss": loss,
         "policy_gradient_loss": policy_part.sum(),
         "value_loss": value_part.sum(),
-        "clip_fraction": stats.clipped,
+        "clip_fraction": stats.clipped_high + stats.clipped_low,
+        "clip_fraction_high": stats.clipped_high,
+        "clip_fraction_low": stats.clipped_low,
         "approx_kl": stats.k3,
         "ratio": stats.ratio,
+        "ratio_max": stats.ratio_max,
     }

@@ -368,6 +368,18 @@ def most_tokens(env: VecEnv) -> int:
     return turn * int(env.get_attr("core", indices=0)[0].max_turns)
 
 
+def find_end_id(env: VecEnv) -> int | None:
+    """Returns the token that ends a turn, if the environment shows it."""
+    text_env = find_text_env(env)
+    return None if text_env is None else text_env.core.tokenizer.end_id
+
+
+def reward_seconds(env: VecEnv) -> float:
+    """Returns the seconds that the reward has taken so far; 0 where the environment hides it."""
+    text_env = find_text_env(env)
+    return 0.0 if text_env is None else text_env.core.reward_s
+
+
 def check_token_level(space: gym.Space[Any]) -> None:
     """Checks that an observation space is that of a text environment at token level."""
     if isinstance(space, AnyText | MessagesSpace):

@@ -8,11 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from stable_baselines3.common.vec_env import VecEnv
 
 from agents.decoding.sampling import check_tokens
 from agents.ppo.policy import LMPolicy
-from agents.ppo.vec_env import find_text_env
 from agents.ppo.vllm_engine import PolicyEngine
 from textenv.errors import ModelError
 
@@ -144,12 +142,6 @@ class VLLMSampler:
             if has_ended:
                 del self._running[request]
                 turn.request = None
-
-
-def find_end_id(env: VecEnv) -> int | None:
-    """Returns the token that ends a turn, if the environment shows it."""
-    text_env = find_text_env(env)
-    return None if text_env is None else text_env.core.tokenizer.end_id
 
 
 class _Turn:

@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from agents.ppo.ppo import TextPPO, describe_iteration
+from agents.ppo.ppo import TextPPO
+from agents.ppo.progress import describe_iteration
+from agents.ppo.steps import DivergedError
 from agents.training.config import TrainConfig
 from agents.training.interrupts import StopRequest
 from agents.training.looks import Look, read_best, save_best, share_best, take_look
@@ -92,9 +94,19 @@ def train_in_folder(
             report(min(agent.n_episodes_done, config.total_episodes), note)
             return stop_reason == "budget" and not request.is_made
 
-        agent.learn(
-            total_episodes=config.total_episodes, after_iteration=after_iteration, resume=True
-        )
+        try:
+            agent.learn(
+                total_episodes=config.total_episodes, after_iteration=after_iteration, resume=True
+            )
+        except DivergedError as error:
+            if not agent.n_iterations:
+                raise
+            # Steps that were not finite were skipped, so the agent is the last good one.
+            agent.save(out)
+            raise DivergedError(
+                f"{error} The agent is kept in '{out}' as it was before them: change what is "
+                "wrong, then go on with --resume."
+            ) from error
     return Ending(stop_reason, best, last_is_best)
 
 

@@ -22,7 +22,8 @@ def test_the_clipped_loss_by_hand_for_both_signs_of_the_advantage() -> None:
     (gradient,) = torch.autograd.grad(losses.sum(), logprobs)
     # d(-r A) / d log p = -r A where unclipped, 0 where clipped.
     torch.testing.assert_close(gradient, torch.tensor([-2.2, 0.0, -1.0, 1.8, 3.0, 0.0]))
-    assert stats.clipped == 4
+    assert (int(stats.clipped_high), int(stats.clipped_low)) == (2, 2)
+    assert stats.ratio_max == 1.5
     torch.testing.assert_close(stats.ratio, torch.tensor(6.0))
 
 
@@ -39,7 +40,8 @@ def test_before_the_first_update_the_ratio_is_one_and_nothing_is_clipped() -> No
     advantages = torch.arange(5.0)
     losses, stats = policy_loss(logprobs, logprobs, advantages, PPOOptions())
     assert torch.equal(losses, -advantages)
-    assert (stats.clipped, stats.k1, stats.k3, stats.ratio) == (0, 0, 0, 5)
+    assert (stats.clipped_high, stats.clipped_low, stats.k1, stats.k3) == (0, 0, 0, 0)
+    assert (stats.ratio, stats.ratio_max) == (5, 1)
 
 
 def test_extreme_log_ratios_stay_finite() -> None:
@@ -82,7 +84,7 @@ def test_the_upper_clip_may_stand_further_out_than_the_lower() -> None:
         PPOOptions(clip_range_high=0.3),
     )
     torch.testing.assert_close(losses, torch.tensor([-1.25, -1.3, 0.8]))
-    assert int(stats.clipped) == 2
+    assert (int(stats.clipped_high), int(stats.clipped_low)) == (1, 1)
 
 
 def test_importance_weights_are_truncated_and_carry_no_gradient() -> None:
