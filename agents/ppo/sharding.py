@@ -49,7 +49,7 @@ def shard_policy(policy: LMPolicy, ranks: Ranks) -> None:
         policy.evaluate_sequences(
             make_batch([PlayedEpisode(ids, written, np.zeros(2, np.float32))], policy.device)
         )
-    policy.reshard()  # type: ignore[operator] # fully_shard made it an FSDPModule
+    policy.reshard()
 
 
 def shard_frozen(backbone: nn.Module, ranks: Ranks) -> None:
