@@ -75,7 +75,7 @@ def add_adapter(model: PreTrainedModel, settings: LoraSettings, first_layer: int
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing")
         adapter = get_peft_model(model, config, adapter_name=ADAPTER)
     fuse_adapters(adapter)
-    return adapter  # type: ignore[return-value] # of a single kind, with one adapter
+    return adapter
 
 
 @contextmanager

@@ -481,7 +481,7 @@ class TextPPO(PPO):
         return replace(targets, states=evaluated.states)
 
     def _trains_critic_only(self) -> bool:
-        return self.advantage == "gae" and self.n_iterations < self._critic_warmup
+        return self.options.advantage == "gae" and self.n_iterations < self._critic_warmup
 
     def accumulate_gradients(
         self, batch: EpisodeBatch, targets: Targets, rows: Tensor

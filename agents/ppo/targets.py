@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import nullcontext
 from dataclasses import dataclass, fields
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -83,7 +84,7 @@ class Targets:
 
     def take(self, rows: Tensor, width: int) -> Targets:
         """Returns some rows, cut to the first `width` tokens."""
-        parts = {field.name: getattr(self, field.name) for field in fields(self)}
+        parts: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
         return Targets(**{k: None if t is None else t[rows, :width] for k, t in parts.items()})
 
 
