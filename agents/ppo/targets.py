@@ -84,8 +84,9 @@ class Targets:
 
     def take(self, rows: Tensor, width: int) -> Targets:
         """Returns some rows, cut to the first `width` tokens."""
-        parts: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
-        return Targets(**{k: None if t is None else t[rows, :width] for k, t in parts.items()})
+        parts = {field.name: getattr(self, field.name) for field in fields(self)}
+        kept: dict[str, Any] = {k: None if t is None else t[rows, :width] for k, t in parts.items()}
+        return Targets(**kept)
 
 
 def evaluate_rollout(
