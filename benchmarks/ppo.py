@@ -1,12 +1,14 @@
 """Episodes per second of PPO on a CPU, beside the peers that do the same work.
 
     python -m benchmarks.ppo --against trl,sb3,torch [--rounds 5] [--json out.json]
+    python -m benchmarks.ppo --shape 135m --against trl,torch --rounds 3 --updates 1
 
 The work is an update of 32 episodes: prompts of 64 tokens, responses of 32, four epochs in one
-minibatch, with a Llama of 128 x 4 layers and 2048 words. The peers are TRL 1.12.0's PPOTrainer (its
-environment is made when it is first needed), Stable-Baselines3's own PPO with `LMPolicy`, and a
-bare loop in torch. Each round runs everyone once, in rotated order and in processes of their own; a
-ratio is the median over rounds of the ratios within a round.
+minibatch, with a Llama of 128 x 4 layers and 2048 words. With `--shape 135m` it is one of 16
+episodes in two epochs, with random weights in the shape of SmolLM2-135M. The peers are TRL 1.12.0's
+PPOTrainer (its environment is made when it is first needed), Stable-Baselines3's own PPO with
+`LMPolicy`, and a bare loop in torch. Each round runs everyone once, in rotated order and in
+processes of their own; a ratio is the median over rounds of the ratios within a round.
 
 Run it on a machine that does nothing else: with more work than cores, threads mostly wait for one
 another. `--threads 1` suffers less.
@@ -40,7 +42,7 @@ from benchmarks.peers.standings import (
     compute_standings,
     split_update,
 )
-from benchmarks.peers.work import Outcome, Work
+from benchmarks.peers.work import SHAPES, Outcome, Work
 
 _CACHE = Path("~/.cache/textenv-benchmarks").expanduser()
 _CRITICS = {"separate": (True,), "shared": (False,), "both": (True, False)}
@@ -82,6 +84,9 @@ def run_rounds(
 
 
 def main(
+    shape: Annotated[
+        Literal["tiny", "135m"], typer.Option(help="The model, and the size of an update.")
+    ] = "tiny",
     against: Annotated[
         str, typer.Option(help=f"Peers, with commas between: {', '.join(PEERS)}.")
     ] = "torch",
@@ -103,14 +108,15 @@ def main(
     """Measure PPO on a CPU beside its peers."""
     peers = parse_against(against)
     messages = Console(stderr=True)
-    work = Work(str(peers_dir / "tiny-h128-l4-v2048"), updates=updates, threads=threads)
+    folder = str(peers_dir / f"fixed-work-{shape}")
+    work = Work(folder, updates=updates, threads=threads, **SHAPES[shape])
     load = os.getloadavg()
     if load[0] > 0.5:
         messages.print(
             f"The machine is busy: its load average is {load[0]:.1f}. Ratios will swing, and "
             "figures are low."
         )
-    field, comparisons = make_field(peers, _CRITICS[value], bf16, compiled)
+    field, comparisons = make_field(peers, _CRITICS[value], bf16, compiled, shape)
     try:
         pythons = {"trl": str(trl_python(peers_dir))} if "trl" in peers else {}
         write_model(work)

@@ -1,4 +1,4 @@
-"""Torch's attention, computed in float32 where bfloat16 would be slower on a CPU."""
+"""Torch's attention, but for what it is slow at on a CPU: bfloat16, and one token a row."""
 
 from __future__ import annotations
 
@@ -103,16 +103,54 @@ def attend(
             return attend(module, query, key, value, mask, **kwargs)[0]
 
         return packed.attend(attend_rows, query, key, value), None
+    on_cpu = value.device.type == "cpu"
+    if on_cpu and query.shape[2] == 1 and query.shape[1] % key.shape[1] == 0:
+        return attend_one(query, key, value, attention_mask, kwargs.get("scaling")), None
     # The backward pass of torch's bfloat16 kernel takes 3.8 times as long as the float32 one on two
     # CPU cores at 96 tokens with heads of 32 (1.5 times at 320 tokens, as long with heads of 64).
     # Under autocast, rotary positions leave queries and keys in float32; values tell its type.
     dtype, is_whole = value.dtype, attention_mask is None and query.shape[2] > 1
-    if value.device.type != "cpu" or dtype != torch.bfloat16 or not is_whole:
+    if not on_cpu or dtype != torch.bfloat16 or not is_whole:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
     with torch.autocast("cpu", enabled=False):
         query, key, value = query.float(), key.float(), value.float()
         attended, _ = sdpa_attention_forward(module, query, key, value, None, **kwargs)
     return attended.to(dtype), None
+
+
+def attend_one(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float | None = None
+) -> Tensor:
+    """Attends from one position a row, as two products a head in float32.
+
+    Heads that share their keys share a product. On two CPU cores, with 16 rows, 9 heads over 3 and
+    96 keys, it takes a fifth of the time of torch's attention, for which keys and values are
+    repeated.
+
+    Args:
+        query: (batch, heads, 1, head_dim).
+        key: (batch, key heads, keys, head_dim).
+        value: (batch, key heads, keys, value_dim).
+        mask: (batch or 1, heads or 1, 1, keys), added to the scores or, of booleans, True where a
+            key is seen; None to see all.
+        scaling: Factor of the scores; by default 1 / sqrt(head_dim).
+
+    Returns:
+        (batch, 1, heads, value_dim), in the type of the values.
+    """
+    n_heads, head_dim = query.shape[1], query.shape[3]
+    grouped = (key.shape[1], n_heads // key.shape[1])
+    with torch.autocast("cpu", enabled=False):
+        queries = query.float().reshape(-1, *grouped, head_dim)
+        scores = queries @ key.float().transpose(2, 3)
+        scores = scores * (head_dim**-0.5 if scaling is None else scaling)
+        if mask is not None:
+            if mask.shape[1] == n_heads:
+                mask = mask.reshape(-1, *grouped, mask.shape[3])
+            is_bool = mask.dtype == torch.bool
+            scores = scores.masked_fill(~mask, -torch.inf) if is_bool else scores + mask
+        attended = scores.softmax(dim=-1) @ value.float()
+    return attended.reshape(-1, 1, n_heads, value.shape[3]).to(value.dtype)
 
 
 def use_own_attention(model: PreTrainedModel) -> None:

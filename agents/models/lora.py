@@ -44,6 +44,8 @@ def add_adapter(model: PreTrainedModel, settings: LoraSettings, first_layer: int
         raise ModelError("lora needs one more package: pip install textenv[lora]")
     from peft import LoraConfig, get_peft_model
 
+    from agents.models.lora_linear import fuse_adapters
+
     list_name, layers = find_layers(model.base_model)
     paths = {
         f"{list_name}.{i}.{path}": module
@@ -71,7 +73,9 @@ def add_adapter(model: PreTrainedModel, settings: LoraSettings, first_layer: int
     with warnings.catch_warnings():
         # peft asks transformers for gradient checkpointing by a name of before.
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing")
-        return get_peft_model(model, config, adapter_name=ADAPTER)
+        adapter = get_peft_model(model, config, adapter_name=ADAPTER)
+    fuse_adapters(adapter)
+    return adapter
 
 
 @contextmanager

@@ -10,6 +10,11 @@ from torch.autograd.function import once_differentiable
 
 # Numbers in the logits of one chunk, by default: 128 MiB in float32.
 CHUNK_LOGITS = 2**25
+# Numbers that a CPU takes through all steps of a softmax before it takes the next, within its cache
+# of the second level; on large vocabularies each step from memory takes as long as a product.
+_BLOCK_LOGITS = 2**18
+# Log-probabilities are held above this, whose exp is 0 in float32.
+_LOWEST = -1e4
 
 
 def token_logprobs(
@@ -26,8 +31,8 @@ def token_logprobs(
     """Returns the log-probabilities of given tokens, with logits only where they are needed.
 
     The backward pass is written out, so that nothing of size (n, vocabulary) is kept for it where
-    there are several chunks: each chunk's logits are computed again then. They are float32 from the
-    output layer on, also under autocast.
+    there are several chunks: each chunk's logits are computed again then. The softmax is float32,
+    also under autocast.
 
     Args:
         head: the output layer, linear.
@@ -42,10 +47,7 @@ def token_logprobs(
     Returns:
         Log-probabilities (n,), and entropies (n,) in nats or None.
     """
-    weight: Tensor = head.weight[:vocab_size]  # type: ignore[index] # a linear layer
-    bias: Tensor | None = getattr(head, "bias", None)
-    if bias is not None:
-        bias = bias[:vocab_size]
+    weight, bias = _rows_of(head, vocab_size)
     device = hidden.device.type
     if torch.is_autocast_enabled(device):
         dtype = torch.get_autocast_dtype(device)
@@ -84,16 +86,29 @@ class _TokenLogprobs(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor | None]:
         n = len(targets)
         chosen = hidden.new_empty(n, dtype=torch.float32)
+        # log of the sum over exp z
+        norms = torch.empty_like(chosen)
         entropy = torch.empty_like(chosen) if with_entropy else None
-        kept: Tensor | None = None
+        logits: Tensor | None = None
         for chunk in _chunks(n, chunk_size):
-            logprobs = _log_softmax(hidden[chunk], weight, bias, temperature)
-            chosen[chunk] = logprobs.gather(1, targets[chunk, None])[:, 0]
-            if entropy is not None:
-                entropy[chunk] = _entropy(logprobs)
-            kept = logprobs
+            logits = nn.functional.linear(hidden[chunk], weight, bias)
+            for block in _blocks(logits):
+                at = slice(chunk.start + block.start, chunk.start + block.stop)
+                scores = _scores(logits[block], temperature)
+                top = scores.amax(dim=1, keepdim=True)
+                below = scores - top
+                chosen[at] = below.gather(1, targets[at, None])[:, 0]
+                # The clamp makes 0 log 0 = 0.
+                weights = below.clamp_(min=_LOWEST).exp()
+                total = weights.sum(dim=1)
+                log_total = total.log()
+                chosen[at] -= log_total
+                norms[at] = top[:, 0] + log_total
+                if entropy is not None:
+                    entropy[at] = log_total - weights.mul_(below).sum(dim=1) / total
         # Those of a single chunk are at hand already.
-        ctx.save_for_backward(hidden, weight, bias, targets, kept if n <= chunk_size else None)
+        kept = logits if n <= chunk_size else None
+        ctx.save_for_backward(hidden, weight, bias, targets, norms, entropy, kept)
         ctx.temperature, ctx.chunk_size = temperature, chunk_size
         ctx.set_materialize_grads(False)
         return chosen, entropy
@@ -101,29 +116,34 @@ class _TokenLogprobs(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_chosen: Tensor | None, grad_entropy: Tensor | None) -> Any:
-        hidden, weight, bias, targets, kept = ctx.saved_tensors
+        hidden, weight, bias, targets, norms, entropy, kept = ctx.saved_tensors
         needs_hidden, needs_weight, needs_bias = ctx.needs_input_grad[:3]
+        n = len(targets)
         grad_hidden = torch.empty_like(hidden) if needs_hidden else None
-        # Sums over many chunks keep their digits in float32.
-        grad_weight = torch.zeros_like(weight, dtype=torch.float32) if needs_weight else None
-        grad_bias = torch.zeros_like(bias, dtype=torch.float32) if needs_bias else None
-        for chunk in _chunks(len(targets), ctx.chunk_size):
-            logprobs = kept
-            if logprobs is None:
-                logprobs = _log_softmax(hidden[chunk], weight, bias, ctx.temperature)
-            grad = _grad_of_logits(
-                logprobs,
-                targets[chunk, None],
-                None if grad_chosen is None else grad_chosen[chunk, None],
-                None if grad_entropy is None else grad_entropy[chunk, None],
-            )
-            grad = grad.div_(ctx.temperature).to(hidden.dtype)
+        grad_weight: Tensor | None = None
+        grad_bias: Tensor | None = None
+        for chunk in _chunks(n, ctx.chunk_size):
+            logits = kept
+            if logits is None:
+                logits = nn.functional.linear(hidden[chunk], weight, bias)
+            # What was kept may be asked for again.
+            grad = logits if kept is None else torch.empty_like(logits)
+            for block in _blocks(logits):
+                at = slice(chunk.start + block.start, chunk.start + block.stop)
+                logprobs = _scores(logits[block], ctx.temperature) - norms[at, None]
+                grad[block] = _grad_of_scores(
+                    logprobs,
+                    targets[at, None],
+                    None if grad_chosen is None else grad_chosen[at, None],
+                    None if grad_entropy is None else grad_entropy[at, None],
+                    None if entropy is None else entropy[at, None],
+                ).div_(ctx.temperature)
             if grad_hidden is not None:
                 torch.mm(grad, weight, out=grad_hidden[chunk])
-            if grad_weight is not None:
-                grad_weight += grad.T @ hidden[chunk]
-            if grad_bias is not None:
-                grad_bias += grad.sum(dim=0)
+            if needs_weight:
+                grad_weight = _plus(grad_weight, grad.T @ hidden[chunk])
+            if needs_bias:
+                grad_bias = _plus(grad_bias, grad.sum(dim=0))
         return (
             grad_hidden,
             None if grad_weight is None else grad_weight.to(weight.dtype),
@@ -132,35 +152,53 @@ class _TokenLogprobs(torch.autograd.Function):
         )
 
 
-def _grad_of_logits(
-    logprobs: Tensor, ids: Tensor, grad_chosen: Tensor | None, grad_entropy: Tensor | None
+def _rows_of(head: nn.Module, n: int) -> tuple[Tensor, Tensor | None]:
+    """Returns the first rows of an output layer's weight and bias."""
+    weight: Any = head.weight
+    bias: Any = getattr(head, "bias", None)
+    if n == len(weight):
+        # A slice of all of it would copy its gradient.
+        return weight, bias
+    return weight[:n], None if bias is None else bias[:n]
+
+
+def _scores(logits: Tensor, temperature: float) -> Tensor:
+    scores = logits.float()
+    return scores if temperature == 1.0 else scores / temperature
+
+
+def _grad_of_scores(
+    logprobs: Tensor,
+    ids: Tensor,
+    grad_chosen: Tensor | None,
+    grad_entropy: Tensor | None,
+    entropy: Tensor | None,
 ) -> Tensor:
     """Returns the gradient (n, vocabulary) at the logits divided by the temperature."""
     probs = logprobs.exp()
-    if grad_chosen is None:
-        grad = torch.zeros_like(probs)
-    elif grad_entropy is None:
-        grad = probs.mul_(-grad_chosen)  # in place: memory for so many numbers is dear
-    else:
-        grad = probs * -grad_chosen
+    grad = torch.zeros_like(probs)
     if grad_chosen is not None:
+        grad = probs * -grad_chosen
         grad.scatter_add_(1, ids, grad_chosen)
     if grad_entropy is not None:
-        surprise = logprobs.clamp(min=torch.finfo(logprobs.dtype).min)
-        surprise += _entropy(logprobs)[:, None]
+        assert entropy is not None
+        surprise = logprobs.clamp(min=_LOWEST)
+        surprise += entropy
         grad -= probs * surprise * grad_entropy
     return grad
 
 
+def _plus(total: Tensor | None, part: Tensor) -> Tensor:
+    """Returns the sum; sums over many chunks keep their digits in float32."""
+    return part if total is None else total.float().add_(part)
+
+
+def _blocks(logits: Tensor) -> list[slice]:
+    n, n_words = logits.shape
+    on_cpu = logits.device.type == "cpu"
+    return _chunks(n, max(1, _BLOCK_LOGITS // n_words) if on_cpu else n)
+
+
 def _chunks(n: int, chunk_size: int) -> list[slice]:
-    return [slice(start, start + chunk_size) for start in range(0, n, chunk_size)]
-
-
-def _log_softmax(hidden: Tensor, weight: Tensor, bias: Tensor | None, temperature: float) -> Tensor:
-    logits = nn.functional.linear(hidden, weight, bias).float()
-    return torch.log_softmax(logits if temperature == 1.0 else logits / temperature, dim=-1)
-
-
-def _entropy(logprobs: Tensor) -> Tensor:
-    # The clamp makes 0 log 0 = 0.
-    return -(logprobs.exp() * logprobs.clamp(min=torch.finfo(logprobs.dtype).min)).sum(-1)
+    starts = range(0, max(n, 1), chunk_size)
+    return [slice(start, min(start + chunk_size, n)) for start in starts]

@@ -52,6 +52,14 @@ class EpisodeBatch:
         row, time = self.action_mask.nonzero(as_tuple=True)
         return row, time
 
+    @cached_property
+    def ranks(self) -> Tensor:
+        """How many of its row's tokens the agent had written before each of its own, (batch, time).
+
+        -1 or more off its tokens.
+        """
+        return self.action_mask.cumsum(dim=1) - 1
+
     def take(self, rows: Tensor) -> EpisodeBatch:
         """Returns the episodes `rows`, padded only to the longest of them."""
         width = int(self.lengths[rows].max())

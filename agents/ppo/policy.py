@@ -77,6 +77,7 @@ class TokenOutputs:
 
     logprobs: Tensor  # (n_tokens,) log-probability of each token that was written
     values: Tensor  # (n_tokens,) value of the state before each token
+    states: Tensor  # (n_tokens, hidden) what these values are computed from
     entropy: Tensor | None  # (n_tokens,) entropy of the distribution at each token, if asked for
     final_values: Tensor  # (batch,) value of the state after each row's last token
 
@@ -395,16 +396,12 @@ class LMPolicy(ActorCriticPolicy):
 
     # Learning: one teacher-forced pass gives every token of whole sequences.
 
-    def evaluate_sequences(
-        self, batch: EpisodeBatch, with_entropy: bool = False, critic_only: bool = False
-    ) -> TokenOutputs:
+    def evaluate_sequences(self, batch: EpisodeBatch, with_entropy: bool = False) -> TokenOutputs:
         """Evaluates every token that the agent wrote in whole episodes, with gradient.
 
         Args:
             batch: Episodes to evaluate.
             with_entropy: Whether to compute entropies.
-            critic_only: Whether only the values have a gradient, and only with respect to
-                `critic_parameters`.
         """
         backbone, head = self._parts
         rows, times = batch.written
@@ -412,25 +409,44 @@ class LMPolicy(ActorCriticPolicy):
         before = rows, times - 1
         last = torch.arange(len(batch), device=rows.device), batch.lengths - 1
         with self.autocast():
-            with torch.set_grad_enabled(torch.is_grad_enabled() and not critic_only):
-                hidden = teacher_forced_hidden(backbone, batch.input_ids)
-                logprobs, entropy = token_logprobs(
-                    head,
-                    hidden[before],
-                    batch.input_ids[batch.written],
-                    vocab_size=self.vocab_size,
-                    temperature=self.options.temperature,
-                    with_entropy=with_entropy,
-                )
+            hidden = teacher_forced_hidden(backbone, batch.input_ids)
+            logprobs, entropy = token_logprobs(
+                head,
+                hidden[before],
+                batch.input_ids[batch.written],
+                vocab_size=self.vocab_size,
+                temperature=self.options.temperature,
+                with_entropy=with_entropy,
+            )
             critic_hidden = hidden
             if self.critic is not None:
                 critic_hidden = teacher_forced_hidden(self.critic, batch.input_ids)
-        return TokenOutputs(
-            logprobs,
-            self._values(critic_hidden[before]),
-            entropy,
-            self._values(critic_hidden[last]),
-        )
+        states = critic_hidden[before]
+        final_values = self._values(critic_hidden[last])
+        return TokenOutputs(logprobs, self._values(states), states, entropy, final_values)
+
+    def evaluate_values(self, batch: EpisodeBatch, states: Tensor | None = None) -> Tensor:
+        """Evaluates the state before every token that the agent wrote, with gradient.
+
+        The gradient is that of `critic_parameters` alone: a backbone that values share with the
+        language model is held.
+
+        Args:
+            batch: Episodes to evaluate.
+            states: (n_tokens, hidden) states of `evaluate_sequences` under the same weights, which
+                a shared backbone would only compute again.
+
+        Returns:
+            (n_tokens,) values, in (row, time) order.
+        """
+        rows, times = batch.written
+        if self.critic is not None:
+            with self.autocast():
+                states = teacher_forced_hidden(self.critic, batch.input_ids)[rows, times - 1]
+        elif states is None:
+            with self.autocast(), torch.no_grad():
+                states = teacher_forced_hidden(self._parts[0], batch.input_ids)[rows, times - 1]
+        return self._values(states)
 
     def _judge(
         self,

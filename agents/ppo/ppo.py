@@ -6,6 +6,7 @@ import importlib.util
 import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -482,7 +483,9 @@ class TextPPO(PPO):
 
     def compute_targets(self, batch: EpisodeBatch) -> Targets:
         """Evaluates a rollout under the policy and the reference, and computes its advantages."""
-        evaluated = evaluate_rollout(self.policy, self.reference, batch)
+        # Where weights are divided, each pass gathers those of the value head, too.
+        keep_states = self._trains_critic_only() and not is_sharded(self.policy)
+        evaluated = evaluate_rollout(self.policy, self.reference, batch, keep_states)
         coef = self.kl_controller.coef
         kl, n_episodes = evaluated.mean_kl(self.ranks)
         self.steps.fault = evaluated.faults(batch.action_mask)
@@ -500,7 +503,10 @@ class TextPPO(PPO):
         self.logger.record("kl/ref", kl)
         self.logger.record("kl/coef", coef)
         self.kl_controller.update(kl, n_episodes)
-        return targets
+        return replace(targets, states=evaluated.states)
+
+    def _trains_critic_only(self) -> bool:
+        return self.options.advantage == "gae" and self.n_iterations < self._critic_warmup
 
     def accumulate_gradients(
         self, batch: EpisodeBatch, targets: Targets, rows: Tensor
@@ -518,10 +524,10 @@ class TextPPO(PPO):
             Means over the minibatch's tokens.
         """
         options = self.options.at(self._current_progress_remaining)
-        critic_only = options.advantage == "gae" and self.n_iterations < self._critic_warmup
         return accumulate_gradients(
-            self.policy, batch, targets, rows, options, critic_only=critic_only, ranks=self.ranks
-        )
+            self.policy, batch, targets, rows, options,
+            critic_only=self._trains_critic_only(), ranks=self.ranks,
+        )  # fmt: skip
 
     def save(self, path: str | Path, *unused: Any, **unused_too: Any) -> None:  # type: ignore[override] # a folder, not a zip file
         """Saves to a folder, as safetensors and JSON: see `agents.ppo.checkpoints`.

@@ -23,7 +23,7 @@ from agents.models.token_logprobs import token_logprobs
 from agents.ppo.buffer import EpisodeBatch
 from agents.ppo.distributed import Ranks
 from agents.ppo.policy import LMPolicy
-from agents.ppo.sharding import shard_frozen
+from agents.ppo.sharding import is_sharded, shard_frozen
 
 
 class Reference:
@@ -80,6 +80,27 @@ class Reference:
                 vocab_size=policy.vocab_size,
                 temperature=policy.options.temperature,
             )[0]
+
+    def is_policy(self) -> bool:
+        """Tells whether the policy computes what the reference does: it has not learned yet."""
+        policy = self._policy
+        if is_sharded(policy):
+            return False
+        if self._adapter is not None:
+            # B A = 0, as at the start.
+            return not any(
+                parameter.any() for name, parameter in policy.lm.named_parameters()
+                if ".lora_B." in name
+            )  # fmt: skip
+        theirs = dict(self.model.named_parameters())
+        ours = dict(policy.lm.named_parameters())
+        if theirs.keys() != ours.keys():
+            return False
+        # One of another type is a weight that autocast rounds to this type in each pass.
+        return all(
+            p is theirs[name] or torch.equal(p.detach().to(theirs[name].dtype), theirs[name])
+            for name, p in ours.items()
+        )
 
     def shard(self, ranks: Ranks) -> None:
         """Divides the layers over the processes of a run, as the policy's are."""

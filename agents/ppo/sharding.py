@@ -41,7 +41,8 @@ def shard_policy(policy: LMPolicy, ranks: Ranks) -> None:
             fully_shard(layer, mesh=mesh)
     # All other weights, including tied ones, form one group.
     fully_shard(policy, mesh=mesh)
-    register_fsdp_forward_method(policy, "evaluate_sequences")
+    for name in ("evaluate_sequences", "evaluate_values"):
+        register_fsdp_forward_method(policy, name)
     policy.optimizer = policy.make_optimizer(policy.optimizer.param_groups[0]["lr"])
     # The first pass decides which parts belong together, and decoding may come before it.
     ids, written = np.zeros(2, np.int32), np.array([False, True])

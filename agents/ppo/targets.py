@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
@@ -39,6 +40,8 @@ class EvaluatedRollout:
         values: (batch, time) values of the state before each of the agent's tokens, zero elsewhere.
         final_values: (batch,) values of the state after the last token.
         entropy: (batch, time) entropy of the policy in nats, zero off the agent's tokens.
+        states: (batch, most tokens written, hidden) what the value of each of a row's tokens was
+            computed from, in their order; None unless asked for.
     """
 
     logprobs: Tensor
@@ -46,6 +49,7 @@ class EvaluatedRollout:
     values: Tensor
     final_values: Tensor
     entropy: Tensor
+    states: Tensor | None = None
 
     @cached_property
     def log_ratio(self) -> Tensor:
@@ -90,6 +94,7 @@ class Targets:
             None for 1.
         token_weights: What each token counts in the policy loss (`aggregation_weights`); None for
             1.
+        states: As in `EvaluatedRollout`.
     """
 
     old_logprobs: Tensor
@@ -98,6 +103,7 @@ class Targets:
     returns: Tensor
     importance_weights: Tensor | None = None
     token_weights: Tensor | None = None
+    states: Tensor | None = None
 
     def take(self, rows: Tensor, width: int) -> Targets:
         """Returns some rows, cut to the first `width` tokens."""
@@ -109,22 +115,32 @@ class Targets:
 
 
 def evaluate_rollout(
-    policy: LMPolicy, reference: Reference, batch: EpisodeBatch
+    policy: LMPolicy, reference: Reference, batch: EpisodeBatch, keep_states: bool = False
 ) -> EvaluatedRollout:
     """Computes log-probabilities and values of the agent's tokens, without gradient.
 
     Those of the policy are computed again rather than kept from sampling, so that the update's
-    first ratio is 1 in every precision. `logprob_mismatch` measures how far the two differ.
+    first ratio is 1 in every precision. `logprob_mismatch` measures how far the two differ. While
+    the policy still is the reference, one pass gives both.
+
+    Args:
+        policy: Policy that the update starts from.
+        reference: Reference of the KL penalty.
+        batch: Rollout.
+        keep_states: Whether to keep what the values are computed from, for an update in which the
+            language model does not change.
     """
     shape, device = batch.action_mask.shape, batch.input_ids.device
     logprobs, ref_logprobs, values, entropy = (torch.zeros(shape, device=device) for _ in range(4))
     final_values = torch.zeros(len(batch), device=device)
     everything = torch.arange(len(batch), device=device)
+    states: Tensor | None = None
+    is_reference = reference.is_policy()
     with torch.no_grad():
         passes = list(batch.micro_batches(everything, policy.options.max_tokens_per_batch))
         for rows, _ in in_step(passes, policy):
             part = batch.take(rows)
-            with reference.recording():
+            with nullcontext() if is_reference else reference.recording():
                 outputs = policy.evaluate_sequences(part, with_entropy=True)
             row, time = part.written
             at = rows[row], time
@@ -132,9 +148,14 @@ def evaluate_rollout(
             values[at] = outputs.values
             assert outputs.entropy is not None
             entropy[at] = outputs.entropy
-            ref_logprobs[at] = reference.logprobs(part)
+            ref_logprobs[at] = outputs.logprobs if is_reference else reference.logprobs(part)
             final_values[rows] = outputs.final_values
-    return EvaluatedRollout(logprobs, ref_logprobs, values, final_values, entropy)
+            if keep_states:
+                if states is None:
+                    most = int(batch.action_mask.sum(dim=1).max())
+                    states = outputs.states.new_zeros(len(batch), most, outputs.states.shape[1])
+                states[rows[row], part.ranks[part.written]] = outputs.states
+    return EvaluatedRollout(logprobs, ref_logprobs, values, final_values, entropy, states)
 
 
 def make_targets(

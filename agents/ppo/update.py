@@ -114,22 +114,29 @@ def _token_sums(
     """
     # Entropy takes a forward and a backward pass over all probabilities, so only with a bonus.
     with_entropy = options.ent_coef != 0
-    outputs = policy.evaluate_sequences(part, with_entropy, critic_only)
     at = part.written  # the policy's outputs are flat, in this order
+    entropy = None
+    if critic_only:
+        # The language model is still what it was when the update started.
+        logprobs, states = wanted.old_logprobs[at], wanted.states
+        kept = None if states is None else states[at[0], part.ranks[at]]
+        values = policy.evaluate_values(part, kept)
+    else:
+        outputs = policy.evaluate_sequences(part, with_entropy)
+        logprobs, values, entropy = outputs.logprobs, outputs.values, outputs.entropy
     weights = wanted.importance_weights
     policy_part, stats = policy_loss(
-        outputs.logprobs,
+        logprobs,
         wanted.old_logprobs[at],
         wanted.advantages[at],
         options,
         None if weights is None else weights[at],
     )
-    entropy = outputs.entropy
     if wanted.token_weights is not None:
         counts = weigh * wanted.token_weights[at]
         policy_part = counts * policy_part
         entropy = None if entropy is None else counts * entropy
-    value_part = value_loss(outputs.values, wanted.values[at], wanted.returns[at], options)
+    value_part = value_loss(values, wanted.values[at], wanted.returns[at], options)
     # Without a critic no value learns.
     vf_coef = options.vf_coef if options.advantage == "gae" else 0.0
     loss = policy_part.sum() + vf_coef * value_part.sum()

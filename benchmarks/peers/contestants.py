@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -53,25 +53,46 @@ class Comparison:
     wanted: float | None
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """The least ratios to the peers that have some, by a critic of its own and bf16."""
+
+    torch: float
+    trl: Mapping[tuple[bool, bool], float]  # to TRL in float32
+
+
+WANTED = {
+    "tiny": Wanted(0.9, {(True, False): 1.15, (False, False): 1.9, (False, True): 2.5}),
+    "135m": Wanted(1.0, {(False, False): 2.0, (False, True): 3.0}),
+}
+
+
 def make_field(
-    against: Sequence[str], critics: Sequence[bool], bf16: bool, compiled: bool = False
+    against: Sequence[str],
+    critics: Sequence[bool],
+    bf16: bool,
+    compiled: bool = False,
+    shape: str = "tiny",
 ) -> tuple[list[Contestant], list[Comparison]]:
     """Returns who plays, and what is compared."""
+    wanted = WANTED[shape]
     forms = [(critic, low) for low in ((False, True) if bf16 else (False,)) for critic in critics]
     ours = [Contestant(OURS, *form) for form in forms]
     comparisons = []
     ours_too = [replace(o, compiled=True) for o in ours] if compiled else []
     if "torch" in against:
-        comparisons += [Comparison(o, replace(o, kind="torch"), 0.9) for o in ours]
+        comparisons += [Comparison(o, replace(o, kind="torch"), wanted.torch) for o in ours]
         comparisons += [
             Comparison(o, replace(o, kind="torch", compiled=False), None) for o in ours_too
         ]
     if "trl" in against:
         # TRL has no shared backbone; this is how it comes.
         trl = Contestant("trl", separate_critic=True, bf16=False)
-        wanted = {(True, False): 1.15, (False, False): 1.9, (False, True): 2.5}
-        comparisons += [Comparison(o, trl, wanted.get((o.separate_critic, o.bf16))) for o in ours]
+        least = [(o, wanted.trl.get((o.separate_critic, o.bf16))) for o in ours]
+        comparisons += [Comparison(o, trl, ratio) for o, ratio in least]
         comparisons += [Comparison(o, trl, None) for o in ours_too]
+        low = replace(trl, bf16=True)
+        comparisons += [Comparison(o, low, None) for o in (*ours, *ours_too) if o.bf16]
     if "sb3" in against:
         # One form is enough: it is slow, and the policy's default is a shared backbone.
         form = replace(ours[-1] if len(critics) == 1 else ours[1], bf16=False)
@@ -125,6 +146,12 @@ def play(contestant: Contestant, work: Work, python: str = sys.executable) -> Ou
         raise ContestantError(
             f"{contestant.name} wrote {outcome.response_tokens:g} tokens a response instead of "
             f"{work.response_tokens}: its work was not that of the others."
+        )
+    steps = work.n_epochs * (work.warmup + work.updates)
+    if contestant.kind != "sb3" and outcome.optimizer_steps != steps:
+        raise ContestantError(
+            f"{contestant.name} took {outcome.optimizer_steps} steps of its optimizer instead of "
+            f"{steps}: its work was not that of the others."
         )
     return outcome
 

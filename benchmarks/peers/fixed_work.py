@@ -1,9 +1,11 @@
 """The fixed work: a tiny model that never ends a turn, prompts, and the environment of both.
 
 Responses must be of one length, so that everybody's work is the same, and none may end early. Every
-word's embedding has the same large number in its first place, which the layers hardly change, and
-the end-of-turn token's row of the output layer answers it with a large negative one: its logit is
-near -100 at first, whatever was read.
+word's embedding has the same large number in its first place, which the layers hardly change. The
+end-of-turn token's row of the output layer answers it with a large negative number; where the
+output layer is the embeddings, all rows but that one answer with a large positive number. Either
+way its logit is a hundred or more below the others' at first, whatever was read. The token before a
+response is another one, since an end-of-turn token lacks the large number.
 """
 
 from __future__ import annotations
@@ -28,9 +30,14 @@ SPECIALS = ("<pad>", "<bos>", "<eos>", "<unk>")
 END_ID = SPECIALS.index("<eos>")
 N_PROMPTS = 256
 
-# Each message is followed by one token: the prompt's last is the end of the user's turn.
-_TEMPLATE = "{% for m in messages %}{{ m['content'] }}<eos>{% endfor %}"
-_SHARED_PLACE = 1.0
+# A turn ends with one token, and another one opens the agent's.
+_TEMPLATE = (
+    "{% for m in messages %}"
+    "{% if m['role'] == 'assistant' %}<bos>{% endif %}{{ m['content'] }}<eos>{% endfor %}"
+    "{% if add_generation_prompt %}<bos>{% endif %}"
+)
+_OPENING = (END_ID, SPECIALS.index("<bos>"))
+_SHARED_PLACE = 8.0
 _END_WEIGHT = -10.0
 
 
@@ -55,30 +62,32 @@ def _save_model(work: Work, folder: Path) -> None:
             LlamaConfig(
                 vocab_size=work.vocab_size,
                 hidden_size=work.hidden_size,
-                intermediate_size=4 * work.hidden_size,
+                intermediate_size=work.intermediate_size,
                 num_hidden_layers=work.n_layers,
                 num_attention_heads=work.n_heads,
-                num_key_value_heads=work.n_heads,
+                num_key_value_heads=work.n_kv_heads,
                 max_position_embeddings=2048,
                 pad_token_id=0,
                 bos_token_id=1,
                 eos_token_id=END_ID,
-                tie_word_embeddings=False,
+                tie_word_embeddings=work.tied,
             )
         )
     with torch.no_grad():
         model.model.embed_tokens.weight[:, 0] = _SHARED_PLACE
-        model.lm_head.weight[:, 0] = 0.0
+        if not work.tied:
+            model.lm_head.weight[:, 0] = 0.0
         model.lm_head.weight[END_ID] = 0.0
-        model.lm_head.weight[END_ID, 0] = _END_WEIGHT
+        if not work.tied:
+            model.lm_head.weight[END_ID, 0] = _END_WEIGHT
     model.save_pretrained(folder)
 
 
 def _save_prompts(work: Work, folder: Path) -> None:
-    shape = (N_PROMPTS, work.prompt_tokens - 1)
+    shape = (N_PROMPTS, work.prompt_tokens - len(_OPENING))
     ids = np.random.default_rng(work.seed).integers(len(SPECIALS), work.vocab_size, shape)
     rows = [
-        {"text": " ".join(f"w{i}" for i in prompt), "input_ids": [*prompt, END_ID]}
+        {"text": " ".join(f"w{i}" for i in prompt), "input_ids": [*prompt, *_OPENING]}
         for prompt in ids.tolist()
     ]
     text = "".join(json.dumps(row) + "\n" for row in rows)

@@ -10,7 +10,7 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -33,9 +33,12 @@ class Work:
     response_tokens: int = 32  # tokens of each response
     n_epochs: int = 4  # passes over the episodes of an update
     hidden_size: int = 128  # width of the model
+    intermediate_size: int = 512  # width of its feed-forward layers
     n_layers: int = 4
     n_heads: int = 4  # attention heads of each layer
+    n_kv_heads: int = 4  # heads of keys and values of each layer
     vocab_size: int = 2048  # tokens that the model knows
+    tied: bool = False  # the output layer's weights are the embeddings
     learning_rate: float = 3e-4
     kl_coef: float = 0.05
     gamma: float = 1.0
@@ -44,6 +47,24 @@ class Work:
     clip_range_vf: float = 0.2
     vf_coef: float = 0.1  # coefficient of half the mean squared error of the values
     seed: int = 0
+
+
+# What an update trains, by the name of its shape; else as `Work` says.
+SHAPES: Mapping[str, Mapping[str, Any]] = {
+    "tiny": {},
+    # SmolLM2-135M
+    "135m": {
+        "hidden_size": 576,
+        "intermediate_size": 1536,
+        "n_layers": 30,
+        "n_heads": 9,
+        "n_kv_heads": 3,
+        "vocab_size": 49152,
+        "tied": True,
+        "n_episodes": 16,
+        "n_epochs": 2,
+    },
+}
 
 
 @dataclass
@@ -56,6 +77,7 @@ class Outcome:
     # Seconds of each part of each timed update, where the contestant tells them.
     phases_s: dict[str, list[float]] = field(default_factory=dict)
     response_tokens: float = 0.0  # mean over episodes
+    optimizer_steps: int = 0  # of all updates, those of the warm-up included
     # Versions of the packages that did the work.
     versions: dict[str, str] = field(default_factory=dict)
 
@@ -117,10 +139,15 @@ class Stopwatch:
 def run_as_program(run: Callable[[Work], Outcome]) -> None:
     """Runs a contestant: reads its work from the first argument's file, writes to the second's."""
     import torch
+    from torch.optim.optimizer import register_optimizer_step_post_hook
 
     work = Work(**json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
     torch.set_num_threads(work.threads)
-    write_json(run(work), Path(sys.argv[2]))
+    steps: list[object] = []
+    register_optimizer_step_post_hook(lambda optimizer, *_: steps.append(type(optimizer)))
+    outcome = run(work)
+    outcome.optimizer_steps = len(steps)
+    write_json(outcome, Path(sys.argv[2]))
 
 
 def write_json(record: Work | Outcome, path: Path) -> None:

@@ -28,7 +28,7 @@ def small_work(tmp_path_factory: pytest.TempPathFactory) -> Work:
     """Prompts of 64 and responses of 32 tokens, with as small a model as can be."""
     work = Work(
         str(tmp_path_factory.mktemp("tiny")), n_episodes=4, n_epochs=2, hidden_size=16,
-        n_layers=1, n_heads=2, vocab_size=128, threads=1, warmup=1, updates=2,
+        n_layers=1, n_heads=2, n_kv_heads=2, vocab_size=128, threads=1, warmup=1, updates=2,
     )  # fmt: skip
     write_model(work)
     return work
@@ -73,7 +73,7 @@ def test_the_bare_loop_plays_and_learns_in_a_process_of_its_own(small_work: Work
 def test_the_bare_loop_earns_more_of_what_it_is_paid_for(tmp_path: Path) -> None:
     work = Work(
         str(tmp_path), separate_critic=False, n_episodes=32, hidden_size=16, n_layers=1,
-        n_heads=2, vocab_size=128, learning_rate=1e-2, kl_coef=0.0,
+        n_heads=2, n_kv_heads=2, vocab_size=128, learning_rate=1e-2, kl_coef=0.0,
     )  # fmt: skip
     write_model(work)
     loop, watch = BareLoop(work), Stopwatch(0)
@@ -111,6 +111,25 @@ def test_a_contestant_whose_responses_end_early_is_refused(
         play(PEER, small_work, python)
 
 
+def test_a_contestant_that_takes_fewer_steps_is_refused(small_work: Work, tmp_path: Path) -> None:
+    outcome = Outcome([1.0], [1.0], response_tokens=32.0, optimizer_steps=5)
+    write_json(outcome, tmp_path / "lazy.json")
+    python = stand_in(tmp_path, f"cp '{tmp_path}/lazy.json' \"$4\"")
+    with pytest.raises(ContestantError, match=r"5 steps of its optimizer instead of 6"):
+        play(PEER, small_work, python)
+
+
+def test_a_model_whose_output_layer_is_tied_practically_never_ends_a_turn(tmp_path: Path) -> None:
+    work = Work(
+        str(tmp_path), hidden_size=64, intermediate_size=96, n_layers=3, n_heads=4, n_kv_heads=2,
+        vocab_size=128, tied=True, separate_critic=False, n_episodes=8,
+    )  # fmt: skip
+    write_model(work)
+    loop = BareLoop(work)
+    logits = loop.policy(loop.generate(torch.tensor(read_prompts(work)[:8]))).logits
+    assert logits.log_softmax(-1)[:, 63:, END_ID].max() < -30
+
+
 def test_a_ratio_is_the_median_of_those_within_rounds() -> None:
     def rounds(*seconds: float) -> list[Outcome]:
         return [Outcome([s], [2 * s], response_tokens=32.0) for s in seconds]
@@ -145,13 +164,18 @@ def test_everyone_plays_once_in_each_round_and_first_in_some() -> None:
 
 def test_the_field_has_each_form_of_ours_and_each_peer_once() -> None:
     field, comparisons = make_field(["torch", "trl", "sb3"], [True, False], bf16=True)
-    assert len(field) == len(set(field)) == 4 + 4 + 1 + 1
-    wanted = {(c.ours.name, c.peer.kind): c.wanted for c in comparisons}
-    assert wanted["TextPPO, separate", "trl"] == 1.15
-    assert wanted["TextPPO, shared", "trl"] == 1.9
-    assert wanted["TextPPO, shared, bf16", "trl"] == 2.5
-    assert wanted["TextPPO, shared", "sb3"] == 20.0
-    assert wanted["TextPPO, separate, bf16", "torch"] == 0.9
+    assert len(field) == len(set(field)) == 4 + 4 + 2 + 1
+    wanted = {(c.ours.name, c.peer.name): c.wanted for c in comparisons}
+    assert wanted["TextPPO, separate", "trl, separate"] == 1.15
+    assert wanted["TextPPO, shared", "trl, separate"] == 1.9
+    assert wanted["TextPPO, shared, bf16", "trl, separate"] == 2.5
+    assert wanted["TextPPO, shared, bf16", "trl, separate, bf16"] is None
+    assert wanted["TextPPO, shared", "sb3, shared"] == 20.0
+    assert wanted["TextPPO, separate, bf16", "torch, separate, bf16"] == 0.9
+    _, comparisons = make_field(["trl", "torch"], [False], bf16=True, shape="135m")
+    wanted = {(c.ours.name, c.peer.name): c.wanted for c in comparisons}
+    assert wanted["TextPPO, shared, bf16", "trl, separate"] == 3.0
+    assert wanted["TextPPO, shared", "torch, shared"] == 1.0
 
 
 def test_compiled_layers_are_compared_with_the_same_peers() -> None:

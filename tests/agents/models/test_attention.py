@@ -44,18 +44,33 @@ def test_whole_sequences_in_bfloat16_are_attended_to_in_float32(
     torch.testing.assert_close(rough.float(), exact, rtol=0.1, atol=0.5)
 
 
-def test_a_single_new_token_has_no_keys_converted(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[torch.dtype] = []
-
-    def watched(module, query, key, value, *args, **kwargs):
-        seen.append(key.dtype)
-        return query, None
-
-    monkeypatch.setattr(agents.models.attention, "sdpa_attention_forward", watched)
-    keys = torch.zeros(2, 4, 9, 8, dtype=torch.bfloat16)
-    for n_new in (1, 9):
-        agents.models.attention.attend(torch.nn.Module(), keys[:, :, :n_new], keys, keys, None)
-    assert seen == [torch.bfloat16, torch.float32]
+@pytest.mark.parametrize("masked", ["no mask", "booleans", "numbers", "numbers a head"])
+@pytest.mark.parametrize("key_heads", [1, 2, 6])
+def test_one_new_token_a_row_attends_as_torchs_attention_does(masked: str, key_heads: int) -> None:
+    torch.manual_seed(0)
+    query, key, value = (
+        torch.randn(3, h, t, 8) for h, t in ((6, 1), (key_heads, 9), (key_heads, 9))
+    )
+    seen = torch.arange(9) <= torch.tensor([2, 8, 5])[:, None, None, None]
+    mask = {
+        "no mask": None,
+        "booleans": seen,
+        "numbers": torch.zeros(seen.shape).masked_fill(~seen, torch.finfo(torch.float32).min),
+        "numbers a head": torch.randn(3, 6, 1, 9),
+    }[masked]
+    repeated = (states.repeat_interleave(6 // key_heads, dim=1) for states in (key, value))
+    wanted = torch.nn.functional.scaled_dot_product_attention(
+        query, *repeated, attn_mask=mask, scale=0.3
+    )
+    found, _ = agents.models.attention.attend(
+        torch.nn.Module(), query, key, value, mask, scaling=0.3
+    )
+    torch.testing.assert_close(found, wanted.transpose(1, 2))
+    low = [states.bfloat16() for states in (query, key, value)]
+    with torch.autocast("cpu", torch.bfloat16):
+        rough, _ = agents.models.attention.attend(torch.nn.Module(), *low, mask, scaling=0.3)
+    assert rough.dtype == torch.bfloat16
+    torch.testing.assert_close(rough.float(), found, rtol=0.02, atol=0.02)
 
 
 def test_a_saved_model_says_nothing_of_it(save_model, tmp_path: Path) -> None:

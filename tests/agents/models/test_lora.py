@@ -14,8 +14,8 @@ from transformers import AutoModelForCausalLM
 
 import agents.models.lora
 from agents.models.loading import load_model
-from agents.models.lora import adapter_off, merge_adapter
-from agents.models.options import policy_options
+from agents.models.lora import adapter_off, add_adapter, merge_adapter
+from agents.models.options import LoraSettings, policy_options
 from agents.ppo.buffer import EpisodeBatch, make_batch
 from agents.ppo.policy import LMPolicy
 from agents.ppo.ppo import TextPPO
@@ -298,3 +298,32 @@ def test_quantize_is_checked_in_words(save_model, make_agent, monkeypatch):
     monkeypatch.setattr("agents.models.loading.importlib.util.find_spec", lambda name: None)
     with pytest.raises(ModelError, match=r"textenv\[qlora\]"):
         make_agent(None, {"model": save_model(), "lora": {}, "quantize": "4bit"})
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+def test_fused_adapters_compute_what_peft_does(save_model, bf16):
+    from peft.tuners import lora
+
+    from agents.models.lora_linear import LoraLinear
+
+    model = load_model(save_model("llama", spread=0.3))
+    adapter = add_adapter(model, LoraSettings(r=4, alpha=6))
+    layers = [module for module in adapter.modules() if isinstance(module, LoraLinear)]
+    assert layers
+    for layer in layers:
+        torch.nn.init.normal_(layer.lora_B["default"].weight, std=0.1)
+    ids = torch.arange(20).view(2, 10)
+
+    def found():
+        adapter.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            logits = model(input_ids=ids).logits.float()
+        logits.log_softmax(-1)[..., 3].sum().backward()
+        return [logits.detach(), *(p.grad for p in adapter.parameters() if p.requires_grad)]
+
+    fused = found()
+    for layer in layers:
+        layer.__class__ = lora.Linear
+    for one, other in zip(fused, found(), strict=True):
+        difference = (one - other).norm() / other.norm()
+        assert difference < (0.05 if bf16 else 1e-5)

@@ -29,8 +29,10 @@ def test_entropy_by_hand() -> None:
 @pytest.mark.parametrize("chunk_size", [3, 4, 100])
 @pytest.mark.parametrize("with_entropy", [False, True])
 def test_chunked_logprobs_and_their_gradients_equal_the_plain_computation(
-    chunk_size: int, with_entropy: bool
+    chunk_size: int, with_entropy: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Softmaxes of two rows at a time.
+    monkeypatch.setattr("agents.models.token_logprobs._BLOCK_LOGITS", 20)
     rng = torch.Generator().manual_seed(0)
     head = torch.nn.Linear(6, 11)
     hidden = torch.randn(8, 6, generator=rng)
@@ -66,13 +68,13 @@ def test_chunked_logprobs_and_their_gradients_equal_the_plain_computation(
 
 def test_logits_of_one_chunk_live_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
-    true_log_softmax = torch.log_softmax
+    true_linear = torch.nn.functional.linear
 
-    def counted(logits: torch.Tensor, dim: int) -> torch.Tensor:
-        sizes.append(len(logits))
-        return true_log_softmax(logits, dim=dim)
+    def counted(states: torch.Tensor, *weights: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(states))
+        return true_linear(states, *weights)
 
-    monkeypatch.setattr(torch, "log_softmax", counted)
+    monkeypatch.setattr(torch.nn.functional, "linear", counted)
     head = torch.nn.Linear(4, 7)
     hidden, targets = torch.randn(10, 4, requires_grad=True), torch.zeros(10, dtype=torch.long)
     saved: list[int] = []

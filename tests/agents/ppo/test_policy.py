@@ -121,10 +121,13 @@ def test_only_the_critics_own_weights_learn_from_values_alone(make_policy):
         batch = make_batch(
             [PlayedEpisode(np.array([3, 4, 5, 6], np.int32), np.arange(4) > 1, np.zeros(4))]
         )
-        outputs = policy.evaluate_sequences(batch, with_entropy=True, critic_only=True)
-        assert not outputs.logprobs.requires_grad
-        assert not outputs.entropy.requires_grad
-        outputs.values.sum().backward()
+        policy.value_head.weight.data.normal_()
+        with torch.no_grad():
+            outputs = policy.evaluate_sequences(batch)
+        for states in (None, outputs.states):
+            values = policy.evaluate_values(batch, states)
+            assert torch.equal(values.detach(), outputs.values)
+            values.sum().backward()
         learning = {id(p) for p in policy.parameters() if p.grad is not None}
         assert learning
         assert learning <= {id(p) for p in policy.critic_parameters()}

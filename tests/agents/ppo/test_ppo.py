@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import gymnasium as gym
@@ -388,6 +389,36 @@ def test_while_the_critic_warms_up_the_language_model_stays(
     metrics_of(agent, 1)
     last = weights(agent)
     assert not all(torch.equal(before[name], last[name]) for name in before if "lm." in name)
+
+
+@pytest.mark.parametrize("separate_critic", [False, True])
+def test_an_update_of_the_critic_alone_takes_no_pass_of_the_language_model(
+    make_env, make_agent, separate_critic
+):
+    """The gradient is that of passes, whatever the micro-batches."""
+    policy_kwargs = {"separate_critic": separate_critic}
+    agent = make_agent(make_env(max_turns=2), policy_kwargs, critic_warmup=2)
+    agent._critic_warmup = 2
+    agent.policy.value_head.weight.data.normal_()
+    batch = rollout(agent)
+    targets = agent.compute_targets(batch)
+    rows = torch.tensor([5, 0, 3])
+    passes: list[str] = []
+    agent.policy._parts[0].register_forward_hook(lambda *_: passes.append("language model"))
+    found = []
+    for kept in (targets, replace(targets, states=None)):
+        for max_tokens in (8192, 1):
+            options = agent.policy.options.replace(max_tokens_per_batch=max_tokens)
+            agent.policy.options = options
+            passes.clear()
+            stats = agent.accumulate_gradients(batch, kept, rows)
+            assert bool(passes) == (kept.states is None and not separate_critic)
+            assert stats["ratio"] == 1.0
+            assert stats["value_loss"] > 0
+            found.append(torch.cat([p.grad.flatten() for p in agent.policy.critic_parameters()]))
+            assert all(p.grad is None for p in agent.policy.lm.parameters())
+    for gradient in found[1:]:
+        torch.testing.assert_close(gradient, found[0], rtol=1e-4, atol=1e-6)
 
 
 def test_a_separate_critic_shares_no_weight_and_no_gradient(save_model, make_agent):

@@ -93,7 +93,7 @@ def test_with_frozen_layers_the_reference_adds_what_learns_and_no_more(
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_frozen_layers_are_computed_once_for_both(save_model, make_agent, family, sharing):
     model = save_model(family, spread=0.3)
-    agent = make_agent(None, {"model": model, **SHARING[sharing]})
+    agent = moved(make_agent, model, SHARING[sharing])
     batch = collect(agent)
     policy, reference = agent.policy, agent.reference
     calls: list[str] = []
@@ -109,6 +109,26 @@ def test_the_frozen_layers_are_computed_once_for_both(save_model, make_agent, fa
     calls.clear()
     reference.logprobs(batch)
     assert any(call.endswith(" 0") for call in calls), "what was recorded is used once"
+
+
+@pytest.mark.parametrize("sharing", ["nothing", *SHARING])
+def test_while_the_policy_is_the_reference_one_pass_gives_both(
+    save_model, make_agent, monkeypatch, sharing
+):
+    agent = make_agent(None, {"model": save_model("llama", spread=0.3), **SHARING.get(sharing, {})})
+    batch = collect(agent)
+    wanted = agent.reference.logprobs(batch)
+    with monkeypatch.context() as patch:
+        patch.setattr(Reference, "logprobs", lambda *_: 1 / 0)
+        found = evaluate_rollout(agent.policy, agent.reference, batch)
+        assert torch.equal(found.ref_logprobs[batch.action_mask], wanted)
+        assert not found.log_ratio.any()
+        # One weight of those that learn is enough to ask the reference again.
+        last = [p for p in agent.policy.lm.parameters() if p.requires_grad][-1]
+        with torch.no_grad():
+            last.view(-1)[-1] += 0.5
+        with pytest.raises(ZeroDivisionError):
+            evaluate_rollout(agent.policy, agent.reference, batch)
 
 
 def test_another_reference_is_a_frozen_copy(save_model, make_agent):
