@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -46,7 +47,7 @@ def rate(reward, examples, responses):
 
 
 def sentiment_of(response, target="positive", prompt="", **options):
-    """The share of what a text in its own words can earn; it fits its reference unless it is short."""
+    """Returns the share that it earns of what a text in its own words can."""
     spec = {"sentiment": {"weight": 1.0, **options}}
     references = [("the film and its evening with a mother we love", "A.")]
     earned = score(spec, [response], references, [prompt], [{"target": target}]).total[0]
@@ -321,7 +322,7 @@ def lazy_texts(example):
     slots = {"title": " ".join(named[:2]), "place": named[-1], "other": named[-1]}
     slots |= {word: word.lower() for word in ("He", "he", "His", "his")}
     constants = [*STOCK.get(target, ()), *LINES.get(target, ())]
-    constants += [" ".join(pair) for pair in zip(constants, constants[1:], strict=False)]
+    constants += [" ".join(pair) for pair in pairwise(constants)]
     charged = "great superb lovely love" if target == "positive" else "awful terrible bad hate"
     known = " ".join(sorted(TOPICS[target])[:12]) if target in TOPICS else charged
     texts = [text.format_map(slots) for text in (*constants, TEMPLATES[target])]

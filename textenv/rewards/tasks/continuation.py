@@ -1,8 +1,8 @@
 """Rewards of a continuation that is to take a direction: a sentiment, or a topic.
 
-Both read the direction from the metadata "target". Both multiply it by the guards of free text:
-"form", which asks for a finished sentence in new words without loops; "fit", which asks for words of
-the opening or of the real continuation; and closeness to the real continuation, without which
+Both read the direction from the metadata "target", and multiply how far it is taken by guards:
+"form", which asks for a finished sentence in new words without loops; "fit", which asks for words
+of the opening or of the real continuation; and closeness to the real continuation, without which
 no text earns more than `OWN_WORDS`. For without it nothing tells a good continuation from one rule
 that turns any opening into a text ("The ... is wonderful, and I loved every minute of it.").
 
@@ -93,9 +93,9 @@ class Sentiment:
 class Topic:
     """How far a continuation is about the topic that was asked for; in [0, 1].
 
-    The product of "words", the distinct words of the topic's vocabulary over `enough`, at most 1; of
-    "purity", the topic's share of the words of all topics; of "form" and "fit", the guards; and of
-    0.45 + 0.55 "closeness" to the real continuation. The vocabularies are those of
+    The product of "words", the distinct words of the topic's vocabulary over `enough`, at most 1;
+    of "purity", the topic's share of the words of all topics; of "form" and "fit", the guards; and
+    of 0.45 + 0.55 "closeness" to the real continuation. The vocabularies are those of
     `textenv.rewards.tasks.topics`; inflected forms count.
 
     A text in its own words earns 0.45 at most, and so does one stock sentence about each topic. A
