@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,7 +23,7 @@ _LOOK = "eval/reward_mean"
 def train_in_folder(
     agent: TextPPO, core: TextCore, config: TrainConfig, out: Path, request: StopRequest
 ) -> str:
-    """Trains until the budget is spent, held-out reward stops rising, or a signal asks to stop.
+    """Trains until the budget or the time is spent, held-out reward stops rising, or a signal comes.
 
     Args:
         agent: Agent, new or loaded.
@@ -32,8 +33,10 @@ def train_in_folder(
         request: Request to stop, checked after each iteration.
 
     Returns:
-        "converged" if held-out reward stopped rising, else "budget".
+        "converged" if held-out reward stopped rising, "max_seconds" if the time is up, else
+        "budget".
     """
+    until = math.inf if config.max_seconds is None else time.perf_counter() + config.max_seconds
     iteration, stop_reason = agent.n_iterations, "budget"
     path = out / METRICS_FILE
     looks = _Looks(config.patience)
@@ -71,6 +74,9 @@ def train_in_folder(
                 looks.add(reward)
                 if looks.stopped_rising:
                     stop_reason = "converged"
+            # All processes stop, or none.
+            if stop_reason == "budget" and agent.ranks.any(time.perf_counter() >= until):
+                stop_reason = "max_seconds"
             file.write(json.dumps(row, allow_nan=False) + "\n")
             file.flush()
             if config.save_every and iteration % config.save_every == 0:
