@@ -23,7 +23,7 @@ _LOOK = "eval/reward_mean"
 def train_in_folder(
     agent: TextPPO, core: TextCore, config: TrainConfig, out: Path, request: StopRequest
 ) -> str:
-    """Trains until the budget or the time is spent, held-out reward stops rising, or a signal comes.
+    """Trains until the budget or time is spent, held-out reward stops rising, or a signal comes.
 
     Args:
         agent: Agent, new or loaded.
