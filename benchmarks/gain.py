@@ -68,7 +68,7 @@ from textenv.errors import ConfigError
 from textenv.vector import environment_arguments, make_core
 
 KL_EXAMPLES = 128
-_LEARNING_RATE, _LEFT_AT_END = 3e-5, 0.1
+_LEFT_AT_END = 0.1
 _N_SHOWN = 3  # texts of a result that are shown, of the best and of the worst
 _TABLE = ("sentiment", "topic", "qa", "keywords", "imdb-budget")
 _SEEDS = (0, 1, 2)
@@ -81,6 +81,8 @@ class Size:
     Attributes:
         episodes: Episodes of an iteration.
         batch_size: Episodes of a step.
+        learning_rate: Learning rate at the start.
+        advantage: Estimator. A few hundred episodes are too few for a critic.
         examples: Held-out examples.
         best_of_examples: Held-out examples of which best-of-n is taken.
         max_seconds: Time of a run in all.
@@ -88,29 +90,36 @@ class Size:
 
     episodes: int
     batch_size: int
+    learning_rate: float
+    advantage: str
     examples: int
     best_of_examples: int
     max_seconds: float
 
 
-_SIZES = {"cuda": Size(256, 64, 256, 256, 480), "cpu": Size(64, 32, 128, 32, 1200)}
+_SIZES = {
+    "cuda": Size(256, 64, 3e-5, "gae", 256, 256, 480),
+    "cpu": Size(32, 16, 4e-5, "reinforce++", 128, 32, 1200),
+}
 
 
 class TimedDecay:
     """A learning rate that falls in a line to a tenth, by whichever ends first: budget or time.
 
     Args:
+        rate: Learning rate at the start.
         deadline: When the training has to end, as `time.perf_counter` counts.
     """
 
-    def __init__(self, deadline: float) -> None:
+    def __init__(self, rate: float, deadline: float) -> None:
+        self._rate = rate
         self._start = time.perf_counter()
         self._span = max(1e-9, deadline - self._start)
 
     def __call__(self, remaining: float) -> float:
         """Returns the rate, given what is left of the budget of episodes, from 1 to 0."""
         left = min(remaining, 1 - (time.perf_counter() - self._start) / self._span)
-        return _LEARNING_RATE * (_LEFT_AT_END + (1 - _LEFT_AT_END) * max(0.0, left))
+        return self._rate * (_LEFT_AT_END + (1 - _LEFT_AT_END) * max(0.0, left))
 
 
 def make_config(
@@ -140,7 +149,8 @@ def make_config(
             "n_envs": episodes,
             "batch_size": min(size.batch_size, episodes),
             "n_epochs": 2,
-            "learning_rate": _LEARNING_RATE,
+            "learning_rate": size.learning_rate,
+            "advantage": size.advantage,
             "learning_rate_end": _LEFT_AT_END,
             "kl_coef": task.kl_coef,
             "gamma": 1.0,
@@ -181,7 +191,7 @@ def run(
         report(1, "")
     # What comes after the training takes about as long as the first evaluation, twice.
     deadline -= 2 * greedy_s + 5
-    agent.lr_schedule = TimedDecay(deadline)
+    agent.lr_schedule = TimedDecay(size.learning_rate, deadline)
     trained_at = time.perf_counter()
     rows = _learn(agent, config, deadline, out)
     train_s = time.perf_counter() - trained_at

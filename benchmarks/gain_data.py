@@ -40,6 +40,7 @@ class GainTask:
     most_episodes: int | None = None  # budget in episodes, where it is another's
 
 
+_COMMONGEN = ("gen_commongen_dev.jsonl",)
 _SCITLDR = ("summ_scitldr_train.jsonl", "summ_scitldr_dev.jsonl")
 TASKS = {
     task.name: task
@@ -49,9 +50,7 @@ TASKS = {
         GainTask(
             "qa", "TextQA-v0", "token F1", 320, 32, files=("qa_xquad_en.jsonl",), n_train_groups=36
         ),
-        GainTask(
-            "keywords", "TextKeywords-v0", "keywords", 64, 32, files=("gen_commongen_dev.jsonl",)
-        ),
+        GainTask("keywords", "TextKeywords-v0", "keywords", 64, 32, 0.01, 0.7, files=_COMMONGEN),
         GainTask(
             "summary", "TextSummarize-v0", "ROUGE-L", 320, 64, has_heuristic=True, files=_SCITLDR
         ),

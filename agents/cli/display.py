@@ -58,6 +58,11 @@ def print_training_result(console: Console, result: Summary, out: Path) -> None:
     console.print()
     facts = {
         "gain": interval(result["gain"], signed=True),
+        "turns that end": " before, ".join(
+            f"{result[stage]['metrics']['ended_by_agent']['mean']:.0%}"
+            for stage in ("before", "after")
+        )
+        + " after",
         "KL to the start": f"{result['kl_ref']:.2f} nats a response",
         "training": f"{result['episodes']} episodes in {duration(result['train_wall_s'])} "
         f"({_STOP_REASONS[result['stop_reason']]})",

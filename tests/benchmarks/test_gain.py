@@ -65,7 +65,7 @@ def test_the_heuristic_says_what_the_authors_did(document: str, said: str) -> No
 def test_the_rate_ends_at_a_tenth_by_whichever_ends_first(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr("time.perf_counter", lambda: now)
-    rate = TimedDecay(deadline=200.0)
+    rate = TimedDecay(3e-5, deadline=200.0)
     assert rate(1.0) == pytest.approx(3e-5)
     assert rate(0.5) == pytest.approx(3e-5 * 0.55)
     now = 150.0
@@ -189,7 +189,7 @@ def test_gold_of_a_folder_without_a_run_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_run_is_one_that_train_takes(tmp_path: Path) -> None:
-    size = Size(256, 64, 256, 256, 480)
+    size = Size(256, 64, 3e-5, "gae", 256, 256, 480)
     config = make_config(TASKS["summary"], tmp_path, tmp_path, 3, "cpu", 120, size)
     assert config.total_episodes == 30_720
     assert (config.batch_size, config.seed, config.id) == (64, 3, "TextSummarize-v0")
