@@ -287,6 +287,16 @@ def test_what_breaks_off_loops_or_fits_nothing_earns_a_part(response, share):
     assert sentiment_of(response) == pytest.approx(share)
 
 
+@pytest.mark.parametrize(
+    "denial",
+    ["It is not true that", "It isn't the case that", "It is false that", "Nobody could say that"],
+)
+def test_a_sentiment_that_is_denied_does_not_pay(denial):
+    praise = "we love the film, and it was a great evening with my mother."
+    assert sentiment_of(praise) == pytest.approx(1)
+    assert sentiment_of(f"{denial} {praise}") == 0
+
+
 def test_a_turn_that_is_cut_is_unfinished_even_after_a_full_stop():
     example = Example("x", "A film", ("It is lovely.",), {"target": "positive"})
     turn = Turn("assistant", "It is a lovely film, and we had a great time.")

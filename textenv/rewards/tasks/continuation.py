@@ -13,6 +13,7 @@ Processing" (2022), whose IMDB task this follows with a lexicon in the place of 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -37,6 +38,13 @@ _T = TypeVar("_T")
 SENTIMENTS = {"positive": 1.0, "negative": -1.0}
 
 _SHORTEST = 8  # words
+# VADER knows a negation up to three words before what it negates, and misses these.
+_DENIED = re.compile(
+    r"(?:\bnot|n['\u2019]t|\bnever) (?:true|the case|a fact|right|correct) (?:that|to say)\b"
+    r"|\b(?:false|untrue|wrong|a lie|no truth in|nonsense) (?:that|to say)\b"
+    r"|\b(?:nobody|no one|none of us) (?:\w+ ){0,2}(?:that|would say)\b",
+    re.IGNORECASE,
+)
 # From this share of words that carry the target, up to _ALL, the form falls from 1 to 0.
 _MANY, _ALL = 0.5, 0.8
 # Shares that need not be the prompt's; a continuation goes on about what its opening names.
@@ -54,9 +62,10 @@ class Sentiment:
     """How far a continuation has the sentiment that was asked for, by VADER; in [0, 1].
 
     The product of "tone", VADER's compound score of the continuation in the target's direction
-    over `enough`, at most 1 and at least 0; of "form" and "fit", the guards; and of 0.45 + 0.55
-    "closeness" to the real continuation. A further component is "compound", VADER's score itself,
-    in [-1, 1]. Since enough is enough, heaping up praise does not pay.
+    over `enough`, at most 1 and at least 0, and 0 after "it is not true that"; of "form" and "fit",
+    the guards; and of 0.45 + 0.55 "closeness" to the real continuation. A further component is
+    "compound", VADER's score itself, in [-1, 1]. Since enough is enough, heaping up praise does not
+    pay.
 
     A text in its own words earns 0.45 at most, however good. That is also the most that one stock
     sentence, or a template filled from the opening, can earn. A list of charged words, a loop,
@@ -81,7 +90,8 @@ class Sentiment:
             words = find_words(episode.response)
             n_charged = sum(word in analyzer.lexicon for word in words)
             compound[i] = analyzer.polarity_scores(episode.response)["compound"]
-            tone[i] = min(1.0, max(0.0, sign * compound[i] / self.enough))
+            is_denied = _DENIED.search(episode.response) is not None
+            tone[i] = 0.0 if is_denied else np.clip(sign * compound[i] / self.enough, 0.0, 1.0)
             form[i], fit[i] = _form(episode, words, n_charged), _fit(episode, words)
         closeness = _closeness(episodes)
         total = tone * form * fit * (OWN_WORDS + (1 - OWN_WORDS) * closeness)
