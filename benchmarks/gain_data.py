@@ -45,7 +45,7 @@ _SCITLDR = ("summ_scitldr_train.jsonl", "summ_scitldr_dev.jsonl")
 TASKS = {
     task.name: task
     for task in (
-        GainTask("sentiment", "TextContinue-v0", "sentiment", 96, 32, 0.01, 0.7),
+        GainTask("sentiment", "TextContinue-v0", "sentiment", 96, 48, 0.01, 0.7),
         GainTask("topic", "TextContinueTopic-v0", "topic", 96, 32, 0.01, 0.7),
         GainTask(
             "qa", "TextQA-v0", "token F1", 320, 32, files=("qa_xquad_en.jsonl",), n_train_groups=36

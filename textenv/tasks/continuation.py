@@ -38,7 +38,7 @@ class ContinueTask(Task):
     of which earns everything, x guards against lists, loops, copies and texts that break off or
     fit no opening x closeness to the real continuation. `topic`: how many words of the topic there
     are x how few of other topics x the same. Each factor is a component; see
-    `textenv.rewards.tasks.continuation`. A good text in its own words earns 0.45, and no lazy one
+    `textenv.rewards.tasks.continuation`. A good text in its own words earns 0.48, and no lazy one
     earns more; what is above takes the real continuation's words.
 
     ## Starting State

@@ -52,9 +52,9 @@ _NEW_PAIRS, _NEW_WORDS = 1 / 2, 1 / 3
 _UNFINISHED = 0.5  # what is left of a text that breaks off
 _N_SHARED = 2  # content words of the opening, or of the real continuation
 # Largest score of a text in its own words; what is above is paid for closeness to a reference.
-OWN_WORDS = 0.45
+OWN_WORDS = 0.48
 # Two real continuations of the generated sets have a ROUGE-L of about 0.3, often of 0.4.
-_CLOSE_FROM = 0.55
+_CLOSE_FROM = 0.65
 
 
 @dataclass(frozen=True)
@@ -63,11 +63,11 @@ class Sentiment:
 
     The product of "tone", VADER's compound score of the continuation in the target's direction
     over `enough`, at most 1 and at least 0, and 0 after "it is not true that"; of "form" and "fit",
-    the guards; and of 0.45 + 0.55 "closeness" to the real continuation. A further component is
+    the guards; and of 0.48 + 0.52 "closeness" to the real continuation. A further component is
     "compound", VADER's score itself, in [-1, 1]. Since enough is enough, heaping up praise does not
     pay.
 
-    A text in its own words earns 0.45 at most, however good. That is also the most that one stock
+    A text in its own words earns 0.48 at most, however good. That is also the most that one stock
     sentence, or a template filled from the opening, can earn. A list of charged words, a loop,
     a text that breaks off, and the prompt copied, in any order of its words, get little or nothing.
 
@@ -105,10 +105,10 @@ class Topic:
 
     The product of "words", the distinct words of the topic's vocabulary over `enough`, at most 1;
     of "purity", the topic's share of the words of all topics; of "form" and "fit", the guards; and
-    of 0.45 + 0.55 "closeness" to the real continuation. The vocabularies are those of
+    of 0.48 + 0.52 "closeness" to the real continuation. The vocabularies are those of
     `textenv.rewards.tasks.topics`; inflected forms count.
 
-    A text in its own words earns 0.45 at most, and so does one stock sentence about each topic. A
+    A text in its own words earns 0.48 at most, and so does one stock sentence about each topic. A
     list of words of the topic, the same ones over and over, words of all topics at once, and a text
     that breaks off get little or nothing.
 
