@@ -430,7 +430,11 @@ def main(
         raise typer.BadParameter(f"Give --model, and a --task of {', '.join(TASKS)}.")
     if data is None and any(TASKS[name].files for name in names):
         raise typer.BadParameter("Give --data, the folder of the data.")
-    given = {"episodes": episodes, "examples": examples, "max_seconds": max_seconds}
+    given: dict[str, Any] = {
+        "episodes": episodes,
+        "examples": examples,
+        "max_seconds": max_seconds,
+    }
     size = replace(
         _SIZES["cuda" if pick_device(device).type == "cuda" else "cpu"],
         **{name: value for name, value in given.items() if value is not None},
