@@ -82,7 +82,7 @@ class Size:
         episodes: Episodes of an iteration.
         batch_size: Episodes of a step.
         learning_rate: Learning rate at the start.
-        advantage: Estimator. A few hundred episodes are too few for a critic.
+        advantage: Estimator.
         examples: Held-out examples.
         best_of_examples: Held-out examples of which best-of-n is taken.
         max_seconds: Time of a run in all.

@@ -7,8 +7,8 @@ prints it before and after training for the folder of any run of `textenv train`
 meanings, and shares no lexicon and no n-grams with them. Two judges:
 
 - direction, for continuations: 1 if the text alone is nearer to sentences in the direction that was
-  asked for than to those of any other direction, else 0. Empty texts get 0. Of the real
-  continuations of the set "reviews" 91 % are judged rightly.
+  asked for than to those of any other direction, else 0. Empty texts get 0. Of 80 real
+  continuations of the set "reviews" 91 % were judged rightly.
 - meaning, for everything else: the cosine with the nearest reference.
 """
 
