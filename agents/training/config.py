@@ -35,6 +35,12 @@ class RunOptions(Options):
     )
 
     total_episodes: PositiveInt = option(10_000, _BUDGET, "training budget in episodes")
+    max_seconds: PositiveFloat | None = option(
+        None,
+        _BUDGET,
+        "time limit of the training, without loading and the measurements before and after; the "
+        "iteration in which it passes is the last. A resumed run has it again",
+    )
     eval_split: str = option("test", _BUDGET, "split on which the gain is measured")
     eval_examples: PositiveInt = option(
         256, _BUDGET, "number of examples on which the gain is measured"

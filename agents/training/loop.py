@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,7 @@ _log = logging.getLogger(__name__)
 class Ending:
     """How a training ended."""
 
-    # "converged" if held-out reward stopped rising, else "budget"
+    # "converged" if held-out reward stopped rising, "max_seconds" if the time is up, else "budget"
     stop_reason: str
     best: Look | None  # the look of the agent that is kept as the best; None if there was no look
     last_is_best: bool  # whether the last agent is that one
@@ -38,7 +39,7 @@ class Ending:
 def train_in_folder(
     agent: TextPPO, core: TextCore, config: TrainConfig, out: Path, request: StopRequest
 ) -> Ending:
-    """Trains until the budget is spent, held-out reward stops rising, or a signal asks to stop.
+    """Trains until the budget or time is spent, held-out reward stops rising, or a signal comes.
 
     Args:
         agent: Agent, new or loaded.
@@ -48,6 +49,7 @@ def train_in_folder(
             best look is kept in its `best/`.
         request: Request to stop, checked after each iteration.
     """
+    until = math.inf if config.max_seconds is None else time.perf_counter() + config.max_seconds
     iteration, stop_reason = agent.n_iterations, "budget"
     path = out / METRICS_FILE
     looks = _Looks(config.patience)
@@ -87,6 +89,9 @@ def train_in_folder(
                 note = _describe_look(metrics, look, last_is_best)
                 if looks.stopped_rising:
                     stop_reason = "converged"
+            # All processes stop, or none.
+            if stop_reason == "budget" and agent.ranks.any(time.perf_counter() >= until):
+                stop_reason = "max_seconds"
             file.write(json.dumps(row, allow_nan=False) + "\n")
             file.flush()
             if config.save_every and iteration % config.save_every == 0:

@@ -21,6 +21,7 @@ from agents.ppo.distributed import is_first_rank, join_ranks
 from agents.ppo.options import PPOOptions
 from agents.ppo.ppo import TextPPO
 from agents.training.config import TrainConfig, write_config
+from agents.training.degeneration import find_spoilt
 from agents.training.evaluation import (
     Evaluation,
     cut_to_first_sentence,
@@ -137,6 +138,7 @@ def _train(config: TrainConfig, out: Path, checkpoint: Path | None) -> dict[str,
     if is_stopped or request.is_made:
         raise KeyboardInterrupt
     after = _evaluate(agent, core, config, "Evaluating the result")
+    findings += tell(find_spoilt(before, after))
     n_sampled = min(KL_EPISODES, config.eval_examples)
     sampled = evaluate_policy_on_split(
         agent.policy, core, config.eval_split, n_sampled, deterministic=False, ranks=agent.ranks

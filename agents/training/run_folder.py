@@ -49,6 +49,8 @@ def check_resumable(folder: Path, total_episodes: int) -> None:
         return
     # A run that converged has played fewer episodes than its budget; a last iteration may be more.
     reached = max(result["episodes"], result.get("total_episodes", 0))
+    if result.get("stop_reason") == "max_seconds":
+        reached = result["episodes"]
     if total_episodes <= reached:
         raise ConfigError(
             f"The run in '{folder}' is finished. To train on, give it a larger total: textenv "

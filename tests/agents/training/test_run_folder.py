@@ -259,6 +259,14 @@ def test_a_run_that_had_converged_is_trained_further_only_when_it_is_extended(tm
     assert without_times(go_on(tmp_path)) == without_times(second)
 
 
+def test_a_run_whose_time_is_up_says_so_and_goes_on_when_it_is_resumed(tmp_path):
+    config = load_config(None, [*_RUN, "total_episodes=32", "max_seconds=1e-9"], id="TextQA-v0")
+    first = agents.training.run.train(config, tmp_path)
+    assert (first["stop_reason"], first["episodes"], n_rows(tmp_path)) == ("max_seconds", 8, 1)
+    second = go_on(tmp_path)
+    assert (second["stop_reason"], second["episodes"], n_rows(tmp_path)) == ("max_seconds", 16, 2)
+
+
 def test_an_evaluation_of_the_start_that_does_not_fit_is_not_taken(config, tmp_path):
     config = config.model_copy(update={"total_episodes": 8})
     agents.training.run.train(config, tmp_path)

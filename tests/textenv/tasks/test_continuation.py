@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -14,9 +15,10 @@ from textenv.datasets.generated.procedural import ProceduralDataset
 from textenv.datasets.generated.reviews import ReviewsGenerator
 from textenv.datasets.generated.stories import LINES, StoriesGenerator
 from textenv.errors import ConfigError, DatasetError, RewardError, UnknownNameError
+from textenv.examples import Episode, Example, Turn
 from textenv.rewards import load_reward, score
 from textenv.rewards.lexical.rouge import rouge_words
-from textenv.rewards.tasks.continuation import topic_of
+from textenv.rewards.tasks.continuation import OWN_WORDS, topic_of
 from textenv.rewards.tasks.topics import TOPICS
 from textenv.tasks.continuation import ContinueTask
 
@@ -45,8 +47,11 @@ def rate(reward, examples, responses):
 
 
 def sentiment_of(response, target="positive", prompt="", **options):
+    """Returns the share that it earns of what a text in its own words can."""
     spec = {"sentiment": {"weight": 1.0, **options}}
-    return score(spec, [response], ["x"], [prompt], [{"target": target}]).total[0]
+    references = [("the film and its evening with a mother we love", "A.")]
+    earned = score(spec, [response], references, [prompt], [{"target": target}]).total[0]
+    return earned / OWN_WORDS
 
 
 def test_a_text_is_cut_into_an_opening_and_its_continuation():
@@ -188,7 +193,7 @@ def test_the_words_of_the_opening_in_another_order_do_not_pay(generated):
 def test_words_of_the_opening_among_some_new_ones_are_honest():
     prompt = "Everyone had called it wonderful. The film is about a farmer who moves to Rome"
     text = "and the film about the farmer is wonderful, because the music was lovely."
-    assert sentiment_of(text, prompt=prompt) == 1
+    assert sentiment_of(text, prompt=prompt) == pytest.approx(1)
 
 
 def test_the_argument_target_keeps_gold_ideal_on_generated_rows():
@@ -208,7 +213,7 @@ def test_openings_lean_as_the_difficulty_says():
             ["x"] * 100,
             metadata=[e.metadata for e in examples],
         )
-        return totals.total.mean()
+        return totals.components["sentiment/tone"].mean()
 
     assert lean("hard") < lean("medium") + 0.05 < lean("easy") - 0.3
 
@@ -243,7 +248,7 @@ def test_sentiment_follows_vader_and_saturates():
     compound = SentimentIntensityAnalyzer().polarity_scores(text)["compound"]
     assert 0.3 < compound < 0.6
     assert sentiment_of(text) == pytest.approx(compound / 0.6)
-    assert sentiment_of(text, enough=0.3) == 1
+    assert sentiment_of(text, enough=0.3) == pytest.approx(1)
     assert sentiment_of(text, "negative") == 0
     assert sentiment_of("The film is bad, and we left it before my mother did.", "negative") > 0.5
 
@@ -261,7 +266,100 @@ def test_sentiment_follows_vader_and_saturates():
 )
 def test_lists_and_repetition_of_praise_do_not_pay(hack):
     assert sentiment_of(hack) < 0.35
-    assert sentiment_of("I love it, and it was a great evening for all of us.") == 1
+    assert sentiment_of("I love it, and it was a great evening for all of us.") == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("response", "share"),
+    [
+        ("I love the film, and it was a great evening with my mother.", 1.0),
+        ("I love the film, and it was a great evening with my", 0.5),
+        # Of 13 groups of three words three come back, and one may; of 14 pairs 10 are distinct.
+        (
+            "a lovely and charming film of a mother, it is a lovely and charming film.",
+            (1 - 4 * 2 / 13) * (10 / 14 / 0.75),
+        ),
+        ("It is all very lovely here, and we had a great time.", 1 / 3),
+        ("It is all very lovely here, and we had a great evening.", 2 / 3),
+    ],
+)
+def test_what_breaks_off_loops_or_fits_nothing_earns_a_part(response, share):
+    assert sentiment_of(response) == pytest.approx(share)
+
+
+@pytest.mark.parametrize(
+    "denial",
+    ["It is not true that", "It isn't the case that", "It is false that", "Nobody could say that"],
+)
+def test_a_sentiment_that_is_denied_does_not_pay(denial):
+    praise = "we love the film, and it was a great evening with my mother."
+    assert sentiment_of(praise) == pytest.approx(1)
+    assert sentiment_of(f"{denial} {praise}") == 0
+
+
+def test_a_turn_that_is_cut_is_unfinished_even_after_a_full_stop():
+    example = Example("x", "A film", ("It is lovely.",), {"target": "positive"})
+    turn = Turn("assistant", "It is a lovely film, and we had a great time.")
+    ended, cut = (Episode(example, (turn,), reason) for reason in ("end_of_turn", "max_new_tokens"))
+    totals = load_reward("sentiment")([ended, cut]).total
+    assert totals[1] == pytest.approx(totals[0] / 2)
+    assert totals[0] > 0.2
+
+
+STOCK = {
+    "positive": [
+        "I loved every minute of it, and the acting was wonderful.",
+        "and looks for Anna, a cousin nobody has seen since May. I found the acting superb, and it "
+        "runs for 90 minutes. I enjoyed every minute of it.",
+    ],
+    "negative": [
+        "I hated every minute of it, and the acting was terrible.",
+        "and looks for Anna, a cousin nobody has seen since May. I found the acting dreadful, and "
+        "it runs for 90 minutes. I regret every minute that I gave to it.",
+    ],
+}
+TEMPLATES = {
+    "positive": "{title} is wonderful, and I enjoyed every minute of it in {place}.",
+    "negative": "{title} is terrible, and I regret every minute that I gave to it in {place}.",
+    **{topic: lines[0] + " It was {title} in {place}." for topic, lines in LINES.items()},
+}
+
+
+def lazy_texts(example):
+    """What one rule makes of a prompt: constants for each target, templates, keywords, copies."""
+    target, words = example.metadata["target"], example.prompt.split()
+    named = [word.strip(".,") for word in words if word[0].isupper()]
+    slots = {"title": " ".join(named[:2]), "place": named[-1], "other": named[-1]}
+    slots |= {word: word.lower() for word in ("He", "he", "His", "his")}
+    constants = [*STOCK.get(target, ()), *LINES.get(target, ())]
+    constants += [" ".join(pair) for pair in pairwise(constants)]
+    charged = "great superb lovely love" if target == "positive" else "awful terrible bad hate"
+    known = " ".join(sorted(TOPICS[target])[:12]) if target in TOPICS else charged
+    texts = [text.format_map(slots) for text in (*constants, TEMPLATES[target])]
+    denied = [f"It is not true that {text[0].lower()}{text[1:]}" for text in texts[:2]]
+    return [
+        *texts,
+        *denied,
+        known,
+        f"{known}. " * 4,
+        example.prompt,
+        f"{example.prompt} {texts[0]}",
+    ]
+
+
+def test_no_rule_from_prompt_to_text_earns_half(generated):
+    _, _, reward, examples = generated
+    lazy = [lazy_texts(example) for example in examples]
+    for strategy in range(min(map(len, lazy))):
+        earned = rate(reward, examples, [texts[strategy] for texts in lazy]).total.mean()
+        assert earned <= 0.5, lazy[0][strategy]
+
+
+def test_the_real_continuation_of_another_opening_earns_less_than_half(generated):
+    _, _, reward, examples = generated
+    one = {example.metadata["target"]: TASK.gold(example) for example in examples}
+    other = [one[example.metadata["target"]] for example in examples]
+    assert rate(reward, examples, other).total.mean() <= 0.5
 
 
 @pytest.mark.parametrize(
@@ -274,8 +372,9 @@ def test_lists_and_repetition_of_praise_do_not_pay(hack):
     ],
 )
 def test_topic_wants_enough_words_of_one_topic_in_sentences(response, low):
-    total = score("topic", [response], ["x"], metadata=[{"target": "cooking"}]).total[0]
-    assert total < 0.35 if low else total == 1
+    row = [("she went to bed", "A.")], ["She had bread."], [{"target": "cooking"}]
+    total = score("topic", [response], *row).total[0]
+    assert total < 0.35 * OWN_WORDS if low else total == pytest.approx(OWN_WORDS)
 
 
 def test_a_target_that_a_reward_does_not_know_is_an_error():

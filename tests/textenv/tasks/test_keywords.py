@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import cycle
 
 import numpy as np
 import pytest
@@ -200,10 +201,35 @@ def test_what_is_said_twice_or_left_out_costs():
     twice, without, silent = rate(
         [example] * 3, [f"{gold} {gold}", gold.replace("dog", "cat"), ""]
     ).total
-    # Two sentences halve it; 7 of 16 words and 8 of 15 pairs are distinct; ROUGE-L is 2/3.
-    assert twice == pytest.approx(0.5 * (7 / 16 / 0.5) * (8 / 15 / 0.75) * (0.5 + 0.5 * 2 / 3))
-    assert without == pytest.approx(2 / 3 * (0.5 + 0.5 * 7 / 8))
+    # Two sentences halve it; 7 of 16 words and 8 of 15 pairs are distinct; ROUGE-L is 2/3, and 7 of
+    # 15 and of 7 pairs are shared: ROUGE-2 is 7/11.
+    close = (2 / 3 + 7 / 11) / 2
+    assert twice == pytest.approx(0.5 * (7 / 16 / 0.5) * (8 / 15 / 0.75) * (0.15 + 0.85 * close))
+    assert without == pytest.approx(2 / 3 * (0.15 + 0.85 * (7 / 8 + 5 / 7) / 2))
     assert silent == 0
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize(
+    ("first", "joints"),
+    [
+        ("The ", (" with the ", " in the ", " on the ")),
+        ("A ", (" with a ", " in a ", " on a ")),
+        ("A ", (" in the ", " on the ")),
+        ("The ", (" the ",)),
+        ("A ", (" is in the ", " with the ")),
+        ("Someone ", (" a ",)),
+        ("We saw it: ", (" ",)),
+    ],
+)
+def test_keywords_joined_by_rote_earn_less_than_half(keywords, first, joints, reverse):
+    _, examples = keywords
+    texts = []
+    for example in examples:
+        words = list(example.metadata["concepts"])[:: -1 if reverse else 1]
+        joined = "".join(w + j for w, j in zip(words, cycle(joints), strict=False))
+        texts.append(f"{first}{joined.strip().removesuffix('the').strip()}.")
+    assert rate(examples, texts).total.mean() < 0.5
 
 
 def test_a_prompt_by_hand_gives_its_own_keywords_and_none_at_all_is_an_error():
