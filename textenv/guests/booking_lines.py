@@ -64,8 +64,9 @@ def parse_booking(text: str) -> dict[str, str] | None:
     """Reads the first booking of a text: what follows "Booked:", to the end or the next one.
 
     Case, the order of the slots and words between them do not matter. A slot that is not named is
-    left out, and so is one that is named with several values: a hedge is no booking. None if
-    nothing was booked.
+    left out, and so is one that is named with several values: a hedge is no booking. Neither is
+    what has more than twice the words that it needs, such as all that the guest has said: nothing
+    is read of it. None if nothing was booked.
     """
     start = _BOOKED_MARK.search(text)
     if start is None:
@@ -82,7 +83,9 @@ def parse_booking(text: str) -> dict[str, str] | None:
         f"{int(hour)}{f':{minutes}' if minutes not in ('', '00') else ''} {half}m"
         for hour, minutes, half in _TIME.findall(said)
     }
-    return {slot: next(iter(found[slot])) for slot in SLOTS if len(found[slot]) == 1}
+    booking = {slot: next(iter(found[slot])) for slot in SLOTS if len(found[slot]) == 1}
+    needed = len(booking_line(booking).split())
+    return booking if len(said.split()) <= 2 * needed else {}
 
 
 def question_line(slots: list[str]) -> str:
