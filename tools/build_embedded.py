@@ -69,11 +69,14 @@ SHAPE: dict[str, Any] = {
     "num_key_value_heads": 4,
     "max_position_embeddings": 2048,
     "tie_word_embeddings": True,
+    # 1 / sqrt(hidden_size), and not 0.02, which is meant for widths of thousands: with it copying is
+    # learned in a third of the steps.
+    "initializer_range": 0.088,
 }
 TRAINING = SFTOptions(
-    steps=3200,
+    steps=3600,
     batch_size=16,
-    learning_rate=2e-3,
+    learning_rate=3e-3,
     prompt_weight=0.1,
     seed=0,
     bf16=False,
@@ -110,7 +113,10 @@ def build_tokenizer(folder: Path) -> None:
 
 
 def build_model(folder: Path, settings: SFTOptions = TRAINING) -> None:
-    """Trains the model on the ideal turns of these environments, and writes it."""
+    """Trains the model on the ideal turns of these environments, and writes it.
+
+    From then on torch computes in one thread.
+    """
     tokenizer = load_folder(folder, "embedded")
     cores = [core for id, share in SHARES.items() for core in [_core(id, tokenizer)] * share]
     torch.set_num_threads(1)
@@ -124,6 +130,12 @@ def build_model(folder: Path, settings: SFTOptions = TRAINING) -> None:
             **SHAPE,
         )
     )
+    # What layers add to the residual stream starts small (Radford et al. 2019, GPT-2).
+    scale = (2 * model.config.num_hidden_layers) ** -0.5
+    with torch.no_grad():
+        for layer in model.model.layers:
+            layer.self_attn.o_proj.weight.mul_(scale)
+            layer.mlp.down_proj.weight.mul_(scale)
     with track_steps("Training the embedded model", settings.steps) as after_step:
         train_supervised(model, cores, settings, after_step)
     model.save_pretrained(folder)

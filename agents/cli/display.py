@@ -95,9 +95,19 @@ def _print_sample(
     if asked["references"]:
         table.add_row("  reference", Text(_shorten(asked["references"][0])), "")
     for name, answer in answers.items():
-        response = Text(_shorten(answer["response"]) or "(nothing)")
-        table.add_row(f"  {name}", response, f"{answer['reward']:.3f}")
+        table.add_row(f"  {name}", _said(answer), f"{answer['reward']:.3f}")
     console.print(table)
+
+
+def _said(answer: Mapping[str, Any]) -> Text:
+    """Returns an answer; of a dialogue every turn on a line of its own, the user's after a dash."""
+    turns = answer.get("turns") or [{"role": "assistant", "text": answer["response"]}]
+    return Text("\n").join(
+        Text(_shorten(turn["text"]) or "(nothing)")
+        if turn["role"] == "assistant"
+        else Text(f"- {_shorten(turn['text'])}", style="dim")
+        for turn in turns
+    )
 
 
 def print_folder(console: Console, out: Path, what: str) -> None:

@@ -92,7 +92,7 @@ def test_quality_pays_what_the_guest_told_and_how_directly_it_was_found_out(
         (ASK, 0),
     ],
 )
-def test_facts_are_found_in_the_last_turn_whatever_it_books(said: str, facts: float) -> None:
+def test_facts_are_found_in_the_text_whatever_it_books(said: str, facts: float) -> None:
     result = compute_rewards(load_reward("dialogue"), [played(BOOKING, ASK, said)])
     assert result.components["facts"] == pytest.approx([facts])
 

@@ -41,9 +41,9 @@ class DialogueQuality:
 
     A turn is on topic if it books, or asks for something missing and nothing told already, and for
     one thing only where the guest has asked for that. Reported, too, and not paid: `turns`; and
-    `facts`, the names and numbers of the last turn that are what the guest wants, as a share of
-    those that are wanted or, if that is more, of those named. They are found in the text by
-    themselves, whatever the booking is read as.
+    `facts`, the names and numbers that the agent said and the guest wants, as a share of those that
+    are wanted or, if that is more, of those said. They are found in the text by themselves,
+    whatever the booking is read as.
 
     A recorded dialogue has no goal: it is paid its `turn_f1` (see `TurnF1`), and the others are 0.
 
