@@ -87,7 +87,7 @@ TRAINING = SFTOptions(
 def build_tokenizer(folder: Path) -> None:
     """Learns a byte-level BPE from the training splits, and writes it as transformers reads it."""
     tokenizer = Tokenizer(models.BPE())
-    # Each digit is a token, so that a number looks the same wherever it stands.
+    # Digits are divided while it learns, and so never merged: a number looks the same everywhere.
     digits = pre_tokenizers.Split(Regex(r" ?\p{N}"), "isolated")
     byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([digits, byte_level])
@@ -99,6 +99,7 @@ def build_tokenizer(folder: Path) -> None:
         show_progress=False,
     )
     tokenizer.train_from_iterator(_corpus(), trainer)
+    tokenizer.pre_tokenizer = byte_level
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(folder / "tokenizer.json"))
     (folder / "chat_template.jinja").write_text(CHAT_TEMPLATE, encoding="utf-8")

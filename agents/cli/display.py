@@ -63,6 +63,11 @@ def print_training_result(console: Console, result: Summary, out: Path) -> None:
         f"({_STOP_REASONS[result['stop_reason']]})",
         "in all": duration(result["wall_s"]),
     }
+    if "facts" in result["after"]["metrics"]:
+        share = {stage: result[stage]["metrics"]["facts"]["mean"] for stage in ("before", "after")}
+        facts["names and numbers"] = (
+            f"{share['before']:.0%} right before, {share['after']:.0%} after"
+        )
     print_facts(console, "Result", facts)
     print_samples(console, out / "samples.jsonl", 3)
     print_folder(console, out, "model/ loads in transformers; TextPPO.load reads the agent")
