@@ -309,7 +309,7 @@ def test_a_step_before_every_slot_has_begun_is_refused():
     "actions",
     [
         [700, -1],
-        [3072, 700],
+        [4096, 700],
         np.array([700, 2**63], np.uint64),
         [700.0, 700.0],
         [700],
