@@ -30,7 +30,7 @@ install-dev: .venv/.installed-dev
 	@touch $@
 
 demo: install
-	$(BIN)/textenv train TextDialogueReturning-v0 --out $(OUT)
+	$(BIN)/textenv train TextDialogueReturning-v0 total_episodes=4000 --out $(OUT)
 
 # Some minutes. Without the tests marked slow.
 test: install-dev
