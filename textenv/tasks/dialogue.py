@@ -56,7 +56,8 @@ class DialogueTask(Task):
     ## Rewards
 
     Paid at the end. `dialogue` is a weighted mean of success, right slots, right slots among those
-    that had to be asked for, efficiency and relevance; see `textenv.rewards.tasks.dialogue`.
+    that had to be asked for and efficiency, times the share of turns on topic; see
+    `textenv.rewards.tasks.dialogue`.
     Recorded dialogues have no goal: `dialogue` pays them `turn_f1`, the closeness of each turn to
     the recorded one.
 
