@@ -331,7 +331,7 @@ def test_the_slot_of_a_wrong_action_is_named():
     env = gym.make_vec("TextQA-v0", num_envs=4, autoreset_mode="disabled")
     env.reset(seed=0)
     env.step([END, 700, 700, 700])
-    with pytest.raises(ConfigError, match=r"Action -7 in slot 2 .* from 0 to 3071"):
+    with pytest.raises(ConfigError, match=r"Action -7 in slot 2 .* from 0 to 4095"):
         env.step([9999, 700, -7, 700])
 
 
