@@ -41,7 +41,7 @@ install-lm: .venv/.installed-lm
 	@touch $@
 
 demo: install
-	$(BIN)/textenv train TextSummarize-v0 --out $(OUT)
+	$(BIN)/textenv train TextDialogueReturning-v0 total_episodes=4000 --out $(OUT)
 
 # A pretrained model of 135 million parameters learns to write continuations with a given sentiment:
 # ten minutes of training on 2 cores. An embedding model that the training does not see judges it.

@@ -85,6 +85,11 @@ def print_training_result(console: Console, result: Summary, out: Path) -> None:
         f"({_STOP_REASONS[result['stop_reason']]})",
         "in all": duration(result["wall_s"]),
     }
+    if "facts" in result["after"]["metrics"]:
+        share = {stage: result[stage]["metrics"]["facts"]["mean"] for stage in ("before", "after")}
+        facts["names and numbers"] = (
+            f"{share['before']:.0%} right before, {share['after']:.0%} after"
+        )
     print_facts(console, "Result", facts)
     print_samples(console, out / "samples.jsonl", 3)
     print_folder(console, out, "model/ loads in transformers; TextPPO.load reads the agent")
@@ -120,9 +125,19 @@ def _print_sample(
     if asked["references"]:
         table.add_row("  reference", Text(_shorten(asked["references"][0])), "")
     for name, answer in answers.items():
-        response = Text(_shorten(answer["response"]) or "(nothing)")
-        table.add_row(f"  {name}", response, f"{answer['reward']:.3f}")
+        table.add_row(f"  {name}", _said(answer), f"{answer['reward']:.3f}")
     console.print(table)
+
+
+def _said(answer: Mapping[str, Any]) -> Text:
+    """Returns an answer; of a dialogue every turn on a line of its own, the user's after a dash."""
+    turns = answer.get("turns") or [{"role": "assistant", "text": answer["response"]}]
+    return Text("\n").join(
+        Text(_shorten(turn["text"]) or "(nothing)")
+        if turn["role"] == "assistant"
+        else Text(f"- {_shorten(turn['text'])}", style="dim")
+        for turn in turns
+    )
 
 
 def print_folder(console: Console, out: Path, what: str) -> None:

@@ -219,10 +219,10 @@ class PolicyOptions(Options):
         return self
 
 
-# What differs from the defaults above, by what is trained. The embedded model is so briefly trained
-# that its samples at temperature 1 are mostly noise (docs/results.md).
+# What differs from the defaults above, by what is trained. The embedded model is so small that
+# passes of a few episodes are full, and those of episodes of like length waste less on padding.
 POLICY_DEFAULTS: Mapping[Trained, Mapping[str, Any]] = {
-    "embedded": {"temperature": 0.5},
+    "embedded": {"max_tokens_per_batch": 2048},
     "full": {},
     "lora": {},
 }

@@ -334,7 +334,7 @@ class PPOOptions(Options):
 # "LoRA Without Regret"). The embedded model is tiny, so it takes larger steps, and a single epoch
 # of short texts needs no credit by lambda.
 PPO_DEFAULTS: Mapping[Trained, Mapping[str, Any]] = {
-    "embedded": {"learning_rate": 3e-4, "n_epochs": 1, "gae_lambda": 1.0, "kl_coef": 0.005},
+    "embedded": {"learning_rate": 5e-4, "n_epochs": 1, "gae_lambda": 1.0, "kl_coef": 0.005},
     "full": {},
     "lora": {"learning_rate": 3e-4},
 }

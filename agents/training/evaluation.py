@@ -102,9 +102,13 @@ class Evaluation:
 
     def answer(self, i: int) -> dict[str, Any]:
         """Returns the i-th answer with its scores, as plain values."""
+        episode = self.episodes[i]
+        said = [{"role": t.role, "text": t.text} for t in episode.turns[episode.n_opening :]]
         return {
-            "response": self.episodes[i].response,
-            "stop_reason": self.episodes[i].stop_reason,
+            "response": episode.response,
+            # Of a dialogue, what the other side said, too.
+            **({"turns": said} if len(said) > 1 else {}),
+            "stop_reason": episode.stop_reason,
             "reward": float(self.rewards[i]),
             "metrics": {name: float(values[i]) for name, values in self.metrics.items()},
         }

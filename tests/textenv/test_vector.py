@@ -309,7 +309,7 @@ def test_a_step_before_every_slot_has_begun_is_refused():
     "actions",
     [
         [700, -1],
-        [3072, 700],
+        [4096, 700],
         np.array([700, 2**63], np.uint64),
         [700.0, 700.0],
         [700],
@@ -331,7 +331,7 @@ def test_the_slot_of_a_wrong_action_is_named():
     env = gym.make_vec("TextQA-v0", num_envs=4, autoreset_mode="disabled")
     env.reset(seed=0)
     env.step([END, 700, 700, 700])
-    with pytest.raises(ConfigError, match=r"Action -7 in slot 2 .* from 0 to 3071"):
+    with pytest.raises(ConfigError, match=r"Action -7 in slot 2 .* from 0 to 4095"):
         env.step([9999, 700, -7, 700])
 
 

@@ -36,6 +36,8 @@ QUESTIONS = {name: slot.question for name, slot in _SLOTS.items()}
 """The shortest question for each slot; `asked_slots` understands every one of them."""
 
 _BOOKED_MARK = re.compile(r"\bbooked\s*:", re.IGNORECASE)
+# "It is not booked: ..." says that nothing was.
+_DENIED = re.compile(r"(?:\b(?:not|never|no|nothing|without)\b|n['’]t\b)[^.!?\n]*\Z", re.IGNORECASE)
 _KEYWORDS = {
     name: re.compile(rf"\b({slot.keywords})\b", re.IGNORECASE) for name, slot in _SLOTS.items()
 }
@@ -64,11 +66,12 @@ def parse_booking(text: str) -> dict[str, str] | None:
     """Reads the first booking of a text: what follows "Booked:", to the end or the next one.
 
     Case, the order of the slots and words between them do not matter. A slot that is not named is
-    left out, and so is one that is named with several values: a hedge is no booking. None if
-    nothing was booked.
+    left out, and so is one that is named with several values: a hedge is no booking. Neither is
+    what has more than twice the words that it needs, such as all that the guest has said: nothing
+    is read of it. None if nothing was booked, or the sentence denies it.
     """
     start = _BOOKED_MARK.search(text)
-    if start is None:
+    if start is None or _DENIED.search(text[: start.start()]):
         return None
     said = _BOOKED_MARK.split(text[start.end() :], maxsplit=1)[0].lower()
     said = said.replace("centre", "center")
@@ -82,7 +85,9 @@ def parse_booking(text: str) -> dict[str, str] | None:
         f"{int(hour)}{f':{minutes}' if minutes not in ('', '00') else ''} {half}m"
         for hour, minutes, half in _TIME.findall(said)
     }
-    return {slot: next(iter(found[slot])) for slot in SLOTS if len(found[slot]) == 1}
+    booking = {slot: next(iter(found[slot])) for slot in SLOTS if len(found[slot]) == 1}
+    needed = len(booking_line(booking).split())
+    return booking if len(said.split()) <= 2 * needed else {}
 
 
 def question_line(slots: list[str]) -> str:

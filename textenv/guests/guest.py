@@ -28,6 +28,7 @@ class Guest:
         warned: True once the guest has asked for one question at a time.
         reply: Answer of the guest to the last turn; None if the conversation is over.
         over: True once the agent has booked or the guest has left.
+        in_book: True if the house's book has all that this guest wants.
     """
 
     def __init__(self, example: Example) -> None:
@@ -41,6 +42,7 @@ class Guest:
         self.warned = False
         self.reply: str | None = None
         self.over = False
+        self.in_book: bool = traits["in_book"]
         self._revealed: list[str] = list(traits["revealed"])
         self._wording: int = traits["wording"]
         self._patience: int | None = traits["patience"]

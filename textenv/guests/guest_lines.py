@@ -19,6 +19,7 @@ REQUESTS = _LINES["requests"]
 GREETINGS = _LINES["greetings"]
 REASONS = _LINES["reasons"]
 PEOPLE = _LINES["people"]
+RETURNS = _LINES["returns"]
 
 
 def opening_text(

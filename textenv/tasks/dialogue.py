@@ -39,7 +39,11 @@ class DialogueTask(Task):
       turns they leave;
     - not care about a slot ("any area"), which a booking then leaves out;
     - answer one question at a time, and expect single questions from then on;
-    - say numbers in words ("half past seven in the evening").
+    - say numbers in words ("half past seven in the evening");
+    - be in the house's book, which has all that they want. The ideal agent has the book open and
+      books at once. An agent that learns here has no book: who imitates the ideal turns learns to
+      make things up, as from any demonstrator who knows more than the learner (Ortega et al. 2021,
+      arXiv 2110.10819).
 
     At select level the agent chooses one of seven dialogue acts: ask for one of the five slots,
     ask for all that is missing, or book with what is known so far. Their texts follow from the
@@ -52,7 +56,8 @@ class DialogueTask(Task):
     ## Rewards
 
     Paid at the end. `dialogue` is a weighted mean of success, right slots, right slots among those
-    that had to be asked for, efficiency and relevance; see `textenv.rewards.tasks.dialogue`.
+    that had to be asked for and efficiency, times the share of turns on topic; see
+    `textenv.rewards.tasks.dialogue`.
     Recorded dialogues have no goal: `dialogue` pays them `turn_f1`, the closeness of each turn to
     the recorded one.
 
@@ -69,8 +74,10 @@ class DialogueTask(Task):
     ## Arguments
 
     `dataset="guests"` is the generated set. Its options: `difficulty` ("easy": patient guests who
-    know what they want; "medium"; "hard": all of the above, and more to ask for); `corrections` and
-    `one_at_a_time` (the probability of each); `patience` (the useless turns that a guest bears).
+    know what they want; "medium"; "hard": all of the above but the book, and more to ask for);
+    `corrections` and `one_at_a_time` (the probability of each); `patience` (the useless turns that
+    a guest bears); `returning` (every guest has been there before and says so; the probability that
+    one is in the book).
 
     Your own rows have either `turns`, a recorded dialogue (a list of {"speaker", "text"}, of
     {"role", "content"}, of plain texts in which user and agent alternate, or the columns
@@ -86,6 +93,7 @@ class DialogueTask(Task):
 that turn of the agent |
     | `patience` | how many useless turns the guest bears; by default any number |
     | `one_at_a_time`, `in_words` | whether the guest behaves so; by default false |
+    | `in_book` | whether the ideal agent knows what the guest wants; by default false |
 
     ## Version History
 
@@ -101,6 +109,7 @@ that turn of the agent |
         Field("changes", required=False, takes="data"),
         Field("one_at_a_time", required=False),
         Field("in_words", required=False),
+        Field("in_book", required=False),
         TURNS_FIELD,
     )
     n_candidates = len(SLOTS) + 2
@@ -134,19 +143,20 @@ that turn of the agent |
     def gold(self, example: Example, transcript: tuple[Turn, ...] = ()) -> str:
         """Returns one question for all that is missing, then the booking; or the recorded turn.
 
-        A guest who has asked for one thing at a time is asked so.
+        A guest who has asked for one thing at a time is asked so, and for one who is in the book
+        the first turn books.
         """
         if "goal" not in example.metadata:
             return example.references[_place(example, transcript)]
         guest = follow(example, answered(transcript))
-        if not guest.missing:
-            return booking_line(guest.known)
+        if guest.in_book or not guest.missing:
+            return booking_line(guest.goal)
         return question_line(guest.missing[:1] if guest.warned else guest.missing)
 
     def candidates(self, example: Example, transcript: tuple[Turn, ...] = ()) -> tuple[str, ...]:
         """Returns the dialogue acts as texts, shuffled; or turns of the recording, likewise.
 
-        None of them tells more of the goal than the guest has.
+        None of them tells more of the goal than the guest, or the book, has.
         """
         turn = sum(turn.role == "assistant" for turn in transcript)
         key = f"{example.prompt}\0{turn}"
@@ -157,7 +167,8 @@ that turn of the agent |
         # The question for a single slot is there already.
         all_missing = question_line(guest.missing) if len(guest.missing) > 1 else _NOTHING_TO_ASK
         ask = (question_line([slot]) for slot in SLOTS)
-        return shuffled(key, (*ask, all_missing, booking_line(guest.known)))
+        booking = booking_line(guest.goal if guest.in_book else guest.known)
+        return shuffled(key, (*ask, all_missing, booking))
 
 
 def _recorded(id: str, turns: object) -> Example:

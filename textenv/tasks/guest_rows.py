@@ -41,6 +41,7 @@ def guest_example(id: str, row: Mapping[str, Any]) -> Example:
             "changes": changes,
             "one_at_a_time": _flag(id, row, "one_at_a_time"),
             "in_words": in_words,
+            "in_book": _flag(id, row, "in_book"),
         },
     )
 

@@ -43,7 +43,7 @@ def model(tmp_path_factory) -> str:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         config = LlamaConfig(
-            vocab_size=3072,
+            vocab_size=4096,
             hidden_size=32,
             intermediate_size=48,
             num_hidden_layers=1,
@@ -279,7 +279,7 @@ def test_supervised_training_leaves_a_plain_model_and_its_gain(run, model, tmp_p
     trained = AutoModelForCausalLM.from_pretrained(out / "model")
     start = AutoModelForCausalLM.from_pretrained(model)
     assert not torch.equal(trained.lm_head.weight, start.lm_head.weight)
-    assert len(AutoTokenizer.from_pretrained(out / "model")) == 3072
+    assert len(AutoTokenizer.from_pretrained(out / "model")) == 4096
     again = run("evaluate", "TextQA-v0", "--model", out, "--examples", "4", "--json")
     assert json.loads(again.stdout)["model"] == str(out / "model")
 

@@ -146,10 +146,10 @@ def test_a_wrapped_vector_environment_is_refused_in_words(make_env, save_model):
 
 def test_a_model_of_another_tokenizer_is_refused(make_env, save_model, make_agent):
     env = make_env(tokenizer="embedded", max_prompt_tokens=64)
-    with pytest.raises(ModelError, match="3072"):
+    with pytest.raises(ModelError, match="4096"):
         make_agent(env)
     agent = make_agent(env, {"model": save_model(tokenizer="embedded")}, reference=save_model())
-    with pytest.raises(ModelError, match="3072"):
+    with pytest.raises(ModelError, match="4096"):
         agent.learn(total_episodes=12)
     assert agent.num_timesteps == 0
 

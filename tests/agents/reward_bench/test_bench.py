@@ -123,7 +123,7 @@ def test_a_file_and_overrides_make_a_configuration(tmp_path):
     assert config.runs() == [(name, s) for s in (0, 1, 2) for name in ("rougeL", "chrf")]
     trained = config.train_config("rougeL", 2)
     assert (trained.total_episodes, trained.kl_coef, trained.seed) == (256, 0.1, 2)
-    assert trained.temperature == 0.5  # the embedded model's own setting
+    assert trained.max_tokens_per_batch == 2048  # the embedded model's own setting
     # How many go on at a time does not change a run; what it is paid does.
     more_jobs = load_bench_config(path, ["budget=256", "train.kl_coef=0.1", "jobs=7"])
     assert more_jobs.digest("rougeL", 2) == config.digest("rougeL", 2)

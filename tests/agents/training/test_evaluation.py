@@ -79,7 +79,7 @@ def test_a_split_with_fewer_examples_is_played_whole(policy, make_env):
 def test_a_policy_made_for_less_is_refused(policy, make_env):
     with pytest.raises(ConfigError, match="22"):
         evaluate_policy_on_split(policy, make_env(max_turns=2).core, "test", 3)
-    with pytest.raises(ConfigError, match="3072"):
+    with pytest.raises(ConfigError, match="4096"):
         evaluate_policy_on_split(policy, make_env(tokenizer="embedded").core, "test", 3)
 
 

@@ -141,15 +141,15 @@ def test_an_option_is_one_line_of_a_record():
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ({}, (3e-4, 1, 1.0, 0.005, 0.5)),
-        ({"model": "x"}, (3e-5, 2, 0.95, 0.02, 1.0)),
-        ({"model": "x", "lora": {}}, (3e-4, 2, 0.95, 0.02, 1.0)),
-        ({"n_epochs": 3, "temperature": 0.9}, (3e-4, 3, 1.0, 0.005, 0.9)),
+        ({}, (5e-4, 1, 1.0, 0.005, 2048)),
+        ({"model": "x"}, (3e-5, 2, 0.95, 0.02, 8192)),
+        ({"model": "x", "lora": {}}, (3e-4, 2, 0.95, 0.02, 8192)),
+        ({"n_epochs": 3, "max_tokens_per_batch": 512}, (5e-4, 3, 1.0, 0.005, 512)),
     ],
 )
 def test_defaults_follow_what_is_trained(given, expected):
     config = train_config({"id": "TextQA-v0", **given})
-    names = ("learning_rate", "n_epochs", "gae_lambda", "kl_coef", "temperature")
+    names = ("learning_rate", "n_epochs", "gae_lambda", "kl_coef", "max_tokens_per_batch")
     assert tuple(getattr(config, name) for name in names) == expected
 
 

@@ -74,7 +74,7 @@ def test_show_as_json_holds_an_example_whose_gold_answer_earns_the_reward(run):
     assert 0 < example["prompt_tokens"] <= shown["arguments"]["max_prompt_tokens"] == 128
     assert shown["arguments"]["max_new_tokens"] == 8
     assert shown["arguments"]["autoreset_mode"] == "next_step"
-    assert shown["action_space"].startswith("Discrete(3072)")
+    assert shown["action_space"].startswith("Discrete(4096)")
     assert "input_ids int32 (136,)" in shown["observation_space"]
 
 

@@ -60,6 +60,16 @@ def test_times_on_the_hour_are_no_number_of_people():
 def test_nothing_is_booked_without_the_word():
     assert parse_booking("I booked Italian food for 4 people.") is None
     assert parse_booking("Booked: done!") == {}
+    for denied in (f"It is not {LINE}", f"I haven't {LINE}", f"No table is {LINE}"):
+        assert parse_booking(denied) is None
+    assert parse_booking(f"Not at all. {LINE}") == GOAL
+    assert parse_booking(f"No problem! {LINE}") == GOAL
+
+
+def test_a_flood_of_words_is_no_booking():
+    # 15 words do, "Booked:" included; 14 and 16 more are heard, and 14 and 17 are too many.
+    assert parse_booking(LINE + " Enjoy" * 16) == GOAL
+    assert parse_booking(LINE + " Enjoy" * 17) == {}
 
 
 def test_every_goal_reads_back_from_its_line():

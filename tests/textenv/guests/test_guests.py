@@ -16,13 +16,14 @@ from textenv.errors import ConfigError, UnknownNameError
 from textenv.examples import Episode, Turn
 from textenv.guests.booking_lines import SLOTS
 from textenv.guests.guest import follow
+from textenv.guests.guest_lines import RETURNS
 from textenv.rewards import load_reward
 from textenv.tasks.dialogue import DialogueTask
 
 TASK = DialogueTask()
 GOAL = {"food": "Thai", "area": "north", "people": "3", "day": "Friday", "time": "7:30 pm"}
 ROW = {"goal": GOAL, "revealed": ["food", "people"], "patience": 2}
-GOLDEN = {"easy": "9e49fdabab0843b3", "medium": "b1010e71f63445ec", "hard": "055b3927d54a20a7"}
+GOLDEN = {"easy": "38d615e523178d94", "medium": "de07a4e0b6ccf238", "hard": "e6af3f1908da1f8e"}
 LEVELS = list(GOLDEN)
 
 
@@ -282,11 +283,28 @@ def test_an_option_sets_one_trait_and_changes_nothing_else():
             assert after.prompt == before.prompt
 
 
+def test_returning_guests_say_so_whether_they_are_in_the_book_or_not():
+    in_book = []
+    for i in range(400):
+        before, after = (
+            dict(GuestsGenerator("easy", returning=odds).sample(np.random.default_rng(i))[1])
+            for odds in (None, 0.7)
+        )
+        (said,) = [line for line in RETURNS if line in after["opening"]]
+        assert after.pop("opening").replace(f" {said}", "") == before.pop("opening")
+        in_book.append(after.pop("in_book"))
+        assert not before.pop("in_book")
+        assert after == before
+    # Standard deviation sqrt(0.7 * 0.3 / 400) = 0.023.
+    assert abs(np.mean(in_book) - 0.7) < 4 * 0.023
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"corrections": 2}, "use 0 to 1"),
         ({"one_at_a_time": True}, "use 0 to 1"),
+        ({"returning": -0.1}, "use 0 to 1"),
         ({"patience": -1}, "whole number"),
         ({"patience": 1.5}, "whole number"),
     ],

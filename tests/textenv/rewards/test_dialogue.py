@@ -8,6 +8,7 @@ from textenv.errors import ConfigError, RewardError
 from textenv.examples import Episode, Example, Turn
 from textenv.rewards import compute_rewards, load_reward, score
 from textenv.tasks.dialogue import DialogueTask
+from textenv.vector import make_core
 
 GOAL = {"food": "Italian", "area": "north", "people": "4", "day": "Friday", "time": "7 pm"}
 BOOKING = DialogueTask().example("b", {"goal": GOAL, "revealed": ["food", "area", "people"]})
@@ -48,16 +49,19 @@ RIGHT = "Booked: Italian food in the north for 4 people on Friday at 7 pm."
         # Four turns, of which a greeting and a question that was answered are off topic.
         (["Hello!", ASK, ASK, RIGHT], [1, 1, 1, 2 / 4, 2 / 4]),
         # The time is wrong: 4 of 5 slots, and 1 of the 2 that had to be asked for.
-        ([ASK, RIGHT.replace("7 pm", "8 pm")], [0, 4 / 5, 1 / 2, 0, 1 / 2]),
+        ([ASK, RIGHT.replace("7 pm", "8 pm")], [0, 4 / 5, 1 / 2, 0, 1]),
         # The day was asked for, and the time guessed, as luck would have it.
-        (["Which day?", RIGHT], [0, 4 / 5, 1 / 2, 0, 1 / 2]),
+        (["Which day?", RIGHT], [0, 4 / 5, 1 / 2, 0, 1]),
         # A lucky guess of both.
-        ([RIGHT], [0, 3 / 5, 0, 0, 0]),
+        ([RIGHT], [0, 3 / 5, 0, 0, 1]),
         # Asked and booked in one breath, before any answer.
-        ([f"{ASK} {RIGHT}"], [0, 3 / 5, 0, 0, 0]),
+        ([f"{ASK} {RIGHT}"], [0, 3 / 5, 0, 0, 1]),
         # The booking's first line counts, whatever follows it.
-        ([ASK, f"Booked: Thai food. {RIGHT}"], [0, 0, 0, 0, 0]),
-        ([ASK, "Goodbye.", ASK], [0, 0, 0, 0, 0]),
+        ([ASK, f"Booked: Thai food. {RIGHT}"], [0, 0, 0, 0, 1]),
+        # 14 words do, "Booked:" included; 13 and 15 more are heard, and 13 and 16 are too many.
+        ([ASK, f"{RIGHT} {'Well, ' * 15}"], [1, 1, 1, 1, 1]),
+        ([ASK, f"{RIGHT} {'Well, ' * 16}"], [0, 0, 0, 0, 1]),
+        ([ASK, "Goodbye.", ASK], [0, 0, 0, 0, 1 / 3]),
         (["", ""], [0, 0, 0, 0, 0]),
         ([], [0, 0, 0, 0, 0]),
     ],
@@ -68,9 +72,70 @@ def test_quality_pays_what_the_guest_told_and_how_directly_it_was_found_out(
     result = compute_rewards(load_reward("dialogue"), [played(BOOKING, *said)])
     names = ("success", "slots", "withheld", "efficiency", "relevance")
     assert [result.components[name][0] for name in names] == pytest.approx(components)
-    weighted = sum(w * c for w, c in zip((8, 3, 3, 3, 3), components, strict=True)) / 20
-    assert result.total == pytest.approx([weighted])
+    *paid, relevance = components
+    weighted = sum(w * c for w, c in zip((8, 3, 3, 3), paid, strict=True)) / 17
+    assert result.total == pytest.approx([relevance * weighted])
     assert result.components["turns"].tolist() == [len(said)]
+
+
+@pytest.mark.parametrize(
+    ("said", "facts"),
+    [
+        (RIGHT, 1),
+        ("You get an ITALIAN table for 4, in the north, Friday, 7.", 1),
+        # 4 of the 5 that are wanted, and 4 of the 5 that are named.
+        (RIGHT.replace("7 pm", "8 pm"), 4 / 5),
+        (RIGHT.replace("7 pm", "7:30 pm"), 4 / 5),
+        # All 5, of 7 that are named.
+        (f"{RIGHT} Or Thai food on Sunday.", 5 / 7),
+        ("Booked: a table at 7.", 1 / 5),
+        (ASK, 0),
+    ],
+)
+def test_facts_are_found_in_the_text_whatever_it_books(said: str, facts: float) -> None:
+    result = compute_rewards(load_reward("dialogue"), [played(BOOKING, ASK, said)])
+    assert result.components["facts"] == pytest.approx([facts])
+
+
+def test_a_guest_in_the_book_is_right_at_once_and_when_asked() -> None:
+    row = {"goal": GOAL, "revealed": ["food", "area", "people"], "in_book": True}
+    guest = DialogueTask().example("k", row)
+    wrong = RIGHT.replace("Friday", "Sunday")
+    episodes = [played(guest, RIGHT), played(guest, ASK, RIGHT), played(guest, wrong)]
+    result = compute_rewards(load_reward("dialogue"), episodes)
+    assert result.total == pytest.approx([1, 1, 3 * (4 / 5 + 1 / 2) / 17])
+    assert DialogueTask().gold(guest, DialogueTask().opening(guest)) == RIGHT
+
+
+@pytest.mark.parametrize(
+    "id",
+    ["TextDialogue-v0", "TextDialogueEasy-v0", "TextDialogueHard-v0", "TextDialogueReturning-v0"],
+)
+def test_no_lazy_text_earns_more_than_half(id: str) -> None:
+    """One rule from what was heard to what is said, whatever that is."""
+    task = DialogueTask()
+    dataset = make_core(id).dataset()
+    everything = "What food, which area, how many people, which day and what time?"
+    echoes = (
+        lambda turns: "Booked: " + " ".join(t.text for t in turns if t.role == "user"),
+        lambda turns: "Booked: " + " ".join(t.text for t in turns[-2:] if t.role == "user"),
+        lambda turns: "Booked: " + turns[0].text,
+        lambda turns: "Booked: " + turns[-1].text,
+    )
+    for openers in ((), (everything,), ("Hello!", everything), (everything, everything)):
+        for echo in echoes:
+            episodes = []
+            for i in range(100):
+                example = dataset[i]
+                turns = task.opening(example)
+                for opener in (*openers, None):
+                    turns += (Turn("assistant", opener or echo(turns)),)
+                    reply = task.reply(example, turns)
+                    if reply is None:
+                        break
+                    turns += (reply,)
+                episodes.append(Episode(example, turns))
+            assert compute_rewards(load_reward("dialogue"), episodes).total.mean() <= 0.5
 
 
 def test_quality_counts_what_the_guest_wants_in_the_end() -> None:

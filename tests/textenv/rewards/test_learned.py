@@ -393,6 +393,6 @@ def test_an_empty_response_is_not_fluent_and_odd_text_has_a_score() -> None:
     odd = ["", " \n", "half \ud800 a pair", "\x00", "漢字🙂", "x" * 20_000]
     result = judge(Perplexity(), odd, [""] * len(odd))
     assert result.total[:2].tolist() == [0, 0]
-    assert result.components["nats_per_token"][0] == pytest.approx(math.log(3072))
+    assert result.components["nats_per_token"][0] == pytest.approx(math.log(4096))
     assert np.all((result.total >= 0) & (result.total <= 1))
     assert judge(Perplexity(), [], []).total.shape == (0,)

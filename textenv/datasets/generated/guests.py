@@ -16,7 +16,7 @@ from textenv.datasets.generated.procedural import GradedGenerator, Picker
 from textenv.datasets.generated.words import FIRST_NAMES, LAST_NAMES
 from textenv.errors import ConfigError
 from textenv.guests.booking_lines import ANY, SLOTS
-from textenv.guests.guest_lines import GREETINGS, PEOPLE, REASONS, REQUESTS, opening_text
+from textenv.guests.guest_lines import GREETINGS, PEOPLE, REASONS, REQUESTS, RETURNS, opening_text
 
 
 @dataclass(frozen=True)
@@ -51,15 +51,18 @@ class GuestsGenerator(GradedGenerator):
             change follows with the same probability.
         patience: Number of useless turns of the agent that every guest bears before leaving.
         one_at_a_time: The probability that a guest answers one question at a time.
+        returning: The probability that a guest is in the house's book. Every guest of such a set
+            has been there before and says so; None for a set of guests who have not.
     """
 
     corrections: float | None = None
     patience: int | None = None
     one_at_a_time: float | None = None
+    returning: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("corrections", "one_at_a_time"):
+        for name in ("corrections", "one_at_a_time", "returning"):
             value = getattr(self, name)
             number = isinstance(value, int | float) and not isinstance(value, bool)
             if value is not None and not (number and 0 <= value <= 1):
@@ -85,25 +88,30 @@ class GuestsGenerator(GradedGenerator):
             goal[free[0]] = ANY
         in_words = _happens(picker, level.in_words, None)
         changes = self._changes(picker, level, goal, told)
-        opening = " ".join(
-            (
-                picker.pick(GREETINGS).format(
-                    name=f"{picker.pick(FIRST_NAMES)} {picker.pick(LAST_NAMES)}"
-                ),
-                opening_text(picker.pick(REQUESTS), goal, told, in_words),
-                picker.pick(REASONS).format(who=picker.pick(PEOPLE)),
-            )
-        )
+        said = [
+            picker.pick(GREETINGS).format(
+                name=f"{picker.pick(FIRST_NAMES)} {picker.pick(LAST_NAMES)}"
+            ),
+            opening_text(picker.pick(REQUESTS), goal, told, in_words),
+            picker.pick(REASONS).format(who=picker.pick(PEOPLE)),
+        ]
         patience = picker.pick(level.patience)
+        wording = picker.below(1 << 16)
+        one_at_a_time = _happens(picker, level.one_at_a_time, self.one_at_a_time)
+        in_book = _happens(picker, 0, self.returning)
+        if self.returning is not None:
+            said.insert(1, picker.pick(RETURNS))
+        opening = " ".join(said)
         return opening, {
             "goal": goal,
             "revealed": list(told),
-            "wording": picker.below(1 << 16),
+            "wording": wording,
             "opening": opening,
             "patience": patience if self.patience is None else self.patience,
             "changes": changes,
-            "one_at_a_time": _happens(picker, level.one_at_a_time, self.one_at_a_time),
+            "one_at_a_time": one_at_a_time,
             "in_words": in_words,
+            "in_book": in_book,
         }
 
     def _changes(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import ClassVar
@@ -12,6 +14,7 @@ import numpy as np
 
 from textenv.errors import ConfigError, RewardError
 from textenv.examples import Episode
+from textenv.guests.booking_lines import ANY, SLOTS
 from textenv.guests.guest import definite_slots, follow
 from textenv.rewards.base import RewardResult
 from textenv.rewards.lexical.best_over_references import BestOverReferences
@@ -23,9 +26,10 @@ from textenv.rewards.lexical.words import normalised
 class DialogueQuality:
     """Success, brevity and relevance of a dialogue with a goal; in [0, 1].
 
-    The weighted mean of five components, each in [0, 1]. A slot is right if the booking has the
-    value that the guest wants in the end, and the guest has told it: a lucky guess is not right.
-    Slots that the guest does not care about do not count.
+    The share of turns on topic times the weighted mean of four components, each in [0, 1]. A slot
+    is right if the booking has the value that the guest wants in the end, and the guest has told
+    it: a lucky guess is right only for a guest who is in the house's book. Slots that the guest
+    does not care about do not count.
 
     | component | weight | value |
     |---|---|---|
@@ -33,18 +37,23 @@ class DialogueQuality:
     | `slots` | 3 | the share of slots that are right |
     | `withheld` | 3 | that share among the slots that the opening did not tell |
     | `efficiency` | 3 | `success` times the fewest turns that could do, over the turns taken |
-    | `relevance` | 3 | `withheld` times the share of turns on topic |
+    | `relevance` | a factor | the share of turns on topic |
 
     A turn is on topic if it books, or asks for something missing and nothing told already, and for
-    one thing only where the guest has asked for that. `turns` is reported, too, and not paid.
+    one thing only where the guest has asked for that. Reported, too, and not paid: `turns`; and
+    `facts`, the names and numbers that the agent said and the guest wants, as a share of those that
+    are wanted or, if that is more, of those said. They are found in the text by themselves,
+    whatever the booking is read as.
 
-    A recorded dialogue has no goal: it is paid its `turn_f1` (see `TurnF1`), and the five are 0.
+    A recorded dialogue has no goal: it is paid its `turn_f1` (see `TurnF1`), and the others are 0.
 
     What it resists: without a booking nothing is paid, however much was asked. A booking in the
-    first turn, whether or not it asks something as well, gets at most 3/20 of the share that the
-    opening told. A hedge that names several values of a slot has none of them right. What it does
-    not see: the words. A rude or garbled turn with the right keywords counts like a polite one; add
-    a penalty of length, or another reward, where that matters.
+    first turn, whether or not it asks something as well, gets at most 3/17 of the share that the
+    opening told. A hedge that names several values of a slot has none of them right, and a booking
+    of more than twice the words that it needs, such as all that the guest said, is none. To ask for
+    everything, whatever was told, gets half at most. What it does not see: the words. A rude or
+    garbled turn with the right keywords counts like a polite one; add a penalty of length, or
+    another reward, where that matters.
 
     Attributes:
         weights: The components' weights by name, if not the above; those left out weigh nothing.
@@ -70,13 +79,13 @@ class DialogueQuality:
             _quality(episode) if has_goal else _NOTHING
             for episode, has_goal in zip(episodes, with_goal, strict=True)
         ]
-        names = (*_WEIGHTS, "turns")
+        names = (*_WEIGHTS, "relevance", "turns", "facts")
         components = {key: np.array([outcome[key] for outcome in outcomes]) for key in names}
         weights = self._weights()
         total = np.zeros(len(episodes))
         for key, weight in weights.items():
             total += weight * components[key]
-        total /= sum(weights.values())
+        total *= components["relevance"] / sum(weights.values())
         recorded = [i for i, has_goal in enumerate(with_goal) if not has_goal]
         if recorded:
             replayed = TurnF1()([episodes[i] for i in recorded])
@@ -95,18 +104,17 @@ _WEIGHTS: dict[str, float] = {
     "slots": 3,
     "withheld": 3,
     "efficiency": 3,
-    "relevance": 3,
 }
 
 
-_NOTHING = dict.fromkeys((*_WEIGHTS, "turns"), 0.0)
+_NOTHING = dict.fromkeys((*_WEIGHTS, "relevance", "turns", "facts"), 0.0)
 
 
 def _quality(episode: Episode) -> dict[str, float]:
     example = episode.example
     guest = follow(example, episode.responses)
     booked = guest.booking or {}
-    known = guest.known
+    known = guest.goal if guest.in_book else guest.known
     right = {
         slot: float(slot in known and booked.get(slot) == known[slot])
         for slot in definite_slots(guest.goal)
@@ -114,15 +122,36 @@ def _quality(episode: Episode) -> dict[str, float]:
     withheld = [value for slot, value in right.items() if slot not in example.metadata["revealed"]]
     success = float(all(right.values()))
     turns = max(guest.turns, 1)
-    share = sum(withheld) / len(withheld)
     return {
         "success": success,
         "slots": sum(right.values()) / len(right),
-        "withheld": share,
+        "withheld": sum(withheld) / len(withheld),
         "efficiency": success * min(1.0, guest.needed_turns / turns),
-        "relevance": share * guest.on_topic / turns,
+        "relevance": guest.on_topic / turns,
         "turns": float(guest.turns),
+        "facts": _facts(guest.goal, episode.response),
     }
+
+
+# Every name of a booking, and every number with its minutes: "old town", "Friday", "7:30".
+_FACT = re.compile(
+    "|".join(
+        (
+            *(rf"\b{value}\b" for slot in ("food", "area", "day") for value in SLOTS[slot]),
+            r"\d+(?::\d+)?",
+        )
+    ),
+    re.IGNORECASE,
+)
+
+
+def _facts(goal: Mapping[str, str], text: str) -> float:
+    """Returns the share of names and numbers in a text that are those of a goal."""
+    wanted, named = (
+        Counter(fact.lower() for fact in _FACT.findall(said))
+        for said in (" ".join(value for value in goal.values() if value != ANY), text)
+    )
+    return (wanted & named).total() / max(wanted.total(), named.total())
 
 
 @dataclass(frozen=True)
