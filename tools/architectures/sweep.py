@@ -1,0 +1,111 @@
+"""Judges every causal type, each in a process of its own.
+
+    python -m tools.architectures.sweep [TYPE ...] --json results.json
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import tempfile
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import transformers
+import typer
+from transformers import AutoModelForCausalLM
+
+from tools.architectures.judge import judge, make_case
+from tools.architectures.tiny_models import VOCAB_SIZE, causal_types, tiny_config, tiny_model
+
+SECONDS = 180
+# The longest observation: as long as the windows of the tiny configurations, and longer.
+WINDOWS = {"short": 16, "long": 40}
+
+Record = dict[str, Any]
+
+
+def judge_type(model_type: str) -> Record:
+    """Returns the findings of a type by window and part, or why it cannot be built."""
+    try:
+        model = tiny_model(tiny_config(model_type))
+        with torch.no_grad():
+            model(input_ids=torch.arange(3, 3 + 40)[None], use_cache=False)
+        with tempfile.TemporaryDirectory() as folder:
+            model.save_pretrained(folder)
+            AutoModelForCausalLM.from_pretrained(folder)
+    except Exception as error:
+        return {"not_built": f"{type(error).__name__}: {error}".strip().partition("\n")[0][:200]}
+    record: Record = {}
+    for name, window in WINDOWS.items():
+        with tempfile.TemporaryDirectory() as folder:
+            findings = judge(make_case(model, Path(folder), VOCAB_SIZE, window))
+        record[name] = {
+            part: [found.verdict, found.detail.replace(folder, model_type)]
+            for part, found in findings.items()
+        }
+    return record
+
+
+def sweep(types: Sequence[str]) -> dict[str, Record]:
+    """Judges types one after the other; one that crashes its process does not end the sweep."""
+    records = {}
+    for model_type in types:
+        records[model_type] = _in_a_fork(model_type)
+        typer.echo(f"{model_type}: {summary(records[model_type])}")
+    return records
+
+
+def summary(record: Record) -> str:
+    """Says in a line what was found."""
+    if "not_built" in record:
+        return f"not built ({record['not_built']})"
+    return "; ".join(
+        f"{name}: " + ", ".join(f"{part} {found[0]} {found[1]}" for part, found in parts.items())
+        for name, parts in record.items()
+    )
+
+
+def _in_a_fork(model_type: str) -> Record:
+    """Judges a type in a copy of this process: transformers takes seconds to import."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        signal.alarm(SECONDS)
+        try:
+            record = judge_type(model_type)
+        except BaseException as error:
+            record = {"not_built": f"the judge failed: {error!r}"[:200]}
+        with os.fdopen(writing, "w", encoding="utf-8") as pipe:
+            json.dump(record, pipe)
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, encoding="utf-8") as pipe:
+        text = pipe.read()
+    os.waitpid(child, 0)
+    return json.loads(text) if text else {"not_built": f"no result within {SECONDS} s"}
+
+
+def main(
+    types: Annotated[list[str] | None, typer.Argument(help="Types; by default all.")] = None,
+    json_path: Annotated[Path | None, typer.Option("--json", help="Where to keep results.")] = None,
+) -> None:
+    """Judges types and prints what was found."""
+    warnings.simplefilter("ignore")
+    transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call] # has no types
+    transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call] # has no types
+    logging.disable(logging.WARNING)
+    torch.set_num_threads(1)
+    records = sweep(types or causal_types())
+    if json_path is not None:
+        json_path.write_text(json.dumps(records, indent=1), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    typer.run(main)
