@@ -71,7 +71,13 @@ def add_adapter(model: PreTrainedModel, settings: LoraSettings, first_layer: int
     with warnings.catch_warnings():
         # peft asks transformers for gradient checkpointing by a name of before.
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing")
-        return get_peft_model(model, config, adapter_name=ADAPTER)
+        try:
+            return get_peft_model(model, config, adapter_name=ADAPTER)
+        except (ValueError, TypeError, NotImplementedError) as error:
+            raise ModelError(
+                f"peft has no adapters for these layers of models of type "
+                f"'{model.config.model_type}': {error} Name others in lora.target_modules."
+            ) from error
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ from agents.models.loading import (
     check_window,
     disable_dropout,
     enable_gradient_checkpointing,
+    hold_eval,
     load_model,
     teacher_forced_hidden,
 )
@@ -36,6 +37,8 @@ from agents.models.reply_logprobs import Choices, choice_logits, score_choices
 from agents.models.token_logprobs import token_logprobs
 from agents.ppo.buffer import EpisodeBatch
 from agents.ppo.vec_env import find_action_level
+from agents.probing.examination import Question, Ways
+from agents.probing.probe import probe
 from textenv.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -139,6 +142,7 @@ class LMPolicy(ActorCriticPolicy):
         self.critic: Any = self._load().base_model if self.options.separate_critic else None
         # peft's handle holds the model; a tuple again keeps it from being registered twice.
         self._adapters = self._freeze()
+        self._ways = self._probe()
         if self.options.gradient_checkpointing:
             for model in self._models():
                 enable_gradient_checkpointing(model)
@@ -167,6 +171,16 @@ class LMPolicy(ActorCriticPolicy):
         disable_dropout(model)
         return model
 
+    def _probe(self) -> Ways:
+        """Finds out which passes of this model are right, or refuses it."""
+        question = Question(
+            self.window,
+            self.action_level,
+            self.options.lora,
+            self.options.gradient_checkpointing,
+        )
+        return probe(self.lm, question, self.options.model, self.autocast)
+
     def _freeze(self) -> tuple[PeftModel, ...]:
         """Freezes the weights that do not learn, and adds the adapters that learn instead."""
         for model in self._models():
@@ -186,6 +200,14 @@ class LMPolicy(ActorCriticPolicy):
             for model in self._models():
                 hold_frozen(model, torch.bfloat16)
         return adapters
+
+    def train(self, mode: bool = True) -> Self:
+        """Sets train or eval mode; a model whose train mode is noisy stays in eval mode."""
+        super().train(mode)
+        if not self._ways.train_mode:
+            for model in self._models():
+                hold_eval(model)
+        return self
 
     def _models(self) -> list[PreTrainedModel]:
         return [self.lm] if self.critic is None else [self.lm, self.critic]
@@ -223,7 +245,7 @@ class LMPolicy(ActorCriticPolicy):
         good there, and better for longer texts. Elsewhere the share is 0: prompts are read in the
         same pass as the other slots' tokens.
         """
-        return 0.25 if can_capture(self._parts[0]) else 0.0
+        return 0.25 if self._ways.cached and can_capture(self._parts[0]) else 0.0
 
     def act(
         self,
@@ -374,6 +396,7 @@ class LMPolicy(ActorCriticPolicy):
                 vocab_size=self.vocab_size,
                 window=self.window,
                 max_tokens_per_batch=self.options.max_tokens_per_batch,
+                side_by_side=self._ways.side_by_side,
             )
         logits = choice_logits(
             logprobs,
@@ -432,6 +455,7 @@ class LMPolicy(ActorCriticPolicy):
                     # Without gradient the activations of one layer live at a time.
                     max_tokens_per_batch=4 * self.options.max_tokens_per_batch,
                     head=output,
+                    cached=self._ways.cached,
                 )
                 for part, output in ((backbone, head), (self.critic, None))
                 if part is not None

@@ -1,6 +1,6 @@
 """Judges every causal type, each in a process of its own.
 
-    python -m tools.architectures.sweep [TYPE ...] --json results.json
+python -m tools.architectures.sweep [TYPE ...] --json results.json
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-import signal
+import resource
 import tempfile
 import warnings
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from transformers import AutoModelForCausalLM
 from tools.architectures.judge import judge, make_case
 from tools.architectures.tiny_models import VOCAB_SIZE, causal_types, tiny_config, tiny_model
 
-SECONDS = 180
+SECONDS = 120
 # The longest observation: as long as the windows of the tiny configurations, and longer.
 WINDOWS = {"short": 16, "long": 40}
 
@@ -40,7 +40,8 @@ def judge_type(model_type: str) -> Record:
             model.save_pretrained(folder)
             AutoModelForCausalLM.from_pretrained(folder)
     except Exception as error:
-        return {"not_built": f"{type(error).__name__}: {error}".strip().partition("\n")[0][:200]}
+        reason = f"{type(error).__name__}: {error}".strip().replace("\n", " ")
+        return {"not_built": reason[:200]}
     record: Record = {}
     for name, window in WINDOWS.items():
         with tempfile.TemporaryDirectory() as folder:
@@ -77,7 +78,7 @@ def _in_a_fork(model_type: str) -> Record:
     child = os.fork()
     if child == 0:
         os.close(reading)
-        signal.alarm(SECONDS)
+        resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
         try:
             record = judge_type(model_type)
         except BaseException as error:
@@ -89,7 +90,11 @@ def _in_a_fork(model_type: str) -> Record:
     with os.fdopen(reading, encoding="utf-8") as pipe:
         text = pipe.read()
     os.waitpid(child, 0)
-    return json.loads(text) if text else {"not_built": f"no result within {SECONDS} s"}
+    return (
+        json.loads(text)
+        if text
+        else {"not_built": f"no result within {SECONDS} s of the processor"}
+    )
 
 
 def main(

@@ -70,11 +70,23 @@ _OWN: dict[str, dict[str, Any]] = {
     "mamba2": {"num_heads": 8, "head_dim": 8, "n_groups": 1},
     "xmod": {"is_decoder": True, "default_language": "en_XX"},
     "zamba": {"attention_hidden_size": 64, "attention_head_dim": 16, "mamba_dt_rank": 4},
-    "zamba2": {"attention_hidden_size": 64, "attention_head_dim": 16, "kv_channels": 8},
+    "zamba2": {
+        "attention_hidden_size": 64,
+        "attention_head_dim": 16,
+        "kv_channels": 8,
+        "hybrid_layer_ids": [1],
+        "layers_block_type": ["linear_attention", "hybrid"],
+        "num_hidden_layers": 2,
+    },
     "dbrx": {"attn_config": {"kv_n_heads": 2, "rope_theta": 10000.0, "clip_qkv": 8.0}},
     "gemma3n_text": {"num_kv_shared_layers": 0, "activation_sparsity_pattern": [0.0] * 3},
     "lfm2_moe": {"layer_types": ["conv", "full_attention"]},
-    "cohere_compass_text": {"layer_types": ["full_attention", "full_attention"]},
+    "cohere_compass_text": {
+        "rope_parameters": {
+            kind: {"rope_type": "default", "rope_theta": 10000.0}
+            for kind in ("full_attention", "sliding_attention")
+        }
+    },
     "bamba": {"attn_layer_indices": [1], "mamba_n_heads": 4, "mamba_d_head": 16},
     "falcon_h1": {"mamba_d_ssm": 32, "mamba_n_heads": 4, "mamba_d_head": 8},
     "recurrent_gemma": {"num_hidden_layers": 3},
@@ -84,17 +96,40 @@ _UNSAID = {
     "num_key_value_heads": 2,
     "num_experts_per_tok": 2,
     "n_routed_experts": 4,
+    "n_shared_experts": 1,
+    "indexer_n_heads": 2,
+    "indexer_kv_heads": 1,
+    "indexer_head_dim": 8,
+    "indexer_budget": 8,
+    "indexer_compress_ratio": 2,
     "moe_intermediate_size": 16,
 }
-_DECODERS = (
-    "bert-generation big_bird camembert data2vec-text electra ernie megatron-bert rembert roberta "
-    "roberta-prelayernorm roc_bert roformer xlm-roberta xlm-roberta-xl xmod".split()
-)
+_DECODERS = [
+    "bert-generation",
+    "big_bird",
+    "camembert",
+    "data2vec-text",
+    "electra",
+    "ernie",
+    "megatron-bert",
+    "rembert",
+    "roberta",
+    "roberta-prelayernorm",
+    "roc_bert",
+    "roformer",
+    "xlm-roberta",
+    "xlm-roberta-xl",
+    "xmod",
+]
 # Windows: shorter than what the judge writes, so that they are crossed.
-_WINDOW_NAMES = (
-    "sliding_window window_size attention_chunk_size local_attention attention_window_size "
-    "sliding_window_size".split()
-)
+_WINDOW_NAMES = [
+    "sliding_window",
+    "window_size",
+    "attention_chunk_size",
+    "local_attention",
+    "attention_window_size",
+    "sliding_window_size",
+]
 
 
 def causal_types() -> list[str]:
