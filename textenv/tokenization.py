@@ -89,7 +89,7 @@ class TextTokenizer:
             raise TokenizerError(f"Tokenizer '{name}' has no end-of-text token '{eos_token}'.")
         pad_id = self._marked.token_to_id(pad_token)
         self.pad_id: int = eos_id if pad_id is None else pad_id
-        # Some templates write a first turn well, and earlier turns otherwise once later ones follow.
+        # Some templates write the first turn well, and write it otherwise once another follows.
         self._unstable: TokenizerError | None = None
         try:
             closing, asking = map(self._encode_template, self._stable_reply_parts())
@@ -292,10 +292,7 @@ class TextTokenizer:
 
     def _only_closing(self) -> str:
         """What the template puts after the agent's only turn."""
-        try:
-            return self._render(("user", "assistant"), asks=False)[2]
-        except TokenizerError:
-            return ""
+        return self._render(("user", "assistant"), asks=False)[2]
 
     def _stable_reply_parts(self) -> tuple[str, str]:
         """What the template puts after an agent's turn, and after the user's reply to it."""

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from transformers.cache_utils import Cache
 
 from agents.decoding.slot_cache import GRANULE, SlotLayer, causal_mask, next_token
-from agents.models.loading import rotary_forms
+from agents.models.windows import rotary_forms
 
 Ints = NDArray[np.integer[Any]]
 

@@ -21,7 +21,8 @@ from agents.decoding.weights import (
     weights_version,
 )
 from agents.models.compilation import is_compiled, uncompiled
-from agents.models.loading import check_cacheable, check_window, teacher_forced_hidden
+from agents.models.loading import teacher_forced_hidden
+from agents.models.windows import check_cacheable, check_window
 
 Ints = NDArray[np.integer[Any]]
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import importlib.util
-import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,34 +25,14 @@ from transformers import (
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.utils import logging as transformers_logging
 
-import textenv
-from agents.models.attention import NAME as OWN_ATTENTION
 from agents.models.attention import use_own_attention
-from textenv.adapter_folders import CONFIG, base_of_adapter, has_tokenizer
+from agents.models.sources import USE_LOCAL, Source, found
+from textenv.adapter_folders import has_tokenizer
 from textenv.errors import ConfigError, ModelError
-from textenv.hub import offline_if_unreachable
 
-EMBEDDED = "embedded"
-_USE_LOCAL = f"Use a local folder, or the model that comes with the package: '{EMBEDDED}'."
 # What a configuration may put between the output layer and the logits.
 _LOGIT_CHANGES = ("final_logit_softcapping", "logits_scaling", "logit_scale", "lm_head_multiplier")
 _PLAIN_OUTPUTS = {"return_dict": True, "output_attentions": False, "output_hidden_states": False}
-# Layers of these kinds keep a running state instead of keys and values, so no prefix of it can be
-# kept when a slot starts again.
-_CACHEABLE_LAYERS = {"full_attention", "sliding_attention", "chunked_attention"}
-
-
-class _Source(NamedTuple):
-    """Where a model is: a folder or a Hugging Face id, and for GGUF the file in the folder."""
-
-    name: str
-    gguf_file: str | None
-    adapter: Path | None = None  # An adapter of peft that belongs to it
-
-    def arguments(self) -> dict[str, Any]:
-        """Returns what every `from_pretrained` is given; downloaded code is never run."""
-        found = {"pretrained_model_name_or_path": self.name, "trust_remote_code": False}
-        return found | ({"gguf_file": self.gguf_file} if self.gguf_file else {})
 
 
 @contextmanager
@@ -78,12 +56,12 @@ def load_model_config(model: str | Path) -> PretrainedConfig:
     Raises:
         ModelError: there is no such model, or it is not a causal language model.
     """
-    with _found(model) as source:
+    with found(model) as source:
         config = AutoConfig.from_pretrained(**source.arguments())
     if type(config) not in AutoModelForCausalLM._model_mapping:
         raise ModelError(
             f"'{model}' is of type '{config.model_type}', which is not a causal language "
-            f"model. {_USE_LOCAL}"
+            f"model. {USE_LOCAL}"
         )
     _use_plain_outputs(config)
     result: PretrainedConfig = config
@@ -114,7 +92,7 @@ def load_model(
         ConfigError: another `quantize`.
     """
     config = load_model_config(model)
-    with _found(model) as source:
+    with found(model) as source:
         if source.adapter is not None and quantize is not None:
             raise ModelError(
                 f"'{model}' is an adapter, which cannot be merged into quantized weights. Merge it "
@@ -132,7 +110,7 @@ def load_model(
         raise ModelError(
             f"'{model}' is an encoder and a decoder (type '{config.model_type}'); as a causal "
             "language model it would lose its encoder, and write what it never learned. Use a "
-            f"decoder-only model such as Llama, Qwen or GPT-2. {_USE_LOCAL}"
+            f"decoder-only model such as Llama, Qwen or GPT-2. {USE_LOCAL}"
         )
     missing = sorted(pair[1]["missing_keys"])
     if missing:
@@ -193,7 +171,7 @@ def _use_plain_outputs(config: PretrainedConfig) -> None:
                 setattr(part, name, value)
 
 
-def _quantization(quantize: str, source: _Source, dtype: torch.dtype) -> dict[str, Any]:
+def _quantization(quantize: str, source: Source, dtype: torch.dtype) -> dict[str, Any]:
     """Returns the arguments of `from_pretrained` that quantize a model while it is loaded."""
     if quantize not in ("4bit", "8bit"):
         raise ConfigError(f"quantize must be '4bit', '8bit' or None, not {quantize!r}.")
@@ -226,9 +204,9 @@ def load_model_tokenizer(model: str | Path) -> PreTrainedTokenizerBase:
     Raises:
         ModelError: there is no such model, or it has no tokenizer.
     """
-    with _found(model, "tokenizer of the model") as source:
+    with found(model, "tokenizer of the model") as source:
         if source.adapter is not None and has_tokenizer(source.adapter):
-            source = _Source(str(source.adapter), None)
+            source = Source(str(source.adapter), None)
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(**source.arguments())
     return tokenizer
 
@@ -260,10 +238,16 @@ def backbone_and_head(model: PreTrainedModel, proven: bool = False) -> tuple[nn.
     model.eval()  # type: ignore[no-untyped-call] # has no types
     with torch.no_grad():
         logits = model(input_ids=ids, use_cache=False).logits.float()
-        rebuilt = head(backbone(input_ids=ids, use_cache=False).last_hidden_state).float()
+        try:
+            rebuilt = head(backbone(input_ids=ids, use_cache=False).last_hidden_state).float()
+        except (RuntimeError, AttributeError):  # other shapes, or other outputs
+            rebuilt = torch.full_like(logits, torch.inf)
     model.train(was_training)
     tolerance = 1e-4 * float(logits.abs().max())
-    if changes or not torch.allclose(rebuilt, logits, rtol=0, atol=tolerance):
+    is_same = rebuilt.shape == logits.shape and torch.allclose(
+        rebuilt, logits, rtol=0, atol=tolerance
+    )
+    if changes or not is_same:
         reason = f" (its configuration sets {', '.join(changes)})" if changes else ""
         raise ModelError(
             f"Models of type '{family}' are not supported: their logits are not the output layer "
@@ -295,73 +279,6 @@ def check_vocabulary(model: PreTrainedModel, vocab_size: int) -> None:
             f"The model knows {rows} tokens, but the environment's tokenizer has {vocab_size}. "
             "Use the model's own tokenizer in the environment."
         )
-
-
-def check_window(backbone: nn.Module, window: int) -> None:
-    """Checks that the model has a position for every token of the window, whatever follows it.
-
-    Args:
-        backbone: the language model, or its decoder.
-        window: the most tokens of one sequence.
-
-    Raises:
-        ModelError: it has not.
-    """
-    text = backbone.config.get_text_config()  # type: ignore[union-attr,operator] # a configuration
-    limits = {"positions": getattr(text, "max_position_embeddings", None)}
-    for rope in rotary_forms(text):
-        if rope.get("rope_type") == "longrope":
-            # Longer texts switch to other frequencies, by which their beginning is read anew.
-            limits["positions of its short rotary form"] = rope.get(
-                "original_max_position_embeddings",
-                getattr(text, "original_max_position_embeddings", None),
-            )
-    _check_limits(limits, window)
-
-
-def check_cacheable(backbone: nn.Module, window: int) -> None:
-    """Checks that the configuration allows decoding from keys and values of single slots.
-
-    Args:
-        backbone: the language model, or its decoder.
-        window: the most tokens of one sequence.
-
-    Raises:
-        ModelError: it does not.
-    """
-    config: Any = backbone.config
-    text = config.get_text_config()
-    kinds = set(getattr(text, "layer_types", None) or ["full_attention"])
-    if not kinds <= _CACHEABLE_LAYERS:
-        raise ModelError(
-            f"Models of type '{text.model_type}' have layers of kind "
-            f"{', '.join(sorted(kinds - _CACHEABLE_LAYERS))}, which cannot be decoded slot by "
-            "slot. Use a model with plain causal attention."
-        )
-    if config._attn_implementation not in (OWN_ATTENTION, "sdpa", "eager"):
-        raise ModelError(
-            f"Attention implementation '{config._attn_implementation}' takes no mask for each row. "
-            "Load the model with attn_implementation='sdpa'."
-        )
-    if kinds != {"full_attention"} or getattr(text, "layer_types", None) is None:
-        sliding = getattr(text, "sliding_window", None)
-        _check_limits({"tokens of sliding attention": sliding}, window)
-
-
-def _check_limits(limits: dict[str, int | None], window: int) -> None:
-    for what, limit in limits.items():
-        if limit is not None and window > limit:
-            raise ModelError(
-                f"The window of {window} tokens is longer than this model's {limit} {what}. "
-                "Lower max_prompt_tokens or max_new_tokens."
-            )
-
-
-def rotary_forms(config: Any) -> list[dict[str, Any]]:
-    """Returns the parameters of each form of rotary positions, of which kinds of layers differ."""
-    rope = getattr(config, "rope_parameters", None) or {}
-    inner = [value for value in rope.values() if isinstance(value, dict)]
-    return inner or [rope]
 
 
 def disable_dropout(model: nn.Module) -> None:
@@ -447,70 +364,3 @@ def _zero_dropouts(holder: object) -> None:
     for name, value in list(vars(holder).items()):
         if "drop" in name and isinstance(value, float):
             setattr(holder, name, 0.0)
-
-
-def _find(model: str | Path) -> _Source:
-    """Tells folders, files and Hugging Face ids apart."""
-    if str(model) == EMBEDDED:
-        return _Source(str(Path(textenv.__file__).parent / "assets" / EMBEDDED), None)
-    path = Path(model).expanduser()
-    if path.suffix == ".gguf" and path.is_file():
-        # transformers reads the format with the one, and fills the model with the other.
-        if not all(importlib.util.find_spec(package) for package in ("gguf", "accelerate")):
-            raise ModelError("Reading GGUF files needs more packages: pip install textenv[gguf]")
-        return _Source(str(path.parent), path.name)
-    if path.is_dir():
-        base = base_of_adapter(path)
-        if base is None:
-            return _Source(str(path), None)
-        try:
-            return _find(base)._replace(adapter=path)
-        except ModelError as error:
-            raise ModelError(_no_base(model, base, str(error))) from error
-    if path.is_file():
-        raise ModelError(f"'{model}' is a file. Give the folder that it lies in, or a .gguf file.")
-    if _is_path(model):
-        siblings = os.listdir(path.parent) if path.parent.is_dir() else []
-        close = difflib.get_close_matches(path.name, siblings, n=1)
-        hint = f" Did you mean '{path.parent / close[0]}'?" if close else f" {_USE_LOCAL}"
-        raise ModelError(f"There is no model at '{model}'.{hint}")
-    return _Source(str(model), None)
-
-
-def _is_path(model: str | Path) -> bool:
-    """Says whether a name can only be a path: ids have the form name or owner/name."""
-    text = str(model)
-    return (
-        isinstance(model, Path)
-        or text.startswith((".", "/", "~"))
-        or text.endswith((".gguf", "/"))
-        or "\\" in text
-        or text.count("/") > 1
-        or ("/" in text and Path(text).parent.is_dir())
-    )
-
-
-@contextmanager
-def _found(model: str | Path, what: str = "model") -> Iterator[_Source]:
-    """Yields where a model is, and puts transformers' errors into the user's words."""
-    source = _find(model)
-    try:
-        with offline_if_unreachable(source.name):
-            yield source
-    except (OSError, ValueError, ImportError) as error:
-        detail = str(error).strip().partition("\n")[0] or type(error).__name__
-        if source.adapter is not None:
-            raise ModelError(_no_base(model, source.name, detail)) from error
-        if isinstance(error, OSError) and not Path(source.name).exists():
-            raise ModelError(
-                f"There is no folder '{model}', and the Hugging Face Hub cannot be reached or has "
-                f"no such model. {_USE_LOCAL} ({detail})"
-            ) from error
-        raise ModelError(f"The {what} '{model}' cannot be loaded: {detail}") from error
-
-
-def _no_base(adapter: str | Path, base: str, detail: str) -> str:
-    return (
-        f"'{adapter}' is an adapter of peft, and its base model '{base}' cannot be loaded: {detail} "
-        f"Put it there, or name its place in base_model_name_or_path of {CONFIG}."
-    )

@@ -24,7 +24,6 @@ from agents.models.frozen_layers import check_frozen_layers, freeze_trunk, hold_
 from agents.models.loading import (
     backbone_and_head,
     check_vocabulary,
-    check_window,
     disable_dropout,
     enable_gradient_checkpointing,
     hold_eval,
@@ -35,6 +34,7 @@ from agents.models.lora import add_adapter
 from agents.models.options import PolicyOptions, choose_bf16, policy_options, signature_with
 from agents.models.reply_logprobs import Choices, choice_logits, score_choices
 from agents.models.token_logprobs import token_logprobs
+from agents.models.windows import check_window
 from agents.ppo.buffer import EpisodeBatch
 from agents.ppo.vec_env import find_action_level
 from agents.probing.examination import Question, Ways
@@ -138,7 +138,6 @@ class LMPolicy(ActorCriticPolicy):
         self.lm = lm
         # A tuple, so that the parts are not registered a second time.
         self._parts = backbone_and_head(lm)
-        hidden_size = lm.config.get_text_config().hidden_size
         self.critic: Any = self._load().base_model if self.options.separate_critic else None
         # peft's handle holds the model; a tuple again keeps it from being registered twice.
         self._adapters = self._freeze()
@@ -149,7 +148,7 @@ class LMPolicy(ActorCriticPolicy):
         if self.options.compile_layers:
             for model in self._models():
                 compile_decoder(model.base_model)
-        self.value_head = nn.Linear(hidden_size, 1)
+        self.value_head = nn.Linear(self._parts[1].weight.shape[1], 1)  # type: ignore[arg-type] # a linear layer
         nn.init.zeros_(self.value_head.weight)
         nn.init.zeros_(self.value_head.bias)
         self.optimizer = self.make_optimizer(lr_schedule(1))

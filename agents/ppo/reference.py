@@ -13,13 +13,13 @@ from agents.models.frozen_layers import SharedTrunk, hold_frozen, share_frozen
 from agents.models.loading import (
     backbone_and_head,
     check_vocabulary,
-    check_window,
     disable_dropout,
     load_model,
     teacher_forced_hidden,
 )
 from agents.models.lora import adapter_off
 from agents.models.token_logprobs import token_logprobs
+from agents.models.windows import check_window
 from agents.ppo.buffer import EpisodeBatch
 from agents.ppo.distributed import Ranks
 from agents.ppo.policy import LMPolicy

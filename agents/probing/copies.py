@@ -135,5 +135,5 @@ def _cross(values: dict[str, Any], window: int, length: int) -> Iterator[tuple[s
 
 
 def _is_crossed(value: Any, window: int, length: int) -> bool:
-    """Tells whether a number is a limit that the environment's texts cross and short ones do not."""
+    """Tells whether a number is a limit that the environment's texts cross, and short ones not."""
     return isinstance(value, int) and length <= value < window

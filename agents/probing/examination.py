@@ -79,8 +79,9 @@ class Examination:
         self._tolerances, self._reduce = tolerances, reduce
         self._parts = backbone_and_head(own, proven=ways is not None)
         n_tokens = min(self._parts[1].weight.shape[0], own.get_input_embeddings().weight.shape[0])  # type: ignore[union-attr,operator] # modules with a weight
-        lengths = [length, max(2, length * 3 // 4), max(2, length - 2)]
-        self._lengths, self._n_tokens = [min(n, length) for n in lengths], int(n_tokens)
+        # Whatever is done in blocks shows at other lengths than their multiples.
+        lengths = [length, length * 3 // 4, length - 2, length - 3, length // 2 + 1]
+        self._lengths, self._n_tokens = [min(max(2, n), length) for n in lengths], int(n_tokens)
         self._texts: list[passes.Texts] = []
         self._difference = 0.0
 

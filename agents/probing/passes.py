@@ -64,7 +64,7 @@ def plain(model: PreTrainedModel, ids: Tensor) -> Tensor:
 def prefixes(model: PreTrainedModel, texts: Texts) -> Tensor:
     """Compares plain passes over beginnings of a text with one over all of it."""
     whole = texts.logprobs[0]
-    cuts = sorted({max(1, len(whole) // 3), max(1, len(whole) - 1)})
+    cuts = sorted({max(1, len(whole) * k // 8) for k in range(1, 8)} | {max(1, len(whole) - 1)})
     return torch.cat([_difference(whole[:n], plain(model, texts.ids[0, :n])) for n in cuts])
 
 

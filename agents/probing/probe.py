@@ -190,6 +190,7 @@ def _undisturbed(model: nn.Module, is_weightless: bool) -> Iterator[None]:
             warnings.catch_warnings(),
         ):
             warnings.simplefilter("ignore")
+            torch.manual_seed(0)
             model.eval()
             yield
     finally:

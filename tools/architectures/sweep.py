@@ -13,7 +13,7 @@ import tempfile
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 import transformers
@@ -21,13 +21,15 @@ import typer
 from transformers import AutoModelForCausalLM
 
 from tools.architectures.judge import judge, make_case
+from tools.architectures.page import Record, render_architectures
 from tools.architectures.tiny_models import VOCAB_SIZE, causal_types, tiny_config, tiny_model
 
 SECONDS = 120
 # The longest observation: as long as the windows of the tiny configurations, and longer.
 WINDOWS = {"short": 16, "long": 40}
 
-Record = dict[str, Any]
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "architectures.md"
+RESULTS = PAGE.with_suffix(".json")
 
 
 def judge_type(model_type: str) -> Record:
@@ -99,17 +101,22 @@ def _in_a_fork(model_type: str) -> Record:
 
 def main(
     types: Annotated[list[str] | None, typer.Argument(help="Types; by default all.")] = None,
-    json_path: Annotated[Path | None, typer.Option("--json", help="Where to keep results.")] = None,
+    anew: Annotated[bool, typer.Option("--all", help="Judge those again that are known.")] = False,
 ) -> None:
-    """Judges types and prints what was found."""
+    """Judges types, keeps what was found in docs/architectures.json, and writes the page."""
     warnings.simplefilter("ignore")
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call] # has no types
     transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call] # has no types
     logging.disable(logging.WARNING)
     torch.set_num_threads(1)
-    records = sweep(types or causal_types())
-    if json_path is not None:
-        json_path.write_text(json.dumps(records, indent=1), encoding="utf-8")
+    records: dict[str, Record] = {}
+    if RESULTS.is_file() and not (anew and not types):
+        records = json.loads(RESULTS.read_text(encoding="utf-8"))
+    for model_type in types or [t for t in causal_types() if t not in records]:
+        records |= sweep([model_type])
+        # At once, so that nothing is lost.
+        RESULTS.write_text(json.dumps(records, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    PAGE.write_text(render_architectures(records), encoding="utf-8")
 
 
 if __name__ == "__main__":
