@@ -102,7 +102,11 @@ def load_model(
         # Only a file that has to be converted keeps one waiting.
         with nullcontext() if source.gguf_file else without_progress_bars():
             pair: Any = AutoModelForCausalLM.from_pretrained(
-                **source.arguments(), dtype=dtype, output_loading_info=True, **quantization
+                **source.arguments(),
+                **_PLAIN_OUTPUTS,
+                dtype=dtype,
+                output_loading_info=True,
+                **quantization,
             )
     result: PreTrainedModel = pair[0] if quantization else pair[0].to(device)
     _use_plain_outputs(result.config)

@@ -74,9 +74,10 @@ def add_adapter(model: PreTrainedModel, settings: LoraSettings, first_layer: int
         try:
             return get_peft_model(model, config, adapter_name=ADAPTER)
         except (ValueError, TypeError, NotImplementedError) as error:
+            reason = str(error).partition("\n")[0].rstrip(". (")
             raise ModelError(
                 f"peft has no adapters for these layers of models of type "
-                f"'{model.config.model_type}': {error} Name others in lora.target_modules."
+                f"'{model.config.model_type}': {reason}. Name others in lora.target_modules."
             ) from error
 
 

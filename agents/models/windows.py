@@ -29,8 +29,8 @@ def check_window(backbone: nn.Module, window: int) -> None:
     if sparse:
         # DeepSeek-V4 ranks blocks of the whole text, and masks later ones after the choice.
         raise ModelError(
-            f"Models of type '{text.model_type}' have layers of kind {sparse[0]}: which blocks of a "
-            "text they attend to depends on later ones, so no token has one probability. Use a "
+            f"Models of type '{text.model_type}' have layers of kind {sparse[0]}: which blocks of "
+            "a text they attend to depends on later ones, so no token has one probability. Use a "
             "model with plain causal attention."
         )
     limits = {"positions": getattr(text, "max_position_embeddings", None)}
