@@ -148,7 +148,8 @@ class LMPolicy(ActorCriticPolicy):
         if self.options.compile_layers:
             for model in self._models():
                 compile_decoder(model.base_model)
-        self.value_head = nn.Linear(self._parts[1].weight.shape[1], 1)  # type: ignore[arg-type] # a linear layer
+        head: Any = self._parts[1]
+        self.value_head = nn.Linear(head.weight.shape[1], 1)
         nn.init.zeros_(self.value_head.weight)
         nn.init.zeros_(self.value_head.bias)
         self.optimizer = self.make_optimizer(lr_schedule(1))

@@ -78,7 +78,7 @@ def _sharpen(model: PreTrainedModel) -> PreTrainedModel:
         # The state matrices of recurrent layers are logarithms.
         if parameter.dim() >= 2 and parameter.is_floating_point() and "A_log" not in name:
             parameter.normal_(0.0, 1.5 / math.sqrt(parameter.shape[-1]))
-    model.tie_weights()  # type: ignore[no-untyped-call] # has no types
+    model.tie_weights()
     return model
 
 

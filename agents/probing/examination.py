@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor
 from transformers import PreTrainedModel
@@ -78,10 +78,13 @@ class Examination:
         self._own, self._question = own, question
         self._tolerances, self._reduce = tolerances, reduce
         self._parts = backbone_and_head(own, proven=ways is not None)
-        n_tokens = min(self._parts[1].weight.shape[0], own.get_input_embeddings().weight.shape[0])  # type: ignore[union-attr,operator] # modules with a weight
+        # Both have a weight, as their split has shown.
+        inputs: Any = own.get_input_embeddings()
+        outputs: Any = self._parts[1]
         # Whatever is done in blocks shows at other lengths than their multiples.
         lengths = [length, length * 3 // 4, length - 2, length - 3, length // 2 + 1]
-        self._lengths, self._n_tokens = [min(max(2, n), length) for n in lengths], int(n_tokens)
+        self._lengths = [min(max(2, n), length) for n in lengths]
+        self._n_tokens = int(min(inputs.weight.shape[0], outputs.weight.shape[0]))
         self._texts: list[passes.Texts] = []
         self._difference = 0.0
 

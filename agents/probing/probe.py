@@ -180,7 +180,7 @@ def _undisturbed(model: nn.Module, is_weightless: bool) -> Iterator[None]:
     """Keeps random states, modes and the log as they are; works without gradient."""
     modes = [(module, module.training) for module in model.modules()]
     devices = range(torch.cuda.device_count()) if next(model.parameters()).is_cuda else ()
-    verbosity = transformers_logging.get_verbosity()  # type: ignore[no-untyped-call] # has no types
+    verbosity = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call] # has no types
     try:
         with (
@@ -194,6 +194,6 @@ def _undisturbed(model: nn.Module, is_weightless: bool) -> Iterator[None]:
             model.eval()
             yield
     finally:
-        transformers_logging.set_verbosity(verbosity)  # type: ignore[no-untyped-call] # has no types
+        transformers_logging.set_verbosity(verbosity)
         for module, training in modes:
             module.training = training

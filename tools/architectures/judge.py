@@ -60,7 +60,7 @@ class Case:
             found = {k: v for k, v in box.spaces.items() if k != "remaining"}
             found["candidate_ids"] = spaces.Box(0, self.vocab_size - 1, (width,), np.int32)
             found["candidate_mask"] = spaces.Box(0, 1, (width,), np.int8)
-            box, actions = spaces.Dict(found), spaces.Discrete(_N_CANDIDATES)  # type: ignore[assignment] # of numpy's integers
+            box, actions = spaces.Dict(found), spaces.Discrete(_N_CANDIDATES)
         return LMPolicy(box, actions, lambda _: 1e-3, model=str(self.folder), bf16=False, **options)
 
     @torch.no_grad()
@@ -68,7 +68,8 @@ class Case:
         """Returns log p of each token but the first of one sequence (time,) by a plain pass."""
         logits = (model or self.plain)(input_ids=ids[None], use_cache=False, return_dict=True)
         scores = logits.logits[0, :-1, : self.vocab_size].float().log_softmax(-1)
-        return scores.gather(1, ids[1:, None])[:, 0]
+        found: Tensor = scores.gather(1, ids[1:, None])[:, 0]
+        return found
 
 
 def make_case(model: PreTrainedModel, folder: Path, vocab_size: int, window: int) -> Case:
@@ -76,11 +77,12 @@ def make_case(model: PreTrainedModel, folder: Path, vocab_size: int, window: int
     model.save_pretrained(folder)
     words = {f"w{i}": i for i in range(vocab_size)}
     backend = Tokenizer(WordLevel(words, unk_token="w0"))
-    PreTrainedTokenizerFast(
+    tokenizer: Any = PreTrainedTokenizerFast
+    tokenizer(
         tokenizer_object=backend, eos_token="w2", pad_token="w0", unk_token="w0"
     ).save_pretrained(folder)
-    plain = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
-    return Case(folder, plain, vocab_size, window)
+    plain: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    return Case(folder, plain.eval(), vocab_size, window)
 
 
 def judge(case: Case) -> dict[str, Finding]:
@@ -126,10 +128,10 @@ def token_level(case: Case) -> float:
             worst = _worse(worst, abs(float(expected) - float(found)))
         steps += 1
         if steps == 4:  # The environment speaks, in every row at another place and length.
-            for row, said in enumerate((2, 0, 4)):
-                new = rng.integers(3, case.vocab_size, said)
-                ids[row, lengths[row] : lengths[row] + said] = new
-                lengths[row] += said
+            for row, n_said in enumerate((2, 0, 4)):
+                new = rng.integers(3, case.vocab_size, n_said)
+                ids[row, lengths[row] : lengths[row] + n_said] = new
+                lengths[row] += n_said
     return worst
 
 
@@ -155,11 +157,11 @@ def lora_saved(case: Case) -> float:
                 parameter.normal_(0.0, 0.3)
     folder = case.folder / "merged"
     save_language_model(policy, folder)
-    merged = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    merged: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     batch = _batch(case)
     policy.set_training_mode(True)
     moved = _difference(case, policy, batch)
-    return _difference(case, policy, batch, merged) if moved > TOLERANCE else float("nan")
+    return _difference(case, policy, batch, merged.eval()) if moved > TOLERANCE else float("nan")
 
 
 def select_level(case: Case) -> float:
@@ -179,7 +181,7 @@ def select_level(case: Case) -> float:
         "candidate_mask": (torch.arange(_REPLY) < sizes[..., None]).flatten(1).to(torch.int8),
     }
     with torch.no_grad():
-        found: Any = policy.get_distribution(obs).distribution  # type: ignore[arg-type] # a TensorDict
+        found: Any = policy.get_distribution(obs).distribution
     worst = 0.0
     for row in range(2):
         scores = []

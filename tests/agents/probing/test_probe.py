@@ -84,7 +84,7 @@ def test_a_fault_in_our_own_passes_is_found(monkeypatch):
         return mask
 
     monkeypatch.setattr("agents.models.loading.torch.ones_like", shifted)
-    with pytest.raises(ModelError, match=r"several texts in one pass .* by up to [\d.]+ nats"):
+    with pytest.raises(ModelError, match=r"several texts in one pass .*\(by up to [\d.]+ nats"):
         ways(tiny_model(tiny_config("llama")))
 
 
