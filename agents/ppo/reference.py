@@ -24,6 +24,8 @@ from agents.ppo.buffer import EpisodeBatch
 from agents.ppo.distributed import Ranks
 from agents.ppo.policy import LMPolicy
 from agents.ppo.sharding import shard_frozen
+from agents.probing.examination import Question
+from agents.probing.probe import probe
 
 
 class Reference:
@@ -54,6 +56,8 @@ class Reference:
             self.model = load_model(model).requires_grad_(False)
             disable_dropout(self.model)
             self._parts = backbone_and_head(self.model)
+            if not _is_same_model(model, policy.options.model):
+                probe(self.model, Question(policy.window, level=None), model)
             if policy.options.bf16:
                 hold_frozen(self.model, torch.bfloat16)
             if policy.options.compile_layers:

@@ -128,10 +128,10 @@ def token_level(case: Case) -> float:
             worst = _worse(worst, abs(float(expected) - float(found)))
         steps += 1
         if steps == 4:  # The environment speaks, in every row at another place and length.
-            for row, n_said in enumerate((2, 0, 4)):
+            for slot, n_said in enumerate((2, 0, 4)):
                 new = rng.integers(3, case.vocab_size, n_said)
-                ids[row, lengths[row] : lengths[row] + n_said] = new
-                lengths[row] += n_said
+                ids[slot, lengths[slot] : lengths[slot] + n_said] = new
+                lengths[slot] += n_said
     return worst
 
 
