@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 # Texts that a copy reads, and those that the model itself reads: fewer tokens the larger it is.
 _COPY_LENGTH = 24
 _LENGTHS = (8, 128)
-_MULTIPLICATIONS = 5e10
+_MULTIPLICATIONS = 1.5e10
 # Nats. A copy is computed in float32, where only rounding may differ. The model itself may route
 # tokens to other experts by rounding, so single tokens do not stop a run.
 _COPY_TOLERANCES = (2e-3, 2e-3)
