@@ -140,7 +140,7 @@ def train_mode(case: Case) -> float:
     policy = case.policy()
     batch = _batch(case)
     worst = 0.0
-    for training in (True, False):
+    for training in (False, True):
         policy.set_training_mode(training)
         worst = _worse(worst, _difference(case, policy, batch))
     policy.evaluate_sequences(batch).logprobs.sum().backward()  # type: ignore[no-untyped-call] # has no types
