@@ -106,6 +106,8 @@ class Examination:
             self.ways = replace(self.ways, train_mode=False)
             if self._differs(self._whole_in_train_mode):
                 self._refuse("train mode gives other probabilities than eval mode")
+            if self._differs(self._gradient):
+                self._refuse("train mode is noisy, and eval mode has no gradient")
 
     def acting(self) -> None:
         """Decoding by the cache, or replies side by side; else by whole passes."""
@@ -156,6 +158,16 @@ class Examination:
             return self._whole(texts)
         finally:
             self._own.eval()  # type: ignore[no-untyped-call] # has no types
+
+    def _gradient(self, texts: passes.Texts) -> Tensor:
+        """Returns 0 if eval mode, which is held, has a gradient."""
+        weight = self._parts[1].weight
+        if not isinstance(weight, Tensor) or not weight.requires_grad:
+            return torch.zeros(1)
+        inner = [p for p in self._parts[0].parameters() if p.requires_grad]
+        with torch.enable_grad():
+            torch.autograd.grad(self._whole(texts).sum(), inner, allow_unused=True)
+        return torch.zeros(1)
 
     def _decoded(self, texts: passes.Texts, cached: bool) -> Tensor:
         return passes.cached(self._parts, texts, self._question.window, cached)
