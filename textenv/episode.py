@@ -93,6 +93,7 @@ class TextCore(Slots):
                 raise ConfigError(f"{name} must be a whole number from 1 up, not {value!r}.")
         self.task = _load_task(task, task_kwargs or {})
         self.tokenizer = load_tokenizer(tokenizer)
+        self.tokenizer.check_turns(max_turns)
         # The agent and the environment take turns, each within its own budget.
         window = int(max_turns * (max_prompt_tokens + max_new_tokens))
         super().__init__(n_slots, window, self.tokenizer.pad_id)
@@ -201,7 +202,7 @@ class TextCore(Slots):
         self.open(slot, example, shown, ids)
         if self._dense is not None:
             self._dense.start(slot)
-        self.prompt_cut[slot] = shown != tuple(turns)
+        self.prompt_cut[slot] = shown != tuple(map(self.tokenizer.trim, turns))
         info = {"example_id": example.id, "prompt_cut": self.prompt_cut[slot]}
         info |= self._begin_turn(slot)
         self.playing[slot] = True
@@ -348,7 +349,7 @@ class TextCore(Slots):
             return None
         closed = self._stop_reason(slot) == "end_of_turn"
         ids, said = self.tokenizer.encode_reply(reply, self.max_prompt_tokens, closed)
-        self.prompt_cut[slot] |= said != reply
+        self.prompt_cut[slot] |= said != self.tokenizer.trim(reply)
         turns.append(said)
         self.append(slot, ids)
         return self._begin_turn(slot)

@@ -6,14 +6,15 @@ import difflib
 import functools
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
+from textenv.adapter_folders import base_of_adapter, has_tokenizer
 from textenv.errors import PromptTooLongError, TokenizerError, UnknownNameError
-from textenv.examples import Turn
+from textenv.examples import Role, Turn
 from textenv.hub import offline_if_unreachable
 from textenv.word_encoder import WordEncoder, remembers_words
 
@@ -37,6 +38,10 @@ PLAIN_TEMPLATE = (
 # A text this many times longer than its budget in tokens cannot fit (tokens are shorter than that),
 # so it is cut before it is encoded: a 10 MB document costs no more than a page.
 _MAX_CHARS_PER_TOKEN = 32
+
+
+# White space that a template may trim.
+_SPACES = " \n\t"
 
 
 class Template(Protocol):
@@ -84,12 +89,42 @@ class TextTokenizer:
             raise TokenizerError(f"Tokenizer '{name}' has no end-of-text token '{eos_token}'.")
         pad_id = self._marked.token_to_id(pad_token)
         self.pad_id: int = eos_id if pad_id is None else pad_id
-        closing, asking = map(self._encode_template, self._stable_reply_parts())
+        # Some templates write the first turn well, and write it otherwise once another follows.
+        self._unstable: TokenizerError | None = None
+        try:
+            closing, asking = map(self._encode_template, self._stable_reply_parts())
+        except TokenizerError as error:
+            self._unstable = error
+            closing, asking = self._encode_template(self._only_closing()), []
         self.end_id: int = self._end_marker(closing, eos_id)
         # What the environment writes after an agent's turn that brought its own marker, or did not.
         said = closing.index(self.end_id) + 1 if self.end_id in closing else 0
         self._closing_ids = {True: closing[said:], False: closing}
         self._asking_ids = asking
+
+    def check_turns(self, max_turns: int) -> None:
+        """Checks that the chat template can write so many turns of the agent.
+
+        Raises:
+            TokenizerError: There are several, and it rewrites earlier ones.
+        """
+        if max_turns > 1 and self._unstable is not None:
+            raise self._unstable
+
+    def trim(self, turn: Turn) -> Turn:
+        """Returns a message as the chat template writes it: some trim white space around it."""
+        left, right = self._trimmed(turn.role)
+        if not left and not right:
+            return turn
+        start = len(turn.text) - len(_strip(turn.text, left, str.lstrip))
+        text = _strip(turn.text[start:], right, str.rstrip)
+        if len(text) == len(turn.text):
+            return turn
+        cut = turn.cut and (
+            min(max(turn.cut[0] - start, 0), len(text)),
+            min(max(turn.cut[1] - start, 0), len(text)),
+        )
+        return Turn(turn.role, text, cut)
 
     def encode(self, text: str) -> list[int]:
         """Encodes plain text; text that spells a special token is encoded as its characters."""
@@ -112,6 +147,7 @@ class TextTokenizer:
 
     def encode_turn(self, text: str, max_tokens: int) -> list[int]:
         """Encodes a turn of the agent with its end, cut like one that is written token by token."""
+        text = self.trim(Turn("assistant", text)).text
         ids = self.encode(text[: max_tokens * _MAX_CHARS_PER_TOKEN])
         if len(ids) < max_tokens and len(text) > max_tokens * _MAX_CHARS_PER_TOKEN:
             ids = self.encode(text)  # its tokens are longer than they usually are
@@ -153,7 +189,7 @@ class TextTokenizer:
     ) -> tuple[list[int], tuple[Turn, ...]]:
         """Interleaves template parts with messages, cutting where allowed to fit the window."""
         budget = max_tokens - sum(len(part) for part in parts)
-        fitting = [*turns]
+        fitting = [self.trim(turn) for turn in turns]
         contents = self._fit(fitting, budget, max_tokens)
         ids = [*parts[0]]
         for content, part in zip(contents, parts[1:], strict=True):
@@ -210,13 +246,13 @@ class TextTokenizer:
     def _encode_template(self, text: str) -> list[int]:
         return list(self._marked.encode(text, add_special_tokens=False).ids)
 
-    def _render(self, roles: Sequence[str]) -> list[str]:
+    def _render(self, roles: Sequence[str], asks: bool = True) -> list[str]:
         """Renders a conversation and splits it at the messages: len(roles) + 1 template parts."""
         # Letters of both cases show a template that changes case.
         slots = [f"\ue000aZ{i}\ue001" for i in range(len(roles))]
         messages = [{"role": r, "content": s} for r, s in zip(roles, slots, strict=True)]
         try:
-            text = self._template(messages, add_generation_prompt=True)
+            text = self._template(messages, add_generation_prompt=asks)
         except Exception as error:
             raise TokenizerError(
                 f"The chat template of '{self.name}' cannot render the roles "
@@ -233,6 +269,31 @@ class TextTokenizer:
             parts.append(before)
         return [*parts, text]
 
+    @functools.cache  # noqa: B019 - a tokenizer lives as long as the program
+    def _trimmed(self, role: Role) -> tuple[str, str]:
+        """Returns which white space the template trims before and after a message of a role."""
+        before: Sequence[Role] = ("user",) if role == "assistant" else ()
+        after: Sequence[Role] = ("user",) if role == "system" else ()
+        slot, trimmed = "\ue000aZ\ue001", []
+        for form in ("{}" + slot, slot + "{}"):
+            lost = ""
+            for char in _SPACES:
+                content = form.format(char)
+                messages = [{"role": r, "content": "a"} for r in before]
+                messages.append({"role": role, "content": content})
+                messages += [{"role": r, "content": "a"} for r in after]
+                try:
+                    written = self._template(messages, add_generation_prompt=role != "assistant")
+                except Exception:  # a role that the template does not know is refused elsewhere
+                    return "", ""
+                lost += "" if content in written else char
+            trimmed.append(lost)
+        return trimmed[0], trimmed[1]
+
+    def _only_closing(self) -> str:
+        """What the template puts after the agent's only turn."""
+        return self._render(("user", "assistant"), asks=False)[2]
+
     def _stable_reply_parts(self) -> tuple[str, str]:
         """What the template puts after an agent's turn, and after the user's reply to it."""
         one = self._render(("user",))
@@ -243,7 +304,7 @@ class TextTokenizer:
             raise TokenizerError(
                 f"The chat template of '{self.name}' is not prefix-stable: it writes earlier turns "
                 "differently once a later one is there, so tokens already written would change. "
-                "Use a tokenizer with another chat template."
+                "Use max_turns=1, or a tokenizer with another chat template."
             )
         return two[2], two[3]
 
@@ -277,6 +338,9 @@ def _load_named(name: str) -> TextTokenizer:
         raise TokenizerError(f"There is no file '{name}' to load a tokenizer from.")
     if not path.exists() and difflib.get_close_matches(name, [EMBEDDED], cutoff=0.8):
         raise UnknownNameError("tokenizer", name, [EMBEDDED])
+    base = None if has_tokenizer(name) else base_of_adapter(name)
+    if base is not None:
+        return _load_named(base)
     from transformers import AutoTokenizer
 
     try:
@@ -401,6 +465,11 @@ def mended(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text
+
+
+def _strip(text: str, spaces: str, side: Callable[[str, str | None], str]) -> str:
+    """Strips some white space from one side; all kinds of it where all that is tried is lost."""
+    return side(text, None if spaces == _SPACES else spaces)
 
 
 def _shorten(turn: Turn, keep: int) -> Turn:

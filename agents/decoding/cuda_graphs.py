@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from transformers.cache_utils import Cache
 
 from agents.decoding.slot_cache import GRANULE, SlotLayer, causal_mask, next_token
+from agents.models.windows import rotary_forms
 
 Ints = NDArray[np.integer[Any]]
 
@@ -25,11 +26,10 @@ def can_capture(backbone: nn.Module) -> bool:
     """Tells whether a step of this model can be a graph: plain weights on a CUDA device."""
     parameters = list(backbone.parameters())
     config: Any = backbone.config
-    rope = getattr(config.get_text_config(), "rope_parameters", None) or {}
-    return (
-        all(p.is_cuda and type(p) is nn.Parameter and p.is_floating_point() for p in parameters)
-        and rope.get("rope_type") not in _READING_ROPES
-    )
+    ropes = rotary_forms(config.get_text_config())
+    return all(
+        p.is_cuda and type(p) is nn.Parameter and p.is_floating_point() for p in parameters
+    ) and not any(rope.get("rope_type") in _READING_ROPES for rope in ropes)
 
 
 class StaticSteps:

@@ -24,7 +24,8 @@ from agents.decoding.weights import (
     weights_version,
 )
 from agents.models.compilation import is_compiled, uncompiled
-from agents.models.loading import check_window
+from agents.models.loading import teacher_forced_hidden
+from agents.models.windows import check_cacheable, check_window
 
 Ints = NDArray[np.integer[Any]]
 
@@ -60,6 +61,8 @@ class SlotDecoder:
         max_tokens_per_batch: the most tokens, padding included, of one pass; a single sequence may
             have more.
         head: the output layer, for `logits`.
+        cached: False computes every sequence anew in each call, for architectures that cannot go on
+            from keys and values of single slots.
 
     Attributes:
         fed_tokens: tokens that have gone through the backbone so far, without padding.
@@ -76,12 +79,16 @@ class SlotDecoder:
         *,
         max_tokens_per_batch: int = 8192,
         head: nn.Module | None = None,
+        cached: bool = True,
     ) -> None:
         check_window(backbone, window)
+        if cached:
+            check_cacheable(backbone, window)
         self.backbone = backbone
         self.head = head
         self.n_slots = n_slots
         self.window = window
+        self.cached = cached
         self.max_tokens_per_batch = max_tokens_per_batch
         self.fed_tokens = 0
         self._ids = np.zeros((n_slots, window), dtype=np.int32)
@@ -155,7 +162,8 @@ class SlotDecoder:
             uncompiled() if self._is_compiled else nullcontext(),
             _evaluating(self._running(0)),
         ):
-            hidden = self._compute(rows, ids, starts, lengths)
+            compute = self._compute if self.cached else self._compute_anew
+            hidden = compute(rows, ids, starts, lengths)
         self._ids[rows, : ids.shape[1]] = ids
         self._lengths[rows] = lengths
         return hidden
@@ -201,11 +209,13 @@ class SlotDecoder:
         self._version = version
         return True
 
-    def _start(self, dtype: torch.dtype) -> SlotPasses:
+    def _start(self, dtype: torch.dtype) -> SlotPasses | None:
         self._dtype = dtype
         self._device = next(self.backbone.parameters()).device
         if torch.is_autocast_enabled(self._device.type):
             self._precast = [Precast(p, dtype) if can_precast(p) else None for p in self._parts]
+        if not self.cached:
+            return None
         return SlotPasses(
             self._running(0), self.n_slots, self.window, dtype, captured=can_capture(self.backbone)
         )
@@ -237,6 +247,21 @@ class SlotDecoder:
                 n_keys = int(before_last[followers].max())
                 self._copy(rows[leaders], rows[followers], n_keys)
         return self._feed_newest(rows, ids, before_last, before_last)
+
+    def _compute_anew(self, rows: Ints, ids: Ints, starts: Ints, lengths: Ints) -> Tensor:
+        """Feeds ids[:lengths] of each row by whole passes; returns the last states."""
+        device = next(self.backbone.parameters()).device
+        groups = self._split(np.zeros_like(lengths), lengths)
+        states = []
+        for group in groups:
+            n_new = lengths[group]
+            new_ids = torch.from_numpy(ids[group, : n_new.max()]).to(device, torch.long)
+            found = teacher_forced_hidden(self._running(0), new_ids)
+            self.fed_tokens += int(n_new.sum())
+            at = torch.from_numpy(n_new - 1).to(device)
+            states.append(found[torch.arange(len(group), device=device), at])
+        back = np.argsort(np.concatenate(groups))
+        return torch.cat(states)[torch.from_numpy(back).to(device)]
 
     def _share(self, rows: Ints, ids: Ints, starts: Ints, stops: Ints) -> tuple[Ints, Ints, Ints]:
         """Copies beginnings that other slots have, and moves `starts` on.

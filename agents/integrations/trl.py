@@ -197,13 +197,16 @@ def _writer(core: TextCore, trainer: Any) -> Writer:
     from agents.decoding.decoder import SlotDecoder
     from agents.decoding.sampling import check_tokens, choose_tokens
     from agents.models.loading import backbone_and_head, check_vocabulary
+    from agents.probing.examination import Question
+    from agents.probing.probe import probe
 
     _check_sampling(trainer.args)
     model = trainer.accelerator.unwrap_model(trainer.model)
     vocab_size = core.tokenizer.vocab_size
     check_vocabulary(model, vocab_size)
     backbone, head = backbone_and_head(model)
-    decoder = SlotDecoder(backbone, core.n_slots, core.window, head=head)
+    ways = probe(model, Question(core.window), getattr(model, "name_or_path", ""))
+    decoder = SlotDecoder(backbone, core.n_slots, core.window, head=head, cached=ways.cached)
 
     class TrainerWriter:
         def write(

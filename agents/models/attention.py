@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -154,10 +155,28 @@ def attend_one(
 
 
 def use_own_attention(model: PreTrainedModel) -> None:
-    """Has a model that was loaded with torch's attention use `attend`."""
+    """Has a model that was loaded with torch's attention use `attend`.
+
+    Only where the model looks its attention up by name. Others compare the name, such as Falcon, or
+    have an attention of their own.
+    """
     config: Any = model.config
-    if config._attn_implementation == "sdpa":
+    if config._attn_implementation == "sdpa" and model._supports_attention_backend:
         config._attn_implementation = NAME
+
+
+@contextmanager
+def plain_attention(model: PreTrainedModel) -> Iterator[None]:
+    """Has a model use torch's own attention for so long."""
+    config: Any = model.config
+    is_ours = config._attn_implementation == NAME
+    if is_ours:
+        config._attn_implementation = "sdpa"
+    try:
+        yield
+    finally:
+        if is_ours:
+            config._attn_implementation = NAME
 
 
 AttentionInterface.register(NAME, attend)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import importlib.util
-import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,33 +22,21 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.utils import logging as transformers_logging
 
-import textenv
-from agents.models.attention import NAME as OWN_ATTENTION
 from agents.models.attention import use_own_attention
+from agents.models.sources import USE_LOCAL, Source, found
+from textenv.adapter_folders import has_tokenizer
 from textenv.errors import ConfigError, ModelError
-from textenv.hub import offline_if_unreachable
 
-EMBEDDED = "embedded"
-_USE_LOCAL = f"Use a local folder, or the model that comes with the package: '{EMBEDDED}'."
 # What a configuration may put between the output layer and the logits.
 _LOGIT_CHANGES = ("final_logit_softcapping", "logits_scaling", "logit_scale", "lm_head_multiplier")
-# Layers of these kinds keep a running state instead of keys and values, so no prefix of it can be
-# kept when a slot starts again.
-_CACHEABLE_LAYERS = {"full_attention", "sliding_attention", "chunked_attention"}
-
-
-class _Source(NamedTuple):
-    """Where a model is: a folder or a Hugging Face id, and for GGUF the file in the folder."""
-
-    name: str
-    gguf_file: str | None
-
-    def arguments(self) -> dict[str, Any]:
-        """Returns what every `from_pretrained` is given; downloaded code is never run."""
-        found = {"pretrained_model_name_or_path": self.name, "trust_remote_code": False}
-        return found | ({"gguf_file": self.gguf_file} if self.gguf_file else {})
+_PLAIN_OUTPUTS: dict[str, Any] = {
+    "return_dict": True,
+    "output_attentions": False,
+    "output_hidden_states": False,
+}
 
 
 @contextmanager
@@ -73,13 +60,14 @@ def load_model_config(model: str | Path) -> PretrainedConfig:
     Raises:
         ModelError: there is no such model, or it is not a causal language model.
     """
-    with _found(model) as source:
+    with found(model) as source:
         config = AutoConfig.from_pretrained(**source.arguments())
     if type(config) not in AutoModelForCausalLM._model_mapping:
         raise ModelError(
             f"'{model}' is of type '{config.model_type}', which is not a causal language "
-            f"model. {_USE_LOCAL}"
+            f"model. {USE_LOCAL}"
         )
+    _use_plain_outputs(config)
     result: PretrainedConfig = config
     return result
 
@@ -94,7 +82,8 @@ def load_model(
 
     Args:
         model: "embedded" (the small one that comes with the package), a folder, a `.gguf` file
-            (dequantised while loading), or a Hugging Face id.
+            (dequantised while loading), or a Hugging Face id. The folder of a peft adapter stands
+            for its base model with the adapter merged into it.
         device: where its weights go.
         dtype: the type of its weights.
         quantize: "4bit" or "8bit" holds the weights of linear layers so, by bitsandbytes, and only
@@ -106,15 +95,31 @@ def load_model(
             missing.
         ConfigError: another `quantize`.
     """
-    load_model_config(model)
-    with _found(model) as source:
+    config = load_model_config(model)
+    with found(model) as source:
+        if source.adapter is not None and quantize is not None:
+            raise ModelError(
+                f"'{model}' is an adapter, which cannot be merged into quantized weights. Merge it "
+                "into its base model and save that first, or leave quantize out."
+            )
         quantization = {} if quantize is None else _quantization(quantize, source, dtype)
         # Only a file that has to be converted keeps one waiting.
         with nullcontext() if source.gguf_file else without_progress_bars():
             pair: Any = AutoModelForCausalLM.from_pretrained(
-                **source.arguments(), dtype=dtype, output_loading_info=True, **quantization
+                **source.arguments(),
+                **_PLAIN_OUTPUTS,
+                dtype=dtype,
+                output_loading_info=True,
+                **quantization,
             )
     result: PreTrainedModel = pair[0] if quantization else pair[0].to(device)
+    _use_plain_outputs(result.config)
+    if config.is_encoder_decoder and any("encoder." in key for key in pair[1]["unexpected_keys"]):
+        raise ModelError(
+            f"'{model}' is an encoder and a decoder (type '{config.model_type}'); as a causal "
+            "language model it would lose its encoder, and write what it never learned. Use a "
+            f"decoder-only model such as Llama, Qwen or GPT-2. {USE_LOCAL}"
+        )
     missing = sorted(pair[1]["missing_keys"])
     if missing:
         raise ModelError(
@@ -131,12 +136,50 @@ def load_model(
         result.hf_quantizer = None  # type: ignore[assignment] # torch thinks of a submodule
         if hasattr(result.config, "quantization_config"):
             del result.config.quantization_config
+    if source.adapter is not None:
+        result = merge_folder(result, source.adapter)
     use_own_attention(result)
     result.eval()  # type: ignore[no-untyped-call] # has no types
     return result
 
 
-def _quantization(quantize: str, source: _Source, dtype: torch.dtype) -> dict[str, Any]:
+def merge_folder(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
+    """Merges an adapter that peft saved into its base model.
+
+    Raises:
+        ModelError: peft is missing, or the adapter does not fit or cannot be merged.
+    """
+    if importlib.util.find_spec("peft") is None:
+        raise ModelError(f"'{folder}' is an adapter, which needs: pip install textenv[lora]")
+    from peft import PeftModel
+
+    try:
+        with warnings.catch_warnings():
+            # peft asks transformers for gradient checkpointing by a name of before.
+            warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing")
+            adapted: Any = PeftModel.from_pretrained(model, str(folder))
+            merged: PreTrainedModel = adapted.merge_and_unload()
+    except Exception as error:  # of whatever kind: the file may be damaged, or of another model
+        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+        raise ModelError(
+            f"The adapter '{folder}' cannot be merged into its base model ({reason}). It must be a "
+            "LoRA or a similar adapter of that very model."
+        ) from error
+    return merged.requires_grad_(True)
+
+
+def _use_plain_outputs(config: PretrainedConfig) -> None:
+    """Has a model return its hidden states by name, and no attention weights.
+
+    A checkpoint's configuration may ask for tuples, or for weights that fast attention has not.
+    """
+    for part in {id(c): c for c in (config, config.get_text_config())}.values():
+        for name, value in _PLAIN_OUTPUTS.items():
+            if getattr(part, name, value) != value:
+                setattr(part, name, value)
+
+
+def _quantization(quantize: str, source: Source, dtype: torch.dtype) -> dict[str, Any]:
     """Returns the arguments of `from_pretrained` that quantize a model while it is loaded."""
     if quantize not in ("4bit", "8bit"):
         raise ConfigError(f"quantize must be '4bit', '8bit' or None, not {quantize!r}.")
@@ -169,15 +212,18 @@ def load_model_tokenizer(model: str | Path) -> PreTrainedTokenizerBase:
     Raises:
         ModelError: there is no such model, or it has no tokenizer.
     """
-    with _found(model, "tokenizer of the model") as source:
+    with found(model, "tokenizer of the model") as source:
+        if source.adapter is not None and has_tokenizer(source.adapter):
+            source = Source(str(source.adapter), None)
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(**source.arguments())
     return tokenizer
 
 
-def backbone_and_head(model: PreTrainedModel) -> tuple[nn.Module, nn.Module]:
+def backbone_and_head(model: PreTrainedModel, proven: bool = False) -> tuple[nn.Module, nn.Module]:
     """Splits a model into the decoder, final norm included, and its output layer.
 
-    A short pass proves that the two make the model's own logits, and that no token sees later ones.
+    A short pass proves that the two make the model's own logits, and that no token sees later ones,
+    unless it is `proven` already.
 
     Raises:
         ModelError: the model does more than this, such as capping or scaling its logits.
@@ -190,6 +236,8 @@ def backbone_and_head(model: PreTrainedModel) -> tuple[nn.Module, nn.Module]:
             f"Models of type '{family}' have no separate output layer. Use a decoder-only causal "
             "language model such as Llama, Qwen or GPT-2."
         )
+    if proven:
+        return backbone, head
     text = model.config.get_text_config()
     changes = [n for n in _LOGIT_CHANGES if getattr(text, n, None) not in (None, 1, 1.0)]
     ids = torch.arange(8, device=head.weight.device).view(2, 4) % min(8, head.weight.shape[0])
@@ -198,10 +246,16 @@ def backbone_and_head(model: PreTrainedModel) -> tuple[nn.Module, nn.Module]:
     model.eval()  # type: ignore[no-untyped-call] # has no types
     with torch.no_grad():
         logits = model(input_ids=ids, use_cache=False).logits.float()
-        rebuilt = head(backbone(input_ids=ids, use_cache=False).last_hidden_state).float()
+        try:
+            rebuilt = head(backbone(input_ids=ids, use_cache=False).last_hidden_state).float()
+        except (RuntimeError, AttributeError):  # other shapes, or other outputs
+            rebuilt = torch.full_like(logits, torch.inf)
     model.train(was_training)
     tolerance = 1e-4 * float(logits.abs().max())
-    if changes or not torch.allclose(rebuilt, logits, rtol=0, atol=tolerance):
+    is_same = rebuilt.shape == logits.shape and torch.allclose(
+        rebuilt, logits, rtol=0, atol=tolerance
+    )
+    if changes or not is_same:
         reason = f" (its configuration sets {', '.join(changes)})" if changes else ""
         raise ModelError(
             f"Models of type '{family}' are not supported: their logits are not the output layer "
@@ -235,45 +289,6 @@ def check_vocabulary(model: PreTrainedModel, vocab_size: int) -> None:
         )
 
 
-def check_window(backbone: nn.Module, window: int) -> None:
-    """Checks that the model's attention within the window is plain causal attention.
-
-    Args:
-        backbone: the language model, or its decoder.
-        window: the most tokens of one sequence.
-
-    Raises:
-        ModelError: it is not, so the model cannot be decoded slot by slot.
-    """
-    config: Any = backbone.config
-    text = config.get_text_config()
-    kinds = set(getattr(text, "layer_types", None) or ["full_attention"])
-    if not kinds <= _CACHEABLE_LAYERS:
-        raise ModelError(
-            f"Models of type '{text.model_type}' have layers of kind "
-            f"{', '.join(sorted(kinds - _CACHEABLE_LAYERS))}, which cannot be decoded slot by "
-            "slot. Use a model with plain causal attention."
-        )
-    if config._attn_implementation not in (OWN_ATTENTION, "sdpa", "eager"):
-        raise ModelError(
-            f"Attention implementation '{config._attn_implementation}' takes no mask for each row. "
-            "Load the model with attn_implementation='sdpa'."
-        )
-    limits = {"positions": getattr(text, "max_position_embeddings", None)}
-    if kinds != {"full_attention"} or getattr(text, "layer_types", None) is None:
-        limits["tokens of sliding attention"] = getattr(text, "sliding_window", None)
-    rope = getattr(text, "rope_parameters", None) or {}
-    if rope.get("rope_type") == "longrope":
-        # Longer inputs switch to other frequencies, which cached keys were not rotated by.
-        limits["positions of its short rotary form"] = rope.get("original_max_position_embeddings")
-    for what, limit in limits.items():
-        if limit is not None and window > limit:
-            raise ModelError(
-                f"The window of {window} tokens is longer than this model's {limit} {what}. "
-                "Lower max_prompt_tokens or max_new_tokens."
-            )
-
-
 def disable_dropout(model: nn.Module) -> None:
     """Sets every dropout of a model to 0, so that train and eval mode agree.
 
@@ -288,6 +303,30 @@ def disable_dropout(model: nn.Module) -> None:
     if config is not None:
         _zero_dropouts(config)
         _zero_dropouts(config.get_text_config())
+
+
+def has_jitter(model: nn.Module) -> bool:
+    """Tells whether routers of a model draw experts or scale their input at random in train mode.
+
+    The noise may be so seldom seen that it is known by its name, not by what it does.
+    """
+    return any(
+        isinstance(value, float) and value != 0
+        for module in model.modules()
+        for name, value in vars(module).items()
+        if "jitter" in name
+    )
+
+
+def hold_eval(model: nn.Module) -> None:
+    """Puts a model into eval mode, except for what computes activations again.
+
+    For noise of train mode that is no dropout, such as that of routers: it would make the
+    probability ratio differ from 1.
+    """
+    for module in model.modules():
+        if not isinstance(module, GradientCheckpointingLayer):
+            module.training = False
 
 
 def enable_gradient_checkpointing(model: PreTrainedModel) -> None:
@@ -333,55 +372,3 @@ def _zero_dropouts(holder: object) -> None:
     for name, value in list(vars(holder).items()):
         if "drop" in name and isinstance(value, float):
             setattr(holder, name, 0.0)
-
-
-def _find(model: str | Path) -> _Source:
-    """Tells folders, files and Hugging Face ids apart."""
-    if str(model) == EMBEDDED:
-        return _Source(str(Path(textenv.__file__).parent / "assets" / EMBEDDED), None)
-    path = Path(model).expanduser()
-    if path.suffix == ".gguf" and path.is_file():
-        # transformers reads the format with the one, and fills the model with the other.
-        if not all(importlib.util.find_spec(package) for package in ("gguf", "accelerate")):
-            raise ModelError("Reading GGUF files needs more packages: pip install textenv[gguf]")
-        return _Source(str(path.parent), path.name)
-    if path.is_dir():
-        return _Source(str(path), None)
-    if path.is_file():
-        raise ModelError(f"'{model}' is a file. Give the folder that it lies in, or a .gguf file.")
-    if _is_path(model):
-        siblings = os.listdir(path.parent) if path.parent.is_dir() else []
-        close = difflib.get_close_matches(path.name, siblings, n=1)
-        hint = f" Did you mean '{path.parent / close[0]}'?" if close else f" {_USE_LOCAL}"
-        raise ModelError(f"There is no model at '{model}'.{hint}")
-    return _Source(str(model), None)
-
-
-def _is_path(model: str | Path) -> bool:
-    """Says whether a name can only be a path: ids have the form name or owner/name."""
-    text = str(model)
-    return (
-        isinstance(model, Path)
-        or text.startswith((".", "/", "~"))
-        or text.endswith((".gguf", "/"))
-        or "\\" in text
-        or text.count("/") > 1
-        or ("/" in text and Path(text).parent.is_dir())
-    )
-
-
-@contextmanager
-def _found(model: str | Path, what: str = "model") -> Iterator[_Source]:
-    """Yields where a model is, and puts transformers' errors into the user's words."""
-    source = _find(model)
-    try:
-        with offline_if_unreachable(source.name):
-            yield source
-    except (OSError, ValueError, ImportError) as error:
-        detail = str(error).strip().partition("\n")[0] or type(error).__name__
-        if isinstance(error, OSError) and not Path(source.name).exists():
-            raise ModelError(
-                f"There is no folder '{model}', and the Hugging Face Hub cannot be reached or has "
-                f"no such model. {_USE_LOCAL} ({detail})"
-            ) from error
-        raise ModelError(f"The {what} '{model}' cannot be loaded: {detail}") from error

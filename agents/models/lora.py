@@ -73,7 +73,14 @@ def add_adapter(model: PreTrainedModel, settings: LoraSettings, first_layer: int
     with warnings.catch_warnings():
         # peft asks transformers for gradient checkpointing by a name of before.
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing")
-        adapter = get_peft_model(model, config, adapter_name=ADAPTER)
+        try:
+            adapter = get_peft_model(model, config, adapter_name=ADAPTER)
+        except (ValueError, TypeError, NotImplementedError) as error:
+            reason = str(error).partition("\n")[0].rstrip(". (")
+            raise ModelError(
+                f"peft has no adapters for these layers of models of type "
+                f"'{model.config.model_type}': {reason}. Name others in lora.target_modules."
+            ) from error
     fuse_adapters(adapter)
     return adapter
 

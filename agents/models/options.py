@@ -151,7 +151,11 @@ _MODEL, _PRECISION, _MEMORY = "Model and policy", "Precision", "Memory and speed
 class PolicyOptions(Options):
     """The options of `LMPolicy`, which `TextPPO` takes as `policy_kwargs`."""
 
-    model: str = option(EMBEDDED, _MODEL, "'embedded', a folder, a Hugging Face id or a .gguf file")
+    model: str = option(
+        EMBEDDED,
+        _MODEL,
+        "'embedded', a folder, a Hugging Face id, a .gguf file, or a peft adapter's folder",
+    )
     temperature: PositiveFloat = option(
         1.0,
         _MODEL,

@@ -6,7 +6,8 @@ The replies to one text are scored in a single pass over
 
 in which every reply stands right after the text, by its positions, and sees the text and itself, by
 the attention mask. So the text is encoded once, whatever N, and a reply's scores are exactly those
-of a pass over the text and this reply alone.
+of a pass over the text and this reply alone. Where an architecture places tokens or reads masks in
+its own way, each reply is scored in a row of its own instead, after a copy of the text.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from agents.models.loading import teacher_forced_hidden
 from agents.models.token_logprobs import token_logprobs
 
 
@@ -41,20 +43,25 @@ class Choices:
             self.reply_lengths[rows],
         )
 
-    def micro_batches(self, max_tokens: int) -> Iterator[Tensor]:
+    def micro_batches(self, max_tokens: int, side_by_side: bool = True) -> Iterator[Tensor]:
         """Splits the rows, longest first, into groups of at most `max_tokens`, padding included.
 
-        A group holds at least one row, whatever its length.
+        A group holds at least one row, whatever its length. Unless the replies stand side by side,
+        each has the text before it.
         """
         n_replies, device = self.reply_lengths.shape[1], self.text_ids.device
         texts: list[int] = self.text_lengths.tolist()
         replies: list[int] = self.reply_lengths.amax(dim=1).tolist()
+        n_texts = 1 if side_by_side else n_replies
         group: list[int] = []
         text_width = reply_width = 0
-        for row in sorted(range(len(texts)), key=lambda i: -texts[i] - n_replies * replies[i]):
+        for row in sorted(
+            range(len(texts)), key=lambda i: -n_texts * texts[i] - n_replies * replies[i]
+        ):
             text_width = max(text_width, texts[row])
             reply_width = max(reply_width, replies[row])
-            if group and (len(group) + 1) * (text_width + n_replies * reply_width) > max_tokens:
+            width = n_texts * text_width + n_replies * reply_width
+            if group and (len(group) + 1) * width > max_tokens:
                 yield torch.tensor(group, device=device)
                 group, text_width, reply_width = [], texts[row], replies[row]
             group.append(row)
@@ -69,6 +76,7 @@ def score_choices(
     vocab_size: int,
     window: int,
     max_tokens_per_batch: int,
+    side_by_side: bool = True,
     twice_differentiable: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Returns how likely each reply is, and the state of the text before any, with gradient.
@@ -83,6 +91,7 @@ def score_choices(
         vocab_size: The tokenizer's highest id + 1; further rows of the head take no part.
         window: The most tokens of one sequence.
         max_tokens_per_batch: The most tokens, padding included, of one pass.
+        side_by_side: Whether the replies to a text share one row with it.
         twice_differentiable: Whether the gradient has a gradient; nothing is computed again then.
 
     Returns:
@@ -91,9 +100,10 @@ def score_choices(
     """
 
     def one_pass(part: Choices) -> tuple[Tensor, Tensor]:
-        return _score(backbone, head, part, vocab_size, window, twice_differentiable)
+        states = _shared_states(backbone, part, window) if side_by_side else _states(backbone, part)
+        return _score(head, part, *states, vocab_size, twice_differentiable)
 
-    groups = list(choices.micro_batches(max_tokens_per_batch))
+    groups = list(choices.micro_batches(max_tokens_per_batch, side_by_side))
     recompute = len(groups) > 1 and torch.is_grad_enabled() and not twice_differentiable
     logprobs, hidden = [], []
     for rows in groups:
@@ -134,33 +144,20 @@ def choice_logits(
 
 
 def _score(
-    backbone: nn.Module,
     head: nn.Module,
     choices: Choices,
+    last: Tensor,
+    of_replies: Tensor,
     vocab_size: int,
-    window: int,
     twice_differentiable: bool,
 ) -> tuple[Tensor, Tensor]:
-    batch, n_replies, reply_width = choices.reply_ids.shape
-    text_width = choices.text_ids.shape[1]
-    position_ids, mask = _layout(choices, window)
-    hidden: Tensor = backbone(
-        input_ids=torch.cat([choices.text_ids, choices.reply_ids.flatten(1)], dim=1),
-        attention_mask=mask,
-        position_ids=position_ids,
-        use_cache=False,
-    ).last_hidden_state
-    rows = torch.arange(batch, device=hidden.device)
-    last = hidden[rows, choices.text_lengths - 1]  # (batch, hidden)
+    """Returns what `score_choices` does, from the states of texts and replies."""
+    n_replies, reply_width = choices.reply_ids.shape[1:]
     # The state before a token is that of the token before it: for a reply's first, the text's last.
     before = torch.cat(
-        [
-            last[:, None, None].expand(-1, n_replies, 1, -1),
-            hidden[:, text_width:].reshape(batch, n_replies, reply_width, -1)[:, :, :-1],
-        ],
-        dim=2,
+        [last[:, None, None].expand(-1, n_replies, 1, -1), of_replies[:, :, :-1]], dim=2
     )
-    time = torch.arange(reply_width, device=hidden.device)
+    time = torch.arange(reply_width, device=last.device)
     written = time < choices.reply_lengths[:, :, None]  # (batch, N, C)
     logprobs, _ = token_logprobs(
         head,
@@ -171,6 +168,41 @@ def _score(
     )
     of_tokens = torch.zeros(written.shape, dtype=logprobs.dtype, device=logprobs.device)
     return of_tokens.masked_scatter(written, logprobs).sum(dim=2), last
+
+
+def _shared_states(backbone: nn.Module, choices: Choices, window: int) -> tuple[Tensor, Tensor]:
+    """Returns states after texts (batch, hidden) and in replies (batch, N, C, hidden).
+
+    By one row for a text and all of its replies.
+    """
+    batch, n_replies, reply_width = choices.reply_ids.shape
+    text_width = choices.text_ids.shape[1]
+    position_ids, mask = _layout(choices, window)
+    hidden: Tensor = backbone(
+        input_ids=torch.cat([choices.text_ids, choices.reply_ids.flatten(1)], dim=1),
+        attention_mask=mask,
+        position_ids=position_ids,
+        use_cache=False,
+    ).last_hidden_state
+    rows = torch.arange(batch, device=hidden.device)
+    last = hidden[rows, choices.text_lengths - 1]
+    return last, hidden[:, text_width:].reshape(batch, n_replies, reply_width, -1)
+
+
+def _states(backbone: nn.Module, choices: Choices) -> tuple[Tensor, Tensor]:
+    """Returns as `_shared_states`, by a row for each reply."""
+    batch, n_replies, reply_width = choices.reply_ids.shape
+    device = choices.text_ids.device
+    # A reply begins where its text ends; padding of either stands behind both.
+    at = choices.text_lengths[:, None] + torch.arange(reply_width, device=device)  # (batch, C)
+    at = at[:, None].expand(-1, n_replies, -1)
+    ids = nn.functional.pad(choices.text_ids, (0, reply_width))
+    ids = ids[:, None].repeat(1, n_replies, 1).scatter(2, at, choices.reply_ids).flatten(0, 1)
+    hidden = teacher_forced_hidden(backbone, ids).view(batch, n_replies, ids.shape[1], -1)
+    rows = torch.arange(batch, device=device)
+    last = hidden[rows, 0, choices.text_lengths - 1]
+    index = at[..., None].expand(-1, -1, -1, hidden.shape[-1])
+    return last, hidden.gather(2, index)
 
 
 def _layout(choices: Choices, window: int) -> tuple[Tensor, Tensor]:

@@ -29,7 +29,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from agents.models.loading import EMBEDDED, load_model_tokenizer, without_progress_bars
+from agents.models.loading import load_model_tokenizer, without_progress_bars
 from agents.models.lora import merge_adapter, save_adapter
 from agents.ppo.optimizer_states import (
     optimizer_tensors,
@@ -40,6 +40,7 @@ from agents.ppo.optimizer_states import (
 from agents.ppo.policy import LMPolicy
 from agents.ppo.sharding import whole
 from textenv.errors import ConfigError, ModelError
+from textenv.tokenization import EMBEDDED
 
 FORMAT = 4
 # The optimizer's state belongs to the parameters that learn, so these decide what can be loaded.

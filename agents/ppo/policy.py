@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
@@ -28,9 +28,9 @@ from agents.models.frozen_layers import check_frozen_layers, freeze_trunk, hold_
 from agents.models.loading import (
     backbone_and_head,
     check_vocabulary,
-    check_window,
     disable_dropout,
     enable_gradient_checkpointing,
+    hold_eval,
     load_model,
     teacher_forced_hidden,
 )
@@ -38,8 +38,11 @@ from agents.models.lora import add_adapter
 from agents.models.options import PolicyOptions, choose_bf16, policy_options, signature_with
 from agents.models.reply_logprobs import Choices, choice_logits, score_choices
 from agents.models.token_logprobs import token_logprobs
+from agents.models.windows import check_window
 from agents.ppo.buffer import EpisodeBatch
 from agents.ppo.vec_env import check_observations, find_action_level
+from agents.probing.examination import Question, Ways
+from agents.probing.probe import probe
 from textenv.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -177,17 +180,18 @@ class LMPolicy(ActorCriticPolicy):
         self.lm = lm
         # A tuple, so that the parts are not registered a second time.
         self._parts = backbone_and_head(lm)
-        hidden_size = lm.config.get_text_config().hidden_size
         self.critic: Any = self._load().base_model if self.options.separate_critic else None
         # peft's handle holds the model; a tuple again keeps it from being registered twice.
         self._adapters = self._freeze()
+        self._ways = self._probe()
         if self.options.gradient_checkpointing:
             for model in self._models():
                 enable_gradient_checkpointing(model)
         if self.options.compile_layers:
             for model in self._models():
                 compile_decoder(model.base_model)
-        self.value_head = nn.Linear(hidden_size, 1)
+        head: Any = self._parts[1]
+        self.value_head = nn.Linear(head.weight.shape[1], 1)
         nn.init.zeros_(self.value_head.weight)
         nn.init.zeros_(self.value_head.bias)
         self.optimizer = self.make_optimizer(lr_schedule(1))
@@ -209,6 +213,16 @@ class LMPolicy(ActorCriticPolicy):
         disable_dropout(model)
         return model
 
+    def _probe(self) -> Ways:
+        """Finds out which passes of this model are right, or refuses it."""
+        question = Question(
+            self.window,
+            self.action_level,
+            self.options.lora,
+            self.options.gradient_checkpointing,
+        )
+        return probe(self.lm, question, self.options.model, self.autocast)
+
     def _freeze(self) -> tuple[PeftModel, ...]:
         """Freezes the weights that do not learn, and adds the adapters that learn instead."""
         for model in self._models():
@@ -228,6 +242,14 @@ class LMPolicy(ActorCriticPolicy):
             for model in self._models():
                 hold_frozen(model, torch.bfloat16)
         return adapters
+
+    def train(self, mode: bool = True) -> Self:
+        """Sets train or eval mode; a model whose train mode is noisy stays in eval mode."""
+        super().train(mode)
+        if not self._ways.train_mode:
+            for model in self._models():
+                hold_eval(model)
+        return self
 
     def _models(self) -> list[PreTrainedModel]:
         return [self.lm] if self.critic is None else [self.lm, self.critic]
@@ -282,7 +304,7 @@ class LMPolicy(ActorCriticPolicy):
         good there, and better for longer texts. Elsewhere the share is 0: prompts are read in the
         same pass as the other slots' tokens.
         """
-        return 0.25 if can_capture(self._parts[0]) else 0.0
+        return 0.25 if self._ways.cached and can_capture(self._parts[0]) else 0.0
 
     def act(
         self,
@@ -499,6 +521,7 @@ class LMPolicy(ActorCriticPolicy):
                 vocab_size=self.vocab_size,
                 window=self.window,
                 max_tokens_per_batch=self.options.max_tokens_per_batch,
+                side_by_side=self._ways.side_by_side,
                 twice_differentiable=twice_differentiable,
             )
         logits = choice_logits(
@@ -553,6 +576,7 @@ class LMPolicy(ActorCriticPolicy):
                     # Without gradient the activations of one layer live at a time.
                     max_tokens_per_batch=4 * self.options.max_tokens_per_batch,
                     head=output,
+                    cached=self._ways.cached,
                 )
                 for part, output in ((backbone, head), (self.critic, None))
                 if part is not None

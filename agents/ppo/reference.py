@@ -13,17 +13,19 @@ from agents.models.frozen_layers import SharedTrunk, hold_frozen, share_frozen
 from agents.models.loading import (
     backbone_and_head,
     check_vocabulary,
-    check_window,
     disable_dropout,
     load_model,
     teacher_forced_hidden,
 )
 from agents.models.lora import adapter_off
 from agents.models.token_logprobs import token_logprobs
+from agents.models.windows import check_window
 from agents.ppo.buffer import EpisodeBatch
 from agents.ppo.distributed import Ranks
 from agents.ppo.policy import LMPolicy
 from agents.ppo.sharding import is_sharded, shard_frozen
+from agents.probing.examination import Question
+from agents.probing.probe import probe
 
 
 class Reference:
@@ -54,6 +56,8 @@ class Reference:
             self.model = load_model(model).requires_grad_(False)
             disable_dropout(self.model)
             self._parts = backbone_and_head(self.model)
+            if not _is_same_model(model, policy.options.model):
+                probe(self.model, Question(policy.window, level=None), model)
             if policy.options.bf16:
                 hold_frozen(self.model, torch.bfloat16)
             if policy.options.compile_layers:

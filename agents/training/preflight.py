@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from agents.models.loading import EMBEDDED
 from agents.ppo.options import PPOOptions
 from agents.training.config import TrainConfig
 from agents.training.evaluation import Evaluation
@@ -18,6 +17,7 @@ from textenv.episode import TextCore
 from textenv.examples import Episode
 from textenv.preflight import find_few, find_misfits
 from textenv.rewards.base import name_of
+from textenv.tokenization import EMBEDDED
 
 _log = logging.getLogger(__name__)
 

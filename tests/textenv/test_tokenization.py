@@ -244,6 +244,17 @@ def test_a_base_model_that_wants_bos_gets_it_once_and_only_at_the_start():
         ("{{ m['content'] | lower }}", "changes, repeats or drops"),
         ("{{ m['content'] }}{{ m['content'] }}", "changes, repeats or drops"),
         ("{% if m['role'] == 'user' %}{{ m['content'] }}{% endif %}", "changes, repeats or drops"),
+        ("{{ raise_exception('No talk.') }}", "cannot render the roles user, assistant: No talk"),
+    ],
+)
+def test_a_template_that_changes_text_is_refused(content, message):
+    with pytest.raises(TokenizerError, match=message):
+        load_tokenizer(hugging_face(around(content)))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
         (
             "{% if loop.last or m['role'] == 'user' %}{{ m['content'] }}"
             "{% else %}({{ m['content'] }}){% endif %}{{ loop.length }}",
@@ -267,17 +278,64 @@ def test_a_base_model_that_wants_bos_gets_it_once_and_only_at_the_start():
             "{% if loop.first and loop.length > 1 %}!{% endif %}{{ m['content'] }}",
             "not prefix-stable",
         ),
-        ("{{ raise_exception('No talk.') }}", "cannot render the roles user: No talk"),
     ],
 )
-def test_a_template_that_cannot_be_told_apart_from_its_messages_is_refused(content, message):
-    template = (
+def test_a_template_that_only_a_second_turn_makes_unstable_serves_for_one(content, message):
+    loaded = hugging_face(around(content))
+    tokenizer = load_tokenizer(loaded)
+    tokenizer.check_turns(1)
+    opening, _ = tokenizer.encode_opening([Turn("user", "Q")], 99)
+    messages = [{"role": "user", "content": "Q"}]
+    text = loaded.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    assert opening == loaded(text)["input_ids"]
+    ends = ["<|endoftext|>" if "length }}" in content else "<|im_end|>"]
+    assert [tokenizer.end_id] == loaded.convert_tokens_to_ids(ends)
+    with pytest.raises(TokenizerError, match=message):
+        tokenizer.check_turns(2)
+
+
+def test_a_template_that_opens_a_thought_which_it_drops_later_serves_for_one_turn():
+    asking = "{% if add_generation_prompt %}[assistant]<think>\n{% endif %}"
+    template = around("{{ m['content'].split('</think>')[-1] }}").partition("{% if add")[0] + asking
+    tokenizer = load_tokenizer(hugging_face(template))
+    assert tokenizer.decode(tokenizer.encode_opening([Turn("user", "Q")], 99)[0]).endswith(
+        "[assistant]<think>\n"
+    )
+    assert tokenizer.end_id == hugging_face().convert_tokens_to_ids("<|im_end|>")
+    with pytest.raises(TokenizerError, match="Use max_turns=1"):
+        tokenizer.check_turns(2)
+
+
+@pytest.mark.parametrize("content", ["{{ m['content'] | trim }}", "{{ m['content'].strip() }}"])
+def test_what_a_template_trims_is_trimmed(content):
+    loaded = hugging_face(around(content))
+    tokenizer = load_tokenizer(loaded)
+    said = " \u3000Two  words\n\t"
+    messages = [{"role": "system", "content": said}, {"role": "user", "content": said}]
+    text = loaded.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    turns = [Turn("system", said), Turn("user", said, (3, 8))]
+    ids, shown = tokenizer.encode_opening(turns, 99)
+    assert ids == loaded(text)["input_ids"]
+    assert shown == (Turn("system", "Two  words"), Turn("user", "Two  words", (1, 6)))
+    assert tokenizer.encode_turn(said, 99) == [*tokenizer.encode("Two  words"), tokenizer.end_id]
+
+
+def test_a_template_trims_one_side_or_some_white_space_only():
+    only = around("{% if m['role'] == 'user' %}{{ m['content'].lstrip('\n') }}{% else %}"
+                  "{{ m['content'] }}{% endif %}")  # fmt: skip
+    tokenizer = load_tokenizer(hugging_face(only))
+    assert tokenizer.trim(Turn("user", "\n\n a \n")).text == " a \n"
+    assert tokenizer.trim(Turn("assistant", "\n a")).text == "\n a"
+    kept = Turn("user", " a ")
+    assert load_tokenizer(hugging_face(around("{{ m['content'] }}"))).trim(kept) is kept
+
+
+def around(content):
+    return (
         "{% for m in messages %}[{{ m['role'] }}]"
         + content
         + "<|im_end|>{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}"
     )
-    with pytest.raises(TokenizerError, match=message):
-        load_tokenizer(hugging_face(template))
 
 
 def test_a_role_that_the_template_refuses_is_named():

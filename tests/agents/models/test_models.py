@@ -32,12 +32,12 @@ from transformers import (
 from agents.models.loading import (
     backbone_and_head,
     check_vocabulary,
-    check_window,
     disable_dropout,
     load_model,
     load_model_tokenizer,
     teacher_forced_hidden,
 )
+from agents.models.windows import check_cacheable, check_window
 from textenv.errors import ModelError
 
 VOCAB_SIZE = 97
@@ -263,38 +263,44 @@ def test_one_teacher_forced_pass_agrees_row_by_row_whatever_the_padding(
             torch.testing.assert_close(hidden[row, :n], expected, rtol=1e-5, atol=1e-5)
 
 
-def test_windows_that_the_attention_cannot_hold_are_refused(
+def test_windows_longer_than_the_positions_are_refused(
     tiny_models: dict[str, PreTrainedModel],
 ) -> None:
     check_window(tiny_models["gpt2"], 256)
     with pytest.raises(ModelError, match="300 tokens is longer than this model's 256 positions"):
         check_window(tiny_models["gpt2"], 300)
 
+    short = {
+        "rope_type": "longrope",
+        "rope_theta": 10000.0,
+        "original_max_position_embeddings": 32,
+        "short_factor": [1.0] * 64,
+        "long_factor": [2.0] * 64,
+        "factor": 2.0,
+    }
     holder = torch.nn.Module()
-    holder.config = MistralConfig(sliding_window=64, attn_implementation="sdpa")
-    check_window(holder, 64)
-    with pytest.raises(ModelError, match="64 tokens of sliding attention"):
-        check_window(holder, 65)
-
-    holder.config = LlamaConfig(
-        rope_parameters={
-            "rope_type": "longrope",
-            "rope_theta": 10000.0,
-            "original_max_position_embeddings": 32,
-            "short_factor": [1.0] * 64,
-            "long_factor": [2.0] * 64,
-            "factor": 2.0,
-        },
-        attn_implementation="sdpa",
-    )
+    holder.config = LlamaConfig(rope_parameters=short, attn_implementation="sdpa")
+    check_window(holder, 32)
+    with pytest.raises(ModelError, match="32 positions of its short rotary form"):
+        check_window(holder, 33)
+    plain = {"rope_type": "default", "rope_theta": 10000.0}
+    holder.config.rope_parameters = {"sliding_attention": plain, "full_attention": short}
     with pytest.raises(ModelError, match="32 positions of its short rotary form"):
         check_window(holder, 33)
 
+
+def test_what_a_cache_of_slots_cannot_hold_is_refused() -> None:
+    holder = torch.nn.Module()
+    holder.config = MistralConfig(sliding_window=64, attn_implementation="sdpa")
+    check_cacheable(holder, 64)
+    with pytest.raises(ModelError, match="64 tokens of sliding attention"):
+        check_cacheable(holder, 65)
+
     holder.config = LlamaConfig(attn_implementation="flash_attention_2")
     with pytest.raises(ModelError, match="attn_implementation='sdpa'"):
-        check_window(holder, 32)
+        check_cacheable(holder, 32)
 
     holder.config = LlamaConfig(attn_implementation="sdpa")
     holder.config.layer_types = ["linear_attention", "full_attention"]
     with pytest.raises(ModelError, match="layers of kind linear_attention"):
-        check_window(holder, 32)
+        check_cacheable(holder, 32)

@@ -1,0 +1,41 @@
+"""Folders of peft adapters, which name the model that they belong to."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from textenv.errors import ModelError
+
+CONFIG = "adapter_config.json"
+_WEIGHTS = ("model*.safetensors", "pytorch_model*.bin", "*.gguf")
+
+
+def base_of_adapter(folder: str | Path) -> str | None:
+    """Returns the model that an adapter's folder names as its base; None for other folders.
+
+    A folder that holds a whole model besides is taken as that model. A relative path is looked for
+    from the working directory, then from the adapter's folder.
+
+    Raises:
+        ModelError: It names none.
+    """
+    path = Path(folder).expanduser()
+    if not (path / CONFIG).is_file() or any(list(path.glob(weights)) for weights in _WEIGHTS):
+        return None
+    try:
+        named = json.loads((path / CONFIG).read_text(encoding="utf-8"))["base_model_name_or_path"]
+    except (OSError, ValueError, KeyError, TypeError):
+        named = None
+    if not isinstance(named, str) or not named:
+        raise ModelError(
+            f"'{folder}' holds an adapter of peft, but its {CONFIG} names no base model. Write the "
+            "base's folder or Hugging Face id into base_model_name_or_path."
+        )
+    beside = path / named
+    return str(beside) if not Path(named).exists() and beside.exists() else named
+
+
+def has_tokenizer(folder: str | Path) -> bool:
+    """Tells whether a tokenizer was saved beside an adapter."""
+    return (Path(folder).expanduser() / "tokenizer_config.json").is_file()

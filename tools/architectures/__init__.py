@@ -1,0 +1,1 @@
+"""Which architectures of transformers the policy gets right: tiny random models and their judge."""
