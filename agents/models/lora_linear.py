@@ -23,6 +23,8 @@ class LoraLinear(lora.Linear):
         base: Any = self.get_base_layer()
         names = self.active_adapters
         plain = not (args or kwargs or self.disable_adapters or self.merged or self.lora_variant)
+        if torch.compiler.is_compiling():
+            plain = False  # the compiler fuses peft's passes, and cannot read a gradient of ours
         if not plain or len(names) != 1 or names[0] not in self.lora_A:
             output: Tensor = super().forward(x, *args, **kwargs)
             return output

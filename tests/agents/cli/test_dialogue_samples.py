@@ -46,6 +46,7 @@ def test_the_share_of_right_facts_is_told_where_there_is_one(capsys, tmp_path) -
         "gain": {"mean": 0.1, "ci95": (0.0, 0.2)},
         **{"kl_ref": 1.0, "episodes": 8, "train_wall_s": 1.0, "wall_s": 2.0},
         "stop_reason": "budget",
+        **{"best": None, "iterations": 1},
     }
     for after, shown in ((summary(facts=0.9), True), (summary(), False)):
         stages = ("before", "before_cut_to_first_sentence")

@@ -302,7 +302,8 @@ def test_law_9_the_environments_tokens_leave_advantages_alone(make_agent, monkey
     def outputs(part: Any, with_entropy: bool) -> TokenOutputs:
         n = int(part.action_mask.sum())
         assert n == 8
-        return TokenOutputs(faked[0], faked[2], torch.ones(n), torch.tensor([1.0, 1.0]))
+        states = torch.zeros(n, 1)
+        return TokenOutputs(faked[0], faked[2], states, torch.ones(n), torch.ones(2))
 
     monkeypatch.setattr(agent.policy, "evaluate_sequences", outputs)
     monkeypatch.setattr(type(agent.reference), "logprobs", lambda self, part: faked[1])

@@ -40,7 +40,7 @@ RIGHT, REFUSED = {"right"}, {"refused"}
         ("gemma3_text", {}, RIGHT),
         ("deepseek_v4", {}, REFUSED),
     ],
-    ids=str,
+    ids=lambda value: "+".join(sorted(value)) if isinstance(value, set) else str(value),
 )
 def test_law_16_every_architecture_is_right_or_refused(model_type, changes, verdicts, tmp_path):
     model = tiny_model(tiny_config(model_type, **changes))

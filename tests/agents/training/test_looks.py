@@ -79,7 +79,7 @@ def test_the_first_of_the_highest_looks_is_kept_and_measured_beside_the_last(
     assert torch.equal(kept_weights(out), seen[2])
     assert not torch.equal(seen[2], seen[3])
     assert {p.name for p in (out / "best").iterdir()} == {"best.json", "config.yaml", "model"}
-    assert len(AutoTokenizer.from_pretrained(out / "best/model")) == 3072
+    assert len(AutoTokenizer.from_pretrained(out / "best/model")) == 4096
     best = result["best"]
     assert (best["iteration"], result["iterations"]) == (2, 4)
     assert best["validation"]["reward"] == {"mean": 0.5, "ci95": [0.4, 0.6]}
