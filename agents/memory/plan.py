@@ -75,17 +75,27 @@ def usable_bytes(memory_bytes: int) -> int:
 def find_largest(use: MemoryUse, config: TrainConfig, usable: int) -> dict[str, int]:
     """Returns the largest `max_tokens_per_batch` and `n_envs` that fit, all else as configured.
 
-    What a pass takes beyond what is held in any case grows in proportion to its episodes, and the
-    cache in proportion to the slots. More than a minibatch, or the episodes of an iteration, is of
-    no use; 0 is where not even 1 episode or slot fits.
+    What passes and slots take is a part that is the same for any number of them, and a part that
+    grows in proportion; a second count, with half of each, tells them apart. More than a minibatch,
+    or the episodes of an iteration, is of no use; 0 is where not even 1 episode or slot fits.
     """
-    held = use.weights + use.critic + use.reference + use.gradients + use.optimizer
-    learning = max(use.evaluation_peak, use.update_peak)
-    rows = use.rows * (usable - held - use.cache) // (learning - held - use.cache)
     n_envs = min(config.n_envs, config.n_episodes)
+    # Slots come in whole groups.
+    few = max(1, n_envs // 2 // config.group_size) * config.group_size
+    changes = {"max_tokens_per_batch": max(1, use.rows // 2) * use.window, "n_envs": few}
+    less = count_memory(config.model_copy(update=changes))
+
+    def largest(n: int, taken: int, fewer: int, taken_by_fewer: int) -> int:
+        held = use.weights + use.critic + use.reference + use.gradients + use.optimizer
+        if fewer == n:
+            fewer, taken_by_fewer = 0, held
+        return n + (usable - taken) * (n - fewer) // max(1, taken - taken_by_fewer)
+
+    learning, less_learning = (max(u.evaluation_peak, u.update_peak) for u in (use, less))
+    rows = largest(use.rows, learning, less.rows, less_learning + use.cache - less.cache)
     slots = min(
-        n_envs * (usable - held) // (use.rollout_peak - held),
-        n_envs * (usable - learning + use.cache) // use.cache,
+        largest(n_envs, use.rollout_peak, few, less.rollout_peak),
+        largest(n_envs, learning, few, learning - use.cache + less.cache),
     )
     rows = min(max(0, rows), config.batch_size, config.n_episodes)
     slots = min(max(0, slots), config.n_episodes)
