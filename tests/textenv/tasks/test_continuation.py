@@ -273,7 +273,7 @@ def test_lists_and_repetition_of_praise_do_not_pay(hack):
     ("response", "share"),
     [
         ("I love the film, and it was a great evening with my mother.", 1.0),
-        ("I love the film, and it was a great evening with my", 0.5),
+        ("I love the film, and it was a great evening with my", 0.25),
         # Of 13 groups of three words three come back, and one may; of 14 pairs 10 are distinct.
         (
             "a lovely and charming film of a mother, it is a lovely and charming film.",
@@ -302,7 +302,7 @@ def test_a_turn_that_is_cut_is_unfinished_even_after_a_full_stop():
     turn = Turn("assistant", "It is a lovely film, and we had a great time.")
     ended, cut = (Episode(example, (turn,), reason) for reason in ("end_of_turn", "max_new_tokens"))
     totals = load_reward("sentiment")([ended, cut]).total
-    assert totals[1] == pytest.approx(totals[0] / 2)
+    assert totals[1] == pytest.approx(totals[0] / 4)
     assert totals[0] > 0.2
 
 

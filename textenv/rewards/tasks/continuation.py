@@ -49,7 +49,7 @@ _DENIED = re.compile(
 _MANY, _ALL = 0.5, 0.8
 # Shares that need not be the prompt's; a continuation goes on about what its opening names.
 _NEW_PAIRS, _NEW_WORDS = 1 / 2, 1 / 3
-_UNFINISHED = 0.5  # what is left of a text that breaks off
+_UNFINISHED = 0.25  # what is left of a text that breaks off
 _N_SHARED = 2  # content words of the opening, or of the real continuation
 # Largest score of a text in its own words; what is above is paid for closeness to a reference.
 OWN_WORDS = 0.48
