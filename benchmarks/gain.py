@@ -104,25 +104,6 @@ _SIZES = {
 }
 
 
-class TimedDecay:
-    """A learning rate that falls in a line to a tenth, by whichever ends first: budget or time.
-
-    Args:
-        rate: Learning rate at the start.
-        deadline: When the training has to end, as `time.perf_counter` counts.
-    """
-
-    def __init__(self, rate: float, deadline: float) -> None:
-        self._rate = rate
-        self._start = time.perf_counter()
-        self._span = max(1e-9, deadline - self._start)
-
-    def __call__(self, remaining: float) -> float:
-        """Returns the rate, given what is left of the budget of episodes, from 1 to 0."""
-        left = min(remaining, 1 - (time.perf_counter() - self._start) / self._span)
-        return self._rate * (_LEFT_AT_END + (1 - _LEFT_AT_END) * max(0.0, left))
-
-
 def make_config(
     task: GainTask,
     model: Path,
@@ -192,7 +173,6 @@ def run(
         report(1, "")
     # What comes after the training takes about as long as the first evaluation, twice.
     deadline -= 2 * greedy_s + 5
-    agent.lr_schedule = TimedDecay(size.learning_rate, deadline)
     trained_at = time.perf_counter()
     rows = _learn(agent, config, deadline, out)
     train_s = time.perf_counter() - trained_at
@@ -290,10 +270,13 @@ def _learn(
             file.flush()
             note = f"reward {metrics['rollout/reward_mean']:.3f}  KL {metrics['kl/ref']:.2f}"
             report(min(agent.n_episodes_done, config.total_episodes), note)
-            # One more like this one has to fit, or it would end too late.
-            return time.perf_counter() + metrics["time/iteration_s"] < deadline
+            return True
 
-        agent.learn(total_episodes=config.total_episodes, after_iteration=after_iteration)
+        agent.learn(
+            total_episodes=config.total_episodes,
+            max_seconds=max(1e-9, deadline - time.perf_counter()),
+            after_iteration=after_iteration,
+        )
     return rows
 
 

@@ -253,6 +253,7 @@ class TextPPO(PPO):
         progress_bar: bool = False,
         *,
         total_episodes: int | None = None,
+        max_seconds: float | None = None,
         after_iteration: Callable[[Metrics], bool] | None = None,
         resume: bool = False,
     ) -> Self:
@@ -266,6 +267,8 @@ class TextPPO(PPO):
             reset_num_timesteps: Whether to count tokens and episodes from zero again.
             progress_bar: Whether to show a bar with the reward and KL of each iteration.
             total_episodes: Budget in episodes, instead of one in tokens.
+            max_seconds: Time limit. No iteration begins that would pass it, if it took as long as
+                the one before; schedules follow the budget or the time, whichever is spent more.
             after_iteration: Callback that gets the metrics of each iteration and returns False to
                 stop.
             resume: Whether to continue the call of `learn` during which a loaded agent was saved.
@@ -315,10 +318,18 @@ class TextPPO(PPO):
             )
 
         budget = total if total_episodes is None else total_episodes
+        started_at, limit = time.perf_counter(), max_seconds or float("inf")
+
+        def seconds() -> float:
+            longest: float = max(self.ranks.gather(time.perf_counter() - started_at))
+            return longest
+
         with track_budget(budget if progress_bar else None) as report:
             iteration = 0
             while done() < budget:
-                self._current_progress_remaining = 1 - done() / budget
+                began_at = seconds()
+                spent = max(done() / budget, min(1.0, began_at / limit))
+                self._current_progress_remaining = 1 - spent
                 metrics = self._iterate(callback)
                 if metrics is None:
                     break
@@ -328,6 +339,9 @@ class TextPPO(PPO):
                 report(min(done(), budget), describe_iteration(metrics))
                 stops = after_iteration is not None and not after_iteration(metrics)
                 if self.ranks.any(stops):
+                    break
+                now = seconds()
+                if now + (now - began_at) > limit:
                     break
         callback.on_training_end()
         return self

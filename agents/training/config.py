@@ -38,8 +38,9 @@ class RunOptions(Options):
     max_seconds: PositiveFloat | None = option(
         None,
         _BUDGET,
-        "time limit of the training, without loading and the measurements before and after; the "
-        "iteration in which it passes is the last. A resumed run has it again",
+        "time limit of the training, without loading and the measurements before and after. No "
+        "iteration begins that would pass it, and the learning rate has fallen by then. A resumed "
+        "run has it again",
     )
     eval_split: str = option("test", _BUDGET, "split on which the gain is measured")
     eval_examples: PositiveInt = option(

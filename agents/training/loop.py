@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +48,6 @@ def train_in_folder(
             best look is kept in its `best/`.
         request: Request to stop, checked after each iteration.
     """
-    until = math.inf if config.max_seconds is None else time.perf_counter() + config.max_seconds
     iteration, stop_reason = agent.n_iterations, "budget"
     path = out / METRICS_FILE
     looks = _Looks(config.patience)
@@ -89,9 +87,6 @@ def train_in_folder(
                 note = _describe_look(metrics, look, last_is_best)
                 if looks.stopped_rising:
                     stop_reason = "converged"
-            # All processes stop, or none.
-            if stop_reason == "budget" and agent.ranks.any(time.perf_counter() >= until):
-                stop_reason = "max_seconds"
             file.write(json.dumps(row, allow_nan=False) + "\n")
             file.flush()
             if config.save_every and iteration % config.save_every == 0:
@@ -101,7 +96,10 @@ def train_in_folder(
 
         try:
             agent.learn(
-                total_episodes=config.total_episodes, after_iteration=after_iteration, resume=True
+                total_episodes=config.total_episodes,
+                max_seconds=config.max_seconds,
+                after_iteration=after_iteration,
+                resume=True,
             )
         except DivergedError as error:
             if not agent.n_iterations:
@@ -112,6 +110,9 @@ def train_in_folder(
                 f"{error} The agent is kept in '{out}' as it was before them: change what is "
                 "wrong, then go on with --resume."
             ) from error
+    is_short = agent.n_episodes_done < config.total_episodes
+    if stop_reason == "budget" and config.max_seconds is not None and is_short:
+        stop_reason = "max_seconds"
     return Ending(stop_reason, best, last_is_best)
 
 

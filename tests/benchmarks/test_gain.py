@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from benchmarks.gain import Size, TimedDecay, make_config, run_missing, summarize
+from benchmarks.gain import Size, make_config, run_missing, summarize
 from benchmarks.gain_curves import draw_curves
 from benchmarks.gain_data import TASKS, speak_contribution, write_splits
 from benchmarks.gain_gold import judge_direction, judge_run
@@ -60,18 +60,6 @@ def test_missing_data_is_named(tmp_path: Path) -> None:
 )
 def test_the_heuristic_says_what_the_authors_did(document: str, said: str) -> None:
     assert speak_contribution(Example("0", document, ("r",)), ()) == said
-
-
-def test_the_rate_ends_at_a_tenth_by_whichever_ends_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 100.0
-    monkeypatch.setattr("time.perf_counter", lambda: now)
-    rate = TimedDecay(3e-5, deadline=200.0)
-    assert rate(1.0) == pytest.approx(3e-5)
-    assert rate(0.5) == pytest.approx(3e-5 * 0.55)
-    now = 150.0
-    assert rate(1.0) == pytest.approx(3e-5 * 0.55)
-    now = 300.0
-    assert rate(1.0) == pytest.approx(3e-6)
 
 
 def test_no_set_of_words_is_on_both_sides(tmp_path: Path) -> None:

@@ -195,6 +195,30 @@ def test_learning_goes_on_where_it_stopped(make_agent):
     assert agent.num_timesteps < tokens
 
 
+def test_time_is_a_budget_too(make_agent, monkeypatch):
+    agent = make_agent(
+        learning_rate=1e-3, learning_rate_end=0.1, learning_rate_warmup=0, critic_warmup=0
+    )
+    now = 100.0
+
+    def clock() -> float:
+        nonlocal now
+        now += 1e-6
+        return now
+
+    def wait(metrics: Any) -> bool:
+        nonlocal now
+        now += 10.0
+        rates.append(metrics["train/learning_rate"])
+        return True
+
+    rates: list[float] = []
+    monkeypatch.setattr("agents.ppo.ppo.time.perf_counter", clock)
+    agent.learn(total_episodes=10**6, max_seconds=45.0, after_iteration=wait)
+    # A fifth iteration would end after 50 seconds.
+    assert rates == pytest.approx([1e-3 * (1 - 0.9 * s / 45) for s in (0, 10, 20, 30)], rel=1e-3)
+
+
 def test_the_learning_rate_falls_with_the_budget_and_the_critics_is_higher(make_agent):
     agent = make_agent(
         learning_rate=1e-3, learning_rate_end=0.0, learning_rate_warmup=0, critic_warmup=0,
