@@ -43,8 +43,8 @@ install-lm: .venv/.installed-lm
 demo: install
 	$(BIN)/textenv train TextDialogueReturning-v0 total_episodes=4000 --out $(OUT)
 
-# A pretrained model of 135 million parameters learns to write continuations with a given sentiment:
-# ten minutes of training on 2 cores. An embedding model that the training does not see judges it.
+# A pretrained model of 135 million parameters learns to summarize in one sentence: ten minutes of
+# training on 2 cores. An embedding model that the training does not see judges it.
 demo-lm: install-lm
 	@$(BIN)/python -m tools.fetch_smollm2 --cache "$(CACHE)"
 	$(BIN)/textenv train --config examples/demo_lm.yaml \
