@@ -80,7 +80,7 @@ _SETTINGS: dict[str, dict[str, Any]] = {
         "batch_size": 16,
         "max_tokens_per_batch": 2048,
         "advantage": "rloo",
-        "group_size": 8,
+        "group_size": 4,
         "learning_rate": 5e-5,
         "learning_rate_end": 0.3,
         # The lower half of SmolLM2's layers, so that passes through it serve the reference, too.
