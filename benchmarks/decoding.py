@@ -149,7 +149,7 @@ def measure(
     for number in track(range(rounds + 1), description="Measuring", console=Console(stderr=True)):
         order = list(arms) if number % 2 else list(reversed(arms))
         for name in order:
-            for decoder in policy._decoders:
+            for decoder in policy.cached.decoders:
                 # As after an update: nothing is known of the prompts.
                 decoder.forget()
             began = time.perf_counter(), time.process_time()

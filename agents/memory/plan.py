@@ -20,7 +20,7 @@ from stable_baselines3.common.utils import get_device
 from torch import nn
 from transformers import PreTrainedModel
 
-import agents.ppo.policy
+import agents.ppo.networks
 import agents.ppo.reference
 from agents.memory.weightless import MemoryReaders, Weightless
 from agents.models.attention import use_own_attention
@@ -119,7 +119,7 @@ def count_memory(config: TrainConfig) -> MemoryUse:
     with (
         MemoryReaders(),
         counter,
-        patch.object(agents.ppo.policy, "load_model", load_model),
+        patch.object(agents.ppo.networks, "load_model", load_model),
         patch.object(agents.ppo.reference, "load_model", load_model),
     ):
         changes["bf16"] = choose_bf16(config.bf16, device)

@@ -51,7 +51,8 @@ class Reference:
         is_base = policy.adapter is not None and _is_same_model(model, policy.options.model)
         self._adapter = policy.adapter if is_base else None
         if self._adapter is not None:
-            self.model, self._parts = policy.lm, policy._parts
+            self.model = policy.lm
+            self._parts = policy.networks.backbone, policy.networks.head
         else:
             self.model = load_model(model).requires_grad_(False)
             disable_dropout(self.model)
@@ -74,7 +75,7 @@ class Reference:
         backbone, head = self._parts
         policy = self._policy
         sharing = nullcontext() if self._trunk is None else self._trunk.replaying(batch.input_ids)
-        with torch.no_grad(), policy.autocast(), self._base(), sharing:
+        with torch.no_grad(), policy.networks.autocast(), self._base(), sharing:
             hidden = teacher_forced_hidden(backbone, batch.input_ids)
             rows, times = batch.written
             return token_logprobs(
@@ -131,7 +132,7 @@ class Reference:
         frozen = {n: p for n, p in policy.lm.named_parameters() if not p.requires_grad}
         if any(own.get(name) is not parameter for name, parameter in frozen.items()):
             return None
-        return SharedTrunk(policy._parts[0], self._parts[0], policy.options.frozen_layers)
+        return SharedTrunk(policy.networks.backbone, self._parts[0], policy.options.frozen_layers)
 
 
 def _is_same_model(one: str, other: str) -> bool:

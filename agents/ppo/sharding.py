@@ -36,7 +36,7 @@ def shard_policy(policy: LMPolicy, ranks: Ranks) -> None:
             "frozen ones are shared by several models. Use parallel='ddp' with them."
         )
     mesh = init_device_mesh(policy.device.type, (ranks.size,))
-    for model in policy._models():
+    for model in policy.networks.models:
         for layer in find_layers(model.base_model)[1]:
             fully_shard(layer, mesh=mesh)
     # All other weights, including tied ones, form one group.

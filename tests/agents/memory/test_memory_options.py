@@ -126,7 +126,7 @@ def test_gradient_checkpointing_computes_what_learns_twice(save_model, make_agen
         critic_warmup=0,
     )
     calls: list[int] = []
-    for i, layer in enumerate(find_layers(agent.policy._parts[0])[1]):
+    for i, layer in enumerate(find_layers(agent.policy.networks.backbone)[1]):
         attention = layer.attn if family == "gpt2" else layer.self_attn
         attention.register_forward_hook(lambda *_, i=i: calls.append(i))
     batch = collect(agent, 4)
@@ -149,7 +149,7 @@ def test_decoding_keeps_its_cache_under_gradient_checkpointing(save_model, make_
         agent.policy.set_training_mode(True)
         torch.manual_seed(3)
         texts = collect(agent, 8).input_ids
-        found.append((agent.policy._decoders[0].fed_tokens, texts))
+        found.append((agent.policy.cached.decoders[0].fed_tokens, texts))
     assert found[0][0] == found[1][0]
     assert torch.equal(found[0][1], found[1][1])
 
@@ -240,7 +240,7 @@ def test_nothing_of_a_frozen_layer_is_kept_for_the_backward_pass(save_model, mak
             return tensor
 
         with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-            hidden = policy._parts[0](input_ids=batch_ids).last_hidden_state
+            hidden = policy.networks.backbone(input_ids=batch_ids).last_hidden_state
         assert hidden.requires_grad
         return sum(sizes.values())
 
@@ -297,7 +297,7 @@ def test_holding_frozen_weights_in_bf16_changes_no_number(
     policy_kwargs = OPTIONS[option] | {"bf16": True}
     held = make(make_agent, model, policy_kwargs)
     with monkeypatch.context() as patch:
-        patch.setattr("agents.ppo.policy.hold_frozen", lambda *_: None)
+        patch.setattr("agents.ppo.networks.hold_frozen", lambda *_: None)
         patch.setattr("agents.ppo.reference.hold_frozen", lambda *_: None)
         rounded = make(make_agent, model, policy_kwargs)
         _ = rounded.reference
@@ -328,7 +328,7 @@ def test_an_agent_in_bf16_is_saved_for_plain_transformers(
     plain = AutoModelForCausalLM.from_pretrained(tmp_path / "model", dtype=torch.float32)
     assert {p.dtype for p in plain.parameters()} == {torch.float32}
     with torch.no_grad():
-        with agent.policy.autocast():
+        with agent.policy.networks.autocast():
             wanted = agent.policy.lm(input_ids=batch.input_ids).logits
         found = plain(input_ids=batch.input_ids).logits
     assert (found - wanted).abs().mean() < 0.02 * wanted.abs().mean()

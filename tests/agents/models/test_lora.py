@@ -81,7 +81,7 @@ def test_a_separate_critic_is_a_second_adapter_on_the_same_weights(trained, fami
     assert all(p.requires_grad for p in added)
     ids = torch.tensor([[3, 4, 5, 6]])
     with torch.no_grad():
-        actor = policy._parts[0](input_ids=ids).last_hidden_state
+        actor = policy.networks.backbone(input_ids=ids).last_hidden_state
         critic = policy.critic(input_ids=ids).last_hidden_state
     assert (actor - critic).abs().max() > 1e-3, "their adapters are not the same"
 

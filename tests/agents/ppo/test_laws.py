@@ -16,8 +16,8 @@ from stable_baselines3.common.logger import Logger
 import agents.ppo.ppo
 import agents.ppo.update
 from agents.ppo.buffer import make_batch
-from agents.ppo.policy import TokenOutputs
 from agents.ppo.rollout import collect_episodes
+from agents.ppo.sequences import TokenOutputs
 from textenv import RewardResult
 from textenv.rollout import PlayedEpisode
 

@@ -428,7 +428,7 @@ def test_an_update_of_the_critic_alone_takes_no_pass_of_the_language_model(
     targets = agent.compute_targets(batch)
     rows = torch.tensor([5, 0, 3])
     passes: list[str] = []
-    agent.policy._parts[0].register_forward_hook(lambda *_: passes.append("language model"))
+    agent.policy.networks.backbone.register_forward_hook(lambda *_: passes.append("language model"))
     found = []
     for kept in (targets, replace(targets, states=None)):
         for max_tokens in (8192, 1):

@@ -75,7 +75,7 @@ def test_with_frozen_layers_the_reference_adds_what_learns_and_no_more(
     save_model, make_agent, family
 ):
     agent = make_agent(None, {"model": save_model(family, spread=0.3), "frozen_layers": 1})
-    backbone, head = agent.policy._parts
+    backbone, head = agent.policy.networks.backbone, agent.policy.networks.head
     embeddings = agent.policy.lm.get_input_embeddings()
     upper: list[Any] = [
         *find_layers(backbone)[1][1:],
@@ -97,7 +97,10 @@ def test_the_frozen_layers_are_computed_once_for_both(save_model, make_agent, fa
     batch = collect(agent)
     policy, reference = agent.policy, agent.reference
     calls: list[str] = []
-    for owner, backbone in (("policy", policy._parts[0]), ("reference", reference._parts[0])):
+    for owner, backbone in (
+        ("policy", policy.networks.backbone),
+        ("reference", reference._parts[0]),
+    ):
         for i, layer in enumerate(find_layers(backbone)[1]):
             attention = layer.attn if family == "gpt2" else layer.self_attn
             attention.register_forward_hook(lambda *_, name=f"{owner} {i}": calls.append(name))
@@ -167,16 +170,18 @@ def test_a_pass_of_the_reference_leaves_the_policy_and_its_cache_alone(
 
     def values_and_logits(cached: bool) -> tuple[torch.Tensor, torch.Tensor]:
         with torch.no_grad():
-            distribution, values = policy._judge(observation, cached=cached)
+            distribution, values = policy._judge(
+                observation, cached=policy.cached if cached else None
+            )
         return values, distribution.distribution.logits
 
     before = values_and_logits(cached=True)
-    fed = policy._decoders[0].fed_tokens
+    fed = policy.cached.decoders[0].fed_tokens
     evaluate_rollout(policy, agent.reference, batch)
     agent.reference.logprobs(batch)
     after = values_and_logits(cached=True)
     # The cached keys are still those of the policy: only the last token of each row is fed again.
-    assert policy._decoders[0].fed_tokens == fed + len(batch)
+    assert policy.cached.decoders[0].fed_tokens == fed + len(batch)
     for cached, whole in zip(after, values_and_logits(cached=False), strict=True):
         assert torch.allclose(cached, whole, atol=1e-4)
     for one, other in zip(before, after, strict=True):
