@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Self
 
@@ -22,6 +21,7 @@ from agents.models.options import PolicyOptions, choose_bf16, policy_options, si
 from agents.ppo.action_distribution import Masks, judge_observations, read_texts
 from agents.ppo.buffer import EpisodeBatch
 from agents.ppo.cached_passes import CachedPasses
+from agents.ppo.env_checks import find_action_level
 from agents.ppo.networks import make_networks
 from agents.ppo.sb3_algorithms import (
     refuse_network,
@@ -30,7 +30,6 @@ from agents.ppo.sb3_algorithms import (
     warn_of_trpo,
 )
 from agents.ppo.sequences import TokenOutputs, evaluate_tokens, evaluate_values
-from agents.ppo.vec_env import find_action_level
 from textenv.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -341,18 +340,6 @@ class LMPolicy(ActorCriticPolicy):
             (n_tokens,) values, in (row, time) order.
         """
         return evaluate_values(self.networks, batch, states)
-
-
-def check_policy_kwargs(policy: type[LMPolicy], kwargs: Mapping[str, Any]) -> None:
-    """Checks the options of a policy that is not made yet; a subclass may take further ones."""
-    others = ("optimizer_class", "optimizer_kwargs")
-    policy_options(
-        {
-            name: value
-            for name, value in kwargs.items()
-            if name not in others and (policy is LMPolicy or name in PolicyOptions.model_fields)
-        }
-    )
 
 
 LMPolicy.__signature__ = signature_with(LMPolicy.__init__, PolicyOptions)  # type: ignore[attr-defined] # read by inspect

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
 from agents.ppo.advantages import ROUNDING
-from agents.ppo.vec_env import TextVecEnv, check_observations, find_text_env
+from agents.ppo.env_checks import check_observations
+from agents.ppo.vec_env import TextVecEnv, find_text_env
 from textenv.episode import TextCore
 from textenv.errors import RewardError
 from textenv.late_scores import LateScores

@@ -81,6 +81,10 @@ class OptimizerSteps:
             )
         return norms
 
+    def metrics(self) -> dict[str, float]:
+        """Returns the numbers to log."""
+        return {"train/optimizer_steps": self.taken, "train/skipped_steps": self.skipped}
+
     def state_dict(self) -> dict[str, int]:
         """Returns the counters for a checkpoint."""
         return {"taken": self.taken, "skipped": self.skipped, "in_a_row": self.in_a_row}

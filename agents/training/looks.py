@@ -19,7 +19,8 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from agents.ppo.checkpoints import replacing_entries, save_language_model, settle
+from agents.ppo.atomic_replacement import replacing_entries, settle
+from agents.ppo.checkpoints import save_language_model
 from agents.ppo.distributed import Ranks
 from agents.ppo.ppo import TextPPO
 from agents.ppo.sharding import shard_policy, whole

@@ -213,7 +213,7 @@ def test_time_is_a_budget_too(make_agent, monkeypatch):
         return True
 
     rates: list[float] = []
-    monkeypatch.setattr("agents.ppo.ppo.time.perf_counter", clock)
+    monkeypatch.setattr("agents.ppo.budget.time.perf_counter", clock)
     agent.learn(total_episodes=10**6, max_seconds=45.0, after_iteration=wait)
     # A fifth iteration would end after 50 seconds.
     assert rates == pytest.approx([1e-3 * (1 - 0.9 * s / 45) for s in (0, 10, 20, 30)], rel=1e-3)
