@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from agents.ppo.ppo import TextPPO
     from agents.ppo.vec_env import TextVecEnv
     from agents.training.config import TrainConfig, load_config
-    from agents.training.evaluation import Evaluation, evaluate_policy_on_split, load_policy
+    from agents.training.evaluation import Evaluation
+    from agents.training.held_out import evaluate_policy_on_split, load_policy
     from agents.training.run import train
 
 __all__ = [
@@ -53,10 +54,10 @@ _MODULES = {
     "TextVecEnv": "ppo.vec_env",
     "TrainConfig": "training.config",
     "evaluate_policy": "integrations.sb3_evaluation",
-    "evaluate_policy_on_split": "training.evaluation",
+    "evaluate_policy_on_split": "training.held_out",
     "load_config": "training.config",
     "load_model_tokenizer": "models.loading",
-    "load_policy": "training.evaluation",
+    "load_policy": "training.held_out",
     "train": "training.run",
 }
 

@@ -34,7 +34,7 @@ import textenv  # noqa: F401 - registers the environments
 from agents.ppo.policy import LMPolicy
 from agents.ppo.rollout import collect_episodes
 from agents.ppo.vec_env import TextVecEnv
-from agents.training.evaluation import load_policy
+from agents.training.held_out import load_policy
 from benchmarks.measuring import (
     JsonPath,
     Spread,

@@ -38,20 +38,14 @@ from agents.models.options import choose_bf16
 from agents.ppo.ppo import TextPPO
 from agents.reward_bench.best_of_n import sample_pool, score_pool
 from agents.training.config import TrainConfig, train_config, write_config
-from agents.training.evaluation import (
-    Evaluation,
-    cut_to_first_sentence,
-    evaluate_policy_on_split,
-    evaluate_speaker,
-    kl_per_episode,
-    question,
-    speak_lead_sentence,
-)
+from agents.training.evaluation import Evaluation, question
+from agents.training.held_out import evaluate_policy_on_split, evaluate_speaker, kl_per_episode
 from agents.training.run import (
     make_agent,
     versions,
     write_samples,
 )
+from agents.training.speakers import cut_to_first_sentence, speak_lead_sentence
 from benchmarks.gain_curves import draw_curves
 from benchmarks.gain_data import TASKS, GainTask, speak_contribution, write_splits
 from benchmarks.gain_gold import judge_of

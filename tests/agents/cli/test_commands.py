@@ -186,7 +186,7 @@ def test_every_agent_is_scored_on_as_many_examples_as_asked_for(run, model, agen
 
 
 def test_the_first_sentence_agent_is_scored_by_what_is_left(run, model, monkeypatch):
-    monkeypatch.setattr("agents.training.evaluation.first_sentence", lambda text: "")
+    monkeypatch.setattr("agents.training.speakers.first_sentence", lambda text: "")
     words = ("--model", model, "--agent", "first_sentence", "--examples", "4", "--json")
     result = json.loads(run("evaluate", "TextQA-v0", *words).stdout)
     assert result["metrics"]["response_tokens"]["mean"] == 1.0  # only the end of the turn
