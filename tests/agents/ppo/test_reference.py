@@ -230,3 +230,39 @@ def test_an_adapter_that_someone_froze_stays_frozen(save_model, make_agent):
     parameter.requires_grad_(False)
     agent.reference.logprobs(collect(agent))
     assert not dict(agent.policy.named_parameters())[name].requires_grad
+
+
+def test_the_reference_is_no_part_of_the_policy_and_stays(make_agent):
+    agent = make_agent(learning_rate=1e-2, critic_warmup=0)
+    before = {k: v.clone() for k, v in agent.reference.model.state_dict().items()}
+    agent.learn(total_episodes=24)
+    assert all(torch.equal(before[k], v) for k, v in agent.reference.model.state_dict().items())
+    owned = {p.data_ptr() for p in agent.policy.parameters()}
+    assert not owned & {p.data_ptr() for p in agent.reference.model.parameters()}
+    assert all(not p.requires_grad for p in agent.reference.model.parameters())
+
+
+def test_another_model_may_be_the_reference(save_model, make_agent):
+    agent = make_agent(reference=save_model(spread=0.02))
+    agent.learn(total_episodes=12, log_interval=None)
+    assert agent.logger.name_to_value["kl/ref"] > 0.1
+
+
+def test_the_penalty_is_taken_off_each_token(save_model, make_agent):
+    agent = make_agent(
+        reference=save_model(spread=0.02), kl_coef=0.5, gamma=1.0, gae_lambda=1.0,
+        normalize_advantage=False,
+    )  # fmt: skip
+    batch = collect(agent, 12)
+    targets = agent.compute_targets(batch)
+    with torch.no_grad():
+        log_ratio = agent.policy.evaluate_sequences(batch).logprobs - agent.reference.logprobs(
+            batch
+        )
+    penalties = torch.zeros_like(batch.rewards)
+    penalties[batch.action_mask] = 0.5 * log_ratio
+    # Values start at zero: the return of a row's first token is all that is still to come.
+    for row in range(len(batch)):
+        first = int(batch.action_mask[row].nonzero()[0])
+        wanted = batch.rewards[row].sum() - penalties[row].sum()
+        assert float(targets.returns[row, first]) == pytest.approx(float(wanted), abs=1e-4)
