@@ -18,11 +18,11 @@ from agents.models.loading import (
     teacher_forced_hidden,
 )
 from agents.models.lora import adapter_off
-from agents.models.token_logprobs import token_logprobs
 from agents.models.windows import check_window
 from agents.ppo.buffer import EpisodeBatch
 from agents.ppo.distributed import Ranks
 from agents.ppo.policy import LMPolicy
+from agents.ppo.sequences import written_logprobs
 from agents.ppo.sharding import is_sharded, shard_frozen
 from agents.probing.examination import Question
 from agents.probing.probe import probe
@@ -77,14 +77,7 @@ class Reference:
         sharing = nullcontext() if self._trunk is None else self._trunk.replaying(batch.input_ids)
         with torch.no_grad(), policy.networks.autocast(), self._base(), sharing:
             hidden = teacher_forced_hidden(backbone, batch.input_ids)
-            rows, times = batch.written
-            return token_logprobs(
-                head,
-                hidden[rows, times - 1],
-                batch.input_ids[batch.written],
-                vocab_size=policy.vocab_size,
-                temperature=policy.options.temperature,
-            )[0]
+            return written_logprobs(policy.networks, head, hidden, batch)[0]
 
     def is_policy(self) -> bool:
         """Tells whether the policy computes what the reference does: it has not learned yet."""

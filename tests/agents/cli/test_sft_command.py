@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 
-from transformers import AutoModelForCausalLM
+import torch
+import yaml
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 
 def test_supervised_training_leaves_a_plain_model_and_its_gain(run, model, tmp_path):
