@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from agents.integrations.sb3_evaluation import EvalCallback, evaluate_policy
     from agents.models.loading import load_model_tokenizer
     from agents.models.options import PolicyOptions
+    from agents.policy.lm_policy import LMPolicy
     from agents.ppo.options import PPOOptions
-    from agents.ppo.policy import LMPolicy
     from agents.ppo.ppo import TextPPO
     from agents.ppo.vec_env import TextVecEnv
     from agents.training.config import TrainConfig, load_config
@@ -47,7 +47,7 @@ __all__ = [
 _MODULES = {
     "EvalCallback": "integrations.sb3_evaluation",
     "Evaluation": "training.evaluation",
-    "LMPolicy": "ppo.policy",
+    "LMPolicy": "policy.lm_policy",
     "PPOOptions": "ppo.options",
     "PolicyOptions": "models.options",
     "TextPPO": "ppo.ppo",

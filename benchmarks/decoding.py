@@ -31,7 +31,7 @@ from rich.console import Console
 from rich.progress import track
 
 import textenv  # noqa: F401 - registers the environments
-from agents.ppo.policy import LMPolicy
+from agents.policy.lm_policy import LMPolicy
 from agents.ppo.rollout import collect_episodes
 from agents.ppo.vec_env import TextVecEnv
 from agents.training.held_out import load_policy

@@ -16,7 +16,7 @@ from gymnasium import spaces
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor, nn
 
-from agents.ppo.env_checks import SELECT_KEYS, TOKEN_KEYS
+from agents.policy.observations import SELECT_KEYS, TOKEN_KEYS
 from textenv.errors import ConfigError
 
 __all__ = ["CandidateFeatures", "TextFeatures", "candidate_policy_kwargs", "text_policy_kwargs"]

@@ -29,6 +29,7 @@ from torch import Tensor
 
 from agents.models.loading import load_model_tokenizer, without_progress_bars
 from agents.models.lora import merge_adapter, save_adapter
+from agents.policy.lm_policy import LMPolicy
 from agents.ppo.atomic_replacement import replacing_entries, settle
 from agents.ppo.optimizer_states import (
     optimizer_tensors,
@@ -36,7 +37,6 @@ from agents.ppo.optimizer_states import (
     restore_optimizer,
     restore_parameters,
 )
-from agents.ppo.policy import LMPolicy
 from agents.ppo.sharding import whole
 from textenv.errors import ConfigError, ModelError
 from textenv.tokenization import EMBEDDED

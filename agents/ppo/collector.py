@@ -8,10 +8,10 @@ from typing import Any
 
 from stable_baselines3.common.vec_env import VecEnv
 
+from agents.policy.lm_policy import LMPolicy
 from agents.ppo.distributed import Ranks
 from agents.ppo.metrics import RolloutStats, gather_stats
 from agents.ppo.options import PPOOptions
-from agents.ppo.policy import LMPolicy
 from agents.ppo.prompts import PromptOrder
 from agents.ppo.rollout import TokenPolicy, collect_episodes, collect_groups, take_valid
 from agents.ppo.sharding import gathered

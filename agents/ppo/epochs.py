@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from agents.policy.lm_policy import LMPolicy
 from agents.ppo.distributed import Ranks
 from agents.ppo.options import PPOOptions
-from agents.ppo.policy import LMPolicy
 from agents.ppo.steps import OptimizerSteps
 
 

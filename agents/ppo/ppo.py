@@ -22,8 +22,9 @@ from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
 from agents.models.options import choose_bf16, signature_with
+from agents.policy.episode_batch import EpisodeBatch, make_batch
+from agents.policy.lm_policy import LMPolicy
 from agents.ppo.budget import Budget, check_budget
-from agents.ppo.buffer import EpisodeBatch, make_batch
 from agents.ppo.checkpoints import SavedAgent, read_agent, restore_policy, save_agent
 from agents.ppo.collector import Collector
 from agents.ppo.distributed import asks_for_fsdp, join_ranks
@@ -31,7 +32,6 @@ from agents.ppo.env_checks import check_groups, check_training_env
 from agents.ppo.epochs import run_epochs
 from agents.ppo.kl import KLController
 from agents.ppo.options import PPOOptions, ppo_options
-from agents.ppo.policy import LMPolicy
 from agents.ppo.progress import (
     describe_iteration,
     record_metrics,

@@ -19,10 +19,10 @@ from agents.models.loading import (
 )
 from agents.models.lora import adapter_off
 from agents.models.windows import check_window
-from agents.ppo.buffer import EpisodeBatch
+from agents.policy.episode_batch import EpisodeBatch
+from agents.policy.lm_policy import LMPolicy
+from agents.policy.sequences import written_logprobs
 from agents.ppo.distributed import Ranks
-from agents.ppo.policy import LMPolicy
-from agents.ppo.sequences import written_logprobs
 from agents.ppo.sharding import is_sharded, shard_frozen
 from agents.probing.examination import Question
 from agents.probing.probe import probe

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from agents.models.options import PolicyOptions, policy_options
+from agents.policy.lm_policy import LMPolicy
 from agents.ppo.distributed import Ranks
 from agents.ppo.options import PPOOptions
-from agents.ppo.policy import LMPolicy
 from textenv.errors import ConfigError
 
 # Arguments of `LMPolicy` that are no options of `PolicyOptions`.

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 
 import torch
 
+from agents.policy.lm_policy import LMPolicy
 from agents.ppo.distributed import Ranks
 from agents.ppo.options import PPOOptions
-from agents.ppo.policy import LMPolicy
 from agents.ppo.sharding import whole
 from textenv.errors import TextEnvError
 

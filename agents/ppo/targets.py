@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from agents.policy.episode_batch import EpisodeBatch
+from agents.policy.lm_policy import LMPolicy
 from agents.ppo.advantages import (
     ROUNDING,
     compute_gae,
@@ -19,12 +21,10 @@ from agents.ppo.advantages import (
     standardise_components,
     whiten,
 )
-from agents.ppo.buffer import EpisodeBatch
 from agents.ppo.distributed import ALONE, Ranks
 from agents.ppo.kl import kl_penalty
 from agents.ppo.losses import aggregation_weights, truncated_importance_weights
 from agents.ppo.options import GROUP_ADVANTAGES, PPOOptions
-from agents.ppo.policy import LMPolicy
 from agents.ppo.reference import Reference
 from agents.ppo.sharding import in_step
 

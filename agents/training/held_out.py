@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from agents.ppo.buffer import make_batch
+from agents.policy.episode_batch import make_batch
+from agents.policy.lm_policy import LMPolicy
 from agents.ppo.distributed import ALONE, Ranks
-from agents.ppo.policy import LMPolicy
 from agents.ppo.reference import Reference
 from agents.ppo.rollout import PolicyWriter
 from agents.ppo.sharding import gathered

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.ppo.policy import LMPolicy
+from agents.policy.lm_policy import LMPolicy
 from textenv.episode import TextCore
 from textenv.rollout import EpisodeSlots
 

@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM
 
 from agents.models.frozen_layers import find_layers, freeze_trunk
 from agents.models.loading import load_model
-from agents.ppo.buffer import EpisodeBatch, make_batch
+from agents.policy.episode_batch import EpisodeBatch, make_batch
 from agents.ppo.ppo import TextPPO
 from agents.ppo.rollout import collect_episodes
 from textenv import ConfigError, ModelError
@@ -297,7 +297,7 @@ def test_holding_frozen_weights_in_bf16_changes_no_number(
     policy_kwargs = OPTIONS[option] | {"bf16": True}
     held = make(make_agent, model, policy_kwargs)
     with monkeypatch.context() as patch:
-        patch.setattr("agents.ppo.networks.hold_frozen", lambda *_: None)
+        patch.setattr("agents.policy.networks.hold_frozen", lambda *_: None)
         patch.setattr("agents.ppo.reference.hold_frozen", lambda *_: None)
         rounded = make(make_agent, model, policy_kwargs)
         _ = rounded.reference

@@ -16,8 +16,8 @@ import agents.models.lora
 from agents.models.loading import load_model
 from agents.models.lora import adapter_off, add_adapter, merge_adapter
 from agents.models.options import LoraSettings, policy_options
-from agents.ppo.buffer import EpisodeBatch, make_batch
-from agents.ppo.policy import LMPolicy
+from agents.policy.episode_batch import EpisodeBatch, make_batch
+from agents.policy.lm_policy import LMPolicy
 from agents.ppo.ppo import TextPPO
 from agents.ppo.rollout import collect_episodes
 from agents.ppo.vec_env import TextVecEnv

@@ -15,9 +15,9 @@ from stable_baselines3.common.logger import Logger
 
 import agents.ppo.collector
 import agents.ppo.update
-from agents.ppo.buffer import make_batch
+from agents.policy.episode_batch import make_batch
+from agents.policy.sequences import TokenOutputs
 from agents.ppo.rollout import collect_episodes
-from agents.ppo.sequences import TokenOutputs
 from textenv import RewardResult
 from textenv.rollout import PlayedEpisode
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from agents.models.frozen_layers import find_layers
 from agents.models.loading import load_model
-from agents.ppo.buffer import make_batch
+from agents.policy.episode_batch import make_batch
 from agents.ppo.reference import Reference
 from agents.ppo.rollout import collect_episodes
 from agents.ppo.targets import evaluate_rollout

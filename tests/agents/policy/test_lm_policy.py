@@ -14,8 +14,8 @@ import torch
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from agents.models.compilation import is_compiled
-from agents.ppo.buffer import make_batch
-from agents.ppo.policy import LMPolicy
+from agents.policy.episode_batch import make_batch
+from agents.policy.lm_policy import LMPolicy
 from textenv import ConfigError, ModelError
 from textenv.rollout import PlayedEpisode
 

@@ -12,9 +12,9 @@ from stable_baselines3.common.type_aliases import PyTorchObs
 from torch import Tensor
 
 from agents.models.reply_logprobs import Choices, choice_logits, score_choices
-from agents.ppo.cached_passes import CachedPasses
-from agents.ppo.env_checks import check_observations
-from agents.ppo.networks import Networks
+from agents.policy.cached_passes import CachedPasses
+from agents.policy.networks import Networks
+from agents.policy.observations import check_observations
 
 # (n, n_actions), True where an action is open.
 Masks: TypeAlias = NDArray[np.bool_] | Tensor | None

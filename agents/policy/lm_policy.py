@@ -18,18 +18,18 @@ from transformers import PreTrainedModel
 
 from agents.models.loading import hold_eval
 from agents.models.options import PolicyOptions, choose_bf16, policy_options, signature_with
-from agents.ppo.action_distribution import Masks, judge_observations, read_texts
-from agents.ppo.buffer import EpisodeBatch
-from agents.ppo.cached_passes import CachedPasses
-from agents.ppo.env_checks import find_action_level
-from agents.ppo.networks import make_networks
-from agents.ppo.sb3_algorithms import (
+from agents.policy.action_distribution import Masks, judge_observations, read_texts
+from agents.policy.cached_passes import CachedPasses
+from agents.policy.episode_batch import EpisodeBatch
+from agents.policy.networks import make_networks
+from agents.policy.observations import find_action_level
+from agents.policy.sb3_algorithms import (
     refuse_network,
     register_for_masks,
     require_schedule,
     warn_of_trpo,
 )
-from agents.ppo.sequences import TokenOutputs, evaluate_tokens, evaluate_values
+from agents.policy.sequences import TokenOutputs, evaluate_tokens, evaluate_values
 from textenv.errors import ConfigError
 
 if TYPE_CHECKING:

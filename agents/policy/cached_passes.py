@@ -12,7 +12,7 @@ from torch import Tensor
 from agents.decoding.cuda_graphs import can_capture
 from agents.decoding.decoder import SlotDecoder
 from agents.decoding.sampling import check_tokens, choose_tokens
-from agents.ppo.networks import Networks
+from agents.policy.networks import Networks
 
 
 class CachedPasses:

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from agents.models.loading import teacher_forced_hidden
 from agents.models.token_logprobs import token_logprobs
-from agents.ppo.buffer import EpisodeBatch
-from agents.ppo.networks import Networks
+from agents.policy.episode_batch import EpisodeBatch
+from agents.policy.networks import Networks
 
 
 @dataclass(frozen=True)
