@@ -30,6 +30,7 @@ from agents.ppo.collector import Collector
 from agents.ppo.distributed import asks_for_fsdp, join_ranks
 from agents.ppo.env_checks import check_groups, check_training_env
 from agents.ppo.epochs import run_epochs
+from agents.ppo.evaluated_rollout import evaluate_rollout
 from agents.ppo.kl import KLController
 from agents.ppo.options import PPOOptions, ppo_options
 from agents.ppo.progress import (
@@ -50,7 +51,7 @@ from agents.ppo.returns import ReturnScale
 from agents.ppo.run_checks import check_run
 from agents.ppo.sharding import divide_run, is_sharded
 from agents.ppo.steps import OptimizerSteps
-from agents.ppo.targets import Targets, evaluate_rollout, make_targets
+from agents.ppo.targets import Targets, make_targets
 from agents.ppo.update import accumulate_gradients, start_values
 from agents.ppo.vec_env import TextVecEnv, most_tokens, reward_seconds
 from textenv.errors import ConfigError

@@ -11,10 +11,10 @@ import torch
 from agents.policy.episode_batch import make_batch
 from agents.policy.lm_policy import LMPolicy
 from agents.ppo.distributed import ALONE, Ranks
+from agents.ppo.evaluated_rollout import evaluate_rollout
 from agents.ppo.reference import Reference
 from agents.ppo.rollout import PolicyWriter
 from agents.ppo.sharding import gathered
-from agents.ppo.targets import evaluate_rollout
 from agents.training.evaluation import Evaluation, in_turn, merge_evaluations
 from agents.training.writers import CandidateWriter, UniformWriter
 from textenv.benchmark.statistics import FloatArray

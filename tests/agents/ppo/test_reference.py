@@ -11,9 +11,9 @@ from torch import nn
 from agents.models.frozen_layers import find_layers
 from agents.models.loading import load_model
 from agents.policy.episode_batch import make_batch
+from agents.ppo.evaluated_rollout import evaluate_rollout
 from agents.ppo.reference import Reference
 from agents.ppo.rollout import collect_episodes
-from agents.ppo.targets import evaluate_rollout
 
 FAMILIES = ["llama", "gpt2", "qwen3"]
 SHARING = {

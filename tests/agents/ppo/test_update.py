@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from agents.policy.episode_batch import make_batch
+from agents.ppo.evaluated_rollout import evaluate_rollout
 from agents.ppo.ppo import TextPPO
 from agents.ppo.rollout import collect_episodes
-from agents.ppo.targets import evaluate_rollout
 from textenv import RewardResult
 
 
