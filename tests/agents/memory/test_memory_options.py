@@ -254,7 +254,7 @@ def test_nothing_of_a_frozen_layer_is_kept_for_the_backward_pass(save_model, mak
 
 
 def test_a_saved_agent_with_frozen_layers_goes_on_exactly(
-    save_model, make_env, make_agent, tmp_path
+    save_model, make_env, make_agent, tmp_path, assert_they_learn_alike
 ):
     model = save_model("llama", spread=0.3)
     agent = make_agent(
@@ -263,12 +263,7 @@ def test_a_saved_agent_with_frozen_layers_goes_on_exactly(
     ).learn(total_episodes=12)  # fmt: skip
     agent.save(tmp_path)
     loaded = TextPPO.load(tmp_path, env=make_env(), device="cpu")
-    for one in (agent, loaded):
-        one.set_env(make_env())
-        one.set_random_seed(7)
-        one.learn(total_episodes=12, reset_num_timesteps=False)
-    for name, tensor in agent.policy.state_dict().items():
-        assert torch.equal(loaded.policy.state_dict()[name], tensor), name
+    assert_they_learn_alike(agent, loaded)
     # The reference still shares the trunk, which is the same numbers under another name.
     assert loaded.reference_name != loaded.policy.options.model
     own = {p.data_ptr() for p in loaded.policy.lm.parameters()}
