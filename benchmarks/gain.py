@@ -30,9 +30,10 @@ from agents.cli.arguments import pick_device
 from agents.cli.display import interval, print_facts
 from agents.reward_bench.best_of_n import sample_pool, score_pool
 from agents.training.config import TrainConfig, train_config
-from agents.training.evaluation import evaluate_speaker, speak_lead_sentence
+from agents.training.held_out import evaluate_speaker
 from agents.training.run import make_agent, train
 from agents.training.run_folder import saved_iteration, write_whole
+from agents.training.speakers import speak_lead_sentence
 from benchmarks.gain_data import TASKS, GainTask, speak_contribution, write_splits
 from benchmarks.gain_gold import judge_run
 from benchmarks.gain_table import summarize, table

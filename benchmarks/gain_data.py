@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agents.training.evaluation import speak_lead_sentence
+from agents.training.speakers import speak_lead_sentence
 from textenv.errors import DatasetError
 from textenv.examples import Example, Turn
 

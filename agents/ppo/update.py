@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 from torch.distributed.fsdp import FSDPModule
 
-from agents.ppo.buffer import EpisodeBatch
+from agents.policy.episode_batch import EpisodeBatch
+from agents.policy.lm_policy import LMPolicy
 from agents.ppo.distributed import ALONE, Ranks
 from agents.ppo.losses import aggregation_size, policy_loss, value_loss
 from agents.ppo.options import PPOOptions
-from agents.ppo.policy import LMPolicy
 from agents.ppo.sharding import in_step, whole
 from agents.ppo.targets import Targets
 
