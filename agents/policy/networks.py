@@ -59,6 +59,14 @@ class Networks:
         """Device of the weights."""
         return self.value_head.weight.device
 
+    @property
+    def shares_openings(self) -> bool:
+        """Whether episodes with equal openings share them in a pass.
+
+        Compiled layers are left alone: they are made for causal passes, without a mask.
+        """
+        return self.ways.side_by_side and not self.options.compile_layers
+
     def compile(self) -> None:
         """Compiles the layers, if the options say so."""
         if self.options.compile_layers:

@@ -43,7 +43,7 @@ class Epochs:
 
 def run_epochs(
     policy: LMPolicy,
-    n_rows: int,
+    groups: Tensor,
     accumulate: Callable[[Tensor], Mapping[str, float]],
     steps: OptimizerSteps,
     options: PPOOptions,
@@ -53,7 +53,8 @@ def run_epochs(
 
     Args:
         policy: Policy that learns.
-        n_rows: Number of episodes of the rollout, in this process.
+        groups: (n,) equal for episodes of one group, of the rollout of this process. A group's
+            episodes stand together, in one minibatch where they fit.
         accumulate: Leaves the gradient of the minibatch of these episodes (n,) in the parameters,
             and returns its metrics.
         steps: Takes the steps.
@@ -66,9 +67,9 @@ def run_epochs(
     epochs = Epochs()
     batch_size = ranks.share(options.batch_size, "batch_size")
     # Where episodes could not be scored, a process may have fewer minibatches than another.
-    n_minibatches = ranks.most(-(-n_rows // batch_size))
+    n_minibatches = ranks.most(-(-len(groups) // batch_size))
     for _ in range(options.n_epochs):
-        order = torch.randperm(n_rows, device=policy.device)
+        order = _shuffle(groups, options.group_size)
         for start in range(0, n_minibatches * batch_size, batch_size):
             stats = accumulate(order[start : start + batch_size])
             epochs.add(stats)
@@ -77,3 +78,12 @@ def run_epochs(
             epochs.add(steps.step(policy, stats, options, ranks))
         epochs.n_finished += 1
     return epochs
+
+
+def _shuffle(groups: Tensor, group_size: int) -> Tensor:
+    """Returns the numbers of all episodes (n,) in a random order of their groups."""
+    if group_size == 1:
+        return torch.randperm(len(groups), device=groups.device)
+    number = torch.unique(groups, return_inverse=True)[1]
+    place = torch.randperm(int(number.max()) + 1, device=groups.device)
+    return torch.argsort(place[number], stable=True)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from agents.policy.episode_batch import EpisodeBatch
 from agents.policy.lm_policy import LMPolicy
+from agents.policy.sequences import split_into_passes
 from agents.ppo.distributed import Ranks
 from agents.ppo.kl import kl_penalty
 from agents.ppo.reference import Reference
@@ -92,7 +93,7 @@ def evaluate_rollout(
     states: Tensor | None = None
     is_reference = reference.is_policy()
     with torch.no_grad():
-        passes = list(batch.micro_batches(everything, policy.options.max_tokens_per_batch))
+        passes = split_into_passes(policy.networks, batch, everything)
         for rows, _ in in_step(passes, policy):
             part = batch.take(rows)
             with nullcontext() if is_reference else reference.recording():

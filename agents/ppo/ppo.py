@@ -368,7 +368,7 @@ class TextPPO(PPO):
             start_values(self.policy, batch, self._reward_scale(), self.ranks)
         targets = self.compute_targets(batch)
         accumulate = partial(self.accumulate_gradients, batch, targets)
-        epochs = run_epochs(self.policy, len(batch), accumulate, self.steps, options, self.ranks)
+        epochs = run_epochs(self.policy, batch.groups, accumulate, self.steps, options, self.ranks)
         self._n_updates += epochs.n_finished
         record_metrics(self.logger, epochs.metrics(has_critic, self.ranks))
         written = batch.action_mask

@@ -15,13 +15,12 @@ from agents.models.loading import (
     check_vocabulary,
     disable_dropout,
     load_model,
-    teacher_forced_hidden,
 )
 from agents.models.lora import adapter_off
 from agents.models.windows import check_window
 from agents.policy.episode_batch import EpisodeBatch
 from agents.policy.lm_policy import LMPolicy
-from agents.policy.sequences import written_logprobs
+from agents.policy.sequences import compute_states, tokens_of_pass, written_logprobs
 from agents.ppo.distributed import Ranks
 from agents.ppo.sharding import is_sharded, shard_frozen
 from agents.probing.examination import Question
@@ -73,11 +72,10 @@ class Reference:
     def logprobs(self, batch: EpisodeBatch) -> Tensor:
         """Returns the log-probabilities of the agent's tokens, flat in (row, time) order."""
         backbone, head = self._parts
-        policy = self._policy
-        sharing = nullcontext() if self._trunk is None else self._trunk.replaying(batch.input_ids)
-        with torch.no_grad(), policy.networks.autocast(), self._base(), sharing:
-            hidden = teacher_forced_hidden(backbone, batch.input_ids)
-            return written_logprobs(policy.networks, head, hidden, batch)[0]
+        networks = self._policy.networks
+        with torch.no_grad(), networks.autocast(), self._base(), self._replaying(batch):
+            states = compute_states(networks, backbone, batch)
+            return written_logprobs(networks, head, states.before, batch)[0]
 
     def is_policy(self) -> bool:
         """Tells whether the policy computes what the reference does: it has not learned yet."""
@@ -111,6 +109,11 @@ class Reference:
         tokens.
         """
         return nullcontext() if self._trunk is None else self._trunk.recording()
+
+    def _replaying(self, batch: EpisodeBatch) -> AbstractContextManager[None]:
+        if self._trunk is None:
+            return nullcontext()
+        return self._trunk.replaying(tokens_of_pass(self._policy.networks, batch))
 
     def _base(self) -> AbstractContextManager[None]:
         return nullcontext() if self._adapter is None else adapter_off(self._adapter)
