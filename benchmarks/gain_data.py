@@ -35,9 +35,6 @@ class GainTask:
     files: tuple[str, ...] = ()
     # Of a single file, rows whose `article` is below this train; None: the first two thirds do.
     n_train_groups: int | None = None
-    # Episodes of a run on a CPU: whole iterations of 64 within 20 minutes of two cores. RL4LMs'
-    # budget on IMDB is 1,333 episodes.
-    cpu_episodes: int = 1344
 
 
 _XQUAD = ("qa_xquad_en.jsonl",)
@@ -48,20 +45,9 @@ TASKS = {
     for task in (
         GainTask("sentiment", "TextContinue-v0", "sentiment", 96, 48),
         GainTask("topic", "TextContinueTopic-v0", "topic", 96, 48),
-        GainTask(
-            "qa",
-            "TextQA-v0",
-            "token F1",
-            320,
-            24,
-            files=_XQUAD,
-            n_train_groups=36,
-            cpu_episodes=640,
-        ),
+        GainTask("qa", "TextQA-v0", "token F1", 320, 24, files=_XQUAD, n_train_groups=36),
         GainTask("keywords", "TextKeywords-v0", "keywords", 64, 32, files=_COMMONGEN),
-        GainTask(
-            "summary", "TextSummarize-v0", "ROUGE-L", 320, 64, True, _SCITLDR, cpu_episodes=640
-        ),
+        GainTask("summary", "TextSummarize-v0", "ROUGE-L", 320, 64, True, _SCITLDR),
     )
 }
 
