@@ -196,7 +196,7 @@ def test_an_error_within_a_pass_switches_the_adapter_on_again(save_model, make_a
     batch, reference = collect(agent), agent.reference
     with torch.no_grad():
         wanted = agent.policy.evaluate_sequences(batch).logprobs
-        monkeypatch.setattr("agents.ppo.reference.teacher_forced_hidden", lambda *_: 1 / 0)
+        monkeypatch.setattr("agents.ppo.reference.compute_states", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             reference.logprobs(batch)
         assert torch.equal(agent.policy.evaluate_sequences(batch).logprobs, wanted)

@@ -57,7 +57,7 @@ def ways(model, **changes):
 def test_the_probe_says_which_way_is_right(caplog):
     assert ways(tiny_model(tiny_config("llama"))) == Ways()
     assert caplog.text == ""
-    assert ways(tiny_model(tiny_config("bloom"))) == Ways(cached=False)
+    assert ways(tiny_model(tiny_config("bloom"))) == Ways(cached=False, side_by_side=False)
     assert "'tiny' of type 'bloom' cannot go on from cached keys" in caplog.text
     assert ways(tiny_model(tiny_config("mpt")), level="select") == Ways(side_by_side=False)
     jittery = tiny_model(tiny_config("mixtral", router_jitter_noise=0.3))
