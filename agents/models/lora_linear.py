@@ -54,7 +54,7 @@ class _LoraProduct(torch.autograd.Function):
         ctx: Any, x: Tensor, weight: Tensor, a: Tensor, b: Tensor, bias: Tensor | None, scale: float
     ) -> Tensor:
         inputs = x.reshape(-1, x.shape[-1])
-        low = inputs @ a.T  # (tokens, r)
+        low = product(inputs, a)  # (tokens, r)
         outputs = product(inputs, weight, bias).addmm_(low, b.T, alpha=scale)
         ctx.save_for_backward(inputs, weight, a, b, low)
         ctx.scale, ctx.shape = scale, x.shape
@@ -65,11 +65,12 @@ class _LoraProduct(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> Any:
         inputs, weight, a, b, low = ctx.saved_tensors
         grad = grad.reshape(-1, grad.shape[-1])
-        grad_low = (grad @ b).mul_(ctx.scale)
+        grad_low = product(grad, b.T.contiguous()).mul_(ctx.scale)
         grad_x = None
         if ctx.needs_input_grad[0]:
             grad_x = product(grad, weight.T).addmm_(grad_low, a).view(ctx.shape)
-        grad_b = (grad.T @ low).mul_(ctx.scale)
+        # As (r, out): a product with few columns takes longer than one with few rows.
+        grad_b = (low.T @ grad).T.mul(ctx.scale)
         return grad_x, None, grad_low.T @ inputs, grad_b, None, None
 
 
