@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from agents.integrations.sb3_evaluation import EvalCallback, evaluate_policy
     from agents.models.loading import load_model_tokenizer
     from agents.models.options import PolicyOptions
+    from agents.policy.lm_policy import LMPolicy
     from agents.ppo.options import PPOOptions
-    from agents.ppo.policy import LMPolicy
     from agents.ppo.ppo import TextPPO
     from agents.ppo.vec_env import TextVecEnv
     from agents.training.config import TrainConfig, load_config
-    from agents.training.evaluation import Evaluation, evaluate_policy_on_split, load_policy
+    from agents.training.evaluation import Evaluation
+    from agents.training.held_out import evaluate_policy_on_split, load_policy
     from agents.training.run import train
 
 __all__ = [
@@ -46,17 +47,17 @@ __all__ = [
 _MODULES = {
     "EvalCallback": "integrations.sb3_evaluation",
     "Evaluation": "training.evaluation",
-    "LMPolicy": "ppo.policy",
+    "LMPolicy": "policy.lm_policy",
     "PPOOptions": "ppo.options",
     "PolicyOptions": "models.options",
     "TextPPO": "ppo.ppo",
     "TextVecEnv": "ppo.vec_env",
     "TrainConfig": "training.config",
     "evaluate_policy": "integrations.sb3_evaluation",
-    "evaluate_policy_on_split": "training.evaluation",
+    "evaluate_policy_on_split": "training.held_out",
     "load_config": "training.config",
     "load_model_tokenizer": "models.loading",
-    "load_policy": "training.evaluation",
+    "load_policy": "training.held_out",
     "train": "training.run",
 }
 

@@ -31,10 +31,10 @@ from rich.console import Console
 from rich.progress import track
 
 import textenv  # noqa: F401 - registers the environments
-from agents.ppo.policy import LMPolicy
+from agents.policy.lm_policy import LMPolicy
 from agents.ppo.rollout import collect_episodes
 from agents.ppo.vec_env import TextVecEnv
-from agents.training.evaluation import load_policy
+from agents.training.held_out import load_policy
 from benchmarks.measuring import (
     JsonPath,
     Spread,
@@ -149,7 +149,7 @@ def measure(
     for number in track(range(rounds + 1), description="Measuring", console=Console(stderr=True)):
         order = list(arms) if number % 2 else list(reversed(arms))
         for name in order:
-            for decoder in policy._decoders:
+            for decoder in policy.cached.decoders:
                 # As after an update: nothing is known of the prompts.
                 decoder.forget()
             began = time.perf_counter(), time.process_time()

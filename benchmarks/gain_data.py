@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agents.training.evaluation import speak_lead_sentence
+from agents.training.speakers import speak_lead_sentence
 from textenv.errors import DatasetError
 from textenv.examples import Example, Turn
 
@@ -30,34 +30,24 @@ class GainTask:
     metric: str  # what the reward is
     max_prompt_tokens: int  # most tokens of a prompt
     max_new_tokens: int  # most tokens of a response
-    kl_coef: float = 0.02  # coefficient of the KL penalty
-    temperature: float = 1.0  # temperature of the policy
     has_heuristic: bool = False  # whether `speak_contribution` makes sense
     # Files with the rows that train and those that are held out; none: the environment's own data.
     files: tuple[str, ...] = ()
     # Of a single file, rows whose `article` is below this train; None: the first two thirds do.
     n_train_groups: int | None = None
-    most_episodes: int | None = None  # budget in episodes, where it is another's
 
 
+_XQUAD = ("qa_xquad_en.jsonl",)
 _COMMONGEN = ("gen_commongen_dev.jsonl",)
 _SCITLDR = ("summ_scitldr_train.jsonl", "summ_scitldr_dev.jsonl")
 TASKS = {
     task.name: task
     for task in (
-        GainTask("sentiment", "TextContinue-v0", "sentiment", 96, 48, 0.01, 0.7),
-        GainTask("topic", "TextContinueTopic-v0", "topic", 96, 32, 0.01, 0.7),
-        GainTask(
-            "qa", "TextQA-v0", "token F1", 320, 32, files=("qa_xquad_en.jsonl",), n_train_groups=36
-        ),
-        GainTask("keywords", "TextKeywords-v0", "keywords", 64, 32, 0.01, 0.7, files=_COMMONGEN),
-        GainTask(
-            "summary", "TextSummarize-v0", "ROUGE-L", 320, 64, has_heuristic=True, files=_SCITLDR
-        ),
-        # The budget of RL4LMs on IMDB: 1,333 episodes of 48 tokens.
-        GainTask(
-            "imdb-budget", "TextContinue-v0", "sentiment", 96, 48, 0.01, 0.7, most_episodes=1333
-        ),
+        GainTask("sentiment", "TextContinue-v0", "sentiment", 96, 48),
+        GainTask("topic", "TextContinueTopic-v0", "topic", 96, 48),
+        GainTask("qa", "TextQA-v0", "token F1", 320, 24, files=_XQUAD, n_train_groups=36),
+        GainTask("keywords", "TextKeywords-v0", "keywords", 64, 32, files=_COMMONGEN),
+        GainTask("summary", "TextSummarize-v0", "ROUGE-L", 320, 64, True, _SCITLDR),
     )
 }
 

@@ -2,9 +2,9 @@
 
     python -m benchmarks.gain_gold runs/demo-lm
 
-prints it before and after training for the folder of any run of `textenv train` or of
-`benchmarks.gain`. The rewards count words; all-MiniLM-L6-v2 (the extra `semantic`) compares
-meanings, and shares no lexicon and no n-grams with them. Two judges:
+prints it before and after training for the folder of any run of `textenv train`. The rewards count
+words; all-MiniLM-L6-v2 (the extra `semantic`) compares meanings, and shares no lexicon and no
+n-grams with them. Two judges:
 
 - direction, for continuations: 1 if the text alone is nearer to sentences in the direction that was
   asked for than to those of any other direction, else 0. Empty texts get 0. Of 80 real
@@ -128,6 +128,7 @@ def judge_run(folder: Path) -> dict[str, Any]:
         "gold": name,
         **{stage: estimate_mean(scores).to_json() for stage, scores in stages.items()},
         "gain": estimate_gain(stages["after"], stages["before"]).to_json(),
+        "gains": (stages["after"] - stages["before"]).tolist(),
     }
 
 

@@ -30,7 +30,7 @@ from stable_baselines3.common.logger import Logger
 
 from agents.cli.arguments import pick_device
 from agents.memory.plan import count_memory
-from agents.ppo.buffer import EpisodeBatch
+from agents.policy.episode_batch import EpisodeBatch
 from agents.ppo.ppo import TextPPO
 from agents.ppo.targets import Targets
 from agents.training.config import TrainConfig, train_config

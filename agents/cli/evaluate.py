@@ -290,14 +290,13 @@ def _evaluate_agent(
 ) -> Evaluation:
     import torch
 
-    from agents.training.evaluation import (
-        cut_to_first_sentence,
+    from agents.training.held_out import (
         evaluate_policy_on_split,
         evaluate_random,
         evaluate_speaker,
         load_policy,
-        speak_lead_sentence,
     )
+    from agents.training.speakers import cut_to_first_sentence, speak_lead_sentence
     from textenv.cli.progress import track
 
     n = min(n_examples, len(core.dataset(split)))

@@ -98,7 +98,7 @@ def best_of_n(
         score_pool,
         write_picks,
     )
-    from agents.training.evaluation import load_policy
+    from agents.training.held_out import load_policy
     from textenv.benchmark.report import write_report
     from textenv.cli.progress import track
     from textenv.output_paths import check_new_folder

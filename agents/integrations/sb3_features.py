@@ -16,12 +16,11 @@ from gymnasium import spaces
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor, nn
 
+from agents.policy.observations import SELECT_KEYS, TOKEN_KEYS
 from textenv.errors import ConfigError
 
 __all__ = ["CandidateFeatures", "TextFeatures", "candidate_policy_kwargs", "text_policy_kwargs"]
 
-_SELECT_KEYS = {"attention_mask", "candidate_ids", "candidate_mask", "input_ids"}
-_TEXT_KEYS = {"attention_mask", "input_ids", "remaining"}
 _N_LAST = 4  # tokens that have features of their own
 _CLOSED = -1e9  # an attention score that no softmax sees
 
@@ -84,7 +83,7 @@ class TextFeatures(BaseFeaturesExtractor):
     """
 
     def __init__(self, observation_space: spaces.Space[Any], embedding_size: int = 48) -> None:
-        _check_keys(observation_space, _TEXT_KEYS, "TextFeatures", "token")
+        _check_keys(observation_space, TOKEN_KEYS, "TextFeatures", "token")
         super().__init__(observation_space, (_N_LAST + 2) * embedding_size + 1)
         self.embedding = nn.Embedding(_vocab_size(observation_space), embedding_size)
         self.context = nn.Conv1d(embedding_size, embedding_size, kernel_size=5, padding=2)
@@ -130,7 +129,7 @@ class CandidateFeatures(BaseFeaturesExtractor):
         embedding_size: int = 48,
         features_per_candidate: int = 8,
     ) -> None:
-        _check_keys(observation_space, _SELECT_KEYS, "CandidateFeatures", "select")
+        _check_keys(observation_space, SELECT_KEYS, "CandidateFeatures", "select")
         super().__init__(observation_space, n_candidates * features_per_candidate)
         self.n_candidates = n_candidates
         size = embedding_size

@@ -20,12 +20,12 @@ from stable_baselines3.common.utils import get_device
 from torch import nn
 from transformers import PreTrainedModel
 
-import agents.ppo.policy
+import agents.policy.networks
 import agents.ppo.reference
 from agents.memory.weightless import MemoryReaders, Weightless
 from agents.models.attention import use_own_attention
 from agents.models.options import choose_bf16
-from agents.ppo.buffer import EpisodeBatch, make_batch
+from agents.policy.episode_batch import EpisodeBatch, make_batch
 from agents.ppo.ppo import TextPPO
 from agents.ppo.vec_env import TextVecEnv
 from agents.training.config import TrainConfig
@@ -119,7 +119,7 @@ def count_memory(config: TrainConfig) -> MemoryUse:
     with (
         MemoryReaders(),
         counter,
-        patch.object(agents.ppo.policy, "load_model", load_model),
+        patch.object(agents.policy.networks, "load_model", load_model),
         patch.object(agents.ppo.reference, "load_model", load_model),
     ):
         changes["bf16"] = choose_bf16(config.bf16, device)

@@ -110,12 +110,15 @@ def attend(
     # The backward pass of torch's bfloat16 kernel takes 3.8 times as long as the float32 one on two
     # CPU cores at 96 tokens with heads of 32 (1.5 times at 320 tokens, as long with heads of 64).
     # Under autocast, rotary positions leave queries and keys in float32; values tell its type.
-    dtype, is_whole = value.dtype, attention_mask is None and query.shape[2] > 1
+    dtype, is_whole = value.dtype, query.shape[2] == key.shape[2] > 1
     if not on_cpu or dtype != torch.bfloat16 or not is_whole:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
     with torch.autocast("cpu", enabled=False):
         query, key, value = query.float(), key.float(), value.float()
-        attended, _ = sdpa_attention_forward(module, query, key, value, None, **kwargs)
+        mask = attention_mask
+        if mask is not None and mask.is_floating_point():
+            mask = mask.float()
+        attended, _ = sdpa_attention_forward(module, query, key, value, mask, **kwargs)
     return attended.to(dtype), None
 
 

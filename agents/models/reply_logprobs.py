@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +32,11 @@ class Choices:
     text_lengths: Tensor  # (batch,) true lengths, at least 1
     reply_ids: Tensor  # (batch, N, C) token ids
     reply_lengths: Tensor  # (batch, N) true lengths; 0 where there is no reply
+
+    @cached_property
+    def input_ids(self) -> Tensor:
+        """Texts, and their replies side by side: (batch, L + N * C) token ids."""
+        return torch.cat([self.text_ids, self.reply_ids.flatten(1)], dim=1)
 
     def take(self, rows: Tensor) -> Choices:
         """Returns some rows, padded only as far as they need."""
@@ -100,7 +106,10 @@ def score_choices(
     """
 
     def one_pass(part: Choices) -> tuple[Tensor, Tensor]:
-        states = _shared_states(backbone, part, window) if side_by_side else _states(backbone, part)
+        if side_by_side:
+            states = side_by_side_states(backbone, part, window)
+        else:
+            states = _states(backbone, part)
         return _score(head, part, *states, vocab_size, twice_differentiable)
 
     groups = list(choices.micro_batches(max_tokens_per_batch, side_by_side))
@@ -116,6 +125,34 @@ def score_choices(
         hidden.append(scored[1])
     back = torch.argsort(torch.cat(groups))
     return torch.cat(logprobs)[back], torch.cat(hidden)[back]
+
+
+def side_by_side_states(
+    backbone: nn.Module, choices: Choices, window: int
+) -> tuple[Tensor, Tensor]:
+    """Returns the states after texts and in replies, by one row for a text and all of its replies.
+
+    Args:
+        backbone: The decoder without its output layer.
+        choices: Texts and replies.
+        window: The most tokens of one sequence.
+
+    Returns:
+        Final hidden states of each text's last token (batch, hidden), and after each token of the
+        replies (batch, N, C, hidden); those at padding mean nothing.
+    """
+    batch, n_replies, reply_width = choices.reply_ids.shape
+    text_width = choices.text_ids.shape[1]
+    position_ids, mask = _layout(choices, window)
+    hidden: Tensor = backbone(
+        input_ids=choices.input_ids,
+        attention_mask=mask,
+        position_ids=position_ids,
+        use_cache=False,
+    ).last_hidden_state
+    rows = torch.arange(batch, device=hidden.device)
+    last = hidden[rows, choices.text_lengths - 1]
+    return last, hidden[:, text_width:].reshape(batch, n_replies, reply_width, -1)
 
 
 def choice_logits(
@@ -170,27 +207,8 @@ def _score(
     return of_tokens.masked_scatter(written, logprobs).sum(dim=2), last
 
 
-def _shared_states(backbone: nn.Module, choices: Choices, window: int) -> tuple[Tensor, Tensor]:
-    """Returns states after texts (batch, hidden) and in replies (batch, N, C, hidden).
-
-    By one row for a text and all of its replies.
-    """
-    batch, n_replies, reply_width = choices.reply_ids.shape
-    text_width = choices.text_ids.shape[1]
-    position_ids, mask = _layout(choices, window)
-    hidden: Tensor = backbone(
-        input_ids=torch.cat([choices.text_ids, choices.reply_ids.flatten(1)], dim=1),
-        attention_mask=mask,
-        position_ids=position_ids,
-        use_cache=False,
-    ).last_hidden_state
-    rows = torch.arange(batch, device=hidden.device)
-    last = hidden[rows, choices.text_lengths - 1]
-    return last, hidden[:, text_width:].reshape(batch, n_replies, reply_width, -1)
-
-
 def _states(backbone: nn.Module, choices: Choices) -> tuple[Tensor, Tensor]:
-    """Returns as `_shared_states`, by a row for each reply."""
+    """Returns as `side_by_side_states`, by a row for each reply."""
     batch, n_replies, reply_width = choices.reply_ids.shape
     device = choices.text_ids.device
     # A reply begins where its text ends; padding of either stands behind both.

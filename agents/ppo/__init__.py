@@ -1,1 +1,1 @@
-"""PPO on whole sequences: policy, rollout, advantages, losses, update."""
+"""PPO on whole sequences: rollout, advantages, losses, update."""

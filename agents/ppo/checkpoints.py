@@ -18,9 +18,7 @@ continues with the same weights, optimizer, counters and random states of the ol
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,13 +29,14 @@ from torch import Tensor
 
 from agents.models.loading import load_model_tokenizer, without_progress_bars
 from agents.models.lora import merge_adapter, save_adapter
+from agents.policy.lm_policy import LMPolicy
+from agents.ppo.atomic_replacement import replacing_entries, settle
 from agents.ppo.optimizer_states import (
     optimizer_tensors,
     plain_groups,
     restore_optimizer,
     restore_parameters,
 )
-from agents.ppo.policy import LMPolicy
 from agents.ppo.sharding import whole
 from textenv.errors import ConfigError, ModelError
 from textenv.tokenization import EMBEDDED
@@ -68,6 +67,7 @@ def save_agent(
     policy: LMPolicy,
     *,
     options: Mapping[str, Any],
+    reference: str,
     state: Mapping[str, Any],
     generators: Mapping[str, Tensor],
     writes: bool = True,
@@ -78,24 +78,31 @@ def save_agent(
         folder: Folder to write to.
         policy: Policy, with its weights and optimizer.
         options: PPO's options, as JSON.
+        reference: Name of the reference model.
         state: Counters and other state, as in `SavedAgent`.
         generators: Random states, as in `SavedAgent`.
         writes: Whether this process writes; all processes of a run gather the weights.
 
     Raises:
-        ConfigError: The optimizer is not AdamW.
+        ConfigError: The optimizer is not AdamW, or the folder holds a model that the agent needs.
         ModelError: A weight or a number of the optimizer is not finite; nothing is written.
     """
+    needed = {"the KL penalty": reference}
+    if policy.adapter is not None:
+        needed["the adapter"] = policy.options.model
+    _check_overwriting(folder, needed)
     if policy.optimizer_class is not torch.optim.AdamW:
         raise ConfigError("Only agents with the AdamW optimizer can be saved.")
+    # A loaded agent has no cached keys; a saved one has none either, so their digits agree.
+    policy.forget()
     policy_options = policy.options.to_json()
     if policy.adapter is None:
         del policy_options["model"]  # the trained model is in `model/`
     else:
-        policy_options["model"] = absolute_model(policy.options.model)
+        policy_options["model"] = _absolute_model(policy.options.model)
     data = {
         "format": FORMAT,
-        "options": options,
+        "options": {**options, "reference": _absolute_model(reference)},
         "policy_options": policy_options | {"optimizer_kwargs": policy.optimizer_kwargs},
         "spaces": {
             "window": policy.window,
@@ -212,7 +219,7 @@ def restore_policy(policy: LMPolicy, saved: SavedAgent) -> None:
     restore_optimizer(policy, saved.optimizer, saved.optimizer_groups)
 
 
-def check_overwriting(folder: Path, needed: Mapping[str, str]) -> None:
+def _check_overwriting(folder: Path, needed: Mapping[str, str]) -> None:
     """Checks that saving to a folder does not overwrite a model that the agent needs."""
     for what, name in needed.items():
         path = Path(name).expanduser()
@@ -223,42 +230,7 @@ def check_overwriting(folder: Path, needed: Mapping[str, str]) -> None:
             )
 
 
-def absolute_model(model: str) -> str:
+def _absolute_model(model: str) -> str:
     """Returns a model's name, with local paths absolute: the next run may start elsewhere."""
     is_local = model != EMBEDDED and Path(model).exists()
     return str(Path(model).resolve()) if is_local else model
-
-
-_WRITING, _READY = ".saving", ".saved"
-
-
-@contextmanager
-def replacing_entries(folder: Path) -> Iterator[Path]:
-    """Yields an empty folder, whose entries then replace those of the same names in `folder`.
-
-    Nothing is replaced until everything is written. If the process dies after that, `settle`
-    finishes the replacement. Other entries are not changed.
-
-    Args:
-        folder: Folder whose entries to replace; created if it does not exist.
-    """
-    settle(folder)
-    writing = folder / _WRITING
-    shutil.rmtree(writing, ignore_errors=True)
-    writing.mkdir(parents=True)
-    yield writing
-    writing.rename(folder / _READY)
-    settle(folder)
-
-
-def settle(folder: Path) -> None:
-    """Finishes a replacement that was cut short after everything was written."""
-    ready = folder / _READY
-    if not ready.is_dir():
-        return
-    for entry in sorted(ready.iterdir()):
-        old = folder / entry.name
-        if old.is_dir():
-            shutil.rmtree(old)
-        entry.replace(old)
-    ready.rmdir()

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from agents.ppo.kl import k1, k3
-from agents.ppo.options import PPOOptions, number
+from agents.ppo.options import PPOOptions
+from agents.ppo.schedules import number
 
 # exp(20) is far beyond any clip range, and far from overflow in float32.
 MAX_LOG_RATIO = 20.0

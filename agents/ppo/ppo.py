@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import time
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -23,21 +22,23 @@ from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
 from agents.models.options import choose_bf16, signature_with
-from agents.ppo.buffer import EpisodeBatch, make_batch
-from agents.ppo.checkpoints import (
-    SavedAgent,
-    absolute_model,
-    check_overwriting,
-    read_agent,
-    restore_policy,
-    save_agent,
-)
+from agents.policy.episode_batch import EpisodeBatch, make_batch
+from agents.policy.lm_policy import LMPolicy
+from agents.ppo.budget import Budget, check_budget
+from agents.ppo.checkpoints import SavedAgent, read_agent, restore_policy, save_agent
+from agents.ppo.collector import Collector
 from agents.ppo.distributed import asks_for_fsdp, join_ranks
+from agents.ppo.env_checks import check_groups, check_training_env
+from agents.ppo.epochs import run_epochs
+from agents.ppo.evaluated_rollout import evaluate_rollout
 from agents.ppo.kl import KLController
-from agents.ppo.metrics import gather_stats
 from agents.ppo.options import PPOOptions, ppo_options
-from agents.ppo.policy import LMPolicy, check_policy_kwargs
-from agents.ppo.progress import describe_iteration, track_budget
+from agents.ppo.progress import (
+    describe_iteration,
+    record_metrics,
+    recorded_numbers,
+    track_budget,
+)
 from agents.ppo.prompts import PromptOrder
 from agents.ppo.random_states import (
     generator_states,
@@ -47,34 +48,18 @@ from agents.ppo.random_states import (
 )
 from agents.ppo.reference import Reference
 from agents.ppo.returns import ReturnScale
-from agents.ppo.rollout import (
-    TokenPolicy,
-    collect_episodes,
-    collect_groups,
-    take_valid,
-)
-from agents.ppo.sharding import divide_run, gathered, is_sharded
+from agents.ppo.run_checks import check_run
+from agents.ppo.sharding import divide_run, is_sharded
 from agents.ppo.steps import OptimizerSteps
-from agents.ppo.targets import Targets, evaluate_rollout, make_targets
+from agents.ppo.targets import Targets, make_targets
 from agents.ppo.update import accumulate_gradients, start_values
-from agents.ppo.vec_env import (
-    TextVecEnv,
-    check_groups,
-    check_token_level,
-    check_wrappers,
-    find_end_id,
-    most_tokens,
-    reward_seconds,
-)
-from agents.ppo.vllm_engine import check_policy
-from agents.ppo.vllm_sampler import VLLMSampler
+from agents.ppo.vec_env import TextVecEnv, most_tokens, reward_seconds
 from textenv.errors import ConfigError
 from textenv.levels import token_spaces
 from textenv.rollout import Infos, PlayedEpisode
 from textenv.vector import TextVectorEnv
 
 Metrics = Mapping[str, float]
-_PRINTED_CHARS = 30
 # Options that are not attributes of the agent, or mean something else there: the actual number of
 # slots, the device in use, the reference model.
 _FIXED = ("n_envs", "device", "reference", "parallel")
@@ -125,15 +110,8 @@ class TextPPO(PPO):
         if policy_class is None or not issubclass(policy_class, LMPolicy):
             raise ConfigError(f"policy must be 'LMPolicy' or a subclass of it, not {policy!r}.")
         given = ppo_options(options, policy_kwargs or {})
-        # Checked before anything is made.
-        if given.tensorboard_log is not None:
-            _check_tensorboard()
-        check_policy_kwargs(policy_class, policy_kwargs or {})
         self.ranks = join_ranks()
-        if given.sampler is not None and self.ranks.size > 1:
-            raise ConfigError("sampler is for runs of a single process. Leave it out.")
-        for name in ("n_episodes", "batch_size"):
-            self.ranks.share(getattr(given, name), name)
+        check_run(policy_class, policy_kwargs or {}, given, self.ranks)
         if isinstance(env, str):
             slots = self.ranks.share(min(given.n_envs, given.n_episodes), "n_envs")
             env = gym.make_vec(env, num_envs=slots)  # type: ignore[assignment] # SB3 knows no vector environments of Gymnasium
@@ -161,7 +139,6 @@ class TextPPO(PPO):
             setattr(self, name, getattr(self._given, name))
         bf16 = choose_bf16(self.policy_kwargs.get("bf16"), self.device.type)
         self.policy_kwargs = {**self.policy_kwargs, "bf16": bf16}
-        self._vllm: VLLMSampler | None = None
         if self.env is not None:
             self._check_env(self.env)
         self._reference: Reference | None = None
@@ -180,17 +157,16 @@ class TextPPO(PPO):
             self.observation_space, self.action_space, self.lr_schedule, **self.policy_kwargs
         )
         self.policy.to(self.device)
-        options = self.options
-        if options.sampler is not None:
-            check_policy(self.policy)
-        divide_run(self.policy, self.env, self.seed, self._given.parallel, self.ranks)
+        options, ranks = self.options, self.ranks
+        divide_run(self.policy, self.env, self.seed, options.parallel, ranks)
         self.kl_controller = KLController(options.kl_coef, options.kl_target, options.kl_horizon)
         self.return_scale = ReturnScale()
         self.steps = OptimizerSteps()
         seed = (
             int(np.random.SeedSequence().generate_state(1)[0]) if self.seed is None else self.seed
         )
-        self.prompt_order = PromptOrder(self.ranks.gather(seed)[0], self.ranks)
+        self.prompt_order = PromptOrder(ranks.gather(seed)[0], ranks)
+        self._collector = Collector(self.policy, self.prompt_order, options, ranks)
         self.episodes: list[PlayedEpisode] = []
         self.n_episodes_done = 0
         self.n_iterations = 0
@@ -213,15 +189,9 @@ class TextPPO(PPO):
     @staticmethod
     def _wrap_env(env: Any, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
         # Every environment comes through here, from the constructor, `set_env` and `load`.
-        if isinstance(env, VecEnv):
-            check_wrappers(env)
-        check_token_level(getattr(env, "single_observation_space", env.observation_space))
+        check_training_env(env)
         if isinstance(env, TextVectorEnv):
             return TextVecEnv(env)
-        if isinstance(env, gym.vector.VectorEnv):
-            raise ConfigError(
-                f"TextPPO takes what gymnasium.make_vec returns as it is, not inside {env}."
-            )
         return PPO._wrap_env(env, verbose, monitor_wrapper)
 
     def _check_env(self, env: VecEnv) -> None:
@@ -280,7 +250,7 @@ class TextPPO(PPO):
                 `max_invalid_share`, or none of it.
             DivergedError: Losses or gradients were not finite in five optimizer steps in a row.
         """
-        _check_budget(total_timesteps, total_episodes)
+        check_budget(total_timesteps, total_episodes)
         if self.env is None:
             raise ConfigError("This agent has no environment: load(path, env=...) or set_env().")
         if resume:
@@ -307,52 +277,32 @@ class TextPPO(PPO):
         first_episode = 0 if resume else self.n_episodes_done
         # Loaded now, so that one that does not fit is found before anything is played.
         _ = self.reference
-        n_iterations = self._count_iterations(total_timesteps, total_episodes)
+        if total_episodes is None:
+            budget = Budget(total, lambda: self.num_timesteps, max_seconds, self.ranks)
+            least_episodes = (total_timesteps or 0) // most_tokens(self.env)
+        else:
+
+            def count() -> int:
+                return self.n_episodes_done - first_episode
+
+            budget = Budget(total_episodes, count, max_seconds, self.ranks)
+            least_episodes = total_episodes
+        n_iterations = -(-least_episodes // self.options.n_episodes)
         self._critic_warmup = min(self.options.critic_warmup, n_iterations // 4)
-
-        def done() -> int:
-            return (
-                self.num_timesteps
-                if total_episodes is None
-                else (self.n_episodes_done - first_episode)
-            )
-
-        budget = total if total_episodes is None else total_episodes
-        started_at, limit = time.perf_counter(), max_seconds or float("inf")
-
-        def seconds() -> float:
-            longest: float = max(self.ranks.gather(time.perf_counter() - started_at))
-            return longest
-
-        with track_budget(budget if progress_bar else None) as report:
-            iteration = 0
-            while done() < budget:
-                began_at = seconds()
-                spent = max(done() / budget, min(1.0, began_at / limit))
-                self._current_progress_remaining = 1 - spent
+        with track_budget(budget.total if progress_bar else None) as report:
+            for iteration, remaining in enumerate(budget.iterations(), start=1):
+                self._current_progress_remaining = remaining
                 metrics = self._iterate(callback)
                 if metrics is None:
                     break
-                iteration += 1
                 if log_interval is not None and iteration % log_interval == 0:
                     self.dump_logs(iteration)
-                report(min(done(), budget), describe_iteration(metrics))
+                report(budget.spent, describe_iteration(metrics))
                 stops = after_iteration is not None and not after_iteration(metrics)
                 if self.ranks.any(stops):
                     break
-                now = seconds()
-                if now + (now - began_at) > limit:
-                    break
         callback.on_training_end()
         return self
-
-    def _count_iterations(self, total_timesteps: int | None, total_episodes: int | None) -> int:
-        """Returns the least number of iterations in a budget."""
-        assert self.env is not None
-        n_episodes = self.options.n_episodes
-        if total_episodes is None:
-            total_episodes = (total_timesteps or 0) // most_tokens(self.env)
-        return -(-total_episodes // n_episodes)
 
     def _iterate(self, callback: BaseCallback) -> dict[str, float] | None:
         """Plays a rollout and learns from it; None if a callback stopped it."""
@@ -363,15 +313,13 @@ class TextPPO(PPO):
         self.logger.record("time/rollout_s", time.perf_counter() - started_at)
         self.train()
         wall_s = time.perf_counter() - started_at
-        self.logger.record("time/iteration_s", wall_s)
-        self.logger.record("time/tokens_per_s", (self.num_timesteps - tokens_before) / wall_s)
-        self.logger.record("time/episodes", self.n_episodes_done)
-        # Callbacks may record texts and pictures, too.
-        return {
-            name: float(value)
-            for name, value in self.logger.name_to_value.items()
-            if isinstance(value, int | float | np.number)
+        metrics = {
+            "time/iteration_s": wall_s,
+            "time/tokens_per_s": (self.num_timesteps - tokens_before) / wall_s,
+            "time/episodes": self.n_episodes_done,
         }
+        record_metrics(self.logger, metrics)
+        return recorded_numbers(self.logger)
 
     def collect_rollouts(
         self, env: VecEnv, callback: BaseCallback, *unused: Any, **unused_too: Any
@@ -392,52 +340,18 @@ class TextPPO(PPO):
             callback.update_locals(locals())
             return callback.on_step()
 
-        # Only `TextVecEnv` can mask; a step of any other environment raises, as it always does.
-        masking = env.masking_invalid() if isinstance(env, TextVecEnv) else nullcontext()
-        options, seconds_before = self.options, reward_seconds(env)
-        group_size = options.group_size
-
-        def collect(n: int) -> list[PlayedEpisode] | None:
-            shuffled = options.prompts == "shuffled"
-            order = self.prompt_order
-            with order.choosing(env, n // group_size, group_size) if shuffled else nullcontext():
-                return collect_episodes(env, writer, n, on_step, group_size)
-
-        n_episodes = self.ranks.share(options.n_episodes, "n_episodes")
-        with masking, gathered(self.policy):
-            writer = self._writer(env)
-            found = collect_groups(collect, n_episodes, group_size, options.resample_rounds)
-        if self._vllm is not None:
-            self._vllm.rest()
-        if self.ranks.any(found is None):
+        seconds_before = reward_seconds(env)
+        collected = self._collector.collect(env, self.options, on_step)
+        if collected is None:
             return False
-        assert found is not None
-        played, replaced = found
-        self.episodes = take_valid(played, options.max_invalid_share)
-        n_tokens, end_id = self.num_timesteps - tokens_before, find_end_id(env)
-        stats = gather_stats(
-            self.ranks, self.episodes, played + replaced, n_tokens, end_id, group_size
-        )
+        self.episodes, stats = collected.episodes, collected.stats
         self.num_timesteps = tokens_before + stats.n_tokens
         self.n_episodes_done += stats.n_played
         self.return_scale.see(stats.returns)
-        self.logger.record("time/reward_s", reward_seconds(env) - seconds_before)
-        for name, value in stats.metrics().items():
-            # SB3 cuts printed names to this length, and fails if two are then equal.
-            is_long = len(name) > len("rollout/") + _PRINTED_CHARS
-            self.logger.record(name, value, "stdout" if is_long else None)
+        seconds = {"time/reward_s": reward_seconds(env) - seconds_before}
+        record_metrics(self.logger, {**seconds, **stats.metrics()})
         callback.on_rollout_end()
         return True
-
-    def _writer(self, env: VecEnv) -> TokenPolicy:
-        """Returns what writes the tokens of a rollout."""
-        options = self.options
-        if options.sampler is None:
-            return self.policy
-        if self._vllm is None:
-            kwargs: dict[str, Any] = dict(options.sampler_kwargs)
-            self._vllm = VLLMSampler(self.policy, end_id=find_end_id(env), **kwargs)
-        return self._vllm
 
     def train(self) -> None:
         """Updates the policy from the episodes collected last."""
@@ -453,34 +367,10 @@ class TextPPO(PPO):
         if has_critic and self.n_iterations == 0 and not options.component_weights:
             start_values(self.policy, batch, self._reward_scale(), self.ranks)
         targets = self.compute_targets(batch)
-        losses: dict[str, list[float]] = {}
-        batch_size = self.ranks.share(options.batch_size, "batch_size")
-        # Where episodes could not be scored, a process may have fewer minibatches than another.
-        n_minibatches = self.ranks.most(-(-len(batch) // batch_size))
-        for _ in range(options.n_epochs):
-            order = torch.randperm(len(batch), device=self.device)
-            for start in range(0, n_minibatches * batch_size, batch_size):
-                rows = order[start : start + batch_size]
-                stats = self.accumulate_gradients(batch, targets, rows)
-                for key, value in stats.items():
-                    losses.setdefault(key, []).append(value)
-                if options.target_kl is not None and stats["approx_kl"] > 1.5 * options.target_kl:
-                    break
-                norms = self.steps.step(self.policy, stats, options, self.ranks)
-                for name, norm in norms.items():
-                    losses.setdefault(name, []).append(norm)
-            else:
-                self._n_updates += 1
-                continue
-            break
-        # Exactly 1 unless sampling, precision or dropout differ between the two passes.
-        self.logger.record("train/first_ratio", losses.pop("ratio")[0])
-        ratio_max = max(self.ranks.gather(max(losses.pop("ratio_max"))))
-        self.logger.record("train/ratio_max", ratio_max)
-        if not has_critic:
-            del losses["value_loss"]
-        for key, values in losses.items():
-            self.logger.record(f"train/{key}", float(np.mean(values)))
+        accumulate = partial(self.accumulate_gradients, batch, targets)
+        epochs = run_epochs(self.policy, batch.groups, accumulate, self.steps, options, self.ranks)
+        self._n_updates += epochs.n_finished
+        record_metrics(self.logger, epochs.metrics(has_critic, self.ranks))
         written = batch.action_mask
         if has_critic:
             explained = explained_variance(
@@ -488,8 +378,7 @@ class TextPPO(PPO):
             )
             self.logger.record("train/explained_variance", explained)
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
-        self.logger.record("train/optimizer_steps", self.steps.taken)
-        self.logger.record("train/skipped_steps", self.steps.skipped)
+        record_metrics(self.logger, self.steps.metrics())
         self.n_iterations += 1
 
     def _reward_scale(self) -> float:
@@ -512,10 +401,7 @@ class TextPPO(PPO):
             max_tokens=1 if self.env is None else most_tokens(self.env),
             ranks=self.ranks,
         )
-        for name, value in metrics.items():
-            self.logger.record(name, value)
-        self.logger.record("kl/ref", kl)
-        self.logger.record("kl/coef", coef)
+        record_metrics(self.logger, {**metrics, "kl/ref": kl, "kl/coef": coef})
         self.kl_controller.update(kl, n_episodes)
         return replace(targets, states=evaluated.states)
 
@@ -553,23 +439,16 @@ class TextPPO(PPO):
                 needs.
             ModelError: A weight is not finite. What the folder holds is kept.
         """
-        policy, folder = self.policy, Path(path)
-        needed = {"the KL penalty": self.reference_name}
-        if policy.adapter is not None:
-            needed["the adapter"] = policy.options.model
-        check_overwriting(folder, needed)
-        # A loaded agent has no cached keys; a saved one has none either, so their digits agree.
-        policy.forget()
-        dump = self.options.to_json(exclude=_NOT_SAVED)
         state = {
             **{name: getattr(self, name) for name in _COUNTERS},
             **{name: getattr(self, name).state_dict() for name in _STATEFUL},
             "slots": slot_states(self.env, self.n_envs, self.ranks),
         }
         save_agent(
-            folder,
-            policy,
-            options=dump | {"reference": absolute_model(self.reference_name)},
+            Path(path),
+            self.policy,
+            options=self.options.to_json(exclude=_NOT_SAVED),
+            reference=self.reference_name,
             state=state,
             generators=generator_states(self.device, self.ranks),
             writes=self.ranks.index == 0,
@@ -633,24 +512,3 @@ class TextPPO(PPO):
 
 
 TextPPO.__signature__ = signature_with(TextPPO.__init__, PPOOptions)  # type: ignore[attr-defined] # read by inspect
-
-
-def _check_budget(total_timesteps: object, total_episodes: object) -> None:
-    budgets: dict[str, Any] = {
-        "total_timesteps": total_timesteps,
-        "total_episodes": total_episodes,
-    }
-    given = {name: budget for name, budget in budgets.items() if budget is not None}
-    if len(given) != 1:
-        raise ConfigError("Give learn() either total_timesteps or total_episodes.")
-    ((name, budget),) = given.items()
-    is_number = isinstance(budget, int | float | np.number) and not isinstance(budget, bool)
-    if not is_number or budget < 0 or int(budget) != budget:
-        raise ConfigError(f"{name} must be a whole number from 0 up, not {budget!r}.")
-
-
-def _check_tensorboard() -> None:
-    if importlib.util.find_spec("tensorboard") is None:
-        raise ConfigError(
-            "tensorboard_log needs one more package: pip install textenv[tensorboard]"
-        )

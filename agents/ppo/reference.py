@@ -15,14 +15,13 @@ from agents.models.loading import (
     check_vocabulary,
     disable_dropout,
     load_model,
-    teacher_forced_hidden,
 )
 from agents.models.lora import adapter_off
-from agents.models.token_logprobs import token_logprobs
 from agents.models.windows import check_window
-from agents.ppo.buffer import EpisodeBatch
+from agents.policy.episode_batch import EpisodeBatch
+from agents.policy.lm_policy import LMPolicy
+from agents.policy.sequences import compute_states, tokens_of_pass, written_logprobs
 from agents.ppo.distributed import Ranks
-from agents.ppo.policy import LMPolicy
 from agents.ppo.sharding import is_sharded, shard_frozen
 from agents.probing.examination import Question
 from agents.probing.probe import probe
@@ -51,7 +50,8 @@ class Reference:
         is_base = policy.adapter is not None and _is_same_model(model, policy.options.model)
         self._adapter = policy.adapter if is_base else None
         if self._adapter is not None:
-            self.model, self._parts = policy.lm, policy._parts
+            self.model = policy.lm
+            self._parts = policy.networks.backbone, policy.networks.head
         else:
             self.model = load_model(model).requires_grad_(False)
             disable_dropout(self.model)
@@ -72,18 +72,10 @@ class Reference:
     def logprobs(self, batch: EpisodeBatch) -> Tensor:
         """Returns the log-probabilities of the agent's tokens, flat in (row, time) order."""
         backbone, head = self._parts
-        policy = self._policy
-        sharing = nullcontext() if self._trunk is None else self._trunk.replaying(batch.input_ids)
-        with torch.no_grad(), policy.autocast(), self._base(), sharing:
-            hidden = teacher_forced_hidden(backbone, batch.input_ids)
-            rows, times = batch.written
-            return token_logprobs(
-                head,
-                hidden[rows, times - 1],
-                batch.input_ids[batch.written],
-                vocab_size=policy.vocab_size,
-                temperature=policy.options.temperature,
-            )[0]
+        networks = self._policy.networks
+        with torch.no_grad(), networks.autocast(), self._base(), self._replaying(batch):
+            states = compute_states(networks, backbone, batch)
+            return written_logprobs(networks, head, states.before, batch)[0]
 
     def is_policy(self) -> bool:
         """Tells whether the policy computes what the reference does: it has not learned yet."""
@@ -118,6 +110,11 @@ class Reference:
         """
         return nullcontext() if self._trunk is None else self._trunk.recording()
 
+    def _replaying(self, batch: EpisodeBatch) -> AbstractContextManager[None]:
+        if self._trunk is None:
+            return nullcontext()
+        return self._trunk.replaying(tokens_of_pass(self._policy.networks, batch))
+
     def _base(self) -> AbstractContextManager[None]:
         return nullcontext() if self._adapter is None else adapter_off(self._adapter)
 
@@ -131,7 +128,7 @@ class Reference:
         frozen = {n: p for n, p in policy.lm.named_parameters() if not p.requires_grad}
         if any(own.get(name) is not parameter for name, parameter in frozen.items()):
             return None
-        return SharedTrunk(policy._parts[0], self._parts[0], policy.options.frozen_layers)
+        return SharedTrunk(policy.networks.backbone, self._parts[0], policy.options.frozen_layers)
 
 
 def _is_same_model(one: str, other: str) -> bool:

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
+from agents.policy.observations import check_observations
 from agents.ppo.advantages import ROUNDING
-from agents.ppo.vec_env import TextVecEnv, check_observations, find_text_env
+from agents.ppo.vec_env import TextVecEnv, find_text_env
 from textenv.episode import TextCore
 from textenv.errors import RewardError
 from textenv.late_scores import LateScores

@@ -15,13 +15,13 @@ from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forwar
 from torch.distributed.tensor import DTensor
 
 from agents.models.frozen_layers import find_layers
-from agents.ppo.buffer import make_batch
+from agents.policy.episode_batch import make_batch
 from agents.ppo.distributed import Ranks, join_ranks
 from textenv.errors import ConfigError
 from textenv.rollout import PlayedEpisode
 
 if TYPE_CHECKING:
-    from agents.ppo.policy import LMPolicy
+    from agents.policy.lm_policy import LMPolicy
 
 
 def shard_policy(policy: LMPolicy, ranks: Ranks) -> None:
@@ -36,7 +36,7 @@ def shard_policy(policy: LMPolicy, ranks: Ranks) -> None:
             "frozen ones are shared by several models. Use parallel='ddp' with them."
         )
     mesh = init_device_mesh(policy.device.type, (ranks.size,))
-    for model in policy._models():
+    for model in policy.networks.models:
         for layer in find_layers(model.base_model)[1]:
             fully_shard(layer, mesh=mesh)
     # All other weights, including tied ones, form one group.

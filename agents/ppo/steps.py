@@ -8,9 +8,9 @@ from collections.abc import Mapping
 
 import torch
 
+from agents.policy.lm_policy import LMPolicy
 from agents.ppo.distributed import Ranks
 from agents.ppo.options import PPOOptions
-from agents.ppo.policy import LMPolicy
 from agents.ppo.sharding import whole
 from textenv.errors import TextEnvError
 
@@ -80,6 +80,10 @@ class OptimizerSteps:
                 "them. Lower learning_rate, compute with bf16=false, or look at the rewards."
             )
         return norms
+
+    def metrics(self) -> dict[str, float]:
+        """Returns the numbers to log."""
+        return {"train/optimizer_steps": self.taken, "train/skipped_steps": self.skipped}
 
     def state_dict(self) -> dict[str, int]:
         """Returns the counters for a checkpoint."""

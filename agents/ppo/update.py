@@ -6,11 +6,12 @@ import torch
 from torch import Tensor
 from torch.distributed.fsdp import FSDPModule
 
-from agents.ppo.buffer import EpisodeBatch
+from agents.policy.episode_batch import EpisodeBatch
+from agents.policy.lm_policy import LMPolicy
+from agents.policy.sequences import split_into_passes
 from agents.ppo.distributed import ALONE, Ranks
 from agents.ppo.losses import aggregation_size, policy_loss, value_loss
 from agents.ppo.options import PPOOptions
-from agents.ppo.policy import LMPolicy
 from agents.ppo.sharding import in_step, whole
 from agents.ppo.targets import Targets
 
@@ -60,7 +61,7 @@ def accumulate_gradients(
         weigh = float(n_tokens / size) if size > 0 else 0.0
     ratio_max = torch.zeros((), device=rows.device)
     totals = torch.zeros(len(_LOGGED), device=rows.device)
-    passes = list(batch.micro_batches(rows, policy.options.max_tokens_per_batch))
+    passes = split_into_passes(policy.networks, batch, rows)
     everyones = list(in_step(passes, policy))
     for i, (micro_rows, counts) in enumerate(everyones):
         part = batch.take(micro_rows)

@@ -19,7 +19,7 @@ from transformers.core_model_loading import revert_weight_conversion
 
 from agents.decoding.weights import WeightsVersion, find_owners, weights_version
 from agents.models.lora import merge_adapter
-from agents.ppo.policy import LMPolicy
+from agents.policy.lm_policy import LMPolicy
 from textenv.errors import ConfigError, ModelError, UnknownNameError
 
 # vLLM refuses higher temperatures, and raises lower ones to this.

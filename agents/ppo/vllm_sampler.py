@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from agents.decoding.sampling import check_tokens
-from agents.ppo.policy import LMPolicy
+from agents.policy.lm_policy import LMPolicy
 from agents.ppo.vllm_engine import PolicyEngine
 from textenv.errors import ModelError
 

@@ -25,7 +25,7 @@ class Ways:
     """How a model may be computed so that its log-probabilities are those of a plain pass."""
 
     cached: bool = True  # Decoding goes on from keys and values of each slot
-    side_by_side: bool = True  # Replies to one text share a row with it
+    side_by_side: bool = True  # Replies to one text, or answers to one prompt, share a row with it
     train_mode: bool = True  # Train mode computes what eval mode does; if not, eval mode is held
 
 
@@ -117,6 +117,9 @@ class Examination:
                 self.ways = replace(self.ways, cached=False)
             if not self.ways.cached and self._differs(lambda texts: self._decoded(texts, False)):
                 self._refuse("decoding token by token gives other probabilities")
+            # Answers to one prompt share it in a pass, if that is right.
+            if self.ways.side_by_side and self._differs(lambda texts: self._replies(texts, True)):
+                self.ways = replace(self.ways, side_by_side=False)
         elif self._question.level == "select":
             if self.ways.side_by_side and self._differs(lambda texts: self._replies(texts, True)):
                 self.ways = replace(self.ways, side_by_side=False)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from agents.ppo.policy import LMPolicy
-from agents.training.evaluation import play_policy_on_split
+from agents.policy.lm_policy import LMPolicy
+from agents.training.held_out import play_policy_on_split
 from textenv.benchmark.best_of_n import gain_of_best, make_best_of_n
 from textenv.benchmark.results import BestOfN
 from textenv.benchmark.statistics import Estimate, FloatArray

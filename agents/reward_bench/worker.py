@@ -22,7 +22,7 @@ from agents.ppo.ppo import TextPPO
 from agents.reward_bench.best_of_n import pay_nothing
 from agents.reward_bench.config import BenchConfig, parse_bench_config
 from agents.reward_bench.records import Look, Run, save_run
-from agents.training.evaluation import kl_per_episode, play_policy_on_split
+from agents.training.held_out import kl_per_episode, play_policy_on_split
 from agents.training.run import make_agent
 from textenv.episode import TextCore
 from textenv.errors import TextEnvError

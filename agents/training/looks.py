@@ -19,17 +19,14 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from agents.ppo.checkpoints import replacing_entries, save_language_model, settle
+from agents.ppo.atomic_replacement import replacing_entries, settle
+from agents.ppo.checkpoints import save_language_model
 from agents.ppo.distributed import Ranks
 from agents.ppo.ppo import TextPPO
 from agents.ppo.sharding import shard_policy, whole
 from agents.training.config import TrainConfig
-from agents.training.evaluation import (
-    Evaluation,
-    evaluate_policy_on_split,
-    kl_per_episode,
-    load_policy,
-)
+from agents.training.evaluation import Evaluation
+from agents.training.held_out import evaluate_policy_on_split, kl_per_episode, load_policy
 from textenv.benchmark.statistics import Estimate
 from textenv.episode import TextCore
 from textenv.errors import ConfigError

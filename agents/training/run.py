@@ -22,14 +22,8 @@ from agents.ppo.options import PPOOptions
 from agents.ppo.ppo import TextPPO
 from agents.training.config import TrainConfig, write_config
 from agents.training.degeneration import find_spoilt
-from agents.training.evaluation import (
-    Evaluation,
-    cut_to_first_sentence,
-    evaluate_policy_on_split,
-    kl_per_episode,
-    play_policy_on_split,
-    question,
-)
+from agents.training.evaluation import Evaluation, question
+from agents.training.held_out import evaluate_policy_on_split, kl_per_episode, play_policy_on_split
 from agents.training.interrupts import stop_requests
 from agents.training.looks import evaluate_best
 from agents.training.loop import METRICS_FILE, Ending, train_in_folder
@@ -48,6 +42,7 @@ from agents.training.run_folder import (
     write_rows,
     write_whole,
 )
+from agents.training.speakers import cut_to_first_sentence
 from textenv.benchmark.statistics import estimate_gain
 from textenv.cli.progress import track
 from textenv.episode import TextCore

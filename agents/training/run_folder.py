@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from agents.ppo.checkpoints import settle
+from agents.ppo.atomic_replacement import settle
 from agents.training.config import TrainConfig, read_config_file
 from agents.training.evaluation import Evaluation
 from textenv.episode import TextCore

@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 from agents.models.loading import backbone_and_head, disable_dropout, teacher_forced_hidden
 from agents.models.options import choose_bf16
 from agents.models.token_logprobs import token_logprobs
-from agents.ppo.buffer import EpisodeBatch, make_batch
+from agents.policy.episode_batch import EpisodeBatch, make_batch
 from agents.training.config import SFTOptions
 from textenv.episode import TextCore
 from textenv.examples import Example

@@ -12,10 +12,11 @@ from typing import Any
 import torch
 import yaml
 
+from agents.policy.lm_policy import LMPolicy
 from agents.ppo.checkpoints import save_language_model
-from agents.ppo.policy import LMPolicy
 from agents.training.config import SFTOptions
-from agents.training.evaluation import Evaluation, evaluate_policy_on_split, load_policy
+from agents.training.evaluation import Evaluation
+from agents.training.held_out import evaluate_policy_on_split, load_policy
 from agents.training.preflight import find_before_loading, tell
 from agents.training.run import (
     versions,

@@ -12,7 +12,7 @@ from __future__ import annotations
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 
-from agents.ppo.policy import LMPolicy
+from agents.policy.lm_policy import LMPolicy
 from agents.ppo.vec_env import TextVecEnv
 from benchmarks.peers.fixed_work import make_fixed_work, ppo_arguments
 from benchmarks.peers.work import Outcome, Stopwatch, Work, run_as_program

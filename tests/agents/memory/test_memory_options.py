@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM
 
 from agents.models.frozen_layers import find_layers, freeze_trunk
 from agents.models.loading import load_model
-from agents.ppo.buffer import EpisodeBatch, make_batch
+from agents.policy.episode_batch import EpisodeBatch, make_batch
 from agents.ppo.ppo import TextPPO
 from agents.ppo.rollout import collect_episodes
 from textenv import ConfigError, ModelError
@@ -126,7 +126,7 @@ def test_gradient_checkpointing_computes_what_learns_twice(save_model, make_agen
         critic_warmup=0,
     )
     calls: list[int] = []
-    for i, layer in enumerate(find_layers(agent.policy._parts[0])[1]):
+    for i, layer in enumerate(find_layers(agent.policy.networks.backbone)[1]):
         attention = layer.attn if family == "gpt2" else layer.self_attn
         attention.register_forward_hook(lambda *_, i=i: calls.append(i))
     batch = collect(agent, 4)
@@ -149,7 +149,7 @@ def test_decoding_keeps_its_cache_under_gradient_checkpointing(save_model, make_
         agent.policy.set_training_mode(True)
         torch.manual_seed(3)
         texts = collect(agent, 8).input_ids
-        found.append((agent.policy._decoders[0].fed_tokens, texts))
+        found.append((agent.policy.cached.decoders[0].fed_tokens, texts))
     assert found[0][0] == found[1][0]
     assert torch.equal(found[0][1], found[1][1])
 
@@ -240,7 +240,7 @@ def test_nothing_of_a_frozen_layer_is_kept_for_the_backward_pass(save_model, mak
             return tensor
 
         with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-            hidden = policy._parts[0](input_ids=batch_ids).last_hidden_state
+            hidden = policy.networks.backbone(input_ids=batch_ids).last_hidden_state
         assert hidden.requires_grad
         return sum(sizes.values())
 
@@ -254,7 +254,7 @@ def test_nothing_of_a_frozen_layer_is_kept_for_the_backward_pass(save_model, mak
 
 
 def test_a_saved_agent_with_frozen_layers_goes_on_exactly(
-    save_model, make_env, make_agent, tmp_path
+    save_model, make_env, make_agent, tmp_path, assert_they_learn_alike
 ):
     model = save_model("llama", spread=0.3)
     agent = make_agent(
@@ -263,12 +263,7 @@ def test_a_saved_agent_with_frozen_layers_goes_on_exactly(
     ).learn(total_episodes=12)  # fmt: skip
     agent.save(tmp_path)
     loaded = TextPPO.load(tmp_path, env=make_env(), device="cpu")
-    for one in (agent, loaded):
-        one.set_env(make_env())
-        one.set_random_seed(7)
-        one.learn(total_episodes=12, reset_num_timesteps=False)
-    for name, tensor in agent.policy.state_dict().items():
-        assert torch.equal(loaded.policy.state_dict()[name], tensor), name
+    assert_they_learn_alike(agent, loaded)
     # The reference still shares the trunk, which is the same numbers under another name.
     assert loaded.reference_name != loaded.policy.options.model
     own = {p.data_ptr() for p in loaded.policy.lm.parameters()}
@@ -297,7 +292,7 @@ def test_holding_frozen_weights_in_bf16_changes_no_number(
     policy_kwargs = OPTIONS[option] | {"bf16": True}
     held = make(make_agent, model, policy_kwargs)
     with monkeypatch.context() as patch:
-        patch.setattr("agents.ppo.policy.hold_frozen", lambda *_: None)
+        patch.setattr("agents.policy.networks.hold_frozen", lambda *_: None)
         patch.setattr("agents.ppo.reference.hold_frozen", lambda *_: None)
         rounded = make(make_agent, model, policy_kwargs)
         _ = rounded.reference
@@ -328,7 +323,7 @@ def test_an_agent_in_bf16_is_saved_for_plain_transformers(
     plain = AutoModelForCausalLM.from_pretrained(tmp_path / "model", dtype=torch.float32)
     assert {p.dtype for p in plain.parameters()} == {torch.float32}
     with torch.no_grad():
-        with agent.policy.autocast():
+        with agent.policy.networks.autocast():
             wanted = agent.policy.lm(input_ids=batch.input_ids).logits
         found = plain(input_ids=batch.input_ids).logits
     assert (found - wanted).abs().mean() < 0.02 * wanted.abs().mean()

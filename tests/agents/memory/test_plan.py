@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from agents.memory.plan import MemoryUse, count_memory, find_largest
 from agents.memory.weightless import Weightless
 from agents.models.loading import load_model
-from agents.ppo.buffer import make_batch
+from agents.policy.episode_batch import make_batch
 from agents.ppo.ppo import TextPPO
 from agents.training.config import TrainConfig, load_config
 from agents.training.run import make_agent

@@ -16,8 +16,8 @@ import agents.models.lora
 from agents.models.loading import load_model
 from agents.models.lora import adapter_off, add_adapter, merge_adapter
 from agents.models.options import LoraSettings, policy_options
-from agents.ppo.buffer import EpisodeBatch, make_batch
-from agents.ppo.policy import LMPolicy
+from agents.policy.episode_batch import EpisodeBatch, make_batch
+from agents.policy.lm_policy import LMPolicy
 from agents.ppo.ppo import TextPPO
 from agents.ppo.rollout import collect_episodes
 from agents.ppo.vec_env import TextVecEnv
@@ -81,7 +81,7 @@ def test_a_separate_critic_is_a_second_adapter_on_the_same_weights(trained, fami
     assert all(p.requires_grad for p in added)
     ids = torch.tensor([[3, 4, 5, 6]])
     with torch.no_grad():
-        actor = policy._parts[0](input_ids=ids).last_hidden_state
+        actor = policy.networks.backbone(input_ids=ids).last_hidden_state
         critic = policy.critic(input_ids=ids).last_hidden_state
     assert (actor - critic).abs().max() > 1e-3, "their adapters are not the same"
 
@@ -198,7 +198,9 @@ def test_a_checkpoint_holds_the_adapter_and_refers_to_the_base(trained, save_mod
 
 
 @pytest.mark.parametrize("separate_critic", [False, True])
-def test_a_loaded_agent_goes_on_as_the_saved_one(trained, make_env, tmp_path, separate_critic):
+def test_a_loaded_agent_goes_on_as_the_saved_one(
+    trained, make_env, tmp_path, assert_they_learn_alike, separate_critic
+):
     agent = trained(separate_critic=separate_critic)
     agent.save(tmp_path)
     loaded = TextPPO.load(tmp_path, env=make_env(), device="cpu")
@@ -206,12 +208,7 @@ def test_a_loaded_agent_goes_on_as_the_saved_one(trained, make_env, tmp_path, se
     for name, tensor in agent.policy.state_dict().items():
         assert torch.equal(loaded.policy.state_dict()[name], tensor), name
     assert loaded.reference.model is loaded.policy.lm
-    for one in (agent, loaded):
-        one.set_env(make_env())
-        one.set_random_seed(7)
-        one.learn(total_episodes=12, reset_num_timesteps=False)
-    for name, tensor in agent.policy.state_dict().items():
-        assert torch.equal(loaded.policy.state_dict()[name], tensor), name
+    assert_they_learn_alike(agent, loaded)
     moved = [
         n for n, p in learning(agent.policy).items() if not torch.equal(p, torch.zeros_like(p))
     ]

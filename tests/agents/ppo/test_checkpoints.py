@@ -14,7 +14,7 @@ from stable_baselines3.common.utils import ConstantSchedule, LinearSchedule
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from agents.ppo.ppo import TextPPO
-from agents.training.evaluation import evaluate_policy_on_split
+from agents.training.held_out import evaluate_policy_on_split
 from textenv import ConfigError, ModelError, UnknownNameError
 
 PROMPTS = ["say red one", "say blue", "say green two three four"]

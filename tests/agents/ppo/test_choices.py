@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from agents.policy.episode_batch import make_batch
 from agents.ppo.advantages import standardise_components
-from agents.ppo.buffer import make_batch
 from agents.ppo.losses import aggregation_size, aggregation_weights
 from agents.ppo.metrics import count_turns
 from agents.ppo.rollout import collect_episodes, collect_groups, find_equal_groups

@@ -19,7 +19,7 @@ from stable_baselines3.common.logger import Logger
 
 from agents.ppo.distributed import ALONE, Ranks
 from agents.ppo.ppo import TextPPO
-from agents.training.evaluation import evaluate_policy_on_split, load_policy
+from agents.training.held_out import evaluate_policy_on_split, load_policy
 from textenv.errors import ConfigError
 from textenv.vector import make_core
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from agents.policy.episode_batch import make_batch
 from agents.ppo.advantages import compute_grpo, compute_rloo, equal_groups, whiten
-from agents.ppo.buffer import make_batch
 from agents.ppo.rollout import collect_episodes
 from textenv import RewardResult
 

@@ -15,7 +15,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 from agents.ppo.ppo import TextPPO
 from agents.ppo.vec_env import TextVecEnv
 from agents.training.config import load_config
-from agents.training.evaluation import evaluate_policy_on_split
+from agents.training.held_out import evaluate_policy_on_split
 from agents.training.run import make_agent as make_agent_of_run
 from textenv import Episode, RewardError, RewardResult
 from textenv.env import TextEnv

@@ -13,10 +13,10 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.buffers import DictRolloutBuffer
 from stable_baselines3.common.logger import Logger
 
-import agents.ppo.ppo
+import agents.ppo.collector
 import agents.ppo.update
-from agents.ppo.buffer import make_batch
-from agents.ppo.policy import TokenOutputs
+from agents.policy.episode_batch import make_batch
+from agents.policy.sequences import TokenOutputs
 from agents.ppo.rollout import collect_episodes
 from textenv import RewardResult
 from textenv.rollout import PlayedEpisode
@@ -387,7 +387,7 @@ def test_law_10_without_its_losses_nothing_is_learned(learner, monkeypatch):
 
 
 def test_law_10_from_shuffled_rewards_nothing_is_learned(learner, monkeypatch):
-    true_collect = agents.ppo.ppo.collect_episodes
+    true_collect = agents.ppo.collector.collect_episodes
     rng = np.random.default_rng(0)
 
     def shuffled(*args):
@@ -397,7 +397,7 @@ def test_law_10_from_shuffled_rewards_nothing_is_learned(learner, monkeypatch):
             episode.rewards[-1] = total
         return episodes
 
-    monkeypatch.setattr(agents.ppo.ppo, "collect_episodes", shuffled)
+    monkeypatch.setattr(agents.ppo.collector, "collect_episodes", shuffled)
     before, after = learning_curve(learner)
     assert after < 0.6
     assert after - before < 0.3

@@ -10,10 +10,10 @@ from torch import nn
 
 from agents.models.frozen_layers import find_layers
 from agents.models.loading import load_model
-from agents.ppo.buffer import make_batch
+from agents.policy.episode_batch import make_batch
+from agents.ppo.evaluated_rollout import evaluate_rollout
 from agents.ppo.reference import Reference
 from agents.ppo.rollout import collect_episodes
-from agents.ppo.targets import evaluate_rollout
 
 FAMILIES = ["llama", "gpt2", "qwen3"]
 SHARING = {
@@ -75,7 +75,7 @@ def test_with_frozen_layers_the_reference_adds_what_learns_and_no_more(
     save_model, make_agent, family
 ):
     agent = make_agent(None, {"model": save_model(family, spread=0.3), "frozen_layers": 1})
-    backbone, head = agent.policy._parts
+    backbone, head = agent.policy.networks.backbone, agent.policy.networks.head
     embeddings = agent.policy.lm.get_input_embeddings()
     upper: list[Any] = [
         *find_layers(backbone)[1][1:],
@@ -97,7 +97,10 @@ def test_the_frozen_layers_are_computed_once_for_both(save_model, make_agent, fa
     batch = collect(agent)
     policy, reference = agent.policy, agent.reference
     calls: list[str] = []
-    for owner, backbone in (("policy", policy._parts[0]), ("reference", reference._parts[0])):
+    for owner, backbone in (
+        ("policy", policy.networks.backbone),
+        ("reference", reference._parts[0]),
+    ):
         for i, layer in enumerate(find_layers(backbone)[1]):
             attention = layer.attn if family == "gpt2" else layer.self_attn
             attention.register_forward_hook(lambda *_, name=f"{owner} {i}": calls.append(name))
@@ -167,16 +170,18 @@ def test_a_pass_of_the_reference_leaves_the_policy_and_its_cache_alone(
 
     def values_and_logits(cached: bool) -> tuple[torch.Tensor, torch.Tensor]:
         with torch.no_grad():
-            distribution, values = policy._judge(observation, cached=cached)
+            distribution, values = policy._judge(
+                observation, cached=policy.cached if cached else None
+            )
         return values, distribution.distribution.logits
 
     before = values_and_logits(cached=True)
-    fed = policy._decoders[0].fed_tokens
+    fed = policy.cached.decoders[0].fed_tokens
     evaluate_rollout(policy, agent.reference, batch)
     agent.reference.logprobs(batch)
     after = values_and_logits(cached=True)
     # The cached keys are still those of the policy: only the last token of each row is fed again.
-    assert policy._decoders[0].fed_tokens == fed + len(batch)
+    assert policy.cached.decoders[0].fed_tokens == fed + len(batch)
     for cached, whole in zip(after, values_and_logits(cached=False), strict=True):
         assert torch.allclose(cached, whole, atol=1e-4)
     for one, other in zip(before, after, strict=True):
@@ -225,3 +230,39 @@ def test_an_adapter_that_someone_froze_stays_frozen(save_model, make_agent):
     parameter.requires_grad_(False)
     agent.reference.logprobs(collect(agent))
     assert not dict(agent.policy.named_parameters())[name].requires_grad
+
+
+def test_the_reference_is_no_part_of_the_policy_and_stays(make_agent):
+    agent = make_agent(learning_rate=1e-2, critic_warmup=0)
+    before = {k: v.clone() for k, v in agent.reference.model.state_dict().items()}
+    agent.learn(total_episodes=24)
+    assert all(torch.equal(before[k], v) for k, v in agent.reference.model.state_dict().items())
+    owned = {p.data_ptr() for p in agent.policy.parameters()}
+    assert not owned & {p.data_ptr() for p in agent.reference.model.parameters()}
+    assert all(not p.requires_grad for p in agent.reference.model.parameters())
+
+
+def test_another_model_may_be_the_reference(save_model, make_agent):
+    agent = make_agent(reference=save_model(spread=0.02))
+    agent.learn(total_episodes=12, log_interval=None)
+    assert agent.logger.name_to_value["kl/ref"] > 0.1
+
+
+def test_the_penalty_is_taken_off_each_token(save_model, make_agent):
+    agent = make_agent(
+        reference=save_model(spread=0.02), kl_coef=0.5, gamma=1.0, gae_lambda=1.0,
+        normalize_advantage=False,
+    )  # fmt: skip
+    batch = collect(agent, 12)
+    targets = agent.compute_targets(batch)
+    with torch.no_grad():
+        log_ratio = agent.policy.evaluate_sequences(batch).logprobs - agent.reference.logprobs(
+            batch
+        )
+    penalties = torch.zeros_like(batch.rewards)
+    penalties[batch.action_mask] = 0.5 * log_ratio
+    # Values start at zero: the return of a row's first token is all that is still to come.
+    for row in range(len(batch)):
+        first = int(batch.action_mask[row].nonzero()[0])
+        wanted = batch.rewards[row].sum() - penalties[row].sum()
+        assert float(targets.returns[row, first]) == pytest.approx(float(wanted), abs=1e-4)

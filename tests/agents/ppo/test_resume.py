@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 import agents.ppo.checkpoints
-from agents.ppo.checkpoints import replacing_entries, settle
+from agents.ppo.atomic_replacement import replacing_entries, settle
 from agents.ppo.ppo import TextPPO
 
 _SETTINGS = {"learning_rate": 1e-2, "kl_target": 0.5, "critic_warmup": 1, "scale_rewards": True}

@@ -183,12 +183,12 @@ def test_a_prompt_of_a_group_is_computed_once(make_agent, make_env):
     for group_size in (1, 4):
         slots.seed(3)
         slots.set_options({"group_size": group_size})
-        fed = policy._decoders[0].fed_tokens if policy._decoders else 0
+        fed = policy.cached.decoders[0].fed_tokens if policy.cached.decoders else 0
         episodes = collect_episodes(slots, policy, 4, always)
         written = sum(int(e.action_mask.sum()) for e in episodes)
         prompts = [int(e.action_mask.argmax()) for e in episodes]
-        found.append((policy._decoders[0].fed_tokens - fed - (written - 4), prompts))
-        for decoder in policy._decoders:
+        found.append((policy.cached.decoders[0].fed_tokens - fed - (written - 4), prompts))
+        for decoder in policy.cached.decoders:
             decoder.drop()
     # All of each prompt; or all but the last token once, and the last token of each.
     (alone, prompts), (shared, same) = found

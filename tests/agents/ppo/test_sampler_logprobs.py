@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents.ppo.buffer import make_batch
+from agents.policy.episode_batch import make_batch
 from agents.ppo.rollout import collect_episodes
 from textenv.errors import ConfigError
 

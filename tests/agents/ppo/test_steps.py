@@ -12,7 +12,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 import agents.ppo.update
 import agents.training.run
-from agents.ppo.buffer import make_batch
+from agents.policy.episode_batch import make_batch
 from agents.ppo.distributed import Ranks
 from agents.ppo.ppo import TextPPO
 from agents.ppo.rollout import collect_episodes

@@ -25,7 +25,7 @@ from stable_baselines3.common.vec_env import (
 
 from agents.integrations.sb3_evaluation import EvalCallback
 from agents.integrations.sb3_evaluation import evaluate_policy as evaluate_any
-from agents.ppo.policy import LMPolicy
+from agents.policy.lm_policy import LMPolicy
 from agents.ppo.ppo import TextPPO
 from agents.ppo.random_states import slot_states
 from agents.ppo.vec_env import TextVecEnv

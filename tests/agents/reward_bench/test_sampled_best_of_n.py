@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from agents.cli.rewards import load_named_rewards, split_specs
 from agents.reward_bench.best_of_n import pay_nothing, sample_pool, score_pool, write_picks
-from agents.training.evaluation import load_policy, play_policy_on_split
+from agents.training.held_out import load_policy, play_policy_on_split
 from textenv.benchmark.results import BestOfN, load_record
 from textenv.cli import console, main
 from textenv.examples import Episode

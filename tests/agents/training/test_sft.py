@@ -9,7 +9,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from agents.models.loading import load_model
 from agents.training.config import SFTOptions
-from agents.training.evaluation import evaluate_policy_on_split, load_policy
+from agents.training.held_out import evaluate_policy_on_split, load_policy
 from agents.training.sft import gold_batch, train_supervised
 from textenv import ConfigError
 

@@ -14,8 +14,8 @@ import torch
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from agents.models.compilation import is_compiled
-from agents.ppo.buffer import make_batch
-from agents.ppo.policy import LMPolicy
+from agents.policy.episode_batch import make_batch
+from agents.policy.lm_policy import LMPolicy
 from textenv import ConfigError, ModelError
 from textenv.rollout import PlayedEpisode
 
@@ -221,7 +221,7 @@ def test_choosing_and_evaluating_agree(make_chooser, family, separate_critic):
     assert torch.equal(greedy, distribution.distribution.probs.argmax(1))
     (evaluated[1].sum() + evaluated[2].sum() + evaluated[0].sum()).backward()
     learning = {id(p) for p in policy.parameters() if p.grad is not None and p.grad.any()}
-    assert {id(policy.value_head.weight), id(policy._parts[1].weight)} <= learning
+    assert {id(policy.value_head.weight), id(policy.networks.head.weight)} <= learning
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2", "qwen3"])
@@ -305,7 +305,7 @@ def test_tokens_come_with_their_log_probabilities(make_policy, family, bf16, tol
 def test_writing_asks_no_separate_critic(make_policy):
     policy = make_policy(separate_critic=True)
     policy.act(np.array([[3, 5, 7]], np.int32), np.array([3]), np.arange(1))
-    assert [decoder.fed_tokens for decoder in policy._decoders] == [3, 0]
+    assert [decoder.fed_tokens for decoder in policy.cached.decoders] == [3, 0]
 
 
 def test_a_policy_that_chooses_does_not_write(make_chooser):
@@ -347,7 +347,7 @@ def test_a_policy_that_acted_can_be_copied(make_policy, copied, options):
     policy, observation = make_policy(**options), observation_of(ROWS)
     policy.forward(observation)
     twin = copied(policy)
-    assert twin._decoders == ()
+    assert twin.cached.decoders == ()
     policy.forget()
     for found, wanted in zip(
         twin.forward(observation, deterministic=True),
@@ -391,7 +391,7 @@ def test_writes_within_a_rollout_and_before_the_next_are_seen(make_policy):
     policy, slots = make_policy(), np.arange(2)
     ids = np.array([[3, 5, 6, 2, 4, 7]] * 2, np.int32)
     policy.act(ids, np.array([4, 4]), slots)
-    (decoder,) = policy._decoders
+    (decoder,) = policy.cached.decoders
     for write, length, is_seen in (
         (lambda: [p.data.mul_(1.01) for p in policy.lm.parameters()], 5, True),
         (lambda: None, 6, False),

@@ -8,7 +8,7 @@ import torch
 from sb3_contrib import ARS, QRDQN, TRPO, MaskablePPO, RecurrentPPO
 from stable_baselines3 import DQN
 
-from agents.ppo.policy import LMPolicy
+from agents.policy.lm_policy import LMPolicy
 from agents.ppo.vec_env import TextVecEnv
 from textenv import ConfigError
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from agents.policy.openings import SideBySide, lay_side_by_side
 from textenv.errors import UnknownNameError
 from textenv.rollout import PlayedEpisode
 
@@ -29,6 +30,8 @@ class EpisodeBatch:
             tokens; None unless every episode has them.
         cut_off: (batch,) bool, whether the last turn was cut off by its budget or the episode's
             limit; None where the environment does not tell.
+        openings: (batch,) int64, equal for episodes with the same tokens before the agent's
+            first; None where that is not known.
         components: (batch, k) float64, the components of the reward that were asked for, NaN where
             an episode has none; None if none were.
     """
@@ -41,6 +44,7 @@ class EpisodeBatch:
     groups: Tensor
     logprobs: Tensor | None = None
     cut_off: Tensor | None = None
+    openings: Tensor | None = None
     components: Tensor | None = None
 
     def __len__(self) -> int:
@@ -72,8 +76,20 @@ class EpisodeBatch:
             self.groups[rows],
             None if self.logprobs is None else self.logprobs[rows, :width],
             None if self.cut_off is None else self.cut_off[rows],
+            None if self.openings is None else self.openings[rows],
             None if self.components is None else self.components[rows],
         )
+
+    @cached_property
+    def opening_lengths(self) -> Tensor:
+        """How many tokens stand before the agent's first, (batch,); all if it wrote none."""
+        first = self.action_mask.int().argmax(dim=1)
+        return first.where(self.action_mask.any(dim=1), self.lengths)
+
+    @cached_property
+    def side_by_side(self) -> SideBySide | None:
+        """The episodes with each opening once, or None where that does not make them shorter."""
+        return lay_side_by_side(self)
 
     def micro_batches(self, rows: Tensor, max_tokens: int) -> Iterator[Tensor]:
         """Splits rows, longest first, into groups of at most `max_tokens` tokens with padding.
@@ -107,6 +123,8 @@ def make_batch(
         UnknownNameError: No episode has a component of that name.
     """
     n, width = len(episodes), max(len(episode.input_ids) for episode in episodes)
+    openings: dict[bytes, int] = {}
+    opening_of = np.zeros(n, np.int64)
     input_ids = np.zeros((n, width), np.int64)
     action_mask = np.zeros((n, width), np.bool_)
     rewards = np.zeros((n, width), np.float32)
@@ -117,6 +135,9 @@ def make_batch(
         input_ids[i, :length] = episode.input_ids
         action_mask[i, :length] = episode.action_mask
         rewards[i, :length] = episode.rewards
+        written = np.flatnonzero(episode.action_mask)
+        opening = input_ids[i, : written[0] if len(written) else length].tobytes()
+        opening_of[i] = openings.setdefault(opening, len(openings))
         if drawn:
             logprobs[i, :length] = episode.logprobs
     lengths = np.array([len(episode.input_ids) for episode in episodes], np.int64)
@@ -129,6 +150,7 @@ def make_batch(
         "rewards": rewards,
         "truncated": truncated,
         "groups": groups,
+        "openings": opening_of,
     }
     if drawn:
         arrays["logprobs"] = logprobs

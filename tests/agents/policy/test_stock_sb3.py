@@ -12,7 +12,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
 
-from agents.ppo.policy import LMPolicy
+from agents.policy.lm_policy import LMPolicy
 from agents.ppo.vec_env import TextVecEnv
 from textenv.env import TextEnv
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents.ppo.buffer import make_batch
+from agents.policy.episode_batch import make_batch
 from textenv.rollout import PlayedEpisode
 
 
