@@ -2,13 +2,15 @@
 
     python -m benchmarks.ppo --against trl,sb3,torch [--rounds 5] [--json out.json]
     python -m benchmarks.ppo --shape 135m --against trl,torch --rounds 3 --updates 1
+    python -m benchmarks.ppo --shape 135m --lora --value shared --rounds 3 --updates 2
 
 The work is an update of 32 episodes: prompts of 64 tokens, responses of 32, four epochs in one
 minibatch, with a Llama of 128 x 4 layers and 2048 words. With `--shape 135m` it is one of 16
 episodes in two epochs, with random weights in the shape of SmolLM2-135M. The peers are TRL 1.12.0's
 PPOTrainer (its environment is made when it is first needed), Stable-Baselines3's own PPO with
 `LMPolicy`, and a bare loop in torch. Each round runs everyone once, in rotated order and in
-processes of their own; a ratio is the median over rounds of the ratios within a round.
+processes of their own; a ratio is the median over rounds of the ratios within a round. `--lora`
+compares whole updates of TextPPO's adapters with those of its full weights, and runs no peer.
 
 Run it on a machine that does nothing else: with more work than cores, threads mostly wait for one
 another. `--threads 1` suffers less.
@@ -95,6 +97,9 @@ def main(
         Literal["separate", "shared", "both"], typer.Option(help="The critic's backbone.")
     ] = "both",
     bf16: Annotated[bool, typer.Option(help="Have bfloat16 beside float32.")] = True,
+    lora: Annotated[
+        bool, typer.Option("--lora", help="Compare LoRA with full weights, in place of peers.")
+    ] = False,
     compiled: Annotated[
         bool, typer.Option("--compile", help="Have TextPPO with compiled layers, too: minutes.")
     ] = False,
@@ -106,7 +111,7 @@ def main(
     json_path: JsonPath = None,
 ) -> None:
     """Measure PPO on a CPU beside its peers."""
-    peers = parse_against(against)
+    peers = [] if lora else parse_against(against)
     messages = Console(stderr=True)
     folder = str(peers_dir / f"fixed-work-{shape}")
     work = Work(folder, updates=updates, threads=threads, **SHAPES[shape])
@@ -116,7 +121,7 @@ def main(
             f"The machine is busy: its load average is {load[0]:.1f}. Ratios will swing, and "
             "figures are low."
         )
-    field, comparisons = make_field(peers, _CRITICS[value], bf16, compiled, shape)
+    field, comparisons = make_field(peers, _CRITICS[value], bf16, compiled, shape, lora)
     try:
         pythons = {"trl": str(trl_python(peers_dir))} if "trl" in peers else {}
         write_model(work)

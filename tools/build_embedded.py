@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -149,7 +148,7 @@ def main(
 ) -> None:
     """Builds the embedded model."""
     build_tokenizer(out)
-    build_model(out, replace(TRAINING, steps=steps, seed=seed))
+    build_model(out, TRAINING.replace(steps=steps, seed=seed))
 
 
 def _corpus() -> Iterator[str]:

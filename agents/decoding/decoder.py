@@ -13,12 +13,11 @@ from torch import Tensor, nn
 
 from agents.decoding.cuda_graphs import can_capture
 from agents.decoding.slot_passes import SlotPasses
+from agents.decoding.twin import Twin, wants_twin
 from agents.decoding.weights import (
-    Precast,
     WeightsContent,
     WeightsVersion,
     adapter_states,
-    can_precast,
     find_adapters,
     find_owners,
     weights_version,
@@ -50,8 +49,8 @@ class SlotDecoder:
     A prefix that another slot has, or that several slots begin with at once, is computed for one of
     them and copied to the others. Prompts of several slots take one padded pass, unless they differ
     much in length; the last token of every slot then goes through one pass of a token a row, which
-    on a GPU is a captured graph. Elsewhere a few prompts go along in that pass. Under autocast the
-    weights of linear layers are cast once for all passes of the same weights.
+    on a GPU is a captured graph. Elsewhere a few prompts go along in that pass. Weights of linear
+    layers are cast, packed and merged with adapters once for all passes of the same weights.
 
     Args:
         backbone: the decoder without its output layer, as
@@ -110,7 +109,7 @@ class SlotDecoder:
         self._version: WeightsVersion | None = None
         self._content: WeightsContent | None = None
         self._dtype: torch.dtype | None = None
-        self._precast: list[Precast | None] = [None] * len(self._parts)
+        self._twins: list[Twin | None] = [None] * len(self._parts)
         self._passes: SlotPasses | None = None
 
     def forget(self) -> None:
@@ -199,9 +198,9 @@ class SlotDecoder:
             # Read again: dropping looks the parameters up anew.
             version = weights_version(self._owners)
         self.forget()
-        for precast in self._precast:
-            if precast is not None:
-                precast.refresh()
+        for twin in self._twins:
+            if twin is not None:
+                twin.refresh()
         if self._content is None:
             self._content = WeightsContent(self._parts)
         else:
@@ -212,8 +211,11 @@ class SlotDecoder:
     def _start(self, dtype: torch.dtype) -> SlotPasses | None:
         self._dtype = dtype
         self._device = next(self.backbone.parameters()).device
-        if torch.is_autocast_enabled(self._device.type):
-            self._precast = [Precast(p, dtype) if can_precast(p) else None for p in self._parts]
+        is_autocast = torch.is_autocast_enabled(self._device.type)
+        self._twins = [
+            Twin(part, dtype if is_autocast else None) if wants_twin(part, is_autocast) else None
+            for part in self._parts
+        ]
         if not self.cached:
             return None
         return SlotPasses(
@@ -221,9 +223,9 @@ class SlotDecoder:
         )
 
     def _running(self, part: int) -> nn.Module:
-        """Returns the module that computes: the backbone's twin in autocast's type, or itself."""
-        precast = self._precast[part]
-        return self._parts[part] if precast is None else precast.twin
+        """Returns the module that computes: the part's twin, or the part itself."""
+        twin = self._twins[part]
+        return self._parts[part] if twin is None else twin.module
 
     def _common_prefix(self, rows: Ints, ids: Ints, lengths: Ints) -> Ints:
         """Returns (k,) how many leading tokens are cached already, leaving at least one to feed."""

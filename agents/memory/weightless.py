@@ -63,10 +63,16 @@ class Weightless(TorchDispatchMode):
 
     def count(self, values: Any) -> None:
         """Counts the storages of tensors, each once for as long as it lives."""
-        for storage in (x.untyped_storage() for x in tree_leaves(values) if isinstance(x, Tensor)):
-            if storage._cdata not in self._known:
-                key, n_bytes = storage._cdata, storage.nbytes()
-                self._known[key] = weakref.ref(storage, partial(self._forget, key, n_bytes))
+        for tensor in (x for x in tree_leaves(values) if isinstance(x, Tensor)):
+            if tensor.is_mkldnn:
+                # Packed weights have a memory of their own, which nobody else can hold.
+                owner: Any = tensor
+                key, n_bytes = id(tensor), tensor.numel() * tensor.element_size()
+            else:
+                owner = tensor.untyped_storage()
+                key, n_bytes = owner._cdata, owner.nbytes()
+            if key not in self._known:
+                self._known[key] = weakref.ref(owner, partial(self._forget, key, n_bytes))
                 self.live_bytes += n_bytes
         self.peak_bytes = max(self.peak_bytes, self.live_bytes)
 

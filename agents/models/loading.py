@@ -26,6 +26,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.utils import logging as transformers_logging
 
 from agents.models.attention import use_own_attention
+from agents.models.cpu_products import use_own_products
 from agents.models.sources import USE_LOCAL, Source, found
 from textenv.adapter_folders import has_tokenizer
 from textenv.errors import ConfigError, ModelError
@@ -139,6 +140,7 @@ def load_model(
     if source.adapter is not None:
         result = merge_folder(result, source.adapter)
     use_own_attention(result)
+    use_own_products(result)
     result.eval()  # type: ignore[no-untyped-call] # has no types
     return result
 

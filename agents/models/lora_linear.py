@@ -9,6 +9,10 @@ from peft.tuners import lora
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from agents.models.cpu_products import OneDNNLinear, product
+
+_BASES = (nn.Linear, OneDNNLinear)
+
 
 class LoraLinear(lora.Linear):
     """peft's layer, whose forward pass is W x + s B (A x) as three products.
@@ -50,8 +54,8 @@ class _LoraProduct(torch.autograd.Function):
         ctx: Any, x: Tensor, weight: Tensor, a: Tensor, b: Tensor, bias: Tensor | None, scale: float
     ) -> Tensor:
         inputs = x.reshape(-1, x.shape[-1])
-        low = inputs @ a.T  # (tokens, r)
-        outputs = nn.functional.linear(inputs, weight, bias).addmm_(low, b.T, alpha=scale)
+        low = product(inputs, a)  # (tokens, r)
+        outputs = product(inputs, weight, bias).addmm_(low, b.T, alpha=scale)
         ctx.save_for_backward(inputs, weight, a, b, low)
         ctx.scale, ctx.shape = scale, x.shape
         return outputs.view(*x.shape[:-1], len(weight))
@@ -61,11 +65,12 @@ class _LoraProduct(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> Any:
         inputs, weight, a, b, low = ctx.saved_tensors
         grad = grad.reshape(-1, grad.shape[-1])
-        grad_low = (grad @ b).mul_(ctx.scale)
+        grad_low = product(grad, b.T.contiguous()).mul_(ctx.scale)
         grad_x = None
         if ctx.needs_input_grad[0]:
-            grad_x = (grad @ weight).addmm_(grad_low, a).view(ctx.shape)
-        grad_b = (grad.T @ low).mul_(ctx.scale)
+            grad_x = product(grad, weight.T).addmm_(grad_low, a).view(ctx.shape)
+        # As (r, out): a product with few columns takes longer than one with few rows.
+        grad_b = (low.T @ grad).T.mul(ctx.scale)
         return grad_x, None, grad_low.T @ inputs, grad_b, None, None
 
 
@@ -73,5 +78,5 @@ def fuse_adapters(model: nn.Module) -> None:
     """Has the adapted linear layers of a model use `LoraLinear`, in place."""
     for module in model.modules():
         # Quantized layers, and those of GPT-2, have classes of their own.
-        if type(module) is lora.Linear and type(module.get_base_layer()) is nn.Linear:
+        if type(module) is lora.Linear and type(module.get_base_layer()) in _BASES:
             module.__class__ = LoraLinear

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from agents.models.cpu_products import product
+
 # Numbers in the logits of one chunk, by default: 128 MiB in float32.
 CHUNK_LOGITS = 2**25
 # Numbers that a CPU takes through all steps of a softmax before it takes the next, within its cache
@@ -95,7 +97,7 @@ class _TokenLogprobs(torch.autograd.Function):
         entropy = torch.empty_like(chosen) if with_entropy else None
         logits: Tensor | None = None
         for chunk in _chunks(n, chunk_size):
-            logits = nn.functional.linear(hidden[chunk], weight, bias)
+            logits = product(hidden[chunk], weight, bias)
             for block in _blocks(logits):
                 at = slice(chunk.start + block.start, chunk.start + block.stop)
                 scores = _scores(logits[block], temperature)
@@ -129,7 +131,7 @@ class _TokenLogprobs(torch.autograd.Function):
         for chunk in _chunks(n, ctx.chunk_size):
             logits = kept
             if logits is None:
-                logits = nn.functional.linear(hidden[chunk], weight, bias)
+                logits = product(hidden[chunk], weight, bias)
             # What was kept may be asked for again.
             grad = logits if kept is None else torch.empty_like(logits)
             for block in _blocks(logits):
@@ -143,7 +145,7 @@ class _TokenLogprobs(torch.autograd.Function):
                     None if entropy is None else entropy[at, None],
                 ).div_(ctx.temperature)
             if grad_hidden is not None:
-                torch.mm(grad, weight, out=grad_hidden[chunk])
+                grad_hidden[chunk] = product(grad, weight.T)
             if needs_weight:
                 grad_weight = _plus(grad_weight, grad.T @ hidden[chunk])
             if needs_bias:

@@ -134,9 +134,9 @@ class Examination:
         if lora is None:
             return
         self._parts[0].requires_grad_(False)
-        texts, head = self._text(0), self._parts[1]
+        texts, head, window = self._text(0), self._parts[1], self._question.window
         try:
-            found = float(self._reduce(passes.merged(self._own, head, texts, lora)))
+            found = float(self._reduce(passes.merged(self._own, head, texts, lora, window)))
         except Exception as error:
             reason = f"{type(error).__name__}: {error}".partition("\n")[0][:200]
             raise ModelError(

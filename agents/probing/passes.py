@@ -146,8 +146,13 @@ def side_by_side(
     return (found - wanted).abs().flatten() / sizes.flatten()
 
 
-def merged(model: PreTrainedModel, head: nn.Module, texts: Texts, lora: LoraSettings) -> Tensor:
-    """Compares a model with an adapter, which it gets here, with what is merged and saved of it."""
+def merged(
+    model: PreTrainedModel, head: nn.Module, texts: Texts, lora: LoraSettings, window: int
+) -> Tensor:
+    """Compares a model with an adapter, which it gets here, with what is merged and saved of it.
+
+    Whole passes, and decoding, in which the adapter is merged in another way.
+    """
     adapter = add_adapter(model, lora)
     n_adapted = 0
     for module in model.modules():
@@ -161,7 +166,9 @@ def merged(model: PreTrainedModel, head: nn.Module, texts: Texts, lora: LoraSett
         rows = zip(texts.ids, texts.lengths, strict=True)
         saved = tuple(plain(loaded.eval(), row[:n]) for row, n in rows)
     assert n_adapted, f"peft put nothing named {ADAPTER} into the model"
-    return Texts(texts.ids, texts.lengths, saved).differences(hidden, head)
+    wanted = Texts(texts.ids, texts.lengths, saved)
+    decoded = cached((model.base_model, head), wanted, window, is_cached=False)
+    return torch.cat([wanted.differences(hidden, head), decoded])
 
 
 def _log_softmax(logits: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from transformers import PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from agents.models.attention import use_own_attention
+from agents.models.cpu_products import use_own_products
 from agents.models.loading import disable_dropout, enable_gradient_checkpointing
 from agents.probing.copies import SmallCopy, make_copy
 from agents.probing.examination import Examination, Question, Ways
@@ -112,6 +113,7 @@ def _probe_copy(model: PreTrainedModel, question: Question) -> Ways:
     assert own is not None
     own.model.load_state_dict(copied.model.state_dict())
     use_own_attention(own.model)
+    use_own_products(own.model)
     disable_dropout(own.model)
     if question.gradient_checkpointing:
         enable_gradient_checkpointing(own.model)

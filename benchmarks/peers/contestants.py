@@ -35,12 +35,13 @@ class Contestant:
     separate_critic: bool  # else the values come from the policy's own backbone
     bf16: bool  # else float32
     compiled: bool = False
+    lora: bool = False  # low-rank adapters learn, else all weights
 
     @property
     def name(self) -> str:
         """What tables call it."""
         form = "separate" if self.separate_critic else "shared"
-        marks = ", bf16" * self.bf16 + ", compiled" * self.compiled
+        marks = ", bf16" * self.bf16 + ", compiled" * self.compiled + ", LoRA" * self.lora
         return f"{self.kind}, {form}{marks}"
 
 
@@ -55,15 +56,17 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Wanted:
-    """The least ratios to the peers that have some, by a critic of its own and bf16."""
+    """The least ratios to those that have some."""
 
     torch: float
-    trl: Mapping[tuple[bool, bool], float]  # to TRL in float32
+    trl: Mapping[tuple[bool, bool], float]  # to TRL in float32, by a critic of its own and bf16
+    full: float | None = None  # of LoRA to full weights
 
 
 WANTED = {
     "tiny": Wanted(0.9, {(True, False): 1.15, (False, False): 1.9, (False, True): 2.5}),
-    "135m": Wanted(1.0, {(False, False): 2.0, (False, True): 3.0}),
+    # An update with LoRA should take at most three quarters of one with full weights.
+    "135m": Wanted(1.0, {(False, False): 2.0, (False, True): 3.0}, full=4 / 3),
 }
 
 
@@ -73,12 +76,15 @@ def make_field(
     bf16: bool,
     compiled: bool = False,
     shape: str = "tiny",
+    lora: bool = False,
 ) -> tuple[list[Contestant], list[Comparison]]:
     """Returns who plays, and what is compared."""
     wanted = WANTED[shape]
     forms = [(critic, low) for low in ((False, True) if bf16 else (False,)) for critic in critics]
     ours = [Contestant(OURS, *form) for form in forms]
     comparisons = []
+    if lora:
+        comparisons += [Comparison(replace(o, lora=True), o, wanted.full) for o in ours]
     ours_too = [replace(o, compiled=True) for o in ours] if compiled else []
     if "torch" in against:
         comparisons += [Comparison(o, replace(o, kind="torch"), wanted.torch) for o in ours]
@@ -112,6 +118,7 @@ def work_of(contestant: Contestant, work: Work) -> Work:
         separate_critic=contestant.separate_critic,
         bf16=contestant.bf16,
         compiled=contestant.compiled,
+        lora=contestant.lora,
     )
 
 

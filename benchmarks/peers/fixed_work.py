@@ -151,6 +151,7 @@ def ppo_arguments(work: Work) -> dict[str, Any]:
             "separate_critic": work.separate_critic,
             "bf16": work.bf16,
             "compile_layers": work.compiled,
+            "lora": {"r": 16} if work.lora else None,
         },
         "seed": work.seed,
         "device": "cpu",

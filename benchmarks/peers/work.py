@@ -25,6 +25,7 @@ class Work:
     separate_critic: bool = True  # give the values a backbone of their own
     bf16: bool = False  # compute in bfloat16 by autocast
     compiled: bool = False  # compile the layers; TextPPO's part alone
+    lora: bool = False  # train adapters of rank 16 in place of the weights; TextPPO's part alone
     warmup: int = 1  # updates before those that are timed
     updates: int = 4  # updates that are timed
     threads: int = 2  # threads of the processor

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,13 @@ import typer
 
 from benchmarks.measuring import Spread
 from benchmarks.peers.contestants import Contestant, ContestantError, make_field, play, work_of
-from benchmarks.peers.fixed_work import END_ID, even_share, make_fixed_work, write_model
+from benchmarks.peers.fixed_work import (
+    END_ID,
+    even_share,
+    make_fixed_work,
+    ppo_arguments,
+    write_model,
+)
 from benchmarks.peers.standings import compute_ratios, compute_standings, split_update
 from benchmarks.peers.torch_ppo import BareLoop
 from benchmarks.peers.work import Outcome, Stopwatch, Work, read_prompts, write_json
@@ -210,3 +217,16 @@ def test_a_prompt_has_64_tokens_for_the_peers_without_an_environment(small_work:
     assert {len(prompt) for prompt in prompts} == {64}
     rows = (Path(small_work.folder) / "rows.jsonl").read_text(encoding="utf-8").splitlines()
     assert len(rows) == len(prompts) == len({json.loads(row)["text"] for row in rows})
+
+
+def test_lora_is_compared_with_the_same_form_of_full_weights(small_work: Work) -> None:
+    field, comparisons = make_field([], [False], bf16=True, shape="135m", lora=True)
+    assert len(field) == 4
+    for low, c in zip((False, True), comparisons, strict=True):
+        full = Contestant("TextPPO", separate_critic=False, bf16=low)
+        assert (c.ours, c.peer) == (replace(full, lora=True), full)
+        # Three quarters of the time is 4/3 of the episodes a second.
+        assert c.wanted == pytest.approx(1 / 0.75)
+    assert field[0].name == "TextPPO, shared, LoRA"
+    policies = [ppo_arguments(work_of(c, small_work))["policy_kwargs"] for c in field]
+    assert [policy["lora"] for policy in policies] == [{"r": 16}, None] * 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import numpy as np
 import pytest
@@ -208,13 +209,14 @@ def test_a_slot_joins_a_prompt_that_others_are_answering(tiny_model: PreTrainedM
         talk.check(list(range(row + 1)), new_tokens=row + 1)
 
 
-def watch_passes(backbone: torch.nn.Module) -> list[tuple[int, ...]]:
+def watch_passes(decoder: SlotDecoder) -> list[tuple[int, ...]]:
     shapes: list[tuple[int, ...]] = []
 
     def watch(_: object, args: object, kwargs: dict[str, torch.Tensor]) -> None:
         shapes.append(tuple(kwargs["input_ids"].shape))
 
-    backbone.register_forward_pre_hook(watch, with_kwargs=True)
+    decoder._renew(exact=True)  # makes what will compute
+    decoder._running(0).register_forward_pre_hook(watch, with_kwargs=True)
     return shapes
 
 
@@ -223,7 +225,7 @@ def test_several_prompts_take_one_pass_and_last_tokens_another(tiny_model: PreTr
     for row in range(5):
         talk.reset(row, 5 + row)
     talk.check()
-    passes = watch_passes(talk.backbone)
+    passes = watch_passes(talk.decoder)
     for row in (0, 2, 4):
         talk.append(row, 1)
     for row in (1, 3):
@@ -240,7 +242,7 @@ def test_prompts_of_very_different_length_are_not_padded_together(
     tiny_model: PreTrainedModel,
 ) -> None:
     talk = Conversation(tiny_model, 4)
-    passes = watch_passes(talk.backbone)
+    passes = watch_passes(talk.decoder)
     lengths = np.array([4, 150, 6, 149])
     hidden = talk.decoder.feed(
         np.arange(4), np.stack([talk.tokens(150) for _ in range(4)]), lengths
@@ -254,7 +256,7 @@ def test_no_pass_exceeds_its_budget_of_tokens(tiny_models: dict[str, PreTrainedM
     talk.decoder.max_tokens_per_batch = 40
     for row in range(6):
         talk.reset(row, 15 + row % 2)
-    passes = watch_passes(talk.backbone)
+    passes = watch_passes(talk.decoder)
     lengths = np.array([len(ids) for ids in talk.sequences])
     ids = np.zeros((6, 16), np.int32)
     for row in range(6):
@@ -289,7 +291,7 @@ def test_prompts_go_along_with_the_next_tokens_of_others(tiny_model: PreTrainedM
         talk.append(row, 1)
     talk.reset(1, 9)
     talk.append(3, 4)  # an environment's turn
-    passes = watch_passes(talk.backbone)
+    passes = watch_passes(talk.decoder)
     feed_without_check(talk)
     # A token of all five, and before those the other 8 and 3.
     assert passes == [(1, 5 + 8 + 3)]
@@ -300,7 +302,7 @@ def test_prompts_go_along_with_the_next_tokens_of_others(tiny_model: PreTrainedM
 
 def test_packed_passes_agree_with_full_passes(tiny_model: PreTrainedModel) -> None:
     talk = start_packing(tiny_model, 6)
-    passes = watch_passes(talk.backbone)
+    passes = watch_passes(talk.decoder)
     rng = np.random.default_rng(1)
     for _ in range(30):
         rows = [int(row) for row in rng.permutation(6)[: rng.integers(2, 7)]]
@@ -330,7 +332,7 @@ def test_a_packed_pass_in_bfloat16_agrees_too(tiny_model: PreTrainedModel) -> No
             ids[row, : lengths[row]] = talk.sequences[row]
         talk.decoder.feed(np.arange(2), ids[:2], lengths[:2] - 1)
         # The twin in bfloat16 computes.
-        passes = watch_passes(talk.decoder._running(0))
+        passes = watch_passes(talk.decoder)
         found = talk.decoder.feed(np.arange(4), ids, lengths)
     assert passes == [(1, 4 + 19 + 10)]
     expected = torch.stack([talk.expected(row) for row in range(4)])
@@ -341,7 +343,7 @@ def test_many_prompts_or_long_ones_take_a_pass_of_their_own(
     tiny_models: dict[str, PreTrainedModel],
 ) -> None:
     talk = start_packing(tiny_models["llama"], 12)
-    passes = watch_passes(talk.backbone)
+    passes = watch_passes(talk.decoder)
     for row in range(12):
         if row < 9:
             talk.reset(row, 7)
@@ -362,7 +364,7 @@ def test_eager_attention_takes_no_packed_pass(tiny_models: dict[str, PreTrainedM
     model = tiny_models["llama"]
     model.set_attn_implementation("eager")
     talk = start_packing(model, 3)
-    passes = watch_passes(talk.backbone)
+    passes = watch_passes(talk.decoder)
     talk.reset(0, 9)
     for row in (1, 2):
         talk.append(row, 1)
@@ -487,7 +489,8 @@ def test_an_interrupted_pass_leaves_no_wrong_keys(tiny_models: dict[str, PreTrai
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    handle = model.model.layers[1].register_forward_pre_hook(interrupt)
+    running: Any = talk.decoder._running(0)
+    handle = running.layers[1].register_forward_pre_hook(interrupt)
     with pytest.raises(KeyboardInterrupt):
         talk.check([0])
     handle.remove()

@@ -11,6 +11,7 @@ import pytest
 import torch
 from transformers import BartConfig, BartForConditionalGeneration, LlamaConfig, LlamaForCausalLM
 
+import agents.decoding.twin
 import agents.probing.probe as probing
 from agents.models.loading import disable_dropout, load_model
 from agents.models.options import LoraSettings
@@ -91,6 +92,16 @@ def test_a_fault_in_our_own_passes_is_found(monkeypatch):
 def test_an_adapter_that_cannot_be_saved_is_refused_before_the_training():
     model = tiny_model(tiny_config("phimoe"))
     with pytest.raises(ModelError, match=r"lora cannot be used .* 'phimoe'"):
+        ways(model, lora=LoraSettings())
+
+
+def test_an_adapter_that_decoding_leaves_out_is_found(monkeypatch):
+    monkeypatch.setattr(probing, "_found", {})
+    model = tiny_model(tiny_config("llama"))
+    ways(model, lora=LoraSettings())
+    monkeypatch.setattr(probing, "_found", {})
+    monkeypatch.setattr(agents.decoding.twin, "_working", lambda layer: [])
+    with pytest.raises(ModelError, match=r"lora cannot be used .* differ by"):
         ways(model, lora=LoraSettings())
 
 
