@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
+from torch.distributed.fsdp import FSDPModule
 from transformers.pytorch_utils import Conv1D
 
 from agents.models.cpu_products import OneDNNLinear, can_pack, pack, packed_product
@@ -58,8 +59,14 @@ class Twin:
 
 
 def wants_twin(module: nn.Module, is_autocast: bool) -> bool:
-    """Tells whether there is anything to gain, and no quantized weight, which is more than data."""
+    """Tells whether there is anything to gain from a twin, and it can be made.
+
+    Quantized weights are more than data, and weights that are divided over processes are only
+    gathered for a pass.
+    """
     if any(not p.is_floating_point() for p in module.parameters()):
+        return False
+    if any(isinstance(part, FSDPModule) for part in module.modules()):
         return False
     layers = list(_linear_layers(module))
     return any(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from unittest.mock import patch
 
@@ -218,7 +218,9 @@ class _Iteration:
     def _longest_episodes(self, n_episodes: int) -> EpisodeBatch:
         mask = np.arange(self._window) >= self._window - self._written
         ids = np.zeros(self._window, np.int32)
-        return make_batch([PlayedEpisode(ids, mask, mask.astype(np.float32))] * n_episodes)
+        batch = make_batch([PlayedEpisode(ids, mask, mask.astype(np.float32))] * n_episodes)
+        # Episodes of the same prompt take less.
+        return replace(batch, openings=None)
 
     def _kept(self, act: Callable[[], object]) -> int:
         """Returns the bytes that an act leaves, without what Python has yet to find unused."""

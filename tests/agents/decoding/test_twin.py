@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from agents.ppo.buffer import make_batch
 from peft import LoraConfig, get_peft_model
 from torch import nn
 from transformers import PreTrainedModel
@@ -18,6 +17,7 @@ from agents.decoding.twin import Twin, wants_twin
 from agents.models.loading import load_model
 from agents.models.lora import adapter_off, add_adapter
 from agents.models.options import LoraSettings
+from agents.policy.episode_batch import make_batch
 from agents.ppo.ppo import TextPPO
 from agents.ppo.rollout import collect_episodes
 

@@ -101,8 +101,9 @@ def test_what_is_kept_for_the_backward_pass_is_what_autograd_saves(model: str) -
 
     window = use.window
     mask = torch.arange(window).numpy() >= window - use.written
-    ids = torch.randint(10, 50, (window,), dtype=torch.int32).numpy()
-    batch = make_batch([PlayedEpisode(ids, mask, mask.astype("float32"))] * use.rows)
+    # Of different prompts, since equal ones are read once.
+    texts = torch.randint(10, 50, (use.rows, window), dtype=torch.int32).numpy()
+    batch = make_batch([PlayedEpisode(ids, mask, mask.astype("float32")) for ids in texts])
     policy.set_training_mode(True)
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         policy.evaluate_sequences(batch)
