@@ -12,7 +12,7 @@ from agents.models.reply_logprobs import side_by_side_states
 from agents.models.token_logprobs import token_logprobs
 from agents.policy.episode_batch import EpisodeBatch
 from agents.policy.networks import Networks
-from agents.policy.openings import split_by_opening
+from agents.policy.openings import SideBySide, split_by_opening
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class States:
 def compute_states(networks: Networks, backbone: nn.Module, batch: EpisodeBatch) -> States:
     """Passes over episodes; those with equal openings share them, where that is right."""
     rows, times = batch.written
-    shared = batch.side_by_side if networks.shares_openings else None
+    shared = _shared(networks, batch)
     if shared is None:
         hidden = teacher_forced_hidden(backbone, batch.input_ids)
         every = torch.arange(len(batch), device=rows.device)
@@ -64,8 +64,12 @@ def compute_states(networks: Networks, backbone: nn.Module, batch: EpisodeBatch)
 
 def tokens_of_pass(networks: Networks, batch: EpisodeBatch) -> Tensor:
     """Returns the token ids that `compute_states` passes over."""
-    shared = batch.side_by_side if networks.shares_openings else None
+    shared = _shared(networks, batch)
     return batch.input_ids if shared is None else shared.choices.input_ids
+
+
+def _shared(networks: Networks, batch: EpisodeBatch) -> SideBySide | None:
+    return batch.side_by_side if networks.shares_openings else None
 
 
 def evaluate_tokens(

@@ -68,6 +68,7 @@ def test_no_number_and_no_gradient_changes(agent: TextPPO, shapes: list[tuple[in
         gradient = torch.cat([p.grad.flatten() for p in policy.parameters() if p.grad is not None])
         found.append([outputs.logprobs, outputs.values, outputs.entropy, outputs.final_values])
         found[-1].append(gradient / gradient.abs().max())
+    assert policy.networks.shares_openings
     assert batch.side_by_side is not None
     for one, other in zip(*found, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=3e-5)
