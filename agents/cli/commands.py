@@ -134,7 +134,9 @@ def train(
         if is_first_rank():
             print_error(_what_is_saved(out))
         raise typer.Exit(EXIT_INTERRUPTED) from error
-    print_training_result(console, result, out)
+    # The first process writes the folder, perhaps later than another comes here.
+    if is_first_rank():
+        print_training_result(console, result, out)
 
 
 def _what_is_saved(out: Path) -> str:

@@ -66,11 +66,6 @@ def print_training_result(console: Console, result: Summary, out: Path) -> None:
     facts = {"gain": interval(result["gain"], signed=True)}
     if best is not None and best["iteration"] != n:
         facts |= {
-            "turns that end": " before, ".join(
-                f"{result[stage]['metrics']['ended_by_agent']['mean']:.0%}"
-                for stage in ("before", "after")
-            )
-            + " after",
             "gain of the best": interval(best["gain"], signed=True),
             "best over last": interval(best["gain_over_last"], signed=True),
         }
