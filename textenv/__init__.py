@@ -36,6 +36,7 @@ from textenv.tasks.base import Field, Task
 from textenv.tasks.candidates import pick_candidates
 
 if TYPE_CHECKING:
+    from textenv.benchmark.agreement.agreement import agree
     from textenv.benchmark.audit import audit
     from textenv.benchmark.statistics import estimate_gain, estimate_mean
 
@@ -59,6 +60,7 @@ __all__ = [
     "Turn",
     "UnknownArgumentError",
     "UnknownNameError",
+    "agree",
     "audit",
     "estimate_gain",
     "estimate_mean",
@@ -72,6 +74,7 @@ __all__ = [
 
 # What an environment does not need is imported when it is asked for.
 _LATER = {
+    "agree": "textenv.benchmark.agreement.agreement",
     "audit": "textenv.benchmark.audit",
     "estimate_gain": "textenv.benchmark.statistics",
     "estimate_mean": "textenv.benchmark.statistics",

@@ -6,10 +6,9 @@ Slow imports are inside the commands.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -20,11 +19,11 @@ from agents.cli.arguments import Device, Seed, find_model, pick_device
 from agents.cli.bench import EPILOG, bench
 from agents.cli.display import duration, interval, print_facts, print_folder
 from textenv.cli.arguments import AsJson, Dataset, EnvKeys, Id, Model, environment_keys
-from textenv.cli.console import parse_spec, print_json
+from textenv.cli.console import parse_spec, parse_specs, print_json
 from textenv.errors import ConfigError
 from textenv.registry import environment_row
-from textenv.rewards import Reward, load_reward
-from textenv.rewards.base import name_of
+from textenv.rewards import load_reward
+from textenv.rewards.naming import name_rewards
 
 if TYPE_CHECKING:
     from agents.reward_bench.best_of_n import Pool
@@ -81,7 +80,8 @@ def best_of_n(
     are expectations over all subsets of the pool, with 95 % intervals over prompts.
     """
     environment_row(id)
-    rewards = load_named_rewards([reward, *split_specs(gold)])
+    specs = name_rewards([parse_spec(reward), *parse_specs(gold)])
+    rewards = {name: load_reward(spec) for name, spec in specs.items()}
     if len(rewards) < 2:
         raise ConfigError("Name a --gold metric that differs from --reward, to judge the picks.")
     env = environment_keys(overrides or ())
@@ -143,29 +143,6 @@ def best_of_n(
     print_picks(console, scored)
     if out is not None:
         print_folder(console, out, f"report.html to look at, {PICKS_NAME} with a pick a prompt")
-
-
-def split_specs(texts: Sequence[str]) -> list[str]:
-    """Splits 'a,b' at its commas; a mapping in braces stays whole."""
-    specs = []
-    for text in texts:
-        specs += [text] if text.lstrip().startswith("{") else text.split(",")
-    return [spec.strip() for spec in specs if spec.strip()]
-
-
-def load_named_rewards(specs: Sequence[str]) -> dict[str, Reward]:
-    """Makes rewards from texts: names, import paths, mappings.
-
-    An import path is named after the imported object. If two names were equal, the second reward is
-    named by its whole text.
-    """
-    rewards: dict[str, Reward] = {}
-    for text in specs:
-        spec: Any = parse_spec(text)
-        made = load_reward(spec)
-        name = text.rpartition(":")[2] if isinstance(spec, str) else name_of(made)
-        rewards[text if name in rewards else name] = made
-    return rewards
 
 
 def print_curves(console: Console, record: BestOfN) -> None:

@@ -8,8 +8,7 @@ first, the longest) would favour whoever tends to stand there.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -34,8 +33,9 @@ from textenv.episode import TextCore
 from textenv.errors import RewardError
 from textenv.examples import Episode, Example
 from textenv.rewards import load_reward
-from textenv.rewards.base import FloatArray, name_of
+from textenv.rewards.base import FloatArray
 from textenv.rewards.loading import RewardSpec
+from textenv.rewards.naming import describe_reward
 
 METRICS = ("rouge1", "rougeL", "token_f1", "chrf")
 _RESAMPLES = 2_000
@@ -110,7 +110,7 @@ def audit(
     floor = _estimate(baseline.empty, baseline.owners)
     passes, verdict = write_verdict(probes, ceiling, floor, held_out=held_out)
     return Audit(
-        reward=_described(reward, scorer),
+        reward=describe_reward(reward),
         dataset=dataset,
         n_examples=len(set(baseline.owners.tolist())),
         leave_one_out=held_out,
@@ -239,14 +239,6 @@ def _by_example(values: FloatArray, owners: NDArray[np.int64]) -> FloatArray:
     _, group, counts = np.unique(owners, return_inverse=True, return_counts=True)
     means: FloatArray = np.bincount(group, values) / counts
     return means
-
-
-def _described(spec: RewardSpec, scorer: Scorer) -> str:
-    if isinstance(spec, str):
-        return spec
-    if isinstance(spec, Mapping):
-        return json.dumps(spec, ensure_ascii=False, default=repr)
-    return name_of(scorer.reward)
 
 
 def _rank(probe: Probe) -> float:

@@ -154,6 +154,16 @@ def parse_spec(text: str | None) -> Any:
         ) from error
 
 
+def parse_specs(texts: Iterable[str]) -> list[Any]:
+    """Reads several rewards: "a,b" is two of them, a mapping in braces is one."""
+    parts = [
+        part
+        for text in texts
+        for part in ([text] if text.lstrip().startswith("{") else text.split(","))
+    ]
+    return [parse_spec(part.strip()) for part in parts if part.strip()]
+
+
 def print_turns(console: Console, turns: Iterable[Turn]) -> None:
     """Prints messages, each with its speaker next to it."""
     table = Table.grid(padding=(0, 2))

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from textenv.cli.agree import EPILOG, agree_with_people
 from textenv.cli.arguments import AsJson
 from textenv.cli.audit import audit_reward
 from textenv.cli.console import Commands, print_json
@@ -26,6 +27,7 @@ def make_rewards_app() -> typer.Typer:
     app.command("list")(list_rewards)
     app.command("score")(score_file)
     app.command("audit")(audit_reward)
+    app.command("agree", epilog=EPILOG)(agree_with_people)
     app.command("report")(render_again)
     return app
 
@@ -57,7 +59,7 @@ def render_again(
         Path,
         typer.Argument(
             metavar="DIR_OR_FILE",
-            help="What bench, audit or best-of-n wrote: a folder, or its JSON file.",
+            help="What bench, audit, best-of-n or agree wrote: a folder, or its JSON file.",
         ),
     ],
     out: Annotated[
@@ -69,7 +71,7 @@ def render_again(
         ),
     ] = None,
 ) -> None:
-    """Render the HTML report of a bench, an audit or a best-of-n again."""
+    """Render the HTML report of a bench, an audit, a best-of-n or an agreement again."""
     from textenv.benchmark.report import find_record_files, read_record, render_report, write_page
 
     files = find_record_files(source)

@@ -13,7 +13,6 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from agents.cli.rewards import load_named_rewards, split_specs
 from agents.reward_bench.best_of_n import pay_nothing, sample_pool, score_pool, write_picks
 from agents.training.held_out import load_policy, play_policy_on_split
 from textenv.benchmark.results import BestOfN, load_record
@@ -179,32 +178,6 @@ def test_a_folder_gets_the_record_the_report_and_the_picks(run, tmp_path):
     assert record.proxy == "1 chrf + 0.5 rouge1"
     assert (out / "report.html").is_file()
     assert len((out / "picks.jsonl").read_text(encoding="utf-8").splitlines()) == 3
-
-
-def test_golds_are_named_together_or_one_by_one():
-    assert split_specs(["a,b", " c "]) == ["a", "b", "c"]
-    assert split_specs(["{a: 1, b: 2}", "c"]) == ["{a: 1, b: 2}", "c"]
-
-
-def test_rewards_are_called_by_short_names(tmp_path, monkeypatch):
-    (tmp_path / "mine.py").write_text(
-        "import numpy as np\n"
-        "from textenv.rewards import RewardResult\n"
-        "def chrf(episodes):\n"
-        "    return RewardResult(np.zeros(len(episodes)))\n"
-        "ones = chrf\n",
-        encoding="utf-8",
-    )
-    monkeypatch.syspath_prepend(tmp_path)
-    specs = ["chrf", "mine:chrf", "mine:ones", "{chrf: 2}"]
-    assert list(load_named_rewards(specs)) == ["chrf", "mine:chrf", "ones", "2 chrf"]
-
-
-def test_options_alone_keep_two_rewards_apart():
-    recall, precision = (
-        "{rouge1: {measure: " + measure + "}}" for measure in ("recall", "precision")
-    )
-    assert list(load_named_rewards([recall, precision])) == ["1 rouge1", precision]
 
 
 @pytest.mark.parametrize(

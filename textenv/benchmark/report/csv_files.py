@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from textenv.benchmark.agreement.records import Agreement
 from textenv.benchmark.report.record_files import Record
 from textenv.benchmark.results import Audit, Bench, BestOfN
 from textenv.benchmark.statistics import Estimate
@@ -26,6 +27,7 @@ def save_csv_files(records: Iterable[Record], folder: Path) -> list[Path]:
     audits += [audit for bench in benches for audit in bench.audits]
     best = [record for record in records if isinstance(record, BestOfN)]
     best += [one for bench in benches for one in bench.best_of_n]
+    agreements = [record for record in records if isinstance(record, Agreement)]
     tables = {
         "designs.csv": [row for bench in benches for row in _design_rows(bench)],
         "matrix.csv": [row for bench in benches for row in _matrix_rows(bench)],
@@ -35,6 +37,11 @@ def save_csv_files(records: Iterable[Record], folder: Path) -> list[Path]:
         "samples.csv": [row for bench in benches for row in _sample_rows(bench)],
         "probes.csv": [row for audit in audits for row in _probe_rows(audit)],
         "best_of_n.csv": [row for one in best for row in _best_of_n_rows(one)],
+        "agreement.csv": [row for one in agreements for row in _agreement_rows(one)],
+        "preferences.csv": [row for one in agreements for row in _preference_rows(one)],
+        "reward_comparisons.csv": [
+            row for one in agreements for row in _reward_comparison_rows(one)
+        ],
     }
     tables = {name: rows for name, rows in tables.items() if rows}
     for name, rows in tables.items():
@@ -103,6 +110,28 @@ def _best_of_n_rows(best: BestOfN) -> Iterator[Row]:
         for n, kl, estimate in zip(best.n, best.kl_bound, estimates, strict=True):
             of = {"proxy": best.proxy, "metric": metric, "n": n, "kl_bound": kl}
             yield {**of, **_columns("score", estimate)}
+
+
+def _agreement_rows(found: Agreement) -> Iterator[Row]:
+    for rating in found.ratings:
+        for row in rating.rewards:
+            accuracies = _fields(row, "pairwise_accuracy tie_threshold soft_pairwise_accuracy")
+            for level, ranks in row.levels.items():
+                of = {"rating": rating.rating, "reward": row.reward, "level": level}
+                taus = "kendall spearman kendall_without_length spearman_without_length n"
+                yield {**of, **_fields(ranks, taus), **accuracies}
+
+
+def _preference_rows(found: Agreement) -> Iterator[Row]:
+    names = "reward accuracy tied accuracy_with_ties tie_threshold"
+    return (_fields(row, names) for row in found.preferences)
+
+
+def _reward_comparison_rows(found: Agreement) -> Iterator[Row]:
+    groups = [(rating.rating, rating.comparisons) for rating in found.ratings]
+    for rating, pairs in [*groups, ("preference", found.preference_comparisons)]:
+        for pair in pairs:
+            yield {"rating": rating, **_fields(pair, "first second difference p p_holm")}
 
 
 def _fields(record: Any, names: str) -> Row:

@@ -8,18 +8,25 @@ import re
 from pathlib import Path
 from typing import Any, TypeVar
 
+from textenv.benchmark.agreement.records import Agreement
 from textenv.benchmark.results import Audit, Bench, BestOfN, Design, load_record
 from textenv.errors import ConfigError
 
-Record = Bench | Audit | BestOfN
+Record = Bench | Audit | BestOfN | Agreement
 Value = TypeVar("Value")
 
 FILE_NAMES: dict[type[Record], str] = {
     Bench: "bench.json",
     Audit: "audit.json",
     BestOfN: "best_of_n.json",
+    Agreement: "agreement.json",
 }
-_SIGNS: dict[type[Record], str] = {Bench: "designs", Audit: "probes", BestOfN: "kl_bound"}
+_SIGNS: dict[type[Record], str] = {
+    Bench: "designs",
+    Audit: "probes",
+    BestOfN: "kl_bound",
+    Agreement: "left_out",
+}
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -36,7 +43,7 @@ def find_record_files(path: Path) -> list[Path]:
     if not found:
         raise ConfigError(
             f"'{path}' holds none of {', '.join(FILE_NAMES.values())}. Name the folder that "
-            "'textenv rewards bench', 'audit' or 'best-of-n' wrote."
+            "'textenv rewards bench', 'audit', 'best-of-n' or 'agree' wrote."
         )
     return found
 
@@ -53,8 +60,8 @@ def read_record(path: Path) -> Record:
         if isinstance(data, dict) and sign in data:
             return load_record(kind, path)
     raise ConfigError(
-        f"'{path}' is no record of a bench, an audit or a best-of-n; those are written as "
-        f"{', '.join(FILE_NAMES.values())}."
+        f"'{path}' is no record of a bench, an audit, a best-of-n or an agreement; those are "
+        f"written as {', '.join(FILE_NAMES.values())}."
     )
 
 

@@ -15,7 +15,16 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from textenv.benchmark.report import charts, emphasis, heat_table, numbers, samples, tables
+from textenv.benchmark.agreement.records import Agreement
+from textenv.benchmark.report import (
+    agreement_tables,
+    charts,
+    emphasis,
+    heat_table,
+    numbers,
+    samples,
+    tables,
+)
 from textenv.benchmark.report.csv_files import save_csv_files
 from textenv.benchmark.report.record_files import FILE_NAMES, Record, without_lone_surrogates
 from textenv.benchmark.results import Audit, Bench, BestOfN, save_record
@@ -57,12 +66,14 @@ def render_report(record: Record | Sequence[Record], files: Sequence[str] = ()) 
     bench = benches[0] if benches else None
     audits = [one for one in records if isinstance(one, Audit)]
     best = [one for one in records if isinstance(one, BestOfN)]
+    agreements = [one for one in records if isinstance(one, Agreement)]
     script = _asset("script.js")
     page = _environment().get_template("template.html.j2")
     return page.render(
         bench=bench,
         audits=[*(bench.audits if bench else ()), *audits],
         best_of_n=[*(bench.best_of_n if bench else ()), *best],
+        agreements=agreements,
         files=files,
         title=_title(records),
         style=Markup(_asset("style.css")),
@@ -74,7 +85,7 @@ def render_report(record: Record | Sequence[Record], files: Sequence[str] = ()) 
 
 
 def _clean(record: Record | Sequence[Record]) -> list[Record]:
-    records = [record] if isinstance(record, Bench | Audit | BestOfN) else list(record)
+    records = [record] if isinstance(record, Record) else list(record)
     if not records:
         raise ConfigError("A report needs at least one record.")
     return without_lone_surrogates(records)
@@ -89,6 +100,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals.update(
+        agreement_tables=agreement_tables,
         charts=charts,
         heat_table=heat_table,
         numbers=numbers,
@@ -117,6 +129,8 @@ def _title(records: Sequence[Record]) -> str:
         return first.title
     if isinstance(first, Audit):
         return f"Audit of {first.reward}"
+    if isinstance(first, Agreement):
+        return f"Rewards and people: {first.source}"
     return f"Best of n by {first.proxy}"
 
 

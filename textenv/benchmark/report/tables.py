@@ -57,16 +57,16 @@ class Table:
 
 def make_designs_table(bench: Bench) -> Table:
     """Returns what the benchmark concludes of each design, with the numbers behind it."""
-    table = _make_table(
+    table = make_table(
         "Designs",
         bench.designs,
-        (_words("Design"), lambda d: _text(d.name)),
-        (_words("Judgement"), lambda d: replace(_text(d.judgement), mark=d.judgement)),
-        (Column("Own gain"), lambda d: _gain(d.own_gain)),
-        (Column("Gold gain"), lambda d: _ZERO if is_untrained(d) else _gain(d.gold_gain)),
-        (Column("Hacking index"), lambda d: _gain(d.hacking_index)),
-        (Column("Gold at matched KL"), lambda d: _gain(d.gold_at_matched_kl)),
-        (Column("KL, nats"), lambda d: _ZERO if is_untrained(d) else _plain(d.kl)),
+        (words_column("Design"), lambda d: show_text(d.name)),
+        (words_column("Judgement"), lambda d: replace(show_text(d.judgement), mark=d.judgement)),
+        (Column("Own gain"), lambda d: show_gain(d.own_gain)),
+        (Column("Gold gain"), lambda d: _ZERO if is_untrained(d) else show_gain(d.gold_gain)),
+        (Column("Hacking index"), lambda d: show_gain(d.hacking_index)),
+        (Column("Gold at matched KL"), lambda d: show_gain(d.gold_at_matched_kl)),
+        (Column("KL, nats"), lambda d: _ZERO if is_untrained(d) else show_estimate(d.kl)),
     )
     muted = frozenset(i for i, design in enumerate(bench.designs) if design.kind == "control")
     return replace(table, muted=muted)
@@ -78,56 +78,58 @@ def make_gap_table(bench: Bench) -> Table:
     designs.sort(key=lambda design: -_mean(design.hacking_index))
     gains = make_axis([e for d in designs for e in (d.gold_gain, d.own_gain)])
     gaps = make_axis([d.hacking_index for d in designs])
-    return _make_table(
+    return make_table(
         "Hacking index",
         designs,
-        (_words("Design"), lambda d: replace(_text(d.name), mark=d.judgement)),
+        (words_column("Design"), lambda d: replace(show_text(d.name), mark=d.judgement)),
         (
             Column("Own and gold gain, sd", "plot", gains),
             lambda d: Value(
                 f"own {_signed(d.own_gain)}, gold {_signed(d.gold_gain)}",
                 sort=_mean(d.gold_gain),
-                bars=_bars(gains, gold=d.gold_gain, own=d.own_gain),
+                bars=place_bars(gains, gold=d.gold_gain, own=d.own_gain),
             ),
         ),
         (
             Column("Hacking index, sd", "plot", gaps),
             lambda d: replace(
-                _gain(d.hacking_index), small="", bars=_bars(gaps, gap=d.hacking_index)
+                show_gain(d.hacking_index), small="", bars=place_bars(gaps, gap=d.hacking_index)
             ),
         ),
-        (Column("Hacking index"), lambda d: _gain(d.hacking_index)),
+        (Column("Hacking index"), lambda d: show_gain(d.hacking_index)),
     )
 
 
 def make_points_table(bench: Bench) -> Table:
     """Returns every measured point of the curves."""
     points = [(curve, i, point) for curve in bench.curves for i, point in enumerate(curve.points)]
-    return _make_table(
+    return make_table(
         "Points of the curves",
         points,
-        (_words("Trained on"), lambda p: _text(p[0].design)),
-        (_words("Metric"), lambda p: _text(p[0].metric)),
+        (words_column("Trained on"), lambda p: show_text(p[0].design)),
+        (words_column("Metric"), lambda p: show_text(p[0].metric)),
         (Column("KL, nats"), lambda p: _number(p[2].kl)),
-        (Column("Gain, sd"), lambda p: _gain(p[2].gain)),
-        (_words("Peak"), lambda p: _text("peak") if p[1] == p[0].peak else Value("")),
+        (Column("Gain, sd"), lambda p: show_gain(p[2].gain)),
+        (words_column("Peak"), lambda p: show_text("peak") if p[1] == p[0].peak else Value("")),
     )
 
 
 def make_comparisons_table(bench: Bench) -> Table:
     """Returns the pairs of designs, compared by the gold metrics."""
     axis = make_axis([comparison.difference for comparison in bench.comparisons])
-    return _make_table(
+    return make_table(
         "Comparisons of designs",
         bench.comparisons,
-        (_words("First"), lambda c: _text(c.first)),
-        (_words("Second"), lambda c: _text(c.second)),
+        (words_column("First"), lambda c: show_text(c.first)),
+        (words_column("Second"), lambda c: show_text(c.second)),
         (
             Column("First minus second, gold, sd", "plot", axis),
-            lambda c: replace(_gain(c.difference), small="", bars=_bars(axis, gap=c.difference)),
+            lambda c: replace(
+                show_gain(c.difference), small="", bars=place_bars(axis, gap=c.difference)
+            ),
         ),
-        (Column("Difference"), lambda c: _gain(c.difference)),
-        (Column("P(first better)"), lambda c: _plain(c.probability_of_improvement)),
+        (Column("Difference"), lambda c: show_gain(c.difference)),
+        (Column("P(first better)"), lambda c: show_estimate(c.probability_of_improvement)),
         (Column("p"), lambda c: Value(format_p(c.p), sort=c.p)),
         (
             Column("p, Holm"),
@@ -140,21 +142,21 @@ def make_probes_table(audit: Audit) -> Table:
     """Returns how each policy without merit fares beside the reference."""
     scores = [audit.ceiling, audit.floor, *(probe.score for probe in audit.probes)]
     axis = make_axis(scores, reference=audit.ceiling.mean)
-    return _make_table(
+    return make_table(
         f"Probes of {audit.reward}",
         audit.probes,
-        (_words("Probe"), lambda p: Value(p.name, p.what, sort=p.name)),
+        (words_column("Probe"), lambda p: Value(p.name, p.what, sort=p.name)),
         (
             Column("Score; dashed: the reference", "plot", axis),
-            lambda p: replace(_plain(p.score), small="", bars=_bars(axis, own=p.score)),
+            lambda p: replace(show_estimate(p.score), small="", bars=place_bars(axis, own=p.score)),
         ),
-        (Column("Score"), lambda p: _plain(p.score)),
+        (Column("Score"), lambda p: show_estimate(p.score)),
         (Column("Against the reference"), _compare),
-        (Column("AUC"), lambda p: _plain(p.auc)),
+        (Column("AUC"), lambda p: show_estimate(p.auc)),
         (Column("Examples"), lambda p: Value(str(p.n), sort=float(p.n))),
-        (_words("Kind"), lambda p: _text(p.kind)),
+        (words_column("Kind"), lambda p: show_text(p.kind)),
         (
-            _words("What it writes"),
+            words_column("What it writes"),
             lambda p: Value("", p.note, sort=p.example or None, detail=p.example),
         ),
     )
@@ -162,33 +164,33 @@ def make_probes_table(audit: Audit) -> Table:
 
 def make_correlations_table(audit: Audit) -> Table:
     """Returns the rank correlation with other metrics, strongest first."""
-    return _make_table(
+    return make_table(
         f"Correlations of {audit.reward}",
         sorted(audit.correlations.items(), key=lambda pair: -pair[1]),
-        (_words("Metric"), lambda pair: _text(pair[0])),
+        (words_column("Metric"), lambda pair: show_text(pair[0])),
         (Column("Spearman's rho"), lambda pair: _number(pair[1])),
     )
 
 
 def make_runs_table(runs: Sequence[RunRecord]) -> Table:
     """Returns runs with their errors, in the order given."""
-    return _make_table(
+    return make_table(
         "Runs",
         runs,
-        (_words("Design"), lambda run: _text(run.design)),
+        (words_column("Design"), lambda run: show_text(run.design)),
         (Column("Seed"), lambda run: Value(str(run.seed), sort=float(run.seed))),
-        (_words("Status"), lambda run: replace(_text(run.status), mark=run.status)),
+        (words_column("Status"), lambda run: replace(show_text(run.status), mark=run.status)),
         (
             Column("Time"),
             lambda run: Value(
                 format_duration(run.wall_s) if run.wall_s else MISSING, sort=run.wall_s or None
             ),
         ),
-        (_words("Error"), lambda run: Value("", sort=run.error or None, detail=run.error)),
+        (words_column("Error"), lambda run: Value("", sort=run.error or None, detail=run.error)),
     )
 
 
-def _make_table(
+def make_table(
     caption: str, items: Sequence[T], *columns: tuple[Column, Callable[[T], Value]]
 ) -> Table:
     """Makes a row of each item: what every column's function returns for it."""
@@ -196,7 +198,7 @@ def _make_table(
     return Table(caption, tuple(column for column, _ in columns), rows)
 
 
-def _bars(axis: Axis, **estimates: Estimate | None) -> tuple[Bar, ...]:
+def place_bars(axis: Axis, **estimates: Estimate | None) -> tuple[Bar, ...]:
     """Draws estimates on an axis, each with its mark: "own", "gold" or "gap"."""
     return tuple(axis.place(e, mark) for mark, e in estimates.items() if e is not None)
 
@@ -216,11 +218,13 @@ def _compare(probe: Probe) -> Value:
     )
 
 
-def _words(title: str) -> Column:
+def words_column(title: str) -> Column:
+    """Returns a column of words."""
     return Column(title, "words")
 
 
-def _text(text: str) -> Value:
+def show_text(text: str) -> Value:
+    """Shows a word."""
     return Value(text, sort=text)
 
 
@@ -228,11 +232,13 @@ def _number(number: float) -> Value:
     return Value(format_number(number), sort=number)
 
 
-def _gain(estimate: Estimate | None) -> Value:
-    return replace(_plain(estimate), text=_signed(estimate))
+def show_gain(estimate: Estimate | None) -> Value:
+    """Shows a signed number with its interval."""
+    return replace(show_estimate(estimate), text=_signed(estimate))
 
 
-def _plain(estimate: Estimate | None) -> Value:
+def show_estimate(estimate: Estimate | None) -> Value:
+    """Shows a number with its interval."""
     mean = estimate.mean if estimate else None
     return Value(format_number(mean), format_interval(estimate), mean)
 

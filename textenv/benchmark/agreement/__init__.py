@@ -1,0 +1,1 @@
+"""How well rewards agree with what people said of the same texts."""
