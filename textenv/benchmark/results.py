@@ -65,6 +65,31 @@ class Audit:
 
 
 @dataclass(frozen=True)
+class StrategyText:
+    """What a rule writes for one prompt."""
+
+    prompt: str  # the last message before it
+    text: str  # turns apart by " / "
+    score: float
+
+
+@dataclass(frozen=True)
+class StrategySearch:
+    """What the best rule from prompt to text earns that understands nothing."""
+
+    reward: str  # the reward's name or description
+    dataset: str  # the examples' source
+    n_examples: int  # half of them chose the rule, the other half judged it
+    reference: Estimate  # the reference's mean on the judging half
+    strategy: str  # the rule: a template, or one for each kind of prompt
+    score: Estimate  # its mean on the judging half
+    passes: bool  # True if that is at most 0.5, and 0.3 below the reference
+    verdict: str  # the same in words
+    texts: tuple[StrategyText, ...]  # what it writes for some prompts
+    curve: tuple[tuple[int, float], ...]  # rules tried, and the best mean on the choosing half
+
+
+@dataclass(frozen=True)
 class BestOfN:
     """How proxy and gold rise with the best of n samples, picked by the proxy."""
 

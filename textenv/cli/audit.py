@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from textenv.benchmark.adversary.adversary import BUDGET, EXAMPLES, find_strategy
 from textenv.benchmark.audit import METRICS, OnProgress, audit
 from textenv.benchmark.results import Audit, Probe
 from textenv.benchmark.statistics import Estimate
@@ -47,15 +48,19 @@ def audit_reward(
     metrics: Annotated[
         str, typer.Option(help="Rewards to correlate with, with commas between them.")
     ] = ",".join(METRICS),
+    budget: Annotated[
+        int, typer.Option(min=0, help="Rules that the search may try; 0 for no search.")
+    ] = BUDGET,
     as_json: AsJson = False,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for report.html, audit.json and probes.csv.")
+        Path | None, typer.Option(help="Folder for report.html, the JSON and the CSV files.")
     ] = None,
 ) -> None:
     """Attack a reward with texts that should not be paid; no training.
 
     Empty, copied, repeated, shuffled, denied and other texts are built from the examples and
-    scored beside the human reference. The verdict says which of them come too near.
+    scored beside the human reference. The verdict says which of them come too near. Then a search
+    looks for the rule from prompt to text that earns most without understanding anything.
     """
     if out is not None:
         try:  # before the work, not after it
@@ -74,14 +79,30 @@ def audit_reward(
             dataset=f"{source}, {dataset}" if dataset else source,
             on_progress=on_progress,
         )
+    found = None
+    if budget:
+        with _track(silent=as_json, description="Searching") as on_progress:
+            found = find_strategy(
+                core.reward if spec is None else spec,
+                core,
+                budget=budget,
+                n_examples=min(examples, EXAMPLES),
+                split=split,
+                dataset=result.dataset,
+                on_progress=on_progress,
+            )
     if out is not None:
         from textenv.benchmark.report import write_report
 
-        write_report(result, out)
+        write_report([result] if found is None else [result, found], out)
     if as_json:
-        print_json(asdict(result))
-    else:
-        _print_audit(Console(highlight=False), result)
+        print_json(asdict(result) | {"search": None if found is None else asdict(found)})
+        return
+    console = Console(highlight=False)
+    _print_audit(console, result)
+    if found is not None:
+        console.print()
+        console.print(Text(found.verdict, style="bold green" if found.passes else "bold red"))
 
 
 def _make_core(source: str, dataset: Any, reward: Any) -> TextCore:
@@ -94,12 +115,12 @@ def _make_core(source: str, dataset: Any, reward: Any) -> TextCore:
 
 
 @contextmanager
-def _track(silent: bool) -> Iterator[OnProgress | None]:
+def _track(silent: bool, description: str = "Probes") -> Iterator[OnProgress | None]:
     """Shows a progress bar, as the audit reports to it."""
     if silent:
         yield None
         return
-    with track("Probes", None) as report:
+    with track(description, None, pause_s=5.0) as report:
         yield lambda done, total, name: report(done, name, total)
 
 

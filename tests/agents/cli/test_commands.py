@@ -166,7 +166,7 @@ def test_an_option_that_is_a_key_is_told_as_one(run):
         "show TextQA-v0",
         "show TextDialogueSelect-v0",
         "rewards list",
-        "rewards audit TextQA-v0 --examples 20",
+        "rewards audit TextQA-v0 --examples 20 --budget 100",
         "rewards best-of-n TextQA-v0 --reward rougeL --gold rouge2,bleu,chrf --prompts 2 --pool 4",
         "evaluate TextQA-v0 --agent lead --examples 4",
         "plan TextQA-v0",

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from textenv.benchmark.audit import audit
 from textenv.benchmark.audit_verdict import LEAST_AUC, comes_too_near, margin_of
-from textenv.benchmark.results import Audit, Probe, load_record, save_record
+from textenv.benchmark.results import Audit, Probe, StrategySearch, load_record, save_record
 from textenv.benchmark.statistics import Estimate
 from textenv.cli import main
 from textenv.errors import ConfigError, RewardError
@@ -328,7 +328,8 @@ def run(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("COLUMNS", "140")
 
     def invoke(*arguments: str):
-        return CliRunner().invoke(main.make_app(), ["rewards", "audit", *arguments])
+        words = arguments if "--budget" in arguments else (*arguments, "--budget", "0")
+        return CliRunner().invoke(main.make_app(), ["rewards", "audit", *words])
 
     return invoke
 
@@ -365,6 +366,20 @@ def test_the_command_takes_a_task_and_gives_json(run, tmp_path: Path) -> None:
     failed = run(task)
     assert failed.exit_code == 2
     assert "needs --dataset and --reward" in failed.stderr
+
+
+def test_the_command_searches_for_a_rule(run, tmp_path: Path) -> None:
+    out = tmp_path / "audit"
+    words = ("TextKeywords-v0", "--examples", "40", "--metrics", "rouge1", "--budget", "130")
+    shown = run(*words, "--out", str(out))
+    assert shown.exit_code == 0, shown.output
+    saved = load_record(StrategySearch, out / "search.json")
+    assert saved.curve[-1][0] == 130
+    assert saved.verdict.split(":")[0] in " ".join(shown.stdout.split())
+    assert {"search.json", "strategy.csv", "probes.csv"} <= {path.name for path in out.iterdir()}
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "What a rule without understanding earns" in page
+    assert json.loads(run(*words, "--json").stdout)["search"]["strategy"] == saved.strategy
 
 
 def test_the_command_tells_of_names_that_do_not_exist(run) -> None:

@@ -1,4 +1,4 @@
-"""What a prompt offers to whoever wants to be paid without reading it: its parts, by place and form.
+"""What a prompt offers to a text that understands nothing: its parts, by place and form.
 
 Everything here is read from the text that the agent sees. References and metadata are never looked
 at, but for the candidates of tasks that let the agent choose among them.
@@ -142,14 +142,19 @@ def _choices(options: Sequence[str], prompt: str, source: str) -> dict[str, str]
         found[f"option least like the {name}"] = options[shares.index(min(shares))]
     places = [source.find(option) for option in options]
     if max(places) >= 0:
-        seen = [(place, option) for place, option in zip(places, options, strict=True) if place >= 0]
-        found["option seen first"], found["option seen last"] = min(seen)[1], max(seen)[1]
-        # The option that stands nearest to a word of the question.
-        anchors = [
-            source.find(word) for word in question.replace("?", "").split() if word[:1].isupper()
+        seen = [
+            (place, option) for place, option in zip(places, options, strict=True) if place >= 0
         ]
-        anchor = next((place for place in anchors if place >= 0), 0)
-        found["option nearest to the question"] = min(seen, key=lambda p: abs(p[0] - anchor))[1]
+        found["option seen first"], found["option seen last"] = min(seen)[1], max(seen)[1]
+        # The question's first name, where the source has it.
+        named = (source.find(name) for name in _NAME.findall(question))
+        anchor = next((place for place in named if place >= 0), 0)
+        found["option nearest to the question's name"] = min(
+            seen, key=lambda pair: abs(pair[0] - anchor)
+        )[1]
+        found["option after the question's name"] = min(
+            seen, key=lambda pair: (pair[0] < anchor, pair[0])
+        )[1]
     return found
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from textenv.benchmark.report.intervals import Tick, round_ticks
 from textenv.benchmark.report.numbers import NBSP, format_interval, format_number
-from textenv.benchmark.results import Bench, BestOfN, Curve, Fit
+from textenv.benchmark.results import Bench, BestOfN, Curve, Fit, StrategySearch
 from textenv.benchmark.statistics import Estimate
 
 WIDTH, HEIGHT = 340.0, 230.0
@@ -140,6 +140,19 @@ def make_best_of_n_panels(best: BestOfN) -> list[Panel]:
         chart = Chart((line,), ticks, _y_ticks(frame), None, None)
         panels.append(Panel(name, "", chart, None, (note + ".",)))
     return panels
+
+
+def make_search_panel(found: StrategySearch) -> Panel:
+    """Returns a panel with the best mean so far against the number of rules tried."""
+    tried = [float(n) for n, _ in found.curve]
+    means = [Estimate(mean, (mean, mean)) for _, mean in found.curve]
+    frame = _make_frame(tried, means)
+    titles = [f"{n} rules" for n, _ in found.curve]
+    line = _make_line("own", "", frame, tried, means, titles, len(means) - 1)
+    ticks = tuple(Tick(frame.x(n), label) for n, label in round_ticks(0.0, frame.x_high, 4))
+    note = f"Ends at {format_number(found.curve[-1][1], 3)}, on the examples that it was chosen on."
+    chart = Chart((line,), ticks, _y_ticks(frame), frame.y(0), None)
+    return Panel("The search", "", chart, None, (note,))
 
 
 def _frame_curves(curves: Sequence[Curve], matched_kl: float | None) -> Frame:

@@ -13,7 +13,7 @@ from typing import Any
 
 from textenv.benchmark.agreement.records import Agreement
 from textenv.benchmark.report.record_files import Record
-from textenv.benchmark.results import Audit, Bench, BestOfN
+from textenv.benchmark.results import Audit, Bench, BestOfN, StrategySearch
 from textenv.benchmark.statistics import Estimate
 
 Row = dict[str, object]  # column -> value
@@ -25,6 +25,7 @@ def save_csv_files(records: Iterable[Record], folder: Path) -> list[Path]:
     benches = [record for record in records if isinstance(record, Bench)]
     audits = [record for record in records if isinstance(record, Audit)]
     audits += [audit for bench in benches for audit in bench.audits]
+    searches = [record for record in records if isinstance(record, StrategySearch)]
     best = [record for record in records if isinstance(record, BestOfN)]
     best += [one for bench in benches for one in bench.best_of_n]
     agreements = [record for record in records if isinstance(record, Agreement)]
@@ -36,6 +37,7 @@ def save_csv_files(records: Iterable[Record], folder: Path) -> list[Path]:
         "runs.csv": [row for bench in benches for row in _run_rows(bench)],
         "samples.csv": [row for bench in benches for row in _sample_rows(bench)],
         "probes.csv": [row for audit in audits for row in _probe_rows(audit)],
+        "strategy.csv": [row for one in searches for row in _strategy_rows(one)],
         "best_of_n.csv": [row for one in best for row in _best_of_n_rows(one)],
         "agreement.csv": [row for one in agreements for row in _agreement_rows(one)],
         "preferences.csv": [row for one in agreements for row in _preference_rows(one)],
@@ -103,6 +105,12 @@ def _probe_rows(audit: Audit) -> Iterator[Row]:
     for probe in audit.probes:
         found = "kind what score reference_minus_probe auc n too_near note example"
         yield {**_fields(audit, "reward dataset"), "probe": probe.name, **_fields(probe, found)}
+
+
+def _strategy_rows(found: StrategySearch) -> Iterator[Row]:
+    for one in found.texts:
+        rule = {"reward": found.reward, "strategy": found.strategy}
+        yield {**rule, **_fields(one, "prompt text score")}
 
 
 def _best_of_n_rows(best: BestOfN) -> Iterator[Row]:

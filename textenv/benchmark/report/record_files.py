@@ -9,21 +9,30 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from textenv.benchmark.agreement.records import Agreement
-from textenv.benchmark.results import Audit, Bench, BestOfN, Design, load_record
+from textenv.benchmark.results import (
+    Audit,
+    Bench,
+    BestOfN,
+    Design,
+    StrategySearch,
+    load_record,
+)
 from textenv.errors import ConfigError
 
-Record = Bench | Audit | BestOfN | Agreement
+Record = Bench | Audit | StrategySearch | BestOfN | Agreement
 Value = TypeVar("Value")
 
 FILE_NAMES: dict[type[Record], str] = {
     Bench: "bench.json",
     Audit: "audit.json",
+    StrategySearch: "search.json",
     BestOfN: "best_of_n.json",
     Agreement: "agreement.json",
 }
 _SIGNS: dict[type[Record], str] = {
     Bench: "designs",
     Audit: "probes",
+    StrategySearch: "strategy",
     BestOfN: "kl_bound",
     Agreement: "left_out",
 }

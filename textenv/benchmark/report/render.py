@@ -27,7 +27,7 @@ from textenv.benchmark.report import (
 )
 from textenv.benchmark.report.csv_files import save_csv_files
 from textenv.benchmark.report.record_files import FILE_NAMES, Record, without_lone_surrogates
-from textenv.benchmark.results import Audit, Bench, BestOfN, save_record
+from textenv.benchmark.results import Audit, Bench, BestOfN, StrategySearch, save_record
 from textenv.errors import ConfigError
 
 REPORT_NAME = "report.html"
@@ -66,6 +66,7 @@ def render_report(record: Record | Sequence[Record], files: Sequence[str] = ()) 
     bench = benches[0] if benches else None
     audits = [one for one in records if isinstance(one, Audit)]
     best = [one for one in records if isinstance(one, BestOfN)]
+    searches = [one for one in records if isinstance(one, StrategySearch)]
     agreements = [one for one in records if isinstance(one, Agreement)]
     script = _asset("script.js")
     page = _environment().get_template("template.html.j2")
@@ -73,6 +74,7 @@ def render_report(record: Record | Sequence[Record], files: Sequence[str] = ()) 
         bench=bench,
         audits=[*(bench.audits if bench else ()), *audits],
         best_of_n=[*(bench.best_of_n if bench else ()), *best],
+        searches=searches,
         agreements=agreements,
         files=files,
         title=_title(records),
@@ -127,7 +129,7 @@ def _title(records: Sequence[Record]) -> str:
     first = records[0]
     if isinstance(first, Bench):
         return first.title
-    if isinstance(first, Audit):
+    if isinstance(first, Audit | StrategySearch):
         return f"Audit of {first.reward}"
     if isinstance(first, Agreement):
         return f"Rewards and people: {first.source}"

@@ -15,7 +15,7 @@ from textenv.benchmark.report.numbers import (
     format_p,
 )
 from textenv.benchmark.report.record_files import is_untrained
-from textenv.benchmark.results import Audit, Bench, Probe, RunRecord
+from textenv.benchmark.results import Audit, Bench, Probe, RunRecord, StrategySearch
 from textenv.benchmark.statistics import Estimate
 
 T = TypeVar("T")
@@ -159,6 +159,20 @@ def make_probes_table(audit: Audit) -> Table:
             words_column("What it writes"),
             lambda p: Value("", p.note, sort=p.example or None, detail=p.example),
         ),
+    )
+
+
+def make_strategy_table(found: StrategySearch) -> Table:
+    """Returns what the best rule writes for some prompts."""
+    return make_table(
+        f"What the best rule writes under {found.reward}",
+        found.texts,
+        (words_column("Prompt"), lambda one: Value("", sort=one.prompt, detail=one.prompt)),
+        (
+            words_column("Text"),
+            lambda one: Value("", sort=one.text, detail=one.text or "(nothing)"),
+        ),
+        (Column("Earns"), lambda one: _number(one.score)),
     )
 
 
