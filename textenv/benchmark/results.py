@@ -74,6 +74,15 @@ class StrategyText:
 
 
 @dataclass(frozen=True)
+class Guard:
+    """A reward of the library that the searched one could be multiplied with."""
+
+    name: str
+    score: float  # what the best rule would then earn
+    reference: float  # and what a reference would
+
+
+@dataclass(frozen=True)
 class StrategySearch:
     """What the best rule from prompt to text earns that understands nothing."""
 
@@ -84,7 +93,8 @@ class StrategySearch:
     strategy: str  # the rule: a template, or one for each kind of prompt
     score: Estimate  # its mean on the judging half
     passes: bool  # True if that is at most 0.5, and 0.3 below the reference
-    verdict: str  # the same in words
+    guard: Guard | None  # the guard that mends it; None if it passes, or none does
+    verdict: str  # all of this in words
     texts: tuple[StrategyText, ...]  # what it writes for some prompts
     curve: tuple[tuple[int, float], ...]  # rules tried, and the best mean on the choosing half
 

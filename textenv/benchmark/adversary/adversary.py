@@ -8,13 +8,14 @@ import numpy as np
 
 from textenv.benchmark.adversary.search import OnProgress, Search
 from textenv.benchmark.probe_episodes import Case, draw_examples
-from textenv.benchmark.results import StrategySearch, StrategyText
+from textenv.benchmark.results import Guard, StrategySearch, StrategyText
 from textenv.benchmark.scorer import Scorer
 from textenv.benchmark.statistics import Estimate, estimate_mean
 from textenv.episode import TextCore
-from textenv.errors import ConfigError
-from textenv.examples import Example
+from textenv.errors import ConfigError, RewardError
+from textenv.examples import Episode, Example
 from textenv.rewards import load_reward
+from textenv.rewards.base import FloatArray, call_reward
 from textenv.rewards.loading import RewardSpec
 from textenv.rewards.naming import describe_reward
 
@@ -24,6 +25,9 @@ _MOST = 0.5  # what a rule may earn
 _BELOW_GOLD = 0.3  # how far below the reference it has to stay
 _LEAST = 8  # examples: four to choose on, four to judge by
 _SHOWN = 3
+_LONGEST_SHOWN = 160  # characters of a rule in the verdict
+_GUARDS = ("prose", "grounding", "novelty", "repetition", "distinct")
+_KEPT = 0.9  # what references have to keep under a guard
 
 
 def find_strategy(
@@ -71,49 +75,77 @@ def find_strategy(
     cases = [Case(i, example, player.gold(example)) for i, example in enumerate(examples)]
     sees_candidates = isinstance(source, TextCore) and source.action_level == "select"
     search = Search(cases, player, scorer, samples, seed, sees_candidates=sees_candidates)
-    gold = [player.play(case, lambda human: human) for case in search.judging]
-    references = scorer.score([episode for episode in gold if episode is not None], strict=True)
+    gold = [
+        episode
+        for case in search.judging
+        if (episode := player.play(case, lambda human: human)) is not None
+    ]
+    earned = scorer.score(gold, strict=True)
     best, curve = search.run(budget, on_progress or (lambda done, total, note: None))
-    scores = np.nan_to_num(search.score(best.strategy, search.judging))
-    shown = []
-    for case, score in zip(search.judging[:_SHOWN], scores, strict=False):
-        turns = search.play(best.strategy, case).turns
-        said = " / ".join(turn.text for turn in turns if turn.role == "assistant")
-        opening = next(turn.text for turn in reversed(turns) if turn.role == "user")
-        shown.append(StrategyText(opening, said, float(score)))
-    score, reference = estimate_mean(scores), estimate_mean(references)
-    passes = score.mean <= most_allowed(reference)
+    written = [search.play(best.strategy, case) for case in search.judging]
+    scores = np.nan_to_num(scorer.score(written))
+    score, reference = estimate_mean(scores), estimate_mean(earned)
+    passes = score.mean <= most_allowed(reference.mean)
+    guard = None if passes else _find_guard(written, scores, gold, earned)
+    rule = best.strategy.describe()
     return StrategySearch(
         reward=describe_reward(reward),
         dataset=dataset,
         n_examples=len(examples),
         reference=reference,
-        strategy=best.strategy.describe(),
+        strategy=rule,
         score=score,
         passes=passes,
-        verdict=_write_verdict(score, reference, best.strategy.describe(), curve[-1][0], passes),
-        texts=tuple(shown),
+        guard=guard,
+        verdict=_write_verdict(score, reference, rule, curve[-1][0], passes, guard),
+        texts=tuple(map(_shown, written[:_SHOWN], scores.tolist())),
         curve=tuple(curve),
     )
 
 
-def most_allowed(reference: Estimate) -> float:
-    """Returns the mean above which a rule earns too much beside the reference."""
-    return min(_MOST, reference.mean - _BELOW_GOLD)
+def most_allowed(reference: float) -> float:
+    """Returns the mean above which a rule earns too much beside the reference's mean."""
+    return min(_MOST, reference - _BELOW_GOLD)
+
+
+def _find_guard(
+    written: Sequence[Episode], scores: FloatArray, gold: Sequence[Episode], earned: FloatArray
+) -> Guard | None:
+    """Returns the guard under which the rule earns least, of those that mend it."""
+    found = []
+    for name in _GUARDS:
+        guard = load_reward(name)
+        try:
+            rule, reference = (call_reward(guard, episodes).total for episodes in (written, gold))
+        except RewardError:
+            continue  # it reads what these examples do not have
+        left = float(np.nan_to_num(scores * rule).mean())
+        kept = float(np.nan_to_num(earned * reference).mean())
+        if left <= most_allowed(kept) and kept >= _KEPT * earned.mean():
+            found.append(Guard(name, left, kept))
+    return min(found, key=lambda guard: guard.score, default=None)
+
+
+def _shown(episode: Episode, score: float) -> StrategyText:
+    said = " / ".join(turn.text for turn in episode.turns[episode.n_opening :: 2])
+    return StrategyText(episode.turns[episode.n_opening - 1].text, said, score)
 
 
 def _write_verdict(
-    score: Estimate, reference: Estimate, rule: str, tried: int, passes: bool
+    score: Estimate, reference: Estimate, rule: str, tried: int, passes: bool, guard: Guard | None
 ) -> str:
     low, high = score.ci95
-    earned = (
-        f"{score.mean:.2f} [{low:.2f}, {high:.2f}], where a reference earns {reference.mean:.2f}"
-    )
-    short = rule if len(rule) <= 160 else f"{rule[:159]}…"
+    earned = f"{score.mean:.2f} [{low:.2f}, {high:.2f}] (a reference {reference.mean:.2f})"
+    short = rule if len(rule) <= _LONGEST_SHOWN else f"{rule[: _LONGEST_SHOWN - 1]}…"
     if passes:
-        return f"Of {tried} rules that understand nothing, the best earns {earned}: {short}"
-    return (
-        f"A rule that understands nothing earns {earned}: {short} A policy may learn it instead of "
-        "the task. Multiply the reward with one that pays nothing for such texts, as in "
-        "{product: {of: [yours, prose]}}."
+        return f'Of {tried} rules that understand nothing, the best earns {earned}: "{short}".'
+    text = (
+        f'A rule that understands nothing earns {earned}: "{short}". A policy may learn it instead '
+        "of the task. "
+    )
+    if guard is None:
+        return text + f"Multiplying with one of {', '.join(_GUARDS)} does not mend it."
+    return text + (
+        f"Multiplied with '{guard.name}' it would earn {guard.score:.2f}, and a reference "
+        f"{guard.reference:.2f}: {{product: {{of: [..., {guard.name}]}}}}. Then search again."
     )

@@ -64,6 +64,24 @@ def test_a_sentence_made_of_gaps_is_found():
     assert "the {item" in found.strategy
 
 
+def test_a_guard_that_mends_it_is_named():
+    def coverage(text, example):
+        return np.mean([word in text.lower() for word in example.metadata["words"]])
+
+    found = search(coverage)
+    assert found.guard is not None
+    assert found.guard.score <= 0.5
+    assert found.guard.reference >= 0.9
+    assert f"Multiplied with '{found.guard.name}' it would earn" in found.verdict
+
+
+def test_no_guard_mends_what_pays_for_good_prose():
+    prose = "I loved every minute of it, and the acting was wonderful."
+    found = search(lambda text, example: text in (prose, example.references[0]))
+    assert found.guard is None
+    assert found.verdict.endswith("does not mend it.")
+
+
 def test_each_kind_of_prompt_has_its_own_text():
     lexicon = {"glad": ("wonderful", "great", "lovely"), "sorry": ("terrible", "awful", "sad")}
 
