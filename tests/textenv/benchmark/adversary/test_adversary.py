@@ -4,6 +4,7 @@ from zlib import crc32
 import numpy as np
 import pytest
 
+from textenv.benchmark.adversary import adversary
 from textenv.benchmark.adversary.adversary import find_strategy
 from textenv.errors import ConfigError
 from textenv.examples import Example
@@ -75,9 +76,9 @@ def test_a_guard_that_mends_it_is_named():
     assert f"Multiplied with '{found.guard.name}' it would earn" in found.verdict
 
 
-def test_no_guard_mends_what_pays_for_good_prose():
-    prose = "I loved every minute of it, and the acting was wonderful."
-    found = search(lambda text, example: text in (prose, example.references[0]))
+def test_a_guard_that_pays_everything_mends_nothing(monkeypatch):
+    monkeypatch.setattr(adversary, "_GUARDS", ("constant",))
+    found = search(lambda text, _: 1.0)
     assert found.guard is None
     assert found.verdict.endswith("does not mend it.")
 
