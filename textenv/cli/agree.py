@@ -19,6 +19,7 @@ from textenv.benchmark.agreement.records import (
     PreferenceAgreement,
     RatingAgreement,
     RewardAgreement,
+    SystemStrength,
 )
 from textenv.benchmark.statistics import Estimate
 from textenv.cli.arguments import AsJson
@@ -118,6 +119,9 @@ def agree_with_people(
     if found.preferences:
         console.print(_preferences_table(found.preferences))
         console.print()
+    if found.strengths:
+        console.print(_strengths_table(found.strengths))
+        console.print()
     console.print(Text(found.verdict, style="bold"))
     if out is not None:
         console.print(Text(f"Written to {out}: report.html to look at.", style="dim"))
@@ -167,16 +171,32 @@ def _preferences_table(rows: tuple[PreferenceAgreement, ...]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
     table.add_column("reward", overflow="fold")
     has_ties = any(row.accuracy_with_ties for row in rows)
-    for title in ("preferred text is paid more", "paid alike"):
+    has_systems = any(row.systems_kendall for row in rows)
+    for title in ("paid more if preferred", "alike"):
         table.add_column(title, justify="right", no_wrap=True)
     if has_ties:
-        table.add_column("with people's ties", justify="right", no_wrap=True)
+        table.add_column("with ties", justify="right", no_wrap=True)
+    if has_systems:
+        table.add_column("systems, tau", justify="right", no_wrap=True)
     for row in rows:
         cells = [row.reward, _number(row.accuracy, with_interval=True), f"{100 * row.tied:.0f} %"]
         if has_ties:
             cells.append(_number(row.accuracy_with_ties, with_interval=True))
+        if has_systems:
+            cells.append(_number(row.systems_kendall, with_interval=True))
         style = "dim" if row.reward == LENGTH else ""
         table.add_row(*(Text(cell, style=style) for cell in cells))
+    return table
+
+
+def _strengths_table(rows: tuple[SystemStrength, ...]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
+    table.add_column("system", overflow="fold")
+    table.add_column("people prefer it to an average one", justify="right", no_wrap=True)
+    table.add_column("pairs", justify="right", no_wrap=True)
+    for row in rows:
+        chance = _number(row.chance, with_interval=True)
+        table.add_row(Text(row.system), Text(chance), Text(str(row.n)))
     return table
 
 

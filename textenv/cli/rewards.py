@@ -16,6 +16,7 @@ from textenv.cli.arguments import AsJson
 from textenv.cli.audit import audit_reward
 from textenv.cli.console import Commands, print_json
 from textenv.cli.score import score_file
+from textenv.cli.sheet import make_sheet
 from textenv.rewards.catalog import REWARDS, NamedReward
 
 GROUP = "rewards"
@@ -28,6 +29,7 @@ def make_rewards_app() -> typer.Typer:
     app.command("score")(score_file)
     app.command("audit")(audit_reward)
     app.command("agree", epilog=EPILOG)(agree_with_people)
+    app.command("sheet")(make_sheet)
     app.command("report")(render_again)
     return app
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from textenv.benchmark.agreement.plain_pickle import load_plain_pickle
+from textenv.benchmark.agreement.sheet import join_key
 from textenv.datasets.formats.files import is_readable, read_files
 from textenv.datasets.formats.text_files import ReadOptions
 from textenv.errors import ConfigError
@@ -45,7 +46,7 @@ def read_rated_rows(path: Path) -> list[Row]:
         table = read_files(path.name, [path], ReadOptions())
         if table.refused:
             raise ConfigError(f"{table.refused[0].where}: {table.refused[0].reason}.")
-        rows = [_row_of_file(row) for row in table.scan()]
+        rows = join_key([_row_of_file(row) for row in table.scan()], path)
     else:
         raise ConfigError(
             f"'{path}' does not end like a file that can be read, such as .jsonl, .json, .csv, "

@@ -54,6 +54,8 @@ class Preferences:
     episodes: tuple[Episode, ...]  # twice as many as pairs: the first texts, then the second ones
     items: IntArray  # (pairs,) the item of each pair
     preferred: FloatArray  # (pairs,) 1 for the first text, -1 for the second, 0 for neither
+    systems: IntArray | None  # (pairs, 2) who wrote them; None where that is not known
+    system_names: tuple[str, ...] = ()
     left_out: int = 0
 
 
@@ -107,9 +109,10 @@ def make_preferences(
     """
     columns = _columns(rows)
     if human is None:
-        names, said = _PREFERRED, np.ones(len(rows))
+        names, writers = _PREFERRED, ("chosen_system", "rejected_system")
+        said = np.ones(len(rows))
     else:
-        names = ("response_a", "response_b")
+        names, writers = ("response_a", "response_b"), ("system_a", "system_b")
         _check_column(human, columns, "preference")
         said = np.array([_preference(row.get(human), human, i) for i, row in enumerate(rows)])
     kept = np.flatnonzero(~np.isnan(said)).tolist()
@@ -117,8 +120,14 @@ def make_preferences(
     if not chosen:
         raise ConfigError("No row says which text was preferred.")
     episodes = [episode for name in names for episode in _episodes(chosen, name, columns)]
-    layout = _make_layout(chosen, columns, item, None)
-    return Preferences(tuple(episodes), layout.items, said[kept], len(rows) - len(chosen))
+    items, _, _ = _numbered([row.get(_item_column(columns, item)) for row in chosen])
+    systems: IntArray | None = None
+    system_names: tuple[str, ...] = ()
+    if all(writer in columns for writer in writers):
+        flat, _, system_names = _numbered([row.get(w) for row in chosen for w in writers])
+        systems = flat.reshape(-1, 2)
+    left_out = len(rows) - len(chosen)
+    return Preferences(tuple(episodes), items, said[kept], systems, system_names, left_out)
 
 
 def hold_preferences(rows: Sequence[Mapping[str, Any]], human: Sequence[str]) -> bool:
@@ -193,7 +202,7 @@ def _episodes(
 ) -> list[Episode]:
     if response not in columns:
         raise ConfigError(f"The rows have no '{response}'.{did_you_mean(response, columns)}")
-    others = {*_FIELDS, *_PREFERRED, "response_a", "response_b"}
+    others = {*_FIELDS, *_PREFERRED, "response_a", "response_b", "system_a", "system_b"}
     return make_episodes(
         [_text(row.get(response), last=True) for row in rows],
         [row.get("references") or () for row in rows],
@@ -221,19 +230,24 @@ def _make_layout(
     item: str | None,
     system: str | None,
 ) -> Layout:
-    for name in (item, system):
-        if name is not None:
-            _check_column(name, columns, "name")
-    if item is None:
-        candidates = ("item", "prompt", "references")
-        item = next((name for name in candidates if name in columns), "response")
+    if system is not None:
+        _check_column(system, columns, "name")
+    column = _item_column(columns, item)
     if system is None and "system" in columns:
         system = "system"
-    items, n_items, _ = _numbered([row.get(item) for row in rows])
+    items, n_items, _ = _numbered([row.get(column) for row in rows])
     if system is None:
         return Layout(items, n_items, None)
     systems, _, names = _numbered([row.get(system) for row in rows])
     return Layout(items, n_items, systems, names)
+
+
+def _item_column(columns: Mapping[str, None], item: str | None) -> str:
+    if item is not None:
+        _check_column(item, columns, "name")
+        return item
+    found = (name for name in ("item", "prompt", "references") if name in columns)
+    return next(found, "response")
 
 
 def _numbered(values: Sequence[Any]) -> tuple[IntArray, int, tuple[str, ...]]:

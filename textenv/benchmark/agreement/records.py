@@ -73,6 +73,17 @@ class PreferenceAgreement:
     # where people always preferred one.
     accuracy_with_ties: Estimate | None
     tie_threshold: float | None
+    # Kendall's tau of the systems' mean rewards with people's strengths; None for fewer than three.
+    systems_kendall: Estimate | None
+
+
+@dataclass(frozen=True)
+class SystemStrength:
+    """How people prefer one system to the others (Bradley and Terry)."""
+
+    system: str
+    chance: Estimate  # to be preferred to an average one
+    n: int  # pairs that it was in
 
 
 @dataclass(frozen=True)
@@ -91,5 +102,6 @@ class Agreement:
     between_ratings: tuple[tuple[str, str, float | None], ...]  # Kendall's tau at that level
     preferences: tuple[PreferenceAgreement, ...]
     preference_comparisons: tuple[RewardComparison, ...]
+    strengths: tuple[SystemStrength, ...]  # of the systems in the pairs, the strongest first
     resamples: int
     ms_per_text: dict[str, float]

@@ -28,7 +28,7 @@ from textenv.benchmark.agreement.records import Level
 
 BoolArray = NDArray[np.bool_]
 
-_FEW = 3  # systems of which a rank correlation says something
+FEW_SYSTEMS = 3  # of which a rank correlation says something
 _LARGE = 4_000  # texts whose pairs are too many for all resamples
 _FEWER = 200  # resamples of these
 _NUMBERS = 4_000_000  # in memory at once
@@ -74,7 +74,7 @@ class Resampler:
         if len(self.pairs.item):
             found["within"] = self._within(x, y, is_scored)
         found["pooled"] = self._pooled(x[is_scored], y[is_scored], np.flatnonzero(is_scored))
-        if self.layout.systems is not None and len(self.layout.system_names) >= _FEW:
+        if self.layout.systems is not None and len(self.layout.system_names) >= FEW_SYSTEMS:
             found["systems"] = self._between(x, y, is_scored)
         return found
 

@@ -68,7 +68,14 @@ def _of_preferences(found: Agreement) -> str:
     if best.accuracy.ci95[0] <= 0.5:
         text = f"No reward is shown to be better than a coin: {text}"
     text += _rivals(best.reward, found.preference_comparisons, len(rewards))
-    return f"{text}. The longer text alone: {_percent(length.accuracy)}."
+    text += f". The longer text alone: {_percent(length.accuracy)}."
+    if found.strengths:
+        first = found.strengths[0]
+        text += (
+            f" People like {first.system} best: it would be preferred to an average one in "
+            f"{_percent(first.chance)} of the pairs."
+        )
+    return text
 
 
 def _rivals(best: str, comparisons: tuple[RewardComparison, ...], n: int) -> str:

@@ -115,6 +115,7 @@ def make_preferences_table(found: Agreement) -> Table:
         (Column("Share of pairs"), lambda row: show_estimate(row.accuracy)),
         (Column("Paid alike"), lambda row: Value(format_number(row.tied), sort=row.tied)),
         (Column("With people's ties"), lambda row: show_estimate(row.accuracy_with_ties)),
+        (Column("Between systems, tau"), lambda row: show_gain(row.systems_kendall)),
     )
     muted = frozenset(i for i, row in enumerate(found.preferences) if row.reward == LENGTH)
     return replace(table, muted=muted)
@@ -142,4 +143,22 @@ def make_reward_comparisons_table(comparisons: tuple[RewardComparison, ...]) -> 
                 format_p(pair.p_holm), "differ" if pair.p_holm < 0.05 else "", sort=pair.p_holm
             ),
         ),
+    )
+
+
+def make_strengths_table(found: Agreement) -> Table:
+    """Returns a forest plot of the systems: how people prefer each to an average one."""
+    axis = make_axis([row.chance for row in found.strengths], reference=0.5)
+    return make_table(
+        "Which system people prefer",
+        found.strengths,
+        (words_column("System"), lambda row: show_text(row.system)),
+        (
+            Column("Preferred to an average one; dashed: a coin", "plot", axis),
+            lambda row: replace(
+                show_estimate(row.chance), small="", bars=place_bars(axis, gold=row.chance)
+            ),
+        ),
+        (Column("Chance"), lambda row: show_estimate(row.chance)),
+        (Column("Pairs"), lambda row: Value(str(row.n), sort=float(row.n))),
     )

@@ -41,6 +41,9 @@ def save_csv_files(records: Iterable[Record], folder: Path) -> list[Path]:
         "best_of_n.csv": [row for one in best for row in _best_of_n_rows(one)],
         "agreement.csv": [row for one in agreements for row in _agreement_rows(one)],
         "preferences.csv": [row for one in agreements for row in _preference_rows(one)],
+        "strengths.csv": [
+            _fields(row, "system chance n") for one in agreements for row in one.strengths
+        ],
         "reward_comparisons.csv": [
             row for one in agreements for row in _reward_comparison_rows(one)
         ],
@@ -131,7 +134,7 @@ def _agreement_rows(found: Agreement) -> Iterator[Row]:
 
 
 def _preference_rows(found: Agreement) -> Iterator[Row]:
-    names = "reward accuracy tied accuracy_with_ties tie_threshold"
+    names = "reward accuracy tied accuracy_with_ties tie_threshold systems_kendall"
     return (_fields(row, names) for row in found.preferences)
 
 
