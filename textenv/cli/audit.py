@@ -26,6 +26,7 @@ from textenv.registry import environment_row
 from textenv.tokenization import EMBEDDED
 from textenv.vector import environment_arguments, make_core
 
+_MOST_MS = 3.0  # a slower score, by a model or an endpoint, is not asked for 100,000 times unasked
 _PASSES = {True: ("too near", "red"), False: ("below", "green"), None: ("", "dim")}
 
 Source = Annotated[
@@ -49,8 +50,13 @@ def audit_reward(
         str, typer.Option(help="Rewards to correlate with, with commas between them.")
     ] = ",".join(METRICS),
     budget: Annotated[
-        int, typer.Option(min=0, help="Rules that the search may try; 0 for no search.")
-    ] = BUDGET,
+        int | None,
+        typer.Option(
+            min=0,
+            help="Rules that the search may try; 0 for no search.",
+            show_default=f"{BUDGET}, if a score takes at most {_MOST_MS:g} ms",
+        ),
+    ] = None,
     as_json: AsJson = False,
     out: Annotated[
         Path | None, typer.Option(help="Folder for report.html, the JSON and the CSV files.")
@@ -80,6 +86,9 @@ def audit_reward(
             on_progress=on_progress,
         )
     found = None
+    is_slow = budget is None and result.ms_per_episode > _MOST_MS
+    if budget is None:
+        budget = 0 if is_slow else BUDGET
     if budget:
         with _track(silent=as_json, description="Searching") as on_progress:
             found = find_strategy(
@@ -100,6 +109,9 @@ def audit_reward(
         return
     console = Console(highlight=False)
     _print_audit(console, result)
+    if is_slow:
+        note = f"No rules were searched for, since a score takes {result.ms_per_episode:.3g} ms."
+        console.print(Text(f"{note} To search all the same: --budget {BUDGET}.", style="dim"))
     if found is not None:
         console.print()
         console.print(Text(found.verdict, style="bold green" if found.passes else "bold red"))

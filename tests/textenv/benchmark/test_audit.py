@@ -382,6 +382,21 @@ def test_the_command_searches_for_a_rule(run, tmp_path: Path) -> None:
     assert json.loads(run(*words, "--json").stdout)["search"]["strategy"] == saved.strategy
 
 
+def test_a_slow_reward_is_not_searched_unasked(run, tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "slow.py").write_text(
+        "import time\n"
+        "def slow(episodes):\n"
+        "    time.sleep(0.004 * len(episodes))\n"
+        "    return [0.5] * len(episodes)\n",
+        encoding="utf-8",
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    words = ("TextKeywords-v0", "--reward", "slow:slow", "--examples", "10", "--metrics", "rouge1")
+    shown = CliRunner().invoke(main.make_app(), ["rewards", "audit", *words])
+    assert shown.exit_code == 0, shown.output
+    assert "No rules were searched for, since a score takes" in " ".join(shown.stdout.split())
+
+
 def test_the_command_tells_of_names_that_do_not_exist(run) -> None:
     assert "There is no reward 'rougl'" in run("TextQA-v0", "--reward", "rougl").stderr
     assert (

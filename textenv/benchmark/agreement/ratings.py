@@ -133,9 +133,8 @@ def make_preferences(
 def hold_preferences(rows: Sequence[Mapping[str, Any]], human: Sequence[str]) -> bool:
     """Tells whether rows have two texts each, of which one is preferred."""
     columns = _columns(rows)
-    return all(name in columns for name in _PREFERRED) or (
-        len(human) == 1 and all(name in columns for name in ("response_a", "response_b"))
-    )
+    names = ("response_a", "response_b") if human else _PREFERRED
+    return len(human) <= 1 and all(name in columns for name in names)
 
 
 def _annotators(spec: str) -> list[str]:
