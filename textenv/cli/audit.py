@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from textenv.benchmark.adversary.adversary import BUDGET, EXAMPLES, find_strategy
+from textenv.benchmark.adversary.adversary import BUDGET, EXAMPLES, LEAST_EXAMPLES, find_strategy
 from textenv.benchmark.audit import METRICS, OnProgress, audit
 from textenv.benchmark.results import Audit, Probe
 from textenv.benchmark.statistics import Estimate
@@ -86,11 +86,11 @@ def audit_reward(
             on_progress=on_progress,
         )
     found = None
-    is_slow = budget is None and result.ms_per_episode > _MOST_MS
+    unasked = None if budget is not None else _reason_not_to_search(result)
     if budget is None:
-        budget = 0 if is_slow else BUDGET
+        budget = BUDGET if unasked is None else 0
     if budget:
-        with _track(silent=as_json, description="Searching") as on_progress:
+        with _track(silent=as_json, description="Searching", pause_s=5.0) as on_progress:
             found = find_strategy(
                 core.reward if spec is None else spec,
                 core,
@@ -109,12 +109,21 @@ def audit_reward(
         return
     console = Console(highlight=False)
     _print_audit(console, result)
-    if is_slow:
-        note = f"No rules were searched for, since a score takes {result.ms_per_episode:.3g} ms."
-        console.print(Text(f"{note} To search all the same: --budget {BUDGET}.", style="dim"))
+    if unasked is not None:
+        console.print(Text(f"No rules were searched for: {unasked}.", style="dim"))
     if found is not None:
         console.print()
         console.print(Text(found.verdict, style="bold green" if found.passes else "bold red"))
+
+
+def _reason_not_to_search(result: Audit) -> str | None:
+    """Says why rules are not searched for unless it is asked for; None where they are."""
+    if result.n_examples < LEAST_EXAMPLES:
+        return f"it takes {LEAST_EXAMPLES} examples"
+    if result.ms_per_episode > _MOST_MS:
+        took = f"{result.ms_per_episode:.3g} ms"
+        return f"a score takes {took}. To search all the same: --budget {BUDGET}"
+    return None
 
 
 def _make_core(source: str, dataset: Any, reward: Any) -> TextCore:
@@ -127,12 +136,14 @@ def _make_core(source: str, dataset: Any, reward: Any) -> TextCore:
 
 
 @contextmanager
-def _track(silent: bool, description: str = "Probes") -> Iterator[OnProgress | None]:
+def _track(
+    silent: bool, description: str = "Probes", pause_s: float = 0.0
+) -> Iterator[OnProgress | None]:
     """Shows a progress bar, as the audit reports to it."""
     if silent:
         yield None
         return
-    with track(description, None, pause_s=5.0) as report:
+    with track(description, None, pause_s) as report:
         yield lambda done, total, name: report(done, name, total)
 
 

@@ -465,7 +465,7 @@ def test_the_command_renders_a_folder_or_a_file_again(
 
     for wrong, words in (
         (tmp_path / "none.json", "cannot be read"),
-        (tmp_path, "holds none of bench.json, audit.json, best_of_n.json"),
+        (tmp_path, "holds none of bench.json, audit.json, search.json, best_of_n.json"),
         (out, "is not valid JSON"),
     ):
         done = run(str(wrong))

@@ -23,7 +23,7 @@ BUDGET = 2_000
 EXAMPLES = 200
 _MOST = 0.5  # what a rule may earn
 _BELOW_GOLD = 0.3  # how far below the reference it has to stay
-_LEAST = 8  # examples: four to choose on, four to judge by
+LEAST_EXAMPLES = 8  # four to choose on, four to judge by
 _SHOWN = 3
 _LONGEST_SHOWN = 160  # characters of a rule in the verdict
 _GUARDS = ("prose", "grounding", "novelty", "repetition", "distinct")
@@ -69,8 +69,8 @@ def find_strategy(
     if budget < 1:
         raise ConfigError(f"The budget is a number of rules to try, from 1 up, not {budget}.")
     examples, player = draw_examples(source, n_examples, split, seed)
-    if len(examples) < _LEAST:
-        raise ConfigError(f"A search needs {_LEAST} examples or more, not {len(examples)}.")
+    if len(examples) < LEAST_EXAMPLES:
+        raise ConfigError(f"A search needs {LEAST_EXAMPLES} examples or more, not {len(examples)}.")
     scorer = Scorer(load_reward(reward))
     cases = [Case(i, example, player.gold(example)) for i, example in enumerate(examples)]
     sees_candidates = isinstance(source, TextCore) and source.action_level == "select"
