@@ -22,6 +22,7 @@ from textenv.benchmark.matrix import (
     compute_lag,
     compute_row,
     estimate,
+    estimate_divergence,
     fall_from_peak,
     gain_at_kl,
 )
@@ -110,13 +111,13 @@ def _conclude_design(
         gold_gain=gold,
         hacking_index=index,
         gold_at_matched_kl=None if common is None or not rises(own) else gain_at_kl(gains, common),
-        kl=estimate(scored.final_kl),
+        kl=estimate_divergence(scored.final_kl),
     )
 
 
 def _control(gains: Gains, scored: ScoredDesign) -> Design:
     words = "Every episode is paid a random number, which shows the effect of training alone."
-    gold, kl = estimate(gains.final(GOLD)), estimate(scored.final_kl)
+    gold, kl = estimate(gains.final(GOLD)), estimate_divergence(scored.final_kl)
     return Design(RANDOM, "control", RANDOM, "control", words, None, gold, None, None, kl)
 
 

@@ -95,6 +95,16 @@ def estimate(table: FloatArray) -> Estimate:
     return make_estimate(float(table.mean()), two_way_bootstrap(table)[:, 0])
 
 
+def estimate_divergence(table: FloatArray) -> Estimate:
+    """Estimates a mean KL divergence (n_seeds, n_prompts), which is not below 0.
+
+    Single samples of it are, and so may be their mean and its interval.
+    """
+    found = estimate(table)
+    low, high = (max(0.0, bound) for bound in found.ci95)
+    return Estimate(max(0.0, found.mean), (low, high))
+
+
 def compute_row(scores: DesignScores, gains: Gains, metrics: Sequence[Metric]) -> dict[str, Cell]:
     """Returns a design's row of the matrix: what its training did to each metric."""
     row = {}

@@ -15,6 +15,8 @@ from numpy.typing import ArrayLike
 from textenv.benchmark.results import Fit
 from textenv.benchmark.statistics import FloatArray
 
+_LEAST_DISTANCES = 5  # of a fit with two parameters
+
 
 def fit_gao(d: ArrayLike, reward: ArrayLike) -> Fit | None:
     """Fits R = d (a - b log d) by least squares, in which it is linear.
@@ -27,12 +29,13 @@ def fit_gao(d: ArrayLike, reward: ArrayLike) -> Fit | None:
         reward: (n,) gains since the start.
 
     Returns:
-        The fit; None where there are fewer than 3 different distances, which any curve would meet.
-        The peak is named only if it lies within the distances that were seen.
+        The fit; None where there are fewer than 5 different distances: two parameters pass near any
+        three points, and what they explain says nothing. The peak is named only if it lies within
+        the distances that were seen.
     """
     distance, gain = (np.asarray(values, np.float64) for values in (d, reward))
     distance, gain = distance[distance > 0], gain[distance > 0]
-    if len(np.unique(distance)) < 3:
+    if len(np.unique(distance)) < _LEAST_DISTANCES:
         return None
     design = np.stack([distance, -distance * np.log(distance)], axis=1)
     a, b = np.linalg.lstsq(design, gain)[0].tolist()

@@ -16,6 +16,7 @@ from textenv.benchmark.matrix import (
     compute_lag,
     compute_row,
     estimate,
+    estimate_divergence,
     fall_from_peak,
     gain_at_kl,
     measure_start,
@@ -205,3 +206,12 @@ def test_the_verdict_of_failed_runs_alone_claims_nothing():
         "No run of a design is done, so nothing can be said of any. "
         "2 of 2 runs failed or are missing (good)."
     )
+
+
+def test_a_divergence_is_not_negative():
+    rng = np.random.default_rng(0)
+    found = estimate_divergence(rng.normal(0.05, 3.0, (3, 20)))
+    assert found.mean >= 0
+    assert found.ci95[0] == 0
+    assert found.ci95[1] > 0
+    assert estimate_divergence(rng.normal(-2.0, 0.1, (3, 20))) == Estimate(0.0, (0.0, 0.0))

@@ -48,8 +48,9 @@ def test_noise_costs_explained_variance():
 
 def test_two_distances_are_met_by_any_curve():
     assert fit_gao([0, 1, 2, 2], [0, 1, 1, 1.1]) is None
+    assert fit_gao([0, 1, 2, 3, 4], [0, 1, 1, 1, 1]) is None
     assert fit_gao([], []) is None
-    assert fit_gao([1, 2, 3], [0, 0, 0]).r2 == 0.0
+    assert fit_gao([1, 2, 3, 4, 5], [0, 0, 0, 0, 0]).r2 == 0.0
 
 
 def test_designs_meet_at_the_largest_kl_that_all_reached():
