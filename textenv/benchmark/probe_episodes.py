@@ -41,23 +41,37 @@ class TextPlayer:
 
         `write` is given the human text for a turn, and returns what to say in its place.
         """
-        turns = list(self.opening(case.example))
-        n_opening = len(turns)
-        for _ in range(self.max_turns):
+
+        def say(turns: Sequence[Turn]) -> str | None:
             human = case.reference
             if self.task is not None and self.max_turns > 1:
                 human = self.task.gold(case.example, tuple(turns))
             text = write(human)
+            return None if text is None else text.strip()
+
+        return self.converse(case.example, say)
+
+    def converse(
+        self, example: Example, say: Callable[[Sequence[Turn]], str | None]
+    ) -> Episode | None:
+        """Plays an episode; None if a text cannot be written.
+
+        `say` is given the turns so far, and returns the agent's next one.
+        """
+        turns = list(self.opening(example))
+        n_opening = len(turns)
+        for _ in range(self.max_turns):
+            text = say(turns)
             if text is None:
                 return None
-            turns.append(Turn("assistant", text.strip()))
-            reply = None if self.task is None else self.task.reply(case.example, tuple(turns))
+            turns.append(Turn("assistant", text))
+            reply = None if self.task is None else self.task.reply(example, tuple(turns))
             if reply is None:
                 break
             turns.append(reply)
         if turns[-1].role != "assistant":
             turns.pop()  # the reply to a last turn, which nobody hears
-        return Episode(case.example, tuple(turns), n_opening=n_opening)
+        return Episode(example, tuple(turns), n_opening=n_opening)
 
     def opening(self, example: Example) -> tuple[Turn, ...]:
         """Returns the first messages of an episode."""

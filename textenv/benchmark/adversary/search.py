@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 
@@ -102,19 +103,15 @@ class Search:
 
     def play(self, strategy: Strategy, case: Case) -> Episode:
         """Plays a strategy; what it says later may depend on what it has heard by then."""
-        turns = list(self._player.opening(case.example))
-        n_opening = len(turns)
-        for turn in range(self._player.max_turns):
+        numbers = count()
+
+        def say(turns: Sequence[Turn]) -> str:
             offers = self._read(turns, case)
-            turns.append(Turn("assistant", strategy.write(offers, turn, self._kind(offers))))
-            task = self._player.task
-            reply = None if task is None else task.reply(case.example, tuple(turns))
-            if reply is None:
-                break
-            turns.append(reply)
-        if turns[-1].role != "assistant":
-            turns.pop()  # the reply to a last turn, which nobody hears
-        return Episode(case.example, tuple(turns), n_opening=n_opening)
+            return strategy.write(offers, next(numbers), self._kind(offers))
+
+        episode = self._player.converse(case.example, say)
+        assert episode is not None
+        return episode
 
     def score(self, strategy: Strategy, cases: Sequence[Case]) -> FloatArray:
         """Returns what a strategy earns on each case (n,); NaN where it cannot be scored."""
