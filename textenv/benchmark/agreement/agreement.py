@@ -205,6 +205,10 @@ def _judge_rating(
         report(step, f"{name}, {rating}")
         levels = length_and_human if name == LENGTH else resampler.correlate(values, human)
         with_length = lengths.get(name)
+        if with_length is not None and np.isnan(human).any():
+            # The three correlations of a partial one are of the same texts.
+            rated_length = np.where(np.isnan(human), np.nan, length)
+            with_length = resampler.correlate(values, rated_length)
         drawn[name] = levels[level].kendall
         accuracy = resampler.pairwise_accuracy(values, human)
         p_values = resampler.system_p_values(values)

@@ -177,6 +177,20 @@ def test_rows_that_cannot_be_scored_count_for_no_reward():
     assert half_row.levels == whole_row.levels
 
 
+def test_a_partial_correlation_is_of_the_rated_texts_alone():
+    rows = make_rows()
+    bare = [dict(row, quality=None) if i % 3 == 0 else row for i, row in enumerate(rows)]
+    kept = [row for i, row in enumerate(rows) if i % 3]
+    options = {"human": ["quality", "worse"], "resamples": 100, "level": "pooled"}
+    found, expected = (textenv.agree(some, "rouge1", **options).ratings[0] for some in (bare, kept))
+    for name in ("kendall", "kendall_without_length", "spearman_without_length"):
+        values = [
+            getattr(by_reward(one)["rouge1"].levels["pooled"], name).mean
+            for one in (found, expected)
+        ]
+        assert values[0] == pytest.approx(values[1])
+
+
 def test_without_systems_items_alone_are_drawn():
     rows = [{k: v for k, v in row.items() if k != "system"} for row in make_rows()]
     found = textenv.agree(rows, "rouge1", "quality", resamples=100)
