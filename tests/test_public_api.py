@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[1]
 PUBLIC = {
     "textenv": (
         "textenv",
+        "textenv.benchmark",
         "textenv.chat",
         "textenv.rewards",
         "textenv.testing",

@@ -6,6 +6,7 @@ of the files named in the environment variable TEXTENV_REGISTRY.
 Public are the names listed here and in these modules; everything else is internal:
 
 - `textenv.rewards`: rewards by name, checked, fitted, or made of plain functions;
+- `textenv.benchmark`: rewards beside people's judgements, and a search for lazy rules;
 - `textenv.wrappers`: other spaces over the same task, shaping, and recording;
 - `textenv.testing`: the contract of an environment, for tasks of your own;
 - `textenv.chat`: an agent behind any chat endpoint.
@@ -36,7 +37,6 @@ from textenv.tasks.base import Field, Task
 from textenv.tasks.candidates import pick_candidates
 
 if TYPE_CHECKING:
-    from textenv.benchmark.agreement.agreement import agree
     from textenv.benchmark.audit import audit
     from textenv.benchmark.statistics import estimate_gain, estimate_mean
 
@@ -60,7 +60,6 @@ __all__ = [
     "Turn",
     "UnknownArgumentError",
     "UnknownNameError",
-    "agree",
     "audit",
     "estimate_gain",
     "estimate_mean",
@@ -74,7 +73,6 @@ __all__ = [
 
 # What an environment does not need is imported when it is asked for.
 _LATER = {
-    "agree": "textenv.benchmark.agreement.agreement",
     "audit": "textenv.benchmark.audit",
     "estimate_gain": "textenv.benchmark.statistics",
     "estimate_mean": "textenv.benchmark.statistics",

@@ -1,4 +1,4 @@
-"""Asks whether rewards agree with people: `textenv.agree` and `textenv rewards agree`."""
+"""Asks whether rewards agree with people: `agree`, and the command `rewards agree`."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def agree(
 ) -> Agreement:
     """Compares rewards with what people said of the same texts.
 
-        >>> found = textenv.agree("summeval.jsonl", ["rougeL", "chrf"], "relevance")
+        >>> found = agree("summeval.jsonl", ["rougeL", "chrf"], "relevance")
         >>> print(found.verdict)
 
     Rank correlations are Kendall's tau-b and Spearman's rho: within items (the mean over items of

@@ -4,8 +4,8 @@ from zlib import crc32
 import numpy as np
 import pytest
 
+from textenv.benchmark import find_strategy
 from textenv.benchmark.adversary import adversary
-from textenv.benchmark.adversary.adversary import find_strategy
 from textenv.errors import ConfigError
 from textenv.examples import Example
 from textenv.rewards import RewardResult, load_reward

@@ -3,6 +3,7 @@ import pytest
 from scipy.stats import kendalltau, spearmanr
 
 import textenv
+from textenv.benchmark import agree
 from textenv.benchmark.agreement.records import LENGTH
 from textenv.errors import ConfigError
 from textenv.rewards import RewardResult
@@ -52,7 +53,7 @@ def scores_of(rows, reward):
 @pytest.mark.parametrize("reward", ["rouge1", "chrf"])
 def test_correlations_are_scipys_at_every_level(reward):
     rows = make_rows()
-    found = textenv.agree(rows, reward, "quality", resamples=100)
+    found = agree(rows, reward, "quality", resamples=100)
     x, y = scores_of(rows, reward), column(rows, "quality")
     length = np.array([len(row["response"].split()) for row in rows], float)
     items, systems = column(rows, "item"), np.array([row["system"] for row in rows])
@@ -80,7 +81,7 @@ def test_correlations_are_scipys_at_every_level(reward):
 
 def test_pairwise_accuracy_is_that_of_a_plain_loop():
     rows = make_rows(1)
-    found = textenv.agree(rows, "rouge1", "quality", resamples=100)
+    found = agree(rows, "rouge1", "quality", resamples=100)
     row = by_reward(found.ratings[0])["rouge1"]
     x, y = scores_of(rows, "rouge1"), column(rows, "quality")
 
@@ -101,7 +102,7 @@ def test_pairwise_accuracy_is_that_of_a_plain_loop():
 
 
 def test_a_reward_that_people_contradict_stands_last():
-    found = textenv.agree(make_rows(), ["rouge1", "chrf"], "worse")
+    found = agree(make_rows(), ["rouge1", "chrf"], "worse")
     (rating,) = found.ratings
     assert (
         rating.rewards[0].levels["within"].kendall.mean
@@ -113,11 +114,11 @@ def test_a_reward_that_people_contradict_stands_last():
 
 def test_intervals_hold_the_value_of_all_texts():
     """Of 24 sets of texts, most intervals hold what a large one shows."""
-    truth = textenv.agree(make_rows(99, n_items=400), "rouge1", "quality", resamples=100)
+    truth = agree(make_rows(99, n_items=400), "rouge1", "quality", resamples=100)
     target = by_reward(truth.ratings[0])["rouge1"].levels["within"].kendall.mean
     held = 0
     for seed in range(24):
-        found = textenv.agree(make_rows(seed), "rouge1", "quality", resamples=100)
+        found = agree(make_rows(seed), "rouge1", "quality", resamples=100)
         low, high = by_reward(found.ratings[0])["rouge1"].levels["within"].kendall.ci95
         held += low <= target <= high
     assert held >= 20
@@ -127,7 +128,7 @@ def test_noise_is_told_from_a_good_reward_and_corrected_for():
     rng = np.random.default_rng(5)
     noise = {f"noise {k}": _scorer(rng.random(320)) for k in range(6)}
     rows = make_rows(n_items=40, n_systems=8)
-    found = textenv.agree(rows, {"rouge1": "rouge1", **noise}, "quality")
+    found = agree(rows, {"rouge1": "rouge1", **noise}, "quality")
     (rating,) = found.ratings
     assert rating.rewards[0].reward == "rouge1"
     pairs = {(pair.first, pair.second): pair for pair in rating.comparisons}
@@ -148,7 +149,7 @@ def _scorer(values):
 
 def test_annotators_are_compared_with_the_others():
     rows = make_rows()
-    found = textenv.agree(rows, "rouge1", "quality,other", resamples=100)
+    found = agree(rows, "rouge1", "quality,other", resamples=100)
     (rating,) = found.ratings
     assert rating.n_annotators == 2
     expected = kendalltau(column(rows, "quality"), column(rows, "other")).statistic
@@ -158,7 +159,7 @@ def test_annotators_are_compared_with_the_others():
 
 def test_several_ratings_stand_beside_each_other():
     rows = make_rows()
-    found = textenv.agree(rows, "rouge1", ["quality", "worse"], level="pooled", resamples=100)
+    found = agree(rows, "rouge1", ["quality", "worse"], level="pooled", resamples=100)
     expected = kendalltau(column(rows, "quality"), column(rows, "worse")).statistic
     assert found.between_ratings == (("quality", "worse", pytest.approx(expected)),)
     assert len(found.verdict.splitlines()) == 2
@@ -171,7 +172,7 @@ def test_rows_that_cannot_be_scored_count_for_no_reward():
         valid = np.arange(len(episodes)) % 2 == 0
         return RewardResult(scores_of(rows, "rouge1"), valid=valid)
 
-    found = textenv.agree(rows, {"half": half, "rouge1": "rouge1"}, "quality", resamples=100)
+    found = agree(rows, {"half": half, "rouge1": "rouge1"}, "quality", resamples=100)
     assert (found.n_texts, found.left_out) == (36, 36)
     half_row, whole_row = (by_reward(found.ratings[0])[name] for name in ("half", "rouge1"))
     assert half_row.levels == whole_row.levels
@@ -182,7 +183,7 @@ def test_a_partial_correlation_is_of_the_rated_texts_alone():
     bare = [dict(row, quality=None) if i % 3 == 0 else row for i, row in enumerate(rows)]
     kept = [row for i, row in enumerate(rows) if i % 3]
     options = {"human": ["quality", "worse"], "resamples": 100, "level": "pooled"}
-    found, expected = (textenv.agree(some, "rouge1", **options).ratings[0] for some in (bare, kept))
+    found, expected = (agree(some, "rouge1", **options).ratings[0] for some in (bare, kept))
     for name in ("kendall", "kendall_without_length", "spearman_without_length"):
         values = [
             getattr(by_reward(one)["rouge1"].levels["pooled"], name).mean
@@ -193,7 +194,7 @@ def test_a_partial_correlation_is_of_the_rated_texts_alone():
 
 def test_without_systems_items_alone_are_drawn():
     rows = [{k: v for k, v in row.items() if k != "system"} for row in make_rows()]
-    found = textenv.agree(rows, "rouge1", "quality", resamples=100)
+    found = agree(rows, "rouge1", "quality", resamples=100)
     row = by_reward(found.ratings[0])["rouge1"]
     assert set(row.levels) == {"within", "pooled"}
     assert found.n_systems is None
@@ -203,16 +204,16 @@ def test_without_systems_items_alone_are_drawn():
 
 def test_texts_without_a_fellow_are_compared_over_all():
     rows = [dict(row, item=i) for i, row in enumerate(make_rows())]
-    found = textenv.agree(rows, "rouge1", "quality", resamples=100)
+    found = agree(rows, "rouge1", "quality", resamples=100)
     assert found.level == "pooled"
     assert "within" not in found.ratings[0].rewards[0].levels
     with pytest.raises(ConfigError, match="No item has two texts"):
-        textenv.agree(rows, "rouge1", "quality", level="within")
+        agree(rows, "rouge1", "quality", level="within")
 
 
 def test_the_same_seed_gives_the_same_result():
     first, second, third = (
-        textenv.agree(make_rows(), "rouge1", "quality", resamples=100, seed=seed).ratings
+        agree(make_rows(), "rouge1", "quality", resamples=100, seed=seed).ratings
         for seed in (1, 1, 2)
     )
     assert first == second != third
@@ -231,7 +232,7 @@ def test_preferences_are_paid_more_or_not():
             [("red", "a")] * 6 + [("red", "b")] * 2 + [("red green", "tie")] * 2
         )
     ]
-    found = textenv.agree(rows, "rouge1", "said")
+    found = agree(rows, "rouge1", "said")
     first = {row.reward: row for row in found.preferences}["rouge1"]
     assert first.accuracy.mean == 6 / 8
     assert first.accuracy_with_ties.mean == 8 / 10
@@ -244,7 +245,7 @@ def test_a_tie_of_the_reward_counts_half():
         {"prompt": "p", "chosen": "red", "rejected": other, "references": "red"}
         for other in ("red", "blue")
     ]
-    (first, _) = textenv.agree(rows, "rouge1").preferences
+    (first, _) = agree(rows, "rouge1").preferences
     assert (first.accuracy.mean, first.tied, first.accuracy_with_ties) == (0.75, 0.5, None)
 
 
@@ -259,10 +260,10 @@ def test_a_tie_of_the_reward_counts_half():
 )
 def test_wrong_arguments_are_said(reward, options, message):
     with pytest.raises(textenv.TextEnvError, match=message):
-        textenv.agree(make_rows(), reward, "quality", **options)
+        agree(make_rows(), reward, "quality", **options)
 
 
 def test_systems_need_names_to_be_compared():
     rows = [dict(row, system="one") for row in make_rows()]
     with pytest.raises(ConfigError, match="Fewer than three systems are known"):
-        textenv.agree(rows, "rouge1", "quality", level="systems")
+        agree(rows, "rouge1", "quality", level="systems")
