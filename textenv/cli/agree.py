@@ -203,7 +203,6 @@ def _strengths_table(rows: tuple[SystemStrength, ...]) -> Table:
 def _number(estimate: Estimate | None, *, with_interval: bool = False) -> str:
     if estimate is None:
         return ""
-    low, high = estimate.ci95
-    return (
-        f"{estimate.mean:.2f} [{low:.2f}, {high:.2f}]" if with_interval else f"{estimate.mean:.2f}"
-    )
+    # Adding 0 takes the sign off a negative zero.
+    mean, low, high = (round(x, 2) + 0.0 for x in (estimate.mean, *estimate.ci95))
+    return f"{mean:.2f} [{low:.2f}, {high:.2f}]" if with_interval else f"{mean:.2f}"

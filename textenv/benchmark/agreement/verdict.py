@@ -20,6 +20,7 @@ LEVEL_WORDS: dict[Level, str] = {
     "systems": "between systems",
 }
 _ALPHA = 0.05
+_MOST_NAMED = 5
 
 
 def write_verdict(found: Agreement) -> Agreement:
@@ -90,6 +91,8 @@ def _rivals(best: str, comparisons: tuple[RewardComparison, ...], n: int) -> str
     equals = [name for name in equals if name != LENGTH]
     if not equals:
         return ", better than every other reward"
+    if len(equals) > _MOST_NAMED:
+        return f", not told apart from {len(equals)} of the {n - 1} others"
     return f", not told apart from {', '.join(equals)}"
 
 
@@ -99,8 +102,9 @@ def _is_against(one: RewardAgreement, level: Level) -> bool:
 
 
 def _number(estimate: Estimate) -> str:
-    low, high = estimate.ci95
-    return f"{estimate.mean:.2f} [{low:.2f}, {high:.2f}]"
+    # Adding 0 takes the sign off a negative zero.
+    mean, low, high = (round(x, 2) + 0.0 for x in (estimate.mean, *estimate.ci95))
+    return f"{mean:.2f} [{low:.2f}, {high:.2f}]"
 
 
 def _percent(estimate: Estimate) -> str:
