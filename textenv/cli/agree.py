@@ -21,6 +21,7 @@ from textenv.benchmark.agreement.records import (
     RewardAgreement,
     SystemStrength,
 )
+from textenv.benchmark.agreement.verdict import write_estimate
 from textenv.benchmark.statistics import Estimate
 from textenv.cli.arguments import AsJson
 from textenv.cli.console import parse_specs, print_json
@@ -203,6 +204,5 @@ def _strengths_table(rows: tuple[SystemStrength, ...]) -> Table:
 def _number(estimate: Estimate | None, *, with_interval: bool = False) -> str:
     if estimate is None:
         return ""
-    # Adding 0 takes the sign off a negative zero.
-    mean, low, high = (round(x, 2) + 0.0 for x in (estimate.mean, *estimate.ci95))
-    return f"{mean:.2f} [{low:.2f}, {high:.2f}]" if with_interval else f"{mean:.2f}"
+    text = write_estimate(estimate)
+    return text if with_interval else text.partition(" ")[0]

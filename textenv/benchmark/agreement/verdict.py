@@ -40,12 +40,12 @@ def _of_rating(rating: RatingAgreement, found: Agreement) -> str:
     if tau.ci95[0] <= 0:
         text = (
             f"{rating.rating}: no reward is shown to agree with people {where}; the best, "
-            f"{best.reward}, has Kendall's tau {_number(tau)}."
+            f"{best.reward}, has Kendall's tau {write_estimate(tau)}."
         )
     else:
         text = (
             f"{rating.rating}: {best.reward} agrees with people best {where} (Kendall's tau "
-            f"{_number(tau)}){_rivals(best.reward, rating.comparisons, len(rewards))}."
+            f"{write_estimate(tau)}){_rivals(best.reward, rating.comparisons, len(rewards))}."
         )
     against = [one.reward for one in rewards if _is_against(one, found.level)]
     if against:
@@ -53,11 +53,11 @@ def _of_rating(rating: RatingAgreement, found: Agreement) -> str:
     length = next(one for one in rating.rewards if one.reward == LENGTH)
     alone = length.levels[found.level].kendall
     if alone is not None:
-        text += f" The number of words alone: {_number(alone)}."
+        text += f" The number of words alone: {write_estimate(alone)}."
     if rating.annotators is not None:
         humans = rating.annotators.levels[found.level].kendall
         if humans is not None:
-            text += f" One annotator beside the others: {_number(humans)}."
+            text += f" One annotator beside the others: {write_estimate(humans)}."
     return text
 
 
@@ -101,7 +101,8 @@ def _is_against(one: RewardAgreement, level: Level) -> bool:
     return tau is not None and tau.ci95[1] < 0
 
 
-def _number(estimate: Estimate) -> str:
+def write_estimate(estimate: Estimate) -> str:
+    """Writes a coefficient with its interval, in two decimals."""
     # Adding 0 takes the sign off a negative zero.
     mean, low, high = (round(x, 2) + 0.0 for x in (estimate.mean, *estimate.ci95))
     return f"{mean:.2f} [{low:.2f}, {high:.2f}]"
