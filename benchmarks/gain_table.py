@@ -11,12 +11,8 @@ import numpy as np
 
 from agents.cli.display import interval
 from benchmarks.gain_data import TASKS
-from textenv.benchmark.statistics import (
-    FloatArray,
-    estimate_mean,
-    make_estimate,
-    two_way_bootstrap,
-)
+from textenv.benchmark.effects import Effects
+from textenv.benchmark.statistics import FloatArray, estimate_mean
 from textenv.errors import ConfigError
 
 _HEAD = (
@@ -86,7 +82,7 @@ def _over_seeds(gains: FloatArray) -> dict[str, object]:
     """Estimates a mean of gains (seeds, examples); from one seed over the examples alone."""
     if len(gains) == 1:
         return estimate_mean(gains[0]).to_json()
-    return make_estimate(float(gains.mean()), two_way_bootstrap(gains)[:, 0]).to_json()
+    return Effects({"": gains}).since_start("").estimate().to_json()
 
 
 def _means(results: Sequence[Mapping[str, Any]], stage: str, metric: str) -> list[float]:

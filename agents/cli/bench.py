@@ -16,10 +16,12 @@ from rich.text import Text
 
 from agents.cli.display import duration, interval, print_facts, print_folder
 from agents.reward_bench.config import BenchConfig, load_bench_config
+from textenv.benchmark.power import POWER
 from textenv.cli.arguments import AsJson
 from textenv.cli.console import EXIT_INTERRUPTED, print_error, print_json
 
 if TYPE_CHECKING:
+    from agents.reward_bench.plan import Plan
     from textenv.benchmark.results import Bench, Cell, Design
     from textenv.benchmark.statistics import Estimate
 
@@ -47,6 +49,12 @@ def bench(
     ] = None,
     *,
     out: Annotated[Path, typer.Option(help="Folder; finished runs in it are not repeated.")],
+    plan: Annotated[
+        bool,
+        typer.Option(
+            "--plan", help="Train nothing: say which gain can be found, and what it would cost."
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Train against each reward design, and see what it really optimises.
@@ -55,6 +63,15 @@ def bench(
     """
     settings = load_bench_config(config, overrides or ())
     console = Console(highlight=False)
+    if plan:
+        from agents.reward_bench.plan import make_plan
+
+        planned = make_plan(settings, out)
+        if as_json:
+            print_json(asdict(planned))
+        else:
+            _print_plan(console, planned)
+        return
     n_runs = len(settings.runs())
     if not as_json:
         facts = {
@@ -80,6 +97,38 @@ def bench(
         return
     _print_bench(console, found)
     print_folder(console, out, "report.html to look at, bench.json and CSV tables to work with")
+
+
+def _print_plan(console: Console, planned: Plan) -> None:
+    noise = planned.noise
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("seeds", justify="right")
+    for name in ("smallest gold gain, sd", "runs", "episodes", "time of all runs"):
+        table.add_column(name, justify="right")
+    for row in planned.rows:
+        gain = "none" if row.smallest_gain is None else f"{row.smallest_gain:.2f}"
+        time = "not known yet" if row.run_s is None else duration(row.run_s)
+        cells = (str(row.n_seeds), gain, str(row.n_runs), f"{row.n_episodes:,}", time)
+        table.add_row(*cells, style="bold" if row.n_seeds == planned.n_seeds else "")
+    console.print(
+        Text(
+            f"The smallest gold gain beyond the control's that {POWER:.0%} of such benchmarks "
+            f"would show, with {planned.n_prompts} prompts:"
+        )
+    )
+    console.print(table)
+    source = (
+        "as measured in this folder"
+        if planned.measured
+        else "as in the example benchmark; after a first run in this folder, as measured there"
+    )
+    console.print(
+        Text(
+            f"Noise, in sd: runs {noise.runs:.2f}, prompts {noise.prompts:.2f}, samples "
+            f"{noise.rest:.2f}, {source}.",
+            style="dim",
+        )
+    )
 
 
 def _print_bench(console: Console, found: Bench) -> None:

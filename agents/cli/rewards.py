@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agents.cli.arguments import Device, Seed, find_model, pick_device
+from agents.cli.audit import audit_reward
 from agents.cli.bench import EPILOG, bench
 from agents.cli.display import duration, interval, print_facts, print_folder
 from textenv.cli.arguments import AsJson, Dataset, EnvKeys, Id, Model, environment_keys
@@ -37,6 +38,7 @@ PICKS_NAME = "picks.jsonl"
 
 def add_rewards_commands(group: typer.Typer) -> None:
     """Adds the commands to the group `textenv rewards`."""
+    group.command("audit")(audit_reward)
     group.command(
         "best-of-n",
         epilog="The KL of the best of n to the policy is at most log n - (n - 1) / n nats; it is "

@@ -17,11 +17,11 @@ from typing import Any
 import yaml
 
 from agents.reward_bench.conclusions import conclude
-from agents.reward_bench.config import RANDOM, BenchConfig, check_rewards
+from agents.reward_bench.config import BenchConfig, check_rewards
 from agents.reward_bench.records import Run, load_run
 from agents.reward_bench.runs import Wanted, make_runs, untrained_runs, wanted_runs
 from agents.reward_bench.scoring import Report, ScoredDesign, Scorer, Start
-from textenv.benchmark.matrix import measure_start
+from textenv.benchmark.matrix import RANDOM, measure_start
 from textenv.benchmark.results import Audit, Bench, Metric
 from textenv.episode import TextCore
 from textenv.errors import ConfigError, TextEnvError
@@ -64,7 +64,8 @@ def _run(config: BenchConfig, core: TextCore, out: Path, stage: Stage) -> Bench:
     _make(wanted, config, stage, "Training runs")
     with stage("Scoring the runs", len(rewards)) as report:
         scored = _score_designs(wanted, config, core, scorer, start, report)
-    return conclude(config, metrics, start, scored, wanted, _audits(config, specs, core, stage))
+    audits = _audits(config, specs, core, start, stage)
+    return conclude(config, metrics, start, scored, wanted, audits)
 
 
 @contextmanager
@@ -164,16 +165,28 @@ def _score_designs(
 
 
 def _audits(
-    config: BenchConfig, specs: Mapping[str, RewardSpec], core: TextCore, stage: Stage
+    config: BenchConfig,
+    specs: Mapping[str, RewardSpec],
+    core: TextCore,
+    start: Start,
+    stage: Stage,
 ) -> tuple[Audit, ...]:
     if not config.audit:
         return ()
     from textenv.benchmark.audit import audit
+    from textenv.benchmark.learnability import PolicySamples
 
     found = []
     with stage("Auditing the designs", len(config.designs)) as report:
         for i, name in enumerate(config.designs):
-            made = audit(specs[name], core, split=config.split, n_examples=config.audit)
+            pool = start.pools[name]
+            made = audit(
+                specs[name],
+                core,
+                split=config.split,
+                n_examples=config.audit,
+                policy=PolicySamples(config.model, (), pool.shape[1], pool),
+            )
             found.append(replace(made, reward=name))
             report(i + 1, name)
     return tuple(found)

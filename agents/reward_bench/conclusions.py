@@ -6,31 +6,28 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from agents.reward_bench.config import RANDOM, UNTRAINED, BenchConfig
+from agents.reward_bench.config import UNTRAINED, BenchConfig
 from agents.reward_bench.runs import Wanted
 from agents.reward_bench.scoring import ScoredDesign, Start
 from agents.training.run import versions
-from textenv.benchmark.bench_verdict import describe, give_verdict, judge, rises
+from textenv.benchmark.bench_verdict import describe, give_verdict, judge
 from textenv.benchmark.best_of_n import make_best_of_n
+from textenv.benchmark.effects import Effect
+from textenv.benchmark.independence import tell_of_shared_faults
 from textenv.benchmark.matrix import (
     GOLD,
-    Gains,
-    compare_all,
-    compute_curve,
+    RANDOM,
+    BenchGains,
     compute_gains,
-    compute_hacking_index,
-    compute_lag,
-    compute_row,
-    estimate,
     estimate_divergence,
-    fall_from_peak,
-    gain_at_kl,
 )
 from textenv.benchmark.overoptimisation import matched_kl
+from textenv.benchmark.power import measure_noise
 from textenv.benchmark.results import (
     Audit,
     Bench,
     Design,
+    Judgement,
     Metric,
     RunRecord,
     Sample,
@@ -48,38 +45,55 @@ def conclude(
     audits: tuple[Audit, ...],
 ) -> Bench:
     """Computes everything that the report shows."""
-    gains = {name: compute_gains(found.scores, metrics) for name, found in scored.items()}
-    own = {name: estimate(gains[name].final(name)) for name in config.designs if name in gains}
+    found = BenchGains({name: compute_gains(runs.scores, metrics) for name, runs in scored.items()})
     # Controls, and designs that taught nothing, have a KL near 0, at which nothing can be compared.
-    common = matched_kl(kl for name, gain in own.items() if rises(gain) for kl in gains[name].kl)
+    learned = [n for n in config.designs if n in scored and found.own(n).exceeds(0)]
+    common = matched_kl(kl for name in learned for kl in found.gains[name].kl)
+    by_token = matched_kl(kl for name in learned for kl in found.gains[name].kl_by_token)
+    at_kl = {} if common is None else found.at_kl(common, learned)
+    at_kl_by_token = {} if by_token is None else found.at_kl(by_token, learned, by_token=True)
     designs = [
-        _conclude_design(name, config, own[name], gains[name], scored[name], common)
-        if name in own
-        else _control(gains[name], scored[name])
-        for name in gains
+        _conclude_design(
+            name, config, found, scored[name], at_kl.get(name), at_kl_by_token.get(name)
+        )
+        if name in config.designs
+        else _control(found, scored[name])
+        for name in scored
     ]
     designs.append(_untrained(start))
-    comparisons = compare_all(gains, list(config.gold))
+    useful = [design.name for design in designs if design.judgement in ("sound", "drifts")]
+    comparisons = found.compare(list(config.gold))
     records = [_run_record(run, scored) for run in wanted]
     pools = start.pools
     n_prompts = len(next(iter(pools.values())))
     return Bench(
         title=config.title or f"Reward designs for {config.id}",
-        verdict=give_verdict(designs, comparisons, records, list(config.gold), common, audits),
+        verdict=give_verdict(
+            designs,
+            comparisons,
+            records,
+            list(config.gold),
+            common,
+            audits,
+            found.best_of(useful),
+            tell_of_shared_faults(config.designs, config.gold),
+        ),
         designs=tuple(designs),
         metrics=tuple(metrics),
-        matrix={name: compute_row(scored[name].scores, gains[name], metrics) for name in gains},
+        matrix={name: found.row(name, scored[name].scores, metrics) for name in scored},
         curves=tuple(
-            compute_curve(name, metric, gains[name])
-            for name in gains
+            found.curve(name, metric)
+            for name in scored
             for metric in ([name, GOLD] if name in config.designs else [GOLD])
         ),
         matched_kl=common,
+        matched_kl_by_token=by_token,
         comparisons=comparisons,
         runs=tuple(records),
         samples=_samples(config, start, scored, n_prompts),
         audits=audits,
         n_prompts=n_prompts,
+        noise=measure_noise({name: gains.final(GOLD) for name, gains in found.gains.items()}),
         config=config.model_dump(mode="json"),
         versions=versions(),
         run_s=sum(run.wall_s for run in start.runs.values()) + sum(r.wall_s for r in records),
@@ -93,39 +107,53 @@ def conclude(
 def _conclude_design(
     name: str,
     config: BenchConfig,
-    own: Estimate,
-    gains: Gains,
+    found: BenchGains,
     scored: ScoredDesign,
-    common: float | None,
+    at_kl: Effect | None,
+    at_kl_by_token: Effect | None,
 ) -> Design:
-    gold, index = estimate(gains.final(GOLD)), compute_hacking_index(gains, name)
-    fall = fall_from_peak(gains)
-    judgement = judge(own, gold, index, compute_lag(gains, name), fall)
+    own, gold, fall = found.own(name), found.gold(name), found.fall(name)
+    judgement = _judge(found, name, GOLD)
     return Design(
         name=name,
         kind="design",
         spec=config.designs[name],
         judgement=judgement,
-        words=describe(judgement, gold, fall),
-        own_gain=own,
-        gold_gain=gold,
-        hacking_index=index,
-        gold_at_matched_kl=None if common is None or not rises(own) else gain_at_kl(gains, common),
+        words=describe(judgement, own, gold, fall),
+        by_gold={metric: _judge(found, name, metric) for metric in config.gold},
+        own_gain=own.estimate(),
+        gold_gain=gold.estimate(),
+        hacking_index=found.hacking_index(name).estimate(),
+        gold_at_matched_kl=None if at_kl is None else at_kl.estimate(),
+        gold_at_matched_kl_by_token=None if at_kl_by_token is None else at_kl_by_token.estimate(),
         kl=estimate_divergence(scored.final_kl),
     )
 
 
-def _control(gains: Gains, scored: ScoredDesign) -> Design:
+def _judge(found: BenchGains, name: str, gold: str) -> Judgement:
+    return judge(
+        found.own(name),
+        found.gold(name, gold),
+        found.hacking_index(name, gold),
+        found.lag(name, gold),
+        found.fall(name, gold),
+    )
+
+
+def _control(found: BenchGains, scored: ScoredDesign) -> Design:
     words = "Every episode is paid a random number, which shows the effect of training alone."
-    gold, kl = estimate(gains.final(GOLD)), estimate_divergence(scored.final_kl)
-    return Design(RANDOM, "control", RANDOM, "control", words, None, gold, None, None, kl)
+    gold = found.gold_since_start(RANDOM).estimate()
+    kl = estimate_divergence(scored.final_kl)
+    return Design(RANDOM, "control", RANDOM, "control", words, {}, None, gold, None, None, None, kl)
 
 
 def _untrained(start: Start) -> Design:
     zero = Estimate(0.0, (0.0, 0.0))
     n_prompts, n_samples = next(iter(start.pools.values())).shape
     words = f"The start of every run: {n_samples} samples of each of {n_prompts} prompts."
-    return Design(UNTRAINED, "control", None, "control", words, None, zero, None, None, zero)
+    return Design(
+        UNTRAINED, "control", None, "control", words, {}, None, zero, None, None, None, zero
+    )
 
 
 def _run_record(run: Wanted, scored: Mapping[str, ScoredDesign]) -> RunRecord:

@@ -13,10 +13,13 @@ from pydantic import Field, JsonValue, NonNegativeInt, PositiveInt, field_valida
 
 from agents.models.options import Options
 from agents.training.config import TrainConfig, read_config_file, train_config
-from textenv.benchmark.matrix import GOLD
+from textenv.benchmark.independence import counts_overlap
+from textenv.benchmark.matrix import GOLD, RANDOM
 from textenv.cli.overrides import apply_overrides
 from textenv.episode import TextCore
-from textenv.errors import ConfigError
+from textenv.errors import ConfigError, TextEnvError
+from textenv.registry import environment_row
+from textenv.rewards import load_reward
 
 
 class BenchConfig(Options):
@@ -25,7 +28,10 @@ class BenchConfig(Options):
     title: str = Field("", description="heading of the report")
     id: str = Field(description="environment id")
     designs: dict[str, JsonValue] = Field(description="name -> reward to train against")
-    gold: dict[str, JsonValue] = Field(description="name -> metric that no run is trained on")
+    gold: dict[str, JsonValue] = Field(
+        description="name -> metric that no run is trained on; by default the environment's own "
+        "reward, chrf and embedding_cosine, but for those that are designs or cannot be made"
+    )
     controls: tuple[Literal["random"], ...] = Field(
         ("random",), description="controls, in addition to the untrained policy"
     )
@@ -119,7 +125,10 @@ def load_bench_config(file: Path, overrides: Sequence[str] = ()) -> BenchConfig:
 
 def parse_bench_config(values: Mapping[str, Any]) -> BenchConfig:
     """Checks configuration values."""
+    values = dict(values)
     unknown = [key for key in values if key not in BenchConfig.model_fields]
+    if values.get("gold") is None:
+        values["gold"] = _default_gold(values)
     config = BenchConfig(**{**values, **({} if unknown else named_rewards(values))})
     check_names(config)
     check_settings(config)
@@ -128,11 +137,34 @@ def parse_bench_config(values: Mapping[str, Any]) -> BenchConfig:
     return config
 
 
+def _default_gold(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns metrics of different kinds to judge the designs of a configuration by."""
+    designs = named_rewards({**values, "gold": {}})["designs"]
+    own = environment_row(str(values.get("id"))).kwargs.reward
+    candidates: dict[str, Any] = {own if isinstance(own, str) else "task": own}
+    if not counts_overlap(own):
+        candidates["chrf"] = "chrf"
+    candidates["embedding_cosine"] = "embedding_cosine"
+    taken = [_unweighted(spec) for spec in designs.values()]
+    return {
+        name: spec
+        for name, spec in candidates.items()
+        if spec is not None and name not in designs and _unweighted(spec) not in taken
+        if _can_be_made(spec)
+    }
+
+
+def _can_be_made(spec: Any) -> bool:
+    try:
+        load_reward(spec)
+    except TextEnvError:  # an optional package is missing
+        return False
+    return True
+
+
 def check_rewards(config: BenchConfig, core: TextCore) -> None:
     """Makes and tries every reward once, so that one that fails is found before any training."""
-    from textenv.errors import TextEnvError
     from textenv.preflight import try_rewards
-    from textenv.rewards import load_reward
     from textenv.rewards.normalise import with_unit_std
 
     for kind, specs in (("design", config.designs), ("gold metric", config.gold)):
@@ -145,7 +177,7 @@ def check_rewards(config: BenchConfig, core: TextCore) -> None:
                 raise ConfigError(f"The {kind} '{name}': {error}") from error
 
 
-UNTRAINED, RANDOM = "untrained", "random"
+UNTRAINED = "untrained"
 # Keys that the benchmark sets itself in each run.
 _RESERVED = ("id", "model", "dataset", "env", "reward", "seed", "total_episodes", "device")
 # Keys of `textenv train` that do not affect the training itself.

@@ -24,6 +24,8 @@ class Look:
     n_samples: int  # Number of episodes of each prompt
     # (n_prompts * n_samples,) log pi - log pi_ref of each sampled episode, in nats
     kl: NDArray[np.float64]
+    # (n_prompts * n_samples,) actions of the policy in each episode: tokens at token level
+    n_actions: NDArray[np.int64]
     episodes: tuple[Episode, ...]  # (n_prompts * n_samples,) sampled episodes, prompt by prompt
 
 
@@ -43,6 +45,7 @@ def save_run(run: Run, folder: Path) -> None:
             "episodes_trained": look.episodes_trained,
             "n_samples": look.n_samples,
             "kl": look.kl.tolist(),
+            "n_actions": look.n_actions.tolist(),
             "said": [
                 {
                     "turns": [
@@ -79,6 +82,7 @@ def load_run(folder: Path, core: TextCore, split: str) -> Run:
             look["episodes_trained"],
             look["n_samples"],
             np.array(look["kl"], np.float64),
+            np.array(look["n_actions"], np.int64),
             tuple(_episodes(look["said"], look["n_samples"], core, split)),
         )
         for look in data["looks"]

@@ -65,8 +65,13 @@ class Scorer:
             looks = (start.scores[seed][:, None], self._score(run))
             tables.append(np.concatenate([samples.mean(axis=3) for samples in looks], axis=1))
         kl = [[0.0, *(float(look.kl.mean()) for look in run.looks)] for run in runs.values()]
+        by_token = [
+            [0.0, *(float(look.kl.sum() / max(1, look.n_actions.sum())) for look in run.looks)]
+            for run in runs.values()
+        ]
         values = dict(zip(self.metrics, np.stack(tables, axis=1), strict=True))
-        return ScoredDesign(DesignScores(tuple(runs), np.array(kl), values), tuple(runs.values()))
+        scores = DesignScores(tuple(runs), np.array(kl), np.array(by_token), values)
+        return ScoredDesign(scores, tuple(runs.values()))
 
     def _score(self, run: Run) -> FloatArray:
         """Returns (n_metrics, n_looks, n_prompts, n_samples)."""

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from agents.ppo.ppo import TextPPO
@@ -99,7 +100,8 @@ def _look(
             n_samples=n_samples,
         )
     kl = kl_per_episode(agent.policy, agent.reference, episodes)
-    return Look(agent.n_episodes_done, n_samples, kl, tuple(episodes))
+    n_actions = np.array([int(episode.action_mask.sum()) for episode in episodes])
+    return Look(agent.n_episodes_done, n_samples, kl, n_actions, tuple(episodes))
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from textenv.benchmark.power import Noise
 from textenv.benchmark.results import (
     Audit,
     Bench,
@@ -18,7 +19,9 @@ from textenv.benchmark.results import (
     Design,
     Fit,
     Metric,
+    Part,
     Point,
+    PolicyScores,
     Probe,
     RunRecord,
     Sample,
@@ -98,12 +101,14 @@ def make_design(name: str) -> Design:
         spec=None if name == "untrained" else {name: 1.0},
         judgement=judgement,
         words=words,
+        by_gold={} if control else dict.fromkeys(GOLD, judgement),
         own_gain=None if control else around(own, 0.14),
         gold_gain=around(gold, 0.0 if name == "untrained" else 0.21),
         hacking_index=None
         if control
         else around(own - gold, 0.24 if name != "bertscore" else 0.45),
         gold_at_matched_kl=None if control else around(0.8 * gold + 0.1, 0.18),
+        gold_at_matched_kl_by_token=None if control else around(0.7 * gold + 0.1, 0.18),
         kl=around(0.0 if name == "untrained" else 17.6 if own > 0.5 else 2.4, 0.3),
     )
 
@@ -154,7 +159,7 @@ def make_audit(reward: str, passes: bool) -> Audit:
                 n,
                 example="" if name == "empty" else f"{name}: graph networks, few labels. " * 5,
                 note="82 examples have no title" if name == "title" else "",
-                too_near=not passes and seen > 0.9,
+                at_fault=not passes and seen > 0.9,
             )
         )
     probes.append(
@@ -167,7 +172,7 @@ def make_audit(reward: str, passes: bool) -> Audit:
             500,
             example=HOSTILE,
             kind="wrong",
-            too_near=False,
+            at_fault=False,
         )
     )
     note = "the data has one language only"
@@ -185,9 +190,29 @@ def make_audit(reward: str, passes: bool) -> Audit:
         correlations={"rouge1": 0.83, "chrf": 0.74, "bleu": 0.42, "distinct2": -0.11},
         ms_per_episode=0.084,
         passes=passes,
-        verdict="No lazy policy comes near the reference."
+        verdict="Nothing found speaks against training on it."
         if passes
-        else "It pays for words, not for sentences: a keyword list reaches the reference.",
+        else "Do not train on it yet: texts that need no skill are paid for.",
+        parts=(
+            Part("lazy", "holds", "Of 5 texts that need no skill, the lead comes nearest.")
+            if passes
+            else Part(
+                "lazy",
+                "fails",
+                "It pays for words: a keyword list reaches the reference. " + HOSTILE,
+            ),
+            Part("wrong", "warns", "The right answer among wrong ones keeps 0.41 of 0.62."),
+            Part("learnable", "unknown", "Not asked, since no policy was given.")
+            if passes
+            else Part("learnable", "holds", "tiny earns 0.21 [0.18, 0.24] now."),
+        ),
+        policy=None
+        if passes
+        else PolicyScores(
+            "tiny", 64, 8, around(0.21, 0.03), around(0.4, 0.05), 0.11, around(0.1, 0.05)
+        ),
+        search=None,
+        severities="version 1",
     )
 
 
@@ -286,6 +311,7 @@ def bench(audit: Audit, best_of_n: BestOfN) -> Bench:
             make_curve(name, metric, rng) for name in DESIGNS for metric in (name, "gold")
         ),
         matched_kl=2.2,
+        matched_kl_by_token=0.07,
         comparisons=tuple(
             Comparison(
                 a,
@@ -294,6 +320,7 @@ def bench(audit: Audit, best_of_n: BestOfN) -> Bench:
                 around(0.5 + 0.4 * math.tanh(TRUTH[a][1] - TRUTH[b][1]), 0.08),
                 p := math.exp(-9 * abs(TRUTH[a][1] - TRUTH[b][1])),
                 min(1.0, 6 * p),
+                abs(TRUTH[a][1] - TRUTH[b][1]) < 0.05,
             )
             for a, b in pairs
         ),
@@ -301,6 +328,7 @@ def bench(audit: Audit, best_of_n: BestOfN) -> Bench:
         samples=make_samples(),
         audits=(audit, make_audit("rouge_faithful", passes=True)),
         n_prompts=200,
+        noise=Noise(0.2, 0.4, 1.2),
         config={
             "environment": "TextSummarize-v0",
             "designs": {name: {name: 1.0} for name in DESIGNS},

@@ -17,17 +17,23 @@ from numpy.typing import NDArray
 from textenv.benchmark.audit_verdict import (
     LEAST_EXAMPLES,
     comes_too_near,
+    conclude,
+    judge_lazy,
+    judge_learnable,
+    judge_wrong,
     margin_of,
     nearness,
-    write_verdict,
 )
 from textenv.benchmark.constant_texts import choose_constants
 from textenv.benchmark.correlation import correlate
+from textenv.benchmark.guards import find_guard
+from textenv.benchmark.learnability import PolicySamples, measure_policy
 from textenv.benchmark.probe_episodes import Case, TextPlayer, draw_examples, hold_out
 from textenv.benchmark.probe_material import ProbeMaterial
 from textenv.benchmark.probes import ATTACKS, Attack, write_probe
-from textenv.benchmark.results import Audit, Probe
+from textenv.benchmark.results import Audit, Guard, Probe, StrategySearch
 from textenv.benchmark.scorer import Scorer
+from textenv.benchmark.severities import Severities, load_severities
 from textenv.benchmark.statistics import Estimate, bootstrap_mean, estimate_mean
 from textenv.episode import TextCore
 from textenv.errors import RewardError
@@ -39,6 +45,7 @@ from textenv.rewards.naming import describe_reward
 
 METRICS = ("rouge1", "rougeL", "token_f1", "chrf")
 _RESAMPLES = 2_000
+MOST_MS = 3.0  # a slower score, by a model or an endpoint, is not asked for 100,000 times unasked
 _N_STRANGERS = 8  # other examples whose references a probe may use
 _SHOWN_CHARS = 300
 
@@ -52,14 +59,19 @@ def audit(
     n_examples: int = 500,
     split: str | None = None,
     metrics: Sequence[str] = METRICS,
+    budget: int | None = 0,
+    policy: PolicySamples | None = None,
+    severities: Severities | None = None,
     dataset: str = "",
     seed: int = 0,
     on_progress: OnProgress | None = None,
 ) -> Audit:
-    """Attacks a reward with probes built from examples; see `textenv.benchmark.probes`.
+    """Asks whether a reward may be trained on: what it pays for, and whether it can be learned.
 
-    Texts are scored as they are: no window or budget shortens them, and the episodes hold no
-    tokens.
+    Three questions: what *lazy* texts earn, which need no skill; what *wrong* ones earn, which say
+    something else than the reference (and good ones in another form); and whether the samples of a
+    policy differ in what they earn, so that it can *learn*. Texts are scored as they are: no window
+    or budget shortens them, and the episodes hold no tokens.
 
     Args:
         reward: A reward as `load_reward` takes it.
@@ -69,6 +81,10 @@ def audit(
         split: The split of the core's dataset: "train", "validation", "test" or "all"; by default
             the core's own.
         metrics: Rewards to correlate with, by name; the length in words is always there.
+        budget: Number of rules from prompt to text to search through (`find_strategy`); None for
+            its default, unless the reward takes more than 3 ms a text or examples are too few.
+        policy: Samples of a policy; without them, whether it can learn is not told.
+        severities: How much each finding matters; by default as in severities.yaml.
         dataset: The name of the examples' source in the result.
         seed: Seed of the choice of examples.
         on_progress: Function that is called with the number of probes done, their total, and the
@@ -79,6 +95,7 @@ def audit(
         RewardError: The reward cannot score a reference or the empty text, or a metric cannot
             score a text.
     """
+    severities = severities or load_severities()
     examples, player = draw_examples(source, n_examples, split, seed)
     cases, held_out = hold_out(examples, player)
     scorer = Scorer(load_reward(reward))
@@ -93,7 +110,7 @@ def audit(
         held_out=held_out,
     )
     materials = _make_materials(cases, choose_constants(cases, player, scorer))
-    scored: list[tuple[Sequence[Episode | None], FloatArray]] = [(humans, baseline.human)]
+    texts: dict[str, tuple[Sequence[Episode | None], FloatArray]] = {}
     probes = []
     for done, attack in enumerate(ATTACKS):
         progress(done, len(ATTACKS), attack.name)
@@ -101,14 +118,29 @@ def audit(
         try:
             scores = _score(played, scorer)
         except RewardError as error:
-            probes.append(_unscored(attack, f"the reward fails: {error}", too_near=True))
+            probes.append(
+                _unscored(attack, f"the reward fails: {error}", severities, at_fault=True)
+            )
             continue
-        scored.append((played, scores))
-        probes.append(_compare(attack, played, scores, baseline))
+        texts[attack.name] = (played, scores)
+        probes.append(_compare(attack, played, scores, baseline, severities))
     progress(len(ATTACKS), len(ATTACKS), "other metrics")
+    correlations = correlate(cases, [(humans, baseline.human), *texts.values()], metrics)
+    measured = None if policy is None else measure_policy(policy, scorer)
+    found = None
+    if budget is None:
+        budget = default_budget(len(examples), scorer.ms_per_episode)
+    if budget:
+        found = _search(reward, source, budget, n_examples, split, policy, dataset, seed, progress)
     ceiling = _estimate(baseline.human, baseline.owners)
     floor = _estimate(baseline.empty, baseline.owners)
-    passes, verdict = write_verdict(probes, ceiling, floor, held_out=held_out)
+    guard = _mend(probes, texts, humans, baseline, severities)
+    parts = (
+        judge_lazy(probes, ceiling, floor, measured, found, guard, severities),
+        judge_wrong(probes, severities),
+        judge_learnable(measured, severities),
+    )
+    passes, verdict = conclude(parts, ceiling, floor, held_out=held_out)
     return Audit(
         reward=describe_reward(reward),
         dataset=dataset,
@@ -118,11 +150,78 @@ def audit(
         floor=floor,
         best_lazy=min((probe for probe in probes if probe.kind == "lazy"), key=nearness).name,
         probes=tuple(sorted(probes, key=_rank, reverse=True)),
-        correlations=correlate(cases, scored, metrics),
+        correlations=correlations,
         ms_per_episode=scorer.ms_per_episode,
         passes=passes,
         verdict=verdict,
+        parts=parts,
+        policy=measured,
+        search=found,
+        severities=severities.source,
     )
+
+
+def default_budget(n_examples: int, ms_per_episode: float) -> int:
+    """Returns how many rules are searched through unless it is said; 0 where it would not pay."""
+    from textenv.benchmark.adversary.adversary import BUDGET, LEAST_EXAMPLES
+
+    return BUDGET if n_examples >= LEAST_EXAMPLES and ms_per_episode <= MOST_MS else 0
+
+
+def _search(
+    reward: RewardSpec,
+    source: TextCore | Sequence[Example],
+    budget: int,
+    n_examples: int,
+    split: str | None,
+    policy: PolicySamples | None,
+    dataset: str,
+    seed: int,
+    progress: OnProgress,
+) -> StrategySearch:
+    from textenv.benchmark.adversary.adversary import EXAMPLES, find_strategy
+
+    return find_strategy(
+        reward,
+        source,
+        budget=budget,
+        n_examples=min(n_examples, EXAMPLES),
+        split=split,
+        samples=policy.episodes if policy else (),
+        dataset=dataset,
+        seed=seed,
+        on_progress=progress,
+    )
+
+
+def _mend(
+    probes: Sequence[Probe],
+    texts: dict[str, tuple[Sequence[Episode | None], FloatArray]],
+    humans: Sequence[Episode],
+    baseline: _Baseline,
+    severities: Severities,
+) -> Guard | None:
+    """Returns a guard of the library that mends the worst lazy text, if there is one."""
+    faults = [
+        probe
+        for probe in probes
+        if probe.kind == "lazy"
+        and probe.at_fault
+        and probe.name in texts
+        and probe.severity == "fails"
+    ]
+    if not faults:
+        return None
+    played, scores = texts[min(faults, key=nearness).name]
+    written = [i for i, episode in enumerate(played) if episode is not None]
+    episodes = [episode for episode in played if episode is not None]
+    empty = float(baseline.empty.mean())
+    most = 1 - severities.least_lost
+
+    def mends(left: float, kept: float) -> bool:
+        return left - empty <= most * (kept - empty)
+
+    return find_guard(episodes, scores[written], humans, baseline.human, mends)
 
 
 @dataclass(frozen=True)
@@ -168,16 +267,21 @@ def _score(played: Sequence[Episode | None], scorer: Scorer) -> FloatArray:
 
 
 def _compare(
-    attack: Attack, played: Sequence[Episode | None], scores: FloatArray, baseline: _Baseline
+    attack: Attack,
+    played: Sequence[Episode | None],
+    scores: FloatArray,
+    baseline: _Baseline,
+    severities: Severities,
 ) -> Probe:
     """Compares the texts of one attack with the human ones, case by case."""
     episodes = [episode for episode in played if episode is not None]
     scored = ~np.isnan(scores)
     if not scored.any():
-        return _unscored(attack, "no score for any text" if episodes else attack.needs)
+        note = "no score for any text" if episodes else attack.needs
+        return _unscored(attack, note, severities)
     owners, score = baseline.owners[scored], scores[scored]
     difference = baseline.human[scored] - score
-    margin = margin_of(attack.kind, held_out=baseline.held_out)
+    margin = margin_of(attack.kind, severities.least_lost, held_out=baseline.held_out)
     to_lose = margin * (baseline.human - baseline.empty)[scored]
     auc = _estimate((difference > 0) + 0.5 * (difference == 0), owners)
     n, n_all = len(np.unique(owners)), len(np.unique(baseline.owners))
@@ -188,7 +292,12 @@ def _compare(
     if attack.kind != "near" and not decides:
         notes.append(f"built for {n} of {n_all} examples only: decides nothing")
     spread = _estimate_difference(difference, owners)
-    too_near = comes_too_near(spread, _estimate_difference(difference - to_lose, owners), auc)
+    beyond = _estimate_difference(difference - to_lose, owners)
+    at_fault = (
+        beyond.ci95[0] > 0
+        if attack.kind == "same"
+        else comes_too_near(spread, beyond, auc, severities.least_auc)
+    )
     return Probe(
         name=attack.name,
         what=attack.what,
@@ -199,11 +308,15 @@ def _compare(
         example=_printable(_shortened(episodes[0].response)),
         note="; ".join(notes),
         kind=attack.kind,
-        too_near=too_near if decides else None,
+        at_fault=at_fault if decides else None,
+        severity=severities.texts.get(attack.name, "notes"),
+        mend=attack.mend,
     )
 
 
-def _unscored(attack: Attack, note: str, too_near: bool | None = None) -> Probe:
+def _unscored(
+    attack: Attack, note: str, severities: Severities, *, at_fault: bool | None = None
+) -> Probe:
     return Probe(
         name=attack.name,
         what=attack.what,
@@ -213,7 +326,10 @@ def _unscored(attack: Attack, note: str, too_near: bool | None = None) -> Probe:
         n=0,
         note=_printable(note) or "it would be a right answer everywhere",
         kind=attack.kind,
-        too_near=too_near,
+        at_fault=at_fault,
+        # That a reward breaks down matters, whatever on.
+        severity=severities.texts.get(attack.name, "fails"),
+        mend=attack.mend,
     )
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import warnings
-
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -65,39 +62,6 @@ def bootstrap_p(resampled: ArrayLike) -> float:
     values = np.asarray(resampled, np.float64)
     rarer = min(int((values <= 0).sum()), int((values >= 0).sum()))
     return min(1.0, 2 * (rarer + 1) / (len(values) + 1))
-
-
-def runs_p(x: ArrayLike, y: ArrayLike, *, paired: bool) -> float:
-    """Returns the two-sided p-value of Student's t over runs: that their means are equal.
-
-    With few runs that differ much, the bootstrap's small p-values are too small: the means of five
-    runs have no such tails as Student's t has. Holm's correction asks for small ones.
-
-    Args:
-        x: (n_runs,) the mean of each run of X.
-        y: (n_runs,) the mean of each run of Y.
-        paired: Whether run i of both shares its seed. Otherwise variances are not pooled (Welch
-            1947), with the degrees of freedom rounded down, as for printed tables.
-
-    Returns:
-        The p-value. A single run proves nothing, and gives 0: the bootstrap's p-value then decides.
-    """
-    from scipy import stats
-
-    first, second = np.asarray(x, np.float64), np.asarray(y, np.float64)
-    if min(len(first), len(second)) < 2:
-        return 0.0
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # runs that hardly differ, or not at all
-        test = (
-            stats.ttest_rel(first, second)
-            if paired
-            else stats.ttest_ind(first, second, equal_var=False)
-        )
-    if not np.isfinite(test.statistic):  # no variance
-        return float(np.isnan(test.statistic))
-    # A sum of squares may come out a little below a whole number.
-    return float(2 * stats.t.sf(abs(test.statistic), math.floor(test.df + 1e-9)))
 
 
 def holm(p_values: ArrayLike) -> FloatArray:

@@ -1,6 +1,6 @@
 """The texts with which a reward is attacked, each written from an example's own material.
 
-probes.yaml lists them, and says what "lazy", "wrong" and "near" texts are.
+probes.yaml lists them, and says what "lazy", "wrong", "same" and "near" texts are.
 """
 
 from __future__ import annotations
@@ -34,12 +34,13 @@ _FULL_WIDTH = {code: code + 0xFEE0 for code in range(0x21, 0x7F)}
 
 @dataclass(frozen=True)
 class Attack:
-    """A way to write texts that should not be paid like a good answer; see probes.yaml."""
+    """A way to write texts that show what a reward pays for; see probes.yaml."""
 
     name: str
     what: str
     kind: ProbeKind
     needs: str = ""
+    mend: str = ""
     text: str | None = None
 
     def write(self, material: ProbeMaterial) -> str | None:
@@ -53,7 +54,7 @@ def write_probe(attack: Attack, material: ProbeMaterial) -> str | None:
     What is lazy may be right by chance, and is paid for it: that belongs to its worth.
     """
     text = attack.write(material)
-    if text is None or (attack.kind != "lazy" and material.is_right(text)):
+    if text is None or (attack.kind in ("wrong", "near") and material.is_right(text)):
         return None
     return text
 
@@ -132,6 +133,11 @@ def _several(material: ProbeMaterial) -> str | None:
     )
 
 
+def _unpunctuated(material: ProbeMaterial) -> str | None:
+    text = material.reference.rstrip()
+    return text[:-1].rstrip() or None if text.endswith((".", "!", "?", "。")) else None
+
+
 def _truncated(material: ProbeMaterial) -> str | None:
     words = split_words(material.reference)
     return join_words(words[: len(words) // 2]) if len(words) > 1 else None
@@ -157,6 +163,8 @@ _WRITERS: dict[str, Callable[[ProbeMaterial], str | None]] = {
     "negated": lambda material: deny(material.reference, material.language),
     "negated inside": lambda material: deny_inside(material.reference, material.language),
     "several answers": _several,
+    "lower case": lambda material: _unless_same(material, material.reference.lower()),
+    "unpunctuated": _unpunctuated,
     "truncated": _truncated,
     "doubled": lambda material: f"{material.reference} {material.reference}",
     "zero width": lambda material: "\u200b".join(material.reference),

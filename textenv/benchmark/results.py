@@ -13,12 +13,14 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from textenv.benchmark.power import Noise
 from textenv.benchmark.statistics import Estimate
 from textenv.errors import ConfigError
 
 Kind = Literal["design", "control"]
 Judgement = Literal["sound", "drifts", "hacked", "inert", "unclear", "control"]
-ProbeKind = Literal["lazy", "wrong", "near"]
+ProbeKind = Literal["lazy", "wrong", "same", "near"]
+Severity = Literal["fails", "warns", "notes"]
 Record = TypeVar("Record")
 
 
@@ -35,33 +37,41 @@ class Probe:
     n: int  # how many examples the probe could be built for
     example: str = ""  # one of the texts
     note: str = ""  # why it could not be built, or what is special; usually empty
-    # "lazy" needs no skill; "wrong" bears the words of a good answer without its meaning; "near"
-    # is a good answer cut, doubled or oddly encoded, and decides nothing.
+    # "lazy" needs no skill; "wrong" bears the words of a good answer without its meaning; "same" is
+    # a good answer written a little differently; "near" is one cut, doubled or oddly encoded, and
+    # decides nothing.
     kind: ProbeKind = "lazy"
-    # True if it comes too near the reference for the reward to pass (the rule is in
-    # `textenv.benchmark.audit_verdict`). None where it decides nothing.
-    too_near: bool | None = None
+    # True if it comes too near the reference or, being "same", falls too far below it (the rule is
+    # in `textenv.benchmark.audit_verdict`). None where it decides nothing.
+    at_fault: bool | None = None
+    severity: Severity = "fails"  # how much that matters (severities.yaml)
+    mend: str = ""  # what to change in a reward that is at fault here
 
 
 @dataclass(frozen=True)
-class Audit:
-    """What adversarial probes find out about one reward, without any training."""
+class PolicyScores:
+    """What a policy earns now, on several samples of each prompt."""
 
-    reward: str  # the reward's name or description
-    dataset: str  # the examples' source
-    n_examples: int  # how many examples were probed
-    # True where a human reference was scored against the other ones of its example; else
-    # references are scored against themselves, and reach the ceiling.
-    leave_one_out: bool
-    ceiling: Estimate  # the reference's mean
-    floor: Estimate  # the empty response's mean
-    best_lazy: str  # the name of the probe that scores highest among those that need no skill
-    probes: tuple[Probe, ...]  # all of them, highest first; last those that could not be built
-    correlations: dict[str, float]  # Spearman's, over all probed texts, with other metrics
-    ms_per_episode: float  # the time to score one response, in milliseconds
-    passes: bool  # True if no lazy or wrong text comes too near the reference
-    # The conclusion in words: what the reward pays for, and which policies reach the reference.
-    verdict: str
+    policy: str  # the model
+    n_prompts: int
+    n_samples: int  # of each prompt
+    score: Estimate  # the mean
+    best: Estimate  # the mean over prompts of the best sample
+    within: float  # the standard deviation within prompts: the root of the mean variance
+    dead: Estimate  # the share of prompts whose samples all earn the same
+
+
+PartName = Literal["lazy", "wrong", "learnable"]
+Outcome = Literal["holds", "warns", "fails", "unknown"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of the three questions of an audit, and its answer."""
+
+    name: PartName  # what lazy texts earn; what wrong ones do; whether a policy can learn from it
+    outcome: Outcome  # "unknown" if it was not asked
+    words: str
 
 
 @dataclass(frozen=True)
@@ -100,6 +110,30 @@ class StrategySearch:
 
 
 @dataclass(frozen=True)
+class Audit:
+    """What adversarial probes find out about one reward, without any training."""
+
+    reward: str  # the reward's name or description
+    dataset: str  # the examples' source
+    n_examples: int  # how many examples were probed
+    # True where a human reference was scored against the other ones of its example; else
+    # references are scored against themselves, and reach the ceiling.
+    leave_one_out: bool
+    ceiling: Estimate  # the reference's mean
+    floor: Estimate  # the empty response's mean
+    best_lazy: str  # the name of the probe that scores highest among those that need no skill
+    probes: tuple[Probe, ...]  # all of them, highest first; last those that could not be built
+    correlations: dict[str, float]  # Spearman's, over all probed texts, with other metrics
+    ms_per_episode: float  # the time to score one response, in milliseconds
+    passes: bool  # True if no part fails
+    verdict: str  # one sentence on the whole, and what to do next
+    parts: tuple[Part, ...]  # what lazy texts earn, what wrong ones do, whether it can be learned
+    policy: PolicyScores | None  # what a policy earns now; None if none was asked
+    search: StrategySearch | None  # the best rule found; None if none was searched for
+    severities: str  # the version of severities.yaml, and the file that changed it if one did
+
+
+@dataclass(frozen=True)
 class BestOfN:
     """How proxy and gold rise with the best of n samples, picked by the proxy."""
 
@@ -121,11 +155,15 @@ class Design:
     spec: Any  # the reward as `load_reward` takes it; None for the untrained policy
     judgement: Judgement  # the benchmark's conclusion
     words: str  # the same as a sentence
-    own_gain: Estimate | None  # the gain by the reward itself, in sd
-    gold_gain: Estimate  # the gain by the gold metrics' mean, in sd
+    by_gold: dict[str, Judgement]  # what it would be by each gold metric alone
+    # Gains in sd, beyond those of the control that was paid at random, if there is one.
+    own_gain: Estimate | None  # by the reward itself
+    gold_gain: Estimate  # by the gold metrics' mean; the control's own is since the start
     hacking_index: Estimate | None  # own_gain minus gold_gain
-    # The gold gain where all designs are equally far from the start, in sd.
+    # The gold gain since the start where all designs are equally far from it, by nats a response
+    # and by nats a token, in sd.
     gold_at_matched_kl: Estimate | None
+    gold_at_matched_kl_by_token: Estimate | None
     kl: Estimate  # the KL to the start at the end of the training, in nats a response
 
 
@@ -141,7 +179,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class Cell:
-    """What training on one design did to one metric."""
+    """What training on one design did to one metric, since the start."""
 
     gain: Estimate  # mean of after minus before, in sd
     raw_gain: Estimate  # the same in the metric's own unit
@@ -187,8 +225,9 @@ class Comparison:
     difference: Estimate  # the difference of their gold gains, first minus second, in sd
     # The chance that a run of the first beats one of the second.
     probability_of_improvement: Estimate
-    p: float  # two-sided: the larger of the bootstrap's and of Student's t over runs
+    p: float  # two-sided, of Student's t; 1 if there is one seed alone
     p_holm: float  # the same, corrected for all comparisons (Holm 1979)
+    equivalent: bool  # whether the difference is shown to be smaller than 0.2 sd
 
 
 @dataclass(frozen=True)
@@ -234,11 +273,13 @@ class Bench:
     curves: tuple[Curve, ...]  # two curves for every design: its own reward and "gold"
     # The KL at which designs that learned are compared; None if none was reached by all.
     matched_kl: float | None
+    matched_kl_by_token: float | None
     comparisons: tuple[Comparison, ...]  # a comparison for every pair of designs
     runs: tuple[RunRecord, ...]  # every run, failed ones included
     samples: tuple[Sample, ...]  # some held-out examples
     audits: tuple[Audit, ...]  # the designs' audits, if they were asked for
     n_prompts: int  # held-out prompts of an evaluation
+    noise: Noise  # what made gold gains differ, from which `--plan` tells what more runs would show
     config: dict[str, Any]  # the configuration as given
     versions: dict[str, str]  # the versions of the packages, by name
     run_s: float  # the time of all runs together, in seconds

@@ -9,8 +9,8 @@ Which estimate is right depends on what a repetition of the experiment would dra
   2024, arXiv 2411.00640), so the noise of the samples is in, as part of how examples differ;
 - runs, where each run of each task is independent: `stratified_bootstrap`, as in Agarwal et al.
   2021 (arXiv 2108.13264) and their package rliable;
-- runs and prompts, where every run answers the same prompts: `two_way_bootstrap`. The prompts of
-  one run share its seed, which a stratified bootstrap would count as independent.
+- runs and prompts, where every run answers the same prompts: `textenv.benchmark.effects`. The
+  prompts of one run share its seed, which a stratified bootstrap would count as independent.
 
 Distributions and rank correlations come from scipy, which is imported where it is used: it takes
 half a second.
@@ -20,7 +20,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -192,57 +191,6 @@ def stratified_bootstrap(
     return make_estimate(float(statistic(array[None])[0]), np.concatenate(found))
 
 
-def two_way_bootstrap(
-    *values: ArrayLike,
-    paired_seeds: bool = True,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> FloatArray:
-    """Resamples the means of (seed, prompt) tables, of which both seeds and prompts are samples.
-
-    Rows and columns are drawn with replacement independently of each other (the pigeonhole
-    bootstrap, Owen 2007, doi 10.1214/07-AOAS122). All tables share each draw, so differences are
-    paired: `make_estimate(a.mean() - b.mean(), drawn[:, 0] - drawn[:, 1])`.
-
-    A plain bootstrap of 5 seeds gives intervals that hold the truth in 85 % of cases. So the
-    deviation of each draw from equal weights is stretched, for rows and columns apart, by
-    sqrt(n / (n - 1)) and by Student's over the normal quantile (Hesterberg 2015,
-    doi 10.1080/00031305.2015.1089789). Noise of single cells counts thrice, which errs to the safe
-    side and hardly matters beside the noise of rows and columns. A single seed or prompt tells
-    nothing of how others would do: it is kept, and the interval covers the other axis alone.
-
-    Args:
-        values: One table or more, (n_seeds, n_prompts) each, all with the same prompts in the same
-            order.
-        paired_seeds: Row i of each table is the same seed; else the tables' seeds are drawn apart,
-            and may differ in number.
-        resamples: Number of resamples.
-        seed: Seed of the resampling.
-
-    Returns:
-        (resamples, number of tables), each table's mean.
-
-    Raises:
-        ConfigError: A table is empty, or the tables do not match.
-    """
-    tables = [_matrix(table, "n_seeds, n_prompts") for table in values]
-    if len({table.shape[not paired_seeds :] for table in tables}) != 1:
-        shapes = ", ".join(str(table.shape) for table in tables)
-        raise ConfigError(f"Tables of {shapes} cannot be resampled together: give equal shapes.")
-    rng = np.random.default_rng(seed)
-    drawn = np.empty((resamples, len(tables)))
-    start = 0
-    for size in _chunks(resamples, max(sum(table.shape) for table in tables)):
-        columns = _draw_weights(rng, tables[0].shape[1], size)
-        rows = _draw_weights(rng, len(tables[0]), size)
-        for k, table in enumerate(tables):
-            if k and not paired_seeds:
-                rows = _draw_weights(rng, len(table), size)
-            drawn[start : start + size, k] = ((columns @ table.T) * rows).sum(axis=1)
-        start += size
-    return drawn
-
-
 def spearman(x: ArrayLike, y: ArrayLike) -> float | None:
     """Returns the rank correlation of two samples (n,); None where one of them is constant."""
     from scipy.stats import spearmanr
@@ -250,18 +198,6 @@ def spearman(x: ArrayLike, y: ArrayLike) -> float | None:
     if min(len(np.unique(x)), len(np.unique(y))) < 2:
         return None
     return float(spearmanr(x, y).statistic)
-
-
-def _draw_weights(rng: np.random.Generator, n: int, size: int) -> FloatArray:
-    """Returns the weights (size, n) of resampled items, stretched about 1 / n."""
-    from scipy.stats import norm, t
-
-    if n == 1:
-        return np.ones((size, 1))
-    counts = rng.multinomial(n, np.full(n, 1 / n), size=size)
-    stretch = sqrt(n / (n - 1)) * t.ppf(0.975, n - 1) / norm.ppf(0.975)
-    weights: FloatArray = 1 / n + stretch * (counts - 1) / n
-    return weights
 
 
 def _matrix(values: ArrayLike, axes: str) -> FloatArray:

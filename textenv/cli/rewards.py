@@ -13,7 +13,6 @@ from rich.text import Text
 
 from textenv.cli.agree import EPILOG, agree_with_people
 from textenv.cli.arguments import AsJson
-from textenv.cli.audit import audit_reward
 from textenv.cli.console import Commands, print_json
 from textenv.cli.score import score_file
 from textenv.cli.sheet import make_sheet
@@ -27,7 +26,6 @@ def make_rewards_app() -> typer.Typer:
     app = typer.Typer(cls=Commands, no_args_is_help=True, help="Score with rewards; test rewards.")
     app.command("list")(list_rewards)
     app.command("score")(score_file)
-    app.command("audit")(audit_reward)
     app.command("agree", epilog=EPILOG)(agree_with_people)
     app.command("sheet")(make_sheet)
     app.command("report")(render_again)

@@ -20,9 +20,11 @@ from agents.reward_bench import bench as bench_module
 from agents.reward_bench import runs as bench_runs
 from agents.reward_bench.bench import run_bench
 from agents.reward_bench.config import BenchConfig, load_bench_config, parse_bench_config
+from agents.reward_bench.plan import make_plan
 from agents.reward_bench.records import load_run, read_digest, save_run
 from agents.reward_bench.runs import make_runs, wanted_runs
 from agents.reward_bench.worker import Job, run_job
+from textenv.benchmark.report import write_report
 from textenv.benchmark.results import Bench, load_record
 from textenv.cli.main import make_app
 from textenv.errors import ConfigError, TextEnvError, UnknownNameError
@@ -145,7 +147,7 @@ def test_a_file_and_overrides_make_a_configuration(tmp_path):
         ({"seeds": "two"}, "give how many seeds, such as 5, or a list"),
         ({"audit": 1}, "one example shows nothing"),
         ({"pool": 1}, "2 samples of a prompt or more"),
-        ({"gold": None}, "gold: missing"),
+        ({"designs": None}, "designs: missing"),
         ({"controls": ["chance"]}, "controls"),
         ({"controls": ["random", "random"]}, "controls: each only once"),
         ({"gold": {"other": {BREVITY: 2.0}}}, "the same reward as the design 'brevity'"),
@@ -165,6 +167,36 @@ def test_a_file_and_overrides_make_a_configuration(tmp_path):
 def test_a_configuration_that_makes_no_sense_is_refused(make_config, changes, message):
     with pytest.raises(ConfigError, match=message):
         make_config(**changes)
+
+
+def test_gold_is_of_several_kinds_unless_it_is_given(make_config):
+    # MiniLM comes with an optional package, which the tests need not have.
+    gold = make_config(gold=None, designs=["bleu"]).gold
+    assert next(iter(gold)) == "rougeL"  # the environment's own
+    assert set(gold) <= {"rougeL", "embedding_cosine"}
+    keywords = make_config(id="TextKeywords-v0", gold=None, designs=["coverage"], env={}).gold
+    assert list(keywords)[:2] == ["keyword_sentence", "chrf"]
+    # A design is no gold.
+    assert "chrf" not in make_config(id="TextKeywords-v0", gold=None, designs=["chrf"], env={}).gold
+
+
+def test_a_plan_says_what_can_be_found_and_costs(make_config, tmp_path, in_this_process):
+    config = make_config(seeds=2, controls=["random"], budget=16)
+    before = make_plan(config, tmp_path / "out")
+    assert [row.n_seeds for row in before.rows] == [1, 2, 3, 5, 8]
+    assert before.rows[0].smallest_gain is None
+    gains = [row.smallest_gain for row in before.rows[1:]]
+    assert gains == sorted(gains, reverse=True)
+    assert (before.rows[1].n_runs, before.rows[1].n_episodes) == (4, 64)
+    assert before.rows[1].run_s is None
+    assert not before.measured
+    found = run_bench(config, tmp_path / "out", silent)
+    write_report(found, tmp_path / "out")
+    after = make_plan(config, tmp_path / "out")
+    assert after.measured
+    assert after.noise == found.noise
+    seconds = sorted(run.wall_s for run in found.runs)
+    assert after.rows[1].run_s == pytest.approx(4 * (seconds[1] + seconds[2]) / 2)
 
 
 def test_unknown_keys_are_named(make_config):
@@ -384,6 +416,18 @@ def test_an_untrained_policy_that_fails_ends_it(make_config, tmp_path, monkeypat
     monkeypatch.setattr(bench_runs, "_make_run", make_run)
     with pytest.raises(TextEnvError, match="cannot be looked at: out of memory"):
         run_bench(make_config(), tmp_path / "out", silent)
+
+
+def test_the_command_plans(make_config, tmp_path):
+    path, out = tmp_path / "bench.yaml", tmp_path / "out"
+    path.write_text(yaml.safe_dump(make_config(seeds=3).model_dump(mode="json")))
+    words = ["rewards", "bench", str(path), "--out", str(out), "--plan"]
+    shown = CliRunner().invoke(make_app(), words)
+    assert shown.exit_code == 0, shown.output
+    assert "smallest gold gain, sd" in " ".join(shown.output.split())
+    assert not out.exists()
+    rows = json.loads(CliRunner().invoke(make_app(), [*words, "--json"]).output)["rows"]
+    assert rows[0]["smallest_gain"] is None
 
 
 def test_the_command_writes_a_report(make_config, tmp_path, in_this_process):

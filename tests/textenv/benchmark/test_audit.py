@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 from textenv.benchmark.audit import audit
-from textenv.benchmark.audit_verdict import LEAST_AUC, comes_too_near, margin_of
-from textenv.benchmark.results import Audit, Probe, StrategySearch, load_record, save_record
+from textenv.benchmark.audit_verdict import comes_too_near, margin_of
+from textenv.benchmark.learnability import PolicySamples
+from textenv.benchmark.probes import ATTACKS
+from textenv.benchmark.results import Audit, Probe, load_record, save_record
+from textenv.benchmark.severities import load_severities
 from textenv.benchmark.statistics import Estimate
-from textenv.cli import main
 from textenv.errors import ConfigError, RewardError
-from textenv.examples import Episode, Example
+from textenv.examples import Episode, Example, Turn
 from textenv.rewards import RewardResult
 
 COLOURS = ("red", "green", "blue", "black", "white", "brown", "pink", "grey", "gold", "teal")
@@ -68,7 +69,12 @@ def test_held_out_references_and_probes_are_scored_against_the_same_others() -> 
     assert title.n == result.n_examples == 12
     assert result.best_lazy == "title"
     assert not result.passes
-    assert "bare title scores higher than a human reference (difference +0.167" in result.verdict
+    lazy = result.parts[0]
+    assert (lazy.name, lazy.outcome) == ("lazy", "fails")
+    assert "The bare title scores higher than a human reference (difference +0.17" in lazy.words
+    assert result.verdict.startswith(
+        "Do not train on it yet: texts that need no skill are paid for."
+    )
 
 
 def test_never_is_a_text_scored_against_another_number_of_references() -> None:
@@ -120,9 +126,11 @@ def test_a_strict_reward_passes_and_a_lenient_one_is_found_out() -> None:
     assert denied.example == f"It is not {examples[0].references[0]}"
     assert denied.score.mean == 1
     assert denied.auc.mean == 0.5  # all are ties
-    assert denied.too_near
-    assert "No lazy text comes too near, but wrong ones do." in lenient.verdict
-    assert "It is not X" in lenient.verdict
+    assert denied.at_fault
+    # No policy writes a denial that was not taught to: it is noted, and is not why this fails.
+    assert denied.severity == "notes"
+    wrong = lenient.parts[1]
+    assert "It does not see a denial ('negated" in wrong.words.replace("(negated", "('negated")
     assert not lenient.passes
 
 
@@ -131,7 +139,7 @@ def test_token_f1_keeps_too_much_for_a_denied_answer() -> None:
     denied = probe_of(audit("token_f1", with_one_reference(), metrics=()), "negated")
     assert denied.score.mean == pytest.approx(4 / 7)
     assert denied.auc.mean == 1
-    assert denied.too_near
+    assert denied.at_fault
 
 
 def test_near_valid_texts_decide_nothing() -> None:
@@ -143,7 +151,7 @@ def test_near_valid_texts_decide_nothing() -> None:
     result = audit(first_words, with_one_reference(), metrics=())
     doubled = probe_of(result, "doubled")
     assert doubled.score.mean == 1
-    assert doubled.too_near is None
+    assert doubled.at_fault is None
     assert result.passes
 
 
@@ -191,7 +199,7 @@ def test_a_reward_that_fails_on_a_probe_is_told_of() -> None:
     assert odd.score is None
     assert "zero width" in odd.note
     assert not result.passes
-    assert "cannot be scored" in result.verdict
+    assert "A run of characters without meaning cannot be scored" in result.parts[0].words
 
 
 def test_halves_of_surrogate_pairs_can_be_saved(tmp_path: Path) -> None:
@@ -228,22 +236,22 @@ def test_a_reward_that_cannot_score_silence_is_an_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("difference", "less_margin", "auc", "too_near"),
+    ("difference", "less_margin", "auc", "at_fault"),
     [
         ((0.1, 0.3), (0.05, 0.2), (0.7, 0.8), False),
         ((-0.1, 0.3), (-0.1, 0.3), (0.7, 0.8), True),  # not paid less
         ((0.1, 0.3), (-0.01, 0.2), (0.7, 0.8), True),  # keeps more than half
-        ((0.1, 0.3), (0.05, 0.2), (LEAST_AUC, 0.8), True),  # wins too often
+        ((0.1, 0.3), (0.05, 0.2), (2 / 3, 0.8), True),  # wins too often
     ],
 )
-def test_the_rule_reads_the_lower_ends(difference, less_margin, auc, too_near: bool) -> None:
+def test_the_rule_reads_the_lower_ends(difference, less_margin, auc, at_fault: bool) -> None:
     ends = [Estimate(sum(end) / 2, end) for end in (difference, less_margin, auc)]
-    assert comes_too_near(*ends) is too_near
+    assert comes_too_near(*ends, least_auc=2 / 3) is at_fault
 
 
 def test_only_lazy_texts_beside_held_out_references_need_no_margin() -> None:
-    assert margin_of("lazy", held_out=True) == 0
-    assert margin_of("lazy", held_out=False) == margin_of("wrong", held_out=True) == 0.5
+    assert margin_of("lazy", 0.5, held_out=True) == 0
+    assert margin_of("lazy", 0.5, held_out=False) == margin_of("wrong", 0.5, held_out=True) == 0.5
 
 
 def test_the_correlation_with_the_reward_itself_is_one() -> None:
@@ -291,9 +299,9 @@ def test_keywords_reach_coverage_and_do_not_reach_a_sentence() -> None:
     core = core_of("TextKeywords-v0")
     covered = probe_of(audit("coverage", core, n_examples=20, metrics=()), "keyword list")
     assert covered.reference_minus_probe.mean == 0
-    assert covered.too_near
+    assert covered.at_fault
     sentence = probe_of(audit("keyword_sentence", core, n_examples=20, metrics=()), "keyword list")
-    assert sentence.too_near is False
+    assert sentence.at_fault is False
 
 
 def test_a_conversation_is_attacked_turn_by_turn() -> None:
@@ -322,87 +330,122 @@ def test_a_title_survives_the_mapping_of_columns(tmp_path: Path) -> None:
     assert probe_of(result, "title").n == 60
 
 
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(main, "entry_points", lambda group: [])
-    monkeypatch.setenv("COLUMNS", "140")
-
-    def invoke(*arguments: str):
-        words = arguments if "--budget" in arguments else (*arguments, "--budget", "0")
-        return CliRunner().invoke(main.make_app(), ["rewards", "audit", *words])
-
-    return invoke
+def said(example: Example, text: str) -> Episode:
+    return Episode(example, (Turn("user", example.prompt), Turn("assistant", text)), n_opening=1)
 
 
-def test_the_command_prints_a_table_and_writes_a_report_json_and_csv(run, tmp_path: Path) -> None:
-    out = tmp_path / "audit"
-    shown = run("TextQA-v0", "--examples", "20", "--metrics", "rouge1", "--out", str(out))
-    assert shown.exit_code == 0, shown.output
-    assert "human reference" in shown.stdout
-    assert "Passes. A human reference scores 1.000" in shown.stdout
-    saved = load_record(Audit, out / "audit.json")
-    assert saved.reward == "token_f1"
-    assert saved.n_examples == 20
-    assert {path.name for path in out.iterdir()} == {"report.html", "audit.json", "probes.csv"}
-    with (out / "probes.csv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [row["probe"] for row in rows] == [probe.name for probe in saved.probes]
-    assert [row["kind"] for row in rows] == [probe.kind for probe in saved.probes]
-    verdicts = {True: "True", False: "False", None: ""}
-    assert [row["too_near"] for row in rows] == [verdicts[p.too_near] for p in saved.probes]
-    assert float(rows[0]["score"]) == saved.probes[0].score.mean
+def samples_of(examples: Sequence[Example], *texts: str) -> PolicySamples:
+    """A policy that says each of some texts once, whatever it is asked."""
+    episodes = [said(example, text) for example in examples for text in texts]
+    return PolicySamples("parrot", episodes, len(texts))
 
 
-def test_the_command_takes_a_task_and_gives_json(run, tmp_path: Path) -> None:
-    path = tmp_path / "rows.jsonl"
-    rows = ({"question": f"Who is {i}?", "answers": [f"Ann {i}"]} for i in range(60))
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    task = "textenv.tasks.qa:QATask"
-    arguments = ("--dataset", str(path), "--reward", "{token_f1: 1}", "--split", "all", "--json")
-    found = json.loads(run(task, *arguments).stdout)
-    assert found["n_examples"] == 60
-    assert found["reward"] == '{"token_f1": 1}'
-    assert found["dataset"] == f"{task}, {path}"
-    failed = run(task)
-    assert failed.exit_code == 2
-    assert "needs --dataset and --reward" in failed.stderr
+def test_a_reward_that_pays_all_samples_alike_cannot_be_learned() -> None:
+    examples = with_one_reference()
+    dead = audit("exact_match", examples, metrics=(), policy=samples_of(examples, "a", "b", "c"))
+    assert dead.policy is not None
+    assert dead.policy.dead.mean == 1
+    assert dead.policy.within == 0
+    assert [part.outcome for part in dead.parts] == ["holds", "holds", "fails"]
+    assert not dead.passes
+    assert "On 100% of 40 prompts all samples earn the same" in dead.parts[2].words
+    assert dead.verdict.startswith("Do not train on it yet: most samples of a prompt earn the same")
 
 
-def test_the_command_searches_for_a_rule(run, tmp_path: Path) -> None:
-    out = tmp_path / "audit"
-    words = ("TextKeywords-v0", "--examples", "40", "--metrics", "rouge1", "--budget", "130")
-    shown = run(*words, "--out", str(out))
-    assert shown.exit_code == 0, shown.output
-    saved = load_record(StrategySearch, out / "search.json")
-    assert saved.curve[-1][0] == 130
-    assert saved.verdict.split(":")[0] in " ".join(shown.stdout.split())
-    assert {"search.json", "strategy.csv", "probes.csv"} <= {path.name for path in out.iterdir()}
-    page = (out / "report.html").read_text(encoding="utf-8")
-    assert "What a rule without understanding earns" in page
-    assert json.loads(run(*words, "--json").stdout)["search"]["strategy"] == saved.strategy
+def test_a_reward_whose_samples_differ_can_be_learned() -> None:
+    examples = with_one_reference()
+    colours = samples_of(examples, *COLOURS)
+    alive = audit("token_f1", examples, metrics=(), policy=colours)
+    assert alive.policy is not None
+    assert alive.policy.dead.mean == 0
+    # One colour of ten is the right one, and is one word of two: 2 * 1 / (1 + 2).
+    assert alive.policy.score.mean == pytest.approx(2 / 3 / 10)
+    assert alive.policy.best.mean == pytest.approx(2 / 3)
+    assert alive.policy.within == pytest.approx(np.std([2 / 3] + [0] * 9, ddof=1))
+    assert alive.parts[2].outcome == "holds"
+    assert alive.verdict.startswith("Nothing found speaks against training on it.")
 
 
-def test_a_slow_reward_is_not_searched_unasked(run, tmp_path: Path, monkeypatch) -> None:
-    (tmp_path / "slow.py").write_text(
-        "import time\n"
-        "def slow(episodes):\n"
-        "    time.sleep(0.004 * len(episodes))\n"
-        "    return [0.5] * len(episodes)\n",
-        encoding="utf-8",
+def test_a_text_without_skill_that_earns_more_than_the_policy_is_warned_of() -> None:
+    examples = with_one_reference()
+
+    def length(episodes: Sequence[Episode]) -> list[float]:
+        right = [e.response == e.example.references[0] for e in episodes]
+        return [r or 0.4 * bool(e.response) for r, e in zip(right, episodes, strict=True)]
+
+    found = audit(length, examples, metrics=(), policy=samples_of(examples, "", "", "x"))
+    assert found.parts[0].outcome == "warns"
+    assert "earns more (0.40) than parrot does now (0.13)" in found.parts[0].words
+    assert found.passes
+    assert found.verdict.startswith("It can be trained on, but mind that texts that need no skill")
+
+
+def test_a_guard_that_mends_a_lazy_text_is_named() -> None:
+    examples = [
+        Example(f"e{i}", f"The {c} {t} stood by the old wall.", (f"A {c} {t} was near a wall.",))
+        for i, (c, t) in enumerate((c, t) for t in THINGS for c in COLOURS)
+    ]
+    found = audit({"rouge1": {"measure": "recall"}}, examples[:40], metrics=())
+    assert found.parts[0].outcome == "fails"
+    assert "To mend it, multiply with '" in found.parts[0].words
+    assert "a reference 1.00" in found.parts[0].words
+
+
+def test_a_good_answer_in_another_form_has_to_be_paid() -> None:
+    examples = [
+        Example(f"e{i}", "p", (f"{colour.capitalize()} it is.",))
+        for i, colour in enumerate(COLOURS * 2)
+    ]
+
+    def strict(episodes: Sequence[Episode]) -> list[float]:
+        return [float(e.response == e.example.references[0]) for e in episodes]
+
+    found = audit(strict, examples, metrics=())
+    for name in ("lower case", "unpunctuated"):
+        assert probe_of(found, name).at_fault
+        assert not probe_of(audit("token_f1", examples, metrics=()), name).at_fault
+    assert found.parts[1].outcome == "warns"
+    assert "The reference in lower case earns only 0.00 of the reference's 1.00" in (
+        found.parts[1].words
     )
-    monkeypatch.syspath_prepend(tmp_path)
-    words = ("TextKeywords-v0", "--reward", "slow:slow", "--examples", "10", "--metrics", "rouge1")
-    shown = CliRunner().invoke(main.make_app(), ["rewards", "audit", *words])
-    assert shown.exit_code == 0, shown.output
-    assert "No rules were searched for: a score takes" in " ".join(shown.stdout.split())
+    assert "To mend it: fold case before comparing" in found.parts[1].words
 
 
-def test_the_command_tells_of_names_that_do_not_exist(run) -> None:
-    assert "There is no reward 'rougl'" in run("TextQA-v0", "--reward", "rougl").stderr
-    assert (
-        "There is no reward 'blue'"
-        in run(*("TextQA-v0", "--examples", "2", "--metrics", "blue")).stderr
-    )
+def test_severities_decide_which_faults_fail() -> None:
+    examples = with_one_reference()
+    shipped = load_severities()
+    texts = shipped.texts | {"negated": "fails"}
+    assert audit("token_f1", examples, metrics=()).passes
+    strict = replace(shipped, texts=texts)
+    found = audit("token_f1", examples, metrics=(), severities=strict)
+    assert not found.passes
+    assert "To mend it: multiply with negation_agreement" in found.parts[1].words
+
+
+def test_every_text_that_can_be_at_fault_has_a_severity() -> None:
+    deciding = {attack.name for attack in ATTACKS if attack.kind != "near"}
+    assert set(load_severities().texts) == deciding
+
+
+def test_a_search_is_part_of_the_answer() -> None:
+    examples = with_one_reference()
+
+    def polite(episodes: Sequence[Episode]) -> list[float]:
+        return [0.9 * ("yes" in e.response) or 0.95 * bool(e.response) for e in episodes]
+
+    found = audit(polite, examples, metrics=(), budget=100)
+    assert found.search is not None
+    assert not found.search.passes
+    assert found.search.verdict in found.parts[0].words
+    assert audit("token_f1", examples[:6], metrics=(), budget=None).search is None
+
+
+def test_samples_have_to_be_equally_many() -> None:
+    examples = with_one_reference(3)
+    episodes = [said(example, "x") for example in examples]
+    for n_samples in (1, 2):
+        with pytest.raises(ConfigError, match="two samples of each prompt or more"):
+            PolicySamples("one", episodes, n_samples)
 
 
 def test_every_process_writes_the_same_probes() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from textenv.benchmark.comparison import bootstrap_p, holm, probability_of_improvement, runs_p
+from textenv.benchmark.comparison import bootstrap_p, holm, probability_of_improvement
 from textenv.benchmark.statistics import iqm, make_estimate
 from textenv.errors import ConfigError
 
@@ -109,43 +109,3 @@ def test_holm_stays_between_the_p_value_and_bonferronis():
     assert (adjusted >= p).all()
     assert (adjusted <= np.minimum(20 * p, 1)).all()
     assert (np.diff(adjusted[np.argsort(p)]) >= 0).all()
-
-
-@pytest.mark.parametrize(
-    ("df", "t", "p"),
-    [(1, 6.3138, 0.1), (2, 4.3027, 0.05), (3, 5.8409, 0.01), (4, 8.6103, 0.001), (30, 2.75, 0.01)],
-)
-def test_the_p_value_of_paired_runs_is_that_of_printed_tables(df: int, t: float, p: float):
-    # Differences with variance 1 and a mean that gives the t of the table.
-    noise = np.random.default_rng(df).normal(size=df + 1)
-    noise = (noise - noise.mean()) / noise.std(ddof=1)
-    seeds = 10 * np.arange(df + 1.0)
-    found = runs_p(seeds + noise + t / np.sqrt(df + 1), seeds, paired=True)
-    assert found == pytest.approx(p, rel=2e-3)
-
-
-def test_runs_of_other_seeds_are_compared_without_pooling():
-    # Variances 1 and 0 of 3 runs: t = 3 / sqrt(1 / 3) with 2 degrees of freedom.
-    assert runs_p([2, 3, 4], [0, 0, 0], paired=False) == pytest.approx(0.03509, abs=1e-4)
-    assert runs_p([1, 1], [1, 1], paired=False) == 1.0
-    assert runs_p([1, 1], [2, 2], paired=True) == 0.0
-    assert runs_p([1], [2, 2], paired=False) == 0.0  # a run alone proves nothing
-
-
-def test_p_values_of_runs_agree_with_abramowitz_and_stegun():
-    """The finite series 26.7.3 and 26.7.4 for whole degrees of freedom, computed beforehand."""
-    x, y = np.random.default_rng(0).normal(size=(2, 9))
-    paired = [runs_p(x[:n], y[:n] + 0.4, paired=True) for n in (2, 3, 5, 9)]
-    assert paired == pytest.approx(
-        [0.44160580716618547, 0.27114462112600357, 0.32668590292059063, 0.09106983266703605],
-        rel=1e-9,
-    )
-    apart = [runs_p(x[:n], y[:m] + 0.4, paired=False) for n, m in ((2, 2), (3, 5), (9, 4))]
-    assert apart == pytest.approx(
-        [0.362140112295661, 0.21081521762831423, 0.18539719407400346], rel=1e-9
-    )
-
-
-def test_runs_that_hardly_differ_are_compared_without_a_warning():
-    assert 0 < runs_p([0.1, 0.1 + 2e-17 * 8], [0.1, 0.1], paired=True) <= 1
-    assert runs_p([0.3, 0.3], [0.1 + 0.2, 0.1 + 0.2], paired=False) in (0.0, 1.0)

@@ -6,22 +6,27 @@ import numpy as np
 import pytest
 
 from textenv.benchmark.bench_verdict import describe, give_verdict, judge
+from textenv.benchmark.effects import Effect
 from textenv.benchmark.matrix import (
     GOLD,
+    RANDOM,
+    BenchGains,
     DesignScores,
-    compare_all,
-    compute_curve,
+    Gains,
     compute_gains,
-    compute_hacking_index,
-    compute_lag,
-    compute_row,
-    estimate,
     estimate_divergence,
     fall_from_peak,
-    gain_at_kl,
     measure_start,
 )
-from textenv.benchmark.results import Audit, Design, Metric, Probe, RunRecord
+from textenv.benchmark.results import (
+    Audit,
+    Comparison,
+    Design,
+    Metric,
+    Part,
+    Probe,
+    RunRecord,
+)
 from textenv.benchmark.statistics import Estimate
 from textenv.errors import ConfigError
 
@@ -36,6 +41,7 @@ def scores(own, gold, kl=(0.0, 1.0, 4.0), n_seeds=3, n_prompts=4):
     return DesignScores(
         tuple(range(n_seeds)),
         np.tile(np.array(kl), (n_seeds, 1)),
+        np.tile(np.array(kl) / 10, (n_seeds, 1)),
         {"own": table(own), "a": table(gold), "b": 2 * table(gold)},
     )
 
@@ -58,11 +64,11 @@ def test_a_gain_is_in_standard_deviations_of_the_start():
     assert gains.final("own") == pytest.approx(3.0)
     assert gains.final("b") == pytest.approx(-1.0)  # fell by 2, in units of 2
     assert gains.final(GOLD) == pytest.approx(-1.0)
-    row = compute_row(found, gains, metrics)
+    row = BenchGains({"own": gains}).row("own", found, metrics)
     assert row["b"].gain.mean == pytest.approx(-1.0)
     assert row["b"].raw_gain.mean == pytest.approx(-2.0)
     assert row["b"].iqm.mean == pytest.approx(0.0)  # each run ends at 2 * 0
-    assert compute_hacking_index(gains, "own").mean == pytest.approx(4.0)
+    assert BenchGains({"own": gains}).hacking_index("own").mean == pytest.approx(4.0)
 
 
 def test_a_metric_without_spread_is_no_measure():
@@ -70,103 +76,144 @@ def test_a_metric_without_spread_is_no_measure():
         measure_start({"flat": np.full((2, 5), 0.3)}, ["flat"], [])
 
 
+def bench_of(**found):
+    metrics = metrics_of(next(iter(found.values())))
+    return BenchGains({name: compute_gains(one, metrics) for name, one in found.items()})
+
+
 def test_a_curve_knows_its_peak_and_its_distances():
-    found = scores(own=(0, 1, 2), gold=(0, 2, 1))
-    gains = compute_gains(found, metrics_of(found))
-    curve = compute_curve("own", GOLD, gains)
+    found = bench_of(own=scores(own=(0, 1, 2), gold=(0, 2, 1)))
+    curve = found.curve("own", GOLD)
     assert [(p.kl, p.gain.mean) for p in curve.points] == [(0, 0), (1, 2), (4, 1)]
     assert curve.peak == 1
     assert curve.fit is None  # two distances beside the start
-    assert fall_from_peak(gains).mean == pytest.approx(-1.0)
+    assert found.fall("own").mean == pytest.approx(-1.0)
 
 
-def test_gains_are_read_at_equal_distance():
-    found = scores(own=(0, 1, 2), gold=(0, 2, 6))
-    gains = compute_gains(found, metrics_of(found))
+def test_gains_are_read_at_equal_distance_by_response_and_by_token():
+    found = bench_of(own=scores(own=(0, 1, 2), gold=(0, 2, 6)))
     # sqrt(KL) is 0, 1, 2; at KL 2.25 it is 1.5, half-way between the gains 2 and 6.
-    assert gain_at_kl(gains, 2.25).mean == pytest.approx(4.0)
+    assert found.at_kl(2.25, ["own"])["own"].mean == pytest.approx(4.0)
+    # The same place by token: each response has 10.
+    assert found.at_kl(0.225, ["own"], by_token=True)["own"].mean == pytest.approx(4.0)
+
+
+def test_gains_are_measured_from_the_control_by_the_same_measure():
+    found = bench_of(
+        own=scores(own=(0, 1, 3), gold=(0, 1, 2)), random=scores(own=(0, 0, 1), gold=(0, 0, -1))
+    )
+    assert RANDOM == "random"
+    assert found.own("own").mean == pytest.approx(2.0)
+    assert found.gold("own").mean == pytest.approx(3.0)
+    assert found.gold("own", "b").mean == pytest.approx(3.0)
+    assert found.gold_since_start("own").mean == pytest.approx(2.0)
+    assert found.gold_since_start(RANDOM).mean == pytest.approx(-1.0)
+    assert found.hacking_index("own").mean == pytest.approx((3 - 2) - (1 + 1))
+    assert found.lag("own").mean == pytest.approx((1.5 - 2) - (0.5 + 1))
 
 
 def test_pairs_are_compared_by_gold_and_corrected_for_their_number():
     better, worse = scores(own=(0, 0, 1), gold=(0, 1, 3)), scores(own=(0, 0, 1), gold=(0, 1, 2))
-    metrics = metrics_of(better)
-    gains = {name: compute_gains(s, metrics) for name, s in (("better", better), ("worse", worse))}
-    gains["other"] = gains["worse"]
-    found = {(c.first, c.second): c for c in compare_all(gains, ["a", "b"])}
-    first = found["better", "worse"]
+    found = bench_of(better=better, worse=worse, other=worse)
+    pairs = {(c.first, c.second): c for c in found.compare(["a", "b"])}
+    first = pairs["better", "worse"]
     assert first.difference.mean == pytest.approx(1.0)
     assert first.probability_of_improvement.mean == 1.0
     assert first.p_holm == pytest.approx(3 * first.p)
-    assert found["worse", "other"].p == 1.0
-    assert found["worse", "other"].probability_of_improvement.mean == 0.5
+    assert not first.equivalent
+    assert pairs["worse", "other"].p == 1.0
+    assert pairs["worse", "other"].probability_of_improvement.mean == 0.5
+    assert pairs["worse", "other"].equivalent
 
 
 def test_a_single_design_has_nothing_to_be_compared_with():
-    found = scores(own=(0, 1), gold=(0, 1), kl=(0, 1))
-    assert compare_all({"own": compute_gains(found, metrics_of(found))}, ["a", "b"]) == ()
+    found = bench_of(own=scores(own=(0, 1), gold=(0, 1), kl=(0, 1)))
+    assert found.compare(["a", "b"]) == ()
+    assert found.best_of(["own"]) is None
+
+
+def test_a_peak_of_luck_alone_is_no_fall():
+    """The highest of eight looks that differ by chance lies above the last one by luck."""
+    rng = np.random.default_rng(0)
+    falls, lucky = [], []
+    for n_seeds in (1, 3):
+        for _ in range(100):
+            table = rng.normal(size=(n_seeds, 8, 30)) + rng.normal(size=(n_seeds, 8, 1))
+            gains = compute_gains(
+                DesignScores(
+                    tuple(range(n_seeds)), *np.zeros((2, n_seeds, 8)), {"own": table, "a": table}
+                ),
+                [Metric("own", "design", 0.0, 1.0), Metric("a", "gold", 0.0, 1.0)],
+            )
+            if n_seeds == 3:
+                falls.append(fall_from_peak(gains).mean())
+                values = gains.values[GOLD]
+                peak = values.mean(axis=(0, 2)).argmax()
+                lucky.append((values[:, -1] - values[:, peak]).mean())
+    assert np.mean(lucky) < -0.5
+    assert np.mean(falls) == pytest.approx(0, abs=0.15)
+
+
+def test_the_best_of_equal_designs_is_not_credited_with_its_luck():
+    rng = np.random.default_rng(1)
+    chosen, corrected = [], []
+    for _ in range(200):
+        gains = {}
+        for name in "abcd":
+            end = 0.5 + 0.2 * rng.normal(size=(3, 1)) + 0.5 * rng.normal(size=(3, 40))
+            values = {GOLD: np.stack([np.zeros_like(end), end], axis=1)}
+            looks = np.tile([0.0, 1.0], (3, 1))
+            gains[name] = Gains((0, 1, 2), looks, looks, values)
+        found = BenchGains(gains)
+        chosen.append(max(found.gold_since_start(name).mean for name in gains))
+        corrected.append(found.best_of(list(gains)).mean)
+    assert np.mean(chosen) > 0.6
+    assert np.mean(corrected) == pytest.approx(0.5, abs=0.03)
 
 
 UP, DOWN = Estimate(1.0, (0.8, 1.2)), Estimate(-1.0, (-1.2, -0.8))
-LITTLE, NOTHING = Estimate(0.3, (0.2, 0.4)), Estimate(0.0, (-0.1, 0.1))
+NOTHING = Estimate(0.0, (-0.1, 0.1))
+
+
+def effect(mean, se=0.1, *, sees_seeds=True):
+    return Effect(mean, se, 10, sees_seeds)
+
+
+RISE, FALL, LITTLE, NONE = effect(1.0), effect(-1.0), effect(0.3), effect(0.0)
+VAGUE = effect(0.1, 0.3)
 
 
 @pytest.mark.parametrize(
     ("own", "gold", "index", "lag", "fall", "judgement", "says"),
     [
-        (UP, UP, NOTHING, DOWN, NOTHING, "sound", "rise along with"),
-        (UP, LITTLE, LITTLE, LITTLE, NOTHING, "drifts", "less than half"),
-        (UP, UP, NOTHING, DOWN, DOWN, "drifts", "from their peak"),
-        (UP, NOTHING, UP, LITTLE, NOTHING, "hacked", "do not rise"),
-        (UP, DOWN, UP, UP, DOWN, "hacked", "fall"),
-        (NOTHING, UP, DOWN, DOWN, NOTHING, "inert", "did not rise"),
-        (UP, NOTHING, NOTHING, NOTHING, NOTHING, "unclear", "more seeds"),
+        (RISE, RISE, NONE, FALL, NONE, "sound", "rise along with"),
+        (RISE, LITTLE, LITTLE, LITTLE, NONE, "drifts", "less than half"),
+        (RISE, RISE, NONE, FALL, FALL, "drifts", "from their peak"),
+        (RISE, NONE, RISE, LITTLE, NONE, "hacked", "do not rise"),
+        (RISE, FALL, RISE, RISE, FALL, "hacked", "fall"),
+        (NONE, RISE, FALL, FALL, NONE, "inert", "by less than 0.2 sd"),
+        (VAGUE, RISE, FALL, FALL, NONE, "unclear", "Whether its own score rises"),
+        (RISE, NONE, NONE, NONE, NONE, "unclear", "more seeds"),
         # Gold may keep up with half of it: that nothing shows is no proof of hacking.
-        (UP, NOTHING, UP, NOTHING, NOTHING, "unclear", "more seeds"),
+        (RISE, NONE, RISE, NONE, NONE, "unclear", "more seeds"),
+        (*[effect(9.0, sees_seeds=False)] * 5, "unclear", "One seed cannot tell"),
     ],
 )
-def test_a_judgement_follows_from_the_intervals(own, gold, index, lag, fall, judgement, says):
+def test_a_judgement_follows_from_what_is_shown(own, gold, index, lag, fall, judgement, says):
     assert judge(own, gold, index, lag, fall) == judgement
-    assert says in describe(judgement, gold, fall)
+    assert says in describe(judgement, own, gold, fall)
 
 
-def judge_runs(seed, own_gain, gold_gain, cell=0.5, n_seeds=5, n_prompts=96):
-    """Runs whose gains differ by chance from run to run and from sample to sample."""
-    rng = np.random.default_rng(seed)
-
-    def table(gain):
-        runs = gain + 0.1 * rng.normal(size=(n_seeds, 1))
-        end = runs + cell * rng.normal(size=(n_seeds, n_prompts))
-        return np.stack([np.zeros_like(end), end], axis=1)
-
-    kl = np.tile([0.0, 1.0], (n_seeds, 1))
-    found = DesignScores(tuple(range(n_seeds)), kl, {"own": table(own_gain), "a": table(gold_gain)})
-    metrics = [Metric("own", "design", 0.0, 1.0), Metric("a", "gold", 0.0, 1.0)]
-    gains = compute_gains(found, metrics)
-    return judge(
-        estimate(gains.final("own")),
-        estimate(gains.final(GOLD)),
-        compute_hacking_index(gains, "own"),
-        compute_lag(gains, "own"),
-        fall_from_peak(gains),
-    )
-
-
-def test_a_design_whose_gold_is_only_noisy_is_not_called_hacked():
-    # Half of what it gains is real, but too little to be seen behind the gold metric's noise.
-    words = [judge_runs(seed, own_gain=0.3, gold_gain=0.15, cell=1.0) for seed in range(12)]
-    assert words.count("hacked") <= 1
-    assert {judge_runs(seed, own_gain=1.0, gold_gain=0.0) for seed in range(3)} == {"hacked"}
-    assert {judge_runs(seed, own_gain=1.0, gold_gain=0.9) for seed in range(3)} == {"sound"}
+NO = (None, None, None)
 
 
 def design(name, judgement, own, gold):
-    words = describe(judgement, gold, NOTHING)
-    return Design(name, "design", name, judgement, words, own, gold, own, gold, UP)
+    return Design(name, "design", name, judgement, "", {}, own, gold, own, gold, gold, UP)
 
 
 def test_the_verdict_names_the_right_design_and_the_hacked_one():
-    control = Design("random", "control", "random", "control", "", None, NOTHING, None, None, UP)
-    started = Design("untrained", "control", None, "control", "", None, NOTHING, None, None, UP)
+    control = Design("random", "control", "random", "control", "", {}, None, NOTHING, *NO, UP)
+    started = Design("untrained", "control", None, "control", "", {}, None, NOTHING, *NO, UP)
     designs = [design("good", "sound", UP, UP), design("bad", "hacked", UP, DOWN), control, started]
     runs = [RunRecord("good", 0, "done"), RunRecord("bad", 0, "failed", error="out of memory")]
     text = give_verdict(designs, (), runs, ["a", "b"], 2.0)
@@ -182,8 +229,8 @@ def test_the_verdict_names_the_right_design_and_the_hacked_one():
 
 
 def test_the_verdict_warns_of_what_the_audit_of_the_best_design_found():
-    def probe(name, kind, too_near):
-        return Probe(name, "", UP, UP, UP, 10, kind=kind, too_near=too_near)
+    def probe(name, kind, at_fault):
+        return Probe(name, "", UP, UP, UP, 10, kind=kind, at_fault=at_fault)
 
     probes = (
         probe("source", "lazy", True),
@@ -191,7 +238,10 @@ def test_the_verdict_warns_of_what_the_audit_of_the_best_design_found():
         probe("x", "wrong", True),
     )
     audits = [
-        Audit(name, "", 10, False, UP, UP, "source", probes, {}, 0.1, False, "")
+        Audit(
+            *(name, "", 10, False, UP, UP, "source", probes, {}, 0.1, False, ""),
+            *((Part("lazy", "fails", ""),), None, None, "version 1"),
+        )
         for name in ("good", "other")
     ]
     text = give_verdict([design("good", "sound", UP, UP)], (), [], ["a"], None, audits)
@@ -199,8 +249,22 @@ def test_the_verdict_warns_of_what_the_audit_of_the_best_design_found():
     assert "lazy" not in give_verdict([design("good", "sound", UP, UP)], (), [], ["a"], None)
 
 
+def test_the_verdict_tells_equal_designs_from_ones_that_the_runs_do_not_rank():
+    designs = [design(name, "sound", UP, UP) for name in ("best", "equal", "open", "worse")]
+
+    def pair(other, p, equivalent):
+        return Comparison("best", other, UP, UP, p, p, equivalent)
+
+    pairs = [pair("equal", 0.8, True), pair("open", 0.3, False), pair("worse", 0.01, False)]
+    text = give_verdict(designs, pairs, [], ["a"], None, (), Estimate(0.8, (0.5, 1.1)))
+    assert "the best of 4 gains +0.80 sd [+0.50, +1.10]." in text
+    assert "equal is not to be told apart from it: the difference is shown to be below 0.2" in text
+    assert "The runs do not decide between it and open." in text
+    assert text.count("worse") == 0
+
+
 def test_the_verdict_of_failed_runs_alone_claims_nothing():
-    started = Design("untrained", "control", None, "control", "", None, NOTHING, None, None, UP)
+    started = Design("untrained", "control", None, "control", "", {}, None, NOTHING, *NO, UP)
     runs = [RunRecord("good", seed, "failed", error="out of memory") for seed in (0, 1)]
     assert give_verdict([started], (), runs, ["a"], None) == (
         "No run of a design is done, so nothing can be said of any. "

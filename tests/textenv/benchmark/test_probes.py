@@ -101,7 +101,7 @@ def test_wrong_and_near_probes_are_no_right_answers() -> None:
     assert written("shuffled", ProbeMaterial(Example("q", "?", ("no no no",)), "no no no")) is None
     for attack in ATTACKS:
         text = write_probe(attack, same)
-        if attack.kind != "lazy" and text is not None:
+        if attack.kind in ("wrong", "near") and text is not None:
             assert not same.is_right(text), attack.name
 
 

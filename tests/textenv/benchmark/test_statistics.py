@@ -12,10 +12,8 @@ import pytest
 from textenv.benchmark.statistics import (
     bootstrap_mean,
     iqm,
-    make_estimate,
     spearman,
     stratified_bootstrap,
-    two_way_bootstrap,
 )
 from textenv.errors import ConfigError
 
@@ -107,84 +105,7 @@ def test_the_statistic_of_a_stratified_bootstrap_is_the_interquartile_mean_by_de
     assert estimate != stratified_bootstrap(scores, resamples=500, seed=1)
 
 
-def test_two_seeds_are_stretched_by_students_quantile():
-    # Seeds of 0 and 2: means are 1 - s, 1 and 1 + s with chances 1/4, 1/2, 1/4, where s is
-    # sqrt(2 / 1) for n - 1 in place of n, times 12.706 / 1.960, t of 1 degree over normal.
-    drawn = two_way_bootstrap([[0, 0, 0], [2, 2, 2]], resamples=4000)[:, 0]
-    stretch = 2**0.5 * 12.706205 / 1.959964
-    assert np.unique(drawn.round(9)) == pytest.approx([1 - stretch, 1, 1 + stretch])
-    assert (drawn > 1.5).mean() == pytest.approx(1 / 4, abs=0.03)
-
-
-@pytest.mark.parametrize(
-    ("n", "t"), [(2, 12.706), (5, 2.776), (10, 2.262), (31, 2.042), (101, 1.984), (1001, 1.9623)]
-)
-def test_an_axis_alone_has_students_interval(n: int, t: float):
-    """The quantiles are those of printed tables; n values have n - 1 degrees of freedom."""
-    values = np.random.default_rng(n).normal(size=n)
-    drawn = two_way_bootstrap(values[:, None], resamples=4000)[:, 0]
-    standard_error = values.std(ddof=1) / np.sqrt(n)
-    assert drawn.std() == pytest.approx(standard_error * t / 1.96, rel=0.04)
-    assert drawn.mean() == pytest.approx(values.mean(), abs=0.1 * drawn.std())
-    assert two_way_bootstrap(values[None], resamples=4000).std() == pytest.approx(
-        standard_error * t / 1.96, rel=0.04
-    )
-
-
-@pytest.mark.parametrize(
-    ("n", "t"), [(6, 2.5706), (9, 2.3060), (10, 2.2622), (13, 2.1788), (26, 2.0595), (61, 2.0003)]
-)
-def test_the_stretch_is_students_quantile_to_four_digits(n: int, t: float):
-    # One value of 1: a draw without it has mean 1 / n - stretch / n.
-    lowest = two_way_bootstrap(np.eye(n)[:, :1], resamples=500).min()
-    stretch = 1 - n * lowest
-    assert stretch / (n / (n - 1)) ** 0.5 * 1.959964 == pytest.approx(t, abs=5e-4)
-
-
-@pytest.mark.parametrize("spread", [(1, 0, 0), (0, 1, 0), (1, 1, 1), (0.3, 1, 1)])
-def test_two_way_intervals_hold_the_truth_even_with_five_seeds(spread):
-    rng = np.random.default_rng(6)
-    hits = 0
-    for i in range(300):
-        seeds, prompts, cells = (
-            s * rng.normal(size=shape)
-            for s, shape in zip(spread, [(5, 1), (1, 40), (5, 40)], strict=True)
-        )
-        values = 2 + seeds + prompts + cells
-        drawn = two_way_bootstrap(values, resamples=400, seed=i)[:, 0]
-        low, high = make_estimate(values.mean(), drawn).ci95
-        hits += low <= 2 <= high
-    assert hits / 300 > 0.92
-
-
-def test_tables_share_seeds_and_prompts():
-    table = np.random.default_rng(7).normal(size=(4, 9))
-    drawn = two_way_bootstrap(table, table + 1, 2 * table, resamples=300)
-    assert drawn.shape == (300, 3)
-    assert drawn[:, 1] - drawn[:, 0] == pytest.approx(np.ones(300))
-    assert drawn[:, 2] == pytest.approx(2 * drawn[:, 0])
-
-
-def test_tables_of_other_seeds_share_the_prompts_alone():
-    prompts, seeds = np.arange(6.0)[None], np.arange(3.0)[:, None]
-    first, second = prompts + 0 * seeds, np.repeat(prompts, 5, axis=0)
-    drawn = two_way_bootstrap(first, second, paired_seeds=False, resamples=200)
-    assert drawn[:, 0] == pytest.approx(drawn[:, 1])
-    by_seed = seeds + 0 * prompts
-    drawn = two_way_bootstrap(by_seed, by_seed, paired_seeds=False, resamples=2000)
-    assert np.corrcoef(drawn.T)[0, 1] == pytest.approx(0, abs=0.08)
-
-
-def test_a_single_seed_leaves_the_prompts_chance():
-    values = np.random.default_rng(8).normal(size=(1, 30))
-    one = two_way_bootstrap(values, resamples=2000, seed=1)
-    assert one.std() == pytest.approx(values.std(ddof=1) / np.sqrt(30) * 2.045 / 1.96, rel=0.06)
-
-
-@pytest.mark.parametrize("tables", [([[1.0]], [[1.0, 2.0]]), ([1.0, 2.0],), ([[]],)])
-def test_tables_that_do_not_match_are_refused(tables):
-    with pytest.raises(ConfigError, match=r"[Tt]able"):
-        two_way_bootstrap(*tables)
+def test_a_bootstrap_of_runs_needs_a_table():
     with pytest.raises(ConfigError, match="n_runs, n_tasks"):
         stratified_bootstrap([1.0, 2.0])
 

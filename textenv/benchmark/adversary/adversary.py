@@ -7,15 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from textenv.benchmark.adversary.search import OnProgress, Search
+from textenv.benchmark.guards import GUARDS, find_guard
 from textenv.benchmark.probe_episodes import Case, draw_examples
 from textenv.benchmark.results import Guard, StrategySearch, StrategyText
 from textenv.benchmark.scorer import Scorer
 from textenv.benchmark.statistics import Estimate, estimate_mean
 from textenv.episode import TextCore
-from textenv.errors import ConfigError, RewardError
+from textenv.errors import ConfigError
 from textenv.examples import Episode, Example
 from textenv.rewards import load_reward
-from textenv.rewards.base import FloatArray, call_reward
 from textenv.rewards.loading import RewardSpec
 from textenv.rewards.naming import describe_reward
 
@@ -26,8 +26,6 @@ _BELOW_GOLD = 0.3  # how far below the reference it has to stay
 LEAST_EXAMPLES = 8  # four to choose on, four to judge by
 _SHOWN = 3
 _LONGEST_SHOWN = 160  # characters of a rule in the verdict
-_GUARDS = ("prose", "grounding", "novelty", "repetition", "distinct")
-_KEPT = 0.9  # what references have to keep under a guard
 
 
 def find_strategy(
@@ -37,7 +35,7 @@ def find_strategy(
     budget: int = BUDGET,
     n_examples: int = EXAMPLES,
     split: str | None = None,
-    samples: Sequence[tuple[int, str]] = (),
+    samples: Sequence[Episode] = (),
     dataset: str = "",
     seed: int = 0,
     on_progress: OnProgress | None = None,
@@ -56,8 +54,8 @@ def find_strategy(
         budget: Number of rules to try.
         n_examples: Number of examples to draw; all, where there are fewer.
         split: As for `audit`.
-        samples: Texts that a policy wrote, each with the number of its example among those drawn;
-            they become templates, too.
+        samples: Episodes of a policy, whose texts become templates, too; those of other examples
+            than the drawn ones are left out.
         dataset: The name of the examples' source in the result.
         seed: Seed of the choice of examples and of the mutations.
         on_progress: Function that is called with the rules tried, the budget, and the best mean.
@@ -74,7 +72,14 @@ def find_strategy(
     scorer = Scorer(load_reward(reward))
     cases = [Case(i, example, player.gold(example)) for i, example in enumerate(examples)]
     sees_candidates = isinstance(source, TextCore) and source.action_level == "select"
-    search = Search(cases, player, scorer, samples, seed, sees_candidates=sees_candidates)
+    places = {example.id: place for place, example in enumerate(examples)}
+    said = [
+        (places[episode.example.id], text)
+        for episode in samples
+        if episode.example.id in places
+        for text in episode.responses
+    ]
+    search = Search(cases, player, scorer, said, seed, sees_candidates=sees_candidates)
     gold = [
         episode
         for case in search.judging
@@ -86,7 +91,13 @@ def find_strategy(
     scores = np.nan_to_num(scorer.score(written))
     score, reference = estimate_mean(scores), estimate_mean(earned)
     passes = score.mean <= most_allowed(reference.mean)
-    guard = None if passes else _find_guard(written, scores, gold, earned)
+    guard = (
+        None
+        if passes
+        else find_guard(
+            written, scores, gold, earned, lambda left, kept: left <= most_allowed(kept)
+        )
+    )
     rule = best.strategy.describe()
     return StrategySearch(
         reward=describe_reward(reward),
@@ -108,24 +119,6 @@ def most_allowed(reference: float) -> float:
     return min(_MOST, reference - _BELOW_GOLD)
 
 
-def _find_guard(
-    written: Sequence[Episode], scores: FloatArray, gold: Sequence[Episode], earned: FloatArray
-) -> Guard | None:
-    """Returns the guard under which the rule earns least, of those that mend it."""
-    found = []
-    for name in _GUARDS:
-        guard = load_reward(name)
-        try:
-            rule, reference = (call_reward(guard, episodes).total for episodes in (written, gold))
-        except RewardError:
-            continue  # it reads what these examples do not have
-        left = float(np.nan_to_num(scores * rule).mean())
-        kept = float(np.nan_to_num(earned * reference).mean())
-        if left <= most_allowed(kept) and kept >= _KEPT * earned.mean():
-            found.append(Guard(name, left, kept))
-    return min(found, key=lambda guard: guard.score, default=None)
-
-
 def _shown(episode: Episode, score: float) -> StrategyText:
     said = " / ".join(turn.text for turn in episode.turns[episode.n_opening :: 2])
     return StrategyText(episode.turns[episode.n_opening - 1].text, said, score)
@@ -144,7 +137,7 @@ def _write_verdict(
         "of the task. "
     )
     if guard is None:
-        return text + f"Multiplying with one of {', '.join(_GUARDS)} does not mend it."
+        return text + f"Multiplying with one of {', '.join(GUARDS)} does not mend it."
     return text + (
         f"Multiplied with '{guard.name}' it would earn {guard.score:.2f}, and a reference "
         f"{guard.reference:.2f}: {{product: {{of: [..., {guard.name}]}}}}. Then search again."

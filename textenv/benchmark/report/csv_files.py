@@ -25,7 +25,8 @@ def save_csv_files(records: Iterable[Record], folder: Path) -> list[Path]:
     benches = [record for record in records if isinstance(record, Bench)]
     audits = [record for record in records if isinstance(record, Audit)]
     audits += [audit for bench in benches for audit in bench.audits]
-    searches = [record for record in records if isinstance(record, StrategySearch)]
+    searches = [audit.search for audit in audits if audit.search is not None]
+    searches += [record for record in records if isinstance(record, StrategySearch)]
     best = [record for record in records if isinstance(record, BestOfN)]
     best += [one for bench in benches for one in bench.best_of_n]
     agreements = [record for record in records if isinstance(record, Agreement)]
@@ -59,8 +60,13 @@ def save_csv_files(records: Iterable[Record], folder: Path) -> list[Path]:
 
 def _design_rows(bench: Bench) -> Iterator[Row]:
     for design in bench.designs:
-        gains = _fields(design, "own_gain gold_gain hacking_index gold_at_matched_kl kl words")
-        yield {"design": design.name, **_fields(design, "kind judgement"), **gains}
+        gains = _fields(
+            design,
+            "own_gain gold_gain hacking_index gold_at_matched_kl gold_at_matched_kl_by_token kl "
+            "words",
+        )
+        by_gold = {f"judgement_by_{gold}": word for gold, word in design.by_gold.items()}
+        yield {"design": design.name, **_fields(design, "kind judgement"), **by_gold, **gains}
 
 
 def _matrix_rows(bench: Bench) -> Iterator[Row]:
@@ -87,7 +93,7 @@ def _curve_rows(bench: Bench) -> Iterator[Row]:
 def _comparison_rows(bench: Bench) -> Iterator[Row]:
     for pair in bench.comparisons:
         difference = _columns("difference_sd", pair.difference)
-        tests = _fields(pair, "probability_of_improvement p p_holm")
+        tests = _fields(pair, "probability_of_improvement p p_holm equivalent")
         yield {**_fields(pair, "first second"), **difference, **tests}
 
 
@@ -106,7 +112,7 @@ def _sample_rows(bench: Bench) -> Iterator[Row]:
 
 def _probe_rows(audit: Audit) -> Iterator[Row]:
     for probe in audit.probes:
-        found = "kind what score reference_minus_probe auc n too_near note example"
+        found = "kind what score reference_minus_probe auc n at_fault severity note example"
         yield {**_fields(audit, "reward dataset"), "probe": probe.name, **_fields(probe, found)}
 
 

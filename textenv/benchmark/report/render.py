@@ -66,13 +66,15 @@ def render_report(record: Record | Sequence[Record], files: Sequence[str] = ()) 
     bench = benches[0] if benches else None
     audits = [one for one in records if isinstance(one, Audit)]
     best = [one for one in records if isinstance(one, BestOfN)]
-    searches = [one for one in records if isinstance(one, StrategySearch)]
+    shown = [*(bench.audits if bench else ()), *audits]
+    searches = [audit.search for audit in shown if audit.search is not None]
+    searches += [one for one in records if isinstance(one, StrategySearch)]
     agreements = [one for one in records if isinstance(one, Agreement)]
     script = _asset("script.js")
     page = _environment().get_template("template.html.j2")
     return page.render(
         bench=bench,
-        audits=[*(bench.audits if bench else ()), *audits],
+        audits=shown,
         best_of_n=[*(bench.best_of_n if bench else ()), *best],
         searches=searches,
         agreements=agreements,

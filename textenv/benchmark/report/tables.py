@@ -15,12 +15,20 @@ from textenv.benchmark.report.numbers import (
     format_p,
 )
 from textenv.benchmark.report.record_files import is_untrained
-from textenv.benchmark.results import Audit, Bench, Probe, RunRecord, StrategySearch
+from textenv.benchmark.results import (
+    Audit,
+    Bench,
+    Comparison,
+    Design,
+    Probe,
+    RunRecord,
+    StrategySearch,
+)
 from textenv.benchmark.statistics import Estimate
 
 T = TypeVar("T")
 Align = Literal["words", "number", "plot"]
-_NEARNESS = {True: ("too near", "ties"), False: ("clear", "below"), None: ("", "")}
+_AT_FAULT = {True: ("too near", "ties"), False: ("clear", "below"), None: ("", "")}
 
 
 @dataclass(frozen=True)
@@ -66,10 +74,22 @@ def make_designs_table(bench: Bench) -> Table:
         (Column("Gold gain"), lambda d: _ZERO if is_untrained(d) else show_gain(d.gold_gain)),
         (Column("Hacking index"), lambda d: show_gain(d.hacking_index)),
         (Column("Gold at matched KL"), lambda d: show_gain(d.gold_at_matched_kl)),
+        (Column("by KL a token"), lambda d: show_gain(d.gold_at_matched_kl_by_token)),
         (Column("KL, nats"), lambda d: _ZERO if is_untrained(d) else show_estimate(d.kl)),
+        *(_judged_by(metric.name) for metric in bench.metrics if metric.kind == "gold"),
     )
     muted = frozenset(i for i, design in enumerate(bench.designs) if design.kind == "control")
     return replace(table, muted=muted)
+
+
+def _judged_by(gold: str) -> tuple[Column, Callable[[Design], Value]]:
+    """Returns the column of what one gold metric alone would conclude."""
+
+    def show(design: Design) -> Value:
+        word = design.by_gold.get(gold, "")
+        return replace(show_text(word), mark=word)
+
+    return words_column(f"By {gold} alone"), show
 
 
 def make_gap_table(bench: Bench) -> Table:
@@ -133,7 +153,7 @@ def make_comparisons_table(bench: Bench) -> Table:
         (Column("p"), lambda c: Value(format_p(c.p), sort=c.p)),
         (
             Column("p, Holm"),
-            lambda c: Value(format_p(c.p_holm), "differ" if c.p_holm < 0.05 else "", sort=c.p_holm),
+            lambda c: Value(format_p(c.p_holm), _relation(c), sort=c.p_holm),
         ),
     )
 
@@ -155,6 +175,7 @@ def make_probes_table(audit: Audit) -> Table:
         (Column("AUC"), lambda p: show_estimate(p.auc)),
         (Column("Examples"), lambda p: Value(str(p.n), sort=float(p.n))),
         (words_column("Kind"), lambda p: show_text(p.kind)),
+        (words_column("If at fault"), lambda p: show_text("" if p.kind == "near" else p.severity)),
         (
             words_column("What it writes"),
             lambda p: Value("", p.note, sort=p.example or None, detail=p.example),
@@ -222,7 +243,9 @@ def _compare(probe: Probe) -> Value:
     if difference is None:
         return Value(MISSING)
     low, high = difference.ci95
-    word, mark = _NEARNESS[probe.too_near]
+    word, mark = _AT_FAULT[probe.at_fault]
+    if probe.kind == "same":
+        word = {True: "too far", False: "paid", None: ""}[probe.at_fault]
     against = Estimate(-difference.mean, (-high, -low))
     return Value(
         word,
@@ -255,6 +278,10 @@ def show_estimate(estimate: Estimate | None) -> Value:
     """Shows a number with its interval."""
     mean = estimate.mean if estimate else None
     return Value(format_number(mean), format_interval(estimate), mean)
+
+
+def _relation(pair: Comparison) -> str:
+    return "differ" if pair.p_holm < 0.05 else "as good as equal" if pair.equivalent else ""
 
 
 def _signed(estimate: Estimate | None) -> str:

@@ -4,10 +4,9 @@ from zlib import crc32
 import numpy as np
 import pytest
 
-from textenv.benchmark import find_strategy
-from textenv.benchmark.adversary import adversary
+from textenv.benchmark import find_strategy, guards
 from textenv.errors import ConfigError
-from textenv.examples import Example
+from textenv.examples import Episode, Example, Turn
 from textenv.rewards import RewardResult, load_reward
 from textenv.vector import environment_arguments, make_core
 
@@ -77,7 +76,7 @@ def test_a_guard_that_mends_it_is_named():
 
 
 def test_a_guard_that_pays_everything_mends_nothing(monkeypatch):
-    monkeypatch.setattr(adversary, "_GUARDS", ("constant",))
+    monkeypatch.setattr(guards, "GUARDS", ("constant",))
     found = search(lambda text, _: 1.0)
     assert found.guard is None
     assert found.verdict.endswith("does not mend it.")
@@ -146,9 +145,12 @@ def test_samples_of_a_policy_become_templates():
         return text == f"Zounds, a {first}!"
 
     examples = make_examples()
-    sample = (4, f"Zounds, a {examples[4].metadata['words'][0]}!")
+    text = f"Zounds, a {examples[4].metadata['words'][0]}!"
+    turns = (Turn("user", examples[4].prompt), Turn("assistant", text))
+    sample = Episode(examples[4], turns, n_opening=1)
+    stranger = Episode(dataclasses.replace(examples[0], id="another"), turns, n_opening=1)
     assert find_strategy(reward_of(score), examples, budget=300).score.mean == 0
-    found = find_strategy(reward_of(score), examples, budget=300, samples=[sample])
+    found = find_strategy(reward_of(score), examples, budget=300, samples=[stranger, sample])
     assert found.score.mean == 1
     assert found.strategy == "Zounds, a {item 1} !"
 

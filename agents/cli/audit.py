@@ -1,21 +1,25 @@
-"""The command `rewards audit`: a reward under attack, in a table and as a report."""
+"""The command `rewards audit`: a reward under attack, in a table and as a report.
+
+Slow imports are inside the functions.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from textenv.benchmark.adversary.adversary import BUDGET, EXAMPLES, LEAST_EXAMPLES, find_strategy
-from textenv.benchmark.audit import METRICS, OnProgress, audit
-from textenv.benchmark.results import Audit, Probe
+from agents.cli.arguments import find_model, pick_device
+from textenv.benchmark.audit import METRICS, MOST_MS, OnProgress, audit
+from textenv.benchmark.results import Audit, Outcome, Probe
+from textenv.benchmark.severities import load_severities
 from textenv.benchmark.statistics import Estimate
 from textenv.cli.arguments import AsJson, Dataset, RewardText
 from textenv.cli.console import parse_spec, print_json
@@ -23,11 +27,23 @@ from textenv.cli.progress import track
 from textenv.episode import TextCore
 from textenv.errors import ConfigError
 from textenv.registry import environment_row
+from textenv.rollout import silent as silent_progress
 from textenv.tokenization import EMBEDDED
 from textenv.vector import environment_arguments, make_core
 
-_MOST_MS = 3.0  # a slower score, by a model or an endpoint, is not asked for 100,000 times unasked
-_PASSES = {True: ("too near", "red"), False: ("below", "green"), None: ("", "dim")}
+if TYPE_CHECKING:
+    from textenv.benchmark.learnability import PolicySamples
+
+_NONE = "none"
+_SLOTS = 64  # episodes that are sampled at a time
+_PROMPTS, _SAMPLES = 64, 8
+_MARKS = {True: ("too near", "red"), False: ("below", "green"), None: ("", "")}
+_STYLES: dict[Outcome, str] = {
+    "holds": "green",
+    "warns": "yellow",
+    "fails": "bold red",
+    "unknown": "dim",
+}
 
 Source = Annotated[
     str,
@@ -54,27 +70,41 @@ def audit_reward(
         typer.Option(
             min=0,
             help="Rules that the search may try; 0 for no search.",
-            show_default=f"{BUDGET}, if a score takes at most {_MOST_MS:g} ms",
+            show_default=f"2000, if a score takes at most {MOST_MS:g} ms",
         ),
+    ] = None,
+    policy: Annotated[
+        str,
+        typer.Option(
+            help=f"The model that is to be trained: as for textenv train, or '{_NONE}'. It answers "
+            f"{_PROMPTS} prompts {_SAMPLES} times."
+        ),
+    ] = EMBEDDED,
+    severities: Annotated[
+        Path | None,
+        typer.Option(help="A YAML file that says otherwise how much a finding matters."),
     ] = None,
     as_json: AsJson = False,
     out: Annotated[
         Path | None, typer.Option(help="Folder for report.html, the JSON and the CSV files.")
     ] = None,
 ) -> None:
-    """Attack a reward with texts that should not be paid; no training.
+    """Ask whether a reward may be trained on; no training.
 
-    Empty, copied, repeated, shuffled, denied and other texts are built from the examples and
-    scored beside the human reference. The verdict says which of them come too near. Then a search
-    looks for the rule from prompt to text that earns most without understanding anything.
+    Three questions. What do lazy texts earn, which need no skill: empty, copied, repeated ones, and
+    the best rule from prompt to text that a search finds? What do wrong texts earn, which have the
+    words of a good answer without its meaning? Can a policy learn: do its samples differ in what
+    they earn?
     """
     if out is not None:
         try:  # before the work, not after it
             out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigError(f"The folder '{out}' cannot be made: {error.strerror}.") from error
-    spec = parse_spec(reward)
-    core = _make_core(source, parse_spec(dataset), spec)
+    spec, levels = parse_spec(reward), load_severities(severities)
+    model, acting = (EMBEDDED, {}) if policy == _NONE else find_model(policy)
+    core = _make_core(source, parse_spec(dataset), spec, model)
+    samples = None if policy == _NONE else _sample(model, acting, core, split, silent=as_json)
     with _track(silent=as_json) as on_progress:
         result = audit(
             core.reward if spec is None else spec,
@@ -82,57 +112,66 @@ def audit_reward(
             n_examples=examples,
             split=split,
             metrics=[name.strip() for name in metrics.split(",") if name.strip()],
+            budget=budget,
+            policy=samples,
+            severities=levels,
             dataset=f"{source}, {dataset}" if dataset else source,
             on_progress=on_progress,
         )
-    found = None
-    unasked = None if budget is not None else _reason_not_to_search(result)
-    if budget is None:
-        budget = BUDGET if unasked is None else 0
-    if budget:
-        with _track(silent=as_json, description="Searching", pause_s=5.0) as on_progress:
-            found = find_strategy(
-                core.reward if spec is None else spec,
-                core,
-                budget=budget,
-                n_examples=min(examples, EXAMPLES),
-                split=split,
-                dataset=result.dataset,
-                on_progress=on_progress,
-            )
     if out is not None:
         from textenv.benchmark.report import write_report
 
-        write_report([result] if found is None else [result, found], out)
+        write_report(result, out)
     if as_json:
-        print_json(asdict(result) | {"search": None if found is None else asdict(found)})
+        print_json(asdict(result))
         return
     console = Console(highlight=False)
     _print_audit(console, result)
-    if unasked is not None:
-        console.print(Text(f"No rules were searched for: {unasked}.", style="dim"))
-    if found is not None:
-        console.print()
-        console.print(Text(found.verdict, style="bold green" if found.passes else "bold red"))
+    if result.search is None and budget is None:
+        why = _reason_not_to_search(result)
+        console.print(Text(f"No rules were searched for: {why}.", style="dim"))
 
 
-def _reason_not_to_search(result: Audit) -> str | None:
-    """Says why rules are not searched for unless it is asked for; None where they are."""
-    if result.n_examples < LEAST_EXAMPLES:
-        return f"it takes {LEAST_EXAMPLES} examples"
-    if result.ms_per_episode > _MOST_MS:
+def _sample(
+    model: str, acting: dict[str, Any], core: TextCore, split: str | None, *, silent: bool
+) -> PolicySamples:
+    """Has the model answer some prompts several times."""
+    import torch
+
+    from agents.reward_bench.best_of_n import sample_pool
+    from agents.training.held_out import load_policy
+    from textenv.benchmark.learnability import PolicySamples
+    from textenv.benchmark.probe_episodes import ALL_SPLITS
+
+    played = "test" if split == ALL_SPLITS else split or core.split
+    n_prompts = min(_PROMPTS, len(core.dataset(played)))
+    policy = load_policy(model, core, pick_device("auto"), **acting)
+    torch.manual_seed(0)
+    with (
+        nullcontext(silent_progress)
+        if silent
+        else track("Sampling", n_prompts * _SAMPLES) as report
+    ):
+        episodes = sample_pool(policy, core, played, n_prompts, _SAMPLES, report)
+    return PolicySamples(model, episodes, _SAMPLES)
+
+
+def _reason_not_to_search(result: Audit) -> str:
+    """Says why rules were not searched for, since nobody asked for it."""
+    if result.ms_per_episode > MOST_MS:
         took = f"{result.ms_per_episode:.3g} ms"
-        return f"a score takes {took}. To search all the same: --budget {BUDGET}"
-    return None
+        return f"a score takes {took}. To search all the same: --budget 2000"
+    return f"{result.n_examples} examples are too few"
 
 
-def _make_core(source: str, dataset: Any, reward: Any) -> TextCore:
+def _make_core(source: str, dataset: Any, reward: Any, model: str) -> TextCore:
     if ":" not in source:
         environment_row(source)
-        return make_core(source, 1, environment_arguments(EMBEDDED, dataset, reward))
+        return make_core(source, _SLOTS, environment_arguments(model, dataset, reward))
     if dataset is None or reward is None:
         raise ConfigError(f"The task '{source}' needs --dataset and --reward; an id has its own.")
-    return TextCore(1, task=source, dataset=dataset, reward=reward)
+    arguments = environment_arguments(model, dataset, reward)
+    return TextCore(_SLOTS, task=source, **arguments)
 
 
 @contextmanager
@@ -148,6 +187,17 @@ def _track(
 
 
 def _print_audit(console: Console, result: Audit) -> None:
+    console.print(Text(result.verdict, style="bold green" if result.passes else "bold red"))
+    console.print()
+    answers = Table.grid(padding=(0, 2))
+    answers.add_column(no_wrap=True)
+    answers.add_column(overflow="fold")
+    for part in result.parts:
+        answers.add_row(
+            Text(f"{part.name}: {part.outcome}", style=_STYLES[part.outcome]), part.words
+        )
+    console.print(answers)
+    console.print()
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("text", "kind"):
         table.add_column(name, no_wrap=True)
@@ -171,15 +221,15 @@ def _print_audit(console: Console, result: Audit) -> None:
     correlations = ", ".join(f"{name} {rho:.2f}" for name, rho in result.correlations.items())
     console.print(Text(f"Rank correlation over all texts: {correlations or 'none'}."))
     console.print(Text(f"Cost: {result.ms_per_episode:.3g} ms per episode."))
-    console.print()
-    console.print(Text(result.verdict, style="bold green" if result.passes else "bold red"))
 
 
 def _row(probe: Probe) -> tuple[Text, ...]:
     assert probe.score is not None
     assert probe.reference_minus_probe is not None
     assert probe.auc is not None
-    mark, style = _PASSES[probe.too_near]
+    mark, style = _MARKS[probe.at_fault]
+    if probe.kind == "same":
+        mark = {True: "too far", False: "paid", None: ""}[probe.at_fault]
     difference = probe.reference_minus_probe
     cells = (
         probe.name,
@@ -192,7 +242,7 @@ def _row(probe: Probe) -> tuple[Text, ...]:
         mark,
     )
     return tuple(
-        Text(cell, style=style if probe.too_near or cell == mark else "") for cell in cells
+        Text(cell, style=style if probe.at_fault or cell == mark else "") for cell in cells
     )
 
 

@@ -1,0 +1,51 @@
+"""What a benchmark can find and costs, before it is run; with noise and times of earlier runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from agents.reward_bench.config import BenchConfig
+from textenv.benchmark.power import Noise, smallest_gain
+from textenv.benchmark.results import Bench, load_record
+
+_TRIED_SEEDS = (1, 2, 3, 5, 8)
+BENCH_FILE = "bench.json"
+
+
+@dataclass(frozen=True)
+class PlanRow:
+    """A benchmark with so many seeds."""
+
+    n_seeds: int
+    smallest_gain: float | None  # of gold, in sd; None if nothing can be shown
+    n_runs: int
+    n_episodes: int
+    run_s: float | None  # the time of all runs, one after the other; None if none was made
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What several numbers of seeds would find."""
+
+    n_seeds: int  # the configuration's
+    n_prompts: int
+    noise: Noise
+    measured: bool  # whether noise and time are those of runs in the folder
+    rows: tuple[PlanRow, ...]
+
+
+def make_plan(config: BenchConfig, out: Path) -> Plan:
+    """Plans a benchmark; what an earlier one in the folder measured replaces the defaults."""
+    earlier = load_record(Bench, out / BENCH_FILE) if (out / BENCH_FILE).is_file() else None
+    seconds = [run.wall_s for run in earlier.runs if run.status == "done"] if earlier else []
+    noise = earlier.noise if earlier else Noise()
+    n_designs, n_controls = len(config.designs), len(config.controls)
+    rows = []
+    for n_seeds in sorted({*_TRIED_SEEDS, len(config.seeds)}):
+        n_runs = n_seeds * (n_designs + n_controls)
+        gain = smallest_gain(noise, n_seeds, config.prompts, n_designs, control=n_controls > 0)
+        run_s = n_runs * median(seconds) if seconds else None
+        rows.append(PlanRow(n_seeds, gain, n_runs, n_runs * config.budget, run_s))
+    return Plan(len(config.seeds), config.prompts, noise, earlier is not None, tuple(rows))
