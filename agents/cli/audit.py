@@ -201,7 +201,7 @@ def _print_audit(console: Console, result: Audit) -> None:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("text", "kind"):
         table.add_column(name, no_wrap=True)
-    for name in ("score", "reference - text", "AUC", "n"):
+    for name in ("score", "reference - text", "wins", "n"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("")
     n = str(result.n_examples)
@@ -235,7 +235,7 @@ def _row(probe: Probe) -> tuple[Text, ...]:
         probe.name,
         probe.kind,
         _mean(probe.score),
-        # The interval of the AUC is in the report: a terminal has 80 columns.
+        # How often the reference wins; the interval is in the report: a terminal has 80 columns.
         f"{difference.mean:+.2f} [{difference.ci95[0]:+.2f}, {difference.ci95[1]:+.2f}]",
         f"{probe.auc.mean:.2f}",
         str(probe.n),

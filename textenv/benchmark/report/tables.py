@@ -165,14 +165,14 @@ def make_probes_table(audit: Audit) -> Table:
     return make_table(
         f"Probes of {audit.reward}",
         audit.probes,
-        (words_column("Probe"), lambda p: Value(p.name, p.what, sort=p.name)),
+        (words_column("Text"), lambda p: Value(p.name, p.what, sort=p.name)),
         (
             Column("Score; dashed: the reference", "plot", axis),
             lambda p: replace(show_estimate(p.score), small="", bars=place_bars(axis, own=p.score)),
         ),
         (Column("Score"), lambda p: show_estimate(p.score)),
         (Column("Against the reference"), _compare),
-        (Column("AUC"), lambda p: show_estimate(p.auc)),
+        (Column("Reference wins"), lambda p: show_estimate(p.auc)),
         (Column("Examples"), lambda p: Value(str(p.n), sort=float(p.n))),
         (words_column("Kind"), lambda p: show_text(p.kind)),
         (words_column("If at fault"), lambda p: show_text("" if p.kind == "near" else p.severity)),
