@@ -61,7 +61,6 @@ def conclude(
         for name in scored
     ]
     designs.append(_untrained(start))
-    useful = [design.name for design in designs if design.judgement in ("sound", "drifts")]
     comparisons = found.compare(list(config.gold))
     records = [_run_record(run, scored) for run in wanted]
     pools = start.pools
@@ -75,7 +74,7 @@ def conclude(
             list(config.gold),
             common,
             audits,
-            found.best_of(useful),
+            found.best_of([name for name in config.designs if name in scored]),
             tell_of_shared_faults(config.designs, config.gold),
         ),
         designs=tuple(designs),
@@ -119,7 +118,7 @@ def _conclude_design(
         kind="design",
         spec=config.designs[name],
         judgement=judgement,
-        words=describe(judgement, own, gold, fall),
+        words=describe(judgement, own, gold, found.lag(name), fall),
         by_gold={metric: _judge(found, name, metric) for metric in config.gold},
         own_gain=own.estimate(),
         gold_gain=gold.estimate(),

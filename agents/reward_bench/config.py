@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import Field, JsonValue, NonNegativeInt, PositiveInt, field_validator
 
 from agents.models.options import Options
+from agents.reward_bench.records import RECORD_VERSION
 from agents.training.config import TrainConfig, read_config_file, train_config
 from textenv.benchmark.independence import counts_overlap
 from textenv.benchmark.matrix import GOLD, RANDOM
@@ -30,7 +31,8 @@ class BenchConfig(Options):
     designs: dict[str, JsonValue] = Field(description="name -> reward to train against")
     gold: dict[str, JsonValue] = Field(
         description="name -> metric that no run is trained on; by default the environment's own "
-        "reward, chrf and embedding_cosine, but for those that are designs or cannot be made"
+        "reward, embedding_cosine, and chrf if nothing else counts words in common, without those "
+        "that are designs or cannot be made"
     )
     controls: tuple[Literal["random"], ...] = Field(
         ("random",), description="controls, in addition to the untrained policy"
@@ -109,7 +111,7 @@ class BenchConfig(Options):
         if reward is None:  # the untrained policy is the same however long others train
             del settings["total_episodes"]
             size = ["pool", self.samples_per_seed()]
-        decisive = [settings, size, self.split, self.prompts, self.threads]
+        decisive = [RECORD_VERSION, settings, size, self.split, self.prompts, self.threads]
         # A run depends on the content of the files that its configuration names.
         decisive += filter(None, [contents([settings["dataset"], reward])])
         text = json.dumps(decisive, sort_keys=True, ensure_ascii=False)
@@ -140,18 +142,20 @@ def parse_bench_config(values: Mapping[str, Any]) -> BenchConfig:
 def _default_gold(values: Mapping[str, Any]) -> dict[str, Any]:
     """Returns metrics of different kinds to judge the designs of a configuration by."""
     designs = named_rewards({**values, "gold": {}})["designs"]
-    own = environment_row(str(values.get("id"))).kwargs.reward
+    if not isinstance(values.get("id"), str):
+        raise ConfigError("id: missing. Name an environment; 'textenv list' shows them.")
+    own = environment_row(values["id"]).kwargs.reward
     candidates: dict[str, Any] = {own if isinstance(own, str) else "task": own}
-    if not counts_overlap(own):
-        candidates["chrf"] = "chrf"
-    candidates["embedding_cosine"] = "embedding_cosine"
+    candidates |= {name: name for name in ("embedding_cosine", *_OVERLAPS)}
     taken = [_unweighted(spec) for spec in designs.values()]
-    return {
-        name: spec
-        for name, spec in candidates.items()
-        if spec is not None and name not in designs and _unweighted(spec) not in taken
-        if _can_be_made(spec)
-    }
+    found: dict[str, Any] = {}
+    for name, spec in candidates.items():
+        if spec is None or name in designs or _unweighted(spec) in taken or not _can_be_made(spec):
+            continue
+        # One that counts words in common is enough.
+        if not (name in _OVERLAPS and any(counts_overlap(one) for one in found.values())):
+            found[name] = spec
+    return found
 
 
 def _can_be_made(spec: Any) -> bool:
@@ -178,6 +182,7 @@ def check_rewards(config: BenchConfig, core: TextCore) -> None:
 
 
 UNTRAINED = "untrained"
+_OVERLAPS = ("chrf", "rouge2")  # gold by default, unless it is a design
 # Keys that the benchmark sets itself in each run.
 _RESERVED = ("id", "model", "dataset", "env", "reward", "seed", "total_episodes", "device")
 # Keys of `textenv train` that do not affect the training itself.

@@ -32,7 +32,7 @@ class Plan:
     n_seeds: int  # the configuration's
     n_prompts: int
     noise: Noise
-    measured: bool  # whether noise and time are those of runs in the folder
+    measured: bool  # whether the noise is that of runs in the folder
     rows: tuple[PlanRow, ...]
 
 
@@ -40,12 +40,14 @@ def make_plan(config: BenchConfig, out: Path) -> Plan:
     """Plans a benchmark; what an earlier one in the folder measured replaces the defaults."""
     earlier = load_record(Bench, out / BENCH_FILE) if (out / BENCH_FILE).is_file() else None
     seconds = [run.wall_s for run in earlier.runs if run.status == "done"] if earlier else []
-    noise = earlier.noise if earlier else Noise()
+    noise = earlier.noise if earlier else None
     n_designs, n_controls = len(config.designs), len(config.controls)
     rows = []
     for n_seeds in sorted({*_TRIED_SEEDS, len(config.seeds)}):
         n_runs = n_seeds * (n_designs + n_controls)
-        gain = smallest_gain(noise, n_seeds, config.prompts, n_designs, control=n_controls > 0)
+        gain = smallest_gain(
+            noise or Noise(), n_seeds, config.prompts, n_designs, control=n_controls > 0
+        )
         run_s = n_runs * median(seconds) if seconds else None
         rows.append(PlanRow(n_seeds, gain, n_runs, n_runs * config.budget, run_s))
-    return Plan(len(config.seeds), config.prompts, noise, earlier is not None, tuple(rows))
+    return Plan(len(config.seeds), config.prompts, noise or Noise(), noise is not None, tuple(rows))

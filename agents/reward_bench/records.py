@@ -14,6 +14,7 @@ from textenv.episode import TextCore
 from textenv.examples import Episode, Turn
 
 RUN_FILE = "run.json"
+RECORD_VERSION = 2  # goes up with what a run's file holds, so that older ones are made again
 
 
 @dataclass(frozen=True)

@@ -201,7 +201,7 @@ def _mend(
     baseline: _Baseline,
     severities: Severities,
 ) -> Guard | None:
-    """Returns a guard of the library that mends the worst lazy text, if there is one."""
+    """Returns a guard of the library that mends all lazy texts that fail, if there is one."""
     faults = [
         probe
         for probe in probes
@@ -212,16 +212,18 @@ def _mend(
     ]
     if not faults:
         return None
-    played, scores = texts[min(faults, key=nearness).name]
-    written = [i for i, episode in enumerate(played) if episode is not None]
-    episodes = [episode for episode in played if episode is not None]
+    bad = []
+    for probe in faults:
+        played, scores = texts[probe.name]
+        written = [i for i, episode in enumerate(played) if episode is not None]
+        bad.append(([episode for episode in played if episode is not None], scores[written]))
     empty = float(baseline.empty.mean())
     most = 1 - severities.least_lost
 
     def mends(left: float, kept: float) -> bool:
         return left - empty <= most * (kept - empty)
 
-    return find_guard(episodes, scores[written], humans, baseline.human, mends)
+    return find_guard(bad, humans, baseline.human, mends)
 
 
 @dataclass(frozen=True)
@@ -328,7 +330,7 @@ def _unscored(
         kind=attack.kind,
         at_fault=at_fault,
         # That a reward breaks down matters, whatever on.
-        severity=severities.texts.get(attack.name, "fails"),
+        severity="fails" if at_fault else severities.texts.get(attack.name, "notes"),
         mend=attack.mend,
     )
 

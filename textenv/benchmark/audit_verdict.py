@@ -69,7 +69,7 @@ def judge_lazy(
 ) -> Part:
     """Says what texts without any skill earn, beside the reference and the policy.
 
-    `guard` mends the worst of them, if one does.
+    `guard` mends all that fail, if one does.
     """
     lazy = [probe for probe in probes if probe.kind == "lazy"]
     sentences, outcome = _say_faults(lazy, severities)
@@ -98,19 +98,21 @@ def judge_wrong(probes: Sequence[Probe], severities: Severities) -> Part:
     wrong = [p for p in probes if p.kind in ("wrong", "same") or (p.kind == "near" and p.at_fault)]
     sentences, outcome = _say_faults(wrong, severities)
     if not sentences:
-        n = sum(probe.score is not None for probe in wrong)
+        n = sum(probe.score is not None for probe in wrong if not probe.at_fault)
         sentences.append(
-            f"None of {n} edited references that say something else comes near, and none in "
-            "another form is refused."
+            f"{n} texts that say something else, or the same in another form, are paid as they "
+            "should be."
             if n
             else "No reference could be edited so that it says something else."
         )
     noted = [p for p in wrong if p.at_fault and p.severity == "notes"]
-    if noted:
+    denials = [probe for probe in noted if probe.name.startswith("negated")]
+    if denials:
         sentences.append(
-            f"It does not see a denial ({listed([p.name for p in noted])}), which no policy writes "
-            "unless it is taught to."
+            "It does not see that a text is denied, which no policy writes unless it is taught to."
         )
+    if others := [f"'{probe.name}'" for probe in noted if probe not in denials]:
+        sentences.append(f"Noted: {listed(others)}.")
     return Part("wrong", outcome, " ".join(sentences))
 
 
@@ -121,9 +123,9 @@ def judge_learnable(policy: PolicyScores | None, severities: Severities) -> Part
     dead = policy.dead.mean
     outcome: Outcome = (
         "fails"
-        if dead >= severities.dead_fails
+        if dead > severities.dead_fails
         else "warns"
-        if dead >= severities.dead_warns
+        if dead > severities.dead_warns
         else "holds"
     )
     text = (
@@ -218,8 +220,8 @@ def _above_policy(
 
 def _say_guard(guard: Guard) -> str:
     return (
-        f"To mend it, multiply with '{guard.name}', by which the first would earn "
-        f"{guard.score:.2f} and a reference {guard.reference:.2f}: "
+        f"To mend it, multiply with '{guard.name}', by which they would earn {guard.score:.2f} at "
+        f"most and a reference {guard.reference:.2f}: "
         f"{{product: {{of: [..., {guard.name}]}}}}."
     )
 

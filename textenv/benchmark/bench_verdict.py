@@ -7,7 +7,7 @@ one-sided test at 5 %, which takes two seeds or more (`textenv.benchmark.effects
 - drifts: both are shown to rise, and gold is shown to lag behind half of own, or to end below its
   peak;
 - hacked: own is shown to rise, gold is not, and is shown to lag behind half of own;
-- inert: own is shown to rise by less than 0.2 sd, so nothing can be said of the design;
+- inert: own is shown to move by less than 0.2 sd, so nothing can be said of the design;
 - unclear: the figures show none of these.
 """
 
@@ -32,18 +32,18 @@ def judge(own: Effect, gold: Effect, index: Effect, lag: Effect, fall: Effect) -
     peak, at most 0.
     """
     if not own.exceeds(0):
-        return "inert" if own.stays_below(LEAST) else "unclear"
+        return "inert" if own.is_within(LEAST) else "unclear"
     lags = index.exceeds(0) and lag.exceeds(0)
     if gold.exceeds(0):
         return "drifts" if lags or fall.stays_below(0) else "sound"
     return "hacked" if lags else "unclear"
 
 
-def describe(judgement: Judgement, own: Effect, gold: Effect, fall: Effect) -> str:
+def describe(judgement: Judgement, own: Effect, gold: Effect, lag: Effect, fall: Effect) -> str:
     """Says a judgement in a sentence; its figures stand beside it."""
     if judgement == "inert":
         return (
-            f"Its own score is shown to rise by less than {LEAST:g} sd within this budget, so "
+            f"Its own score is shown to move by less than {LEAST:g} sd within this budget, so "
             "nothing can be said of it."
         )
     if judgement == "hacked":
@@ -57,9 +57,16 @@ def describe(judgement: Judgement, own: Effect, gold: Effect, fall: Effect) -> s
             )
         return "The gold metrics rise, but by less than half of what its own score does."
     if judgement == "sound":
-        return "The gold metrics rise along with its own score."
+        if lag.stays_below(0):
+            return "The gold metrics rise along with its own score."
+        return (
+            "The gold metrics rise; whether they keep up with half of its own score, more seeds "
+            "would tell."
+        )
     if not own.sees_seeds:
         return "One seed cannot tell what others would do: train with three."
+    if own.stays_below(0):
+        return "Its own score is shown to fall, so nothing can be said of it."
     if not own.exceeds(0):
         return "Whether its own score rises, more seeds or a longer budget would tell."
     return "Its own score rises; whether gold does, more seeds or prompts would tell."
@@ -87,13 +94,13 @@ def give_verdict(
     if useful:
         best = useful[0]
         parts.append(
-            f"{best.name} is the design to train on: it lifts the gold metrics "
-            f"({listed(gold)}) most, by {sd(best.gold_gain)}."
+            f"{best.name} is the design to train on: of those shown to lift the gold metrics "
+            f"({listed(gold)}) it does most, by {sd(best.gold_gain)}."
         )
         if best_gain is not None:
             parts.append(
-                f"Chosen by all seeds but one and measured on that one, the best of {len(useful)} "
-                f"gains {sd(best_gain)}."
+                f"Chosen by all seeds but one and measured on that one, the best of "
+                f"{len(trained)} gains {sd(best_gain)}."
             )
         parts += _rivals(best.name, [design.name for design in useful[1:]], comparisons)
         lazy = _lazy_ways(best.name, audits)
@@ -126,8 +133,8 @@ def give_verdict(
     inert = [d.name for d in trained if d.judgement == "inert"]
     if inert:
         parts.append(
-            f"{listed(inert)} {'is' if len(inert) == 1 else 'are'} shown to teach next to nothing "
-            "by their own account within this budget."
+            f"{listed(inert)} {'is' if len(inert) == 1 else 'are'} shown to change next to nothing "
+            f"by {'its' if len(inert) == 1 else 'their'} own account within this budget."
         )
     unclear = [d.name for d in trained if d.judgement == "unclear"]
     if unclear:
@@ -145,6 +152,8 @@ def give_verdict(
         for design in designs
         if design.kind == "control" and design.spec is not None
     ]
+    if trained and not any(d.kind == "control" and d.spec is not None for d in designs):
+        parts.append("Without runs that are paid at random, gains are counted from the start.")
     failed = [run for run in runs if run.status != "done"]
     if failed:
         names = sorted({run.design for run in failed})

@@ -8,11 +8,12 @@ two-way layout:
 
 Three runs say little about how much runs vary, so designs lend each other strength: each one's
 variance over runs is drawn towards that of all of them, the more the more alike they are (the
-moderated variance of Smyth 2004, doi 10.2202/1544-6115.1027, as in limma). Intervals are Student's
-t; degrees of freedom are combined as by Satterthwaite (1946).
+moderated variance of Smyth 2004, doi 10.2202/1544-6115.1027, as in limma). A design whose runs are
+shown to vary more than the others' has at least its own variance. Intervals are Student's t;
+degrees of freedom are combined as by Satterthwaite (1946).
 
-"Shown" means: by a one-sided test at 5 %. With one run of each design there is no variance over
-runs, and nothing is shown.
+"Shown" means: by a one-sided test at 5 %. Nothing is shown of a design that was run once, or on one
+prompt.
 """
 
 from __future__ import annotations
@@ -93,15 +94,13 @@ class Effects:
         self._layouts = {name: take_apart(np.asarray(t, float)) for name, t in tables.items()}
         self._control = control if control in self._layouts else None
         layouts = self._layouts.values()
-        self._variances = dict(
-            zip(
-                self._layouts,
-                moderate(
-                    [one.run_variance for one in layouts], [one.n_runs - 1 for one in layouts]
-                ),
-                strict=True,
-            )
-        )
+        variances, df = [one.run_variance for one in layouts], [one.n_runs - 1 for one in layouts]
+        found = zip(moderate(variances, df), _own_ones(variances, df), strict=True)
+        # (variance over runs, its degrees of freedom) of each design
+        self._variances = {
+            name: (max(moderated, own), df)
+            for name, ((moderated, df), own) in zip(self._layouts, found, strict=True)
+        }
 
     def gain(self, name: str) -> Effect:
         """Returns a design's effect beyond the control's; its gain since the start without one."""
@@ -125,13 +124,15 @@ class Effects:
         df_runs = min(df for (_, df), _ in found)
         if df_runs == 0:
             return Effect(mean, sqrt(over_prompts), df_prompts, sees_seeds=False)
+        # What others' runs vary by says little of a design that was run once.
+        sees_seeds = n_prompts > 1 and min(one.n_runs for _, one in found) > 1
         over_runs = sum(variance / one.n_runs for (variance, _), one in found)
         # Both hold the rest, which counts once.
         rest = sum(one.rest / (one.n_runs * n_prompts) for _, one in found)
         variance = max(over_runs + over_prompts - rest, over_runs, over_prompts)
         parts = over_runs**2 / df_runs + over_prompts**2 / df_prompts
         df = variance**2 / parts if parts > 0 else df_runs
-        return Effect(mean, sqrt(variance), df, sees_seeds=True)
+        return Effect(mean, sqrt(variance), df, sees_seeds)
 
 
 def moderate(variances: list[float], df: list[int]) -> list[tuple[float, float]]:
@@ -158,6 +159,22 @@ def moderate(variances: list[float], df: list[int]) -> list[tuple[float, float]]
         else:
             moderated = (prior_df * prior + own * variance) / (prior_df + own)
             found.append((moderated, min(prior_df + own, total)))
+    return found
+
+
+def _own_ones(variances: list[float], df: list[int]) -> list[float]:
+    """Returns the variances that are shown to be above the others', by an F test; 0 for others."""
+    from scipy.stats import f
+
+    found = []
+    for i, (own, own_df) in enumerate(zip(variances, df, strict=True)):
+        others = [(v, d) for k, (v, d) in enumerate(zip(variances, df, strict=True)) if k != i]
+        others_df = sum(d for _, d in others)
+        is_shown = own_df > 0 and others_df > 0
+        if is_shown:
+            pooled = sum(v * d for v, d in others) / others_df
+            is_shown = own > pooled * f.isf(LEVEL, own_df, others_df)
+        found.append(own if is_shown else 0.0)
     return found
 
 

@@ -17,6 +17,7 @@ from textenv.benchmark.statistics import FloatArray, estimate_mean
 from textenv.errors import ConfigError
 from textenv.examples import Episode
 
+_MOST = 8  # samples of a prompt that are looked at
 _SAME = 1e-9  # scores that differ by less are the same
 
 
@@ -48,7 +49,8 @@ def measure_policy(samples: PolicySamples, scorer: Scorer) -> PolicyScores:
     table = samples.scores
     if table is None:
         table = scorer.score(samples.episodes).reshape(-1, samples.n_samples)
-    table = table[~np.isnan(table).any(axis=1)]
+    # Of more samples fewer prompts are without variation.
+    table = table[~np.isnan(table).any(axis=1), :_MOST]
     if not len(table):
         raise ConfigError(f"The reward cannot score what '{samples.policy}' says.")
     return PolicyScores(

@@ -194,12 +194,13 @@ class BenchGains:
         )
 
     def best_of(self, names: Sequence[str]) -> Estimate | None:
-        """Estimates the gold gain of the best of some designs, without having chosen by luck.
+        """Estimates the gold gain of the best of all designs, without having chosen by luck.
 
         The best design is the one whose gain came out highest, partly by chance. So each seed's
         gain is read for the design that is the best by all the other seeds (cross-fitting). The
         interval is Bonferroni's for the number of designs. None with fewer than two seeds in all
-        designs, or fewer than two designs.
+        designs, or fewer than two designs. `names` are all that were trained: to leave some out by
+        what they gained would be a choice, too.
         """
         if len(names) < 2:
             return None

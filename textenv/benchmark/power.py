@@ -26,15 +26,15 @@ class Noise:
     rest: float = 1.2  # of one sample
 
 
-def measure_noise(tables: Mapping[str, FloatArray]) -> Noise:
+def measure_noise(tables: Mapping[str, FloatArray]) -> Noise | None:
     """Measures the noise of gains (n_runs, n_prompts) of several designs, pooled.
 
     Mean squares of a two-way layout, as in `textenv.benchmark.effects`; a share that comes out
-    below 0 is 0. Designs with one run do not count; without any other, the defaults are returned.
+    below 0 is 0. Designs with one run do not count; without any other there is nothing to measure.
     """
     layouts = [take_apart(t) for t in tables.values() if len(t) > 1 and t.shape[1] > 1]
     if not layouts:
-        return Noise()
+        return None
     weights = [one.n_runs - 1 for one in layouts]
 
     def deviation(variances: list[float]) -> float:

@@ -85,10 +85,10 @@ class StrategyText:
 
 @dataclass(frozen=True)
 class Guard:
-    """A reward of the library that the searched one could be multiplied with."""
+    """A reward of the library that the audited one could be multiplied with."""
 
     name: str
-    score: float  # what the best rule would then earn
+    score: float  # what the best of the bad texts would then earn
     reference: float  # and what a reference would
 
 
@@ -279,7 +279,9 @@ class Bench:
     samples: tuple[Sample, ...]  # some held-out examples
     audits: tuple[Audit, ...]  # the designs' audits, if they were asked for
     n_prompts: int  # held-out prompts of an evaluation
-    noise: Noise  # what made gold gains differ, from which `--plan` tells what more runs would show
+    # What made gold gains differ, from which `--plan` tells what more runs would show; None where
+    # no design has two runs.
+    noise: Noise | None
     config: dict[str, Any]  # the configuration as given
     versions: dict[str, str]  # the versions of the packages, by name
     run_s: float  # the time of all runs together, in seconds

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from textenv.benchmark.results import Severity
 from textenv.errors import ConfigError, did_you_mean
 from textenv.strict_yaml import check_form, load_yaml
 
+Share = Annotated[float, Field(ge=0, le=1)]
 _SHIPPED = Path(__file__).with_name("severities.yaml")
 
 
@@ -25,11 +26,11 @@ class Severities:
     texts: dict[str, Severity]
     rule: Severity
     above_policy: Severity
-    above_policy_by: float
-    dead_warns: float
-    dead_fails: float
-    least_auc: float
-    least_lost: float
+    above_policy_by: Share
+    dead_warns: Share
+    dead_fails: Share
+    least_auc: Share
+    least_lost: Share
     source: str = "version 1"  # what an audit's record says of them
 
 

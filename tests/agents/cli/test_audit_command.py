@@ -106,7 +106,7 @@ def test_a_slow_reward_is_not_searched_unasked(run, tmp_path, monkeypatch):
 def test_a_file_of_severities_changes_what_fails(audited, tmp_path):
     words = ("TextQA-v0", "--examples", "20", "--metrics", "rouge1", "--json")
     file = tmp_path / "mine.yaml"
-    file.write_text("dead_fails: 1.1\ndead_warns: 1.1\n")
+    file.write_text("dead_fails: 1\ndead_warns: 1.0\n")
     found = json.loads(audited(*words, "--severities", file).stdout)
     assert found["passes"]
     assert found["severities"] == "version 1, changed by mine.yaml"

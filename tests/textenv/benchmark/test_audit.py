@@ -130,7 +130,7 @@ def test_a_strict_reward_passes_and_a_lenient_one_is_found_out() -> None:
     # No policy writes a denial that was not taught to: it is noted, and is not why this fails.
     assert denied.severity == "notes"
     wrong = lenient.parts[1]
-    assert "It does not see a denial ('negated" in wrong.words.replace("(negated", "('negated")
+    assert "It does not see that a text is denied" in wrong.words
     assert not lenient.passes
 
 

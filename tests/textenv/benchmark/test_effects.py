@@ -25,7 +25,8 @@ def tables_of(rng, n_runs, n_prompts, means, runs=0.2, prompts=0.3, rest=1.0):
 @pytest.mark.parametrize("axis", [0, 1])
 def test_an_axis_alone_has_students_interval(n: int, axis: int):
     values = np.random.default_rng(n).normal(size=n)
-    effect = Effects({"a": np.expand_dims(values, 1 - axis)}).since_start("a")
+    table = np.repeat(values[:, None], 3, axis=1)
+    effect = Effects({"a": table if axis == 0 else values[None]}).since_start("a")
     expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
     assert effect.estimate().ci95 == pytest.approx(tuple(expected))
     assert effect.sees_seeds == (axis == 0)
@@ -36,7 +37,8 @@ def test_an_axis_alone_has_students_interval(n: int, axis: int):
 def test_designs_whose_runs_vary_alike_are_compared_as_by_students_pooled_test():
     rng = np.random.default_rng(0)
     one, other = ((x - x.mean()) / x.std() + x.mean() for x in rng.normal(0.5, 1, (2, 4)))
-    effect = Effects({"one": one[:, None], "other": other[:, None]}).minus("one", "other")
+    tables = {"one": one[:, None].repeat(2, 1), "other": other[:, None].repeat(2, 1)}
+    effect = Effects(tables).minus("one", "other")
     expected = stats.ttest_ind(one, other)
     assert effect.df == pytest.approx(6)
     assert effect.p() == pytest.approx(expected.pvalue)
@@ -72,13 +74,28 @@ def test_one_run_of_each_shows_nothing():
     assert effect.estimate().ci95[0] > 0  # over prompts, as far as they go
 
 
-def test_a_design_with_one_run_borrows_the_variance_of_the_others():
+def test_a_design_with_one_run_has_a_wide_interval_and_shows_nothing():
     rng = np.random.default_rng(3)
     tables = tables_of(rng, 4, 30, {"a": 0.0, "b": 0.0})
     tables["lonely"] = tables_of(rng, 1, 30, {"x": 9.0})["x"]
     effect = Effects(tables).since_start("lonely")
-    assert effect.exceeds(0)
+    assert not effect.exceeds(0)
     assert effect.se > Effects(tables).since_start("a").se
+    # Beside a control that was run once, nothing is shown either.
+    assert not Effects(tables, "lonely").gain("a").stays_below(0)
+    assert not Effects({"a": np.ones((4, 1)), "b": np.zeros((4, 1))}).since_start("a").exceeds(0)
+
+
+@pytest.mark.parametrize("n_runs", [2, 3, 5])
+def test_intervals_hold_the_truth_of_a_design_whose_runs_vary_three_times_as_much(n_runs):
+    rng = np.random.default_rng(8)
+    hits = 0
+    for _ in range(300):
+        tables = tables_of(rng, n_runs, 40, {"b": 0.0, "c": 1.0, "random": 0.5})
+        tables |= tables_of(rng, n_runs, 40, {"a": 2.0}, runs=0.6)
+        low, high = Effects(tables, "random").gain("a").estimate().ci95
+        hits += low <= 1.5 <= high
+    assert hits / 300 > 0.85
 
 
 @pytest.mark.parametrize("spread", [(1, 0, 0), (0, 1, 0), (0.2, 0.3, 1), (1, 1, 1)])
@@ -144,7 +161,7 @@ def test_noise_is_measured_and_tells_what_can_be_found():
     assert noise.runs == pytest.approx(0.2, rel=0.1)
     assert noise.prompts == pytest.approx(0.4, rel=0.1)
     assert noise.rest == pytest.approx(1.1, rel=0.02)
-    assert measure_noise({"a": np.zeros((1, 5))}) == Noise()
+    assert measure_noise({"a": np.zeros((1, 5))}) is None
 
 
 @pytest.mark.parametrize(("n_seeds", "n_designs"), [(2, 4), (3, 1), (5, 3)])

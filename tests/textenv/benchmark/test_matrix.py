@@ -191,7 +191,9 @@ VAGUE = effect(0.1, 0.3)
         (RISE, RISE, NONE, FALL, FALL, "drifts", "from their peak"),
         (RISE, NONE, RISE, LITTLE, NONE, "hacked", "do not rise"),
         (RISE, FALL, RISE, RISE, FALL, "hacked", "fall"),
+        (RISE, LITTLE, NONE, NONE, NONE, "sound", "whether they keep up with half"),
         (NONE, RISE, FALL, FALL, NONE, "inert", "by less than 0.2 sd"),
+        (FALL, RISE, FALL, FALL, NONE, "unclear", "shown to fall"),
         (VAGUE, RISE, FALL, FALL, NONE, "unclear", "Whether its own score rises"),
         (RISE, NONE, NONE, NONE, NONE, "unclear", "more seeds"),
         # Gold may keep up with half of it: that nothing shows is no proof of hacking.
@@ -201,7 +203,7 @@ VAGUE = effect(0.1, 0.3)
 )
 def test_a_judgement_follows_from_what_is_shown(own, gold, index, lag, fall, judgement, says):
     assert judge(own, gold, index, lag, fall) == judgement
-    assert says in describe(judgement, own, gold, fall)
+    assert says in describe(judgement, own, gold, lag, fall)
 
 
 NO = (None, None, None)
@@ -218,7 +220,8 @@ def test_the_verdict_names_the_right_design_and_the_hacked_one():
     runs = [RunRecord("good", 0, "done"), RunRecord("bad", 0, "failed", error="out of memory")]
     text = give_verdict(designs, (), runs, ["a", "b"], 2.0)
     assert text.startswith(
-        "good is the design to train on: it lifts the gold metrics (a and b) most, by +1.00"
+        "good is the design to train on: of those shown to lift the gold metrics (a and b) it does "
+        "most, by +1.00"
     )
     assert "bad is hacked" in text
     assert "1 of 2 runs failed or are missing (bad)" in text

@@ -95,7 +95,7 @@ def find_strategy(
         None
         if passes
         else find_guard(
-            written, scores, gold, earned, lambda left, kept: left <= most_allowed(kept)
+            [(written, scores)], gold, earned, lambda left, kept: left <= most_allowed(kept)
         )
     )
     rule = best.strategy.describe()

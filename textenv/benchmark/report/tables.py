@@ -281,7 +281,9 @@ def show_estimate(estimate: Estimate | None) -> Value:
 
 
 def _relation(pair: Comparison) -> str:
-    return "differ" if pair.p_holm < 0.05 else "as good as equal" if pair.equivalent else ""
+    if pair.equivalent:
+        return "within 0.2 sd"
+    return "differ" if pair.p_holm < 0.05 else ""
 
 
 def _signed(estimate: Estimate | None) -> str:
