@@ -17,7 +17,7 @@ from textenv.benchmark.statistics import FloatArray, estimate_mean
 from textenv.errors import ConfigError
 from textenv.examples import Episode
 
-_MOST = 8  # samples of a prompt that are looked at
+_MOST = 8  # samples of a prompt that have to earn the same
 _SAME = 1e-9  # scores that differ by less are the same
 
 
@@ -49,8 +49,7 @@ def measure_policy(samples: PolicySamples, scorer: Scorer) -> PolicyScores:
     table = samples.scores
     if table is None:
         table = scorer.score(samples.episodes).reshape(-1, samples.n_samples)
-    # Of more samples fewer prompts are without variation.
-    table = table[~np.isnan(table).any(axis=1), :_MOST]
+    table = table[~np.isnan(table).any(axis=1)]
     if not len(table):
         raise ConfigError(f"The reward cannot score what '{samples.policy}' says.")
     return PolicyScores(
@@ -60,5 +59,6 @@ def measure_policy(samples: PolicySamples, scorer: Scorer) -> PolicyScores:
         score=estimate_mean(table.mean(axis=1)),
         best=estimate_mean(table.max(axis=1)),
         within=float(np.sqrt(table.var(axis=1, ddof=1).mean())),
-        dead=estimate_mean((np.ptp(table, axis=1) <= _SAME).astype(np.float64)),
+        # Of more samples fewer prompts would be without variation.
+        dead=estimate_mean((np.ptp(table[:, :_MOST], axis=1) <= _SAME).astype(np.float64)),
     )

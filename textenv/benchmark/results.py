@@ -58,7 +58,7 @@ class PolicyScores:
     score: Estimate  # the mean
     best: Estimate  # the mean over prompts of the best sample
     within: float  # the standard deviation within prompts: the root of the mean variance
-    dead: Estimate  # the share of prompts whose samples all earn the same
+    dead: Estimate  # the share of prompts whose samples, eight at most, all earn the same
 
 
 PartName = Literal["lazy", "wrong", "learnable"]
