@@ -35,8 +35,10 @@ def test_values_in_a_frame_do_not_suit(text):
 def test_words_of_the_reference_beside_a_value_count():
     # Of three values, "thai food" and "low prices" count fully, and the name does not.
     assert rate("golden fox offers thai food at low prices") == 1
-    # Only "prices": a third of the values.
-    assert 0 < rate("golden fox is a thai restaurant with low prices") < 0.5
+    # "Low prices" counts fully, and "restaurant" a quarter.
+    mean = (0 + 1 / 4 + 1) / 3
+    found = rate("golden fox is a thai restaurant with low prices")
+    assert found == pytest.approx((mean - 0.3) / 0.35)
 
 
 def test_the_nearest_word_or_a_content_word_alone_count_half():
@@ -47,6 +49,25 @@ def test_the_nearest_word_or_a_content_word_alone_count_half():
             "died in 1976", reference, phrases=phrases
         )
     assert rate("it is 1976", reference, phrases=phrases) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "mean"),
+    [
+        ("born in 1976 and she is oslo", (), 1 / 2),
+        ("born in 1976 and her house is oslo", (), (1 + 1 / 4) / 2),
+        ("born in 1976 and her house is oslo", ("house",), 1 / 2),
+        ("her house 1976 and her house oslo", (), 0),
+    ],
+)
+def test_a_content_word_of_the_text_s_own_counts_a_quarter_and_once(text, names, mean):
+    found = suited(
+        text.split(),
+        [["she", "was", "born", "in", "1976", "and", "lives", "in", "oslo"]],
+        (("1976",), ("oslo",)),
+        names,
+    )
+    assert found == pytest.approx(max(0, (mean - 0.3) / 0.35))
 
 
 def test_of_several_references_each_value_takes_the_nearest():
