@@ -21,6 +21,7 @@ MOST = 6  # members of a family that have a place of their own
 _NAME = re.compile(r"[A-Z][\w'-]*(?: [A-Z][\w'-]*)*")
 _NUMBER = re.compile(r"\d[\d.,:]*\d|\d")
 _MEASURE = re.compile(rf"(?:{_NUMBER.pattern})(?: [a-z]+)?")
+_CLAUSE = re.compile(r" *,(?: and| who)? ")
 _DOUBLED = re.compile(r"\b(\w+)(?: \1\b)+")
 _QUOTED = re.compile(r"[\"“«]([^\"”»]+)[\"”»]")
 _OPTION = re.compile(r"^\(?[A-Z1-9][.)] ?(.+)$", re.MULTILINE)
@@ -65,6 +66,7 @@ def read_offers(turns: Sequence[Turn], candidates: Sequence[str] = ()) -> Offers
         "asked": [word for word in rouge_words(kind) if word in content_words(rouge_words(kind))],
     }
     fields = [] if options else _FIELD.findall(source)
+    question = next((s for s in split_sentences(last.text) if s.endswith("?")), "")
     parts = {
         "prompt": last.text,
         "source": source,
@@ -74,7 +76,8 @@ def read_offers(turns: Sequence[Turn], candidates: Sequence[str] = ()) -> Offers
         "first half": " ".join(source.split()[: len(source.split()) // 2]),
         "last words": " ".join(source.split()[-5:]),
         "last sentence": sentences[-1] if sentences else "",
-        "question": next((s for s in split_sentences(last.text) if s.endswith("?")), ""),
+        "question": question,
+        **_after_name(source, question),
         **choose_options(families["option"], last.text, source, " ".join(heard)),
         **_edits(source, families["item"]),
         **_heard(heard),
@@ -110,6 +113,16 @@ def _heard(heard: Sequence[str]) -> dict[str, str]:
     }
 
 
+def _after_name(source: str, question: str) -> dict[str, str]:
+    """Returns the words of a text behind the first name that a question shares with it."""
+    for name in _NAME.findall(question):
+        _, found, rest = source.partition(name)
+        if found and rest:
+            words = re.findall(r"[\w'-]+", rest)[:MOST]
+            return {f"word {i + 1} after the name": word for i, word in enumerate(words)}
+    return {}
+
+
 def _divide(turn: Turn) -> tuple[str, str]:
     """Divides a prompt into what differs from example to example, and what is asked."""
     text = turn.text
@@ -133,7 +146,8 @@ def _edits(source: str, items: Sequence[str]) -> dict[str, str]:
         "source cut at commas": re.sub(r"[,;:] (?:and |but |who |which )?", ". ", source),
         "source cut at 'and'": re.sub(r",? and ", ". ", source),
         "source without doubled words": _DOUBLED.sub(r"\1", source),
-        "source without the items cut at commas": re.sub(r" *,(?: and| who)? ", ". ", without),
+        "source without the items cut at commas": _CLAUSE.sub(". ", without),
+        "source without the items, 'She' in each clause": _CLAUSE.sub(". She ", without),
     }
     for name, text in (("source", source), ("source without the items", without)):
         for size in (4, 7):
