@@ -23,7 +23,7 @@ from textenv.strict_yaml import load_yaml_file
 PROCEDURAL: Mapping[str, str] = {
     "news": "news:NewsGenerator",
     "facts": "facts:FactsGenerator",
-    "facts-choice": "facts:FactsChoiceGenerator",
+    "facts-choice": "facts_choice:FactsChoiceGenerator",
     "word-problems": "word_problems:WordProblemsGenerator",
     "phrases": "phrases:PhrasesGenerator",
     "phrases-en-de": "phrases:GermanPhrases",

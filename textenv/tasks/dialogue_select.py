@@ -31,7 +31,7 @@ class DialogueSelectTask(Task):
 
         User: Hello, this is Anna Bell. I need a table for 4 people in the north.
         Assistant: In the north, I see. On which day?
-        User: On Friday, please. Sorry, I meant for 5 people, not for 4 people.
+        User: On Friday, not on Monday. Sorry, I meant for 5 people, not for 4 people.
 
         For 5 people, very well. At what time?                        (right)
         For 4 people, very well. At what time?                        (no longer so)
@@ -39,7 +39,8 @@ class DialogueSelectTask(Task):
         I have booked a table in the north for 5 people on Friday at 8 pm.    (made up)
 
     Wrong and right details are balanced over the candidates: without the dialogue, nothing tells
-    which one is right.
+    which one is right. Nor do shared words, for what is wrong was said in the dialogue, too, as
+    something that the caller does not want, or no longer wants.
 
     ## Rewards
 
@@ -60,10 +61,11 @@ class DialogueSelectTask(Task):
     to 16 (default 4); `max_context_turns`, how many turns of the dialogue to show at most (default
     7); `show_candidates`, whether the last turn lists the candidates, too (default false).
 
-    `dataset="replies"` is the generated set, with the option `difficulty`: "easy" (wrong replies
-    belong to other services), "medium", "hard" (most callers correct themselves, and wrong replies
-    keep to what they said before). It has eight candidates an example. With your own rows,
-    choose `max_new_tokens` so that the longest reply fits: one that is cut is not the right one.
+    `dataset="replies"` is the generated set, with the option `difficulty`: "easy" (the first four
+    replies all ask, or all book, as the right one does), "medium", "hard" (most callers correct
+    themselves, and wrong replies keep to what they said before). It has eight candidates an
+    example. With your own rows, choose `max_new_tokens` so that the longest reply fits: one that is
+    cut is not the right one.
 
     Your own rows have:
 

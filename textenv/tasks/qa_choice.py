@@ -20,8 +20,19 @@ class QAChoiceTask(Task):
     The agent reads a question, with or without a text that holds the answer, and options "A) ...",
     "B) ...". It names the right one, ideally as it is shown: "B) baker".
 
-    Generated questions ("facts-choice") are about a few people with two facts each. The wrong
-    options are the values of the others, so that only reading tells them apart.
+    Generated questions ("facts-choice") are about a few people with three facts each, of one kind:
+
+        Anna lives in Oslo, works in Rome and was born in Paris. Ben works in Paris, was born in
+        Oslo and lives in Rome. Carl was born in Rome and lives in Paris. He works in Oslo.
+
+        Question: Where does Ben work?
+        A) Rome
+        B) Paris
+        C) Oslo
+        Choose one.
+
+    Each value is told once of each fact, so that neither a name nor a verb alone leads to the
+    answer, and no option is likelier than another by its place or by how often it is told.
 
     At select level the replies to choose from are the options.
 
@@ -46,8 +57,8 @@ class QAChoiceTask(Task):
 
     Options of `dataset={"path": "facts-choice", ...}`:
 
-    - `difficulty`: "easy" (3 people and options), "medium" (4) or "hard" (5 or 6 people, and
-      questions for which two facts have to be found).
+    - `difficulty`: "easy" (3 people and options), "medium" (4) or "hard" (5 or 6 people, 4 options,
+      and questions for which two facts have to be found).
 
     Your own rows need
 

@@ -215,6 +215,102 @@ def test_copying_listing_and_padding_do_not_pay(records):
     assert rate(examples, twice).total.mean() < 0.6
 
 
+def said_in_frames(slots):
+    """Texts by rules that put any data into a frame."""
+    (_, name), *others = slots
+    first, *rest = [f"the {slot} {value}" for slot, value in others]
+    values = [value for _, value in slots]
+    cut = " ".join(f"{slot}. {value}" for slot, value in slots)
+    return {
+        "the data among function words": f"With the of {cut} in on.",
+        "has the key value": f"{name} has {first}. "
+        + " ".join(f"The {slot} is {value}." for slot, value in others[1:]),
+        "the key is value": " ".join(f"The {slot} is {value}." for slot, value in slots),
+        "has all": f"{name} has {' and '.join([first, *rest])}.",
+        "value key": f"{name} has {' and '.join(f'{v} {slot}' for slot, v in others)}.",
+        "value as key": f"{name} has {', '.join(f'{v} as {slot}' for slot, v in others)}.",
+        "prepositions": f"{name} is in {' with '.join(values[1:])}.",
+        "a stock phrase": f"It is said that there was a great place there: {' and '.join(values)}.",
+    }
+
+
+def test_data_in_frames_earn_less_than_half(records):
+    _, examples = records
+    texts = [said_in_frames(example.metadata["slots"]) for example in examples]
+    for frame in texts[0]:
+        earned = rate(examples, [text[frame] for text in texts]).total.mean()
+        assert earned < 0.4, frame
+
+
+# Data with the two references that the generator writes, and paraphrases by hand.
+PARAPHRASED = [
+    (
+        "name[Copper Whale], family friendly[no], food[Greek], seats[110], area[business district]",
+        [
+            "Copper Whale is not family friendly and offers Greek dishes. It has 110 seats and "
+            "stands in the business district.",
+            "Copper Whale is not a family friendly place. It serves Greek food. It offers 110 "
+            "seats to its guests. It is located in the business district.",
+        ],
+        [
+            "Copper Whale serves Greek food in the business district. It has 110 seats, but it "
+            "is not family friendly.",
+            "Located in the business district, Copper Whale offers Greek food and 110 seats. It "
+            "is not a family friendly restaurant.",
+        ],
+    ),
+    (
+        "model[Vertex X920], color[green], type[camera], price[850 dollars], maker[Davis Works]",
+        [
+            "The Vertex X920 is green and is a camera. It sells for 850 dollars and is made by "
+            "Davis Works.",
+            "The Vertex X920 comes in green. It is a new kind of camera. It costs 850 dollars. It "
+            "comes from Davis Works.",
+        ],
+        [
+            "The Vertex X920 is a camera made by Davis Works. It is green and costs 850 dollars.",
+            "Davis Works sells its camera, the Vertex X920, for 850 dollars. It comes in green.",
+        ],
+    ),
+    (
+        "name[Anna Bell], born[1976], job[nurse], home[Oslo], car[red]",
+        [
+            "Anna Bell was born in 1976 and works as a nurse. She lives in Oslo and drives a red "
+            "car.",
+            "Anna Bell has 1976 as year of birth. She is a nurse. She has a house in Oslo. She "
+            "owns a red car.",
+        ],
+        [
+            "Anna Bell, born in 1976, is a nurse who lives in Oslo and has a red car.",
+            "Anna Bell works in Oslo as a nurse. She was born in 1976, and her red car is her own.",
+        ],
+    ),
+    (
+        "home team[Seoul United], away team[Zurich Wanderers], score[2-1], spectators[8100]",
+        [
+            "The match of Seoul United against Zurich Wanderers ended 2-1 and drew 8100 "
+            "spectators.",
+            "The match of Seoul United against Zurich Wanderers had a final score of 2-1. It was "
+            "seen by 8100 spectators.",
+        ],
+        [
+            "The match Seoul United played against Zurich Wanderers ended 2-1, and 8100 "
+            "spectators saw it.",
+            "Before 8100 spectators the match of Seoul United against Zurich Wanderers ended 2-1.",
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize(("slots", "references", "paraphrases"), PARAPHRASED)
+def test_references_earn_everything_and_paraphrases_most(slots, references, paraphrases):
+    example = TASK.example("x", {"slots": slots, "references": references})
+    assert rate([example] * 2, references).total.tolist() == [1, 1]
+    earned = rate([example] * 2, paraphrases).total
+    assert earned.mean() > 0.55
+    assert earned.min() > 0.3
+
+
 @pytest.mark.parametrize(
     ("slot", "value", "text", "told"),
     [

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import textenv  # noqa: F401 - registers the environments
+from textenv.benchmark.adversary.options import choose_options
 from textenv.datasets import SPLITS, load_dataset
 from textenv.datasets.generated.replies import RepliesGenerator
 from textenv.datasets.generated.services import SERVICES
@@ -27,7 +28,7 @@ CONTEXT = ["A table for 4.", "For 4, very well. Where?", "In the north."]
 REPLIES = ["In the north, I see. When?", "In the south, I see. When?", "Where?", "Goodbye."]
 ROW = {"context": CONTEXT, "candidates": REPLIES, "label": 0}
 RECORDED = [text for i in range(9) for text in (f"Question {i}?", f"Answer {i}.")]
-GOLDEN = {"easy": "d78dcb5c63a4662f", "medium": "b364bfaf1cb3bb75", "hard": "e2875275d21dbe12"}
+GOLDEN = {"easy": "1023e2c2576feb85", "medium": "26afc41a9fb391fc", "hard": "51ea20f994c66240"}
 LEVELS = list(GOLDEN)
 
 
@@ -298,12 +299,31 @@ def test_exactly_one_reply_agrees_with_the_call(difficulty):
         assert found == [example.references[0]]
 
 
-def test_replies_of_other_services_take_up_nothing_that_the_caller_said():
-    for example in replies("easy", 1000, n=8):
-        _, _, holding = told(example)
-        wrong = set(example.metadata["candidates"]) - {example.references[0]}
-        taken_up = {reply.lower().partition(",")[0] for reply in wrong if "?" in reply}
-        assert taken_up.isdisjoint(holding.values())
+def test_easy_replies_all_ask_or_all_book():
+    for example in replies("easy", 200, n=4):
+        assert len({"?" in reply for reply in example.metadata["candidates"]}) == 1
+
+
+@pytest.mark.parametrize("difficulty", LEVELS)
+def test_the_wrong_value_that_is_taken_up_was_said_too(difficulty):
+    for example in replies(difficulty, 200, n=8):
+        said = " ".join(t.text for t in TASK.opening(example) if t.role == "user").lower()
+        asked = [reply for reply in example.metadata["candidates"] if "?" in reply]
+        phrases = {reply.lower().partition(",")[0] for reply in asked}
+        assert len(phrases) == 2
+        assert all(phrase in said for phrase in phrases)
+
+
+@pytest.mark.parametrize(("difficulty", "n"), [("easy", 4), ("medium", 4), ("hard", 8)])
+def test_no_rule_without_understanding_picks_the_right_reply_often(difficulty, n):
+    hits: Counter[str] = Counter()
+    for example in replies(difficulty, 400, n=n):
+        turns = TASK.opening(example)
+        said = " ".join(turn.text for turn in turns if turn.role == "user")
+        last, offered = turns[-1].text, sorted(example.metadata["candidates"])
+        for rule, reply in choose_options(offered, last, last, said).items():
+            hits[rule] += reply == example.references[0]
+    assert max(hits.values()) < 0.45 * 400, hits.most_common(3)
 
 
 @pytest.mark.parametrize("n", [4, 8])
@@ -333,7 +353,7 @@ def test_candidates_alone_do_not_tell_which_is_right(difficulty, n):
 
 def test_callers_correct_themselves_the_more_often_the_harder():
     def corrected(example):
-        return any(word in example.prompt for word in (", not ", " instead of "))
+        return any(word in example.prompt for word in ("Sorry, ", "Oh, ", "But please", "And make"))
 
     share = {level: np.mean([corrected(e) for e in replies(level, 400)]) for level in LEVELS}
     assert share["easy"] == 0

@@ -8,7 +8,8 @@ from collections import Counter
 import pytest
 
 from textenv import score
-from textenv.datasets.generated.facts import FactsChoiceGenerator
+from textenv.benchmark.adversary.options import choose_options
+from textenv.datasets.generated.facts_choice import FactsChoiceGenerator
 from textenv.datasets.generated.procedural import ProceduralDataset
 from textenv.errors import ConfigError, DatasetError, UnknownNameError
 from textenv.tasks.qa_choice import QAChoiceTask
@@ -148,6 +149,26 @@ def test_the_right_option_stands_anywhere_equally_often(questions):
     # At most sqrt(400 * 1/3 * 2/3) = 9.4 is the standard deviation.
     assert all(abs(n - 400 / N_CHOICES[difficulty]) < 40 for n in places.values())
     assert len(places) == N_CHOICES[difficulty]
+
+
+def test_every_value_is_told_once_of_each_of_three_facts(questions):
+    for example in questions[1]:
+        if example.prompt.startswith(("Who ", "Whose ")):
+            continue
+        for choice in example.metadata["choices"]:
+            assert len(re.findall(rf"\b{choice}\b", example.metadata["context"])) == 3
+
+
+def test_no_rule_without_understanding_picks_the_right_option_often(questions):
+    difficulty, examples = questions
+    hits: Counter[str] = Counter()
+    for example in examples:
+        (turn,) = TASK.opening(example)
+        context, choices = example.metadata["context"], example.metadata["choices"]
+        for rule, option in choose_options(choices, turn.text, context, context).items():
+            hits[rule] += option == choices[example.metadata["correct"]]
+    # At most 9.4 is the standard deviation.
+    assert max(hits.values()) < 400 / N_CHOICES[difficulty] + 40, hits.most_common(3)
 
 
 def test_gold_scores_1_and_each_other_candidate_the_prompt_and_nothing_0(questions):

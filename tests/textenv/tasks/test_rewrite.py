@@ -161,6 +161,57 @@ def test_a_list_of_what_is_to_be_kept_is_no_simplification(rewrites):
         assert rate(examples, lists).total.max() == 0
 
 
+def test_a_text_that_is_cut_into_pieces_is_no_simplification(rewrites):
+    kind, _, examples = rewrites
+    if kind != "simplify":
+        return
+    pieces = [cut_up(example) for example in examples]
+    for cut in range(4):
+        result = rate(examples, [texts[cut] for texts in pieces])
+        assert result.total.mean() < 0.35, pieces[0][cut]
+
+
+def cut_up(example):
+    """Ways to make short sentences of a long one, without the words to avoid."""
+    _, avoided = example.metadata["constraints"]
+    words = [word for word in example.prompt.split() if word.strip(",.") not in avoided["words"]]
+    text = " ".join(words).rstrip(".")
+    in_fours, in_sevens = (
+        ". ".join(" ".join(words[i : i + n]).strip(",.") for i in range(0, len(words), n)) + "."
+        for n in (4, 7)
+    )
+    at_commas = re.sub(r", (?:and |who )?", ". ", text) + "."
+    with_pronoun = re.sub(r", (?:and |who )?", ". She ", text) + "."
+    return in_fours, in_sevens, at_commas, with_pronoun
+
+
+def test_a_simplification_in_other_words_keeps_most_of_the_score():
+    row = {
+        "source": "Clara Smith, who had acquired a diploma in Miami, encountered a benevolent "
+        "farmer in Dallas, and subsequently endeavored to learn chess.",
+        "target": "Clara Smith had got a diploma in Miami. She met a kind farmer in Dallas. She "
+        "then tried to learn chess.",
+        "kind": "simplify",
+        "constraints": [
+            {"check": "max_words", "n": 8},
+            {"check": "avoid", "words": ["acquired", "encountered", "endeavored"]},
+        ],
+        "keep": ["Clara Smith", "Miami", "farmer", "Dallas", "chess"],
+    }
+    example = TASK.example("x", row)
+    texts = [
+        row["target"],
+        "Clara Smith had a diploma from Miami. She met a kind farmer in Dallas. Then she tried "
+        "to learn chess.",
+        "Clara Smith. Had a diploma in Miami. A benevolent farmer in Dallas. Subsequently to "
+        "learn chess.",
+    ]
+    gold, paraphrase, cut = rate([example] * 3, texts).total
+    assert gold == 1
+    assert paraphrase > 0.85
+    assert cut < 0.45
+
+
 def test_difficulty_is_the_number_of_mistakes_clauses_or_values(rewrites):
     kind, level, examples = rewrites
     k = LEVELS.index(level)

@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from textenv.benchmark.adversary.offers import MOST, Offers
-from textenv.benchmark.adversary.strategies import Line, Piece, abstract
+from textenv.benchmark.adversary.strategies import Line, Piece, abstract, pieces_of
 from textenv.strict_yaml import load_yaml_file
 
 Lines = tuple[Line, ...]  # a strategy's text, turn by turn
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 _QUOTING = 8  # prompts whose sentences become templates
 _LONGEST = 60  # pieces of a line
-_CHANGES = ("insert", "replace", "delete", "join", "cross", "swap", "repeat")
+_CHANGES = ("insert", "replace", "delete", "join", "cross", "swap", "repeat", "reframe")
 _WRAPPED = ("name 1", "number 1", "option 1", "said", "sentence 1")
 
 
@@ -28,7 +28,7 @@ class Stock:
 
     texts: tuple[str, ...]
     frames: tuple[str, ...]
-    loops: tuple[tuple[str, str, str], ...]
+    loops: tuple[tuple[str, str, str, str], ...]
     shells: tuple[tuple[str, str], ...]
     dialogues: tuple[tuple[str, ...], ...]
     words: str
@@ -50,15 +50,15 @@ class Breeder:
         """Returns the strategies that a search starts with."""
         parts = list(dict.fromkeys(name for offers in self._offers for name in offers.parts))
         families = {name for offers in self._offers for name, got in offers.families.items() if got}
-        told: list[Lines] = [(tuple(text.split()),) for text in self._stock.texts]
+        told: list[Lines] = [(pieces_of(text),) for text in self._stock.texts]
         told += [(sample,) for sample in self._samples]
         if max_turns > 1:
             told += [tuple((line,) for line in lines) for lines in self._stock.dialogues]
         lines = [
             *((f"{{{name}}}",) for name in parts),
             *(
-                (f"{{each {family}|{frame}|{between}}}", ".")
-                for family, frame, between in self._stock.loops
+                (*pieces_of(start), f"{{each {family}|{frame}|{between}}}", ".")
+                for start, family, frame, between in self._stock.loops
                 if family in families
             ),
             *(
@@ -90,7 +90,7 @@ class Breeder:
         fillings = [
             *(
                 [f"{{{family} {i + 1}}}" for i in range(MOST)]
-                for family in (*sorted(families - {"field", "sentence"}), "value")
+                for family in (*sorted(families - {"field", "later field", "sentence"}), "value")
             ),
             *self._themes,
         ]
@@ -98,7 +98,7 @@ class Breeder:
         for frame in self._stock.frames:
             for filling in fillings:
                 gaps = iter(filling)
-                found.append(tuple(next(gaps) if w == "{}" else w for w in frame.split()))
+                found.append(tuple(next(gaps) if w == "{}" else w for w in pieces_of(frame)))
         return found
 
     def _change(self, line: list[Piece], other: list[Piece]) -> list[Piece]:
@@ -119,7 +119,23 @@ class Breeder:
             second = int(self._rng.integers(len(line)))
             line[place], line[second] = line[second], line[place]
             return line
+        loops = [i for i, piece in enumerate(line) if piece.startswith("{each ")]
+        if what == "reframe" and loops:
+            place = self._draw(loops)
+            line[place] = self._reframe(line[place])
+            return line
         return [*line, *line[place:]]
+
+    def _reframe(self, loop: Piece) -> Piece:
+        """Puts a word into the frame of a loop, or takes one out."""
+        head, frame, between = loop.split("|")
+        words = frame.split()
+        place = int(self._rng.integers(len(words) + 1))
+        if self._rng.random() < 0.5 and not words[place - 1].startswith("{"):
+            del words[place - 1]
+        else:
+            words.insert(place, self._draw(self._words))
+        return f"{head}|{' '.join(words)}|{between}"
 
     def _piece(self) -> Piece:
         """Draws a word, a known text, or a part of the prompt."""

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from textenv.benchmark.adversary.options import choose_options
 from textenv.examples import Turn
 from textenv.rewards.lexical.rouge import rouge_words
 from textenv.rewards.style.writing import content_words, split_sentences
@@ -19,6 +20,9 @@ MOST = 6  # members of a family that have a place of their own
 
 _NAME = re.compile(r"[A-Z][\w'-]*(?: [A-Z][\w'-]*)*")
 _NUMBER = re.compile(r"\d[\d.,:]*\d|\d")
+_MEASURE = re.compile(rf"(?:{_NUMBER.pattern})(?: [a-z]+)?")
+_CLAUSE = re.compile(r" *,(?: and| who)? ")
+_DOUBLED = re.compile(r"\b(\w+)(?: \1\b)+")
 _QUOTED = re.compile(r"[\"“«]([^\"”»]+)[\"”»]")
 _OPTION = re.compile(r"^\(?[A-Z1-9][.)] ?(.+)$", re.MULTILINE)
 _FIELD = re.compile(r"^([^\n:]{1,30}): (.+)$", re.MULTILINE)
@@ -62,6 +66,7 @@ def read_offers(turns: Sequence[Turn], candidates: Sequence[str] = ()) -> Offers
         "asked": [word for word in rouge_words(kind) if word in content_words(rouge_words(kind))],
     }
     fields = [] if options else _FIELD.findall(source)
+    question = next((s for s in split_sentences(last.text) if s.endswith("?")), "")
     parts = {
         "prompt": last.text,
         "source": source,
@@ -71,9 +76,11 @@ def read_offers(turns: Sequence[Turn], candidates: Sequence[str] = ()) -> Offers
         "first half": " ".join(source.split()[: len(source.split()) // 2]),
         "last words": " ".join(source.split()[-5:]),
         "last sentence": sentences[-1] if sentences else "",
-        "question": next((s for s in split_sentences(last.text) if s.endswith("?")), ""),
-        **_choices(families["option"], last.text, source),
+        "question": question,
+        **_after_name(source, question),
+        **choose_options(families["option"], last.text, source, " ".join(heard)),
         **_edits(source, families["item"]),
+        **_heard(heard),
         **{f"key {i + 1}": key for i, (key, _) in enumerate(fields[:MOST])},
         **{f"value {i + 1}": value for i, (_, value) in enumerate(fields[:MOST])},
     }
@@ -82,9 +89,38 @@ def read_offers(turns: Sequence[Turn], candidates: Sequence[str] = ()) -> Offers
     return Offers(
         {name: text for name, text in parts.items() if text},
         {name: tuple({name: text} for text in members) for name, members in families.items()}
-        | {"field": tuple({"key": key, "value": value} for key, value in fields)},
+        | _field_families(fields),
         kind,
     )
+
+
+def _field_families(
+    fields: Sequence[tuple[str, str]],
+) -> dict[str, tuple[dict[str, str], ...]]:
+    """Returns all fields, and those after the first, which often names what the others tell."""
+    members = tuple({"key": key, "value": value} for key, value in fields)
+    return {"field": members, "later field": members[1:]}
+
+
+def _heard(heard: Sequence[str]) -> dict[str, str]:
+    """Returns the names and the numbers, with a word behind each, of all that was heard."""
+    if len(heard) < 2:
+        return {}
+    told = " ".join(heard)
+    return {
+        "names of what was said": " ".join(dict.fromkeys(_NAME.findall(told))),
+        "numbers of what was said": " ".join(dict.fromkeys(_MEASURE.findall(told))),
+    }
+
+
+def _after_name(source: str, question: str) -> dict[str, str]:
+    """Returns the words of a text behind the first name that a question shares with it."""
+    for name in _NAME.findall(question):
+        _, found, rest = source.partition(name)
+        if found and rest:
+            words = re.findall(r"[\w'-]+", rest)[:MOST]
+            return {f"word {i + 1} after the name": word for i, word in enumerate(words)}
+    return {}
 
 
 def _divide(turn: Turn) -> tuple[str, str]:
@@ -109,6 +145,9 @@ def _edits(source: str, items: Sequence[str]) -> dict[str, str]:
         "source without short words": " ".join(word for word in words if len(word) > 3),
         "source cut at commas": re.sub(r"[,;:] (?:and |but |who |which )?", ". ", source),
         "source cut at 'and'": re.sub(r",? and ", ". ", source),
+        "source without doubled words": _DOUBLED.sub(r"\1", source),
+        "source without the items cut at commas": _CLAUSE.sub(". ", without),
+        "source without the items, 'She' in each clause": _CLAUSE.sub(". She ", without),
     }
     for name, text in (("source", source), ("source without the items", without)):
         for size in (4, 7):
@@ -123,41 +162,3 @@ def _in_sentences(text: str, size: int) -> str:
         words = sentence.rstrip(".!?").split()
         parts += [" ".join(words[i : i + size]) for i in range(0, len(words), size)]
     return " ".join(f"{part.rstrip(',;:')}." for part in parts)
-
-
-def _choices(options: Sequence[str], prompt: str, source: str) -> dict[str, str]:
-    """Picks among options by rules that need no understanding."""
-    if len(options) < 2:
-        return {}
-    question = next((s for s in split_sentences(prompt) if s.endswith("?")), source)
-    found = {
-        "longest option": max(options, key=len),
-        "shortest option": min(options, key=len),
-        "last option": options[-1],
-    }
-    for name, text in (("text", source), ("question", question), ("prompt's end", source[-80:])):
-        known = Counter(rouge_words(text))
-        shares = [_overlap(option, known) for option in options]
-        found[f"option most like the {name}"] = options[shares.index(max(shares))]
-        found[f"option least like the {name}"] = options[shares.index(min(shares))]
-    places = [source.find(option) for option in options]
-    if max(places) >= 0:
-        seen = [
-            (place, option) for place, option in zip(places, options, strict=True) if place >= 0
-        ]
-        found["option seen first"], found["option seen last"] = min(seen)[1], max(seen)[1]
-        # The question's first name, where the source has it.
-        named = (source.find(name) for name in _NAME.findall(question))
-        anchor = next((place for place in named if place >= 0), 0)
-        found["option nearest to the question's name"] = min(
-            seen, key=lambda pair: abs(pair[0] - anchor)
-        )[1]
-        found["option after the question's name"] = min(
-            seen, key=lambda pair: (pair[0] < anchor, pair[0])
-        )[1]
-    return found
-
-
-def _overlap(option: str, known: Counter[str]) -> float:
-    words = rouge_words(option)
-    return sum(1 for word in words if word in known) / max(1, len(words))

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import count
 
 import numpy as np
@@ -118,10 +119,10 @@ class Search:
         return self._scorer.score([self.play(strategy, case) for case in cases])
 
     def _read(self, turns: Sequence[Turn], case: Case) -> Offers:
-        task = self._player.task
+        task, told = self._player.task, tuple(turns)
         if task is None or not self._sees_candidates:
-            return read_offers(turns)
-        return read_offers(turns, sorted(task.candidates(case.example, tuple(turns))))
+            return _read_once(told)
+        return _read_once(told, tuple(sorted(task.candidates(case.example, told))))
 
     def _kind(self, offers: Offers) -> str:
         return "" if self._kind_of is None else self._kind_of(offers)
@@ -188,6 +189,11 @@ class Search:
     def _pick(self, parents: Sequence[Lines]) -> Lines:
         """Draws a parent, the better of two."""
         return parents[int(self._rng.integers(len(parents), size=2).min())]
+
+
+@lru_cache(maxsize=1 << 12)
+def _read_once(turns: tuple[Turn, ...], candidates: tuple[str, ...] = ()) -> Offers:
+    return read_offers(turns, candidates)
 
 
 def _mean(scores: FloatArray) -> float:

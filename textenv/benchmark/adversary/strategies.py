@@ -13,8 +13,9 @@ from textenv.benchmark.adversary.offers import MOST, Offers
 Piece = str
 Line = tuple[Piece, ...]  # the text of one turn
 
+_PIECE = re.compile(r"\{[^{}]*\}|[^\s{}]+")
 _SLOT = re.compile(r"\{([^{}|]+)\}")
-_EACH = re.compile(r"\{each (\w+)\|(.*)\|(.*)\}", re.DOTALL)
+_EACH = re.compile(r"\{each ([\w ]+)\|(.*)\|(.*)\}", re.DOTALL)
 _SPACE_BEFORE = re.compile(r" +([.,;:!?])")
 _START = re.compile(r"(^|[.!?] )([a-z])")
 
@@ -38,6 +39,11 @@ class Strategy:
             rules = (f"{kind!r}: {_describe(lines)}" for kind, lines in self.by_kind.items())
             return "; ".join(rules)
         return _describe(self.lines)
+
+
+def pieces_of(template: str) -> Line:
+    """Splits a template such as "the {item 1} in {name 1} ." into its words and gaps."""
+    return tuple(_PIECE.findall(template))
 
 
 def write_line(line: Line, offers: Offers) -> str:

@@ -1,4 +1,4 @@
-"""The generated sets "facts" and "facts-choice": people, facts about each, and one question.
+"""The generated set "facts": people, two facts about each, and one question.
 
 Everybody in a context has the same two attributes, each with another value, so that the kind of
 thing asked for ("a town") never gives the answer away: it must be tied to the right person. The
@@ -48,11 +48,6 @@ _LEVELS: Mapping[str, _Level] = {
     "easy": _Level((2, 2), (2, 3), reverse_percent=0),
     "medium": _Level((3, 4), (4, 5, 6)),
     "hard": _Level((5, 6), (8, 9, 10), hop_percent=60),
-}
-_CHOICE_LEVELS: Mapping[str, _Level] = {
-    "easy": _Level((3, 3), (3, 4), reverse_percent=0),
-    "medium": _Level((4, 4), (4, 5, 6)),
-    "hard": _LEVELS["hard"],
 }
 
 
@@ -131,25 +126,4 @@ class FactsGenerator(GradedGenerator):
             "question": facts.question,
             "answers": facts.answer,
             "candidates": facts.options if few else _some_options(picker, facts),
-        }
-
-
-class FactsChoiceGenerator(GradedGenerator):
-    """Rows for `QAChoiceTask`: a "context", a "question", its "choices" and the right one's index.
-
-    Attributes:
-        difficulty: "easy" has 3 people and choices, "medium" 4 of both, "hard" 5 or 6 people, 4
-            choices and questions as in the hard "facts".
-    """
-
-    def sample(self, rng: np.random.Generator) -> tuple[str, Mapping[str, Any]]:
-        """Draws a context and a question; the context alone decides the split."""
-        picker = Picker(rng)
-        facts = _draw_facts(picker, _CHOICE_LEVELS[self.difficulty])
-        choices = _some_options(picker, facts)
-        return facts.context, {
-            "context": facts.context,
-            "question": facts.question,
-            "choices": choices,
-            "answer": choices.index(facts.answer),
         }

@@ -23,6 +23,7 @@ from textenv.rewards.lexical.rouge import rouge_l
 from textenv.rewards.lexical.words import find_words
 from textenv.rewards.style.inflection import contains
 from textenv.rewards.style.writing import split_sentences, variety
+from textenv.rewards.tasks.value_contexts import suited
 
 _NUMBERS = {
     word: str(number)
@@ -37,6 +38,7 @@ _NEGATION_REACH = 3  # words before what is denied
 # What E2E's restaurants call their one boolean slot.
 _OTHER_NAMES = {"family friendly": ("child friendly", "kid friendly", "children friendly")}
 _LONG = 4  # words; a longer value may be told in part
+_UNSUITED = 0.25  # what is left of a text none of whose values stands among words that suit it
 _SPECIFIC = re.compile(r"\d[\d.,:]*|(?<![.!?\n] )(?<!^)\b[^\W\d_a-z][\w'-]*")
 
 # "name[The [Old] Mill]", and "name: The Mill".
@@ -88,14 +90,22 @@ def realised(slot: str, value: str, words: Sequence[str]) -> float:
         name = slot_words(slot)
         phrases = [words_of(phrase) for phrase in (name, *_OTHER_NAMES.get(name, ()))]
         return float(any(_claims(words, phrase) == (value.lower() in _YES) for phrase in phrases))
-    phrase = words_of(value)
-    if len(phrase) > 1 and phrase[0] in _ARTICLES:
-        phrase = phrase[1:]
+    phrase = _phrase(slot, value)
     if not phrase:
         return float(value in " ".join(words))
     if contains(words, phrase):
         return 1.0
     return len(set(phrase) & set(words)) / len(set(phrase)) if len(phrase) > _LONG else 0.0
+
+
+def _phrase(slot: str, value: str) -> tuple[str, ...]:
+    """Returns the words by which a slot is found in a text: the value's, or the name's of a "yes".
+
+    Without an article before them; () for a value without words.
+    """
+    is_boolean = value.lower() in _YES | _NO
+    phrase = words_of(slot_words(slot) if is_boolean else value)
+    return tuple(phrase[1:] if len(phrase) > 1 and phrase[0] in _ARTICLES else phrase)
 
 
 def _claims(words: Sequence[str], phrase: Sequence[str]) -> bool | None:
@@ -124,7 +134,7 @@ def slots_of(episode: Episode, reward: str) -> list[tuple[str, str]]:
 class DataToText:
     """A faithful text about some data; in [0, 1], and 1 for a reference that tells all of it.
 
-    The product of four components:
+    The product of five factors:
 
     - "slots": the share of the slots whose value is told (see `realised`);
     - "faithful": n / (n + wrong), with n slots; wrong counts the numbers and the capitalised words
@@ -134,27 +144,35 @@ class DataToText:
       copied): one different word, and one more for every two slots, are enough, or as many as a
       reference has; and with words over and over, or half as many words again as the longest
       reference has, or as the values have with two more for each slot;
+    - 0.25 + 0.75 "wording", which asks whether the values stand among words that suit them, as in
+      "serves Thai food" or "was born in 1976": see `textenv.rewards.tasks.value_contexts`;
     - 0.5 + 0.5 "rougeL", the closeness to the nearest reference.
 
-    Copying the input, the bare values, and a text with all possible values score near 0, and the
-    input with "is" in the place of every colon scores little. What it does not resist: the bare
-    values with a stock phrase beside them, and values in the wrong roles ("Derby beat Oxford" for
-    the opposite), for which only the distance from the references pays; and inventions in
-    lower-case words.
+    Copying the input, the bare values, and a text with all possible values score near 0. Rules that
+    put any data into a frame earn less than half: the input with "is" in the place of every colon,
+    "The food is Thai. The prices are low.", "Golden Fox has the food Thai and the prices low",
+    values joined by prepositions, or beside a stock phrase. A paraphrase keeps most of the score
+    where it uses words of a reference for more than half of the values; one that says everything in
+    words of its own gets less than 0.4, for nothing tells it from such a rule.
+
+    What it does not resist: a denial ("It is not true that ..."), values in the wrong roles ("Derby
+    beat Oxford" for the opposite) where a reference puts both among the same words, and inventions
+    in lower-case words.
     """
 
     name: ClassVar[str] = "data_to_text"
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
         """Scores the episodes, in order."""
-        names = ("slots", "faithful", "form")
+        names = ("slots", "faithful", "form", "wording")
         parts = np.array([self._parts(episode) for episode in episodes]).reshape(-1, len(names))
         components = dict(zip(names, parts.T, strict=True))
         components["rougeL"] = np.asarray(rouge_l()(episodes).total)
-        total = parts.prod(axis=1) * (0.5 + 0.5 * components["rougeL"])
+        total = parts[:, :3].prod(axis=1) * (0.5 + 0.5 * components["rougeL"])
+        total *= _UNSUITED + (1 - _UNSUITED) * components["wording"]
         return RewardResult(total, components)
 
-    def _parts(self, episode: Episode) -> tuple[float, float, float]:
+    def _parts(self, episode: Episode) -> tuple[float, float, float, float]:
         slots = slots_of(episode, self.name)
         references = references_of(episode, self.name)
         words = words_of(episode.response)
@@ -172,7 +190,10 @@ class DataToText:
         longest = max(longest, sum(2 + len(words_of(value)) for _, value in slots))
         form = variety(words) * (min(1.0, own[0] / enough) if enough else 1.0)
         form *= min(1.0, 1.5 * longest / max(1, len(words)))
-        return told, len(slots) / (len(slots) + len(wrong)), form
+        phrases = tuple(filter(None, (_phrase(slot, value) for slot, value in slots)))
+        names = {word for slot, _ in slots for word in words_of(slot_words(slot))}
+        wording = suited(words, [words_of(one) for one in references], phrases, names)
+        return told, len(slots) / (len(slots) + len(wrong)), form, wording
 
 
 # The prompt's own words, so that copying the prompt gains nothing from them.
