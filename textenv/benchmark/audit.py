@@ -23,6 +23,7 @@ from textenv.benchmark.audit_verdict import (
     judge_wrong,
     margin_of,
     nearness,
+    severity_of,
 )
 from textenv.benchmark.constant_texts import choose_constants
 from textenv.benchmark.correlation import correlate
@@ -311,7 +312,7 @@ def _compare(
         note="; ".join(notes),
         kind=attack.kind,
         at_fault=at_fault if decides else None,
-        severity=severities.texts.get(attack.name, "notes"),
+        severity=severity_of(attack.name, attack.kind, spread, auc, severities),
         mend=attack.mend,
     )
 

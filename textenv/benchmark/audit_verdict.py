@@ -26,6 +26,7 @@ from textenv.benchmark.results import (
     PolicyScores,
     Probe,
     ProbeKind,
+    Severity,
     StrategySearch,
 )
 from textenv.benchmark.severities import Severities
@@ -51,6 +52,15 @@ def comes_too_near(difference: Estimate, margin: Estimate, auc: Estimate, least_
     `auc` the chance that a reference scores above the text.
     """
     return difference.ci95[0] <= 0 or margin.ci95[0] <= 0 or auc.ci95[0] <= least_auc
+
+
+def severity_of(
+    name: str, kind: ProbeKind, difference: Estimate, auc: Estimate, severities: Severities
+) -> Severity:
+    """Returns how much it matters if a text is at fault; the arguments are as above."""
+    severity = severities.texts.get(name, "notes")
+    is_paid_less = difference.ci95[0] > 0 and auc.ci95[0] > severities.least_auc
+    return "warns" if kind == "wrong" and is_paid_less and severity == "fails" else severity
 
 
 def nearness(probe: Probe) -> float:
