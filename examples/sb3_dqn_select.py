@@ -1,4 +1,4 @@
-"""Stable-Baselines3's DQN chooses the right next turn of a dialogue among four.
+"""Stable-Baselines3's DQN chooses what to say next in dialogues of several turns.
 
     python examples/sb3_dqn_select.py
 
@@ -19,7 +19,7 @@ from agents.integrations.sb3_features import candidate_policy_kwargs
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--id", default="TextDialogueSelectEasy-v0", help="any with candidates")
+    parser.add_argument("--id", default="TextDialogueEasy-v0", help="any with candidates")
     parser.add_argument("--steps", type=int, default=4096, help="choices to learn from")
     parser.add_argument("--episodes", type=int, default=256, help="held-out episodes to score")
     parser.add_argument("--seed", type=int, default=0)

@@ -46,7 +46,7 @@ def score(policy: ProbabilisticTensorDictSequential, env: GymEnv, n: int) -> flo
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--id", default="TextDialogueSelectEasy-v0", help="any with candidates")
+    parser.add_argument("--id", default="TextDialogueEasy-v0", help="any with candidates")
     parser.add_argument("--steps", type=int, default=3072, help="choices to learn from")
     parser.add_argument("--episodes", type=int, default=64, help="held-out episodes to score")
     parser.add_argument("--batch", type=int, default=512, help="choices between two updates")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -83,8 +85,36 @@ def test_every_part_of_the_text_is_read(env, features):
     assert not torch.allclose(_by_candidate(features, changed), before)
 
 
-def test_which_reply_fits_a_conversation_is_soon_learned():
-    env = gym.make_vec("TextDialogueSelectEasy-v0", num_envs=32)
+_REPLIES = {
+    "table": "With which food?",
+    "taxi": "From where to where?",
+    "hotel room": "For how many nights?",
+    "haircut": "How short do you like it?",
+    "dentist": "Which tooth is it?",
+    "film": "In which row of the cinema?",
+}
+
+
+def _write_calls(path: Path, n: int) -> str:
+    """Writes calls to a file, each with the reply of its own service among three of others."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for i in range(n):
+        things = rng.choice(list(_REPLIES), 4, replace=False).tolist()
+        rows.append(
+            {
+                "context": [f"Hello, this is caller {i}. I am calling about a {things[0]}."],
+                "candidates": [_REPLIES[thing] for thing in things],
+                "label": 0,
+            }
+        )
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    return str(path)
+
+
+def test_which_reply_fits_a_conversation_is_soon_learned(tmp_path):
+    calls = _write_calls(tmp_path / "calls.jsonl", 3200)
+    env = gym.make_vec("TextDialogueSelect-v0", num_envs=32, dataset=calls)
     core = env.core
 
     def batch(indices: range, split: str) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
@@ -98,7 +128,7 @@ def test_which_reply_fits_a_conversation_is_soon_learned():
         features = CandidateFeatures(env.single_observation_space, 4)
         head = nn.Linear(features.features_dim, 4)
         optimizer = torch.optim.Adam([*features.parameters(), *head.parameters()], lr=3e-3)
-        for step in range(40):
+        for step in range(70):
             shown, right = batch(range(32 * step, 32 * step + 32), "train")
             loss = nn.functional.cross_entropy(head(features(shown)), right)
             optimizer.zero_grad()
