@@ -175,14 +175,12 @@ def _make_core(source: str, dataset: Any, reward: Any, model: str) -> TextCore:
 
 
 @contextmanager
-def _track(
-    silent: bool, description: str = "Probes", pause_s: float = 0.0
-) -> Iterator[OnProgress | None]:
+def _track(*, silent: bool) -> Iterator[OnProgress | None]:
     """Shows a progress bar, as the audit reports to it."""
     if silent:
         yield None
         return
-    with track(description, None, pause_s) as report:
+    with track("Auditing", None) as report:
         yield lambda done, total, name: report(done, name, total)
 
 

@@ -120,7 +120,7 @@ def _print_plan(console: Console, planned: Plan) -> None:
     source = (
         "as measured in this folder"
         if planned.measured
-        else "as in the example benchmark; after a first run in this folder, as measured there"
+        else "assumed; after two seeds in this folder, as measured there"
     )
     console.print(
         Text(

@@ -21,12 +21,6 @@ def word_count(episodes: Sequence[Episode]) -> RewardResult:
     return RewardResult(words, {"letters": 2.0 * words})
 
 
-def half_valid(episodes: Sequence[Episode]) -> RewardResult:
-    valid = np.arange(len(episodes)) % 2 == 0
-    reasons = dict.fromkeys(np.flatnonzero(~valid).tolist(), "it sleeps.")
-    return RewardResult(np.ones(len(episodes)), {}, valid, reasons)
-
-
 def test_the_rule_pays_gamma_times_the_potential_after_less_the_one_before():
     rule = PotentialDifferences(2, gamma=0.5)
     rule.start(1)
