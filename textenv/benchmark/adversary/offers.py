@@ -55,13 +55,16 @@ def read_offers(turns: Sequence[Turn], candidates: Sequence[str] = ()) -> Offers
     frequent = [word for word, _ in Counter(w for w in words if w in content).most_common(MOST)]
     sentences = split_sentences(source)
     options = [line.strip() for line in _OPTION.findall(last.text)]
+    # A prompt may have several lists: words to leave out, and others to keep.
+    items, *later = [found.split(", ") for found in _LIST.findall(last.text)] or [[]]
     families = {
         "sentence": sentences,
         "name": list(dict.fromkeys(_NAME.findall(source))),
         "number": list(dict.fromkeys(_NUMBER.findall(source))),
         "quote": _QUOTED.findall(source),
         "word": frequent,
-        "item": [item.strip() for found in _LIST.findall(last.text) for item in found.split(",")],
+        "item": items,
+        "later item": [item for found in later for item in found],
         "option": options or list(candidates),
         "asked": [word for word in rouge_words(kind) if word in content_words(rouge_words(kind))],
     }
@@ -79,7 +82,7 @@ def read_offers(turns: Sequence[Turn], candidates: Sequence[str] = ()) -> Offers
         "question": question,
         **_after_name(source, question),
         **choose_options(families["option"], last.text, source, " ".join(heard)),
-        **_edits(source, families["item"]),
+        **_edits(source, items),
         **_heard(heard),
         **{f"key {i + 1}": key for i, (key, _) in enumerate(fields[:MOST])},
         **{f"value {i + 1}": value for i, (_, value) in enumerate(fields[:MOST])},

@@ -32,6 +32,14 @@ def test_the_parts_of_a_prompt_have_names():
     assert CHOICE.parts["question"] == "Question: Where is Paul?"
 
 
+def test_of_several_lists_only_the_first_is_left_out():
+    offers = offers_of(
+        "Do not use: acquired, hurried. Keep: Jo Fox, Rome.\n\nJo Fox, who had acquired, hurried."
+    )
+    assert offers.parts["source without the items"] == "Jo Fox, who had  ."
+    assert offers.families["later item"] == ({"later item": "Jo Fox"}, {"later item": "Rome"})
+
+
 def test_candidates_are_options_where_the_agent_sees_them():
     offers = offers_of("At 10 am.", candidates=["A taxi at 10 am.", "A train."])
     assert offers.parts["option most like the text"] == "A taxi at 10 am."
