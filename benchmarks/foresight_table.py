@@ -28,9 +28,11 @@ class Foresight:
     own_gain: Estimate  # in sd, beyond the control
     gold_gain: Estimate
     passes: bool  # its audit
+    fails: frozenset[str]  # the parts of the audit that fail
     # Shares of what a reference earns above the empty text: the best lazy text's, the best rule's.
     lazy: float
     rule: float
+    policy: float  # the untrained policy's
     dead: float  # the share of prompts without variation
     best_of_n: float  # gold gain of the best of 16, in sd
     tau: float | None  # Kendall's, with people, within items
@@ -47,8 +49,11 @@ class Foreteller:
 
 FORETELLERS = (
     Foreteller("audit passes", lambda row: float(row.passes), 0.5),
+    Foreteller("audit, *lazy* does not fail", lambda row: float("lazy" not in row.fails), 0.5),
+    Foreteller("audit, *wrong* does not fail", lambda row: float("wrong" not in row.fails), 0.5),
     Foreteller("audit, lazy text", lambda row: -row.lazy, None),
     Foreteller("audit, rule", lambda row: -row.rule, None),
+    Foreteller("audit, rule above policy", lambda row: row.policy - row.rule, None),
     Foreteller("audit, variation", lambda row: -row.dead, None),
     Foreteller("best of 16", lambda row: row.best_of_n, 0.0),
     Foreteller("people (agree)", lambda row: row.tau, 0.0),
