@@ -89,7 +89,9 @@ class EpisodeBatch:
     @cached_property
     def side_by_side(self) -> SideBySide | None:
         """The episodes with each opening once, or None where that does not make them shorter."""
-        return lay_side_by_side(self)
+        if self.openings is None:
+            return None
+        return lay_side_by_side(self.input_ids, self.lengths, self.openings, self.opening_lengths)
 
     def micro_batches(self, rows: Tensor, max_tokens: int) -> Iterator[Tensor]:
         """Splits rows, longest first, into groups of at most `max_tokens` tokens with padding.

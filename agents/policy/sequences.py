@@ -11,8 +11,9 @@ from agents.models.loading import teacher_forced_hidden
 from agents.models.reply_logprobs import side_by_side_states
 from agents.models.token_logprobs import token_logprobs
 from agents.policy.episode_batch import EpisodeBatch
+from agents.policy.micro_batches import split_by_opening
 from agents.policy.networks import Networks
-from agents.policy.openings import SideBySide, split_by_opening
+from agents.policy.openings import SideBySide
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import torch
 import textenv  # noqa: F401 # registers the environments
 from agents import TextPPO
 from agents.policy.episode_batch import EpisodeBatch, make_batch
-from agents.policy.openings import split_by_opening
+from agents.policy.micro_batches import split_by_opening
 from agents.policy.sequences import split_into_passes
 from textenv.rollout import PlayedEpisode
 
