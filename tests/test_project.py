@@ -10,6 +10,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 from textenv.registry import registry_path
 
@@ -74,3 +75,28 @@ def test_every_direct_dependency_has_a_tested_version():
     wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
     assert [name for name in wanted if re.split(r"\[|>=", name)[0] not in pinned] == []
     assert not any("+" in version for version in pinned.values())
+
+
+def test_the_citation_is_complete_and_of_this_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert {"cff-version", "message", "title", "authors"} <= set(citation)  # what the format asks
+    assert citation["cff-version"] == "1.2.0"
+    assert str(citation["version"]) == PROJECT["project"]["version"]
+    assert citation["license"] == PROJECT["project"]["license"]
+    assert citation["authors"] == [{"name": "textenv contributors"}]
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("[!c]*.yml")), ids=lambda p: p.name
+)
+def test_an_issue_form_has_what_github_asks_for(path):
+    form = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert form["name"]
+    assert form["description"]
+    ids = [field["id"] for field in form["body"]]
+    assert len(set(ids)) == len(ids)
+    for field in form["body"]:
+        assert field["type"] in {"markdown", "input", "textarea", "dropdown", "checkboxes"}
+        assert field["attributes"]["label"]
+        if field["type"] == "checkboxes":
+            assert all(option["label"] for option in field["attributes"]["options"])
