@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 # As many processes as cores, each with one thread.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n logical --maxprocesses=8
 
-.PHONY: install install-dev install-lm demo demo-lm test test-all check clean
+.PHONY: install install-dev install-lm demo demo-lm test test-all site check clean
 
 # What the package needs to run.
 install: .venv/.installed
@@ -33,6 +33,11 @@ install-lm: .venv/.installed-lm
 .venv/.installed-dev: .venv/.installed
 	@echo "Installing what the tests need."
 	@$(PIP) -e '.[dev]'
+	@touch $@
+
+.venv/.installed-docs: .venv/.installed
+	@echo "Installing the extra docs, for the site."
+	@$(PIP) -e '.[docs]'
 	@touch $@
 
 .venv/.installed-lm: .venv/.installed
@@ -59,11 +64,16 @@ test: install-dev
 test-all: install-dev
 	$(PYTEST) -m 'not gpu'
 
+# The documentation, as build/site/index.html. Every link is checked; the pages load nothing from a network.
+site: .venv/.installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 # What CI runs.
 check: install-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	@$(MAKE) --no-print-directory site
 	@$(MAKE) --no-print-directory test-all
 
 clean:

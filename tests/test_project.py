@@ -72,7 +72,8 @@ def test_every_direct_dependency_has_a_tested_version():
         if not line.startswith("#")
     )
     project = PROJECT["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *extras["dev"], *extras["docs"]]
     assert [name for name in wanted if re.split(r"\[|>=", name)[0] not in pinned] == []
     assert not any("+" in version for version in pinned.values())
 

@@ -1,4 +1,4 @@
-"""README.zh-CN.md says what README.md says, and both tell truly where the parts of PPO are."""
+"""README.zh-CN.md says what README.md says, and tables tell truly where the parts of PPO are."""
 
 from __future__ import annotations
 
@@ -52,6 +52,11 @@ def rows_under(text, heading):
 
 
 ROWS = rows_under(ENGLISH, PARTS["en"])
+ALGORITHMS = (ROOT / "docs" / "algorithms.md").read_text(encoding="utf-8")
+FORMULAS = [
+    [what, code, options]
+    for what, _, code, options in rows_under(ALGORITHMS, "The formulas, and where each lives")
+]
 
 
 def test_headings_are_as_many_and_of_the_same_levels():
@@ -80,14 +85,19 @@ def test_a_text_that_fell_behind_is_noticed():
     assert commands_of(CHINESE.replace("`id`, `env.max_turns`", "`id`")) != commands_of(ENGLISH)
 
 
-def test_both_tables_name_the_same_code_and_options():
+def test_the_tables_are_there():
+    assert len(ROWS) >= 12
+    assert len(FORMULAS) >= 10
+
+
+def test_both_readmes_name_the_same_code_and_options():
     chinese = rows_under(CHINESE, PARTS["zh"])
     assert [row[1:] for row in chinese] == [row[1:] for row in ROWS]
     named = [row[0].partition("——")[0] for row in chinese]
     assert list(dict.fromkeys(named)) == CHAPTERS
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
+@pytest.mark.parametrize("row", ROWS + FORMULAS, ids=lambda row: row[0])
 def test_each_part_is_in_the_file_that_the_table_names(row):
     path, *names = re.findall(r"`([^`]+)`", row[1])
     body = ast.parse((ROOT / path).read_text(encoding="utf-8")).body
@@ -99,7 +109,7 @@ def test_each_part_is_in_the_file_that_the_table_names(row):
             found = getattr(node, "body", [])
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
+@pytest.mark.parametrize("row", ROWS + FORMULAS, ids=lambda row: row[0])
 def test_each_option_that_the_table_names_exists(row):
     options = re.findall(r"`([^`]+)`", row[2])
     assert options

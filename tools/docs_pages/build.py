@@ -16,6 +16,7 @@ import typer
 
 from textenv.cli.progress import track
 from textenv.rewards.catalog import REWARDS
+from tools.docs_pages.api import render_api
 from tools.docs_pages.command_line import render_command_line
 from tools.docs_pages.datasets import render_datasets
 from tools.docs_pages.environments import render_environments
@@ -64,6 +65,7 @@ def render_pages(records: Sequence[EnvironmentRecord]) -> dict[Path, str]:
         DOCS / "metrics.md": render_metrics(),
         DOCS / "your-data.md": render_your_data(),
         DOCS / "command-line.md": render_command_line(),
+        DOCS / "api.md": render_api(),
     }
 
 

@@ -11,7 +11,7 @@ import typer
 from rich.text import Text
 
 from textenv.cli.main import make_app
-from tools.docs_pages.markdown import code, plain, render_page
+from tools.docs_pages.markdown import code, inline, plain, render_page
 
 _ENTRY = re.compile(r"\[bold\](.+?)\[/\]: (.+)", re.DOTALL)
 
@@ -70,11 +70,4 @@ def _markdown(text: str | None) -> str:
 
 
 def _inline(text: str) -> str:
-    parts = re.split(r"`([^`]+)`", Text.from_markup(text).plain)
-    return "".join(code(part) if i % 2 else _plain(part) for i, part in enumerate(parts))
-
-
-def _plain(text: str) -> str:
-    """Returns text that shows as it is, with the spaces around it."""
-    ends = [" " if text[:1].isspace() else "", " " if text[-1:].isspace() else ""]
-    return plain(text).join(ends) if text.strip() else text
+    return inline(Text.from_markup(text).plain)

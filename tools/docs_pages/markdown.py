@@ -57,6 +57,12 @@ def plain(text: str) -> str:
     return re.sub(r"([\\`*_\[\]|])", r"\\\1", text)
 
 
+def inline(text: str) -> str:
+    """Returns text that shows as it is but for its code, which stands between backticks."""
+    parts = re.split(r"`([^`]+)`", " ".join(text.split()))
+    return "".join(code(part) if i % 2 else _spaced(part) for i, part in enumerate(parts))
+
+
 def code(text: str) -> str:
     """Returns text in code style, within a line or a table's cell."""
     text = " ".join(text.split()).replace("|", r"\|")
@@ -96,6 +102,13 @@ def anchor(heading: str) -> str:
 def demoted(text: str, levels: int) -> str:
     """Returns Markdown whose headings are that many levels deeper."""
     return re.sub(r"^(#+) ", rf"\1{'#' * levels} ", text, flags=re.MULTILINE)
+
+
+def _spaced(text: str) -> str:
+    """Returns plain text with the spaces around it, which part it from code."""
+    if not text.strip():
+        return text
+    return plain(text).join(" " if end.isspace() else "" for end in (text[:1], text[-1:]))
 
 
 def _fence(text: str, least: int) -> str:
