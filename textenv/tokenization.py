@@ -345,10 +345,13 @@ def _load_named(name: str) -> TextTokenizer:
 
     try:
         with offline_if_unreachable(name):
-            if path.suffix == ".gguf":
-                loaded = AutoTokenizer.from_pretrained(str(path.parent), gguf_file=path.name)
-            else:
-                loaded = AutoTokenizer.from_pretrained(name)
+            is_gguf = path.suffix == ".gguf"
+            loaded = AutoTokenizer.from_pretrained(
+                str(path.parent) if is_gguf else name,
+                # By default transformers asks at the terminal whether to run the folder's code.
+                trust_remote_code=False,
+                **({"gguf_file": path.name} if is_gguf else {}),
+            )
     except Exception as error:
         # A damaged file may raise anything, from a KeyError to the parser's own errors.
         reason = f"{type(error).__name__}: {error}".splitlines()[0]

@@ -162,7 +162,9 @@ def merged(
     hidden = teacher_forced_hidden(model.base_model, texts.ids)
     with tempfile.TemporaryDirectory() as folder, without_progress_bars():
         merge_adapter(adapter).save_pretrained(folder)
-        loaded: Any = AutoModelForCausalLM.from_pretrained(Path(folder), dtype=torch.float32)
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            Path(folder), dtype=torch.float32, trust_remote_code=False
+        )
         rows = zip(texts.ids, texts.lengths, strict=True)
         saved = tuple(plain(loaded.eval(), row[:n]) for row, n in rows)
     assert n_adapted, f"peft put nothing named {ADAPTER} into the model"
