@@ -16,22 +16,8 @@ import pytest
 from typer.testing import CliRunner
 
 from textenv.benchmark.report import render_report, write_report
-from textenv.benchmark.report.charts import (
-    BOTTOM,
-    HEIGHT,
-    make_best_of_n_panels,
-    make_curve_panels,
-)
-from textenv.benchmark.report.emphasis import breakable, emphasise
 from textenv.benchmark.report.heat_table import compute_tint, make_matrix
-from textenv.benchmark.report.intervals import make_axis, round_ticks
-from textenv.benchmark.report.numbers import (
-    count_decimals,
-    format_duration,
-    format_number,
-    format_p,
-)
-from textenv.benchmark.report.record_files import without_lone_surrogates
+from textenv.benchmark.report.panels import make_best_of_n_panels, make_curve_panels
 from textenv.benchmark.report.samples import make_samples
 from textenv.benchmark.results import (
     Audit,
@@ -49,6 +35,11 @@ from textenv.benchmark.results import (
 from textenv.benchmark.statistics import Estimate
 from textenv.cli import main
 from textenv.errors import ConfigError
+from textenv.report.charts import BOTTOM, HEIGHT
+from textenv.report.emphasis import breakable, emphasise
+from textenv.report.intervals import make_axis, round_ticks
+from textenv.report.numbers import count_decimals, format_duration, format_number, format_p
+from textenv.report.surrogates import without_lone_surrogates
 
 VOID = {"meta", "link", "input", "br", "wbr", "col", "hr", "img"}
 

@@ -7,13 +7,11 @@ from collections.abc import Iterable
 
 from markupsafe import Markup, escape
 
-from textenv.benchmark.report.numbers import NBSP
-from textenv.benchmark.results import Bench
+from textenv.report.numbers import NBSP
 
 _INTERVAL = r"\[[^\[\]\n]{1,30}\]"
 _MINUS = re.compile(r"(?<![\w.-])-(?=\.?\d)")
 _UNIT = re.compile(r"(?<=\d) (?=(?:sd|nats)\b)")
-_WORDS_OF_VERDICTS = {"gold", "random"}
 _JOINT = re.compile(r"(?<=[_/.,:-])(?=[^\W\d])")
 
 
@@ -39,12 +37,6 @@ def emphasise(text: str, names: Iterable[str]) -> Markup:
         )
         end = match.end()
     return Markup("").join([*pieces, escape(text[end:])])
-
-
-def names_in_verdict(bench: Bench) -> list[str]:
-    """Returns the designs that a verdict speaks of by name; "paid at random" names no control."""
-    names = [design.name for design in bench.designs if design.kind == "design"]
-    return [name for name in names if name not in _WORDS_OF_VERDICTS]
 
 
 def breakable(name: str) -> Markup:
