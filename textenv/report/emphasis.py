@@ -39,6 +39,15 @@ def emphasise(text: str, names: Iterable[str]) -> Markup:
     return Markup("").join([*pieces, escape(text[end:])])
 
 
+def code_spans(text: str) -> Markup:
+    """Sets what stands between backticks as code."""
+    pieces = [
+        Markup("<code>{}</code>").format(piece) if i % 2 else escape(piece)
+        for i, piece in enumerate(text.split("`"))
+    ]
+    return Markup("").join(pieces)
+
+
 def breakable(name: str) -> Markup:
     """Lets a long name break after its underscores, slashes and the like."""
     return Markup("<wbr>").join(_JOINT.split(name))

@@ -14,7 +14,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from textenv.report import charts, numbers
-from textenv.report.emphasis import breakable, emphasise
+from textenv.report.emphasis import breakable, code_spans, emphasise
 
 REPORT_NAME = "report.html"
 
@@ -36,7 +36,9 @@ def make_environment(package: str, **names: object) -> Environment:
         lstrip_blocks=True,
     )
     environment.globals.update(charts=charts, numbers=numbers, **names)
-    environment.filters.update(yaml=_yaml, emphasise=emphasise, breakable=breakable)
+    environment.filters.update(
+        yaml=_yaml, breakable=breakable, code_spans=code_spans, emphasise=emphasise
+    )
     return environment
 
 
