@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 
 from agents.cli.arguments import Device, Out, Seed, find_model, pick_device
+from agents.cli.compare import compare
 from agents.cli.display import (
     describe_precision,
     duration,
@@ -57,6 +58,7 @@ def add_commands(app: typer.Typer) -> None:
     app.command("sft", cls=command_with_keys(SFTOptions), epilog=f"{env} [bold]Keys:[/]")(sft)
     app.command()(plan)
     app.command()(report)
+    app.command(no_args_is_help=True)(compare)
     # The group is made by `textenv.cli`.
     add_rewards_commands(find_rewards_app(app))
 

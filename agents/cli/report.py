@@ -24,7 +24,7 @@ def report(
     textenv train writes it when a run ends or stops. This one also shows a run that was killed, or
     that still trains.
     """
-    from agents.report import write_run_report
+    from agents.training.report import write_run_report
     from textenv.output_paths import check_file
 
     if out is not None:

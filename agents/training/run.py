@@ -17,7 +17,6 @@ from agents.models.options import PolicyOptions, choose_bf16
 from agents.ppo.distributed import is_first_rank, join_ranks
 from agents.ppo.options import PPOOptions
 from agents.ppo.ppo import TextPPO
-from agents.report import reported
 from agents.training.about import About, noted, versions
 from agents.training.config import TrainConfig, write_config
 from agents.training.degeneration import find_spoilt
@@ -33,6 +32,7 @@ from agents.training.preflight import (
     find_in_selection,
     tell,
 )
+from agents.training.report import reported
 from agents.training.run_folder import (
     METRICS_FILE,
     SAMPLES_FILE,
@@ -63,15 +63,12 @@ _BEFORE = "before.json"
 def train(config: TrainConfig, out: Path, resume: bool = False) -> dict[str, Any]:
     """Trains a model on an environment, and measures the gain on held-out examples.
 
-    The folder then holds `report.html`, a page to look at (see `agents.report`), `config.yaml`,
-    `metrics.jsonl` (a line for each iteration), `samples.jsonl` (every held-out example before and
-    after), `result.json`, the last agent with its `model/` as `TextPPO.save` writes it, `best/`,
-    the agent of the best look at validation examples (see `agents.training.looks`), and
-    `before.json`, the evaluation before training, which a resumed run does not repeat. It also has
-    the texts that `agents.training.kept_texts` keeps and `about.json` (see
-    `agents.training.about`). Normalised rewards are fitted first, and `config.yaml` holds the
-    result of the fit. docs/metrics.md lists what `metrics.jsonl` may hold. A run that is stopped,
-    or fails after its first iteration, has its report, too.
+    The folder then holds `report.html`, a page to look at, and what docs/runs.md lists: the
+    configuration, a line of metrics for each iteration, every held-out example before and after,
+    texts of the training, the result, the last agent as `TextPPO.save` writes it, and `best/`, the
+    agent of the best look at validation examples (see `agents.training.looks`). Normalised rewards
+    are fitted first, and `config.yaml` holds the result of the fit. A run that is stopped, or fails
+    after its first iteration, has its report, too.
 
     The best agent is chosen on the validation split alone, then measured beside the last one on
     `eval_split`.

@@ -11,7 +11,7 @@ from textenv.report.numbers import NBSP
 
 _INTERVAL = r"\[[^\[\]\n]{1,30}\]"
 _MINUS = re.compile(r"(?<![\w.-])-(?=\.?\d)")
-_UNIT = re.compile(r"(?<=\d) (?=(?:sd|nats)\b)")
+_UNIT = re.compile(r"(?<=\d) (?=(?:sd|nats)\b|%)")
 _JOINT = re.compile(r"(?<=[_/.,:-])(?=[^\W\d])")
 
 

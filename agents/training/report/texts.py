@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from agents.report.run_record import Row, RunRecord
+from agents.training.report.run_record import Row, RunRecord
 from textenv.chat import shorten
 from textenv.report.changes import Piece, mark_changes
 from textenv.report.numbers import format_number
@@ -118,8 +118,8 @@ def make_rollouts(run: RunRecord) -> list[tuple[str, tuple[Answer, ...]]]:
     ]
 
 
-def make_asked(question: Row, answers: Mapping[str, Row]) -> Asked:
-    """Returns a question with labelled answers, each compared with the one before it."""
+def make_asked(question: Row, answers: Mapping[str, Row], against_first: bool = False) -> Asked:
+    """Returns a question with labelled answers, each compared with the one before or the first."""
     shown: list[Answer] = []
     before: Row | None = None
     for label, row in answers.items():
@@ -134,7 +134,7 @@ def make_asked(question: Row, answers: Mapping[str, Row]) -> Asked:
         )
         counted = "" if others is None else _count(change.n_new, change.n_gone)
         shown.append(Answer(label, format_number(row["reward"], 3), said, counted))
-        before = row
+        before = before if against_first and before is not None else row
     references = tuple(_cut(text) for text in question["references"])
     return Asked(question["id"], _cut(question["prompt"]), references, tuple(shown))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from agents.report.run_record import RunRecord, to_estimate
+from agents.training.report.run_record import RunRecord, to_estimate
 from agents.training.run_folder import STOP_REASONS
 from textenv.benchmark.statistics import Estimate
 from textenv.report.numbers import format_duration, format_interval, format_number
@@ -52,8 +52,8 @@ def list_numbers(run: RunRecord) -> list[tuple[str, str, str]]:
     of = f"of {run.config['total_episodes']}" if "total_episodes" in run.config else ""
     found.append(("Episodes", f"{last['time/episodes']:.0f}", of))
     if result:
-        why = STOP_REASONS.get(result["stop_reason"], result["stop_reason"])
-        found.append(("Training", format_duration(result["train_wall_s"]), why))
+        spent = format_duration(result["train_wall_s"])
+        found.append(("Training", spent, STOP_REASONS[result["stop_reason"]]))
     return found
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
-from agents.report.run_record import Row, RunRecord
 from agents.training.metrics import METRICS, metric_names
+from agents.training.report.run_record import Row, RunRecord
 from textenv.benchmark.statistics import Estimate
 from textenv.report.charts import (
     Chart,
@@ -27,6 +27,9 @@ _DOTTED = 40  # most points that are marked one by one
 _TABLE_ROWS = 40
 _Z95 = 1.96
 REWARD, LOOK = "rollout/reward_mean", "validation/reward"
+N_COLORS = 6  # of runs over each other
+# Colour, label, iterations and estimates of a line.
+_LineData = tuple[str, str, list[float], list[Estimate]]
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class Curve:
     key: str  # of sampled episodes, or of the update
     look: str = ""  # the same of validation examples; empty for none
     is_told: bool = True  # whether it is shown where it is 0 in every row
+    floor: float = -math.inf  # what is lower is drawn here, and said
 
 
 _MEANINGS = {metric.name: metric.meaning for group in METRICS.values() for metric in group}
@@ -49,7 +53,7 @@ _CURVES = (
     Curve("Turns that the agent ends", "share", "rollout/ended_share", "validation/ended_share"),
     Curve("Clip fraction", "share of tokens", "train/clip_fraction"),
     Curve("KL of an update", "nats a token", "train/approx_kl"),
-    Curve("Critic: explained variance", "share", "train/explained_variance"),
+    Curve("Critic: explained variance", "share", "train/explained_variance", floor=-1.0),
     Curve("Critic: loss", "squared reward", "train/value_loss"),
     Curve("Groups that teach nothing", "share", "rollout/equal_groups"),
     Curve("Episodes without a score", "number", "rollout/invalid_episodes", is_told=False),
@@ -69,12 +73,12 @@ class Drawn:
 
 def make_panels(run: RunRecord) -> list[Drawn]:
     """Returns a panel for each curve that a run has, its reward and the reward's parts first."""
-    return list(_panels([run], roles=("own", "gold")))
+    return list(_panels(run))
 
 
 def make_compared_panels(runs: Sequence[RunRecord], letters: Sequence[str]) -> list[Drawn]:
     """Returns a panel for each curve that one of the runs has, with a line for each run."""
-    return list(_panels(runs, letters=letters))
+    return list(_compared_panels(runs, letters))
 
 
 def make_curves_table(run: RunRecord) -> Table:
@@ -97,28 +101,32 @@ def component_names(runs: Sequence[RunRecord]) -> list[str]:
     ]
 
 
-def _panels(
-    runs: Sequence[RunRecord],
-    roles: Sequence[str] = (),
-    letters: Sequence[str] = (),
-) -> Iterator[Drawn]:
-    parts = [Curve(name, "mean", f"rollout/{name}") for name in component_names(runs)]
-    for curve in (_REWARD, *parts, *_CURVES):
-        if not any(_has(run, curve.key, curve.is_told) for run in runs):
-            continue
-        if letters:
+def _panels(run: RunRecord) -> Iterator[Drawn]:
+    for curve in _curves_of([run]):
+        both = bool(curve.look) and _has(run, curve.look)
+        drawn = [("own", "train" if both else "", *_points(run, curve.key))]
+        drawn += [("gold", "look", *_points(run, curve.look))] if both else []
+        notes = [_note(label, estimates) for _, label, _, estimates in drawn]
+        yield _draw(curve, drawn, notes)
+
+
+def _compared_panels(runs: Sequence[RunRecord], letters: Sequence[str]) -> Iterator[Drawn]:
+    for curve in _curves_of(runs):
+        looks = replace(curve, title=f"{curve.title}, looks", key=curve.look)
+        for one in (looks, curve) if curve.look else (curve,):
             drawn = [
-                (f"run{i % 6 + 1}", letter, run, key)
-                for i, (letter, run) in enumerate(zip(letters, runs, strict=True))
-                # Looks are what runs are chosen by, and they have the intervals.
-                for key in [curve.look if curve.key == REWARD and _has(run, LOOK) else curve.key]
+                (f"run{i % N_COLORS + 1}", letter, *_points(run, one.key))
+                for i, (run, letter) in enumerate(zip(runs, letters, strict=True))
+                if _has(run, one.key)
             ]
-        else:
-            own, gold = roles
-            both = bool(curve.look) and _has(runs[0], curve.look)
-            drawn = [(own, "sampled" if both else "", runs[0], curve.key)]
-            drawn += [(gold, "look", runs[0], curve.look)] if both else []
-        yield _draw(curve, [one for one in drawn if _has(one[2], one[3])])
+            if drawn:
+                yield _draw(one, drawn, [])
+
+
+def _curves_of(runs: Sequence[RunRecord]) -> list[Curve]:
+    parts = [Curve(name, "mean", f"rollout/{name}") for name in component_names(runs)]
+    curves = (_REWARD, *parts, *_CURVES)
+    return [c for c in curves if any(_has(run, c.key, c.is_told) for run in runs)]
 
 
 def _cell(key: str, row: Row) -> Value:
@@ -128,35 +136,42 @@ def _cell(key: str, row: Row) -> Value:
     return Value(MISSING if value is None else _brief(value), sort=value)
 
 
-def _draw(curve: Curve, drawn: Sequence[tuple[str, str, RunRecord, str]]) -> Drawn:
-    lines = [(role, label, *_points(run, key)) for role, label, run, key in drawn]
-    xs = [x for _, _, found, _ in lines for x in found]
-    estimates = [e for _, _, _, found in lines for e in found]
-    frame = make_frame(xs, estimates, with_zero=False)
-    made = [
+def _draw(curve: Curve, drawn: Sequence[_LineData], notes: Sequence[str]) -> Drawn:
+    estimates = [e for _, _, _, found in drawn for e in found]
+    shown = [_raise(e, curve.floor) for e in estimates]
+    frame = make_frame([x for _, _, xs, _ in drawn for x in xs], shown, with_zero=False)
+    lines = [
         make_line(
-            role, label, frame, x, e, [f"iteration {at:.0f}" for at in x], 0,
-            has_dots=len(x) <= _DOTTED,
+            role,
+            label,
+            frame,
+            xs,
+            [_raise(e, curve.floor) for e in found],
+            [f"iteration {x:.0f}" for x in xs],
+            peak=0,
+            has_dots=len(xs) <= _DOTTED,
         )
-        for role, label, x, e in lines
-    ]  # fmt: skip
+        for role, label, xs, found in drawn
+    ]
     ticks = tuple(
         Tick(frame.x(x), str(round(x)))
         for x, _ in round_ticks(0, frame.x_high)
         if abs(x - round(x)) < 1e-9
     )
-    chart = Chart(place_labels(made), ticks, make_y_ticks(frame), None, None)
-    notes = [_note(label, found) for _, label, _, found in lines] if len(drawn) < 3 else []
+    chart = Chart(place_labels(lines), ticks, make_y_ticks(frame), None, None)
     meaning = _MEANINGS.get(curve.key, "").replace("`", "")
-    if meaning:
-        notes.insert(0, f"{meaning[0].upper()}{meaning[1:]}.")
-    return Drawn(Panel(curve.title, "", chart, None, tuple(notes)), curve.unit)
+    told = [f"{meaning[0].upper()}{meaning[1:]}."] if meaning else []
+    lowest = min((e.mean for e in estimates), default=0.0)
+    if lowest < curve.floor:
+        told.append(f"Drawn from {curve.floor:g} up; the lowest is {_brief(lowest)}.")
+    return Drawn(Panel(curve.title, "", chart, None, (*told, *notes)), curve.unit)
 
 
 def _note(label: str, found: Sequence[Estimate]) -> str:
+    whose = {"": "", "look": "Looks: ", "train": "Training: "}[label]
     first, last = (_brief(e.mean) for e in (found[0], found[-1]))
-    whose = {"look": "Looks: from", "": "From"}.get(label, f"{label.capitalize()}: from")
-    return f"{whose} {first} to {last}."
+    told = f"from {first} to {last}." if len(found) > 1 else f"{last}."
+    return f"{whose}{told}" if whose else f"{told[0].upper()}{told[1:]}"
 
 
 def _points(run: RunRecord, key: str) -> tuple[list[float], list[Estimate]]:
@@ -196,6 +211,11 @@ def _has(run: RunRecord, key: str, is_told: bool = True) -> bool:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _raise(estimate: Estimate, floor: float) -> Estimate:
+    low, high = estimate.ci95
+    return Estimate(max(estimate.mean, floor), (max(low, floor), max(high, floor)))
 
 
 def _brief(value: float) -> str:

@@ -7,11 +7,11 @@ import logging
 
 import pytest
 
-from agents.report import reported, write_run_report
-from agents.report.curves import make_panels
-from agents.report.run_record import read_run
-from agents.report.texts import make_extremes, make_progress, make_rollouts
-from agents.report.verdict import describe_run, find_next_steps
+from agents.training.report import reported, write_run_report
+from agents.training.report.curves import make_panels
+from agents.training.report.run_record import read_run
+from agents.training.report.texts import make_extremes, make_progress, make_rollouts
+from agents.training.report.verdict import describe_run, find_next_steps
 from textenv.benchmark.statistics import estimate_gain
 from textenv.errors import ConfigError
 
@@ -153,7 +153,7 @@ def test_a_run_shows_the_curves_that_it_has(make_run):
     ]  # fmt: skip
     lines = drawn[0].panel.own.lines
     assert [(line.role, line.label, len(line.dots)) for line in lines] == [
-        ("own", "sampled", 4), ("gold", "look", 2)
+        ("own", "train", 4), ("gold", "look", 2)
     ]  # fmt: skip
     # 8 episodes with a spread of 0.2: 1.96 x 0.2 / sqrt(8) = 0.139.
     assert lines[0].dots[0].title == "iteration 1: 0.200 [0.061, 0.339]"

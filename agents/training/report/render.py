@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from agents.report import curves, texts, verdict
-from agents.report.run_record import RunRecord, read_run
 from agents.training.about import ABOUT_FILE
 from agents.training.config import train_config
 from agents.training.kept_texts import LOOKS_FILE, ROLLOUTS_FILE
+from agents.training.report import curves, texts, verdict
+from agents.training.report.run_record import RunRecord, read_run
 from agents.training.run_folder import METRICS_FILE, SAMPLES_FILE, read_rows, write_whole
 from textenv.report import REPORT_NAME, make_environment, render_page
 
@@ -86,7 +86,7 @@ def render_run(run: RunRecord, files: Sequence[str] = ()) -> str:
 
 def page_environment() -> Any:
     """Returns the environment of the templates."""
-    return make_environment("agents.report", curves=curves, texts=texts, verdict=verdict)
+    return make_environment("agents.training.report", curves=curves, texts=texts, verdict=verdict)
 
 
 def find_changed(run: RunRecord) -> dict[str, Any]:
