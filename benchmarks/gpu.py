@@ -33,8 +33,9 @@ from agents.memory.plan import count_memory
 from agents.policy.episode_batch import EpisodeBatch
 from agents.ppo.ppo import TextPPO
 from agents.ppo.targets import Targets
+from agents.training.about import versions
 from agents.training.config import TrainConfig, train_config
-from agents.training.run import make_agent, versions
+from agents.training.run import make_agent
 from benchmarks.floors import Timings, decode_floor, learning_floor, synchronize
 from benchmarks.measuring import JsonPath, make_table, write_json
 from benchmarks.shapes import SHAPES, save_rows, save_shape

@@ -31,6 +31,7 @@ from stable_baselines3.common.logger import Logger
 import textenv  # noqa: F401 - registers the environments
 from agents.cli.arguments import pick_device
 from agents.memory.plan import count_memory
+from agents.training.about import versions
 from agents.training.config import (
     TrainConfig,
     load_config,
@@ -38,7 +39,7 @@ from agents.training.config import (
     train_config,
     write_config,
 )
-from agents.training.run import make_agent, versions
+from agents.training.run import make_agent
 from benchmarks.measuring import JsonPath, make_table, write_json
 from benchmarks.shapes import save_rows, save_shape
 from textenv.vector import environment_arguments, make_core

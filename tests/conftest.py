@@ -1,4 +1,4 @@
-"""For all tests: float32 on every machine, and a chat endpoint of their own on this one."""
+"""For all tests: float32 everywhere, a chat endpoint on this machine, and a reader of pages."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from html.parser import HTMLParser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -74,6 +75,48 @@ def server() -> Iterator[ChatServer]:
     server.start()
     yield server
     server.stop()
+
+
+_VOID = {"meta", "link", "input", "br", "wbr", "col", "hr", "img"}
+
+
+class Page(HTMLParser):
+    """Collects what a browser would make of a page: elements, attributes, texts."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.texts: list[tuple[tuple[str, ...], str]] = []
+        self.open: list[str] = []
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, {key: value or "" for key, value in attrs}))
+        if tag not in _VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append((tag, {key: value or "" for key, value in attrs}))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.texts.append((tuple(self.open), data))
+
+    def with_class(self, name: str) -> list[dict[str, str]]:
+        return [a for _, a in self.elements if name in a.get("class", "").split()]
+
+    def ids(self) -> list[str]:
+        return [a["id"] for _, a in self.elements if "id" in a]
+
+
+@pytest.fixture(scope="session")
+def read_page() -> type[Page]:
+    """Parses a page of HTML, and fails where an element is not closed."""
+    return Page
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -225,3 +225,10 @@ def brief(text: str, most: int = 200) -> str:
     """Returns a text on one line, cut to `most` characters."""
     text = " ".join(text.split())
     return text if len(text) <= most else f"{text[:most]} ..."
+
+
+def shorten(text: str, head: int, tail: int) -> str:
+    """Leaves out the middle of a long text, since a prompt often ends with its question."""
+    if len(text) <= head + tail:
+        return text
+    return f"{text[:head].rstrip()} … {text[-tail:].lstrip()}"

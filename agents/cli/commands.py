@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 
 from agents.cli.arguments import Device, Out, Seed, find_model, pick_device
+from agents.cli.compare import compare
 from agents.cli.display import (
     describe_precision,
     duration,
@@ -28,6 +29,7 @@ from agents.cli.display import (
 from agents.cli.evaluate import AGENTS, evaluate
 from agents.cli.keys import command_with_keys
 from agents.cli.plan import plan
+from agents.cli.report import report
 from agents.cli.rewards import add_rewards_commands
 from agents.models.options import choose_bf16
 from agents.ppo.options import trained_defaults
@@ -55,6 +57,8 @@ def add_commands(app: typer.Typer) -> None:
     app.command("evaluate", epilog=f"[bold]Agents[/]\n\n{agents}")(evaluate)
     app.command("sft", cls=command_with_keys(SFTOptions), epilog=f"{env} [bold]Keys:[/]")(sft)
     app.command()(plan)
+    app.command()(report)
+    app.command(no_args_is_help=True)(compare)
     # The group is made by `textenv.cli`.
     add_rewards_commands(find_rewards_app(app))
 
@@ -142,9 +146,12 @@ def train(
 def _what_is_saved(out: Path) -> str:
     from agents.training.looks import read_best
     from agents.training.run_folder import saved_iteration
+    from textenv.report import REPORT_NAME
 
     iteration, best = saved_iteration(out), read_best(out)
     kept = f" The best, of iteration {best.iteration}, is in {out / 'best'}." if best else ""
+    page = out / REPORT_NAME
+    kept += f" To look at: {page}." if page.is_file() else ""
     if iteration is None:
         return (
             "Stopped before the first checkpoint: no agent is saved, so it cannot be resumed."

@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from textenv.chat import shorten
+
 _HEAD_CHARS, _TAIL_CHARS = 180, 100  # of one text in a sample
 
 Summary = Mapping[str, Any]
@@ -49,6 +51,8 @@ def print_comparison(console: Console, title: str, summaries: Mapping[str, Summa
 
 def print_training_result(console: Console, result: Summary, out: Path) -> None:
     """Prints the result of `agents.training.run.train`, some samples, and the run's folder."""
+    from agents.training.run_folder import STOP_REASONS  # slow to import
+
     best, n = result["best"], result["iterations"]
     stages = {
         "before": result["before"],
@@ -77,7 +81,7 @@ def print_training_result(console: Console, result: Summary, out: Path) -> None:
         + " after",
         "KL to the start": f"{result['kl_ref']:.2f} nats a response",
         "training": f"{result['episodes']} episodes in {duration(result['train_wall_s'])} "
-        f"({_STOP_REASONS[result['stop_reason']]})",
+        f"({STOP_REASONS[result['stop_reason']]})",
         "in all": duration(result["wall_s"]),
     }
     if "facts" in result["after"]["metrics"]:
@@ -87,7 +91,11 @@ def print_training_result(console: Console, result: Summary, out: Path) -> None:
         )
     print_facts(console, "Result", facts)
     print_samples(console, out / "samples.jsonl", 3)
-    print_folder(console, out, "model/ loads in transformers; TextPPO.load reads the agent")
+    print_folder(
+        console,
+        out,
+        "report.html to look at; model/ loads in transformers; TextPPO.load reads the agent",
+    )
     if best is not None:
         validation = interval(best["validation"]["reward"])
         console.print(f"The best agent is in {out / 'best'}: {validation} on validation.")
@@ -180,15 +188,4 @@ def duration(seconds: float) -> str:
 
 
 def _shorten(text: str) -> str:
-    """Leaves out the middle of a long text, since a prompt often ends with its question."""
-    text = text.strip()
-    if len(text) <= _HEAD_CHARS + _TAIL_CHARS:
-        return text
-    return f"{text[:_HEAD_CHARS].rstrip()} … {text[-_TAIL_CHARS:].lstrip()}"
-
-
-_STOP_REASONS = {
-    "budget": "the budget is spent",
-    "converged": "held-out reward stopped rising",
-    "max_seconds": "the time is up",
-}
+    return shorten(text.strip(), _HEAD_CHARS, _TAIL_CHARS)

@@ -9,7 +9,7 @@ import numpy as np
 from agents.reward_bench.config import UNTRAINED, BenchConfig
 from agents.reward_bench.runs import Wanted
 from agents.reward_bench.scoring import ScoredDesign, Start
-from agents.training.run import versions
+from agents.training.about import versions
 from textenv.benchmark.bench_verdict import describe, give_verdict, judge
 from textenv.benchmark.best_of_n import make_best_of_n
 from textenv.benchmark.effects import Effect

@@ -80,13 +80,7 @@ class Evaluation:
 
     def answer(self, i: int) -> dict[str, Any]:
         """Returns the i-th answer with its scores, as plain values."""
-        episode = self.episodes[i]
-        said = [{"role": t.role, "text": t.text} for t in episode.turns[episode.n_opening :]]
-        return {
-            "response": episode.response,
-            # Of a dialogue, what the other side said, too.
-            **({"turns": said} if len(said) > 1 else {}),
-            "stop_reason": episode.stop_reason,
+        return spoken(self.episodes[i]) | {
             "reward": float(self.rewards[i]),
             "metrics": {name: float(values[i]) for name, values in self.metrics.items()},
         }
@@ -117,6 +111,17 @@ def in_turn(counts: Sequence[int]) -> NDArray[np.int64]:
     """Returns the order in which k concatenated parts of these lengths take turns."""
     k, n = len(counts), sum(counts)
     return np.argsort(np.concatenate([np.arange(i, n, k) for i in range(k)]))
+
+
+def spoken(episode: Episode) -> dict[str, Any]:
+    """Returns what was said in an episode after its opening, as plain values."""
+    said = [{"role": t.role, "text": t.text} for t in episode.turns[episode.n_opening :]]
+    return {
+        "response": episode.response,
+        # Of a dialogue, what the other side said, too.
+        **({"turns": said} if len(said) > 1 else {}),
+        "stop_reason": episode.stop_reason,
+    }
 
 
 def question(core: TextCore, example: Example) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,9 @@ from agents.ppo.distributed import Ranks
 from agents.ppo.ppo import TextPPO
 from agents.ppo.sharding import shard_policy, whole
 from agents.training.config import TrainConfig
-from agents.training.evaluation import Evaluation
+from agents.training.evaluation import Evaluation, question
 from agents.training.held_out import evaluate_policy_on_split, kl_per_episode, load_policy
+from agents.training.kept_texts import PROMPTS
 from textenv.benchmark.statistics import Estimate
 from textenv.episode import TextCore
 from textenv.errors import ConfigError
@@ -48,6 +49,8 @@ class Look:
     ended_share: float  # share of episodes that the agent ended itself
     kl: float  # mean log pi - log pi_ref of the answers, in nats: see `kl_per_episode`
     wall_s: float  # seconds that it took
+    # What was asked and answered of the first examples, as in `samples.jsonl`.
+    answers: list[dict[str, Any]] = field(default_factory=list)
 
     def metrics(self) -> dict[str, float]:
         """Returns the numbers to log."""
@@ -93,7 +96,23 @@ def take_look(agent: TextPPO, core: TextCore, config: TrainConfig) -> Look:
         float(found.metrics["ended_by_agent"].mean()),
         float(kl.mean()),
         time.perf_counter() - began,
+        _first_answers(found, core),
     )
+
+
+def answer_first(agent: TextPPO, core: TextCore, config: TrainConfig) -> list[dict[str, Any]]:
+    """Plays the examples whose answers each look keeps; all processes of a run must call it."""
+    n = min(PROMPTS, config.validation_examples)
+    found = evaluate_policy_on_split(agent.policy, core, "validation", n, ranks=agent.ranks)
+    agent.policy.forget()
+    return _first_answers(found, core)
+
+
+def _first_answers(found: Evaluation, core: TextCore) -> list[dict[str, Any]]:
+    return [
+        question(core, episode.example) | found.answer(i)
+        for i, episode in enumerate(found.episodes[:PROMPTS])
+    ]
 
 
 def save_best(agent: TextPPO, look: Look, out: Path) -> None:

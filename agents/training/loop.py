@@ -14,12 +14,24 @@ from agents.ppo.progress import describe_iteration
 from agents.ppo.steps import DivergedError
 from agents.training.config import TrainConfig
 from agents.training.interrupts import StopRequest
-from agents.training.looks import Look, read_best, save_best, share_best, take_look
-from agents.training.run_folder import keep_rows, read_result
+from agents.training.kept_texts import (
+    LOOKS_FILE,
+    ROLLOUTS_FILE,
+    TextLog,
+    spread_over_rewards,
+)
+from agents.training.looks import (
+    Look,
+    answer_first,
+    read_best,
+    save_best,
+    share_best,
+    take_look,
+)
+from agents.training.run_folder import METRICS_FILE, keep_rows, read_result
 from textenv.cli.progress import track
 from textenv.episode import TextCore
 
-METRICS_FILE = "metrics.jsonl"
 _LOOK = "validation/reward"
 
 _log = logging.getLogger(__name__)
@@ -44,8 +56,8 @@ def train_in_folder(
         agent: Agent, new or loaded.
         core: Core in which held-out examples are played.
         config: Configuration of the run.
-        out: The run's folder. New rows are appended to its `metrics.jsonl`, and the agent of the
-            best look is kept in its `best/`.
+        out: The run's folder. New rows are appended to its `metrics.jsonl`, and texts to the files
+            of `agents.training.kept_texts`; the agent of the best look is kept in its `best/`.
         request: Request to stop, checked after each iteration.
     """
     iteration, stop_reason = agent.n_iterations, "budget"
@@ -64,6 +76,10 @@ def train_in_folder(
     # Only the first process has read the rows; all processes stop, or none.
     if agent.ranks.any(looks.stopped_rising and not is_extended):
         return Ending("converged", best, last_is_best)
+    rollouts = TextLog(out / ROLLOUTS_FILE, iteration)
+    answers = TextLog(out / LOOKS_FILE, iteration, first=0, every=config.validation_every or 1)
+    if config.validation_every and not iteration:
+        answers.add(0, answer_first(agent, core, config))
     with (
         path.open("a", encoding="utf-8") as file,
         track("Training", config.total_episodes) as report,
@@ -76,9 +92,11 @@ def train_in_folder(
             # JSON has no NaN, such as the explained share of a variance of 0.
             finite = {k: v if math.isfinite(v) else None for k, v in metrics.items()}
             row: dict[str, float | None] = {"iteration": iteration, **finite}
+            rollouts.add(iteration, spread_over_rewards(agent.episodes, core))
             if config.validation_every and iteration % config.validation_every == 0:
                 look = take_look(agent, core, config)
                 row |= look.metrics()
+                answers.add(iteration, look.answers)
                 looks.add(look.reward.mean)
                 last_is_best = look.beats(best)
                 if last_is_best:

@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import json
-import platform
 import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 from stable_baselines3.common.utils import get_device
 
-import textenv
 from agents.models.options import PolicyOptions, choose_bf16
 from agents.ppo.distributed import is_first_rank, join_ranks
 from agents.ppo.options import PPOOptions
 from agents.ppo.ppo import TextPPO
+from agents.training.about import About, noted, versions
 from agents.training.config import TrainConfig, write_config
 from agents.training.degeneration import find_spoilt
 from agents.training.evaluation import Evaluation, question
 from agents.training.held_out import evaluate_policy_on_split, kl_per_episode, play_policy_on_split
 from agents.training.interrupts import stop_requests
 from agents.training.looks import evaluate_best
-from agents.training.loop import METRICS_FILE, Ending, train_in_folder
+from agents.training.loop import Ending, train_in_folder
 from agents.training.preflight import (
     find_before_loading,
     find_in_answers,
@@ -34,7 +32,10 @@ from agents.training.preflight import (
     find_in_selection,
     tell,
 )
+from agents.training.report import reported
 from agents.training.run_folder import (
+    METRICS_FILE,
+    SAMPLES_FILE,
     check_resumable,
     load_evaluation,
     removed_unless_written,
@@ -62,12 +63,12 @@ _BEFORE = "before.json"
 def train(config: TrainConfig, out: Path, resume: bool = False) -> dict[str, Any]:
     """Trains a model on an environment, and measures the gain on held-out examples.
 
-    The folder then holds `config.yaml`, `metrics.jsonl` (a line for each iteration),
-    `samples.jsonl` (every held-out example before and after), `result.json`, the last agent with
-    its `model/` as `TextPPO.save` writes it, `best/`, the agent of the best look at validation
-    examples (see `agents.training.looks`), and `before.json`, the evaluation before training, which
-    a resumed run does not repeat. Normalised rewards are fitted first, and `config.yaml` holds the
-    result of the fit. docs/metrics.md lists what `metrics.jsonl` may hold.
+    The folder then holds `report.html`, a page to look at, and what docs/runs.md lists: the
+    configuration, a line of metrics for each iteration, every held-out example before and after,
+    texts of the training, the result, the last agent as `TextPPO.save` writes it, and `best/`, the
+    agent of the best look at validation examples (see `agents.training.looks`). Normalised rewards
+    are fitted first, and `config.yaml` holds the result of the fit. A run that is stopped, or fails
+    after its first iteration, has its report, too.
 
     The best agent is chosen on the validation split alone, then measured beside the last one on
     `eval_split`.
@@ -104,16 +105,16 @@ def train(config: TrainConfig, out: Path, resume: bool = False) -> dict[str, Any
         else:
             check_new_folder(out)
         begun = nullcontext() if resume else removed_unless_written(out, METRICS_FILE)
-        with begun:
-            return _train(config, out, out if resume else None)
-    with tempfile.TemporaryDirectory() as unread:
-        return _train(config, Path(unread), out if resume else None)
+        with begun, reported(out), noted(out) as about:
+            return _train(config, out, out if resume else None, about)
+    with tempfile.TemporaryDirectory() as unread, noted(Path(unread)) as about:
+        return _train(config, Path(unread), out if resume else None, about)
 
 
-def _train(config: TrainConfig, out: Path, checkpoint: Path | None) -> dict[str, Any]:
+def _train(config: TrainConfig, out: Path, checkpoint: Path | None, about: About) -> dict[str, Any]:
     started_at = time.perf_counter()
     bf16 = choose_bf16(config.bf16, get_device(config.device).type)
-    core, findings = _prepare(config)
+    core, findings = _prepare(config, about)
     config = fit_config(config.replace(bf16=bf16))
     core.reward = load_reward(reward_spec(config))
     arguments = environment_arguments(config.model, config.dataset, config.reward, config.env)
@@ -121,6 +122,7 @@ def _train(config: TrainConfig, out: Path, checkpoint: Path | None) -> dict[str,
         agent, before = _begin(config, arguments, core, out)
     else:
         agent, before = _go_on(config, arguments, core, out, checkpoint)
+    about.save()
     findings += tell(find_in_answers(before, core, config.id))
     trained_at = time.perf_counter()
     with stop_requests() as request:
@@ -144,7 +146,7 @@ def _train(config: TrainConfig, out: Path, checkpoint: Path | None) -> dict[str,
     answers = {"before": before, "best": best, "after": after}
     if best is None or ending.last_is_best:
         del answers["best"]
-    write_samples(out / "samples.jsonl", core, {k: e for k, e in answers.items() if e is not None})
+    write_samples(out / SAMPLES_FILE, core, {k: e for k, e in answers.items() if e is not None})
     result = {
         "id": config.id,
         "model": config.model,
@@ -196,14 +198,13 @@ def _measure_best(
     }
 
 
-def _prepare(config: TrainConfig) -> tuple[TextCore, list[str]]:
+def _prepare(config: TrainConfig, about: About) -> tuple[TextCore, list[str]]:
     """Makes the slots for evaluation; finds what would fail later, before a model is loaded."""
     spec = with_unit_std(reward_spec(config))
     arguments = environment_arguments(config.model, config.dataset, spec, config.env)
     core = make_core(config.id, config.n_envs, arguments)
     splits = ["train", *(["validation"] if config.validation_every else []), config.eval_split]
-    for split in splits:
-        core.dataset(split)
+    about.describe_data(core, splits)
     try_rewards({name_of(core.reward): core.reward}, core, "train")
     found = find_before_loading(core, config.model, splits)
     return core, tell(found + find_in_budget(config) + find_in_selection(config))
@@ -298,13 +299,6 @@ def write_samples(path: Path, core: TextCore, evaluations: Mapping[str, Evaluati
         for i, episode in enumerate(first.episodes)
     ]
     write_rows(path, rows)
-
-
-def versions() -> dict[str, str]:
-    """Returns the versions that a result depends on."""
-    packages = ("torch", "transformers", "gymnasium", "stable-baselines3", "numpy")
-    ours = {"python": platform.python_version(), "textenv": textenv.__version__}
-    return ours | {name: version(name) for name in packages}
 
 
 def _evaluate(agent: TextPPO, core: TextCore, config: TrainConfig, what: str) -> Evaluation:

@@ -20,6 +20,14 @@ from textenv.episode import TextCore
 from textenv.errors import ConfigError
 from textenv.examples import Episode, Turn
 
+METRICS_FILE, SAMPLES_FILE = "metrics.jsonl", "samples.jsonl"
+# Why a run ended, as `result.json` says it, in words.
+STOP_REASONS = {
+    "budget": "the budget is spent",
+    "converged": "held-out reward stopped rising",
+    "max_seconds": "the time is up",
+}
+
 
 @contextmanager
 def removed_unless_written(out: Path, name: str) -> Iterator[None]:
@@ -69,11 +77,35 @@ def saved_iteration(folder: Path) -> int | None:
 
 def read_result(folder: Path) -> dict[str, Any] | None:
     """Returns the result of a run's latest end; None if it has not ended yet."""
-    path = folder / "result.json"
+    return read_json(folder / "result.json") or None
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Reads a file of one JSON object; an empty one if there is no such file."""
     if not path.is_file():
-        return None
-    result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return result
+        return {}
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """Reads a file of JSON lines, if there is one; a line that a killed process left is no row."""
+    if not path.is_file():
+        return []
+    lines = path.read_bytes().split(b"\n")
+    rows = []
+    for i, line in enumerate(lines):
+        if not line.strip():
+            continue
+        try:
+            rows.append(json.loads(line))
+        except ValueError as error:
+            if i == len(lines) - 1:
+                break
+            raise ConfigError(
+                f"'{path}' cannot be read: line {i + 1} is not valid JSON ({error})."
+            ) from error
+    return rows
 
 
 def keep_rows(path: Path, n: int) -> list[dict[str, Any]]:

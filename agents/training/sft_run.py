@@ -14,14 +14,12 @@ import yaml
 
 from agents.policy.lm_policy import LMPolicy
 from agents.ppo.checkpoints import save_language_model
+from agents.training.about import versions
 from agents.training.config import SFTOptions
 from agents.training.evaluation import Evaluation
 from agents.training.held_out import evaluate_policy_on_split, load_policy
 from agents.training.preflight import find_before_loading, tell
-from agents.training.run import (
-    versions,
-    write_samples,
-)
+from agents.training.run import write_samples
 from agents.training.run_folder import removed_unless_written
 from agents.training.sft import train_supervised
 from textenv.benchmark.statistics import estimate_gain

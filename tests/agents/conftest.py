@@ -1,11 +1,13 @@
-"""Tiny random language models, a task for them and agents of it, shared by the agent's tests."""
+"""Tiny random language models, a task for them, agents of it, and the command line."""
 
 from __future__ import annotations
 
 import functools
 import json
 import shutil
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +28,19 @@ from transformers import (
     Qwen3Config,
     Qwen3ForCausalLM,
 )
+from typer.testing import CliRunner
 
 from agents.ppo.ppo import TextPPO
 from textenv import Episode, Example, Field, RewardResult, Task, Turn
+from textenv.cli import console, main
 from textenv.tokenization import EMBEDDED_PATH, load_tokenizer
 from textenv.vector import TextVectorEnv
+
+_ROOT = Path(__file__).resolve().parents[2]
+_COMMANDS = tomllib.loads((_ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+    "entry-points"
+][console.COMMANDS_GROUP]
+
 
 # With models this small, threads only wait for one another, and on a busy machine for long.
 torch.set_num_threads(1)
@@ -249,3 +259,17 @@ def assert_they_learn_alike(
             assert torch.equal(other.policy.state_dict()[name], tensor), name
 
     return check
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """Runs a command line with the commands that the project declares, installed or not."""
+    points = [EntryPoint(n, value, console.COMMANDS_GROUP) for n, value in _COMMANDS.items()]
+    for module in (main, console):
+        monkeypatch.setattr(module, "entry_points", lambda group: points)
+    monkeypatch.setenv("COLUMNS", "100")
+
+    def invoke(*arguments: object) -> Any:
+        return CliRunner().invoke(main.make_app(), [str(word) for word in arguments])
+
+    return invoke

@@ -81,6 +81,6 @@ def _about(
     """Text tasks as Gymnasium environments, and agents whose policy is a language model.
 
     Look around with [bold]list[/], [bold]show[/] and [bold]play[/]; improve a language model with
-    [bold]train[/]; compare agents with [bold]evaluate[/]; find the right reward with
-    [bold]rewards[/].
+    [bold]train[/]; measure agents with [bold]evaluate[/], and runs with [bold]compare[/]; find the
+    right reward with [bold]rewards[/].
     """

@@ -1,24 +1,15 @@
-"""A tiny model, and the command line with the commands that need one."""
+"""A tiny model, and the keys of a short training."""
 
 from __future__ import annotations
 
 import shutil
-import tomllib
-from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
-from typer.testing import CliRunner
 
 import textenv
-from textenv.cli import console, main
-
-ROOT = Path(__file__).resolve().parents[3]
-COMMANDS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
-    "entry-points"
-][console.COMMANDS_GROUP]
 
 
 @pytest.fixture(scope="session")
@@ -40,20 +31,6 @@ def model(tmp_path_factory) -> str:
     for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
         shutil.copy(assets / name, folder)
     return str(folder)
-
-
-@pytest.fixture
-def run(monkeypatch):
-    """Runs a command line with the commands that the project declares, installed or not."""
-    points = [EntryPoint(n, value, console.COMMANDS_GROUP) for n, value in COMMANDS.items()]
-    for module in (main, console):
-        monkeypatch.setattr(module, "entry_points", lambda group: points)
-    monkeypatch.setenv("COLUMNS", "100")
-
-    def invoke(*arguments):
-        return CliRunner().invoke(main.make_app(), [str(word) for word in arguments])
-
-    return invoke
 
 
 @pytest.fixture

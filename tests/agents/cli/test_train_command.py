@@ -23,13 +23,16 @@ def test_training_shows_its_gain_and_leaves_everything_in_its_folder(run, smoke,
     assert f"{result['gain']['mean']:+.3f} [" in done.stdout
     assert f"{result['after']['reward']['mean']:.3f} [" in done.stdout
     assert {path.name for path in out.iterdir()} == {
+        "about.json",
         "agent.json",
         "agent.safetensors",
         "before.json",
         "config.yaml",
         "metrics.jsonl",
         "model",
+        "report.html",
         "result.json",
+        "rollouts.jsonl",
         "samples.jsonl",
     }
 
@@ -70,7 +73,10 @@ def test_stopped_training_says_what_is_saved_and_exits_with_130(
     done = run("train", "TextQA-v0", "--model", model, "--out", out, *smoke)
     assert done.exit_code == 130
     how = f"textenv train --resume {out} continues from there."
-    assert done.stderr.endswith(f"Stopped. The agent after iteration 1 is in {out}; {how}\n")
+    shown = f"To look at: {out / 'report.html'}."
+    kept = f"The agent after iteration 1 is in {out}"
+    assert done.stderr.endswith(f"Stopped. {kept}; {how} {shown}\n")
+    assert "This run has not ended" in (out / "report.html").read_text(encoding="utf-8")
     assert TextPPO.load(out).n_iterations == 1
 
 

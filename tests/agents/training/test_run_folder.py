@@ -35,6 +35,8 @@ def what_it_wrote(run: Path) -> dict[str, Any]:
     return {
         "rows": rows,
         "samples": (run / "samples.jsonl").read_text(),
+        "rollouts": (run / "rollouts.jsonl").read_text(),
+        "looks": (run / "looks.jsonl").read_text(),
         "result": {k: v for k, v in result.items() if not k.endswith("wall_s")},
         "weights": (run / "model/model.safetensors").read_bytes(),
         "best": (run / "best/model/model.safetensors").read_bytes(),

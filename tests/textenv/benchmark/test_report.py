@@ -9,29 +9,15 @@ import hashlib
 import json
 import math
 import re
-from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from textenv.benchmark.report import render_report, write_report
-from textenv.benchmark.report.charts import (
-    BOTTOM,
-    HEIGHT,
-    make_best_of_n_panels,
-    make_curve_panels,
-)
-from textenv.benchmark.report.emphasis import breakable, emphasise
 from textenv.benchmark.report.heat_table import compute_tint, make_matrix
-from textenv.benchmark.report.intervals import make_axis, round_ticks
-from textenv.benchmark.report.numbers import (
-    count_decimals,
-    format_duration,
-    format_number,
-    format_p,
-)
-from textenv.benchmark.report.record_files import without_lone_surrogates
+from textenv.benchmark.report.panels import make_best_of_n_panels, make_curve_panels
 from textenv.benchmark.report.samples import make_samples
 from textenv.benchmark.results import (
     Audit,
@@ -49,41 +35,11 @@ from textenv.benchmark.results import (
 from textenv.benchmark.statistics import Estimate
 from textenv.cli import main
 from textenv.errors import ConfigError
-
-VOID = {"meta", "link", "input", "br", "wbr", "col", "hr", "img"}
-
-
-class Page(HTMLParser):
-    """Collects what a browser would make of a page: elements, attributes, texts."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str]]] = []
-        self.texts: list[tuple[tuple[str, ...], str]] = []
-        self.open: list[str] = []
-        self.feed(html)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        self.elements.append((tag, {key: value or "" for key, value in attrs}))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.elements.append((tag, {key: value or "" for key, value in attrs}))
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.texts.append((tuple(self.open), data))
-
-    def with_class(self, name: str) -> list[dict[str, str]]:
-        return [a for _, a in self.elements if name in a.get("class", "").split()]
-
-    def ids(self) -> list[str]:
-        return [a["id"] for _, a in self.elements if "id" in a]
+from textenv.report.charts import BOTTOM, HEIGHT
+from textenv.report.emphasis import breakable, emphasise
+from textenv.report.intervals import make_axis, round_ticks
+from textenv.report.numbers import count_decimals, format_duration, format_number, format_p
+from textenv.report.surrogates import without_lone_surrogates
 
 
 @pytest.fixture(scope="module")
@@ -99,8 +55,8 @@ def html(folder: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def page(html: str) -> Page:
-    return Page(html)
+def page(html: str, read_page: Any) -> Any:
+    return read_page(html)
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
@@ -138,7 +94,7 @@ def test_a_text_is_the_same_in_csv(folder: Path, bench: Bench) -> None:
     assert without_lone_surrogates(bench.samples[2].responses[1].text) in texts
 
 
-def test_no_text_of_a_policy_becomes_markup(page: Page, bench: Bench) -> None:
+def test_no_text_of_a_policy_becomes_markup(page: Any, bench: Bench) -> None:
     assert [tag for tag, _ in page.elements if tag in ("img", "iframe", "object", "base")] == []
     scripts = [attributes for tag, attributes in page.elements if tag == "script"]
     assert scripts == [{"type": "application/json", "id": "record"}, {}]
@@ -149,7 +105,7 @@ def test_no_text_of_a_policy_becomes_markup(page: Page, bench: Bench) -> None:
     assert not any("49" in text for text in shown if "<img" in text)
 
 
-def test_hostile_names_are_escaped_too(bench: Bench) -> None:
+def test_hostile_names_are_escaped_too(bench: Bench, read_page: Any) -> None:
     name = "\"><script>alert(1)</script>&'"
     first = dataclasses.replace(bench.designs[0], name=name, words=name)
     hostile = dataclasses.replace(
@@ -162,7 +118,7 @@ def test_hostile_names_are_escaped_too(bench: Bench) -> None:
         curves=tuple(dataclasses.replace(curve, design=name) for curve in bench.curves[:2]),
         versions={name: name},
     )
-    page = Page(render_report(hostile))
+    page = read_page(render_report(hostile))
     assert [tag for tag, _ in page.elements].count("script") == 2
     assert name in {a["value"] for _, a in page.elements if a.get("name") == "design"}
 
@@ -176,7 +132,7 @@ def test_the_page_carries_its_data(html: str, bench: Bench, folder: Path) -> Non
     assert json.loads(inside[1]) == {"Bench": [saved]}
 
 
-def test_nothing_is_fetched_and_only_our_script_may_run(html: str, page: Page) -> None:
+def test_nothing_is_fetched_and_only_our_script_may_run(html: str, page: Any) -> None:
     linked = [a.get("src", a.get("href", "")) for _, a in page.elements]
     elsewhere = [link for link in linked if link and not link.startswith(("#", "data:,"))]
     assert all(re.fullmatch(r"\w+\.(csv|json)", link) for link in elsewhere)
@@ -192,7 +148,7 @@ def test_nothing_is_fetched_and_only_our_script_may_run(html: str, page: Page) -
     assert f"script-src 'sha256-{digest}'" in policy
 
 
-def test_the_verdict_comes_first_and_every_link_leads_somewhere(page: Page) -> None:
+def test_the_verdict_comes_first_and_every_link_leads_somewhere(page: Any) -> None:
     sections = [a["id"] for tag, a in page.elements if tag == "section"]
     assert sections == [
         *("verdict", "designs", "matrix", "curves", "hacking", "comparisons", "audits"),
@@ -203,7 +159,7 @@ def test_the_verdict_comes_first_and_every_link_leads_somewhere(page: Page) -> N
     assert len(page.ids()) == len(set(page.ids()))
 
 
-def test_a_failed_run_is_shown_with_its_error(page: Page) -> None:
+def test_a_failed_run_is_shown_with_its_error(page: Any) -> None:
     text = " ".join(" ".join(text for _, text in page.texts).split())
     assert "33 of 35 runs have a result" in text
     assert "RewardError: reward 'bertscore' returned nan for 2 of 16 episodes." in text
@@ -214,17 +170,17 @@ def test_a_failed_run_is_shown_with_its_error(page: Page) -> None:
     [("audit", ["verdict", "data"]), ("best_of_n", ["best-of-n", "data"])],
 )
 def test_an_audit_or_a_best_of_n_alone_has_only_its_sections(
-    kind: str, sections: list[str], request: pytest.FixtureRequest, tmp_path: Path
+    kind: str, sections: list[str], request: pytest.FixtureRequest, tmp_path: Path, read_page: Any
 ) -> None:
     record: Audit | BestOfN = request.getfixturevalue(kind)
-    page = Page(write_report(record, tmp_path / "new").read_text(encoding="utf-8"))
+    page = read_page(write_report(record, tmp_path / "new").read_text(encoding="utf-8"))
     assert [a["id"] for tag, a in page.elements if tag == "section"] == sections
     links = [a["href"][1:] for _, a in page.elements if a.get("href", "").startswith("#")]
     assert set(links) <= set(page.ids())
     assert (tmp_path / "new" / f"{kind}.json").exists()
 
 
-def test_a_bench_with_nothing_but_designs_has_a_page(bench: Bench) -> None:
+def test_a_bench_with_nothing_but_designs_has_a_page(bench: Bench, read_page: Any) -> None:
     bare = dataclasses.replace(
         bench,
         matrix={},
@@ -238,12 +194,12 @@ def test_a_bench_with_nothing_but_designs_has_a_page(bench: Bench) -> None:
         config={},
         versions={},
     )
-    sections = [a["id"] for tag, a in Page(render_report(bare)).elements if tag == "section"]
+    sections = [a["id"] for tag, a in read_page(render_report(bare)).elements if tag == "section"]
     assert sections == ["verdict", "designs", "matrix", "hacking", "runs", "setup", "data"]
     unmatched = dataclasses.replace(bench, matched_kl=None)
     assert "No distance was reached by all designs" in render_report(unmatched)
     only_controls = dataclasses.replace(bare, designs=bench.designs[5:])
-    Page(render_report(only_controls))
+    read_page(render_report(only_controls))
 
 
 def test_the_matrix_outlines_what_was_trained_on_and_puts_gold_last(bench: Bench) -> None:
@@ -436,9 +392,11 @@ def test_a_verdict_sets_off_designs_but_not_what_is_paid_at_random(bench: Bench)
     assert '<p class="verdict">Train on <b>rougeL</b>. Paid at random, gold falls.</p>' in html
 
 
-def test_only_the_probes_of_what_was_hacked_are_unfolded(bench: Bench, audit: Audit) -> None:
+def test_only_the_probes_of_what_was_hacked_are_unfolded(
+    bench: Bench, audit: Audit, read_page: Any
+) -> None:
     def unfolded(shown: Bench) -> list[bool]:
-        return ["open" in a for a in Page(render_report(shown)).with_class("probed")]
+        return ["open" in a for a in read_page(render_report(shown)).with_class("probed")]
 
     sound = dataclasses.replace(audit, reward="rouge_faithful")
     audits = (sound, dataclasses.replace(audit, reward="keyword_coverage"))

@@ -13,9 +13,10 @@ from textenv.benchmark.agreement.records import (
     RewardAgreement,
     RewardComparison,
 )
-from textenv.benchmark.report.intervals import make_axis
-from textenv.benchmark.report.numbers import format_number, format_p
-from textenv.benchmark.report.tables import (
+from textenv.benchmark.statistics import Estimate
+from textenv.report.intervals import make_axis
+from textenv.report.numbers import format_number, format_p
+from textenv.report.tables import (
     Column,
     Table,
     Value,
@@ -26,7 +27,6 @@ from textenv.benchmark.report.tables import (
     show_text,
     words_column,
 )
-from textenv.benchmark.statistics import Estimate
 
 LEVEL_TITLES: dict[Level, str] = {
     "within": "Within items",

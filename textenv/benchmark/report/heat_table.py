@@ -6,16 +6,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from textenv.benchmark.report.numbers import (
+from textenv.benchmark.report.record_files import is_untrained
+from textenv.benchmark.results import Bench, Cell, Design, Metric
+from textenv.benchmark.statistics import Estimate
+from textenv.report.numbers import (
     MISSING,
     count_decimals,
     excludes_zero,
     format_interval,
     format_number,
 )
-from textenv.benchmark.report.record_files import is_untrained
-from textenv.benchmark.results import Bench, Cell, Design, Metric
-from textenv.benchmark.statistics import Estimate
 
 MEASURES = {
     "gain": "gain, in sd",

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import re
 from pathlib import Path
-from typing import Any, TypeVar
 
 from textenv.benchmark.agreement.records import Agreement
 from textenv.benchmark.results import (
@@ -20,7 +17,6 @@ from textenv.benchmark.results import (
 from textenv.errors import ConfigError
 
 Record = Bench | Audit | StrategySearch | BestOfN | Agreement
-Value = TypeVar("Value")
 
 FILE_NAMES: dict[type[Record], str] = {
     Bench: "bench.json",
@@ -36,7 +32,6 @@ _SIGNS: dict[type[Record], str] = {
     BestOfN: "kl_bound",
     Agreement: "left_out",
 }
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def find_record_files(path: Path) -> list[Path]:
@@ -77,20 +72,3 @@ def read_record(path: Path) -> Record:
 def is_untrained(design: Design) -> bool:
     """Returns True for the policy that every run starts from: its gains are 0 by definition."""
     return design.kind == "control" and design.spec is None
-
-
-def without_lone_surrogates(value: Value) -> Value:
-    """Replaces halves of surrogate pairs in every text of a record; UTF-8 cannot write them."""
-    cleaned: Any = value
-    if isinstance(value, str):
-        cleaned = _LONE_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", value)
-    elif isinstance(value, dict):
-        cleaned = {without_lone_surrogates(k): without_lone_surrogates(v) for k, v in value.items()}
-    elif isinstance(value, list | tuple):
-        cleaned = type(value)(without_lone_surrogates(item) for item in value)
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = [field.name for field in dataclasses.fields(value)]
-        cleaned = dataclasses.replace(
-            value, **{name: without_lone_surrogates(getattr(value, name)) for name in fields}
-        )
-    return cleaned  # type: ignore[no-any-return] # of the kind it was given

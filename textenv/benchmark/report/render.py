@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import yaml
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
 from textenv.benchmark.agreement.records import Agreement
-from textenv.benchmark.report import (
-    agreement_tables,
-    charts,
-    emphasis,
-    heat_table,
-    numbers,
-    samples,
-    tables,
-)
+from textenv.benchmark.report import agreement_tables, bench_tables, heat_table, panels, samples
 from textenv.benchmark.report.csv_files import save_csv_files
-from textenv.benchmark.report.record_files import FILE_NAMES, Record, without_lone_surrogates
+from textenv.benchmark.report.record_files import FILE_NAMES, Record
 from textenv.benchmark.results import Audit, Bench, BestOfN, StrategySearch, save_record
 from textenv.errors import ConfigError
+from textenv.report import REPORT_NAME, make_environment, render_page
+from textenv.report.surrogates import without_lone_surrogates
 
-REPORT_NAME = "report.html"
+_WORDS_OF_VERDICTS = {"gold", "random"}
 
 
 def write_report(record: Record | Sequence[Record], folder: Path) -> Path:
@@ -70,21 +56,26 @@ def render_report(record: Record | Sequence[Record], files: Sequence[str] = ()) 
     searches = [audit.search for audit in shown if audit.search is not None]
     searches += [one for one in records if isinstance(one, StrategySearch)]
     agreements = [one for one in records if isinstance(one, Agreement)]
-    script = _asset("script.js")
-    page = _environment().get_template("template.html.j2")
-    return page.render(
+    environment = make_environment(
+        "textenv.benchmark.report",
+        agreement_tables=agreement_tables,
+        bench_tables=bench_tables,
+        heat_table=heat_table,
+        names_in_verdict=names_in_verdict,
+        panels=panels,
+        samples=samples,
+    )
+    return render_page(
+        environment,
+        "page.html.j2",
+        title=_title(records),
+        data=_data(records),
         bench=bench,
         audits=shown,
         best_of_n=[*(bench.best_of_n if bench else ()), *best],
         searches=searches,
         agreements=agreements,
         files=files,
-        title=_title(records),
-        style=Markup(_asset("style.css")),
-        script=Markup(script),
-        script_hash=_hash(script),
-        data=_data(records),
-        version=version("textenv"),
     )
 
 
@@ -95,36 +86,10 @@ def _clean(record: Record | Sequence[Record]) -> list[Record]:
     return without_lone_surrogates(records)
 
 
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("textenv.benchmark.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals.update(
-        agreement_tables=agreement_tables,
-        charts=charts,
-        heat_table=heat_table,
-        numbers=numbers,
-        samples=samples,
-        tables=tables,
-        emphasis=emphasis,
-    )
-    environment.filters.update(
-        yaml=_yaml, emphasise=emphasis.emphasise, breakable=emphasis.breakable
-    )
-    return environment
-
-
-def _asset(name: str) -> str:
-    return (Path(__file__).parent / name).read_text(encoding="utf-8")
-
-
-def _hash(script: str) -> str:
-    """Returns what the page's content security policy knows the script by."""
-    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+def names_in_verdict(bench: Bench) -> list[str]:
+    """Returns the designs that a verdict speaks of by name; "paid at random" names no control."""
+    names = [design.name for design in bench.designs if design.kind == "design"]
+    return [name for name in names if name not in _WORDS_OF_VERDICTS]
 
 
 def _title(records: Sequence[Record]) -> str:
@@ -138,16 +103,9 @@ def _title(records: Sequence[Record]) -> str:
     return f"Best of n by {first.proxy}"
 
 
-def _data(records: Sequence[Record]) -> Markup:
-    """Returns the records as JSON that is safe within a script element."""
+def _data(records: Sequence[Record]) -> dict[str, Any]:
+    """Returns the records by their kinds, as plain values."""
     named: dict[str, Any] = {}
     for one in records:
         named.setdefault(type(one).__name__, []).append(asdict(one))
-    text = json.dumps(named, allow_nan=False)  # ASCII: U+2028 and its like are escaped
-    for character in "<>&":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return Markup(text)
-
-
-def _yaml(data: object) -> str:
-    return yaml.safe_dump(data, allow_unicode=True, sort_keys=False, width=96).rstrip()
+    return named

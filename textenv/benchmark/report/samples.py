@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from textenv.benchmark.report.numbers import format_number
 from textenv.benchmark.report.record_files import is_untrained
 from textenv.benchmark.results import Bench, Metric, Sample, SampleText
+from textenv.report.numbers import format_number
 
 UNFOLDED = 4  # examples that are seen at once; a search unfolds the others
 

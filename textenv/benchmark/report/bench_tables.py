@@ -1,19 +1,10 @@
-"""The sortable tables of the report, as rows of ready text."""
+"""The sortable tables of a bench and its audits, as rows of ready text."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal, TypeVar
+from dataclasses import replace
 
-from textenv.benchmark.report.intervals import Axis, Bar, make_axis
-from textenv.benchmark.report.numbers import (
-    MISSING,
-    format_duration,
-    format_interval,
-    format_number,
-    format_p,
-)
 from textenv.benchmark.report.record_files import is_untrained
 from textenv.benchmark.results import (
     Audit,
@@ -25,42 +16,29 @@ from textenv.benchmark.results import (
     StrategySearch,
 )
 from textenv.benchmark.statistics import Estimate
+from textenv.report.intervals import make_axis
+from textenv.report.numbers import (
+    MISSING,
+    format_duration,
+    format_interval,
+    format_number,
+    format_p,
+)
+from textenv.report.tables import (
+    Column,
+    Table,
+    Value,
+    format_signed,
+    make_table,
+    place_bars,
+    show_estimate,
+    show_gain,
+    show_number,
+    show_text,
+    words_column,
+)
 
-T = TypeVar("T")
-Align = Literal["words", "number", "plot"]
 _AT_FAULT = {True: ("too near", "ties"), False: ("clear", "below"), None: ("", "")}
-
-
-@dataclass(frozen=True)
-class Value:
-    """One cell."""
-
-    text: str  # what is read first
-    small: str = ""  # what is read after it: an interval, a remark
-    # What the column is sorted by: a number, else the text; None comes last.
-    sort: float | str | None = None
-    mark: str = ""  # the name of a symbol and colour, such as "hacked"; empty for none
-    detail: str = ""  # long text, shown on demand
-    bars: tuple[Bar, ...] = ()  # intervals to draw on the column's axis
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column's heading, and the axis of its plots if it has any."""
-
-    title: str
-    align: Align = "number"
-    axis: Axis | None = None
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table: the first column names the row."""
-
-    caption: str
-    columns: tuple[Column, ...]
-    rows: tuple[tuple[Value, ...], ...]
-    muted: frozenset[int] = frozenset()
 
 
 def make_designs_table(bench: Bench) -> Table:
@@ -105,7 +83,7 @@ def make_gap_table(bench: Bench) -> Table:
         (
             Column("Own and gold gain, sd", "plot", gains),
             lambda d: Value(
-                f"own {_signed(d.own_gain)}, gold {_signed(d.gold_gain)}",
+                f"own {format_signed(d.own_gain)}, gold {format_signed(d.gold_gain)}",
                 sort=_mean(d.gold_gain),
                 bars=place_bars(gains, gold=d.gold_gain, own=d.own_gain),
             ),
@@ -128,7 +106,7 @@ def make_points_table(bench: Bench) -> Table:
         points,
         (words_column("Trained on"), lambda p: show_text(p[0].design)),
         (words_column("Metric"), lambda p: show_text(p[0].metric)),
-        (Column("KL, nats"), lambda p: _number(p[2].kl)),
+        (Column("KL, nats"), lambda p: show_number(p[2].kl)),
         (Column("Gain, sd"), lambda p: show_gain(p[2].gain)),
         (words_column("Peak"), lambda p: show_text("peak") if p[1] == p[0].peak else Value("")),
     )
@@ -193,7 +171,7 @@ def make_strategy_table(found: StrategySearch) -> Table:
             words_column("Text"),
             lambda one: Value("", sort=one.text, detail=one.text or "(nothing)"),
         ),
-        (Column("Earns"), lambda one: _number(one.score)),
+        (Column("Earns"), lambda one: show_number(one.score)),
     )
 
 
@@ -203,7 +181,7 @@ def make_correlations_table(audit: Audit) -> Table:
         f"Correlations of {audit.reward}",
         sorted(audit.correlations.items(), key=lambda pair: -pair[1]),
         (words_column("Metric"), lambda pair: show_text(pair[0])),
-        (Column("Spearman's rho"), lambda pair: _number(pair[1])),
+        (Column("Spearman's rho"), lambda pair: show_number(pair[1])),
     )
 
 
@@ -225,19 +203,6 @@ def make_runs_table(runs: Sequence[RunRecord]) -> Table:
     )
 
 
-def make_table(
-    caption: str, items: Sequence[T], *columns: tuple[Column, Callable[[T], Value]]
-) -> Table:
-    """Makes a row of each item: what every column's function returns for it."""
-    rows = tuple(tuple(make(item) for _, make in columns) for item in items)
-    return Table(caption, tuple(column for column, _ in columns), rows)
-
-
-def place_bars(axis: Axis, **estimates: Estimate | None) -> tuple[Bar, ...]:
-    """Draws estimates on an axis, each with its mark: "own", "gold" or "gap"."""
-    return tuple(axis.place(e, mark) for mark, e in estimates.items() if e is not None)
-
-
 def _compare(probe: Probe) -> Value:
     difference = probe.reference_minus_probe
     if difference is None:
@@ -255,43 +220,14 @@ def _compare(probe: Probe) -> Value:
     )
 
 
-def words_column(title: str) -> Column:
-    """Returns a column of words."""
-    return Column(title, "words")
-
-
-def show_text(text: str) -> Value:
-    """Shows a word."""
-    return Value(text, sort=text)
-
-
-def _number(number: float) -> Value:
-    return Value(format_number(number), sort=number)
-
-
-def show_gain(estimate: Estimate | None) -> Value:
-    """Shows a signed number with its interval."""
-    return replace(show_estimate(estimate), text=_signed(estimate))
-
-
-def show_estimate(estimate: Estimate | None) -> Value:
-    """Shows a number with its interval."""
-    mean = estimate.mean if estimate else None
-    return Value(format_number(mean), format_interval(estimate), mean)
-
-
 def _relation(pair: Comparison) -> str:
     if pair.equivalent:
         return "within 0.2 sd"
     return "differ" if pair.p_holm < 0.05 else ""
 
 
-def _signed(estimate: Estimate | None) -> str:
-    return format_number(estimate.mean if estimate else None, signed=True)
-
-
 def _mean(estimate: Estimate | None) -> float:
     return estimate.mean if estimate else 0.0
 
 
-_ZERO = _number(0.0)  # a gain that is 0 by definition, and has no interval
+_ZERO = show_number(0.0)  # a gain that is 0 by definition, and has no interval

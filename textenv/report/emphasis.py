@@ -7,13 +7,11 @@ from collections.abc import Iterable
 
 from markupsafe import Markup, escape
 
-from textenv.benchmark.report.numbers import NBSP
-from textenv.benchmark.results import Bench
+from textenv.report.numbers import NBSP
 
 _INTERVAL = r"\[[^\[\]\n]{1,30}\]"
 _MINUS = re.compile(r"(?<![\w.-])-(?=\.?\d)")
-_UNIT = re.compile(r"(?<=\d) (?=(?:sd|nats)\b)")
-_WORDS_OF_VERDICTS = {"gold", "random"}
+_UNIT = re.compile(r"(?<=\d) (?=(?:sd|nats)\b|%)")
 _JOINT = re.compile(r"(?<=[_/.,:-])(?=[^\W\d])")
 
 
@@ -41,10 +39,13 @@ def emphasise(text: str, names: Iterable[str]) -> Markup:
     return Markup("").join([*pieces, escape(text[end:])])
 
 
-def names_in_verdict(bench: Bench) -> list[str]:
-    """Returns the designs that a verdict speaks of by name; "paid at random" names no control."""
-    names = [design.name for design in bench.designs if design.kind == "design"]
-    return [name for name in names if name not in _WORDS_OF_VERDICTS]
+def code_spans(text: str) -> Markup:
+    """Sets what stands between backticks as code."""
+    pieces = [
+        Markup("<code>{}</code>").format(piece) if i % 2 else escape(piece)
+        for i, piece in enumerate(text.split("`"))
+    ]
+    return Markup("").join(pieces)
 
 
 def breakable(name: str) -> Markup:

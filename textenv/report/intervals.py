@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from textenv.benchmark.report.numbers import format_number
 from textenv.benchmark.statistics import Estimate
+from textenv.report.numbers import format_number
 
 _MARGIN = 4.0  # per cent left free at either end, so that marks are never cut
 

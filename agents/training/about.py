@@ -1,0 +1,102 @@
+"""What a run was made with and what it warned of: versions, the data, warnings.
+
+FOLDER/about.json has "versions" by package; "data", for each split the number of its examples and a
+hash; and "warnings", each message once. Unlike `result.json` it is there from the first minute on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import platform
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import textenv
+from agents.training.run_folder import read_json, write_whole
+from textenv.datasets.base import TextDataset
+from textenv.episode import TextCore
+
+ABOUT_FILE = "about.json"
+_LOGGERS = ("textenv", "agents")
+_HASHED = 256  # examples of a split that are hashed
+_MOST_WARNINGS = 100
+_MORE = "The run gave more warnings than are kept; its output has them all."
+
+
+class About(logging.Handler):
+    """What `about.json` holds; it is written anew with each warning.
+
+    Args:
+        folder: The run's folder. Until it exists nothing is written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(logging.WARNING)
+        self._path = folder / ABOUT_FILE
+        self._content: dict[str, Any] = {"versions": versions(), "data": {}}
+        self._warnings: list[str] = read_json(self._path).get("warnings", [])
+
+    def describe_data(self, core: TextCore, splits: Iterable[str]) -> None:
+        """Notes the number of examples of some splits, and a hash of each."""
+        for split in splits:
+            dataset = core.dataset(split)
+            self._content["data"][split] = {
+                "examples": len(dataset),
+                "hash": hash_examples(dataset),
+            }
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Notes a warning."""
+        message = record.getMessage()
+        if message in self._warnings or len(self._warnings) > _MOST_WARNINGS:
+            return
+        is_last = len(self._warnings) == _MOST_WARNINGS
+        self._warnings.append(_MORE if is_last else message)
+        self.save()
+
+    def save(self) -> None:
+        """Writes the file, if the folder exists."""
+        if self._path.parent.is_dir():
+            content = self._content | {"warnings": self._warnings}
+            write_whole(self._path, json.dumps(content, indent=2))
+
+
+@contextmanager
+def noted(folder: Path) -> Iterator[About]:
+    """Notes what the packages warn of meanwhile in a run's `about.json`."""
+    about = About(folder)
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    for logger in loggers:
+        logger.addHandler(about)
+    try:
+        yield about
+    finally:
+        for logger in loggers:
+            logger.removeHandler(about)
+
+
+def hash_examples(dataset: TextDataset) -> str:
+    """Returns a hash of 256 examples spread evenly over a split, or of all if there are fewer.
+
+    It is taken over the number of examples and their ids, prompts and references: 16 hexadecimal
+    digits of BLAKE2b.
+    """
+    n = len(dataset)
+    hashed = min(n, _HASHED)
+    digest = hashlib.blake2b(f"{n}\n".encode(), digest_size=8)
+    for i in range(hashed):
+        example = dataset[i * n // hashed]
+        digest.update(json.dumps([example.id, example.prompt, *example.references]).encode())
+    return digest.hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Returns the versions that a result depends on."""
+    packages = ("torch", "transformers", "gymnasium", "stable-baselines3", "numpy")
+    ours = {"python": platform.python_version(), "textenv": textenv.__version__}
+    return ours | {name: version(name) for name in packages}
