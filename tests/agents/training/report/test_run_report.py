@@ -178,6 +178,18 @@ def test_a_long_run_is_drawn_as_means_of_neighbours(make_run):
     assert drawn["KL to the start"].notes[-1] == "From 2.500 to 478.5."
 
 
+def test_a_critic_that_is_far_off_does_not_flatten_its_curve_and_is_said(make_run):
+    folder = make_run(parts=("before",))
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    for row, value in zip(rows, (0.5, -2600.0, 0.0, 0.75), strict=True):
+        row["train/explained_variance"] = value
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    drawn = {one.panel.title: one.panel for one in make_panels(read_run(folder))}
+    panel = drawn["Critic: explained variance"]
+    assert [tick.label for tick in panel.own.y_ticks] == ["\u22121.0", "\u22120.5", "0.0", "0.5"]
+    assert "Drawn from \u22121 up; the lowest is \u22122600." in panel.notes
+
+
 def test_answers_to_one_prompt_stand_side_by_side_with_new_words_marked(make_run):
     (asked,) = make_progress(read_run(make_run()))
     assert [a.label for a in asked.answers] == ["before training", "iteration 2", "iteration 4"]
