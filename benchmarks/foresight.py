@@ -41,6 +41,7 @@ from textenv.vector import environment_arguments, make_core
 RATED = "summaries"  # the bench whose designs can score SummEval's texts
 RATING = "relevance"
 N = 16  # of best-of-n
+MODEL_BUDGET = 256  # rules that are tried on a design that asks a model; of others, the default
 
 
 def load_benches() -> dict[str, BenchConfig]:
@@ -71,7 +72,7 @@ def audit_design(name: str, config: BenchConfig, out: Path) -> Audit:
             split=config.split,
             n_examples=200,
             metrics=(),
-            budget=BUDGET,
+            budget=MODEL_BUDGET if "embedding_cosine" in str(config.designs[name]) else BUDGET,
             policy=PolicySamples(config.model, episodes, pool.shape[1], pool),
             on_progress=lambda done, total, note: report(done, note, total),
         )
