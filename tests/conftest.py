@@ -1,8 +1,9 @@
-"""For all tests: float32 everywhere, a chat endpoint on this machine, and a reader of pages."""
+"""For all tests: float32 everywhere, a chat endpoint on this machine, and readers of pages."""
 
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -119,6 +120,56 @@ def read_page() -> type[Page]:
     return Page
 
 
+@pytest.fixture(scope="session")
+def driver() -> Iterator[Any]:
+    """A real browser."""
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    service = pytest.importorskip("selenium.webdriver.chrome.service")
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    found = shutil.which("chromedriver")
+    if browser is None or found is None:
+        pytest.skip("needs Chromium and its driver: apt-get install chromium chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = browser
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=service.Service(found))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def open_page(driver: Any) -> Callable[..., Any]:
+    """Opens a page at a size, in a colour scheme."""
+
+    def show(url: str, size: tuple[int, int] = (1280, 900), scheme: str = "light") -> Any:
+        width, height = size
+        driver.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500},
+        )
+        driver.execute_cdp_cmd(
+            "Emulation.setEmulatedMedia",
+            {"features": [{"name": "prefers-color-scheme", "value": scheme}]},
+        )
+        driver.get(url)
+        return driver
+
+    return show
+
+
+@pytest.fixture(scope="session")
+def find_lowest_contrast() -> Callable[[Any], dict[str, Any]]:
+    """Returns WCAG 2's contrast of the word of an open page that has the lowest."""
+
+    def find(page: Any) -> dict[str, Any]:
+        lowest: dict[str, Any] = page.execute_script(_CONTRAST)
+        return lowest
+
+    return find
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _in_float32() -> Iterator[None]:
     """Laws and golden values hold in float32: a processor that gains by bfloat16 is not asked."""
@@ -135,3 +186,40 @@ def _with_signals() -> Iterator[None]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+_CONTRAST = """
+const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+const rgb = (color) => {
+  canvas.clearRect(0, 0, 1, 1);
+  canvas.fillStyle = color;
+  canvas.fillRect(0, 0, 1, 1);
+  return [...canvas.getImageData(0, 0, 1, 1).data];
+};
+const luminance = (color) => {
+  const [r, g, b] = rgb(color).map((c) => {
+    const s = c / 255;
+    return s <= 0.04045 ? s / 12.92 : ((s + 0.055) / 1.055) ** 2.4;
+  });
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+};
+const behind = (element) => {
+  for (let one = element; one; one = one.parentElement) {
+    const color = getComputedStyle(one).backgroundColor;
+    if (rgb(color)[3] > 0) return color;
+  }
+};
+let lowest = { ratio: 99 };
+const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+while (walker.nextNode()) {
+  const element = walker.currentNode.parentElement;
+  if (!walker.currentNode.data.trim() || !element.checkVisibility()) continue;
+  if (element.closest("script, style, .vh")) continue;
+  const style = getComputedStyle(element);
+  const ink = element.closest("svg") ? style.fill : style.color;
+  const [a, b] = [luminance(ink), luminance(behind(element))].sort((x, y) => y - x);
+  const ratio = (a + 0.05) / (b + 0.05);
+  if (ratio < lowest.ratio) lowest = { ratio, text: walker.currentNode.data, ink };
+}
+return lowest;
+"""

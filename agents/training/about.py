@@ -57,7 +57,10 @@ class About(logging.Handler):
             return
         is_last = len(self._warnings) == _MOST_WARNINGS
         self._warnings.append(_MORE if is_last else message)
-        self.save()
+        try:
+            self.save()
+        except OSError:  # a disk that is full must not turn a warning into an error
+            self.handleError(record)
 
     def save(self) -> None:
         """Writes the file, if the folder exists."""

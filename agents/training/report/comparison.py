@@ -128,11 +128,11 @@ def check_comparable(first: RunRecord, other: RunRecord) -> None:
                 "rewards would say nothing. Compare runs that have it in common."
             )
     for i, (mine, its) in enumerate(zip(first.samples, other.samples, strict=False)):
-        for key, name in (("id", "id"), ("prompt", "prompt"), ("references", "references")):
+        for key in ("id", "prompt", "references"):
             if mine[key] != its[key]:
                 raise ConfigError(
                     f"The runs cannot be compared, since they were measured on other examples: the "
-                    f"{name} of example {i + 1} differs ('{mine['id']}' in '{first.folder}', "
+                    f"{key} of example {i + 1} differs ('{mine['id']}' in '{first.folder}', "
                     f"'{its['id']}' in '{other.folder}'). Train both on the same data."
                 )
 

@@ -163,7 +163,9 @@ def _draw(curve: Curve, drawn: Sequence[_LineData], notes: Sequence[str]) -> Dra
     told = [f"{meaning[0].upper()}{meaning[1:]}."] if meaning else []
     lowest = min((e.mean for e in estimates), default=0.0)
     if lowest < curve.floor:
-        told.append(f"Drawn from {curve.floor:g} up; the lowest is {_brief(lowest)}.")
+        told.append(
+            f"Drawn from {format_number(curve.floor, 0)} up; the lowest is {_brief(lowest)}."
+        )
     return Drawn(Panel(curve.title, "", chart, None, (*told, *notes)), curve.unit)
 
 

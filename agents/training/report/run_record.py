@@ -53,6 +53,11 @@ class RunRecord:
         return (self.folder / "agent.json").is_file()
 
     @property
+    def has_best(self) -> bool:
+        """Whether it has kept the agent of its best look."""
+        return (self.folder / "best").is_dir()
+
+    @property
     def is_best_apart(self) -> bool:
         """Whether the result tells of a best agent that is not the last one."""
         best = self.result.get("best")

@@ -63,12 +63,12 @@ def _describe_gain(run: RunRecord) -> str:
     is_best = run.is_best_apart
     n, split = result["before"]["examples"], run.config.get("eval_split", "test")
     was, now = (_mean(one["reward"]) for one in (result["before"], stage))
-    who = f"the best agent, of iteration {result['best']['iteration']}," if is_best else "the model"
+    who = f"the best agent (iteration {result['best']['iteration']})" if is_best else "the model"
     low, high = gain.ci95
     numbers = f"{_signed(gain)}, 95 % interval {format_interval(gain, _DECIMALS)}"
     earned = (
         f"On {n} examples of the {split} split, which it was not trained on, {who} earns a mean "
-        f"reward of {now}, and {was} before training: a gain of {numbers}."
+        f"reward of {now}. Before training it was {was}: a gain of {numbers}."
     )
     if low > 0:
         return f"Training helped. {earned}"
@@ -130,15 +130,16 @@ def _steps_of_gain(run: RunRecord) -> list[str]:
             "The last agent is worse than the best: training went on for too long. Lower "
             "`learning_rate` or raise `kl_coef` in the next run."
         )
-    if result["stop_reason"] != "converged" and _still_rises(run):
+    if low > 0 and result["stop_reason"] != "converged" and _still_rises(run):
         steps.append(
             "Validation reward was at its highest in the last look. Train on: "
             f"`textenv train --resume RUN total_episodes={2 * total}`."
         )
     if low <= 0 <= high:
         steps.append(
-            f"Measure on more examples: `eval_examples={4 * n}` makes the interval half as wide. "
-            f"Train for longer: `textenv train --resume RUN total_episodes={4 * total}`."
+            f"Train for longer: `textenv train --resume RUN total_episodes={4 * total}`. In the "
+            f"next run measure on more examples: `eval_examples={4 * n}` makes the interval half "
+            "as wide."
         )
         steps.append(
             "Look at the curve of the reward: if it is flat, most answers to a prompt earn the "
@@ -161,7 +162,8 @@ def _steps_of_progress(run: RunRecord) -> list[str]:
         return [
             "Go on where it stopped: `textenv train --resume RUN`. The gain on held-out examples "
             "is measured when the run ends.",
-            "Or use the agent of the last checkpoint as it is: `textenv evaluate --model RUN`.",
+            "Or use the agent of the last checkpoint as it is: `textenv evaluate --model RUN`"
+            + (", or the best one so far: `--model RUN/best`." if run.has_best else "."),
         ]
     return [
         "No checkpoint was written, so it cannot be resumed. Start it again; `save_every` sets how "

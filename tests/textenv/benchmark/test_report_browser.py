@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +12,9 @@ import pytest
 from textenv.benchmark.report import write_report
 from textenv.benchmark.results import Audit, Bench, BestOfN
 
-webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-from selenium.webdriver.chrome.service import Service  # noqa: E402 - once it is known to be there
-from selenium.webdriver.common.keys import Keys  # noqa: E402 - once it is known to be there
+pytest.importorskip("selenium", reason="selenium is not installed")
+from selenium.webdriver.common.keys import Keys
 
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(
-    BROWSER is None or DRIVER is None,
-    reason="needs Chromium and its driver: apt-get install chromium chromium-driver",
-)
 WIDE, PHONE = (1280, 900), (375, 812)
 
 
@@ -48,18 +39,6 @@ def with_unbroken_names(bench: Bench) -> Bench:
 
 
 @pytest.fixture(scope="module")
-def driver() -> Iterator[Any]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = BROWSER
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
-    yield driver
-    driver.quit()
-
-
-@pytest.fixture(scope="module")
 def urls(
     bench: Bench, audit: Audit, best_of_n: BestOfN, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, str]:
@@ -75,21 +54,11 @@ def urls(
 
 
 @pytest.fixture
-def show(driver: Any, urls: dict[str, str]) -> Any:
+def show(open_page: Any, urls: dict[str, str]) -> Any:
     """Opens a page at a size, in a colour scheme."""
 
     def show(name: str = "bench", size: tuple[int, int] = WIDE, scheme: str = "light") -> Any:
-        width, height = size
-        driver.execute_cdp_cmd(
-            "Emulation.setDeviceMetricsOverride",
-            {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": size == PHONE},
-        )
-        driver.execute_cdp_cmd(
-            "Emulation.setEmulatedMedia",
-            {"features": [{"name": "prefers-color-scheme", "value": scheme}]},
-        )
-        driver.get(urls[name])
-        return driver
+        return open_page(urls[name], size, scheme)
 
     return show
 
@@ -255,9 +224,10 @@ def test_dark_mode_changes_paper_ink_and_charts(show: Any) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_contrasts_with_what_it_stands_on(show: Any, scheme: str) -> None:
-    # WCAG 2's contrast of 4.5 for every word on the page.
-    lowest = show(scheme=scheme).execute_script(_CONTRAST)
+def test_text_contrasts_with_what_it_stands_on(
+    show: Any, find_lowest_contrast: Any, scheme: str
+) -> None:
+    lowest = find_lowest_contrast(show(scheme=scheme))
     assert lowest["ratio"] >= 4.5, lowest
 
 
@@ -268,40 +238,3 @@ def test_paper_shows_what_is_folded(show: Any) -> None:
     assert page.find_elements("css selector", "details:not([open])") == []
     page.execute_script("dispatchEvent(new Event('afterprint'))")
     assert page.find_elements("css selector", "details[open]") == unfolded
-
-
-_CONTRAST = """
-const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-const rgb = (color) => {
-  canvas.clearRect(0, 0, 1, 1);
-  canvas.fillStyle = color;
-  canvas.fillRect(0, 0, 1, 1);
-  return [...canvas.getImageData(0, 0, 1, 1).data];
-};
-const luminance = (color) => {
-  const [r, g, b] = rgb(color).map((c) => {
-    const s = c / 255;
-    return s <= 0.04045 ? s / 12.92 : ((s + 0.055) / 1.055) ** 2.4;
-  });
-  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-};
-const behind = (element) => {
-  for (let one = element; one; one = one.parentElement) {
-    const color = getComputedStyle(one).backgroundColor;
-    if (rgb(color)[3] > 0) return color;
-  }
-};
-let lowest = { ratio: 99 };
-const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-while (walker.nextNode()) {
-  const element = walker.currentNode.parentElement;
-  if (!walker.currentNode.data.trim() || !element.checkVisibility()) continue;
-  if (element.closest("script, style, .vh")) continue;
-  const style = getComputedStyle(element);
-  const ink = element.closest("svg") ? style.fill : style.color;
-  const [a, b] = [luminance(ink), luminance(behind(element))].sort((x, y) => y - x);
-  const ratio = (a + 0.05) / (b + 0.05);
-  if (ratio < lowest.ratio) lowest = { ratio, text: walker.currentNode.data, ink };
-}
-return lowest;
-"""

@@ -12,6 +12,7 @@ from agents.training.report.comparison import compare_runs
 from agents.training.report.comparison_page import (
     describe_caution,
     describe_comparison,
+    make_groups,
     render_comparison,
 )
 from agents.training.report.curves import make_compared_panels
@@ -133,6 +134,17 @@ def test_a_chart_has_a_line_a_run_with_its_letter(make_run):
         ("run1", "A"), ("run2", "B")
     ]  # fmt: skip
     assert panels["Reward, looks"].lines[0].dots[0].title == "iteration 2: 0.450 [0.350, 0.550]"
+
+
+def test_every_answer_is_marked_against_that_of_the_first_run(make_run):
+    found = compare_runs([make_run("a", after=A), make_run("b", after=B), make_run("c", after=B)])
+    for one, said in zip(found.contestants, ("red cat", "red dog", "blue dog"), strict=True):
+        one.answers[0]["response"] = said
+    (group,) = make_groups(found)
+    (asked,) = [asked for asked in group.asked if asked.id == "e0"]
+    marks = [[p.text for turn in a.said for p in turn.pieces if p.is_new] for a in asked.answers]
+    assert marks == [[], ["dog"], ["blue dog"]]
+    assert [a.label for a in asked.answers] == ["A a", "B b", "C c"]
 
 
 def test_the_page_has_both_answers_and_escapes_them(make_run, read_page, hostile):

@@ -32,7 +32,7 @@ def test_the_page_begins_with_the_gain_and_its_interval(make_run, read_page):
     low, high = estimate_gain((0.9, 0.8, 0.7, 0.6), (0.1, 0.2, 0.3, 0.2)).ci95
     text = " ".join(shown(page).split())
     assert "Training helped. On 4 examples of the test split" in text
-    assert "a mean reward of 0.750, and 0.200 before training" in text
+    assert "a mean reward of 0.750. Before training it was 0.200" in text
     assert f"a gain of +0.550, 95 % interval [{low:.3f}, {high:.3f}]" in text.replace("\u2212", "-")
     assert [a["id"] for tag, a in page.elements if tag == "section"] == ALL
     links = [
@@ -66,7 +66,7 @@ def test_the_interval_decides_what_is_said_and_advised(make_run, after, verdict,
 
 def test_the_best_agent_is_the_one_that_is_spoken_of(make_run):
     run = read_run(make_run(best=(1.0, 1.0, 0.9, 0.9)))
-    assert "the best agent, of iteration 2, earns a mean reward of 0.950" in describe_run(run)
+    assert "the best agent (iteration 2) earns a mean reward of 0.950" in describe_run(run)
     steps = " ".join(find_next_steps(run))
     assert "--model RUN/best" in steps
     assert "training went on for too long" in steps
@@ -95,7 +95,11 @@ def test_a_stopped_run_has_its_page_too(make_run, read_page):
     assert "Before training it was 0.200" in text
     assert "cannot be resumed" in text
     (folder / "agent.json").write_text("{}")
-    assert "textenv train --resume RUN" in shown(read(folder, read_page))
+    text = shown(read(folder, read_page))
+    assert "textenv train --resume RUN" in text
+    assert "RUN/best" not in text
+    (folder / "best").mkdir()
+    assert "RUN/best" in shown(read(folder, read_page))
 
 
 def test_a_run_that_was_extended_and_stopped_has_not_ended(make_run):
@@ -176,6 +180,18 @@ def test_a_long_run_is_drawn_as_means_of_neighbours(make_run):
     (line,) = drawn["KL to the start"].own.lines
     assert line.path.count("L") == 119  # 120 means of four
     assert drawn["KL to the start"].notes[-1] == "From 2.500 to 478.5."
+
+
+def test_a_critic_that_is_far_off_does_not_flatten_its_curve_and_is_said(make_run):
+    folder = make_run(parts=("before",))
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    for row, value in zip(rows, (0.5, -2600.0, 0.0, 0.75), strict=True):
+        row["train/explained_variance"] = value
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    drawn = {one.panel.title: one.panel for one in make_panels(read_run(folder))}
+    panel = drawn["Critic: explained variance"]
+    assert [tick.label for tick in panel.own.y_ticks] == ["\u22121.0", "\u22120.5", "0.0", "0.5"]
+    assert "Drawn from \u22121 up; the lowest is \u22122600." in panel.notes
 
 
 def test_answers_to_one_prompt_stand_side_by_side_with_new_words_marked(make_run):
