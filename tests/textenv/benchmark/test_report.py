@@ -210,10 +210,18 @@ def test_the_matrix_outlines_what_was_trained_on_and_puts_gold_last(bench: Bench
     assert sum(cell.own for row in matrix.rows for cell in row) == 5
     hacked = matrix.rows[2]
     assert (hacked[2].falls, hacked[5].falls, hacked[5].gold) == (False, True, True)
-    assert hacked[8].shown[0].text == "−0.62"  # the mean of the gold metrics
-    assert hacked[8].shown[0].interval == "[−0.83, −0.41]"
+    # The mean of the gold metrics is since the start, too: where the curve of gold ends.
+    assert bench.designs[2].gold_gain.mean == -0.62
+    end = next(
+        c for c in bench.curves if (c.design, c.metric) == (bench.designs[2].name, "gold")
+    ).points[-1]
+    assert hacked[8].shown[0].text == "−0.60"
+    assert end.gain.mean == pytest.approx(-0.60, abs=0.005)
+    assert hacked[8].shown[0].interval == "[−0.86, −0.34]"
     assert hacked[8].sure
-    assert not matrix.rows[3][8].sure  # 0.03 [-0.18, 0.24]
+    unsure = dataclasses.replace(end, gain=Estimate(0.03, (-0.18, 0.24)))
+    flat = [dataclasses.replace(c, points=(*c.points[:-1], unsure)) for c in bench.curves]
+    assert not make_matrix(dataclasses.replace(bench, curves=tuple(flat))).rows[2][8].sure
 
 
 def test_the_untrained_policy_has_gained_nothing_by_definition(bench: Bench) -> None:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from textenv.benchmark.matrix import GOLD
 from textenv.benchmark.report.record_files import is_untrained
 from textenv.benchmark.results import Bench, Cell, Design, Metric
 from textenv.benchmark.statistics import Estimate
@@ -67,8 +68,10 @@ def make_matrix(bench: Bench) -> HeatTable:
     Gains are counted from the untrained policy, whose own row is 0 by definition.
     """
     metrics = sorted(bench.metrics, key=lambda metric: metric.kind == "gold")
+    # A design's own gold gain is beyond the control's; here all is counted from the start.
+    ends = {c.design: c.points[-1].gain for c in bench.curves if c.metric == GOLD}
     gains = [cell.gain.mean for row in bench.matrix.values() for cell in row.values()]
-    gains += [design.gold_gain.mean for design in bench.designs]
+    gains += [gain.mean for gain in ends.values()]
     largest = max((abs(gain) for gain in gains), default=0.0) or 1.0
     rows = tuple(
         (
@@ -76,7 +79,7 @@ def make_matrix(bench: Bench) -> HeatTable:
                 _make_cell(design, metric, bench.matrix.get(design.name, {}), largest)
                 for metric in metrics
             ),
-            _make_mean(design, largest),
+            _make_mean(design, ends.get(design.name), largest),
         )
         for design in bench.designs
     )
@@ -110,16 +113,18 @@ def _make_cell(design: Design, metric: Metric, row: dict[str, Cell], largest: fl
     return _color(shown, gain, largest, own=own, gold=gold, title=title)
 
 
-def _make_mean(design: Design, largest: float) -> HeatCell:
+def _make_mean(design: Design, gain: Estimate | None, largest: float) -> HeatCell:
+    shown: tuple[Shown, ...] = ()
+    title = "Not measured"
     if is_untrained(design):
-        shown, gain, title = Shown("gain", "0.00", ""), None, "The start of every run"
-    else:
-        gain = design.gold_gain
-        shown = _show("gain", gain, signed=True, decimals=2)
+        shown, title = (Shown("gain", "0.00", ""),), "The start of every run"
+    elif gain is not None:
+        shown = (_show("gain", gain, signed=True, decimals=2),)
         title = (
-            f"Trained on {design.name}, mean of the gold metrics: {shown.text} sd {shown.interval}"
+            f"Trained on {design.name}, mean of the gold metrics: {shown[0].text} sd "
+            f"{shown[0].interval}"
         )
-    return _color((shown,), gain, largest, own=False, gold=True, title=title)
+    return _color(shown, gain, largest, own=False, gold=True, title=title)
 
 
 def _color(
