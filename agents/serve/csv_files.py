@@ -6,7 +6,7 @@ import csv
 import io
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 from agents.serve.text_query import FoundText, read_texts
@@ -15,6 +15,7 @@ from agents.serve.watched_run import WatchedRun
 # A cell that begins so may be run as a formula; wide forms, too, in some languages.
 _FORMULA = ("=", "+", "-", "@", "\N{FULLWIDTH EQUALS SIGN}", "\N{FULLWIDTH PLUS SIGN}",
             "\N{FULLWIDTH HYPHEN-MINUS}", "\N{FULLWIDTH COMMERCIAL AT}")  # fmt: skip
+_LINES = 250  # that are sent at a time
 _TEXT_COLUMNS = (
     *("run", "stage", "iteration", "id", "reward"),
     *("prompt", "references", "response", "turns", "stop_reason"),
@@ -34,11 +35,12 @@ def texts_csv(found: Sequence[FoundText]) -> Iterator[str]:
 
 
 def write_csv(names: Iterable[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:
-    """Yields the lines of a CSV file with a heading."""
-    for cells in chain([list(names)], rows):
-        line = io.StringIO()
-        csv.writer(line).writerow([guard_cell(cell) for cell in cells])
-        yield line.getvalue()
+    """Yields the lines of a CSV file with a heading, many at a time."""
+    left = chain([list(names)], rows)
+    while some := list(islice(left, _LINES)):
+        lines = io.StringIO()
+        csv.writer(lines).writerows([guard_cell(cell) for cell in cells] for cells in some)
+        yield lines.getvalue()
 
 
 def guard_cell(value: Any) -> Any:

@@ -36,6 +36,7 @@ class Pages:
         return self._render(
             "runs.html.j2",
             etag,
+            here="runs",
             title="Runs",
             columns=COLUMNS,
             rows=[make_row(run, states[run.id]) for run in ordered],
@@ -67,8 +68,7 @@ class Pages:
         """Renders runs beside the first; where they cannot be compared, why, and their curves."""
         started = [run.record() for run in runs if len(run.metrics)]
         try:
-            if len(started) < len(runs):
-                raise ConfigError("One of the runs has not finished an iteration yet.")
+            _check_comparable(runs)
             return self._render(
                 "compare.html.j2", etag, **comparison_values(compare_records(started, agent))
             )
@@ -116,6 +116,7 @@ class Pages:
         return self._render(
             "found_texts.html.j2",
             etag,
+            here="texts",
             title="Texts",
             given=dict(parameters),
             several=query.runs if len(query.runs) > 1 else (),
@@ -137,8 +138,20 @@ class Pages:
         return self._render("message.html.j2", etag, title=title, message=message)
 
     def _render(self, template: str, etag: str, **values: Any) -> str:
-        common = {"downloads": (), "etag": etag, "version": version("textenv")}
+        common = {"downloads": (), "here": "", "etag": etag, "version": version("textenv")}
         return str(self._templates.get_template(template).render(common | values))
+
+
+def _check_comparable(runs: Sequence[WatchedRun]) -> None:
+    """Raises for what a reader of pages can mend, in the words of pages."""
+    if not 2 <= len(runs) <= len(LETTERS):
+        raise ConfigError(f"Choose two runs or more in the list, up to {len(LETTERS)}.")
+    going_on = [run.name for run in runs if run.state == "training"]
+    if going_on:
+        raise ConfigError(
+            f"Still training: {', '.join(going_on)}. Agents are measured on held-out examples when "
+            "a run ends; this page compares them then."
+        )
 
 
 def _describe_malformed(error: Exception) -> str:

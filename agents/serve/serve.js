@@ -64,7 +64,7 @@ function show(page) {
   const [now, next] = [liveParts(document), liveParts(page)];
   let isWhole = true;
   if ([...now.keys()].join() !== [...next.keys()].join()) {
-    for (const name of [".masthead", "nav", "main"]) {
+    for (const name of [".masthead", ".page"]) {
       document.querySelector(name).replaceWith(document.adoptNode(page.querySelector(name)));
     }
     sent.clear();

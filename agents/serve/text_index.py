@@ -15,7 +15,7 @@ from agents.serve.line_tail import LineTail, parse_object
 _ANSWERS = ("before", "best", "after")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Place:
     """Where an answer stands."""
 
@@ -67,8 +67,13 @@ class TextIndex:
         ):
             yield Place(line, _ANSWERS[part] if part >= 0 else "", iteration, reward)
 
-    def read(self, lines: Sequence[int]) -> Iterator[dict[str, Any]]:
-        """Yields some lines; an empty one where the file was replaced meanwhile."""
+    def read(self, lines: Sequence[int], words: Sequence[bytes] = ()) -> Iterator[dict[str, Any]]:
+        """Yields some lines; an empty one where the file was replaced meanwhile.
+
+        Args:
+            lines: Numbers of the lines.
+            words: Lower-case bytes; a line that lacks one of them is empty, too.
+        """
         n = len(self._offsets)
         spans = [(self._offsets[i], self._lengths[i]) if i < n else (0, 0) for i in lines]
         try:
@@ -79,7 +84,10 @@ class TextIndex:
         with file:
             for offset, length in spans:
                 file.seek(offset)
-                yield parse_object(file.read(length)) or {}
+                text = file.read(length)
+                lower = text.lower() if words else b""
+                has_all = all(word in lower for word in words)
+                yield (parse_object(text) if has_all else None) or {}
 
     def read_all(self) -> list[dict[str, Any]]:
         """Returns every line, as of now."""

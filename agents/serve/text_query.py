@@ -55,7 +55,7 @@ class TextQuery:
         return [*(("run", id) for id in self.runs), *given]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FoundText:
     """An answer that was asked for."""
 
@@ -101,8 +101,9 @@ def find_texts(runs: Sequence[WatchedRun], query: TextQuery) -> list[FoundText]:
         if _is_within(text, query)
     ]
     if query.words:
-        wanted = [word.casefold() for word in query.words]
-        found = [text for text, row in read_texts(found) if _has_all(row, wanted)]
+        wanted = [word.lower() for word in query.words]
+        rows = read_texts(found, wanted)
+        found = [text for text, row in rows if _has_all(row, wanted)]
     if query.order == "newest":
         return sorted(found, key=lambda text: -text.iteration)
     sign = -1 if query.order == "highest" else 1
@@ -110,11 +111,17 @@ def find_texts(runs: Sequence[WatchedRun], query: TextQuery) -> list[FoundText]:
     return sorted(found, key=lambda t: _last_if_nan(sign * t.place.reward))
 
 
-def read_texts(found: Sequence[FoundText]) -> Iterator[tuple[FoundText, dict[str, Any]]]:
+def read_texts(
+    found: Sequence[FoundText], words: Sequence[str] = ()
+) -> Iterator[tuple[FoundText, dict[str, Any]]]:
     """Yields each text with its row: what was asked, and the answer's own keys.
 
-    Texts are strings, whatever the file has in their place.
+    Args:
+        found: Texts. They are strings in the rows, whatever the file has in their place.
+        words: Lower-case words. A row may be empty whose line lacks one of them.
     """
+    # JSON has letters and digits as they are, so a line can be passed over without being parsed.
+    plain = [word.encode() for word in words if word.isascii() and word.isalnum()]
     for start in range(0, len(found), _AT_A_TIME):
         texts = found[start : start + _AT_A_TIME]
         wanted: dict[tuple[WatchedRun, Stage], set[int]] = defaultdict(set)
@@ -123,7 +130,9 @@ def read_texts(found: Sequence[FoundText]) -> Iterator[tuple[FoundText, dict[str
         rows = {
             (run, stage, line): row
             for (run, stage), lines in wanted.items()
-            for line, row in zip(sorted(lines), run.texts[stage].read(sorted(lines)), strict=True)
+            for line, row in zip(
+                sorted(lines), run.texts[stage].read(sorted(lines), plain), strict=True
+            )
         }
         for text in texts:
             row = rows[text.run, text.stage, text.place.line]
@@ -157,7 +166,7 @@ def _is_within(text: FoundText, query: TextQuery) -> bool:
 
 def _has_all(row: Mapping[str, Any], wanted: Sequence[str]) -> bool:
     parts = [row["id"], row["prompt"], row["response"], *row["references"]]
-    text = "\n".join([*parts, *(turn["text"] for turn in row["turns"])]).casefold()
+    text = "\n".join([*parts, *(turn["text"] for turn in row["turns"])]).lower()
     return all(word in text for word in wanted)
 
 

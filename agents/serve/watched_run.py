@@ -43,6 +43,7 @@ class WatchedRun:
 
     def __init__(self, id: str, folder: Path) -> None:
         self.id, self.folder = id, folder
+        self.name = folder.name  # what readers call it
         self.version = 0  # grows with every change
         self.metrics = MetricColumns()
         self.texts = {stage: TextIndex(folder / name) for stage, name in _TEXT_FILES.items()}
@@ -64,11 +65,6 @@ class WatchedRun:
         files = (self._config, self._result, self._about, self._before)
         changed = [file.refresh() for file in files]
         self.version += bool(appended.lines or appended.is_anew or any(changed))
-
-    @property
-    def name(self) -> str:
-        """Name of the folder."""
-        return without_lone_surrogates(self.folder.resolve().name)
 
     @property
     def is_run(self) -> bool:

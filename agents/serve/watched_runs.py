@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from agents.serve.watched_run import WatchedRun
 from textenv.errors import ConfigError
+from textenv.report.surrogates import without_lone_surrogates
 
 _DEPTH = 3  # folders below a named one in which runs are found
 _MOST_FOLDERS = 5000  # that are looked into
@@ -63,14 +65,25 @@ class WatchedRuns:
         self._refreshed_at = time.monotonic()
 
     def _find(self) -> None:
-        paths = dict.fromkeys(path for folder in self._folders for path in _find_runs(folder))
-        ids = {make_id(path): path for path in paths}
-        self._known = {id: self._known.get(id) or WatchedRun(id, path) for id, path in ids.items()}
+        found = {path: folder for folder in self._folders for path in _find_runs(folder)}
+        names = {path: _name(path, folder) for path, folder in found.items()}
+        count = Counter(names.values())
+        known, self._known = self._known, {}
+        for path, name in names.items():
+            id = make_id(path)
+            run = known.get(id) or WatchedRun(id, path)
+            run.name = without_lone_surrogates(name if count[name] == 1 else str(path))
+            self._known[id] = run
 
 
 def make_id(path: Path) -> str:
     """Returns the id of the run in a folder: 16 hexadecimal digits."""
     return hashlib.blake2b(os.fsencode(path), digest_size=8).hexdigest()
+
+
+def _name(path: Path, folder: Path) -> str:
+    """Returns the way from a named folder to a run in it; the name of a run that was named."""
+    return path.name if path == folder else path.relative_to(folder).as_posix()
 
 
 def _find_runs(folder: Path) -> Iterator[Path]:
