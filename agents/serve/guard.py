@@ -46,7 +46,7 @@ class Guard:
             await send(message)
 
         hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
-        if len(hosts) != 1 or hosts[0].rpartition(":")[0].lower() not in _HOSTS:
+        if len(hosts) != 1 or hosts[0].partition(":")[0].lower() not in _HOSTS:
             await _refuse(
                 send_guarded, 400, b"This page is for this machine: http://127.0.0.1:PORT"
             )
