@@ -20,8 +20,9 @@ import numpy as np
 import typer
 from rich.console import Console
 
-from agents.reward_bench.bench import run_bench
-from agents.reward_bench.config import BenchConfig, parse_bench_config
+from agents.reward_bench.bench import CONFIG_FILE, run_bench
+from agents.reward_bench.config import BenchConfig, load_bench_config, parse_bench_config
+from agents.reward_bench.plan import BENCH_FILE
 from agents.reward_bench.records import load_run
 from agents.reward_bench.runs import untrained_runs
 from benchmarks.foresight_table import Foresight, table
@@ -48,6 +49,17 @@ def load_benches() -> dict[str, BenchConfig]:
     """Reads foresight.yaml."""
     values = load_yaml(Path(__file__).with_suffix(".yaml").read_text("utf-8"))
     return {name: parse_bench_config(config) for name, config in values["benches"].items()}
+
+
+def bench_once(config: BenchConfig, folder: Path) -> Bench:
+    """Trains and scores the designs, unless that is done with the same configuration."""
+    known, asked = folder / BENCH_FILE, folder / CONFIG_FILE
+    if known.is_file() and load_bench_config(asked) == config:
+        return load_record(Bench, known)
+    known.unlink(missing_ok=True)  # should this be interrupted, it is that of another one
+    found = run_bench(config, folder, track)
+    write_report(found, folder)
+    return found
 
 
 def audit_design(name: str, config: BenchConfig, out: Path) -> Audit:
@@ -149,8 +161,7 @@ def main(
         if bench and name not in bench:
             continue
         folder = out / name
-        found = run_bench(config, folder, track)
-        write_report(found, folder)
+        found = bench_once(config, folder)
         audits = {design: audit_design(design, config, folder) for design in config.designs}
         taus = ask_people(config, human) if human is not None and name == RATED else {}
         rows += put_together(name, found, audits, taus)
