@@ -3,7 +3,7 @@
 // reader has opened, chosen, sorted or selected stays as it is.
 
 const WAIT_MS = 2000;
-const LONGEST_MS = 4000; // so that a change is seen within five seconds
+const LONGEST_MS = 3000; // so that a change is seen within five seconds
 const SHARE = 20; // a page that takes the server 100 ms is asked for every 2 s
 
 const LIVE = ".masthead, main > section[id]:not([data-still])";
