@@ -66,13 +66,14 @@ class WatchedRuns:
 
     def _find(self) -> None:
         found = {path: folder for folder in self._folders for path in _find_runs(folder)}
-        names = {path: _name(path, folder) for path, folder in found.items()}
-        count = Counter(names.values())
+        names = {path: _names(path, folder) for path, folder in found.items()}
+        count = Counter(name for several in names.values() for name in several)
         known, self._known = self._known, {}
-        for path, name in names.items():
+        for path, several in names.items():
             id = make_id(path)
             run = known.get(id) or WatchedRun(id, path)
-            run.name = without_lone_surrogates(name if count[name] == 1 else str(path))
+            name = next((one for one in several if count[one] == 1), str(path))
+            run.name = without_lone_surrogates(name)
             self._known[id] = run
 
 
@@ -81,9 +82,10 @@ def make_id(path: Path) -> str:
     return hashlib.blake2b(os.fsencode(path), digest_size=8).hexdigest()
 
 
-def _name(path: Path, folder: Path) -> str:
-    """Returns the way from a named folder to a run in it; the name of a run that was named."""
-    return path.name if path == folder else path.relative_to(folder).as_posix()
+def _names(path: Path, folder: Path) -> tuple[str, str]:
+    """Returns the way to a run from a named folder that holds it, and that from one level above."""
+    held_by = path.parent if path == folder else folder
+    return path.relative_to(held_by).as_posix(), path.relative_to(held_by.parent).as_posix()
 
 
 def _find_runs(folder: Path) -> Iterator[Path]:

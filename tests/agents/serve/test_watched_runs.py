@@ -120,7 +120,7 @@ def test_runs_are_found_in_folders_and_named_by_the_way_to_them(make_run, tmp_pa
     assert {run.name for run in runs} == {"one", "bench/seeds/one"}
     named = WatchedRuns([first, second])
     named.refresh()
-    assert {run.name for run in named} == {str(first), str(second)}  # both are called "one"
+    assert {run.name for run in named} == {f"{tmp_path.name}/one", "seeds/one"}
     ids = {run.folder: run.id for run in runs}
     assert {run.folder: run.id for run in named} == ids
     new = make_run("new")
