@@ -31,6 +31,7 @@ from agents.cli.keys import command_with_keys
 from agents.cli.plan import plan
 from agents.cli.report import report
 from agents.cli.rewards import add_rewards_commands
+from agents.cli.serve import serve
 from agents.models.options import choose_bf16
 from agents.ppo.options import trained_defaults
 from agents.training.config import SFTOptions, TrainConfig, load_config
@@ -59,6 +60,7 @@ def add_commands(app: typer.Typer) -> None:
     app.command()(plan)
     app.command()(report)
     app.command(no_args_is_help=True)(compare)
+    app.command()(serve)
     # The group is made by `textenv.cli`.
     add_rewards_commands(find_rewards_app(app))
 

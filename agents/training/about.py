@@ -1,7 +1,8 @@
 """What a run was made with and what it warned of: versions, the data, warnings.
 
 FOLDER/about.json has "versions" by package; "data", for each split the number of its examples and a
-hash; and "warnings", each message once. Unlike `result.json` it is there from the first minute on.
+hash; "warnings", each message once; and "ending" if the run was stopped or failed: its "error", or
+null. Unlike `result.json` it is there from the first minute on.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ import hashlib
 import json
 import logging
 import platform
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,14 @@ class About(logging.Handler):
         except OSError:  # a disk that is full must not turn a warning into an error
             self.handleError(record)
 
+    def describe_ending(self, error: BaseException) -> None:
+        """Notes that the run was stopped by a signal, or which error ended it."""
+        is_stopped = isinstance(error, KeyboardInterrupt)
+        told = None if is_stopped else f"{type(error).__name__}: {error}"
+        self._content["ending"] = {"error": told}
+        with suppress(OSError):  # the error of the run is the one to see
+            self.save()
+
     def save(self) -> None:
         """Writes the file, if the folder exists."""
         if self._path.parent.is_dir():
@@ -69,15 +78,24 @@ class About(logging.Handler):
             write_whole(self._path, json.dumps(content, indent=2))
 
 
+def find_failure(about: Mapping[str, Any]) -> str:
+    """Returns the error that ended a run, as its `about.json` tells it; empty for none."""
+    ending = about.get("ending")
+    return str(ending.get("error") or "") if isinstance(ending, Mapping) else ""
+
+
 @contextmanager
 def noted(folder: Path) -> Iterator[About]:
-    """Notes what the packages warn of meanwhile in a run's `about.json`."""
+    """Notes in a run's `about.json` what the packages warn of meanwhile, and how it ended early."""
     about = About(folder)
     loggers = [logging.getLogger(name) for name in _LOGGERS]
     for logger in loggers:
         logger.addHandler(about)
     try:
         yield about
+    except BaseException as error:
+        about.describe_ending(error)
+        raise
     finally:
         for logger in loggers:
             logger.removeHandler(about)

@@ -17,25 +17,27 @@ from textenv.report import charts, numbers
 from textenv.report.emphasis import breakable, code_spans, emphasise
 
 REPORT_NAME = "report.html"
+FRAME = "frame.html.j2"
 
 
-def make_environment(package: str, **names: object) -> Environment:
-    """Returns the environment of a package's templates, which extend `frame.html.j2`.
+def make_environment(*packages: str, frame: str = FRAME, **names: object) -> Environment:
+    """Returns the environment of packages' templates, which extend `frame.html.j2`.
 
     All values are escaped. `parts.html.j2` has the pieces that sections are made of.
 
     Args:
-        package: Package that holds the templates.
+        packages: Packages that hold the templates; of two by one name the first one's is taken.
+        frame: Template that a page extends which can be shown in several frames.
         names: Modules and functions that the templates call.
     """
     environment = Environment(
-        loader=ChoiceLoader([PackageLoader(package, "."), PackageLoader("textenv.report", ".")]),
+        loader=ChoiceLoader([PackageLoader(one, ".") for one in (*packages, "textenv.report")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(charts=charts, numbers=numbers, **names)
+    environment.globals.update(charts=charts, numbers=numbers, frame=frame, **names)
     environment.filters.update(
         yaml=_yaml, breakable=breakable, code_spans=code_spans, emphasise=emphasise
     )
@@ -54,11 +56,11 @@ def render_page(
         data: Plain values that the page carries for "Save as JSON".
         values: What the template shows.
     """
-    script = _asset("script.js")
+    script = read_asset("script.js")
     return environment.get_template(template).render(
         title=title,
         data=_embed(data),
-        style=Markup(_asset("style.css")),
+        style=Markup(read_asset("style.css")),
         script=Markup(script),
         script_hash=_hash(script),
         version=version("textenv"),
@@ -66,7 +68,8 @@ def render_page(
     )
 
 
-def _asset(name: str) -> str:
+def read_asset(name: str) -> str:
+    """Returns what `style.css` or `script.js` holds, which every page has."""
     return (Path(__file__).parent / name).read_text(encoding="utf-8")
 
 

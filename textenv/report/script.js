@@ -19,7 +19,7 @@ function sortBy(table, index, header) {
   table.tBodies[0].append(...rows);
 }
 
-for (const table of document.querySelectorAll("table.sortable")) {
+function makeSortable(table) {
   [...table.tHead.rows[0].cells].forEach((header, index) => {
     const button = document.createElement("button");
     button.type = "button";
@@ -28,6 +28,8 @@ for (const table of document.querySelectorAll("table.sortable")) {
     header.append(button);
   });
 }
+
+document.querySelectorAll("table.sortable").forEach(makeSortable);
 
 const measures = document.querySelector(".measures");
 if (measures) {
@@ -84,15 +86,17 @@ if (filters) {
 }
 
 const save = document.getElementById("save");
-save.hidden = false;
-save.addEventListener("click", () => {
-  const record = document.getElementById("record").textContent;
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([record], { type: "application/json" }));
-  link.download = "report.json";
-  link.click();
-  URL.revokeObjectURL(link.href);
-});
+if (save) {
+  save.hidden = false;
+  save.addEventListener("click", () => {
+    const record = document.getElementById("record").textContent;
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([record], { type: "application/json" }));
+    link.download = "report.json";
+    link.click();
+    URL.revokeObjectURL(link.href);
+  });
+}
 
 // Paper cannot be unfolded.
 const folds = [];

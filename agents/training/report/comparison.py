@@ -16,6 +16,7 @@ from textenv.benchmark.statistics import Estimate, FloatArray, estimate_gain, es
 from textenv.errors import ConfigError
 
 Agent = Literal["best", "last"]
+LETTERS = ascii_uppercase  # of the runs, in order
 
 
 @dataclass(frozen=True)
@@ -96,11 +97,15 @@ def compare_runs(folders: Sequence[Path], agent: Agent = "best") -> Comparison:
         ConfigError: There are fewer than two runs, one is named twice or has not ended, or they
             cannot be compared: they have other environments, rewards or examples.
     """
-    if not 2 <= len(folders) <= len(ascii_uppercase):
-        raise ConfigError(f"Name two runs or more, up to {len(ascii_uppercase)}.")
+    _check_number(len(folders))
     if len({folder.resolve() for folder in folders}) < len(folders):
         raise ConfigError("A run is named twice. Name each run once.")
-    runs = [read_run(folder) for folder in folders]
+    return compare_records([read_run(folder) for folder in folders], agent)
+
+
+def compare_records(runs: Sequence[RunRecord], agent: Agent = "best") -> Comparison:
+    """Compares runs that are read already, as `compare_runs` does; raises the same."""
+    _check_number(len(runs))
     for run in runs:
         if not run.result or not run.samples:
             raise ConfigError(
@@ -110,7 +115,12 @@ def compare_runs(folders: Sequence[Path], agent: Agent = "best") -> Comparison:
     for run in runs[1:]:
         check_comparable(runs[0], run)
     n = min(len(run.samples) for run in runs)
-    return _compare(runs, _names(runs), n, agent)
+    return _compare(runs, name_runs(runs), n, agent)
+
+
+def _check_number(n: int) -> None:
+    if not 2 <= n <= len(LETTERS):
+        raise ConfigError(f"Name two runs or more, up to {len(LETTERS)}.")
 
 
 def check_comparable(first: RunRecord, other: RunRecord) -> None:
@@ -153,7 +163,7 @@ _MUST_AGREE: Mapping[str, Callable[[RunRecord], Any]] = {
 def _compare(runs: Sequence[RunRecord], names: Sequence[str], n: int, agent: Agent) -> Comparison:
     contestants: list[Contestant] = []
     first: dict[str, FloatArray] = {}
-    for letter, name, run in zip(ascii_uppercase, names, runs, strict=False):
+    for letter, name, run in zip(LETTERS, names, runs, strict=False):
         stage = "best" if agent == "best" and "best" in run.samples[0] else "after"
         answers = tuple(row[stage] for row in run.samples[:n])
         scores = _scores(answers)
@@ -201,7 +211,8 @@ def _differing(mappings: Sequence[Row]) -> dict[str, tuple[Any, ...]]:
     return {key: values for key, values in found.items() if any(v != values[0] for v in values)}
 
 
-def _names(runs: Sequence[RunRecord]) -> list[str]:
+def name_runs(runs: Sequence[RunRecord]) -> list[str]:
+    """Returns the name of each run; its path where two are named alike."""
     names = [run.name for run in runs]
     alike = len(set(names)) < len(names)
     return [str(run.folder) for run in runs] if alike else names

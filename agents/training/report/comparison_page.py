@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from agents.training.report.comparison import Comparison, Contestant
-from agents.training.report.curves import N_COLORS, make_compared_panels
+from agents.training.report.curves import make_compared_panels
 from agents.training.report.render import page_environment
 from agents.training.report.texts import Asked, Group, make_asked
 from textenv.benchmark.statistics import Estimate
@@ -32,24 +32,31 @@ _MARKS = {"better": "sound", "worse": "hacked", "cannot tell": "unclear", "": ""
 
 def render_comparison(comparison: Comparison) -> str:
     """Returns the page of a comparison as HTML."""
-    contestants = comparison.contestants
+    values = comparison_values(comparison)
     return render_page(
-        page_environment(),
-        "compare.html.j2",
-        title=f"{contestants[0].run.config['id']}: {', '.join(c.name for c in contestants)}",
-        data=comparison.to_json(),
-        comparison=comparison,
-        sentence=describe_comparison(comparison),
-        caution=describe_caution(comparison),
-        runs_table=make_runs_table(comparison),
-        metrics_table=make_metrics_table(comparison),
-        keys_table=make_keys_table("Configuration keys that differ", comparison.keys, contestants),
-        versions_table=make_keys_table("Versions that differ", comparison.versions, contestants),
-        drawn=make_compared_panels([c.run for c in contestants], [c.letter for c in contestants]),
-        groups=make_groups(comparison),
-        n_colors=N_COLORS,
-        files=(),
+        page_environment(), "compare.html.j2", data=comparison.to_json(), files=(), **values
     )
+
+
+def comparison_values(comparison: Comparison) -> dict[str, Any]:
+    """Returns what the template `compare.html.j2` shows."""
+    contestants = comparison.contestants
+    letters = [c.letter for c in contestants]
+    return {
+        "title": f"{contestants[0].run.config['id']}: {', '.join(c.name for c in contestants)}",
+        "comparison": comparison,
+        "sentence": describe_comparison(comparison),
+        "caution": describe_caution(comparison),
+        "runs_table": make_runs_table(comparison),
+        "metrics_table": make_metrics_table(comparison),
+        "keys_table": make_keys_table(
+            "Configuration keys that differ", comparison.keys, contestants
+        ),
+        "versions_table": make_keys_table("Versions that differ", comparison.versions, contestants),
+        "names": [(c.letter, c.name) for c in contestants],
+        "drawn": make_compared_panels([c.run for c in contestants], letters),
+        "groups": make_groups(comparison),
+    }
 
 
 def describe_comparison(comparison: Comparison) -> str:

@@ -15,6 +15,7 @@ from agents.training.report import curves, texts, verdict
 from agents.training.report.run_record import RunRecord, read_run
 from agents.training.run_folder import METRICS_FILE, SAMPLES_FILE, read_rows, write_whole
 from textenv.report import REPORT_NAME, make_environment, render_page
+from textenv.report.page import FRAME
 
 _FILES = (
     "config.yaml",
@@ -74,19 +75,41 @@ def write_run_report(folder: Path, out: Path | None = None) -> Path:
 def render_run(run: RunRecord, files: Sequence[str] = ()) -> str:
     """Returns the page of a run as HTML, with links to files beside it."""
     return render_page(
-        page_environment(),
-        "run.html.j2",
-        title=f"{run.config['id']}: {run.name}",
-        data=_data(run),
-        run=run,
-        changed=find_changed(run),
-        files=files,
+        page_environment(), "run.html.j2", data=_data(run), files=files, **run_values(run)
     )
 
 
-def page_environment() -> Any:
-    """Returns the environment of the templates."""
-    return make_environment("agents.training.report", curves=curves, texts=texts, verdict=verdict)
+def run_values(run: RunRecord, is_training: bool = False) -> dict[str, Any]:
+    """Returns what the template `run.html.j2` shows.
+
+    Args:
+        run: A run.
+        is_training: Whether the run goes on by itself, so that nothing is to be done.
+    """
+    return {
+        "title": f"{run.config['id']}: {run.name}",
+        "run": run,
+        "changed": find_changed(run),
+        "is_training": is_training,
+    }
+
+
+def page_environment(*packages: str, frame: str = FRAME) -> Any:
+    """Returns the environment of the templates.
+
+    Args:
+        packages: Packages with further templates.
+        frame: Template that the pages extend.
+    """
+    return make_environment(
+        *packages,
+        "agents.training.report",
+        frame=frame,
+        curves=curves,
+        texts=texts,
+        verdict=verdict,
+        n_colors=curves.N_COLORS,
+    )
 
 
 def find_changed(run: RunRecord) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ class RunRecord:
     def start(self) -> Estimate | None:
         """Mean reward on held-out examples before training."""
         if self.before:
-            return estimate_mean(self.before["rewards"])
+            return _estimate_start(tuple(self.before["rewards"]))
         return to_estimate(self.result["before"]["reward"]) if self.result else None
 
 
@@ -126,6 +127,12 @@ def read_run(folder: Path) -> RunRecord:
             f"The run in '{folder}' has not finished an iteration yet, so there is nothing to show."
         )
     return without_lone_surrogates(run)
+
+
+@lru_cache(maxsize=128)
+def _estimate_start(rewards: tuple[float, ...]) -> Estimate:
+    """Resamples once, however often a run is shown."""
+    return estimate_mean(rewards)
 
 
 def to_estimate(data: Mapping[str, Any]) -> Estimate:

@@ -110,7 +110,9 @@ def make_rollouts(run: RunRecord) -> list[tuple[str, tuple[Answer, ...]]]:
         (
             f"Iteration {i}",
             tuple(
-                Answer("", format_number(row["reward"], 3), _unmarked(row), "", _cut(row["prompt"]))
+                Answer(
+                    "", format_number(row["reward"], 3), _unmarked(row), "", cut_text(row["prompt"])
+                )
                 for row in by_iteration[i]
             ),
         )
@@ -135,13 +137,13 @@ def make_asked(question: Row, answers: Mapping[str, Row], against_first: bool = 
         counted = "" if others is None else _count(change.n_new, change.n_gone)
         shown.append(Answer(label, format_number(row["reward"], 3), said, counted))
         before = before if against_first and before is not None else row
-    references = tuple(_cut(text) for text in question["references"])
-    return Asked(question["id"], _cut(question["prompt"]), references, tuple(shown))
+    references = tuple(cut_text(text) for text in question["references"])
+    return Asked(question["id"], cut_text(question["prompt"]), references, tuple(shown))
 
 
 def _turns(row: Row) -> list[tuple[str, str]]:
     turns = row.get("turns") or [{"role": "assistant", "text": row["response"]}]
-    return [(turn["role"], _cut(turn["text"])) for turn in turns]
+    return [(turn["role"], cut_text(turn["text"])) for turn in turns]
 
 
 def _unmarked(row: Row) -> tuple[Said, ...]:
@@ -175,5 +177,6 @@ def _spread(items: Sequence[int], n: int) -> list[int]:
     return [items[i * (len(items) - 1) // max(n - 1, 1)] for i in range(n)]
 
 
-def _cut(text: str) -> str:
+def cut_text(text: str) -> str:
+    """Leaves out the middle of a text that is too long for a page."""
     return shorten(text.strip(), _HEAD_CHARS, _TAIL_CHARS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from agents.training.about import find_failure
 from agents.training.report.run_record import RunRecord, to_estimate
 from agents.training.run_folder import STOP_REASONS
 from textenv.benchmark.statistics import Estimate
@@ -59,7 +60,7 @@ def list_numbers(run: RunRecord) -> list[tuple[str, str, str]]:
 
 def _describe_gain(run: RunRecord) -> str:
     result = run.result
-    stage, gain = _headline(result)
+    stage, gain = find_headline(result)
     is_best = run.is_best_apart
     n, split = result["before"]["examples"], run.config.get("eval_split", "test")
     was, now = (_mean(one["reward"]) for one in (result["before"], stage))
@@ -80,10 +81,11 @@ def _describe_gain(run: RunRecord) -> str:
 def _describe_progress(run: RunRecord) -> str:
     last = run.metrics[-1]
     total = run.config.get("total_episodes")
+    failure = find_failure(run.about)
     said = (
-        f"This run has not ended: it has finished {run.iterations} "
-        f"iteration{'s' * (run.iterations != 1)}, and played {last['time/episodes']:.0f}"
-        f"{f' of {total}' if total else ''} episodes."
+        f"This run {f'has failed ({failure})' if failure else 'has not ended'}: "
+        f"it has finished {run.iterations} iteration{'s' * (run.iterations != 1)}, "
+        f"and played {last['time/episodes']:.0f}{f' of {total}' if total else ''} episodes."
     )
     looks = [row for row in run.metrics if row.get("validation/reward") is not None]
     if looks:
@@ -111,7 +113,7 @@ def _describe_progress(run: RunRecord) -> str:
 
 def _steps_of_gain(run: RunRecord) -> list[str]:
     result = run.result
-    _, gain = _headline(result)
+    _, gain = find_headline(result)
     low, high = gain.ci95
     n, total = result["before"]["examples"], result["total_episodes"]
     agent = "RUN/best" if run.is_best_apart else "RUN"
@@ -180,7 +182,7 @@ def _still_rises(run: RunRecord) -> bool:
     return bool(last["validation/reward"] > max(row["validation/reward"] for row in others))
 
 
-def _headline(result: Mapping[str, Any]) -> tuple[Mapping[str, Any], Estimate]:
+def find_headline(result: Mapping[str, Any]) -> tuple[Mapping[str, Any], Estimate]:
     """Returns the agent that one would use, the best if there is one, and its gain."""
     best = result.get("best")
     if best is not None:

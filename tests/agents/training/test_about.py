@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from agents.training import about
-from agents.training.about import hash_examples, noted
+from agents.training.about import find_failure, hash_examples, noted
 from textenv.examples import Example
 
 
@@ -62,6 +62,26 @@ def test_a_run_that_goes_on_keeps_its_warnings_and_there_are_not_endlessly_many(
     assert told[:2] == ["a", "b"]
     assert len(told) == 3
     assert "more warnings than are kept" in told[2]
+
+
+@pytest.mark.parametrize(
+    ("error", "told", "failure"),
+    [
+        (KeyboardInterrupt(), None, ""),
+        (ValueError("no data"), "ValueError: no data", "ValueError: no data"),
+    ],
+)
+def test_it_tells_how_a_run_ended_early_until_it_goes_on(tmp_path, error, told, failure):
+    def read():
+        return json.loads((tmp_path / "about.json").read_text())
+
+    with pytest.raises(type(error)), noted(tmp_path):
+        raise error
+    assert read()["ending"] == {"error": told}
+    assert find_failure(read()) == failure
+    with noted(tmp_path) as found:
+        found.save()
+    assert "ending" not in read()
 
 
 def test_without_a_folder_nothing_is_written(tmp_path):
