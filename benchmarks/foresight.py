@@ -6,7 +6,7 @@ Trains 28 designs on two tasks (foresight.yaml), three seeds of 1,024 episodes e
 with a search, picks the best of n of the untrained policy's samples by it, and asks how it agrees
 with people who rated summaries (SummEval's relevance). Then it compares what each of them said with
 the trained gain of gold: the cosine of MiniLM's embeddings, which no design counts but those that
-hold it with a bias. About two hours on two cores; what is done is not repeated.
+hold it with a bias. An hour and a quarter on two cores; what is done is not repeated.
 """
 
 from __future__ import annotations
