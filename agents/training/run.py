@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import tempfile
 import time
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from agents.models.options import PolicyOptions, choose_bf16
 from agents.ppo.distributed import is_first_rank, join_ranks
 from agents.ppo.options import PPOOptions
 from agents.ppo.ppo import TextPPO
+from agents.ppo.trackers import TrackedRun, check_trackers
 from agents.training.about import About, noted, versions
 from agents.training.config import TrainConfig, write_config
 from agents.training.degeneration import find_spoilt
@@ -36,8 +38,10 @@ from agents.training.report import reported
 from agents.training.run_folder import (
     METRICS_FILE,
     SAMPLES_FILE,
+    TRACKING_FILE,
     check_resumable,
     load_evaluation,
+    read_json,
     removed_unless_written,
     save_evaluation,
     write_rows,
@@ -113,6 +117,7 @@ def train(config: TrainConfig, out: Path, resume: bool = False) -> dict[str, Any
 
 def _train(config: TrainConfig, out: Path, checkpoint: Path | None, about: About) -> dict[str, Any]:
     started_at = time.perf_counter()
+    check_trackers(config.log)
     bf16 = choose_bf16(config.bf16, get_device(config.device).type)
     core, findings = _prepare(config, about)
     config = fit_config(config.replace(bf16=bf16))
@@ -122,6 +127,8 @@ def _train(config: TrainConfig, out: Path, checkpoint: Path | None, about: About
         agent, before = _begin(config, arguments, core, out)
     else:
         agent, before = _go_on(config, arguments, core, out, checkpoint)
+    if config.log:
+        agent.tracked = TrackedRun(config.to_json(), *_tracking_name(out), out)
     about.save()
     findings += tell(find_in_answers(before, core, config.id))
     trained_at = time.perf_counter()
@@ -236,10 +243,25 @@ def _go_on(
         before = _begin(config, arguments, core, out)[1]
     assert before is not None
     agent = TextPPO.load(
-        checkpoint, env=_make_env(config, arguments), device=config.device, parallel=config.parallel
+        checkpoint,
+        env=_make_env(config, arguments),
+        device=config.device,
+        parallel=config.parallel,
+        log=config.log,
     )
     write_config(config, out / "config.yaml")
     return agent, before
+
+
+def _tracking_name(out: Path) -> tuple[str, str]:
+    """Returns the name and id under which trackers know a run, also after it is resumed."""
+    path = out / TRACKING_FILE
+    id = read_json(path).get("id")
+    if id is None:
+        id = secrets.token_hex(3)
+        write_whole(path, json.dumps({"id": id}))
+    name = f"{out.resolve().name}-{id}"
+    return name, name
 
 
 def reward_spec(config: TrainConfig) -> Any:

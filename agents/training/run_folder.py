@@ -21,6 +21,7 @@ from textenv.errors import ConfigError
 from textenv.examples import Episode, Turn
 
 METRICS_FILE, SAMPLES_FILE = "metrics.jsonl", "samples.jsonl"
+TRACKING_FILE = "tracking.json"  # the id under which trackers know the run
 # Why a run ended, as `result.json` says it, in words.
 STOP_REASONS = {
     "budget": "the budget is spent",
