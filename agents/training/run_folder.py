@@ -89,26 +89,6 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Reads a file of JSON lines, if there is one; a line that a killed process left is no row."""
-    if not path.is_file():
-        return []
-    lines = path.read_bytes().split(b"\n")
-    rows = []
-    for i, line in enumerate(lines):
-        if not line.strip():
-            continue
-        try:
-            rows.append(json.loads(line))
-        except ValueError as error:
-            if i == len(lines) - 1:
-                break
-            raise ConfigError(
-                f"'{path}' cannot be read: line {i + 1} is not valid JSON ({error})."
-            ) from error
-    return rows
-
-
 def keep_rows(path: Path, n: int) -> list[dict[str, Any]]:
     """Cuts a file of metrics to its first n iterations, and returns their rows.
 
