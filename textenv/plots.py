@@ -231,9 +231,11 @@ def _make_figure(size: tuple[float, float]) -> tuple[Figure, Axes]:
 
 def _finish(axes: Axes, title: str, x: str, y: str) -> None:
     axes.set_title(title, loc="left", fontsize="medium")
+    from matplotlib.ticker import MaxNLocator
+
     axes.set_xlabel(x)
     if x == _ITERATION:
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylabel(y)
     axes.grid(alpha=0.3, linewidth=0.5)
     axes.spines[["top", "right"]].set_visible(False)

@@ -29,6 +29,7 @@ from agents.cli.display import (
 from agents.cli.evaluate import AGENTS, evaluate
 from agents.cli.keys import command_with_keys
 from agents.cli.plan import plan
+from agents.cli.push import push
 from agents.cli.report import report
 from agents.cli.rewards import add_rewards_commands
 from agents.models.options import choose_bf16
@@ -58,6 +59,7 @@ def add_commands(app: typer.Typer) -> None:
     app.command("sft", cls=command_with_keys(SFTOptions), epilog=f"{env} [bold]Keys:[/]")(sft)
     app.command()(plan)
     app.command()(report)
+    app.command(no_args_is_help=True)(push)
     app.command(no_args_is_help=True)(compare)
     # The group is made by `textenv.cli`.
     add_rewards_commands(find_rewards_app(app))

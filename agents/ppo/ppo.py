@@ -32,6 +32,7 @@ from agents.ppo.env_checks import check_groups, check_training_env
 from agents.ppo.epochs import run_epochs
 from agents.ppo.evaluated_rollout import evaluate_rollout
 from agents.ppo.kl import KLController
+from agents.ppo.model_card import ModelFacts, render_card, versions
 from agents.ppo.options import PPOOptions, ppo_options
 from agents.ppo.progress import (
     describe_iteration,
@@ -54,7 +55,7 @@ from agents.ppo.steps import OptimizerSteps
 from agents.ppo.targets import Targets, make_targets
 from agents.ppo.trackers import TEXTS_EVERY, TrackedRun, Trackers, text_rows, tracking
 from agents.ppo.update import accumulate_gradients, start_values
-from agents.ppo.vec_env import TextVecEnv, most_tokens, reward_seconds
+from agents.ppo.vec_env import TextVecEnv, find_text_env, most_tokens, reward_seconds
 from textenv.errors import ConfigError
 from textenv.levels import token_spaces
 from textenv.rollout import Infos, PlayedEpisode
@@ -148,6 +149,8 @@ class TextPPO(PPO):
         if self.env is not None:
             self._check_env(self.env)
         self._reference: Reference | None = None
+        self.base_model: str | None = None
+        self.facts: ModelFacts | None = None
         self.tracked = TrackedRun()
         self.trackers = Trackers()
         if _init_setup_model:
@@ -472,6 +475,7 @@ class TextPPO(PPO):
             **{name: getattr(self, name) for name in _COUNTERS},
             **{name: getattr(self, name).state_dict() for name in _STATEFUL},
             "slots": slot_states(self.env, self.n_envs, self.ranks),
+            "base": self.base_model or self.policy.options.model,
         }
         save_agent(
             Path(path),
@@ -484,8 +488,24 @@ class TextPPO(PPO):
             reference=self.reference_name,
             state=state,
             generators=generator_states(self.device, self.ranks),
+            card=self.make_card(),
             writes=self.ranks.index == 0,
         )
+
+    def make_card(self) -> str:
+        """Returns a card of the language model as it is: what is known of it, as Markdown."""
+        facts = self.facts
+        if facts is None:
+            text_env = find_text_env(self.env)
+            spec = None if text_env is None else text_env.env.spec
+            facts = ModelFacts(
+                base=self.base_model or self.policy.options.model,
+                method=f"PPO (advantage={self.options.advantage}, kl_coef={self.options.kl_coef})",
+                ids=() if spec is None else (spec.id,),
+                seed=self.seed,
+                versions=versions(),
+            )
+        return render_card(replace(facts, episodes=self.n_episodes_done))
 
     @classmethod
     def load(  # type: ignore[override] # a folder, not a zip file
@@ -537,6 +557,7 @@ class TextPPO(PPO):
         """Replaces this agent's state by that of a saved one."""
         restore_policy(self.policy, saved)
         restore_slots(self.env, saved.state["slots"], self.ranks)
+        self.base_model = saved.state.get("base")
         restore_generators(saved.generators, self.device, self.ranks)
         for name in _COUNTERS:
             setattr(self, name, saved.state[name])

@@ -16,10 +16,11 @@ from stable_baselines3.common.utils import get_device
 
 from agents.models.options import PolicyOptions, choose_bf16
 from agents.ppo.distributed import is_first_rank, join_ranks
+from agents.ppo.model_card import versions
 from agents.ppo.options import PPOOptions
 from agents.ppo.ppo import TextPPO
 from agents.ppo.trackers import TrackedRun, check_trackers
-from agents.training.about import About, noted, versions
+from agents.training.about import About, noted
 from agents.training.config import TrainConfig, write_config
 from agents.training.degeneration import find_spoilt
 from agents.training.evaluation import Evaluation, question
@@ -35,6 +36,7 @@ from agents.training.preflight import (
     tell,
 )
 from agents.training.report import reported
+from agents.training.run_card import run_facts, write_cards
 from agents.training.run_folder import (
     METRICS_FILE,
     SAMPLES_FILE,
@@ -130,6 +132,7 @@ def _train(config: TrainConfig, out: Path, checkpoint: Path | None, about: About
     if config.log:
         agent.tracked = TrackedRun(config.to_json(), *_tracking_name(out), out)
     about.save()
+    agent.facts = run_facts(config, reward_spec(config), out)
     findings += tell(find_in_answers(before, core, config.id))
     trained_at = time.perf_counter()
     with stop_requests() as request:
@@ -159,6 +162,7 @@ def _train(config: TrainConfig, out: Path, checkpoint: Path | None, about: About
         "model": config.model,
         "seed": config.seed,
         "reward": reward_spec(config),
+        "eval_split": config.eval_split,
         "before": before.summary(),
         "before_cut_to_first_sentence": cut_to_first_sentence(core, before).summary(),
         "after": after.summary(),
@@ -176,6 +180,8 @@ def _train(config: TrainConfig, out: Path, checkpoint: Path | None, about: About
         "versions": versions(),
     }
     write_whole(out / "result.json", json.dumps(result, indent=2))
+    if agent.ranks.index == 0:
+        write_cards(out, agent.facts, result)
     return result
 
 
