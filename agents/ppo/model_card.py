@@ -137,7 +137,7 @@ def without_paths(value: Any) -> Any:
         return [without_paths(item) for item in value]
     if isinstance(value, str):
         path, colon, name = value.partition(":")
-        if path.startswith(("~", ".")) or os.path.isabs(path) or Path(path).exists():
+        if path.startswith(("~/", "./", "../")) or os.path.isabs(path):
             return f"{Path(path).name}{colon}{name}"
     return value
 
