@@ -31,9 +31,9 @@ from stable_baselines3.common.logger import Logger
 from agents.cli.arguments import pick_device
 from agents.memory.plan import count_memory
 from agents.policy.episode_batch import EpisodeBatch
+from agents.ppo.model_card import versions
 from agents.ppo.ppo import TextPPO
 from agents.ppo.targets import Targets
-from agents.training.about import versions
 from agents.training.config import TrainConfig, train_config
 from agents.training.run import make_agent
 from benchmarks.floors import Timings, decode_floor, learning_floor, synchronize

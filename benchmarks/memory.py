@@ -31,7 +31,7 @@ from stable_baselines3.common.logger import Logger
 import textenv  # noqa: F401 - registers the environments
 from agents.cli.arguments import pick_device
 from agents.memory.plan import count_memory
-from agents.training.about import versions
+from agents.ppo.model_card import versions
 from agents.training.config import (
     TrainConfig,
     load_config,

@@ -16,6 +16,7 @@ PUBLIC = {
         "textenv",
         "textenv.benchmark",
         "textenv.chat",
+        "textenv.plots",
         "textenv.rewards",
         "textenv.testing",
         "textenv.wrappers",
@@ -32,8 +33,8 @@ MODULES = [module for modules in PUBLIC.values() for module in modules]
 
 
 def documented_code():
-    """Yields (file, syntax tree) of each example, and of each block of Python in a page."""
-    for path in sorted(ROOT.glob("examples/*.py")):
+    """Yields (file, syntax tree) of each example and tutorial, and of each block in a page."""
+    for path in sorted([*ROOT.glob("examples/*.py"), *ROOT.glob("docs/tutorials/*.py")]):
         yield path.name, ast.parse(path.read_text(encoding="utf-8"))
     for path in (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))):
         for block in re.findall(r"^```python\n(.*?)^```", path.read_text("utf-8"), re.M | re.S):

@@ -9,7 +9,8 @@ Public are the names listed here and in these modules; everything else is intern
 - `textenv.benchmark`: rewards beside people's judgements, and a search for lazy rules;
 - `textenv.wrappers`: other spaces over the same task, shaping, and recording;
 - `textenv.testing`: the contract of an environment, for tasks of your own;
-- `textenv.chat`: an agent behind any chat endpoint.
+- `textenv.chat`: an agent behind any chat endpoint;
+- `textenv.plots`: curves of runs as matplotlib figures.
 """
 
 from __future__ import annotations

@@ -29,6 +29,7 @@ from agents.cli.display import (
 from agents.cli.evaluate import AGENTS, evaluate
 from agents.cli.keys import command_with_keys
 from agents.cli.plan import plan
+from agents.cli.push import push
 from agents.cli.report import report
 from agents.cli.rewards import add_rewards_commands
 from agents.cli.serve import serve
@@ -59,6 +60,7 @@ def add_commands(app: typer.Typer) -> None:
     app.command("sft", cls=command_with_keys(SFTOptions), epilog=f"{env} [bold]Keys:[/]")(sft)
     app.command()(plan)
     app.command()(report)
+    app.command(no_args_is_help=True)(push)
     app.command(no_args_is_help=True)(compare)
     app.command()(serve)
     # The group is made by `textenv.cli`.

@@ -4,8 +4,8 @@ FOLDER/agent.json           options, counters, KL coefficient, optimizer setting
                             the random state of each slot
 FOLDER/agent.safetensors    value head, adapters, a separate critic's weights that learn, optimizer
                             state, the random state of each process
-FOLDER/model/               the language model and its tokenizer, as transformers saves them; an
-                            adapter is merged into it
+FOLDER/model/               the language model and its tokenizer, as transformers saves them, and
+                            its card; an adapter is merged into it
 FOLDER/adapter/             the adapter as peft saves it, if there is one
 
 An agent with an adapter continues from its base model, which is saved by name, and the adapter.
@@ -31,6 +31,7 @@ from agents.models.loading import load_model_tokenizer, without_progress_bars
 from agents.models.lora import merge_adapter, save_adapter
 from agents.policy.lm_policy import LMPolicy
 from agents.ppo.atomic_replacement import replacing_entries, settle
+from agents.ppo.model_card import CARD
 from agents.ppo.optimizer_states import (
     optimizer_tensors,
     plain_groups,
@@ -70,6 +71,7 @@ def save_agent(
     reference: str,
     state: Mapping[str, Any],
     generators: Mapping[str, Tensor],
+    card: str = "",
     writes: bool = True,
 ) -> None:
     """Writes an agent to a folder. An agent that is there stays whole until everything is written.
@@ -81,6 +83,7 @@ def save_agent(
         reference: Name of the reference model.
         state: Counters and other state, as in `SavedAgent`.
         generators: Random states, as in `SavedAgent`.
+        card: Card of the language model, as Markdown; empty for none.
         writes: Whether this process writes; all processes of a run gather the weights.
 
     Raises:
@@ -128,7 +131,7 @@ def save_agent(
     if not writes:
         return
     with replacing_entries(folder) as new:
-        save_language_model(policy, new / "model", weights)
+        save_language_model(policy, new / "model", weights, card)
         if policy.adapter is not None:
             save_adapter(policy.adapter, new / "adapter")
         save_file(
@@ -156,7 +159,7 @@ def check_finite(tensors: Mapping[str, Tensor]) -> None:
 
 
 def save_language_model(
-    policy: LMPolicy, folder: Path, weights: dict[str, Tensor] | None = None
+    policy: LMPolicy, folder: Path, weights: dict[str, Tensor] | None = None, card: str = ""
 ) -> None:
     """Writes the policy's language model and tokenizer as plain transformers reads them.
 
@@ -166,6 +169,7 @@ def save_language_model(
         policy: Policy whose model to write.
         folder: Folder to write to.
         weights: Whole weights of the model, where this process has only a part of them.
+        card: Card of the model, as Markdown; empty for none.
 
     Raises:
         ModelError: A weight is not finite; nothing is written.
@@ -175,6 +179,8 @@ def save_language_model(
     with without_progress_bars():
         lm.save_pretrained(folder, state_dict=weights if policy.adapter is None else None)
     load_model_tokenizer(policy.options.model).save_pretrained(folder)
+    if card:
+        (folder / CARD).write_text(card, encoding="utf-8")
 
 
 def read_agent(folder: Path, changes: Mapping[str, Any]) -> SavedAgent:

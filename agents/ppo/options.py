@@ -11,6 +11,7 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    field_validator,
     model_validator,
 )
 
@@ -235,10 +236,18 @@ class PPOOptions(Options):
     stats_window_size: PositiveInt = option(
         100, _RUN, "episodes over which SB3's rollout/ep_rew_mean is averaged"
     )
-    tensorboard_log: str | None = option(
-        None, _RUN, "folder of TensorBoard's log; needs textenv[tensorboard]"
+    log: list[Literal["tensorboard", "trackio", "wandb"]] = option(
+        [],
+        _RUN,
+        "trackers that get every number, the configuration and a few texts, such as "
+        "log=[tensorboard,wandb]. Each needs the extra of its name, as in textenv[wandb]",
     )
     verbose: NonNegativeInt = option(0, _RUN, "1: print a table each iteration; 2: more", le=2)
+
+    @field_validator("log", mode="before")
+    @classmethod
+    def _take_one(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:

@@ -32,6 +32,7 @@ from agents.ppo.env_checks import check_groups, check_training_env
 from agents.ppo.epochs import run_epochs
 from agents.ppo.evaluated_rollout import evaluate_rollout
 from agents.ppo.kl import KLController
+from agents.ppo.model_card import ModelFacts, render_card, versions
 from agents.ppo.options import PPOOptions, ppo_options
 from agents.ppo.progress import (
     describe_iteration,
@@ -52,8 +53,9 @@ from agents.ppo.run_checks import check_run
 from agents.ppo.sharding import divide_run, is_sharded
 from agents.ppo.steps import OptimizerSteps
 from agents.ppo.targets import Targets, make_targets
+from agents.ppo.trackers import TEXTS_EVERY, TrackedRun, Trackers, text_rows, tracking
 from agents.ppo.update import accumulate_gradients, start_values
-from agents.ppo.vec_env import TextVecEnv, most_tokens, reward_seconds
+from agents.ppo.vec_env import TextVecEnv, find_text_env, most_tokens, reward_seconds
 from textenv.errors import ConfigError
 from textenv.levels import token_spaces
 from textenv.rollout import Infos, PlayedEpisode
@@ -65,7 +67,7 @@ Metrics = Mapping[str, float]
 _FIXED = ("n_envs", "device", "reference", "parallel")
 _LIVE = tuple(name for name in PPOOptions.model_fields if name not in _FIXED)
 # Decided anew when the agent is loaded.
-_NOT_SAVED = ("n_envs", "n_steps", "device", "parallel")
+_NOT_SAVED = ("n_envs", "n_steps", "device", "parallel", "log")
 _COUNTERS = ("num_timesteps", "n_episodes_done", "n_iterations", "_n_updates")
 # Parts of the agent that have a state of their own, of plain numbers.
 _STATEFUL = ("kl_controller", "return_scale", "steps", "prompt_order")
@@ -85,6 +87,8 @@ class TextPPO(PPO):
         env: An environment id, `gymnasium.make_vec(...)`, `gymnasium.make(...)`, or an SB3
             `VecEnv`. In a run of several processes, anything but an id has this process's slots.
         policy_kwargs: `LMPolicy`'s options, such as {"model": "path/or/id"}.
+        tensorboard_log: Folder of TensorBoard's log, as in SB3; the same as log=["tensorboard"],
+            which by itself writes to runs/tensorboard.
         options: Options of `PPOOptions` (docs/options.md), such as learning_rate=1e-5. Some
             defaults depend on what is trained: the embedded model, full weights or LoRA.
 
@@ -103,6 +107,7 @@ class TextPPO(PPO):
         env: GymEnv | TextVectorEnv | str | None = None,
         *,
         policy_kwargs: dict[str, Any] | None = None,
+        tensorboard_log: str | None = None,
         _init_setup_model: bool = True,
         **options: object,
     ) -> None:
@@ -110,6 +115,8 @@ class TextPPO(PPO):
         if policy_class is None or not issubclass(policy_class, LMPolicy):
             raise ConfigError(f"policy must be 'LMPolicy' or a subclass of it, not {policy!r}.")
         given = ppo_options(options, policy_kwargs or {})
+        if tensorboard_log is not None and "tensorboard" not in given.log:
+            given = given.replace(log=["tensorboard", *given.log])
         self.ranks = join_ranks()
         check_run(policy_class, policy_kwargs or {}, given, self.ranks)
         if isinstance(env, str):
@@ -123,7 +130,7 @@ class TextPPO(PPO):
             batch_size=given.batch_size,
             normalize_advantage=False,
             stats_window_size=given.stats_window_size,
-            tensorboard_log=given.tensorboard_log,
+            tensorboard_log=tensorboard_log,
             policy_kwargs=policy_kwargs,
             verbose=given.verbose,
             seed=given.seed,
@@ -142,6 +149,10 @@ class TextPPO(PPO):
         if self.env is not None:
             self._check_env(self.env)
         self._reference: Reference | None = None
+        self.base_model: str | None = None
+        self.facts: ModelFacts | None = None
+        self.tracked = TrackedRun()
+        self.trackers = Trackers()
         if _init_setup_model:
             self._setup_model()
 
@@ -261,6 +272,7 @@ class TextPPO(PPO):
         if reset_num_timesteps:
             self.n_episodes_done = 0
         # With a budget in episodes the tokens are not known beforehand; SB3 only needs a number.
+        self.tensorboard_log = self._tensorboard_folder()
         total, callback = self._setup_learn(
             # SB3 adds what was done before to what is still to do.
             (total_timesteps or 0) - (self.num_timesteps if resume else 0),
@@ -289,7 +301,11 @@ class TextPPO(PPO):
             least_episodes = total_episodes
         n_iterations = -(-least_episodes // self.options.n_episodes)
         self._critic_warmup = min(self.options.critic_warmup, n_iterations // 4)
-        with track_budget(budget.total if progress_bar else None) as report:
+        names = [] if self.ranks.index else self.options.log
+        with (
+            tracking(self.logger, names, self._tracked_run()) as self.trackers,
+            track_budget(budget.total if progress_bar else None) as report,
+        ):
             for iteration, remaining in enumerate(budget.iterations(), start=1):
                 self._current_progress_remaining = remaining
                 metrics = self._iterate(callback)
@@ -297,12 +313,28 @@ class TextPPO(PPO):
                     break
                 if log_interval is not None and iteration % log_interval == 0:
                     self.dump_logs(iteration)
+                if self.n_iterations % TEXTS_EVERY == 1:
+                    rows = text_rows(self.episodes)
+                    self.trackers.log_texts("rollout/texts", rows, self.num_timesteps)
                 report(budget.spent, describe_iteration(metrics))
                 stops = after_iteration is not None and not after_iteration(metrics)
                 if self.ranks.any(stops):
                     break
         callback.on_training_end()
         return self
+
+    def _tensorboard_folder(self) -> str | None:
+        if "tensorboard" not in self.options.log or self.ranks.index:
+            return None
+        if self.tracked.folder is not None:
+            return str(self.tracked.folder / "tensorboard")
+        return self.tensorboard_log or "runs/tensorboard"
+
+    def _tracked_run(self) -> TrackedRun:
+        if self.tracked.config:
+            return self.tracked
+        config = self.options.to_json() | self.policy.options.to_json()
+        return replace(self.tracked, config=config)
 
     def _iterate(self, callback: BaseCallback) -> dict[str, float] | None:
         """Plays a rollout and learns from it; None if a callback stopped it."""
@@ -377,7 +409,7 @@ class TextPPO(PPO):
                 targets.values[written].cpu().numpy(), targets.returns[written].cpu().numpy()
             )
             self.logger.record("train/explained_variance", explained)
-        self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
+        self.logger.record("train/n_updates", self._n_updates)
         record_metrics(self.logger, self.steps.metrics())
         self.n_iterations += 1
 
@@ -443,16 +475,37 @@ class TextPPO(PPO):
             **{name: getattr(self, name) for name in _COUNTERS},
             **{name: getattr(self, name).state_dict() for name in _STATEFUL},
             "slots": slot_states(self.env, self.n_envs, self.ranks),
+            "base": self.base_model or self.policy.options.model,
         }
         save_agent(
             Path(path),
             self.policy,
-            options=self.options.to_json(exclude=_NOT_SAVED),
+            options=self.options.to_json(exclude=_NOT_SAVED)
+            | {
+                # A run has its own folder of it, and may be moved.
+                "tensorboard_log": None if self.tracked.folder else self.tensorboard_log
+            },
             reference=self.reference_name,
             state=state,
             generators=generator_states(self.device, self.ranks),
+            card=self.make_card(),
             writes=self.ranks.index == 0,
         )
+
+    def make_card(self) -> str:
+        """Returns a card of the language model as it is: what is known of it, as Markdown."""
+        facts = self.facts
+        if facts is None:
+            text_env = find_text_env(self.env)
+            spec = None if text_env is None else text_env.env.spec
+            facts = ModelFacts(
+                base=self.base_model or self.policy.options.model,
+                method=f"PPO (advantage={self.options.advantage}, kl_coef={self.options.kl_coef})",
+                ids=() if spec is None else (spec.id,),
+                seed=self.seed,
+                versions=versions(),
+            )
+        return render_card(replace(facts, episodes=self.n_episodes_done))
 
     @classmethod
     def load(  # type: ignore[override] # a folder, not a zip file
@@ -504,6 +557,7 @@ class TextPPO(PPO):
         """Replaces this agent's state by that of a saved one."""
         restore_policy(self.policy, saved)
         restore_slots(self.env, saved.state["slots"], self.ranks)
+        self.base_model = saved.state.get("base")
         restore_generators(saved.generators, self.device, self.ranks)
         for name in _COUNTERS:
             setattr(self, name, saved.state[name])

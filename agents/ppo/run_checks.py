@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +9,7 @@ from agents.models.options import PolicyOptions, policy_options
 from agents.policy.lm_policy import LMPolicy
 from agents.ppo.distributed import Ranks
 from agents.ppo.options import PPOOptions
+from agents.ppo.trackers import check_trackers
 from textenv.errors import ConfigError
 
 # Arguments of `LMPolicy` that are no options of `PolicyOptions`.
@@ -31,10 +31,7 @@ def check_run(
         ConfigError: One does not fit.
         UnknownNameError: An option of the policy does not exist.
     """
-    if options.tensorboard_log is not None and importlib.util.find_spec("tensorboard") is None:
-        raise ConfigError(
-            "tensorboard_log needs one more package: pip install textenv[tensorboard]"
-        )
+    check_trackers(options.log)
     _check_policy_kwargs(policy, policy_kwargs)
     if options.sampler is not None and ranks.size > 1:
         raise ConfigError("sampler is for runs of a single process. Leave it out.")

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from agents.ppo.model_card import versions
 from agents.reward_bench.config import UNTRAINED, BenchConfig
 from agents.reward_bench.runs import Wanted
 from agents.reward_bench.scoring import ScoredDesign, Start
-from agents.training.about import versions
 from textenv.benchmark.bench_verdict import describe, give_verdict, judge
 from textenv.benchmark.best_of_n import make_best_of_n
 from textenv.benchmark.effects import Effect

@@ -6,12 +6,12 @@ import json
 from dataclasses import dataclass
 
 from agents.serve.watched_run import State, WatchedRun
-from agents.training.report.curves import LOOK, REWARD
 from agents.training.report.verdict import find_headline
 from textenv.benchmark.statistics import Estimate
 from textenv.chat import shorten
 from textenv.errors import TextEnvError
 from textenv.registry import environment_row
+from textenv.report.metric_rows import LOOK, REWARD
 from textenv.report.numbers import format_interval, format_number
 from textenv.report.tables import Value, show_text
 

@@ -10,14 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import platform
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import textenv
+from agents.ppo.model_card import versions
 from agents.training.run_folder import read_json, write_whole
 from textenv.datasets.base import TextDataset
 from textenv.episode import TextCore
@@ -114,10 +112,3 @@ def hash_examples(dataset: TextDataset) -> str:
         example = dataset[i * n // hashed]
         digest.update(json.dumps([example.id, example.prompt, *example.references]).encode())
     return digest.hexdigest()
-
-
-def versions() -> dict[str, str]:
-    """Returns the versions that a result depends on."""
-    packages = ("torch", "transformers", "gymnasium", "stable-baselines3", "numpy")
-    ours = {"python": platform.python_version(), "textenv": textenv.__version__}
-    return ours | {name: version(name) for name in packages}

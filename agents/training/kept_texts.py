@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from agents.training.evaluation import question, spoken
-from agents.training.run_folder import read_rows, write_rows
+from agents.training.run_folder import write_rows
 from textenv.chat import shorten
 from textenv.episode import TextCore
+from textenv.report.metric_rows import read_rows
 from textenv.rollout import PlayedEpisode
 
 ROLLOUTS_FILE, LOOKS_FILE = "rollouts.jsonl", "looks.jsonl"

@@ -1,7 +1,7 @@
 """Looks at held-out reward during a training, and the agent of the best of them.
 
-FOLDER/best/model/        the language model and its tokenizer, as transformers saves them; an
-                          adapter is merged into it
+FOLDER/best/model/        the language model and its tokenizer, as transformers saves them, and its
+                          card; an adapter is merged into it
 FOLDER/best/best.json     the iteration, what the look found, and how the policy acts
 FOLDER/best/config.yaml   a copy of the run's configuration
 
@@ -126,7 +126,7 @@ def save_best(agent: TextPPO, look: Look, out: Path) -> None:
         "policy_options": {name: getattr(policy.options, name) for name in ACTING},
     }
     with replacing_entries(out) as new:
-        save_language_model(policy, new / BEST / "model", weights)
+        save_language_model(policy, new / BEST / "model", weights, agent.make_card())
         shutil.copyfile(out / _CONFIG, new / BEST / _CONFIG)
         (new / BEST / _RECORD).write_text(json.dumps(record, indent=2), encoding="utf-8")
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agents.ppo.ppo import TextPPO
-from agents.ppo.progress import describe_iteration
+from agents.ppo.progress import describe_iteration, record_metrics
 from agents.ppo.steps import DivergedError
 from agents.training.config import TrainConfig
 from agents.training.interrupts import StopRequest
@@ -102,6 +102,7 @@ def train_in_folder(
                 if last_is_best:
                     save_best(agent, look, out)
                     best = look
+                _log_look(agent, look)
                 note = _describe_look(metrics, look, last_is_best)
                 if looks.stopped_rising:
                     stop_reason = "converged"
@@ -158,6 +159,14 @@ class _Looks:
     def stopped_rising(self) -> bool:
         """Whether the last `patience` looks brought no new best."""
         return self._since_best >= self._patience
+
+
+def _log_look(agent: TextPPO, look: Look) -> None:
+    """Writes a look to the agent's logger and trackers, beside the iteration's numbers."""
+    record_metrics(agent.logger, look.metrics())
+    agent.logger.dump(agent.num_timesteps)
+    rows = [(answer["prompt"], answer["response"], answer["reward"]) for answer in look.answers]
+    agent.trackers.log_texts("validation/texts", rows, agent.num_timesteps)
 
 
 def _describe_look(metrics: Mapping[str, float], look: Look, is_best: bool) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import tempfile
 import time
 from collections.abc import Mapping
@@ -15,9 +16,11 @@ from stable_baselines3.common.utils import get_device
 
 from agents.models.options import PolicyOptions, choose_bf16
 from agents.ppo.distributed import is_first_rank, join_ranks
+from agents.ppo.model_card import versions
 from agents.ppo.options import PPOOptions
 from agents.ppo.ppo import TextPPO
-from agents.training.about import About, noted, versions
+from agents.ppo.trackers import TrackedRun, check_trackers
+from agents.training.about import About, noted
 from agents.training.config import TrainConfig, write_config
 from agents.training.degeneration import find_spoilt
 from agents.training.evaluation import Evaluation, question
@@ -33,11 +36,14 @@ from agents.training.preflight import (
     tell,
 )
 from agents.training.report import reported
+from agents.training.run_card import run_facts, write_cards
 from agents.training.run_folder import (
     METRICS_FILE,
     SAMPLES_FILE,
+    TRACKING_FILE,
     check_resumable,
     load_evaluation,
+    read_json,
     removed_unless_written,
     save_evaluation,
     write_rows,
@@ -113,6 +119,7 @@ def train(config: TrainConfig, out: Path, resume: bool = False) -> dict[str, Any
 
 def _train(config: TrainConfig, out: Path, checkpoint: Path | None, about: About) -> dict[str, Any]:
     started_at = time.perf_counter()
+    check_trackers(config.log)
     bf16 = choose_bf16(config.bf16, get_device(config.device).type)
     core, findings = _prepare(config, about)
     config = fit_config(config.replace(bf16=bf16))
@@ -122,7 +129,10 @@ def _train(config: TrainConfig, out: Path, checkpoint: Path | None, about: About
         agent, before = _begin(config, arguments, core, out)
     else:
         agent, before = _go_on(config, arguments, core, out, checkpoint)
+    if config.log:
+        agent.tracked = TrackedRun(config.to_json(), *_tracking_name(out), out)
     about.save()
+    agent.facts = run_facts(config, reward_spec(config), out)
     findings += tell(find_in_answers(before, core, config.id))
     trained_at = time.perf_counter()
     with stop_requests() as request:
@@ -152,6 +162,7 @@ def _train(config: TrainConfig, out: Path, checkpoint: Path | None, about: About
         "model": config.model,
         "seed": config.seed,
         "reward": reward_spec(config),
+        "eval_split": config.eval_split,
         "before": before.summary(),
         "before_cut_to_first_sentence": cut_to_first_sentence(core, before).summary(),
         "after": after.summary(),
@@ -169,6 +180,8 @@ def _train(config: TrainConfig, out: Path, checkpoint: Path | None, about: About
         "versions": versions(),
     }
     write_whole(out / "result.json", json.dumps(result, indent=2))
+    if agent.ranks.index == 0:
+        write_cards(out, agent.facts, result)
     return result
 
 
@@ -236,10 +249,25 @@ def _go_on(
         before = _begin(config, arguments, core, out)[1]
     assert before is not None
     agent = TextPPO.load(
-        checkpoint, env=_make_env(config, arguments), device=config.device, parallel=config.parallel
+        checkpoint,
+        env=_make_env(config, arguments),
+        device=config.device,
+        parallel=config.parallel,
+        log=config.log,
     )
     write_config(config, out / "config.yaml")
     return agent, before
+
+
+def _tracking_name(out: Path) -> tuple[str, str]:
+    """Returns the name and id under which trackers know a run, also after it is resumed."""
+    path = out / TRACKING_FILE
+    id = read_json(path).get("id")
+    if id is None:
+        id = secrets.token_hex(3)
+        write_whole(path, json.dumps({"id": id}))
+    name = f"{out.resolve().name}-{id}"
+    return name, name
 
 
 def reward_spec(config: TrainConfig) -> Any:

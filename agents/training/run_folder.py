@@ -21,6 +21,7 @@ from textenv.errors import ConfigError
 from textenv.examples import Episode, Turn
 
 METRICS_FILE, SAMPLES_FILE = "metrics.jsonl", "samples.jsonl"
+TRACKING_FILE = "tracking.json"  # the id under which trackers know the run
 # Why a run ended, as `result.json` says it, in words.
 STOP_REASONS = {
     "budget": "the budget is spent",
@@ -86,26 +87,6 @@ def read_json(path: Path) -> dict[str, Any]:
         return {}
     content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return content
-
-
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Reads a file of JSON lines, if there is one; a line that a killed process left is no row."""
-    if not path.is_file():
-        return []
-    lines = path.read_bytes().split(b"\n")
-    rows = []
-    for i, line in enumerate(lines):
-        if not line.strip():
-            continue
-        try:
-            rows.append(json.loads(line))
-        except ValueError as error:
-            if i == len(lines) - 1:
-                break
-            raise ConfigError(
-                f"'{path}' cannot be read: line {i + 1} is not valid JSON ({error})."
-            ) from error
-    return rows
 
 
 def keep_rows(path: Path, n: int) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,14 @@ import yaml
 
 from agents.policy.lm_policy import LMPolicy
 from agents.ppo.checkpoints import save_language_model
-from agents.training.about import versions
+from agents.ppo.model_card import CARD, Measured, ModelFacts, render_card, versions
 from agents.training.config import SFTOptions
 from agents.training.evaluation import Evaluation
 from agents.training.held_out import evaluate_policy_on_split, load_policy
 from agents.training.preflight import find_before_loading, tell
+from agents.training.report.run_record import to_estimate
 from agents.training.run import write_samples
-from agents.training.run_folder import removed_unless_written
+from agents.training.run_folder import removed_unless_written, write_whole
 from agents.training.sft import train_supervised
 from textenv.benchmark.statistics import estimate_gain
 from textenv.cli.progress import track, track_steps
@@ -85,7 +86,7 @@ def _train(run: WarmStart, out: Path, device: torch.device | str) -> dict[str, A
     try:
         steps = _learn(policy, list(cores.values()), run)
     finally:
-        save_language_model(policy, out / "model")
+        save_language_model(policy, out / "model", card=render_card(_facts(run)))
     train_wall_s = time.perf_counter() - trained_at
     environments = {}
     for id, core in cores.items():
@@ -107,6 +108,8 @@ def _train(run: WarmStart, out: Path, device: torch.device | str) -> dict[str, A
         "versions": versions(),
     }
     (out / "result.json").write_text(json.dumps(result, indent=2), encoding="utf-8")
+    facts = replace(_facts(run), measured=_measured(environments))
+    write_whole(out / "model" / CARD, render_card(facts))
     return result
 
 
@@ -129,6 +132,32 @@ def _evaluate(policy: LMPolicy, core: TextCore, run: WarmStart, id: str) -> Eval
     n = min(run.eval_examples, len(core.dataset(_EVAL_SPLIT)))
     with track(f"Evaluating {id}", n) as report:
         return evaluate_policy_on_split(policy, core, _EVAL_SPLIT, n, progress=report)
+
+
+def _facts(run: WarmStart) -> ModelFacts:
+    return ModelFacts(
+        base=run.model,
+        method="Supervised fine-tuning on ideal answers",
+        ids=run.ids,
+        goal="ideal answers alone",
+        dataset=run.dataset,
+        seed=run.options.seed,
+        versions=versions(),
+    )
+
+
+def _measured(environments: Mapping[str, Any]) -> list[Measured]:
+    return [
+        Measured(
+            id,
+            _EVAL_SPLIT,
+            found["after"]["examples"],
+            to_estimate(found["before"]["reward"]),
+            to_estimate(found["after"]["reward"]),
+            to_estimate(found["gain"]),
+        )
+        for id, found in environments.items()
+    ]
 
 
 def _write_config(run: WarmStart, path: Path) -> None:

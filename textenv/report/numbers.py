@@ -57,6 +57,16 @@ def format_duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if minutes else f"{hours} h"
 
 
+def format_bytes(n_bytes: int) -> str:
+    """Formats a number of bytes in the largest unit of which there is one, such as "5.1 MB"."""
+    size, unit = float(n_bytes), "B"
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000 or unit == "GB":
+            break
+        size /= 1000
+    return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+
+
 def excludes_zero(estimate: Estimate) -> bool:
     """Returns True where the whole interval lies on one side of 0."""
     low, high = estimate.ci95

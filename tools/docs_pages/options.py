@@ -66,6 +66,8 @@ def _describe(annotation: Any, metadata: Sequence[object] = ()) -> str:
         return " or ".join(_describe(argument, metadata) for argument in arguments)
     if origin is Literal:
         return ", ".join(map(str, arguments))
+    if origin is list:
+        return f"list of {_describe(arguments[0])}"
     if annotation is NoneType:
         return "null"
     if origin is Callable or annotation is Callable:

@@ -56,7 +56,8 @@ def for_site(text: str, path: str) -> str:
 
 def find_outside(first: str = FIRST_PAGE) -> list[str]:
     """Returns the files outside of `docs/` to which pages lead, and README itself."""
-    waiting = [first, *(f"docs/{page.name}" for page in sorted((ROOT / "docs").glob("*.md")))]
+    pages = sorted((ROOT / "docs").rglob("*.md"))
+    waiting = [first, *(page.relative_to(ROOT).as_posix() for page in pages)]
     seen = list(waiting)
     for path in waiting:
         if path.endswith(".md"):

@@ -19,14 +19,13 @@ from textenv.report.charts import (
     place_labels,
 )
 from textenv.report.intervals import Tick, round_ticks
+from textenv.report.metric_rows import LOOK, REWARD, estimate_metric, is_number
 from textenv.report.numbers import MISSING, format_number
 from textenv.report.tables import Column, Table, Value, make_table
 
 _MOST_POINTS = 120  # of a line; a longer one is drawn as means of neighbours
 _DOTTED = 40  # most points that are marked one by one
 _TABLE_ROWS = 40
-_Z95 = 1.96
-REWARD, LOOK = "rollout/reward_mean", "validation/reward"
 N_COLORS = 6  # of runs over each other
 # Colour, label, iterations and estimates of a line.
 _LineData = tuple[str, str, list[float], list[Estimate]]
@@ -178,10 +177,10 @@ def _note(label: str, found: Sequence[Estimate]) -> str:
 
 def _points(run: RunRecord, key: str) -> tuple[list[float], list[Estimate]]:
     """Returns the iterations at which a metric has a value, and the values with intervals."""
-    rows = [row for row in run.metrics if _is_number(row.get(key))]
+    rows = [row for row in run.metrics if is_number(row.get(key))]
     size = math.ceil(len(rows) / _MOST_POINTS)
     groups = [rows[i : i + size] for i in range(0, len(rows), size)]
-    estimates = [[_estimate(run.config, row, key) for row in group] for group in groups]
+    estimates = [[estimate_metric(run.config, row, key) for row in group] for group in groups]
     return [_average([row["iteration"] for row in group]) for group in groups], [
         Estimate(
             _average([e.mean for e in group]),
@@ -191,28 +190,9 @@ def _points(run: RunRecord, key: str) -> tuple[list[float], list[Estimate]]:
     ]
 
 
-def _estimate(config: Row, row: Row, key: str) -> Estimate:
-    """Returns a metric of one iteration with its interval, where it is known.
-
-    That of the sampled reward is over prompts: episodes of one group are not independent.
-    """
-    value = float(row[key])
-    if key == LOOK:
-        return Estimate(value, (row["validation/reward_low"], row["validation/reward_high"]))
-    if key == REWARD and _is_number(row.get("rollout/reward_std")):
-        n = max(config.get("n_episodes", 1) / max(config.get("group_size", 1), 1), 1)
-        half = _Z95 * row["rollout/reward_std"] / math.sqrt(n)
-        return Estimate(value, (value - half, value + half))
-    return Estimate(value, (value, value))
-
-
 def _has(run: RunRecord, key: str, is_told: bool = True) -> bool:
-    values = [row[key] for row in run.metrics if _is_number(row.get(key))]
+    values = [row[key] for row in run.metrics if is_number(row.get(key))]
     return bool(values) and (is_told or any(values))
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _raise(estimate: Estimate, floor: float) -> Estimate:

@@ -13,8 +13,9 @@ from agents.training.config import train_config
 from agents.training.kept_texts import LOOKS_FILE, ROLLOUTS_FILE
 from agents.training.report import curves, texts, verdict
 from agents.training.report.run_record import RunRecord, read_run
-from agents.training.run_folder import METRICS_FILE, SAMPLES_FILE, read_rows, write_whole
+from agents.training.run_folder import METRICS_FILE, SAMPLES_FILE, write_whole
 from textenv.report import REPORT_NAME, make_environment, render_page
+from textenv.report.metric_rows import read_rows
 from textenv.report.page import FRAME
 
 _FILES = (

@@ -11,9 +11,10 @@ from typing import Any
 from agents.training.about import ABOUT_FILE
 from agents.training.config import read_config_file
 from agents.training.kept_texts import LOOKS_FILE, ROLLOUTS_FILE
-from agents.training.run_folder import METRICS_FILE, SAMPLES_FILE, read_json, read_rows
+from agents.training.run_folder import METRICS_FILE, SAMPLES_FILE, read_json
 from textenv.benchmark.statistics import Estimate, estimate_mean
 from textenv.errors import ConfigError
+from textenv.report.metric_rows import read_rows
 from textenv.report.surrogates import without_lone_surrogates
 
 Row = Mapping[str, Any]

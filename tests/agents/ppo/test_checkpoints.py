@@ -118,7 +118,7 @@ def test_an_update_after_loading_is_the_one_without(trained, make_env, tmp_path)
 def test_nothing_in_the_folder_is_pickled_and_the_reference_is_not_there(trained, tmp_path):
     trained.save(tmp_path / "agent")
     files = {p for p in (tmp_path / "agent").rglob("*") if p.is_file()}
-    assert {p.suffix for p in files} <= {".json", ".safetensors", ".jinja"}
+    assert {p.suffix for p in files} <= {".json", ".safetensors", ".jinja", ".md"}
     for path in files:
         assert path.read_bytes()[:2] != b"\x80\x04"
     one_model = sum(p.numel() for p in trained.policy.lm.parameters())

@@ -10,9 +10,9 @@ import pytest
 
 from agents.training import kept_texts
 from agents.training.kept_texts import TextLog, spread_over_rewards
-from agents.training.run_folder import read_rows
 from textenv.errors import ConfigError
 from textenv.examples import Episode, Example, Turn
+from textenv.report.metric_rows import read_rows
 from textenv.rollout import PlayedEpisode
 
 

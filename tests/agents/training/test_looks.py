@@ -140,7 +140,7 @@ def test_a_best_that_is_half_written_leaves_the_one_before(config, script, tmp_p
     seen = script(0.1, 0.5)
     save = agents.training.looks.save_language_model
 
-    def full_disk(policy: Any, folder: Path, weights: Any) -> None:
+    def full_disk(policy: Any, folder: Path, weights: Any, card: str) -> None:
         save(policy, folder, weights)
         if (tmp_path / "best").exists():
             raise OSError(28, "No space left on device")

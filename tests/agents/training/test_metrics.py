@@ -18,7 +18,7 @@ RUN = (
     "device=cpu", "bf16=false",
 )  # fmt: skip
 # Options of process and files, which say nothing of what is learned.
-_APART = ("parallel", "sampler", "device", "reference", "tensorboard_log", "verbose", "seed")
+_APART = ("parallel", "sampler", "device", "reference", "log", "verbose", "seed")
 # A value of each number that switches something on.
 _NUMBERS = {
     "max_grad_norm_critic": 1.0, "clip_range_high": 0.3, "clip_range_vf": 0.2, "dual_clip": 3.0,

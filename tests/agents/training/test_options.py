@@ -170,7 +170,7 @@ def test_the_same_values_give_the_same_run_in_python_and_on_the_command_line(tmp
         for name in ("rollout/reward_mean", "kl/ref", "train/loss", "train/learning_rate"):
             assert row[name] == metrics[name], name
     # Both say what they learn by, and it is the same.
-    left_out = {"device", "parallel", "reference", "tensorboard_log"}
+    left_out = {"device", "parallel", "reference"}
     for name, value in agent.options.to_json(exclude=left_out).items():
         assert getattr(config.replace(), name) == value, name
 

@@ -1,0 +1,93 @@
+"""The tutorials run as scripts and as notebooks, and their notebooks and pages are in step."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from tools import tutorials
+
+ROOT = Path(__file__).resolve().parents[1]
+SCRIPTS = tutorials.scripts()
+# What makes each take seconds: a constant of its second cell, and its value here.
+SMALL = {
+    "1": {},
+    "2": {"EPISODES": 128, "EXAMPLES": 8},
+    "3": {"EPISODES": 64, "EXAMPLES": 8},
+    "4": {"BUDGET": 64, "PROMPTS": 8},
+    "5": {"EPISODES": 64, "EXAMPLES": 4},
+    "6": {"STEPS": 288, "EPISODES": 4},
+}
+
+
+def small(path: Path) -> str:
+    """Returns a tutorial with small budgets."""
+    code = path.read_text(encoding="utf-8")
+    for name, value in SMALL[path.name[0]].items():
+        code, n = re.subn(rf"^{name} = \d+", f"{name} = {value}", code, flags=re.M)
+        assert n == 1, f"{path.name} has no constant {name}."
+    return code
+
+
+def environment(**more: str) -> dict[str, str]:
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    return {**os.environ, "PYTHONPATH": path, "PYTHONUTF8": "1", "OMP_NUM_THREADS": "1", **more}
+
+
+def test_there_are_six_in_order():
+    assert [path.name[0] for path in SCRIPTS] == list("123456")
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_its_notebook_and_its_page_are_in_step(path):
+    book = tutorials.read_script(path)
+    written = nbformat.read(path.with_suffix(".ipynb"), as_version=4)
+    again = "Run `python -m tools.tutorials`."
+    assert [(c.cell_type, c.source) for c in written.cells] == [
+        (c.cell_type, c.source) for c in book.cells
+    ], again
+    page = path.with_suffix(".md").read_text(encoding="utf-8")
+    assert page == tutorials.render_page(written, path.stem), again
+    # What is shown was printed by this code: no cell that prints is without its output.
+    for cell in written.cells:
+        if cell.cell_type == "code" and re.search(r"^(?:print|plot_)", cell.source, re.M):
+            assert cell.outputs, "Run `python -m tools.tutorials --run`."
+
+
+def test_its_links_lead_to_pages():
+    for path in SCRIPTS:
+        for link in re.findall(r"\]\((?!\w+:)([^)#]+)", path.read_text(encoding="utf-8")):
+            assert (path.parent / link).is_file(), f"{path.name}: {link}"
+
+
+# One process, since most of the time is that of imports.
+def test_they_run_as_scripts_with_small_budgets(tmp_path):
+    for path in SCRIPTS:
+        (tmp_path / path.name).write_text(small(path), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-c", "import runpy, sys\nfor f in sys.argv[1:]: runpy.run_path(f)"]
+        + [path.name for path in SCRIPTS],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "runs/tickets/model/config.json").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_it_runs_as_a_notebook_in_full(path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", environment()["PYTHONPATH"])
+    book = tutorials.read_script(path)
+    tutorials.play(book)
+    assert all(cell.execution_count for cell in book.cells if cell.cell_type == "code")
