@@ -20,7 +20,7 @@ SMALL = {
     "1": {},
     "2": {"EPISODES": 128, "EXAMPLES": 8},
     "3": {"EPISODES": 64, "EXAMPLES": 8},
-    "4": {"BUDGET": 64, "PROMPTS": 8},
+    "4": {"BUDGET": 64, "PROMPTS": 16, "SEEDS": 1},
     "5": {"EPISODES": 64, "EXAMPLES": 4},
     "6": {"STEPS": 288, "EPISODES": 4},
 }
@@ -81,6 +81,20 @@ def test_they_run_as_scripts_with_small_budgets(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "runs/tickets/model/config.json").is_file()
+
+
+def test_progress_in_a_notebook_is_one_line_that_changes(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", environment()["PYTHONPATH"])
+    code = """\
+from textenv.cli.progress import track
+with track("Counting", 3) as report:
+    for i in range(3):
+        report(i + 1, f"at {i}")
+"""
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+    tutorials.play(book)
+    (output,) = book.cells[0].outputs
+    assert output["data"]["text/plain"].startswith("Counting  3/3  at 2  ")
 
 
 @pytest.mark.slow

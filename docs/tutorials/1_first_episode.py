@@ -72,9 +72,8 @@ print(report)
 first_sentence = report.split(". ")[0].split("\n")[-1] + "."
 messages, reward, terminated, truncated, info = env.step(first_sentence)
 print(f"{reward:.3f} for {first_sentence}")
-core = env.unwrapped.core
-reference = next(e for e in core.dataset() if e.id == info["example_id"]).references[0]
-print("the reference:", reference)
+example = env.unwrapped.core.example(0)
+print("the reference:", example.references[0])
 
 # %% [markdown]
 # The reward here is ROUGE-L: how much of a reference, in its order, the text has. It is between 0 and 1, and the

@@ -51,9 +51,9 @@ def measure(agent, reward):
     return texts
 
 
-def train(reward):
+def train(reward, **options):
     env = gym.make_vec("TextSummarize-v0", num_envs=32, reward=reward)
-    agent = TextPPO("LMPolicy", env, n_episodes=64, kl_coef=0.0, seed=0, device="cpu")
+    agent = TextPPO("LMPolicy", env, n_episodes=64, seed=0, device="cpu", **options)
     before = measure(agent, reward)
     agent.learn(total_episodes=EPISODES)
     after = measure(agent, reward)
@@ -61,7 +61,7 @@ def train(reward):
         print(f"\n  before: {before[i]}\n  after:  {after[i]}")
 
 
-train(details)
+train(details, kl_coef=0.0)
 
 # %% [markdown]
 # Our reward went up. Read the texts, and the gold metric: the agent has found that small words are paid and sense is
@@ -84,26 +84,22 @@ for probe in found.probes[:4]:
 # ## Mend it
 #
 # Two rules help. Pay for the whole, not for a part that is easy to fake: here ROUGE-L is paid, and details come on top
-# with a small weight. And hold the agent near its start: `kl_coef` pays for staying near the model that it was, which
-# knows how a sentence looks.
+# with a small weight. And hold the agent near its start, which knows how a sentence looks: `kl_coef` is the price of
+# moving away from it. It was 0 above, and is now what it usually is.
 
 # %%
 textenv.register_reward("details", lambda: details)
+mended = {"rougeL": 0.8, "details": 0.2}
+print(textenv.audit(mended, core, n_examples=EXAMPLES).verdict)
 
-
-def train_mended():
-    reward = {"rougeL": 0.8, "details": 0.2}
-    env = gym.make_vec("TextSummarize-v0", num_envs=32, reward=reward)
-    agent = TextPPO("LMPolicy", env, n_episodes=64, seed=0, device="cpu")  # with its usual kl_coef
-    measure(agent, reward)
-    agent.learn(total_episodes=EPISODES)
-    return measure(agent, reward)
-
-
-for text in train_mended()[:3]:
-    print(" ", text)
+# %%
+train(mended)
 
 # %% [markdown]
+# The texts are sentences again, and gold has hardly moved. It has not risen either: this model was taught to summarize
+# before, and so short a training has little to add. No harm done is a result, too. [What PPO gains](../results.md)
+# shows tasks where there is more to learn.
+#
 # The reward that you optimize is never the thing that you want. Keep a gold metric out of the training, and read
 # texts.
 #

@@ -1,4 +1,4 @@
-"""The progress of long work on standard error: a bar on a terminal, plain lines in a file."""
+"""The progress of long work: a bar on a terminal, plain lines in a file, one line in a notebook."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -24,7 +24,8 @@ class Report(Protocol):
 def track(description: str, total: float | None, pause_s: float = 0.0) -> Iterator[Report]:
     """Shows the progress of some work.
 
-    Where standard error is no terminal (nohup, Slurm), each report that has a note is a line.
+    On a terminal it is a bar on standard error. In a notebook it is one line, which changes. Else
+    (nohup, Slurm) each report that has a note is a line on standard error.
 
     Args:
         description: What is done.
@@ -33,8 +34,15 @@ def track(description: str, total: float | None, pause_s: float = 0.0) -> Iterat
     """
     # Of several processes of one job the first shows it.
     console = Console(stderr=True, quiet=os.environ.get("RANK", "0") != "0")
+    if console.is_jupyter:
+        yield _line_writer(description, total, 0.0, _NotebookLine().show)
+        return
     if not console.is_terminal:
-        yield _line_writer(description, total, pause_s, console)
+
+        def print_line(line: str) -> None:
+            console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+        yield _line_writer(description, total, pause_s, print_line)
         return
     columns = (
         TextColumn("{task.description}"),
@@ -53,7 +61,26 @@ def track(description: str, total: float | None, pause_s: float = 0.0) -> Iterat
         yield report
 
 
-def _line_writer(description: str, total: float | None, pause_s: float, console: Console) -> Report:
+class _NotebookLine:
+    """A line below a cell of a notebook."""
+
+    def __init__(self) -> None:
+        self._handle: Any = None
+
+    def show(self, line: str) -> None:
+        """Shows a text in place of the one before."""
+        from IPython.display import display
+
+        shown = {"text/plain": line}
+        if self._handle is None:
+            self._handle = display(shown, raw=True, display_id=True)
+        else:
+            self._handle.update(shown, raw=True)
+
+
+def _line_writer(
+    description: str, total: float | None, pause_s: float, show: Callable[[str], None]
+) -> Report:
     started_at = time.monotonic()
     whole, written_at = total, float("-inf")
 
@@ -65,7 +92,7 @@ def _line_writer(description: str, total: float | None, pause_s: float, console:
         if (note and now - written_at >= pause_s) or ended:
             of = "" if whole is None else f"/{whole:g}"
             line = f"{description}  {done:g}{of}  {note}  {now - started_at:.0f} s"
-            console.print(re.sub("   +", "  ", line), soft_wrap=True, highlight=False, markup=False)
+            show(re.sub("   +", "  ", line))
             written_at = now
 
     return report
