@@ -70,5 +70,6 @@ def test_the_navigation_holds_every_page():
     text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:")[2]
     listed = re.findall(r": (\S+\.md)$", text, re.M)
     pages = [site_path(path) for path in find_outside() if path.endswith(".md")]
-    pages += [page.name for page in (ROOT / "docs").glob("*.md")]
+    docs = ROOT / "docs"
+    pages += [page.relative_to(docs).as_posix() for page in docs.rglob("*.md")]
     assert sorted(listed) == sorted(pages)
