@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 2. PPO on your CSV
 #
-# You have a table of messages from customers, and know which team should answer each. A model shall choose the team.
+# You have a table of messages from customers, and know which team should answer each. A model should choose the team.
 # This tutorial makes such a table, reads it, trains on it with PPO, and looks at what was learned. It takes about a
 # minute on two cores.
 

@@ -87,7 +87,7 @@ subprocess.run(
     capture_output=True,
 )
 bench = json.loads(Path("runs/bench/bench.json").read_text(encoding="utf-8"))
-print(textwrap.fill(bench["verdict"], 100))
+print(textwrap.fill(bench["verdict"], 84))
 
 # %% [markdown]
 # ## See it
