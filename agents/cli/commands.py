@@ -106,7 +106,8 @@ def train(
     A second one stops it at once and keeps the last checkpoint. The exit status is 130. --resume
     FOLDER continues the run as if it had not been stopped. With a larger total_episodes=N it
     extends a finished run from its final agent; the learning rate is then computed from what
-    remains of N, so it rises again. Under accelerate launch, or torchrun, several processes train together.
+    remains of N, so it rises again. Under accelerate launch, or torchrun, several processes train
+    together.
     """
     given = list(words or ())
     id = given.pop(0) if given and "=" not in given[0] else None

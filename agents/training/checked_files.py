@@ -7,12 +7,14 @@ are when the agent is saved, and the list has how long each was then: from there
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from textenv.errors import DamagedError, StorageError
 from textenv.storage.checksums import (
+    MISSING,
     GrowingDigest,
     State,
     changed_checksums,
@@ -27,10 +29,13 @@ from textenv.storage.whole_files import sync_file, write_whole
 
 CHECKSUMS = "checksums.json"
 _MARKS = "checkpoints"  # in the list's notes: how far files had grown, by iteration
+_DELETE = "Restore it from a copy, or delete it: what it told is lost then."
 _ACCEPT = (
     "Restore it from a copy. To go on with it as it is, for instance since you edited it, delete "
     f"{CHECKSUMS} beside it"
 )
+
+_log = logging.getLogger(__name__)
 
 
 def write_run_file(path: Path, text: str) -> None:
@@ -54,9 +59,9 @@ def read_json(path: Path) -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (ValueError, RecursionError) as error:
-        raise DamagedError(f"'{path}' is damaged: it is not valid JSON. {_ACCEPT}.") from error
+        raise DamagedError(f"'{path}' is damaged: it is not valid JSON. {_DELETE}") from error
     if not isinstance(content, dict):
-        raise DamagedError(f"'{path}' is damaged: it does not hold a JSON object. {_ACCEPT}.")
+        raise DamagedError(f"'{path}' is damaged: it does not hold a JSON object. {_DELETE}")
     return content
 
 
@@ -81,11 +86,17 @@ def check_run_files(folder: Path, names: Iterable[str] | None = None) -> None:
     A folder without a list of checksums passes: it was accepted as it is, or copied in part.
 
     Raises:
-        DamagedError: Files are damaged; they are named, and what can be done.
+        DamagedError: Files are damaged; they are named, and what can be done. One that is missing
+            is a warning.
     """
     wrong = find_damaged_files(folder, names)
-    if wrong:
-        raise DamagedError(f"{'; '.join(wrong)}. {_ACCEPT}.")
+    # Who deletes a file has seen to it: a run goes on without what it told.
+    missing = [text for text in wrong if text.endswith(f"' {MISSING}")]
+    for text in missing:
+        _log.warning(f"{text}: what it told is not known any more.")
+    damaged = [text for text in wrong if text not in missing]
+    if damaged:
+        raise DamagedError(f"{'; '.join(damaged)}. {_ACCEPT}.")
 
 
 class GrowingFile:

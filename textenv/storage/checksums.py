@@ -25,6 +25,7 @@ FORMAT = 1
 MANIFEST = "textenv-manifest.json"
 _BYTES_AT_A_TIME = 1 << 20
 _DIGEST_BYTES = 16
+MISSING = "is missing"
 _MOST_DIGESTS = 10_000  # that are remembered
 _LOOKS = 3  # at a file that another process may be replacing
 
@@ -156,7 +157,7 @@ def _difference(path: Path, states: States) -> str:
             if fits and _digest(path, state.size) == state.digest:
                 return ""
     except (FileNotFoundError, NotADirectoryError):
-        return "is missing"
+        return MISSING
     except OSError as error:
         return f"cannot be read ({error.strerror})"
     known = states[-1].size

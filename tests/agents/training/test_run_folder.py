@@ -22,7 +22,7 @@ from agents.ppo.ppo import TextPPO
 from agents.training.config import TrainConfig, load_config, write_config
 from agents.training.run_folder import load_evaluation
 from textenv.cli.main import make_app
-from textenv.errors import ConfigError
+from textenv.errors import ConfigError, DamagedError
 
 _ROOT = Path(__file__).parents[3]
 
@@ -263,6 +263,7 @@ def test_a_run_that_had_converged_is_trained_further_only_when_it_is_extended(tm
     assert (second["stop_reason"], second["episodes"], n_rows(tmp_path)) == ("converged", 40, 5)
     # As if it had been killed before it could write its second end.
     result.write_text(first_end)
+    (tmp_path / "checksums.json").unlink()
     assert without_times(go_on(tmp_path)) == without_times(second)
 
 
@@ -292,7 +293,8 @@ def test_an_evaluation_of_the_start_that_does_not_fit_is_not_taken(config, tmp_p
     path.write_text(json.dumps({**data, "examples": ["another", *data["examples"][1:]]}))
     assert load_evaluation(path, core, config) is None
     path.write_text(json.dumps(data)[:-9])
-    assert load_evaluation(path, core, config) is None
+    with pytest.raises(DamagedError, match=r"before\.json' is damaged.*or delete it"):
+        load_evaluation(path, core, config)
     path.unlink()
     assert load_evaluation(path, core, config) is None
 
