@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 
 from agents.cli.arguments import Device, Out, Seed, find_model, pick_device
+from agents.cli.check import check
 from agents.cli.compare import compare
 from agents.cli.display import (
     describe_precision,
@@ -60,6 +61,7 @@ def add_commands(app: typer.Typer) -> None:
     app.command("sft", cls=command_with_keys(SFTOptions), epilog=f"{env} [bold]Keys:[/]")(sft)
     app.command()(plan)
     app.command()(report)
+    app.command(no_args_is_help=True)(check)
     app.command(no_args_is_help=True)(push)
     app.command(no_args_is_help=True)(compare)
     app.command()(serve)

@@ -16,6 +16,7 @@ from textenv.storage.faults import storage_faults
 from textenv.storage.whole_files import remove_entry
 
 AGENT_FILE = "agent.json"
+BEST_FILE = "best.json"  # of the best model of a run
 FORMAT = 5  # goes up with what an agent's files hold
 _MODEL = "model"
 
@@ -88,7 +89,7 @@ def check_whole(folder: Path) -> None:
         _check_format(folder)
         manifest = read_checksums(folder / MANIFEST)
         if manifest is None:
-            if (folder / AGENT_FILE).exists():
+            if any((folder / name).exists() for name in (AGENT_FILE, BEST_FILE)):
                 raise DamagedError(f"'{folder / MANIFEST}' is missing. {describe_way_out(folder)}")
             return
         wrong = manifest.find_damage()

@@ -248,8 +248,8 @@ def worker_losses(env: VecEnv) -> Iterator[None]:
             if process.exitcode is not None
         ]
         raise ResourceError(
-            f"A process that plays the environment has ended: {', '.join(ended) or 'unknown'}. What "
-            "it printed last says why; when memory runs out, the system kills without a word."
+            f"A process that plays the environment has ended: {', '.join(ended) or 'unknown'}. "
+            "What it printed last says why; when memory runs out, the system kills without a word."
         ) from error
 
 

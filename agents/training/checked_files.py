@@ -182,6 +182,19 @@ def mark_checkpoint(folder: Path, iteration: int, kept: Iterable[int]) -> None:
         }
 
 
+def check_grown_files(folder: Path, iteration: int) -> None:
+    """Checks what growing files held when the agent of an iteration was saved.
+
+    Raises:
+        DamagedError: Files are damaged.
+    """
+    with storage_faults(folder):
+        checksums = read_checksums(folder / CHECKSUMS)
+    marks = {} if checksums is None else checksums.notes.get(_MARKS, {})
+    for name in marks.get(str(iteration), {}):
+        read_grown_rows(folder / name, iteration)
+
+
 def read_grown_rows(path: Path, iteration: int) -> list[dict[str, Any]]:
     """Reads the rows that a growing file had when the agent of an iteration was saved.
 

@@ -24,7 +24,7 @@ from pydantic import TypeAdapter, ValidationError
 from agents.ppo.atomic_replacement import replacing_entries, settle
 from agents.ppo.checkpoints import save_language_model
 from agents.ppo.distributed import Ranks
-from agents.ppo.kept_checkpoints import AGENT_FILE, check_whole
+from agents.ppo.kept_checkpoints import AGENT_FILE, BEST_FILE, check_whole
 from agents.ppo.ppo import TextPPO
 from agents.ppo.sharding import shard_policy, whole
 from agents.training.checked_files import read_json
@@ -38,7 +38,7 @@ from textenv.errors import DamagedError
 from textenv.rollout import Progress
 
 BEST = "best"
-_CONFIG, _RECORD = "config.yaml", "best.json"
+_CONFIG, _RECORD = "config.yaml", BEST_FILE
 # How a policy acts, whatever it learns by: what an evaluation of a saved model takes from its run.
 ACTING = ("temperature", "bf16", "max_tokens_per_batch")
 

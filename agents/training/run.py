@@ -28,7 +28,7 @@ from agents.training.evaluation import Evaluation, question
 from agents.training.held_out import evaluate_policy_on_split, kl_per_episode, play_policy_on_split
 from agents.training.interrupts import stop_requests
 from agents.training.kept_after_fault import telling_what_is_kept
-from agents.training.looks import evaluate_best
+from agents.training.looks import evaluate_best, read_best
 from agents.training.loop import Ending, save_checkpoint, train_in_folder
 from agents.training.preflight import (
     find_before_loading,
@@ -140,6 +140,7 @@ def train(
             ):
                 return _train(config, out, None, about)
         checkpoint = check_resumable(out, config.total_episodes, from_iteration)
+        read_best(out)  # before anything is written, too
         if checkpoint is None:
             clear_unsaved(out)
         with reported(out), noted(out) as about:

@@ -19,7 +19,13 @@ from agents.ppo.kept_checkpoints import (
     find_checkpoint,
     saved_iteration,
 )
-from agents.training.checked_files import CHECKSUMS, check_run_files, read_json, write_run_file
+from agents.training.checked_files import (
+    CHECKSUMS,
+    check_grown_files,
+    check_run_files,
+    read_json,
+    write_run_file,
+)
 from agents.training.config import TrainConfig, read_config_file
 from agents.training.evaluation import Evaluation
 from textenv.episode import TextCore
@@ -92,7 +98,8 @@ def check_resumable(folder: Path, total_episodes: int, iteration: int | None = N
         )
     check_run_files(folder, NEEDED)
     checkpoint = find_checkpoint(folder, iteration)
-    if saved_iteration(checkpoint) is None:
+    saved = saved_iteration(checkpoint)
+    if saved is None:
         lost = [name for name in _OF_AN_AGENT if (folder / name).exists()]
         if lost:
             raise DamagedError(
@@ -101,6 +108,7 @@ def check_resumable(folder: Path, total_episodes: int, iteration: int | None = N
             )
         return None
     check_whole(checkpoint)
+    check_grown_files(folder, saved)
     result = read_result(folder)
     if result is None or iteration is not None:
         return checkpoint
@@ -158,7 +166,11 @@ def save_evaluation(path: Path, evaluation: Evaluation, config: TrainConfig) -> 
     data = {
         "config": _what_decides(config),
         "examples": [episode.example.id for episode in evaluation.episodes],
-        "responses": [episode.responses for episode in evaluation.episodes],
+        # Of a dialogue, what the other side said, too: samples.jsonl shows it.
+        "said": [
+            [[turn.role, turn.text] for turn in episode.turns[episode.n_opening :]]
+            for episode in evaluation.episodes
+        ],
         "stop_reasons": [episode.stop_reason for episode in evaluation.episodes],
         "rewards": evaluation.rewards.tolist(),
         "metrics": {name: values.tolist() for name, values in evaluation.metrics.items()},
@@ -169,7 +181,7 @@ def save_evaluation(path: Path, evaluation: Evaluation, config: TrainConfig) -> 
 def load_evaluation(path: Path, core: TextCore, config: TrainConfig) -> Evaluation | None:
     """Reads an evaluation of `save_evaluation`; None if it is missing or of another run.
 
-    Its episodes hold the agent's turns, but neither tokens nor the environment's turns.
+    Its episodes hold what was said after the opening, but no tokens.
 
     Raises:
         DamagedError: It cannot be read.
@@ -182,9 +194,9 @@ def load_evaluation(path: Path, core: TextCore, config: TrainConfig) -> Evaluati
     if (data["config"], data["examples"]) != (_what_decides(config), [e.id for e in examples]):
         return None
     episodes = tuple(
-        Episode(example, tuple(Turn("assistant", text) for text in responses), stop_reason)
-        for example, responses, stop_reason in zip(
-            examples, data["responses"], data["stop_reasons"], strict=True
+        Episode(example, tuple(Turn(role, text) for role, text in said), stop_reason)
+        for example, said, stop_reason in zip(
+            examples, data["said"], data["stop_reasons"], strict=True
         )
     )
     metrics = {name: np.array(values, np.float64) for name, values in data["metrics"].items()}

@@ -64,7 +64,8 @@ class Checksums:
         """Writes the list."""
         files = {n: [s.to_json() for s in states] for n, states in sorted(self.files.items())}
         content = {"format": FORMAT, "files": files, "notes": self.notes}
-        write_whole(self.path, json.dumps(content | {"blake2b": _seal(content)}, indent=1) + "\n")
+        # Without a newline at its end, every byte counts.
+        write_whole(self.path, json.dumps(content | {"blake2b": _seal(content)}, indent=1))
 
     def find_damage(self, names: Iterable[str] | None = None) -> list[str]:
         """Compares files with their checksums.

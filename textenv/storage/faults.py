@@ -25,6 +25,7 @@ _REMEDIES = {
     errno.ELOOP: "Links point at each other in a circle: remove them",
     errno.EXDEV: "A link leads to another disk: put the folder itself there, not a part of it",
     errno.ENOTEMPTY: "Something else was written there meanwhile: move it away",
+    errno.EFBIG: "The file would be larger than this user or disk may have: see 'ulimit -f'",
     errno.EMFILE: "Too many files are open: raise 'ulimit -n'",
     errno.ENAMETOOLONG: "Choose a shorter name",
 }
