@@ -28,17 +28,19 @@ from rich.console import Console
 
 from agents.cli.arguments import pick_device
 from agents.cli.display import interval, print_facts
+from agents.ppo.atomic_replacement import CHECKPOINTS
+from agents.ppo.kept_checkpoints import saved_iteration
 from agents.reward_bench.best_of_n import sample_pool, score_pool
 from agents.training.config import TrainConfig, train_config
 from agents.training.held_out import evaluate_speaker
 from agents.training.run import make_agent, train
-from agents.training.run_folder import saved_iteration, write_whole
 from agents.training.speakers import speak_lead_sentence
 from benchmarks.gain_data import TASKS, GainTask, speak_contribution, write_splits
 from benchmarks.gain_gold import judge_run
 from benchmarks.gain_table import summarize, table
 from textenv.cli.overrides import apply_overrides
 from textenv.cli.progress import track
+from textenv.storage.whole_files import write_whole
 from textenv.vector import environment_arguments, make_core
 
 _TABLE = ("sentiment", "topic", "qa", "keywords")
@@ -150,7 +152,7 @@ def run(config: TrainConfig, folder: Path) -> None:
         if folder.exists() and not is_begun:  # stopped before its first checkpoint
             shutil.rmtree(folder)
         train(config, folder, resume=is_begun)
-    for path in (folder / "agent.safetensors", folder / "model"):
+    for path in (folder / "agent.safetensors", folder / "model", folder / CHECKPOINTS):
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     gold = judge_run(folder)
     write_whole(folder / "gold.json", json.dumps(gold, indent=2))

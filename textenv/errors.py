@@ -4,8 +4,23 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from enum import IntEnum
+from typing import ClassVar
 
 _QUOTED_CHARS = 800
+
+
+class ExitCode(IntEnum):
+    """Exit statuses of the command line. The table of docs/reliability.md is this list."""
+
+    DONE = 0  # the command did what it was asked
+    UNEXPECTED = 1  # an error that nobody foresaw; its traceback is printed
+    REFUSED = 2  # an argument, a configuration, data, a model or a reward is not valid
+    STORAGE = 3  # a file or folder cannot be written or read: full, read-only, gone, failing
+    DAMAGED = 4  # a file is not what was written: cut, empty, changed
+    IN_USE = 5  # another process writes to the folder
+    RESOURCES = 6  # memory is spent, the GPU is lost, or a worker process has ended
+    INTERRUPTED = 130  # Ctrl-C, SIGTERM or SIGHUP
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -24,6 +39,8 @@ class TextEnvError(Exception):
 
     A message that quotes a value of great length is shortened in its middle: it is to be read.
     """
+
+    exit_code: ClassVar[ExitCode] = ExitCode.REFUSED
 
     def __init__(self, message: str = "") -> None:
         if len(message) > 2 * _QUOTED_CHARS:
@@ -77,3 +94,27 @@ class RewardError(TextEnvError):
 
 class ModelError(TextEnvError):
     """A language model cannot be loaded, or does not fit the environment."""
+
+
+class StorageError(TextEnvError):
+    """A file or folder cannot be written or read: the disk is full, read-only, gone or failing."""
+
+    exit_code = ExitCode.STORAGE
+
+
+class DamagedError(TextEnvError):
+    """A file is not what was written: its checksum differs, or it is cut, empty or missing."""
+
+    exit_code = ExitCode.DAMAGED
+
+
+class FolderInUseError(TextEnvError):
+    """Another process writes to the folder."""
+
+    exit_code = ExitCode.IN_USE
+
+
+class ResourceError(TextEnvError):
+    """Memory is spent, the GPU is lost, or a worker process has ended."""
+
+    exit_code = ExitCode.RESOURCES

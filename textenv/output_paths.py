@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 
 from textenv.errors import ConfigError
@@ -20,13 +21,19 @@ def check_file(path: Path) -> None:
     _check_place(path)
 
 
-def check_new_folder(path: Path) -> None:
+def check_new_folder(path: Path, besides: Collection[str] = ()) -> None:
     """Checks that a folder is empty or missing, and can be written.
+
+    Args:
+        path: Folder.
+        besides: Names that it may hold.
 
     Raises:
         ConfigError: It holds something, is a file, or lies where nothing can be written.
     """
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    if path.exists() and (
+        not path.is_dir() or any(entry.name not in besides for entry in path.iterdir())
+    ):
         raise ConfigError(f"'{path}' already exists and is not empty. Choose another --out.")
     _check_place(path)
 

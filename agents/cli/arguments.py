@@ -27,14 +27,20 @@ def find_model(model: str) -> tuple[str, dict[str, Any]]:
 
     Returns:
         Name or path of the model, and the policy's arguments of the run.
+
+    Raises:
+        DamagedError: A file of the run's agent is damaged.
     """
-    found = model_folder(model)
-    if found == model:
+    found, folder = model_folder(model), Path(model)
+    if not folder.is_dir():
         return found, {}
 
+    from agents.ppo.kept_checkpoints import check_model
     from agents.training.looks import acting_options
 
-    return found, acting_options(Path(model))
+    check_model(folder)
+    found = model_folder(model)  # a replacement that was cut short is finished by now
+    return found, ({} if found == model else acting_options(folder))
 
 
 def pick_device(name: str) -> torch.device:

@@ -18,7 +18,8 @@ from agents.cli.display import duration, interval, print_facts, print_folder
 from agents.reward_bench.config import BenchConfig, load_bench_config
 from textenv.benchmark.power import POWER
 from textenv.cli.arguments import AsJson
-from textenv.cli.console import EXIT_INTERRUPTED, print_error, print_json
+from textenv.cli.console import print_error, print_json
+from textenv.errors import ExitCode
 
 if TYPE_CHECKING:
     from agents.reward_bench.plan import Plan
@@ -90,7 +91,7 @@ def bench(
         found = run_bench(settings, out, track)
     except KeyboardInterrupt as error:
         print_error(f"Stopped. Finished runs are in {out}; the same command continues.")
-        raise typer.Exit(EXIT_INTERRUPTED) from error
+        raise typer.Exit(ExitCode.INTERRUPTED) from error
     write_report(found, out)
     if as_json:
         print_json(asdict(found))

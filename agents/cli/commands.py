@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 
 from agents.cli.arguments import Device, Out, Seed, find_model, pick_device
+from agents.cli.check import check
 from agents.cli.compare import compare
 from agents.cli.display import (
     describe_precision,
@@ -37,10 +38,10 @@ from agents.models.options import choose_bf16
 from agents.ppo.options import trained_defaults
 from agents.training.config import SFTOptions, TrainConfig, load_config
 from textenv.cli.arguments import Dataset, Model, RewardText
-from textenv.cli.console import EXIT_INTERRUPTED, parse_spec, print_error
+from textenv.cli.console import parse_spec, print_error
 from textenv.cli.overrides import apply_overrides
 from textenv.cli.rewards import find_rewards_app
-from textenv.errors import ConfigError
+from textenv.errors import ConfigError, ExitCode
 from textenv.registry import environment_row
 
 _TRAINED = {"embedded": "the embedded model", "full": "full weights", "lora": "LoRA"}
@@ -60,6 +61,7 @@ def add_commands(app: typer.Typer) -> None:
     app.command("sft", cls=command_with_keys(SFTOptions), epilog=f"{env} [bold]Keys:[/]")(sft)
     app.command()(plan)
     app.command()(report)
+    app.command(no_args_is_help=True)(check)
     app.command(no_args_is_help=True)(push)
     app.command(no_args_is_help=True)(compare)
     app.command()(serve)
@@ -86,17 +88,28 @@ def train(
             "extends a finished run."
         ),
     ] = None,
+    from_iteration: Annotated[
+        int | None,
+        typer.Option(
+            "--from",
+            metavar="N",
+            min=1,
+            help="With --resume: continue from the earlier checkpoint of iteration N, such as when "
+            "the last one is damaged. What came after it is removed.",
+        ),
+    ] = None,
 ) -> None:
     """Train a language model on an environment with PPO, and measure the gain.
 
     The agent of the best look at validation examples is kept in FOLDER/best, and measured beside
     the last one.
 
-    Ctrl-C (or SIGTERM) stops the training after the current iteration and saves the agent. A second
-    one stops it at once and keeps the last checkpoint. The exit status is 130. --resume FOLDER
-    continues the run as if it had not been stopped. With a larger total_episodes=N it extends a
-    finished run from its final agent; the learning rate is then computed from what remains of N, so
-    it rises again. Under accelerate launch, or torchrun, several processes train together.
+    Ctrl-C (or SIGTERM, SIGHUP) stops the training after the current iteration and saves the agent.
+    A second one stops it at once and keeps the last checkpoint. The exit status is 130. --resume
+    FOLDER continues the run as if it had not been stopped. With a larger total_episodes=N it
+    extends a finished run from its final agent; the learning rate is then computed from what
+    remains of N, so it rises again. Under accelerate launch, or torchrun, several processes train
+    together.
     """
     given = list(words or ())
     id = given.pop(0) if given and "=" not in given[0] else None
@@ -104,6 +117,8 @@ def train(
         others = (id, model, dataset, reward, config, out, seed, device)
         _check_resume(given, [value for value in others if value is not None])
         config = resume / "config.yaml"
+    elif from_iteration is not None:
+        raise ConfigError("--from goes with --resume FOLDER.")
     elif id is None and config is None:
         raise ConfigError("Name an environment; 'textenv list' shows them.")
     settings = load_config(
@@ -137,19 +152,19 @@ def train(
     }
     print_facts(console, f"Training on {settings.id}", facts)
     try:
-        result = run_training(settings, out, resume is not None)
+        result = run_training(settings, out, resume is not None, from_iteration)
     except KeyboardInterrupt as error:
         if is_first_rank():
             print_error(_what_is_saved(out))
-        raise typer.Exit(EXIT_INTERRUPTED) from error
+        raise typer.Exit(ExitCode.INTERRUPTED) from error
     # The first process writes the folder, perhaps later than another comes here.
     if is_first_rank():
         print_training_result(console, result, out)
 
 
 def _what_is_saved(out: Path) -> str:
+    from agents.ppo.kept_checkpoints import saved_iteration
     from agents.training.looks import read_best
-    from agents.training.run_folder import saved_iteration
     from textenv.report import REPORT_NAME
 
     iteration, best = saved_iteration(out), read_best(out)
@@ -157,10 +172,8 @@ def _what_is_saved(out: Path) -> str:
     page = out / REPORT_NAME
     kept += f" To look at: {page}." if page.is_file() else ""
     if iteration is None:
-        return (
-            "Stopped before the first checkpoint: no agent is saved, so it cannot be resumed."
-            + kept
-        )
+        again = f" textenv train --resume {out} begins it anew." if out.is_dir() else ""
+        return f"Stopped before the first checkpoint: no agent is saved.{again}{kept}"
     return (
         f"Stopped. The agent after iteration {iteration} is in {out}; textenv train --resume {out} "
         f"continues from there.{kept}"
@@ -233,7 +246,7 @@ def sft(
         kept = (out / "model" / "config.json").is_file()
         what = f"The model is saved in {out / 'model'}." if kept else "Nothing was trained yet."
         print_error(f"Stopped. {what}")
-        raise typer.Exit(EXIT_INTERRUPTED) from error
+        raise typer.Exit(ExitCode.INTERRUPTED) from error
     for id, measured in result["environments"].items():
         stages = {stage: measured[stage] for stage in ("before", "after")}
         print_comparison(console, f"{id}, {measured['before']['examples']} examples", stages)

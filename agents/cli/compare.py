@@ -48,9 +48,9 @@ def compare(
     """
     from agents.training.report.comparison import compare_runs
     from agents.training.report.comparison_page import describe_caution, render_comparison
-    from agents.training.run_folder import write_whole
     from textenv.output_paths import check_new_folder
     from textenv.report import REPORT_NAME
+    from textenv.storage.whole_files import write_whole
 
     if out is not None:
         check_new_folder(out)

@@ -8,12 +8,15 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, NamedTuple
 
 import textenv
 from textenv.adapter_folders import CONFIG, base_of_adapter
-from textenv.errors import ModelError
+from textenv.errors import ModelError, TextEnvError
 from textenv.hub import offline_if_unreachable
+from textenv.resource_faults import describe_resource_fault
+from textenv.storage.checksums import check_listed
 from textenv.tokenization import EMBEDDED
 
 USE_LOCAL = f"Use a local folder, or the model that comes with the package: '{EMBEDDED}'."
@@ -77,11 +80,16 @@ def _is_path(model: str | Path) -> bool:
 def found(model: str | Path, what: str = "model") -> Iterator[Source]:
     """Yields where a model is, and puts transformers' errors into the user's words."""
     source = _find(model)
+    if Path(source.name).is_dir():
+        check_listed(Path(source.name))
     try:
         with offline_if_unreachable(source.name):
             yield source
-    except (OSError, ValueError, ImportError) as error:
-        detail = str(error).strip().partition("\n")[0] or type(error).__name__
+    except Exception as error:
+        # Damaged files raise errors of many kinds: of safetensors, pickle, zip, JSON, torch.
+        if isinstance(error, TextEnvError) or describe_resource_fault(error) is not None:
+            raise
+        detail = _describe(error)
         if source.adapter is not None:
             raise ModelError(_no_base(model, source.name, detail)) from error
         if isinstance(error, OSError) and not Path(source.name).exists():
@@ -90,6 +98,19 @@ def found(model: str | Path, what: str = "model") -> Iterator[Source]:
                 f"no such model. {USE_LOCAL} ({detail})"
             ) from error
         raise ModelError(f"The {what} '{model}' cannot be loaded: {detail}") from error
+
+
+def _describe(error: Exception) -> str:
+    """Says in one line why a model cannot be loaded."""
+    detail = str(error).strip().partition("\n")[0] or "no reason is given"
+    if isinstance(error, UnpicklingError) or "weights_only" in str(error):
+        return (
+            "its weights are a pickle that holds more than numbers, or is damaged. Pickles can run "
+            "code, so this one is not read; save the model as safetensors where it comes from"
+        )
+    if isinstance(error, OSError | ValueError | ImportError):
+        return detail
+    return f"a file is cut, damaged or of another kind ({type(error).__name__}: {detail})"
 
 
 def _no_base(adapter: str | Path, base: str, detail: str) -> str:

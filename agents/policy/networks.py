@@ -48,6 +48,7 @@ class Networks:
     value_head: nn.Linear  # Value of a hidden state
     adapters: tuple[PeftModel, ...]  # Handles of peft, of the actor and of a separate critic
     ways: Ways  # Which passes are right
+    has_halved_passes: bool = False  # Whether memory was not enough for those of the options
 
     @property
     def models(self) -> list[PreTrainedModel]:

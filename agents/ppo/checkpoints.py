@@ -7,6 +7,10 @@ FOLDER/agent.safetensors    value head, adapters, a separate critic's weights th
 FOLDER/model/               the language model and its tokenizer, as transformers saves them, and
                             its card; an adapter is merged into it
 FOLDER/adapter/             the adapter as peft saves it, if there is one
+FOLDER/textenv-manifest.json
+                            sizes and checksums of all these, by which damage is found
+FOLDER/checkpoints/50/      the same of an earlier agent, here the one after iteration 50, if asked
+                            for
 
 An agent with an adapter continues from its base model, which is saved by name, and the adapter.
 
@@ -30,7 +34,15 @@ from torch import Tensor
 from agents.models.loading import load_model_tokenizer, without_progress_bars
 from agents.models.lora import merge_adapter, save_adapter
 from agents.policy.lm_policy import LMPolicy
-from agents.ppo.atomic_replacement import replacing_entries, settle
+from agents.ppo.atomic_replacement import replacing_entries
+from agents.ppo.kept_checkpoints import (
+    AGENT_FILE,
+    FORMAT,
+    check_whole,
+    drop_old,
+    latest_iteration,
+    saved_iteration,
+)
 from agents.ppo.model_card import CARD
 from agents.ppo.optimizer_states import (
     optimizer_tensors,
@@ -42,7 +54,6 @@ from agents.ppo.sharding import whole
 from textenv.errors import ConfigError, ModelError
 from textenv.tokenization import EMBEDDED
 
-FORMAT = 4
 # The optimizer's state belongs to the parameters that learn, so these decide what can be loaded.
 _FIXED_POLICY_OPTIONS = ("lora", "frozen_layers")
 
@@ -72,6 +83,7 @@ def save_agent(
     state: Mapping[str, Any],
     generators: Mapping[str, Tensor],
     card: str = "",
+    keep: int = 0,
     writes: bool = True,
 ) -> None:
     """Writes an agent to a folder. An agent that is there stays whole until everything is written.
@@ -84,11 +96,13 @@ def save_agent(
         state: Counters and other state, as in `SavedAgent`.
         generators: Random states, as in `SavedAgent`.
         card: Card of the language model, as Markdown; empty for none.
+        keep: Number of earlier agents to keep in `checkpoints/`.
         writes: Whether this process writes; all processes of a run gather the weights.
 
     Raises:
         ConfigError: The optimizer is not AdamW, or the folder holds a model that the agent needs.
         ModelError: A weight or a number of the optimizer is not finite; nothing is written.
+        StorageError: Something cannot be written; what was saved before is kept.
     """
     needed = {"the KL penalty": reference}
     if policy.adapter is not None:
@@ -130,7 +144,10 @@ def save_agent(
     check_finite({**weights, **tensors})
     if not writes:
         return
-    with replacing_entries(folder) as new:
+    iteration = int(state["n_iterations"])
+    # The same agent, saved again, is not an earlier one.
+    keeps = keep > 0 and latest_iteration(folder) not in (None, iteration)
+    with replacing_entries(folder, keep=keeps, iteration=iteration) as new:
         save_language_model(policy, new / "model", weights, card)
         if policy.adapter is not None:
             save_adapter(policy.adapter, new / "adapter")
@@ -138,7 +155,8 @@ def save_agent(
             {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()},
             new / "agent.safetensors",
         )
-        (new / "agent.json").write_text(text, encoding="utf-8")
+        (new / AGENT_FILE).write_text(text, encoding="utf-8")
+    drop_old(folder, keep)
 
 
 def check_finite(tensors: Mapping[str, Tensor]) -> None:
@@ -184,17 +202,19 @@ def save_language_model(
 
 
 def read_agent(folder: Path, changes: Mapping[str, Any]) -> SavedAgent:
-    """Reads what `save_agent` wrote."""
-    settle(folder)
-    path = folder / "agent.json"
-    if not path.is_file():
+    """Reads what `save_agent` wrote.
+
+    Raises:
+        ModelError: The folder holds no agent, or one of another format.
+        DamagedError: A file of it is damaged.
+    """
+    if saved_iteration(folder) is None:
         raise ModelError(
-            f"There is no saved agent in '{folder}': agent.json is missing. A folder that holds "
+            f"There is no saved agent in '{folder}': {AGENT_FILE} is missing. A folder that holds "
             "only a language model is loaded by policy_kwargs={'model': folder} or --model."
         )
-    data = json.loads(path.read_text(encoding="utf-8"))
-    if data.get("format") != FORMAT:
-        raise ModelError(f"'{path}' has format {data.get('format')}; this version reads {FORMAT}.")
+    check_whole(folder)
+    data = json.loads((folder / AGENT_FILE).read_text(encoding="utf-8"))
     policy_kwargs = {"model": str(folder / "model")} | data["policy_options"]
     for name in _FIXED_POLICY_OPTIONS:
         if name in changes and changes[name] != policy_kwargs[name]:

@@ -461,15 +461,22 @@ class TextPPO(PPO):
             critic_only=self._trains_critic_only(), ranks=self.ranks,
         )  # fmt: skip
 
-    def save(self, path: str | Path, *unused: Any, **unused_too: Any) -> None:  # type: ignore[override] # a folder, not a zip file
+    def save(self, path: str | Path, *unused: Any, keep: int = 0, **unused_too: Any) -> None:  # type: ignore[override] # a folder, not a zip file
         """Saves to a folder, as safetensors and JSON: see `agents.ppo.checkpoints`.
 
         In a run of several processes all of them must call it, and the first one writes.
+
+        Args:
+            path: Folder.
+            *unused: SB3's other arguments.
+            keep: Number of earlier agents to keep in the folder's `checkpoints/`.
+            **unused_too: SB3's other arguments.
 
         Raises:
             ConfigError: The optimizer is not AdamW, or the folder holds a model that the agent
                 needs.
             ModelError: A weight is not finite. What the folder holds is kept.
+            StorageError: Something cannot be written. What the folder holds is kept.
         """
         state = {
             **{name: getattr(self, name) for name in _COUNTERS},
@@ -489,6 +496,7 @@ class TextPPO(PPO):
             state=state,
             generators=generator_states(self.device, self.ranks),
             card=self.make_card(),
+            keep=keep,
             writes=self.ranks.index == 0,
         )
 
@@ -528,7 +536,8 @@ class TextPPO(PPO):
             options: Options of `PPOOptions` to change.
 
         Raises:
-            ModelError: The folder holds no agent.
+            ModelError: The folder holds no agent, or one of another version's format.
+            DamagedError: A file of the agent is damaged.
             ConfigError: The agent was trained for another number of tokens than the environment's.
         """
         folder = Path(path)

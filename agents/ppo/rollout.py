@@ -13,7 +13,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from agents.policy.observations import check_observations
 from agents.ppo.advantages import ROUNDING
-from agents.ppo.vec_env import TextVecEnv, find_text_env
+from agents.ppo.vec_env import TextVecEnv, find_text_env, worker_losses
 from textenv.episode import TextCore
 from textenv.errors import RewardError
 from textenv.late_scores import LateScores
@@ -150,7 +150,8 @@ class VecEnvSlots:
         self._own = env if isinstance(env, TextVecEnv) else None
         self._text_env = find_text_env(env)
         self._vocab_size = int(env.observation_space["input_ids"].high.max()) + 1  # type: ignore[index] # `check_token_level` saw a Dict
-        observation = env.reset()
+        with worker_losses(env):
+            observation = env.reset()
         assert isinstance(observation, dict)
         self._see(observation)
         self.n_slots, self.window = observation["input_ids"].shape
@@ -178,7 +179,8 @@ class VecEnvSlots:
         """Writes a token in some slots; the others rest, or write token 0 if they cannot rest."""
         everyones = np.zeros(self.n_slots, np.int64)
         everyones[rows] = actions
-        after, rewards, dones, infos = self._env.step(everyones)
+        with worker_losses(self._env):
+            after, rewards, dones, infos = self._env.step(everyones)
         assert isinstance(after, dict)
         self._see(after)
         ended = {}

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import traceback
+from functools import partial
+
 import torch
 from torch import Tensor
 from torch.distributed.fsdp import FSDPModule
@@ -14,6 +18,9 @@ from agents.ppo.losses import aggregation_size, policy_loss, value_loss
 from agents.ppo.options import PPOOptions
 from agents.ppo.sharding import in_step, whole
 from agents.ppo.targets import Targets
+from textenv.resource_faults import is_out_of_memory
+
+_log = logging.getLogger(__name__)
 
 # Metrics of a minibatch to log, which are means over its tokens.
 _LOGGED = (
@@ -39,6 +46,9 @@ def accumulate_gradients(
     divided by the count of the whole minibatch. In a run of several processes each has some of the
     episodes, or none, and all get the same gradient.
 
+    Where memory is not enough, micro-batches are halved, once in a run, and the gradient is
+    computed again.
+
     Args:
         policy: Policy that learns; its gradients are replaced.
         batch: Episodes of the rollout.
@@ -59,6 +69,68 @@ def accumulate_gradients(
         size = ranks.sum(aggregation_size(targets.token_weights[rows], options.loss_aggregation))
         # Below, everything is divided by the number of tokens.
         weigh = float(n_tokens / size) if size > 0 else 0.0
+    accumulate = partial(
+        _accumulate, policy, batch, targets, rows, options,
+        critic_only=critic_only, n_tokens=n_tokens, weigh=weigh, ranks=ranks,
+    )  # fmt: skip
+    try:
+        totals, ratio_max = accumulate()
+    except Exception as error:
+        if not _halves_passes(policy, error):
+            raise
+        policy.optimizer.zero_grad()
+        totals, ratio_max = accumulate()
+    if not isinstance(policy, FSDPModule):
+        ranks.sum_gradients(policy.parameters())
+    # Brought over at the end, since each transfer waits for the device.
+    means = (ranks.sum(totals) / n_tokens).tolist()
+    return {**dict(zip(_LOGGED, means, strict=True)), "ratio_max": float(ratio_max)}
+
+
+def _halves_passes(policy: LMPolicy, error: Exception) -> bool:
+    """Halves the passes of a policy for which memory was not enough, once; says so.
+
+    Returns:
+        Whether to try again. Processes whose weights are divided compute in step, so that one
+        cannot.
+    """
+    if not is_out_of_memory(error) or isinstance(policy, FSDPModule):
+        return False
+    options = policy.options
+    half = options.max_tokens_per_batch // 2
+    if policy.networks.has_halved_passes or half < 1:
+        return False
+    policy.networks.has_halved_passes = True
+    # The error's frames hold the tensors of the pass.
+    traceback.clear_frames(error.__traceback__)
+    if torch.accelerator.is_available():
+        torch.accelerator.empty_cache()
+    policy.options = options.replace(max_tokens_per_batch=half)
+    _log.warning(
+        f"Memory was not enough for an update in passes of {options.max_tokens_per_batch} tokens, "
+        f"so from here on they have {half} (max_tokens_per_batch). The gradient is the same; if "
+        "memory is not enough again, the run ends."
+    )
+    return True
+
+
+def _accumulate(
+    policy: LMPolicy,
+    batch: EpisodeBatch,
+    targets: Targets,
+    rows: Tensor,
+    options: PPOOptions,
+    *,
+    critic_only: bool,
+    n_tokens: Tensor,
+    weigh: float,
+    ranks: Ranks,
+) -> tuple[Tensor, Tensor]:
+    """Adds the gradients of all micro-batches of a minibatch.
+
+    Returns:
+        Sums of `_LOGGED` over this process's tokens, and the largest ratio.
+    """
     ratio_max = torch.zeros((), device=rows.device)
     totals = torch.zeros(len(_LOGGED), device=rows.device)
     passes = split_into_passes(policy.networks, batch, rows)
@@ -75,11 +147,7 @@ def accumulate_gradients(
         loss.backward()  # type: ignore[no-untyped-call] # has no types
         totals += counts * torch.stack([sums[name].detach() for name in _LOGGED])
         ratio_max = torch.maximum(ratio_max, counts * sums["ratio_max"])
-    if not isinstance(policy, FSDPModule):
-        ranks.sum_gradients(policy.parameters())
-    # Brought over at the end, since each transfer waits for the device.
-    means = (ranks.sum(totals) / n_tokens).tolist()
-    return {**dict(zip(_LOGGED, means, strict=True)), "ratio_max": float(ratio_max)}
+    return totals, ratio_max
 
 
 def start_values(

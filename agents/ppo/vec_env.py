@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import SubprocVecEnv, VecEnv
 
 from textenv.episode import TextCore
-from textenv.errors import ConfigError
+from textenv.errors import ConfigError, ResourceError
 from textenv.examples import Episode
 from textenv.levels import Observation
 from textenv.vector import TextVectorEnv
 
+_SECONDS_TO_END = 0.5  # for a process whose pipe has closed
 # Methods whose result has an entry a slot.
 _PER_SLOT_METHODS = ("action_masks",)
 
@@ -224,6 +225,36 @@ class TextVecEnv(VecEnv):
 
         is_monitor = issubclass(wrapper_class, Monitor)
         return [is_monitor for _ in self._get_indices(indices)]
+
+
+@contextmanager
+def worker_losses(env: VecEnv) -> Iterator[None]:
+    """Names the slot whose process has ended, where slots are played in processes of their own.
+
+    Raises:
+        ResourceError: A process has ended.
+    """
+    try:
+        yield
+    except (EOFError, BrokenPipeError, ConnectionError) as error:
+        processes = getattr(env.unwrapped, "processes", None)
+        if processes is None:
+            raise
+        for process in processes:
+            process.join(_SECONDS_TO_END)
+        ended = [
+            f"slot {slot} ({_ending(process.exitcode)})"
+            for slot, process in enumerate(processes)
+            if process.exitcode is not None
+        ]
+        raise ResourceError(
+            f"A process that plays the environment has ended: {', '.join(ended) or 'unknown'}. "
+            "What it printed last says why; when memory runs out, the system kills without a word."
+        ) from error
+
+
+def _ending(exit_code: int) -> str:
+    return f"killed by signal {-exit_code}" if exit_code < 0 else f"exit status {exit_code}"
 
 
 def _slot_info(infos: dict[str, Any], slot: int) -> dict[str, Any]:

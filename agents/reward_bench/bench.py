@@ -7,9 +7,8 @@ OUT/bench.json, report.html, and tables as CSV, written by `textenv.benchmark.re
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,9 @@ from textenv.errors import ConfigError, TextEnvError
 from textenv.registry import environment_row
 from textenv.rewards.loading import RewardSpec
 from textenv.rewards.normalise import fit_reward
+from textenv.storage.faults import storage_faults
+from textenv.storage.folder_lock import LOCK_FILE, locked
+from textenv.storage.whole_files import write_whole
 from textenv.vector import environment_arguments, make_core
 
 CONFIG_FILE = "bench.yaml"
@@ -73,28 +75,19 @@ def _claimed(out: Path) -> Iterator[None]:
     """Locks the folder of a benchmark, which must be new or hold a benchmark."""
     if out.exists() and not out.is_dir():
         raise ConfigError(f"'{out}' is a file. Choose a folder for --out.")
-    if out.exists() and any(out.iterdir()) and not (out / CONFIG_FILE).is_file():
-        raise ConfigError(f"'{out}' holds something else than a benchmark. Choose another --out.")
-    out.mkdir(parents=True, exist_ok=True)
-    with (out / CONFIG_FILE).open("a", encoding="utf-8") as file:
-        # The lock ends with its process. Some systems have no locks.
-        if sys.platform != "win32":
-            import fcntl
-
-            with suppress(OSError):
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError as error:
-                    raise ConfigError(
-                        f"Another benchmark is at work in '{out}'. Wait for it to end, or choose "
-                        "another --out."
-                    ) from error
+    with locked(out, "benchmark", "Wait for it to end, or choose another --out."):
+        names = {entry.name for entry in out.iterdir()} - {LOCK_FILE}
+        if names and CONFIG_FILE not in names:
+            raise ConfigError(
+                f"'{out}' holds something else than a benchmark. Choose another --out."
+            )
         yield
 
 
 def _write_config(config: BenchConfig, out: Path) -> None:
     text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-    (out / CONFIG_FILE).write_text(text, encoding="utf-8")
+    with storage_faults(out / CONFIG_FILE):
+        write_whole(out / CONFIG_FILE, text)
 
 
 def _look_at_start(config: BenchConfig, core: TextCore, out: Path, stage: Stage) -> dict[int, Run]:

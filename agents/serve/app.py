@@ -23,7 +23,7 @@ from agents.serve.text_query import TextQuery, find_texts, read_query
 from agents.serve.watched_run import WatchedRun
 from agents.serve.watched_runs import WatchedRuns
 from agents.training.report.comparison import Agent
-from textenv.errors import ConfigError
+from textenv.errors import ConfigError, DamagedError
 from textenv.report.page import read_asset
 
 _HERE = Path(__file__).parent
@@ -101,7 +101,7 @@ class _Served:
             runs = self._refreshed()
             try:
                 query = read_query(request.query_params.multi_items())
-            except ConfigError as error:
+            except (ConfigError, DamagedError) as error:
                 page = self._pages.texts(runs, TextQuery(), [], 1, "", str(error))
                 return HTMLResponse(page, 400)
             number = request.query_params.get("page", "")
@@ -119,7 +119,7 @@ class _Served:
             runs = self._refreshed()
             try:
                 query = read_query(request.query_params.multi_items())
-            except ConfigError as error:
+            except (ConfigError, DamagedError) as error:
                 raise HTTPException(400, str(error)) from error
             return _csv(texts_csv(find_texts(runs, query)), "texts")
 

@@ -16,7 +16,7 @@ from agents.training.report.comparison import LETTERS, Agent, compare_records, n
 from agents.training.report.comparison_page import comparison_values
 from agents.training.report.curves import make_compared_panels
 from agents.training.report.render import page_environment, run_values
-from textenv.errors import ConfigError
+from textenv.errors import ConfigError, DamagedError, TextEnvError
 
 PAGE_SIZE = 20  # texts of a page
 _STATES = ("training", "failed", "stopped", "finished")  # in this order in the list
@@ -72,8 +72,8 @@ class Pages:
             return self._render(
                 "compare.html.j2", etag, **comparison_values(compare_records(started, agent))
             )
-        except (ConfigError, *_MALFORMED) as error:
-            reason = str(error) if isinstance(error, ConfigError) else _describe_malformed(error)
+        except (ConfigError, DamagedError, *_MALFORMED) as error:
+            reason = str(error) if isinstance(error, TextEnvError) else _describe_malformed(error)
             if not 2 <= len(started) <= len(LETTERS):
                 return self.message("Nothing to compare", reason, etag)
             letters = LETTERS[: len(started)]

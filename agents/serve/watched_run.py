@@ -11,12 +11,12 @@ from typing import Any, Literal
 from agents.serve.line_tail import LineTail, parse_object, signature
 from agents.serve.metric_columns import MetricColumns
 from agents.serve.text_index import TextIndex
-from agents.training.about import ABOUT_FILE, find_failure
+from agents.training.about import find_failure
 from agents.training.config import read_config_file
 from agents.training.kept_texts import LOOKS_FILE, ROLLOUTS_FILE
 from agents.training.report.run_record import RunRecord
-from agents.training.run_folder import METRICS_FILE, SAMPLES_FILE
-from textenv.errors import ConfigError
+from agents.training.run_folder import ABOUT_FILE, METRICS_FILE, SAMPLES_FILE
+from textenv.errors import ConfigError, DamagedError
 from textenv.report.surrogates import without_lone_surrogates
 
 State = Literal["training", "finished", "stopped", "failed"]
@@ -154,7 +154,7 @@ class _WatchedFile:
         self._seen = seen
         try:
             self.content = without_lone_surrogates(self._read(self.path)) if seen else {}
-        except (OSError, ValueError, ConfigError):
+        except (OSError, ValueError, ConfigError, DamagedError):
             self.content = {}
         return True
 

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from agents.ppo.model_card import versions
-from agents.training.run_folder import read_json, write_whole
+from agents.training.checked_files import read_json, write_run_file
+from agents.training.run_folder import ABOUT_FILE
 from textenv.datasets.base import TextDataset
 from textenv.episode import TextCore
+from textenv.errors import DamagedError, StorageError
 
-ABOUT_FILE = "about.json"
 _LOGGERS = ("textenv", "agents")
 _HASHED = 256  # examples of a split that are hashed
 _MOST_WARNINGS = 100
@@ -58,7 +59,7 @@ class About(logging.Handler):
         self._warnings.append(_MORE if is_last else message)
         try:
             self.save()
-        except OSError:  # a disk that is full must not turn a warning into an error
+        except StorageError:  # a disk that is full must not turn a warning into an error
             self.handleError(record)
 
     def describe_ending(self, error: BaseException) -> None:
@@ -66,14 +67,14 @@ class About(logging.Handler):
         is_stopped = isinstance(error, KeyboardInterrupt)
         told = None if is_stopped else f"{type(error).__name__}: {error}"
         self._content["ending"] = {"error": told}
-        with suppress(OSError):  # the error of the run is the one to see
+        with suppress(StorageError, DamagedError):  # the error of the run is the one to see
             self.save()
 
     def save(self) -> None:
         """Writes the file, if the folder exists."""
         if self._path.parent.is_dir():
             content = self._content | {"warnings": self._warnings}
-            write_whole(self._path, json.dumps(content, indent=2))
+            write_run_file(self._path, json.dumps(content, indent=2))
 
 
 def find_failure(about: Mapping[str, Any]) -> str:

@@ -19,6 +19,7 @@ from agents.models.options import POLICY_DEFAULTS, Options, PolicyOptions, optio
 from agents.ppo.options import PPO_DEFAULTS, PPOOptions
 from textenv.cli.overrides import apply_overrides, check_given_once
 from textenv.errors import ConfigError
+from textenv.storage.whole_files import write_whole
 from textenv.strict_yaml import load_yaml
 
 _ENVIRONMENT, _BUDGET = "Environment", "Budget and evaluation"
@@ -60,6 +61,13 @@ class RunOptions(Options):
     )
     save_every: NonNegativeInt = option(
         50, _BUDGET, "iterations between two checkpoints; 0 for no checkpoints but the last"
+    )
+    keep_checkpoints: PositiveInt = option(
+        2,
+        _BUDGET,
+        "number of checkpoints that a run keeps: the last, and those before it in checkpoints/. "
+        "Each takes the room of the model and the state of its optimizer; while one is written, "
+        "there is one more",
     )
 
 
@@ -142,9 +150,11 @@ def read_config_file(file: Path) -> dict[str, Any]:
     return data
 
 
+def config_text(config: TrainConfig) -> str:
+    """Returns every key as YAML, so that the text alone is enough to repeat the run."""
+    return yaml.safe_dump(config.to_json(), sort_keys=False, allow_unicode=True)
+
+
 def write_config(config: TrainConfig, path: Path) -> None:
-    """Writes every key, so that the file alone is enough to repeat the run."""
-    path.write_text(
-        yaml.safe_dump(config.to_json(), sort_keys=False, allow_unicode=True),
-        encoding="utf-8",
-    )
+    """Writes every key to a file."""
+    write_whole(path, config_text(config))

@@ -1,7 +1,7 @@
 """Stops a training on signals: on the first after the current iteration, on the second at once.
 
 Handlers are set in the main thread only, where Python runs them, and only in place of Python's own.
-A program that has other handlers for SIGINT or SIGTERM keeps them.
+A program that has other handlers for SIGINT, SIGTERM or SIGHUP keeps them; nohup does, too.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ _PYTHONS_OWN: Mapping[signal.Signals, Callable[[int, FrameType | None], Any] | s
     signal.SIGINT: signal.default_int_handler,
     signal.SIGTERM: signal.SIG_DFL,
 }
+if hasattr(signal, "SIGHUP"):  # Windows has none
+    _PYTHONS_OWN = {**_PYTHONS_OWN, signal.SIGHUP: signal.SIG_DFL}
 _MESSAGE = "Stopping after this iteration; press Ctrl-C again to stop now."
 # Launchers pass on signals that a terminal or a cluster also sends to every process.
 _SAME_REQUEST_S = 1.0
@@ -44,6 +46,8 @@ class StopRequest:
         Raises:
             KeyboardInterrupt: The signal is neither the first nor a copy of the first.
         """
+        if signal_number == getattr(signal, "SIGHUP", None):
+            _leave_terminal()
         now_s = time.monotonic()
         if self._asked_at_s is None:
             self._asked_at_s = now_s
@@ -55,7 +59,7 @@ class StopRequest:
 
 @contextmanager
 def stop_requests() -> Iterator[StopRequest]:
-    """Turns SIGINT (Ctrl-C) and SIGTERM into a request to stop, which the caller checks.
+    """Turns SIGINT (Ctrl-C), SIGTERM and SIGHUP into a request to stop, which the caller checks.
 
     A second signal, at least a second after the first, raises KeyboardInterrupt wherever the
     program is. On exit the old handlers are restored.
@@ -74,6 +78,16 @@ def stop_requests() -> Iterator[StopRequest]:
     finally:
         for number in taken:
             signal.signal(number, _PYTHONS_OWN[number])
+
+
+def _leave_terminal() -> None:
+    """Has output to a terminal go nowhere: it is gone, and writing to it would fail."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1, 2):
+        with suppress(OSError):
+            if os.isatty(number):
+                os.dup2(nowhere, number)
+    os.close(nowhere)
 
 
 def _say(message: str) -> None:

@@ -17,8 +17,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from agents.training.checked_files import GrowingFile, read_grown_rows
 from agents.training.evaluation import question, spoken
-from agents.training.run_folder import write_rows
 from textenv.chat import shorten
 from textenv.episode import TextCore
 from textenv.report.metric_rows import read_rows
@@ -45,31 +45,30 @@ class TextLog:
     """
 
     def __init__(self, path: Path, iteration: int, *, first: int = 1, every: int = 1) -> None:
-        self._path, self._first, self._every = path, first, every
-        self._keep([row for row in read_rows(path) if row["iteration"] <= iteration])
+        self._first, self._every = first, every
+        rows = read_grown_rows(path, iteration)
+        self._file = GrowingFile(path)
+        self._keep(rows)
 
     def add(self, iteration: int, rows: Sequence[Row]) -> None:
         """Appends the texts of an iteration, each a question with its answer."""
         number = self._number(iteration)
         step = _step(number)
         if step > _step(number - 1):
-            kept = [r for r in read_rows(self._path) if self._number(r["iteration"]) % step == 0]
+            kept = [
+                r for r in read_rows(self._file.path) if self._number(r["iteration"]) % step == 0
+            ]
             self._keep(kept)
         if number % step:
             return
-        lines = [
-            json.dumps({"iteration": iteration, **_shortened(row)}, ensure_ascii=False) + "\n"
-            for row in rows
-        ]
-        with self._path.open("a", encoding="utf-8") as file:
-            file.writelines(lines)
+        self._file.append([_line({"iteration": iteration, **_shortened(row)}) for row in rows])
 
     def _number(self, iteration: int) -> int:
         return (iteration - self._first) // self._every
 
     def _keep(self, rows: Sequence[Row]) -> None:
-        if rows or self._path.exists():
-            write_rows(self._path, rows)
+        if rows or self._file.path.exists():
+            self._file.replace([_line(row) for row in rows])
 
 
 def spread_over_rewards(
@@ -88,6 +87,10 @@ def spread_over_rewards(
         }
         for episode in chosen
     ]
+
+
+def _line(row: Row) -> str:
+    return json.dumps(row, ensure_ascii=False)
 
 
 def _step(number: int) -> int:

@@ -4,6 +4,8 @@ FOLDER/best/model/        the language model and its tokenizer, as transformers 
                           card; an adapter is merged into it
 FOLDER/best/best.json     the iteration, what the look found, and how the policy acts
 FOLDER/best/config.yaml   a copy of the run's configuration
+FOLDER/best/textenv-manifest.json
+                          sizes and checksums of these
 
 `--model FOLDER/best` takes it. It has no optimizer, so a run cannot be resumed from it.
 """
@@ -22,19 +24,21 @@ from pydantic import TypeAdapter, ValidationError
 from agents.ppo.atomic_replacement import replacing_entries, settle
 from agents.ppo.checkpoints import save_language_model
 from agents.ppo.distributed import Ranks
+from agents.ppo.kept_checkpoints import AGENT_FILE, BEST_FILE, check_whole
 from agents.ppo.ppo import TextPPO
 from agents.ppo.sharding import shard_policy, whole
+from agents.training.checked_files import read_json
 from agents.training.config import TrainConfig
 from agents.training.evaluation import Evaluation, question
 from agents.training.held_out import evaluate_policy_on_split, kl_per_episode, load_policy
 from agents.training.kept_texts import PROMPTS
 from textenv.benchmark.statistics import Estimate
 from textenv.episode import TextCore
-from textenv.errors import ConfigError
+from textenv.errors import DamagedError
 from textenv.rollout import Progress
 
 BEST = "best"
-_CONFIG, _RECORD = "config.yaml", "best.json"
+_CONFIG, _RECORD = "config.yaml", BEST_FILE
 # How a policy acts, whatever it learns by: what an evaluation of a saved model takes from its run.
 ACTING = ("temperature", "bf16", "max_tokens_per_batch")
 
@@ -76,8 +80,13 @@ class Look:
         }
 
     def beats(self, other: Look | None) -> bool:
-        """Returns whether its reward is a new best; of equal ones the earlier is the best."""
-        return other is None or self.reward.mean > other.reward.mean
+        """Returns whether its reward is a new best; of equal ones the earlier is the best.
+
+        A run that was killed after it kept its best, and goes on from before, finds it again.
+        """
+        if other is None or self.reward.mean > other.reward.mean:
+            return True
+        return self.iteration == other.iteration and self.reward.mean == other.reward.mean
 
 
 def take_look(agent: TextPPO, core: TextCore, config: TrainConfig) -> Look:
@@ -125,37 +134,42 @@ def save_best(agent: TextPPO, look: Look, out: Path) -> None:
         "look": look.to_json() | {"wall_s": look.wall_s},
         "policy_options": {name: getattr(policy.options, name) for name in ACTING},
     }
-    with replacing_entries(out) as new:
-        save_language_model(policy, new / BEST / "model", weights, agent.make_card())
-        shutil.copyfile(out / _CONFIG, new / BEST / _CONFIG)
-        (new / BEST / _RECORD).write_text(json.dumps(record, indent=2), encoding="utf-8")
+    with replacing_entries(out, part=BEST) as new:
+        save_language_model(policy, new / "model", weights, agent.make_card())
+        shutil.copyfile(out / _CONFIG, new / _CONFIG)
+        (new / _RECORD).write_text(json.dumps(record, indent=2), encoding="utf-8")
 
 
 def read_best(out: Path) -> Look | None:
     """Reads which agent a run has kept as its best; None if it has kept none.
 
     Raises:
-        ConfigError: What is there is damaged.
+        DamagedError: What is there is damaged.
     """
     settle(out)
-    path = out / BEST / _RECORD
     if not (out / BEST).exists():
         return None
+    remedy = (
+        f" Or remove '{out / BEST}': then the best agent so far is not known, and the best from "
+        "here on is kept."
+    )
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        check_whole(out / BEST)
+        data = read_json(out / BEST / _RECORD)
         return TypeAdapter(Look).validate_python(data["look"])
-    except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
-        raise ConfigError(
-            f"'{path}' cannot be read, so the best agent so far is not known. Remove '{out / BEST}'"
-            " to keep the best from here on."
+    except (KeyError, ValidationError) as error:
+        raise DamagedError(
+            f"'{out / BEST / _RECORD}' is damaged, or was written by another version.{remedy}"
         ) from error
+    except DamagedError as error:
+        raise DamagedError(f"{error}{remedy}") from error
 
 
 def acting_options(model: Path) -> dict[str, Any]:
     """Returns the arguments of the policy in a run's folder, or in its `best/`; else none."""
-    for path in (model / "agent.json", model / _RECORD):
+    for path in (model / AGENT_FILE, model / _RECORD):
         if path.is_file():
-            saved = json.loads(path.read_text(encoding="utf-8"))["policy_options"]
+            saved = read_json(path)["policy_options"]
             return {name: saved[name] for name in ACTING}
     return {}
 

@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from agents.ppo.kept_checkpoints import kept_iterations, latest_iteration
 from agents.ppo.ppo import TextPPO
 from agents.ppo.progress import describe_iteration, record_metrics
 from agents.ppo.steps import DivergedError
+from agents.training.checked_files import GrowingFile, mark_checkpoint, read_grown_rows
 from agents.training.config import TrainConfig
 from agents.training.interrupts import StopRequest
 from agents.training.kept_texts import (
@@ -28,9 +30,10 @@ from agents.training.looks import (
     share_best,
     take_look,
 )
-from agents.training.run_folder import METRICS_FILE, keep_rows, read_result
+from agents.training.run_folder import METRICS_FILE, read_result
 from textenv.cli.progress import track
 from textenv.episode import TextCore
+from textenv.errors import DamagedError
 
 _LOOK = "validation/reward"
 
@@ -45,6 +48,7 @@ class Ending:
     stop_reason: str
     best: Look | None  # the look of the agent that is kept as the best; None if there was no look
     last_is_best: bool  # whether the last agent is that one
+    is_saved: bool  # whether the last agent is the one that was saved last
 
 
 def train_in_folder(
@@ -60,10 +64,18 @@ def train_in_folder(
             of `agents.training.kept_texts`; the agent of the best look is kept in its `best/`.
         request: Request to stop, checked after each iteration.
     """
-    iteration, stop_reason = agent.n_iterations, "budget"
+    iteration, stop_reason, saved = agent.n_iterations, "budget", -1
     path = out / METRICS_FILE
     looks = _Looks(config.patience)
-    for row in keep_rows(path, iteration):
+    rows = read_grown_rows(path, iteration)
+    if not agent.ranks.index and len(rows) != iteration:
+        raise DamagedError(
+            f"'{path}' has {len(rows)} rows of the {iteration} iterations before the checkpoint. "
+            "Restore it from a copy."
+        )
+    metrics_file = GrowingFile(path)
+    metrics_file.replace([json.dumps(row) for row in rows])
+    for row in rows:
         if _LOOK in row:
             looks.add(row[_LOOK])
     best, last_is_best = share_best(read_best(out), agent.ranks), False
@@ -75,18 +87,15 @@ def train_in_folder(
     is_extended = ended is not None and ended["episodes"] == agent.n_episodes_done
     # Only the first process has read the rows; all processes stop, or none.
     if agent.ranks.any(looks.stopped_rising and not is_extended):
-        return Ending("converged", best, last_is_best)
+        return Ending("converged", best, last_is_best, is_saved=False)
     rollouts = TextLog(out / ROLLOUTS_FILE, iteration)
     answers = TextLog(out / LOOKS_FILE, iteration, first=0, every=config.validation_every or 1)
     if config.validation_every and not iteration:
         answers.add(0, answer_first(agent, core, config))
-    with (
-        path.open("a", encoding="utf-8") as file,
-        track("Training", config.total_episodes) as report,
-    ):
+    with track("Training", config.total_episodes) as report:
 
         def after_iteration(metrics: Mapping[str, float]) -> bool:
-            nonlocal iteration, stop_reason, best, last_is_best
+            nonlocal iteration, stop_reason, best, last_is_best, saved
             iteration += 1
             note, last_is_best = describe_iteration(metrics), False
             # JSON has no NaN, such as the explained share of a variance of 0.
@@ -106,10 +115,10 @@ def train_in_folder(
                 note = _describe_look(metrics, look, last_is_best)
                 if looks.stopped_rising:
                     stop_reason = "converged"
-            file.write(json.dumps(row, allow_nan=False) + "\n")
-            file.flush()
+            metrics_file.append([json.dumps(row, allow_nan=False)])
             if config.save_every and iteration % config.save_every == 0:
-                agent.save(out)
+                save_checkpoint(agent, config, out)
+                saved = iteration
             report(min(agent.n_episodes_done, config.total_episodes), note)
             return stop_reason == "budget" and not request.is_made
 
@@ -121,18 +130,31 @@ def train_in_folder(
                 resume=True,
             )
         except DivergedError as error:
-            if not agent.n_iterations:
+            last = agent.ranks.gather(latest_iteration(out))[0]
+            if not agent.n_iterations and last is None:
                 raise
-            # Steps that were not finite were skipped, so the agent is the last good one.
-            agent.save(out)
+            if last is None:
+                # Steps that were not finite were skipped, so the weights are the last good ones.
+                save_checkpoint(agent, config, out)
+                kept = f"The agent is kept in '{out}' as it was before them"
+            else:
+                # Who diverges has often been on a bad way for some iterations.
+                kept = f"The checkpoint of iteration {last} is kept in '{out}'"
             raise DivergedError(
-                f"{error} The agent is kept in '{out}' as it was before them: change what is "
-                "wrong, then go on with --resume."
+                f"{error} {kept}: change what is wrong, then go on with --resume."
             ) from error
     is_short = agent.n_episodes_done < config.total_episodes
     if stop_reason == "budget" and config.max_seconds is not None and is_short:
         stop_reason = "max_seconds"
-    return Ending(stop_reason, best, last_is_best)
+    return Ending(stop_reason, best, last_is_best, saved == iteration)
+
+
+def save_checkpoint(agent: TextPPO, config: TrainConfig, out: Path) -> None:
+    """Saves the agent to its run's folder; all processes of a run must call it."""
+    if not agent.ranks.index:
+        kept = [*kept_iterations(out), *filter(None, [latest_iteration(out)])]
+        mark_checkpoint(out, agent.n_iterations, kept)
+    agent.save(out, keep=config.keep_checkpoints - 1)
 
 
 class _Looks:

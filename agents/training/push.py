@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from agents.ppo.atomic_replacement import settle
+from agents.ppo.kept_checkpoints import check_whole
+from agents.training.checked_files import check_run_files
 from agents.training.looks import BEST
 from textenv.errors import ConfigError
 
@@ -46,8 +47,13 @@ def find_upload(run: Path, best: bool = False, with_run: bool = False) -> Upload
 
     Raises:
         ConfigError: There is no such model.
+        DamagedError: A file of it is damaged.
     """
-    settle(run)
+    check_whole(run)
+    if best:
+        check_whole(run / BEST)
+    if with_run:
+        check_run_files(run)
     model = (run / BEST if best else run) / "model"
     if not (model / "config.json").is_file():
         if best and (run / "model").is_dir():

@@ -7,7 +7,6 @@ import secrets
 import tempfile
 import time
 from collections.abc import Mapping
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +15,21 @@ from stable_baselines3.common.utils import get_device
 
 from agents.models.options import PolicyOptions, choose_bf16
 from agents.ppo.distributed import is_first_rank, join_ranks
+from agents.ppo.kept_checkpoints import find_checkpoint, go_back, latest_iteration, run_of
 from agents.ppo.model_card import versions
 from agents.ppo.options import PPOOptions
 from agents.ppo.ppo import TextPPO
 from agents.ppo.trackers import TrackedRun, check_trackers
 from agents.training.about import About, noted
-from agents.training.config import TrainConfig, write_config
+from agents.training.checked_files import read_json, write_run_file, write_run_rows
+from agents.training.config import TrainConfig, config_text
 from agents.training.degeneration import find_spoilt
 from agents.training.evaluation import Evaluation, question
 from agents.training.held_out import evaluate_policy_on_split, kl_per_episode, play_policy_on_split
 from agents.training.interrupts import stop_requests
-from agents.training.looks import evaluate_best
-from agents.training.loop import Ending, train_in_folder
+from agents.training.kept_after_fault import telling_what_is_kept
+from agents.training.looks import evaluate_best, read_best
+from agents.training.loop import Ending, save_checkpoint, train_in_folder
 from agents.training.preflight import (
     find_before_loading,
     find_in_answers,
@@ -38,35 +40,39 @@ from agents.training.preflight import (
 from agents.training.report import reported
 from agents.training.run_card import run_facts, write_cards
 from agents.training.run_folder import (
+    BEFORE_FILE,
+    CONFIG_FILE,
     METRICS_FILE,
+    RESULT_FILE,
     SAMPLES_FILE,
     TRACKING_FILE,
     check_resumable,
+    check_startable,
+    clear_unsaved,
     load_evaluation,
-    read_json,
     removed_unless_written,
     save_evaluation,
-    write_rows,
-    write_whole,
 )
 from agents.training.speakers import cut_to_first_sentence
 from textenv.benchmark.statistics import estimate_gain
 from textenv.cli.progress import track
 from textenv.episode import TextCore
-from textenv.output_paths import check_new_folder
+from textenv.errors import ConfigError
 from textenv.preflight import try_rewards
 from textenv.registry import environment_row
 from textenv.rewards import fit_reward, load_reward
 from textenv.rewards.base import name_of
 from textenv.rewards.normalise import needs_fit, with_unit_std
+from textenv.storage.folder_lock import locked
 from textenv.vector import environment_arguments, make_core
 
 FIT_EPISODES = 256  # episodes of the initial policy, on which rewards are normalised
 KL_EPISODES = 128  # largest number of episodes at the end, which estimate the divergence
-_BEFORE = "before.json"
 
 
-def train(config: TrainConfig, out: Path, resume: bool = False) -> dict[str, Any]:
+def train(
+    config: TrainConfig, out: Path, resume: bool = False, from_iteration: int | None = None
+) -> dict[str, Any]:
     """Trains a model on an environment, and measures the gain on held-out examples.
 
     The folder then holds `report.html`, a page to look at, and what docs/runs.md lists: the
@@ -94,27 +100,51 @@ def train(config: TrainConfig, out: Path, resume: bool = False) -> dict[str, Any
             finished run continues from its final agent if `total_episodes` is larger than before;
             its `result.json` and `samples.jsonl` are kept until it ends again. The learning rate is
             then computed from what remains of the new total, so it rises again. A run that had
-            converged gets `patience` more looks to find a new best held-out reward.
+            converged gets `patience` more looks to find a new best held-out reward. A run that was
+            killed before it saved an agent begins anew.
+        from_iteration: Iteration of an earlier checkpoint to continue from, which then is the
+            latest; those after it are removed.
 
     Returns:
         Content of `result.json`.
 
     Raises:
-        ConfigError: The folder is not empty. To resume: it has no checkpoint, or its run is
-            finished and the new total is not larger. What a run wrote that fails before its first
-            iteration is removed.
+        ConfigError: The folder is not empty. To resume: it holds no run, or its run is finished and
+            the new total is not larger. What a run wrote that fails before its first iteration is
+            removed.
+        FolderInUseError: Another process trains in the folder.
+        DamagedError: To resume: a file of the run is damaged.
+        StorageError: Something cannot be written; the last checkpoint is kept.
+        ResourceError: Memory is spent, or the GPU is lost; the last checkpoint is kept.
         KeyboardInterrupt: A signal stopped the run.
     """
-    if is_first_rank():
-        if resume:
-            check_resumable(out, config.total_episodes)
-        else:
-            check_new_folder(out)
-        begun = nullcontext() if resume else removed_unless_written(out, METRICS_FILE)
-        with begun, reported(out), noted(out) as about:
-            return _train(config, out, out if resume else None, about)
-    with tempfile.TemporaryDirectory() as unread, noted(Path(unread)) as about:
-        return _train(config, Path(unread), out if resume else None, about)
+    if not is_first_rank():
+        # The first process finds the checkpoint, and says what is wrong with it.
+        with tempfile.TemporaryDirectory() as unread, noted(Path(unread)) as about:
+            saved = find_checkpoint(out, from_iteration) if resume else None
+            has_agent = saved is not None and latest_iteration(saved) is not None
+            return _train(config, Path(unread), saved if has_agent else None, about)
+    if not resume:
+        check_startable(out)
+    made = not out.exists()
+    if resume and made:
+        raise ConfigError(f"There is no folder '{out}' to resume a run in.")
+    with telling_what_is_kept(out), locked(out):
+        if not resume:
+            # Another run may have begun, and ended, in between.
+            check_startable(out)
+            with (
+                removed_unless_written(out, METRICS_FILE, made),
+                reported(out),
+                noted(out) as about,
+            ):
+                return _train(config, out, None, about)
+        checkpoint = check_resumable(out, config.total_episodes, from_iteration)
+        read_best(out)  # before anything is written, too
+        if checkpoint is None:
+            clear_unsaved(out)
+        with reported(out), noted(out) as about:
+            return _train(config, out, checkpoint, about)
 
 
 def _train(config: TrainConfig, out: Path, checkpoint: Path | None, about: About) -> dict[str, Any]:
@@ -122,7 +152,12 @@ def _train(config: TrainConfig, out: Path, checkpoint: Path | None, about: About
     check_trackers(config.log)
     bf16 = choose_bf16(config.bf16, get_device(config.device).type)
     core, findings = _prepare(config, about)
-    config = fit_config(config.replace(bf16=bf16))
+    config = config.replace(bf16=bf16)
+    if checkpoint is None:
+        # From the first minute on, so that a run that is killed soon can begin anew.
+        out.mkdir(parents=True, exist_ok=True)
+        write_run_file(out / CONFIG_FILE, config_text(config))
+    config = fit_config(config)
     core.reward = load_reward(reward_spec(config))
     arguments = environment_arguments(config.model, config.dataset, config.reward, config.env)
     if checkpoint is None:
@@ -138,7 +173,8 @@ def _train(config: TrainConfig, out: Path, checkpoint: Path | None, about: About
     with stop_requests() as request:
         ending = train_in_folder(agent, core, config, out, request)
         train_wall_s = time.perf_counter() - trained_at
-        agent.save(out)
+        if not ending.is_saved:
+            save_checkpoint(agent, config, out)
         # All processes stop, or none, and none leaves before the first one has written.
         is_stopped = agent.ranks.any(request.is_made)
     # A signal may have come since then.
@@ -179,7 +215,7 @@ def _train(config: TrainConfig, out: Path, checkpoint: Path | None, about: About
         "findings": findings,
         "versions": versions(),
     }
-    write_whole(out / "result.json", json.dumps(result, indent=2))
+    write_run_file(out / RESULT_FILE, json.dumps(result, indent=2))
     if agent.ranks.index == 0:
         write_cards(out, agent.facts, result)
     return result
@@ -228,10 +264,9 @@ def _begin(
 ) -> tuple[TextPPO, Evaluation]:
     """Makes and evaluates the agent of a new run, and saves the evaluation."""
     agent = make_agent(config, arguments)
-    out.mkdir(parents=True, exist_ok=True)
-    write_config(config, out / "config.yaml")
+    write_run_file(out / CONFIG_FILE, config_text(config))
     before = _evaluate(agent, core, config, "Evaluating the start")
-    save_evaluation(out / _BEFORE, before, config)
+    save_evaluation(out / BEFORE_FILE, before, config)
     return agent, before
 
 
@@ -243,7 +278,7 @@ def _go_on(
     checkpoint: Path,
 ) -> tuple[TextPPO, Evaluation]:
     """Loads the agent of a run with new slots, and the evaluation before its training."""
-    before = load_evaluation(checkpoint / _BEFORE, core, config)
+    before = load_evaluation(run_of(checkpoint) / BEFORE_FILE, core, config)
     # Processes whose weights are divided must evaluate together.
     if join_ranks().any(before is None):
         before = _begin(config, arguments, core, out)[1]
@@ -255,7 +290,10 @@ def _go_on(
         parallel=config.parallel,
         log=config.log,
     )
-    write_config(config, out / "config.yaml")
+    agent.ranks.any(False)  # all have read the checkpoint
+    if agent.ranks.index == 0:
+        go_back(out, agent.n_iterations)
+    write_run_file(out / CONFIG_FILE, config_text(config))
     return agent, before
 
 
@@ -265,7 +303,7 @@ def _tracking_name(out: Path) -> tuple[str, str]:
     id = read_json(path).get("id")
     if id is None:
         id = secrets.token_hex(3)
-        write_whole(path, json.dumps({"id": id}))
+        write_run_file(path, json.dumps({"id": id}))
     name = f"{out.resolve().name}-{id}"
     return name, name
 
@@ -326,7 +364,7 @@ def write_samples(path: Path, core: TextCore, evaluations: Mapping[str, Evaluati
         | {name: evaluation.answer(i) for name, evaluation in evaluations.items()}
         for i, episode in enumerate(first.episodes)
     ]
-    write_rows(path, rows)
+    write_run_rows(path, rows)
 
 
 def _evaluate(agent: TextPPO, core: TextCore, config: TrainConfig, what: str) -> Evaluation:

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from agents.ppo.model_card import CARD, Measured, ModelFacts, render_card, versions
-from agents.training.about import ABOUT_FILE
+from agents.training.checked_files import read_json
 from agents.training.config import TrainConfig
 from agents.training.looks import BEST
 from agents.training.report.run_record import to_estimate
-from agents.training.run_folder import METRICS_FILE, read_json, write_whole
+from agents.training.run_folder import ABOUT_FILE, METRICS_FILE
 from textenv.report.metric_rows import read_rows
+from textenv.storage.checksums import MANIFEST, write_checked
+from textenv.storage.faults import storage_faults
 
 
 def run_facts(config: TrainConfig, reward: Any, out: Path) -> ModelFacts:
@@ -44,7 +46,7 @@ def write_cards(out: Path, facts: ModelFacts, result: Mapping[str, Any]) -> None
         kl=result["kl_ref"],
         measured=[_measured(facts, result, result)],
     )
-    write_whole(out / "model" / CARD, render_card(last))
+    write_card(out, render_card(last))
     best = result["best"]
     if best is None:
         return
@@ -56,7 +58,14 @@ def write_cards(out: Path, facts: ModelFacts, result: Mapping[str, Any]) -> None
             episodes=round(row["time/episodes"]),
             measured=[_measured(facts, result, best)],
         )
-    write_whole(out / BEST / "model" / CARD, render_card(last))
+    write_card(out / BEST, render_card(last))
+
+
+def write_card(folder: Path, card: str) -> None:
+    """Writes the card of the model in a folder, and its checksum into the folder's manifest."""
+    path = folder / "model" / CARD
+    with storage_faults(path):
+        write_checked(path, card, folder / MANIFEST)
 
 
 def _measured(facts: ModelFacts, result: Mapping[str, Any], of: Mapping[str, Any]) -> Measured:

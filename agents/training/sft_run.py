@@ -13,15 +13,18 @@ import torch
 import yaml
 
 from agents.policy.lm_policy import LMPolicy
+from agents.ppo.atomic_replacement import replacing_entries
 from agents.ppo.checkpoints import save_language_model
-from agents.ppo.model_card import CARD, Measured, ModelFacts, render_card, versions
+from agents.ppo.model_card import Measured, ModelFacts, render_card, versions
+from agents.training.checked_files import write_run_file
 from agents.training.config import SFTOptions
 from agents.training.evaluation import Evaluation
 from agents.training.held_out import evaluate_policy_on_split, load_policy
 from agents.training.preflight import find_before_loading, tell
 from agents.training.report.run_record import to_estimate
 from agents.training.run import write_samples
-from agents.training.run_folder import removed_unless_written, write_whole
+from agents.training.run_card import write_card
+from agents.training.run_folder import removed_unless_written
 from agents.training.sft import train_supervised
 from textenv.benchmark.statistics import estimate_gain
 from textenv.cli.progress import track, track_steps
@@ -29,6 +32,7 @@ from textenv.episode import TextCore
 from textenv.output_paths import check_new_folder
 from textenv.preflight import try_rewards
 from textenv.rewards.base import name_of
+from textenv.storage.folder_lock import LOCK_FILE, locked
 from textenv.vector import environment_arguments, make_core
 
 _SLOTS = 64
@@ -62,11 +66,15 @@ def train_warm_start(
 
     Raises:
         ConfigError: The folder is not empty.
+        StorageError: Something cannot be written.
         KeyboardInterrupt: The run was interrupted; the model is saved.
     """
     check_new_folder(out)
-    with removed_unless_written(out, "model/config.json"):
-        return _train(run, out, device)
+    made = not out.exists()
+    with locked(out):
+        check_new_folder(out, besides=(LOCK_FILE,))
+        with removed_unless_written(out, "model/config.json", made):
+            return _train(run, out, device)
 
 
 def _train(run: WarmStart, out: Path, device: torch.device | str) -> dict[str, Any]:
@@ -79,14 +87,14 @@ def _train(run: WarmStart, out: Path, device: torch.device | str) -> dict[str, A
         tell(find_before_loading(core, run.model, [core.split, _EVAL_SPLIT]))
     widest = max(cores.values(), key=lambda core: core.window)
     policy = load_policy(run.model, widest, device, bf16=run.options.bf16)
-    out.mkdir(parents=True, exist_ok=True)
     _write_config(run, out / "config.yaml")
     before = {id: _evaluate(policy, core, run, id) for id, core in cores.items()}
     trained_at = time.perf_counter()
     try:
         steps = _learn(policy, list(cores.values()), run)
     finally:
-        save_language_model(policy, out / "model", card=render_card(_facts(run)))
+        with replacing_entries(out) as new:
+            save_language_model(policy, new / "model", card=render_card(_facts(run)))
     train_wall_s = time.perf_counter() - trained_at
     environments = {}
     for id, core in cores.items():
@@ -107,9 +115,9 @@ def _train(run: WarmStart, out: Path, device: torch.device | str) -> dict[str, A
         "wall_s": time.perf_counter() - started_at,
         "versions": versions(),
     }
-    (out / "result.json").write_text(json.dumps(result, indent=2), encoding="utf-8")
+    write_run_file(out / "result.json", json.dumps(result, indent=2))
     facts = replace(_facts(run), measured=_measured(environments))
-    write_whole(out / "model" / CARD, render_card(facts))
+    write_card(out, render_card(facts))
     return result
 
 
@@ -163,4 +171,4 @@ def _measured(environments: Mapping[str, Any]) -> list[Measured]:
 def _write_config(run: WarmStart, path: Path) -> None:
     values = {field.name: getattr(run, field.name) for field in fields(run)}
     values |= {"ids": list(run.ids), "env": dict(run.env), "options": run.options.model_dump()}
-    path.write_text(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    write_run_file(path, yaml.safe_dump(values, sort_keys=False, allow_unicode=True))

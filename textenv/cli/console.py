@@ -19,14 +19,14 @@ from rich.table import Table
 from rich.text import Text
 from typer.core import TyperGroup
 
-from textenv.errors import ConfigError, TextEnvError
+from textenv.errors import ConfigError, ExitCode, TextEnvError
 from textenv.examples import Turn
 from textenv.registry import EnvironmentKwargs
+from textenv.resource_faults import describe_resource_fault
+from textenv.storage.faults import describe_fault
 from textenv.strict_yaml import load_yaml
 
 COMMANDS_GROUP = "textenv.commands"  # entry points that add commands
-EXIT_WRONG_INPUT = 2
-EXIT_INTERRUPTED = 130
 _LOGGERS = ("textenv", "agents")
 _SPEAKERS = {
     "system": ("system", "dim"),
@@ -84,11 +84,21 @@ class Commands(TyperGroup):
                 return super().invoke(ctx)
         except (TextEnvError, gym.error.Error) as error:
             print_error(str(error))
-            raise typer.Exit(EXIT_WRONG_INPUT) from error
+            raise typer.Exit(getattr(error, "exit_code", ExitCode.REFUSED)) from error
         except KeyboardInterrupt as error:
             print_error("Stopped.")
-            raise typer.Exit(EXIT_INTERRUPTED) from error
+            raise typer.Exit(ExitCode.INTERRUPTED) from error
+        except SystemExit as error:
+            # Commands end by typer.Exit, so this is code that a configuration names.
+            print_error(
+                f"Code that was called ended the program by sys.exit({error.code!r}): a reward, a "
+                "task or a data set must not. There is no result."
+            )
+            raise typer.Exit(ExitCode.REFUSED) from error
         except Exception as error:
+            if (told := _as_fault(error)) is not None:
+                print_error(f"{told[0]}.")
+                raise typer.Exit(told[1]) from error
             # The class of an unknown option's error is click's, or a private one of typer's.
             option, context = getattr(error, "option_name", None), getattr(error, "ctx", None)
             if option is None or context is None:
@@ -97,7 +107,7 @@ class Commands(TyperGroup):
             if answer is None:
                 raise
             print_error(answer)
-            raise typer.Exit(EXIT_WRONG_INPUT) from error
+            raise typer.Exit(ExitCode.REFUSED) from error
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Finds the command that the arguments name."""
@@ -108,6 +118,18 @@ class Commands(TyperGroup):
                 "once the project is installed. Run 'pip install -e .' in its folder."
             )
         return super().resolve_command(ctx, args)
+
+
+def _as_fault(error: Exception) -> tuple[str, ExitCode] | None:
+    """Describes an error of a disk, memory or a GPU, with its exit status."""
+    resource = describe_resource_fault(error)
+    if resource is not None:
+        return resource, ExitCode.RESOURCES
+    # A pipe that nobody reads any more is no fault.
+    if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
+        fault = describe_fault(error)
+        return None if fault is None else (fault, ExitCode.STORAGE)
+    return None
 
 
 def _as_key(option: str, command: Any, words: Sequence[str]) -> str | None:

@@ -11,10 +11,10 @@ import typer
 
 import textenv
 from textenv.cli.catalog import list_environments, show_environment
-from textenv.cli.console import COMMANDS_GROUP, EXIT_WRONG_INPUT, Commands, print_error
+from textenv.cli.console import COMMANDS_GROUP, Commands, print_error
 from textenv.cli.play import play
 from textenv.cli.rewards import GROUP, make_rewards_app
-from textenv.errors import RegistryError
+from textenv.errors import ExitCode, RegistryError
 from textenv.registry import register_all
 
 
@@ -60,7 +60,7 @@ def main() -> None:
         register_all()
     except RegistryError as error:
         print_error(str(error))
-        raise SystemExit(EXIT_WRONG_INPUT) from error
+        raise SystemExit(ExitCode.REFUSED) from error
     make_app()(prog_name="textenv")
 
 

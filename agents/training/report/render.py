@@ -8,15 +8,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from agents.training.about import ABOUT_FILE
 from agents.training.config import train_config
 from agents.training.kept_texts import LOOKS_FILE, ROLLOUTS_FILE
 from agents.training.report import curves, texts, verdict
 from agents.training.report.run_record import RunRecord, read_run
-from agents.training.run_folder import METRICS_FILE, SAMPLES_FILE, write_whole
+from agents.training.run_folder import ABOUT_FILE, METRICS_FILE, SAMPLES_FILE
 from textenv.report import REPORT_NAME, make_environment, render_page
 from textenv.report.metric_rows import read_rows
 from textenv.report.page import FRAME
+from textenv.storage.faults import storage_faults
+from textenv.storage.whole_files import write_whole
 
 _FILES = (
     "config.yaml",
@@ -68,8 +69,10 @@ def write_run_report(folder: Path, out: Path | None = None) -> Path:
     run = read_run(folder)
     beside = [name for name in _FILES if (folder / name).is_file()] if out is None else []
     page = folder / REPORT_NAME if out is None else out
-    page.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(page, render_run(run, beside))
+    text = render_run(run, beside)
+    with storage_faults(page):
+        page.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(page, text)
     return page
 
 

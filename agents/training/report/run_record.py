@@ -8,10 +8,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from agents.training.about import ABOUT_FILE
+from agents.training.checked_files import check_run_files, read_json
 from agents.training.config import read_config_file
 from agents.training.kept_texts import LOOKS_FILE, ROLLOUTS_FILE
-from agents.training.run_folder import METRICS_FILE, SAMPLES_FILE, read_json
+from agents.training.run_folder import ABOUT_FILE, METRICS_FILE, SAMPLES_FILE
 from textenv.benchmark.statistics import Estimate, estimate_mean
 from textenv.errors import ConfigError
 from textenv.report.metric_rows import read_rows
@@ -97,6 +97,7 @@ def read_run(folder: Path) -> RunRecord:
     Raises:
         ConfigError: The folder holds no such run, none that has finished an iteration, or a file
             that cannot be read.
+        DamagedError: A file is damaged.
     """
     path = folder / "config.yaml"
     if not path.is_file():
@@ -104,6 +105,7 @@ def read_run(folder: Path) -> RunRecord:
             f"'{folder}' holds no run: there is no config.yaml. Name the folder that textenv train "
             "wrote; it prints 'Files in FOLDER' at its end."
         )
+    check_run_files(folder)
     config = read_config_file(path)
     if "id" not in config:
         raise ConfigError(

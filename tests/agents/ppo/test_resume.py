@@ -153,12 +153,12 @@ def test_a_replacement_that_was_cut_short_is_finished(tmp_path, monkeypatch):
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "old").touch()
     (tmp_path / "b").write_text("old")
-    true_replace = Path.replace
+    true_rename = Path.rename
 
     def dies_at_b(self: Path, target: Path) -> Path:
         if self.name == "b":
             raise KeyboardInterrupt
-        return true_replace(self, target)
+        return true_rename(self, target)
 
     def replace() -> None:
         with replacing_entries(tmp_path) as new:
@@ -166,7 +166,7 @@ def test_a_replacement_that_was_cut_short_is_finished(tmp_path, monkeypatch):
             (new / "a" / "new").touch()
             (new / "b").write_text("new")
 
-    monkeypatch.setattr(Path, "replace", dies_at_b)
+    monkeypatch.setattr(Path, "rename", dies_at_b)
     with pytest.raises(KeyboardInterrupt):
         replace()
     assert (tmp_path / "b").read_text() == "old"

@@ -22,7 +22,7 @@ from agents.training.held_out import evaluate_policy_on_split, load_policy
 from agents.training.looks import Look, read_best, take_look
 from agents.training.run_folder import read_setting
 from textenv.benchmark.statistics import Estimate
-from textenv.errors import ConfigError
+from textenv.errors import DamagedError, StorageError
 from textenv.vector import environment_arguments, make_core
 
 _RUN = (
@@ -78,7 +78,9 @@ def test_the_first_of_the_highest_looks_is_kept_and_measured_beside_the_last(
     result = train(config, out)
     assert torch.equal(kept_weights(out), seen[2])
     assert not torch.equal(seen[2], seen[3])
-    assert {p.name for p in (out / "best").iterdir()} == {"best.json", "config.yaml", "model"}
+    assert {p.name for p in (out / "best").iterdir()} == {
+        "best.json", "config.yaml", "model", "textenv-manifest.json"
+    }  # fmt: skip
     assert len(AutoTokenizer.from_pretrained(out / "best/model")) == 4096
     best = result["best"]
     assert (best["iteration"], result["iterations"]) == (2, 4)
@@ -146,7 +148,7 @@ def test_a_best_that_is_half_written_leaves_the_one_before(config, script, tmp_p
             raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(agents.training.looks, "save_language_model", full_disk)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(StorageError, match=r"No space left.*free some space.*is kept"):
         train(config, tmp_path)
     assert torch.equal(kept_weights(tmp_path), seen[1])
     assert read_best(tmp_path).iteration == 1
@@ -177,7 +179,7 @@ def test_a_lost_or_damaged_best_is_said(config, script, tmp_path, caplog):
     train(config, tmp_path, total_episodes=8)
     kept = (tmp_path / "best/best.json").read_text()
     (tmp_path / "best/best.json").write_text(kept[:40])
-    with pytest.raises(ConfigError, match=r"best\.json' cannot be read.*Remove '.*best'"):
+    with pytest.raises(DamagedError, match=r"best\.json' is cut.*Or remove '.*best'"):
         train(config, tmp_path, resume=True, total_episodes=12)
     shutil.rmtree(tmp_path / "best")
     result = train(config, tmp_path, resume=True, total_episodes=12)

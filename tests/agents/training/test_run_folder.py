@@ -17,11 +17,12 @@ from typer.testing import CliRunner
 
 import agents.training.run
 from agents.ppo.distributed import Ranks
+from agents.ppo.kept_checkpoints import saved_iteration
 from agents.ppo.ppo import TextPPO
 from agents.training.config import TrainConfig, load_config, write_config
-from agents.training.run_folder import load_evaluation, saved_iteration
+from agents.training.run_folder import load_evaluation
 from textenv.cli.main import make_app
-from textenv.errors import ConfigError
+from textenv.errors import ConfigError, DamagedError
 
 _ROOT = Path(__file__).parents[3]
 
@@ -162,11 +163,15 @@ def test_asked_twice_a_run_stops_at_once_and_its_last_checkpoint_stays(config, s
     assert what_it_wrote(tmp_path) == straight
 
 
-def test_stopped_at_once_before_a_checkpoint_a_run_has_none(config, tmp_path):
+def test_a_run_that_was_stopped_before_it_saved_an_agent_begins_anew(config, straight, tmp_path):
     interrupt(config, tmp_path, iteration=2, n=2)
     assert saved_iteration(tmp_path) is None
-    with pytest.raises(ConfigError, match="no checkpoint"):
-        go_on(tmp_path)
+    with pytest.raises(
+        ConfigError, match=r"holds a run\. textenv train --resume .* begins it anew"
+    ):
+        agents.training.run.train(config, tmp_path)
+    go_on(tmp_path)
+    assert what_it_wrote(tmp_path) == straight
 
 
 def test_a_run_stops_after_the_iteration_in_which_another_process_of_it_was_asked(
@@ -258,6 +263,7 @@ def test_a_run_that_had_converged_is_trained_further_only_when_it_is_extended(tm
     assert (second["stop_reason"], second["episodes"], n_rows(tmp_path)) == ("converged", 40, 5)
     # As if it had been killed before it could write its second end.
     result.write_text(first_end)
+    (tmp_path / "checksums.json").unlink()
     assert without_times(go_on(tmp_path)) == without_times(second)
 
 
@@ -287,7 +293,8 @@ def test_an_evaluation_of_the_start_that_does_not_fit_is_not_taken(config, tmp_p
     path.write_text(json.dumps({**data, "examples": ["another", *data["examples"][1:]]}))
     assert load_evaluation(path, core, config) is None
     path.write_text(json.dumps(data)[:-9])
-    assert load_evaluation(path, core, config) is None
+    with pytest.raises(DamagedError, match=r"before\.json' is damaged.*or delete it"):
+        load_evaluation(path, core, config)
     path.unlink()
     assert load_evaluation(path, core, config) is None
 

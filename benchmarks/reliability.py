@@ -1,0 +1,208 @@
+"""Attempts to lose a run: it is killed, the disk fails, files are damaged. Prints rows of a table.
+
+    python -m benchmarks.reliability kills --runs 60     # SIGKILL at random moments
+    python -m benchmarks.reliability operations          # SIGKILL at each file operation of a save
+    python -m benchmarks.reliability faults --runs 200   # a full, failing or read-only disk there
+    python -m benchmarks.reliability damage              # a flipped bit, a cut, nothing: each file
+
+Each exits with 1 if an attempt failed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from agents.training.run_check import check_run
+from benchmarks.file_operations import die, fault
+from benchmarks.reliability_runs import (
+    FAULTS,
+    KINDS,
+    Attempt,
+    at_each_operation,
+    kill_at_random,
+    make_config,
+    one_thread,
+    telling_begin,
+    train_in_child,
+    what_it_wrote,
+)
+from textenv.storage.folder_lock import LOCK_FILE
+
+app = typer.Typer(add_completion=False, help=__doc__)
+_console = Console(highlight=False, soft_wrap=True)
+_SAVES = (2, 4)
+_ALL = ",".join(KINDS)
+Kinds = Annotated[str, typer.Option(help="Kinds of runs, by commas.")]
+Runs = Annotated[int, typer.Option(min=1, help="Number of attempts.")]
+Seed = Annotated[int, typer.Option(help="Seed of what is drawn.")]
+
+
+@app.command()
+def kills(runs: Runs = 60, kinds: Kinds = _ALL, seed: Seed = 0) -> None:
+    """SIGKILL at a random moment of a run, then --resume."""
+    rng, names, table = random.Random(seed), kinds.split(","), _Table()
+    with _prepared() as (folder, url):
+        straight = {kind: _straight(kind, folder, url) for kind in names}
+        for i in range(runs):
+            kind = names[i % len(names)]
+            wanted, wall_s = straight[kind]
+            place = folder / "killed"
+            table.add(
+                kill_at_random(
+                    make_config(kind, url), kind, place, rng.uniform(0.0, wall_s), wanted
+                )
+            )
+            shutil.rmtree(place)
+    table.end("SIGKILL at random")
+
+
+@app.command()
+def operations(kinds: Kinds = "PPO") -> None:
+    """SIGKILL at each file operation of two saves, then --resume."""
+    _at_operations(kinds, "SIGKILL at a file operation", lambda i: die)
+
+
+@app.command()
+def faults(runs: Runs = 200, kinds: Kinds = "PPO", seed: Seed = 0) -> None:
+    """An error of the disk at file operations of two saves, then --resume."""
+    rng = random.Random(seed)
+    # Each operation once, and again until there are enough.
+    left = runs
+    while left > 0:
+        first = rng.randrange(len(FAULTS))
+
+        def act(i: int, first: int = first) -> Any:
+            return fault(FAULTS[(first + i) % len(FAULTS)])
+
+        left -= _at_operations(kinds, "fault at a file operation", act, most=left)
+
+
+def _at_operations(kinds: str, what: str, acts: Any, most: int = 1_000_000) -> int:
+    table = _Table()
+    with _prepared() as (folder, url):
+        for kind in kinds.split(","):
+            wanted, _ = _straight(kind, folder, url)
+            at_each_operation(
+                make_config(kind, url), kind, folder / f"{kind}-cases", wanted, _SAVES,
+                lambda i: acts(i) if i < most else None, table.add,
+            )  # fmt: skip
+    table.end(what)
+    return table.n
+
+
+@app.command()
+def damage(seed: Seed = 0) -> None:
+    """A flipped bit, a cut and nothing in each file of a finished run: is it named?"""
+    rng = random.Random(seed)
+    n = n_named = 0
+    with _prepared() as (folder, url):
+        _straight("LoRA", folder, url)
+        run = folder / "LoRA" / "run"
+        files = sorted(p for p in run.rglob("*") if p.is_file() and p.name != LOCK_FILE)
+        for path in files:
+            content = path.read_bytes()
+            place = rng.randrange(8 * len(content))
+            flipped = bytearray(content)
+            flipped[place // 8] ^= 1 << place % 8
+            for how, spoilt in (
+                ("a flipped bit", bytes(flipped)),
+                ("a cut", content[: rng.randrange(1, len(content))]),
+                ("empty", b""),
+            ):
+                path.write_bytes(spoilt)
+                found = check_run(run)
+                is_named = any(str(path) in text for text in (*found.damaged, *found.derived))
+                n, n_named = n + 1, n_named + is_named
+                if not is_named:
+                    _console.print(f"not named: {how} in {path.relative_to(run)}")
+            path.write_bytes(content)
+        assert not check_run(run).damaged
+    _console.print(f"| damage: {len(files)} files, each three ways | {n} | {n - n_named} |")
+    raise typer.Exit(n != n_named)
+
+
+class _Table:
+    """Counts attempts."""
+
+    def __init__(self) -> None:
+        self.n = self.n_failed = 0
+        self.codes: dict[int, int] = {}
+
+    def add(self, attempt: Attempt) -> None:
+        """Counts one, and tells of it if it failed."""
+        self.n += 1
+        self.codes[attempt.ended.code] = self.codes.get(attempt.ended.code, 0) + 1
+        if not attempt.is_right:
+            self.n_failed += 1
+            _console.print(
+                f"FAILED {attempt.kind}, {attempt.place}: equal {attempt.is_equal}, lost "
+                f"{attempt.lost}\n  {attempt.ended.code} {attempt.ended.said[-1500:]}\n  "
+                f"{attempt.resumed.code} {attempt.resumed.said[-1500:]}",
+                markup=False,
+            )
+
+    def end(self, what: str) -> None:
+        """Prints the row of the table."""
+        codes = ", ".join(f"{code}: {n}" for code, n in sorted(self.codes.items()))
+        _console.print(f"| {what} | {self.n} | {self.n_failed} | ended by {codes} |", markup=False)
+        if self.n_failed:
+            raise typer.Exit(1)
+
+
+def _straight(kind: str, folder: Path, url: str) -> tuple[dict[str, Any], float]:
+    """Makes a run that nothing interrupts; returns what it wrote, and its seconds."""
+    began = time.perf_counter()
+    ended = train_in_child(make_config(kind, url), folder / kind / "run")
+    assert ended.code == 0, ended.said
+    wrote = what_it_wrote(folder / kind / "run"), time.perf_counter() - began
+    return wrote
+
+
+@contextmanager
+def _prepared() -> Iterator[tuple[Path, str]]:
+    """Yields a folder to work in, and the address of a judge."""
+    one_thread()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Judge)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with tempfile.TemporaryDirectory() as folder, telling_begin():
+        yield Path(folder), f"http://127.0.0.1:{server.server_port}/v1"
+    server.shutdown()
+
+
+class _Judge(BaseHTTPRequestHandler):
+    """Gives each prompt a score of its own."""
+
+    def do_POST(self) -> None:
+        """Answers."""
+        body = self.rfile.read(int(self.headers["content-length"]))
+        said = json.dumps(json.loads(body)["messages"])
+        score = hashlib.blake2b(said.encode()).digest()[0] % 10 + 1
+        message = {"role": "assistant", "content": f'{{"score": {score}}}'}
+        choice = {"index": 0, "message": message, "finish_reason": "stop"}
+        answer = {"id": "1", "object": "chat.completion", "created": 0, "model": "m",
+                  "choices": [choice]}  # fmt: skip
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.end_headers()
+        self.wfile.write(json.dumps(answer).encode())
+
+    def log_message(self, *given: Any) -> None:
+        """Says nothing."""
+
+
+if __name__ == "__main__":
+    app()
