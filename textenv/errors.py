@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from textenv.secrets import mask_text
+
 _QUOTED_CHARS = 800
 
 
@@ -23,9 +25,11 @@ class TextEnvError(Exception):
     """Base of every error that this package raises on purpose.
 
     A message that quotes a value of great length is shortened in its middle: it is to be read.
+    Keys and passwords in it are masked.
     """
 
     def __init__(self, message: str = "") -> None:
+        message = mask_text(message)
         if len(message) > 2 * _QUOTED_CHARS:
             start, end = message[:_QUOTED_CHARS], message[-_QUOTED_CHARS:]
             message = f"{start} [... {len(message) - 2 * _QUOTED_CHARS} characters ...] {end}"
