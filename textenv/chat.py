@@ -165,7 +165,8 @@ class ChatAgent:
         try:
             answer = post_json(f"{self.base_url}/chat/completions", body, headers, self._timeout_s)
         except PostError as error:
-            raise ChatError(f"{where} {_FAILURES[error.kind].format(error)}", error.kind) from error
+            reason = brief(mask_text(str(error)))
+            raise ChatError(f"{where} {_FAILURES[error.kind].format(reason)}", error.kind) from None
         if 200 <= answer.status < 300:
             # A server that repeats the key must not have it written down.
             text = _read_text(answer, where)

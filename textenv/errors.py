@@ -79,5 +79,9 @@ class RewardError(TextEnvError):
     """A reward returned the wrong number of scores, or scores that are not finite."""
 
 
+class DeadlineError(RewardError):
+    """A reward, or a whole rollout, took longer than it may."""
+
+
 class ModelError(TextEnvError):
     """A language model cannot be loaded, or does not fit the environment."""

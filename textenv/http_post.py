@@ -174,8 +174,9 @@ def _too_large(what: str = "") -> str:
 def _describe(error: Exception) -> str:
     if isinstance(error, IncompleteRead):
         return "the answer was cut off"
-    if isinstance(error, HTTPException) and not str(error):
-        return f"it does not speak HTTP ({type(error).__name__})"
+    if isinstance(error, HTTPException | ValueError):
+        said = ascii(str(error))[:80]
+        return f"it does not speak HTTP as it should ({type(error).__name__}: {said})"
     return str(error) or type(error).__name__
 
 

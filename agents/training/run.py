@@ -52,6 +52,7 @@ from agents.training.run_folder import (
 from agents.training.speakers import cut_to_first_sentence
 from textenv.benchmark.statistics import estimate_gain
 from textenv.cli.progress import track
+from textenv.deadlines import limit_rewards
 from textenv.episode import TextCore
 from textenv.output_paths import check_new_folder
 from textenv.preflight import try_rewards
@@ -111,9 +112,13 @@ def train(config: TrainConfig, out: Path, resume: bool = False) -> dict[str, Any
         else:
             check_new_folder(out)
         begun = nullcontext() if resume else removed_unless_written(out, METRICS_FILE)
-        with begun, reported(out), noted(out) as about:
+        with begun, reported(out), noted(out) as about, limit_rewards(config.reward_timeout_s):
             return _train(config, out, out if resume else None, about)
-    with tempfile.TemporaryDirectory() as unread, noted(Path(unread)) as about:
+    with (
+        tempfile.TemporaryDirectory() as unread,
+        noted(Path(unread)) as about,
+        limit_rewards(config.reward_timeout_s),
+    ):
         return _train(config, Path(unread), out if resume else None, about)
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, wait
 from dataclasses import dataclass, field
+from functools import partial
 from math import nan
 from typing import Literal
 
 from textenv.chat import ChatAgent, ChatError, brief, compute_pause
+from textenv.daemon_pool import DaemonPool
 from textenv.errors import RewardError
 from textenv.rewards.judge.answer_cache import AnswerCache
 from textenv.rewards.judge.prompt import Messages
@@ -78,15 +80,17 @@ class Asker:
         if not unknown:
             return verdicts
         stop = threading.Event()
-        with ThreadPoolExecutor(min(self.concurrency, len(unknown))) as pool:
-            futures = {key: pool.submit(self._ask, questions[key], stop) for key in unknown}
-            try:
-                wait(futures.values(), return_when=FIRST_EXCEPTION)
-            finally:
-                # What is under way comes to its end and is kept, since it was paid for.
-                stop.set()
-                for future in futures.values():
-                    future.cancel()
+        pool = DaemonPool(min(self.concurrency, len(unknown)), "judge")
+        futures = {key: pool.submit(partial(self._ask, questions[key], stop)) for key in unknown}
+        try:
+            wait(futures.values(), return_when=FIRST_EXCEPTION)
+        finally:
+            stop.set()
+            for future in futures.values():
+                future.cancel()
+            pool.close()
+        # What is under way comes to its end and is kept, since it was paid for.
+        wait(futures.values())
         errors = []
         for key, future in futures.items():
             error = _StoppedError() if future.cancelled() else future.exception()
