@@ -32,6 +32,7 @@ _TOKEN_VALUE = re.compile(r"(?!<)[!-~]{16,}")
 _LEAST_NUMBER = 10_000  # a smaller one is the weight of a reward
 # Names of environment variables whose values are secrets.
 _VARIABLE = re.compile(rf"(?:.*_)?(?:{_WORDS}|token)", re.IGNORECASE)
+_READABLE = re.compile(r"\w*API_(?:KEY|TOKEN)\w*", re.ASCII)  # those that a judge may send
 _IN_QUERY = rf"(?:{_WORDS}|token|key|sig|signature|auth|pass|pwd)"
 
 _MASKED = [
@@ -68,9 +69,7 @@ def read_key(variable: str = DEFAULT_KEY) -> str | None:
     from textenv.errors import ConfigError
 
     # Else the configuration of somebody else could have any secret sent to an address of theirs.
-    if not isinstance(variable, str) or not re.fullmatch(
-        r"\w*API_(?:KEY|TOKEN)\w*", variable, re.ASCII
-    ):
+    if not isinstance(variable, str) or not _READABLE.fullmatch(variable):
         raise ConfigError(
             "api_key_env names an environment variable, with API_KEY or API_TOKEN in its name, "
             f"such as {DEFAULT_KEY}. Give the name, not the key itself."
@@ -150,6 +149,8 @@ def _is_secret(name: Any, value: Any) -> bool:
         return value >= _LEAST_NUMBER and bool(_NAME.fullmatch(name))
     if not isinstance(value, str):
         return False
+    if name == "api_key_env":  # the key itself in the place of its variable's name
+        return not _READABLE.fullmatch(value)
     is_token = _TOKEN.fullmatch(name) and _TOKEN_VALUE.fullmatch(value)
     return bool(is_token or _NAME.fullmatch(name))
 

@@ -102,6 +102,7 @@ def test_plain_values_are_masked_by_their_names():
         {"judge": {"model": "m", "request": {"headers": {"Authorization": PLANTED}}}},
         {"all_of": {"of": [{"judge": {"model": "m", "api_key": PLANTED}}, "bleu"]}},
         {"mine.py:Judge": {"access_token": PLANTED}},
+        {"judge": {"model": "m", "api_key_env": PLANTED}},
         {"mine.py:Judge": {"MY-API-KEY": PLANTED}},
     ],
 )
