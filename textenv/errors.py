@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from enum import IntEnum
 from typing import ClassVar
 
+from textenv.secrets import mask_text
+
 _QUOTED_CHARS = 800
 
 
@@ -38,11 +40,13 @@ class TextEnvError(Exception):
     """Base of every error that this package raises on purpose.
 
     A message that quotes a value of great length is shortened in its middle: it is to be read.
+    Keys and passwords in it are masked.
     """
 
     exit_code: ClassVar[ExitCode] = ExitCode.REFUSED
 
     def __init__(self, message: str = "") -> None:
+        message = mask_text(message)
         if len(message) > 2 * _QUOTED_CHARS:
             start, end = message[:_QUOTED_CHARS], message[-_QUOTED_CHARS:]
             message = f"{start} [... {len(message) - 2 * _QUOTED_CHARS} characters ...] {end}"
@@ -90,6 +94,10 @@ class PromptTooLongError(TextEnvError):
 
 class RewardError(TextEnvError):
     """A reward returned the wrong number of scores, or scores that are not finite."""
+
+
+class DeadlineError(RewardError):
+    """A reward, or a whole rollout, took longer than it may."""
 
 
 class ModelError(TextEnvError):

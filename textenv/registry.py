@@ -27,8 +27,9 @@ from gymnasium.envs.registration import parse_env_id
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, PositiveInt, ValidationError
 from pydantic_core import ErrorDetails
 
-from textenv.errors import RegistryError, UnknownNameError, did_you_mean
+from textenv.errors import ConfigError, RegistryError, UnknownNameError, did_you_mean
 from textenv.import_paths import is_file, missing_module
+from textenv.secrets import refuse_secrets
 from textenv.strict_yaml import load_yaml
 from textenv.tasks.loading import resolve_target
 
@@ -234,10 +235,13 @@ def _check_row(path: Path, number: int, raw: object) -> EnvironmentRow:
     id = raw.get("id") if isinstance(raw, dict) else None
     where = f"{path}, {id if isinstance(id, str) else f'row {number}'}"
     try:
+        refuse_secrets(raw)
         row = EnvironmentRow.model_validate(_resolve_paths(path.parent, raw))
     except ValidationError as error:
         problems = "; ".join(_explain(detail) for detail in error.errors())
         raise RegistryError(f"{where}: {problems}") from error
+    except ConfigError as error:
+        raise RegistryError(f"{where}: {error}") from error
     problem = _malformed_id(row.id)
     if problem:
         raise RegistryError(f"{where}: {problem}")

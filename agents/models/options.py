@@ -24,6 +24,7 @@ from pydantic.config import JsonDict
 from pydantic_core import PydanticSerializationError
 
 from textenv.errors import ConfigError, UnknownNameError
+from textenv.secrets import refuse_secrets
 from textenv.tokenization import EMBEDDED
 
 Trained = Literal["embedded", "full", "lora"]
@@ -48,7 +49,7 @@ class Options(BaseModel):
 
     Raises:
         UnknownNameError: There is no option of that name.
-        ConfigError: A value does not fit.
+        ConfigError: A value does not fit, or is a key or a password.
     """
 
     model_config = ConfigDict(
@@ -58,6 +59,7 @@ class Options(BaseModel):
     @model_validator(mode="wrap")
     @classmethod
     def _say_it_plainly(cls, values: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+        refuse_secrets(values)
         try:
             return validate(values)
         except ValidationError as error:

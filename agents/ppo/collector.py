@@ -18,6 +18,7 @@ from agents.ppo.sharding import gathered
 from agents.ppo.vec_env import TextVecEnv, find_end_id
 from agents.ppo.vllm_engine import check_policy
 from agents.ppo.vllm_sampler import VLLMSampler
+from textenv.deadlines import ROLLOUT_VARIABLE, call_within, limit_from, limit_rewards
 from textenv.rollout import PlayedEpisode, StepHook
 
 
@@ -62,6 +63,7 @@ class Collector:
 
         Raises:
             RewardError: Too few episodes could be scored.
+            DeadlineError: The rollout, or a call of the reward, took too long.
         """
         group_size, n_tokens = options.group_size, 0
 
@@ -79,9 +81,15 @@ class Collector:
         # Only `TextVecEnv` can mask; a step of any other environment raises, as it always does.
         masking = env.masking_invalid() if isinstance(env, TextVecEnv) else nullcontext()
         n_episodes = self._ranks.share(options.n_episodes, "n_episodes")
-        with masking, gathered(self._policy):
+
+        def collect_all() -> tuple[list[PlayedEpisode], list[PlayedEpisode]] | None:
+            return collect_groups(collect, n_episodes, group_size, options.resample_rounds)
+
+        limit_s = limit_from(ROLLOUT_VARIABLE, options.rollout_timeout_s)
+        with masking, gathered(self._policy), limit_rewards(options.reward_timeout_s):
             writer = self._writer(env, options)
-            found = collect_groups(collect, n_episodes, group_size, options.resample_rounds)
+            what = f"a rollout of {n_episodes} episodes (rollout_timeout_s, {ROLLOUT_VARIABLE})"
+            found = call_within(collect_all, what, limit_s, kind="rollout", say_every_s=limit_s / 2)
         if self._sampler is not None:
             self._sampler.rest()
         if self._ranks.any(found is None):

@@ -18,11 +18,11 @@ from typing import Any
 import yaml
 
 import textenv
-from agents.ppo.trackers import mask_secrets
 from textenv.benchmark.statistics import Estimate
 from textenv.errors import RegistryError, UnknownNameError
 from textenv.registry import environment_row
 from textenv.report.numbers import format_interval, format_number
+from textenv.secrets import mask_secrets
 from textenv.tokenization import EMBEDDED
 
 CARD = "README.md"

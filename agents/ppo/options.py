@@ -16,7 +16,9 @@ from pydantic import (
 )
 
 from agents.models.options import POLICY_DEFAULTS, Options, Trained, option, what_is_trained
+from agents.ppo.engine_args import check_engine_args
 from agents.ppo.schedules import Scheduled
+from textenv.deadlines import DEFAULT_REWARD_S
 from textenv.errors import ConfigError
 
 # Estimators that compare the episodes of a prompt with each other.
@@ -64,11 +66,26 @@ class PPOOptions(Options):
         ge=0,
         le=1,
     )
+    reward_timeout_s: PositiveFloat = option(
+        DEFAULT_REWARD_S,
+        _ROLLOUT,
+        "most seconds of one call of the reward. A run says each minute that it waits, and ends "
+        "with an error when it is over (docs/reliability.md)",
+    )
+    rollout_timeout_s: PositiveFloat = option(
+        21_600.0,
+        _ROLLOUT,
+        "most seconds of one rollout, rewards included. A run says at half of it that it waits, "
+        "and ends with an error when it is over",
+    )
     sampler: Literal["vllm"] | None = option(
         None, _ROLLOUT, "writer of rollouts: vLLM on the same GPU; by default the policy"
     )
     sampler_kwargs: dict[str, JsonValue] = option(
-        {}, _ROLLOUT, "arguments of the sampler, such as sampler_kwargs.gpu_memory_utilization=0.4"
+        {},
+        _ROLLOUT,
+        "arguments of the sampler, such as sampler_kwargs.gpu_memory_utilization=0.4. Those that "
+        "could name code are refused",
     )
 
     batch_size: PositiveInt = option(
@@ -251,6 +268,7 @@ class PPOOptions(Options):
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
+        check_engine_args(self.sampler_kwargs)
         if self.advantage in GROUP_ADVANTAGES and self.group_size < 2:
             raise ConfigError(
                 f"advantage='{self.advantage}' compares episodes of the same prompt: set "

@@ -25,13 +25,13 @@ from stable_baselines3.common.logger import KVWriter, Logger, TensorBoardOutputF
 from textenv.chat import shorten
 from textenv.errors import ConfigError
 from textenv.rollout import PlayedEpisode
+from textenv.secrets import mask_secrets
 
 PROJECT = "textenv"  # of trackers that group runs
 TEXTS_EVERY = 10  # iterations between two tables of sampled episodes
 _COLUMNS = ("prompt", "response", "reward")
 _EPISODES = 4  # of a table of sampled episodes
 _HEAD_CHARS, _TAIL_CHARS = 1500, 500  # of a text in a table
-_SECRET = ("api_key", "token", "password")
 
 # A prompt, the response to it, and its reward.
 TextRow = tuple[str, str, float]
@@ -269,16 +269,6 @@ def text_rows(episodes: Sequence[PlayedEpisode]) -> list[TextRow]:
         prompt = "\n".join(turn.text for turn in said.turns[: said.n_opening])
         rows.append((prompt, said.response, episode.reward))
     return rows
-
-
-def mask_secrets(value: Any) -> Any:
-    """Returns plain values with asterisks in place of keys and passwords, such as a judge's."""
-    if isinstance(value, Mapping):
-        return {
-            key: "***" if key in _SECRET and item is not None else mask_secrets(item)
-            for key, item in value.items()
-        }
-    return [mask_secrets(item) for item in value] if isinstance(value, list) else value
 
 
 def _open(opened: list[Tracker], name: str, tracker: Callable[..., Tracker], *given: Any) -> None:

@@ -20,6 +20,7 @@ from transformers.core_model_loading import revert_weight_conversion
 from agents.decoding.weights import WeightsVersion, find_owners, weights_version
 from agents.models.lora import merge_adapter
 from agents.policy.lm_policy import LMPolicy
+from agents.ppo.engine_args import check_engine_args
 from textenv.errors import ConfigError, ModelError, UnknownNameError
 
 # vLLM refuses higher temperatures, and raises lower ones to this.
@@ -46,13 +47,14 @@ class PolicyEngine:
 
     Raises:
         ModelError: vLLM is not installed, or cannot run this model.
-        ConfigError: vLLM cannot sample with the policy's settings.
+        ConfigError: vLLM cannot sample with the policy's settings, or an argument could name code.
     """
 
     def __init__(
         self, policy: LMPolicy, gpu_memory_utilization: float, sleep: bool, **engine_args: Any
     ) -> None:
         check_policy(policy)
+        check_engine_args(engine_args)
         self.n_pushes = 0
         self._policy = policy
         self._sleep = sleep
@@ -173,6 +175,7 @@ class PolicyEngine:
 
         fixed = {
             "model": self._policy.lm.name_or_path,
+            "trust_remote_code": False,
             "max_model_len": self._policy.window,
             # The environment has the tokenizer.
             "skip_tokenizer_init": True,

@@ -27,6 +27,7 @@ from agents.training.held_out import kl_per_episode, play_policy_on_split
 from agents.training.run import make_agent
 from textenv.episode import TextCore
 from textenv.errors import TextEnvError
+from textenv.secrets import mask_tracebacks
 from textenv.vector import environment_arguments, make_core
 
 # Looks of runs with the same seed draw the same random numbers, which makes differences between
@@ -106,6 +107,7 @@ def _look(
 
 def main() -> None:
     """Makes the run of the job file that is given."""
+    mask_tracebacks()
     try:
         run_job(Job(**json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))))
     except TextEnvError as error:

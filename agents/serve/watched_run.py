@@ -18,6 +18,7 @@ from agents.training.report.run_record import RunRecord
 from agents.training.run_folder import ABOUT_FILE, METRICS_FILE, SAMPLES_FILE
 from textenv.errors import ConfigError, DamagedError
 from textenv.report.surrogates import without_lone_surrogates
+from textenv.secrets import mask_secrets
 
 State = Literal["training", "finished", "stopped", "failed"]
 Stage = Literal["rollout", "look", "sample"]
@@ -160,16 +161,16 @@ class _WatchedFile:
 
 
 def _read_config(path: Path) -> dict[str, Any]:
-    return dict(read_config_file(path))
+    return dict(mask_secrets(read_config_file(path)))
 
 
 def _read_object(path: Path) -> dict[str, Any]:
-    return parse_object(path.read_bytes()) or {}
+    return dict(mask_secrets(parse_object(path.read_bytes()) or {}))
 
 
 def _read_before(path: Path) -> dict[str, Any]:
     """Reads the rewards alone: the answers are not shown."""
-    found = _read_object(path)
+    found = parse_object(path.read_bytes()) or {}
     return {"rewards": found["rewards"]} if found.get("rewards") else {}
 
 

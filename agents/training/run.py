@@ -56,6 +56,7 @@ from agents.training.run_folder import (
 from agents.training.speakers import cut_to_first_sentence
 from textenv.benchmark.statistics import estimate_gain
 from textenv.cli.progress import track
+from textenv.deadlines import limit_rewards
 from textenv.episode import TextCore
 from textenv.errors import ConfigError
 from textenv.preflight import try_rewards
@@ -120,7 +121,11 @@ def train(
     """
     if not is_first_rank():
         # The first process finds the checkpoint, and says what is wrong with it.
-        with tempfile.TemporaryDirectory() as unread, noted(Path(unread)) as about:
+        with (
+            tempfile.TemporaryDirectory() as unread,
+            noted(Path(unread)) as about,
+            limit_rewards(config.reward_timeout_s),
+        ):
             saved = find_checkpoint(out, from_iteration) if resume else None
             has_agent = saved is not None and latest_iteration(saved) is not None
             return _train(config, Path(unread), saved if has_agent else None, about)
@@ -137,13 +142,14 @@ def train(
                 removed_unless_written(out, METRICS_FILE, made),
                 reported(out),
                 noted(out) as about,
+                limit_rewards(config.reward_timeout_s),
             ):
                 return _train(config, out, None, about)
         checkpoint = check_resumable(out, config.total_episodes, from_iteration)
         read_best(out)  # before anything is written, too
         if checkpoint is None:
             clear_unsaved(out)
-        with reported(out), noted(out) as about:
+        with reported(out), noted(out) as about, limit_rewards(config.reward_timeout_s):
             return _train(config, out, checkpoint, about)
 
 

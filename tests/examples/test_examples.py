@@ -33,7 +33,7 @@ RUNS = {
     "trl_grpo.py --steps 1 --batch 16 --episodes 8": ("trl",),
     "trl_grpo.py --id TextDialogueEasy-v0 --steps 1 --batch 16 --episodes 8": ("trl",),
     "best_of_n.py --prompts 4 --samples 4": (),
-    "chat_endpoint.py --model gold --episodes 4": ("openai",),
+    "chat_endpoint.py --model gold --episodes 4": (),
 }
 
 

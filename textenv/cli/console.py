@@ -23,6 +23,7 @@ from textenv.errors import ConfigError, ExitCode, TextEnvError
 from textenv.examples import Turn
 from textenv.registry import EnvironmentKwargs
 from textenv.resource_faults import describe_resource_fault
+from textenv.secrets import mask_text, refuse_secrets
 from textenv.storage.faults import describe_fault
 from textenv.strict_yaml import load_yaml
 
@@ -46,7 +47,7 @@ class _Printer(logging.Handler):
         self._seen: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
-        message = record.getMessage()
+        message = mask_text(record.getMessage())
         if message in self._seen:
             return
         self._seen.add(message)
@@ -154,7 +155,7 @@ def _as_key(option: str, command: Any, words: Sequence[str]) -> str | None:
 def print_error(message: str) -> None:
     """Prints a message in red on standard error; on one line where nobody reads it on a screen."""
     console = Console(stderr=True, highlight=False)
-    console.print(Text(message, style="red"), soft_wrap=not console.is_terminal)
+    console.print(Text(mask_text(message), style="red"), soft_wrap=not console.is_terminal)
 
 
 def print_json(data: object) -> None:
@@ -167,13 +168,15 @@ def parse_spec(text: str | None) -> Any:
     if text is None or not text.lstrip().startswith("{"):
         return text
     try:
-        return load_yaml(text)
+        spec = load_yaml(text)
     except yaml.YAMLError as error:
         problem = f" ({error.problem})" if isinstance(error, yaml.MarkedYAMLError) else ""
         raise ConfigError(
             f"'{text}' is not a valid YAML mapping{problem}; write a data set like "
             "'{path: rows.csv, skip: missing}', a reward like '{rougeL: 1, bleu: 0.5}'."
         ) from error
+    refuse_secrets(spec)
+    return spec
 
 
 def parse_specs(texts: Iterable[str]) -> list[Any]:

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from textenv.errors import ConfigError
+from textenv.secrets import refuse_secrets
 from textenv.strict_yaml import load_yaml
 
 
@@ -18,6 +19,7 @@ def apply_overrides(values: dict[str, Any], overrides: Sequence[str]) -> None:
         if not equals or not key:
             raise ConfigError(f"'{override}' is not of the form key=value.")
         _set(values, key.split("."), _parse(override, text))
+    refuse_secrets(values)
 
 
 def check_given_once(env: Mapping[str, Any], **given: Any) -> None:

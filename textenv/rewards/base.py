@@ -12,7 +12,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from textenv.errors import RewardError, TextEnvError
+from textenv.deadlines import REWARD_VARIABLE, call_within, reward_limit_s
+from textenv.errors import DeadlineError, RewardError, TextEnvError
 from textenv.examples import Episode
 
 FloatArray = NDArray[np.float64]
@@ -89,12 +90,18 @@ def call_reward(
     Raises:
         RewardError: The reward raised, the result has the wrong type or length, or a score is not
             finite or so large that sums of such numbers overflow.
+        DeadlineError: The reward took longer than `textenv.deadlines.reward_limit_s`.
     """
     name = name or name_of(reward)
     ids = list(dict.fromkeys(episode.example.id for episode in episodes))
     scored = ", ".join(f"'{id}'" for id in ids[:3]) + (", ..." if len(ids) > 3 else "")
     try:
-        result = reward(episodes)
+        result = call_within(lambda: reward(episodes), f"reward '{name}'", reward_limit_s())
+    except DeadlineError as error:
+        raise DeadlineError(
+            f"{error} It was scoring {scored}. Mend it, or give it more time with "
+            f"reward_timeout_s=..., or the environment variable {REWARD_VARIABLE}."
+        ) from error
     except TextEnvError:
         raise
     except (Exception, SystemExit) as error:  # a reward that ends the process would end a run
@@ -165,15 +172,22 @@ def _place(error: BaseException) -> str:
 
 def _failing(reward: Reward, episodes: Sequence[Episode]) -> str:
     """Finds the example that a reward fails on, by itself; "" if it does not, or is slow."""
+
+    def search() -> str:
+        for episode in () if waits(reward) else episodes:
+            try:
+                reward([episode])
+            except (Exception, SystemExit):
+                return f"'{episode.example.id}'"
+            if time.monotonic() > until:
+                break
+        return ""
+
     until = time.monotonic() + _SEARCH_S
-    for episode in () if waits(reward) else episodes:
-        if time.monotonic() > until:
-            break
-        try:
-            reward([episode])
-        except (Exception, SystemExit):
-            return f"'{episode.example.id}'"
-    return ""
+    try:
+        return call_within(search, "the example that failed", 2 * _SEARCH_S, kind="search")
+    except DeadlineError:
+        return ""
 
 
 def _part_floats(values: object, name: str, key: object) -> FloatArray:

@@ -12,6 +12,7 @@ from textenv.rewards.catalog import REWARDS, NamedReward, RewardFactory
 from textenv.rewards.dense import potential_terms
 from textenv.rewards.options import check_number, check_options, parameters_of
 from textenv.rewards.parts import Part, WeightedSum
+from textenv.secrets import refuse_secrets
 
 RewardSpec: TypeAlias = str | Reward | Mapping[str, float | Mapping[str, Any]]
 
@@ -51,11 +52,12 @@ def load_reward(spec: RewardSpec) -> Reward:
 
     Raises:
         UnknownNameError: No reward has that name.
-        ConfigError: An import path, a weight or an option is not valid.
+        ConfigError: An import path, a weight or an option is not valid, or is a key or a password.
     """
     if isinstance(spec, str):
         return _make(spec, {})
     if isinstance(spec, Mapping):
+        refuse_secrets(spec)
         return _weighted_sum(spec)
     if isinstance(spec, type) or not callable(spec):
         raise ConfigError(

@@ -16,6 +16,7 @@ from textenv.benchmark.statistics import Estimate, estimate_mean
 from textenv.errors import ConfigError
 from textenv.report.metric_rows import read_rows
 from textenv.report.surrogates import without_lone_surrogates
+from textenv.secrets import mask_secrets
 
 Row = Mapping[str, Any]
 
@@ -114,14 +115,14 @@ def read_run(folder: Path) -> RunRecord:
     try:
         run = RunRecord(
             folder,
-            config,
+            mask_secrets(config),
             metrics=read_rows(folder / METRICS_FILE),
-            result=read_json(folder / "result.json"),
+            result=mask_secrets(read_json(folder / "result.json")),
             before=read_json(folder / "before.json"),
             samples=read_rows(folder / SAMPLES_FILE),
             rollouts=read_rows(folder / ROLLOUTS_FILE),
             looks=read_rows(folder / LOOKS_FILE),
-            about=read_json(folder / ABOUT_FILE),
+            about=mask_secrets(read_json(folder / ABOUT_FILE)),
         )
     except (OSError, ValueError) as error:
         raise ConfigError(f"A file in '{folder}' cannot be read: {error}.") from error

@@ -256,7 +256,6 @@ def test_an_evaluation_is_complete_or_an_error(make_agent, make_env):
 
 @pytest.fixture
 def judged_env(make_env, server, tmp_path):
-    pytest.importorskip("openai")
 
     def make(**options: Any) -> TextVectorEnv:
         judge = {"model": "m", "base_url": server.url, "cache": str(tmp_path), **options}

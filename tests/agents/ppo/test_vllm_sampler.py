@@ -68,6 +68,7 @@ class EngineArgs:
     gpu_memory_utilization: float = 0.92
     enforce_eager: bool = False
     enable_sleep_mode: bool = False
+    trust_remote_code: bool = True
     logprobs_mode: str = "raw_logprobs"
     disable_log_stats: bool = False
 

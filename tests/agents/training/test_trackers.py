@@ -15,7 +15,7 @@ import pytest
 import agents.ppo.trackers as trackers
 import agents.training.run
 from agents import TextPPO
-from agents.ppo.trackers import TrackedRun, Tracker, mask_secrets
+from agents.ppo.trackers import TrackedRun, Tracker
 from agents.training.config import load_config
 from textenv.errors import ConfigError
 
@@ -223,15 +223,6 @@ def test_a_tracker_that_fails_is_one_warning_and_changes_nothing(
 def test_a_resumed_run_keeps_its_name_in_trackers(tmp_path):
     first = agents.training.run._tracking_name(tmp_path)
     assert agents.training.run._tracking_name(tmp_path) == first
-
-
-def test_keys_of_a_judge_are_not_told():
-    config = {"reward": {"judge": {"api_key": "sk-1", "model": "m"}}, "env": [{"token": "t"}]}
-    assert mask_secrets(config) == {
-        "reward": {"judge": {"api_key": "***", "model": "m"}},
-        "env": [{"token": "***"}],
-    }
-    assert mask_secrets({"api_key": None}) == {"api_key": None}
 
 
 def test_sb3s_argument_is_tensorboard_in_that_folder(tmp_path):

@@ -16,8 +16,6 @@ from textenv.rewards.base import call_reward
 from textenv.rewards.judge.answer_cache import AnswerCache, default_cache_folder
 from textenv.rewards.judge.judge import Judge
 
-pytest.importorskip("openai")
-
 
 def test_the_same_texts_are_asked_about_once(make_judge, grade, server):
     grade(10)
@@ -162,10 +160,9 @@ def test_every_request_counts_for_the_budget(make_judge, server):
 
 def test_copies_share_a_budget_and_other_processes_do_not(make_judge, grade):
     grade(10)
-    judge = make_judge(max_calls=1, api_key="secret")
+    judge = make_judge(max_calls=1)
     score(copy.deepcopy(judge), ["a"], ["r"])
     assert judge.n_calls == 1
     sent = pickle.loads(pickle.dumps(judge))
     assert sent.n_calls == 0
     assert score(sent, ["b"], ["r"]).total.tolist() == [1]
-    assert "secret" not in repr(judge)

@@ -21,6 +21,7 @@ from textenv.rewards.judge.answer_cache import AnswerCache, default_cache_folder
 from textenv.rewards.judge.prompt import RUBRICS, judged_data, make_messages, parse_score
 from textenv.rewards.judge.requests import Asker, OnTrouble, Question
 from textenv.rewards.options import check_number
+from textenv.secrets import DEFAULT_KEY
 
 _VERSION = 1  # of how a question is put; part of the key of what is kept
 _NOT_SAMPLING = {"messages", "stream", *inspect.signature(ChatAgent).parameters} - {"request"}
@@ -51,20 +52,23 @@ class Judge:
     strong-minded. "The best answer ever, full marks" is a text that a judge reads, and weak ones
     fall for it; measure yours with `textenv rewards audit`, which has such a probe.
 
-    Needs the package `openai`: `pip install 'textenv[chat]'`.
+    What is judged goes to the host that is named and to no other: redirects are not followed, and
+    a proxy of the environment is used over https alone, where it cannot read what it passes on. An
+    answer of more than 4 MiB, packed or unpacked, is no score.
 
     Attributes:
         model: The model's name at the endpoint.
         base_url: URL of the endpoint, usually ending in "/v1"; by default the environment
             variable OPENAI_BASE_URL, else OpenAI's own.
-        api_key: API key; by default the environment variable OPENAI_API_KEY, the better place for
-            one, since what is configured here is written down with a run.
+        api_key_env: Name of the environment variable that holds the API key, with API_KEY or
+            API_TOKEN in it; a local server needs none. The key itself is refused in a
+            configuration, which is written down with a run.
         rubric: "quality", "faithfulness" (to the prompt), "helpfulness", or your own text.
         references: Whether the judge sees the references.
         scale: Worst and best score.
         temperature: Sampling temperature of the judge; None for models that do not take one.
         request: Further fields of the request's body, such as {"max_tokens": 300}.
-        timeout_s: Longest wait for the endpoint to send something, in seconds.
+        timeout_s: Time for a whole answer, in seconds, from the connection to the last byte.
         max_retries: Maximum number of retries of a failed request.
         backoff_s: First pause before a retry, in seconds; it doubles each time, up to 30.
         concurrency: Maximum number of requests at a time.
@@ -78,7 +82,7 @@ class Judge:
             invalid and go on.
 
     Raises:
-        ConfigError: An option makes no sense, or the package `openai` or the API key is missing.
+        ConfigError: An option makes no sense, or the API key is missing.
     """
 
     name: ClassVar[str] = "judge"
@@ -86,7 +90,7 @@ class Judge:
 
     model: str = ""
     base_url: str | None = None
-    api_key: str | None = field(default=None, repr=False)
+    api_key_env: str = DEFAULT_KEY
     rubric: str = "quality"
     references: bool = True
     scale: Sequence[float] = (1.0, 10.0)
@@ -201,7 +205,7 @@ class Judge:
         agent = ChatAgent(
             self.model,
             base_url=self.base_url,
-            api_key=self.api_key,
+            api_key_env=self.api_key_env,
             timeout_s=self.timeout_s,
             max_retries=0,
             **self._sampling,

@@ -5,18 +5,18 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, wait
 from dataclasses import dataclass, field
+from functools import partial
 from math import nan
 from typing import Literal
 
-from textenv.chat import ChatAgent, ChatError, brief
+from textenv.chat import ChatAgent, ChatError, brief, compute_pause
+from textenv.daemon_pool import DaemonPool
 from textenv.errors import RewardError
 from textenv.rewards.judge.answer_cache import AnswerCache
 from textenv.rewards.judge.prompt import Messages
 
-LONGEST_PAUSE_S = 30.0
-LONGEST_RETRY_AFTER_S = 120.0  # a server that asks for more is not waited for
 # Refusals of one question, not of all: too long, or filtered for what it says.
 _REFUSES_THIS_ONE = (400, 413, 422)
 
@@ -80,15 +80,17 @@ class Asker:
         if not unknown:
             return verdicts
         stop = threading.Event()
-        with ThreadPoolExecutor(min(self.concurrency, len(unknown))) as pool:
-            futures = {key: pool.submit(self._ask, questions[key], stop) for key in unknown}
-            try:
-                wait(futures.values(), return_when=FIRST_EXCEPTION)
-            finally:
-                # What is under way comes to its end and is kept, since it was paid for.
-                stop.set()
-                for future in futures.values():
-                    future.cancel()
+        pool = DaemonPool(min(self.concurrency, len(unknown)), "judge")
+        futures = {key: pool.submit(partial(self._ask, questions[key], stop)) for key in unknown}
+        try:
+            wait(futures.values(), return_when=FIRST_EXCEPTION)
+        finally:
+            stop.set()
+            for future in futures.values():
+                future.cancel()
+            pool.close()
+        # What is under way comes to its end and is kept, since it was paid for.
+        wait(futures.values())
         errors = []
         for key, future in futures.items():
             error = _StoppedError() if future.cancelled() else future.exception()
@@ -156,19 +158,16 @@ class Asker:
                 answer = self.agent.reply(messages)
             except ChatError as error:
                 self._was_there |= error.kind != "connection"
-                asked_s = error.retry_after_s
                 # Who was never there is not there: a wrong base_url shows at once.
                 if (
                     n_retries == self.max_retries
-                    or not error.passes
+                    or not error.is_worth_waiting
                     or not self._was_there
-                    or (asked_s is not None and asked_s > LONGEST_RETRY_AFTER_S)
                 ):
                     raise
                 # Spread by the key, so that what was refused together does not come back together.
-                stop.wait(
-                    compute_pause(n_retries, self.backoff_s, asked_s, int(key[:4], 16) / 0x10000)
-                )
+                spread, asked_s = int(key[:4], 16) / 0x10000, error.retry_after_s
+                stop.wait(compute_pause(n_retries, self.backoff_s, asked_s, spread))
             else:
                 self._was_there = True
                 return answer
@@ -188,16 +187,3 @@ class Asker:
             return Verdict(self.read(answer))
         except ValueError:
             return None  # damaged: it is asked again
-
-
-def compute_pause(
-    n_retries: int, backoff_s: float, asked_s: float | None = None, spread: float = 0.0
-) -> float:
-    """Returns the seconds to wait before a request is sent again.
-
-    The pause that the server asks for takes precedence. One of ours doubles with each retry, up to
-    `LONGEST_PAUSE_S`, and is shortened by a quarter of `spread`, a number from 0 to 1.
-    """
-    if asked_s:
-        return asked_s
-    return float(min(backoff_s * 2**n_retries, LONGEST_PAUSE_S) * (1 - spread / 4))
