@@ -37,7 +37,7 @@ from agents.models.options import choose_bf16
 from agents.ppo.options import trained_defaults
 from agents.training.config import SFTOptions, TrainConfig, load_config
 from textenv.cli.arguments import Dataset, Model, RewardText
-from textenv.cli.console import EXIT_INTERRUPTED, parse_spec, print_error
+from textenv.cli.console import EXIT_GUARD, EXIT_INTERRUPTED, parse_spec, print_error
 from textenv.cli.overrides import apply_overrides
 from textenv.cli.rewards import find_rewards_app
 from textenv.errors import ConfigError
@@ -93,7 +93,8 @@ def train(
     the last one.
 
     Ctrl-C (or SIGTERM) stops the training after the current iteration and saves the agent. A second
-    one stops it at once and keeps the last checkpoint. The exit status is 130. --resume FOLDER
+    one stops it at once and keeps the last checkpoint. The exit status is 130. A guard of stop_on
+    ends the run with its result, and with exit status 3. --resume FOLDER
     continues the run as if it had not been stopped. With a larger total_episodes=N it extends a
     finished run from its final agent; the learning rate is then computed from what remains of N, so
     it rises again. Under accelerate launch, or torchrun, several processes train together.
@@ -123,6 +124,7 @@ def train(
     settings = settings.replace(bf16=choose_bf16(settings.bf16, chosen.type))
 
     from agents.ppo.distributed import is_first_rank
+    from agents.training.guards import is_guard_stop
     from agents.training.run import train as run_training
 
     console = Console(highlight=False, quiet=not is_first_rank())
@@ -145,6 +147,8 @@ def train(
     # The first process writes the folder, perhaps later than another comes here.
     if is_first_rank():
         print_training_result(console, result, out)
+    if is_guard_stop(result["stop_reason"]):
+        raise typer.Exit(EXIT_GUARD)
 
 
 def _what_is_saved(out: Path) -> str:

@@ -13,6 +13,8 @@ from agents.ppo.ppo import TextPPO
 from agents.ppo.progress import describe_iteration, record_metrics
 from agents.ppo.steps import DivergedError
 from agents.training.config import TrainConfig
+from agents.training.guard_rules import GuardSettings
+from agents.training.guards import GuardWatch, stop_reason_of
 from agents.training.interrupts import StopRequest
 from agents.training.kept_texts import (
     LOOKS_FILE,
@@ -23,6 +25,7 @@ from agents.training.kept_texts import (
 from agents.training.looks import (
     Look,
     answer_first,
+    load_gold,
     read_best,
     save_best,
     share_best,
@@ -41,7 +44,8 @@ _log = logging.getLogger(__name__)
 class Ending:
     """How a training ended."""
 
-    # "converged" if held-out reward stopped rising, "max_seconds" if the time is up, else "budget"
+    # "converged" if held-out reward stopped rising, "max_seconds" if the time is up, "guard:NAME"
+    # if a guard of `stop_on` warned, else "budget"
     stop_reason: str
     best: Look | None  # the look of the agent that is kept as the best; None if there was no look
     last_is_best: bool  # whether the last agent is that one
@@ -50,7 +54,7 @@ class Ending:
 def train_in_folder(
     agent: TextPPO, core: TextCore, config: TrainConfig, out: Path, request: StopRequest
 ) -> Ending:
-    """Trains until the budget or time is spent, held-out reward stops rising, or a signal comes.
+    """Trains until the budget is spent, held-out reward stops rising, a guard or a signal stops it.
 
     Args:
         agent: Agent, new or loaded.
@@ -63,7 +67,9 @@ def train_in_folder(
     iteration, stop_reason = agent.n_iterations, "budget"
     path = out / METRICS_FILE
     looks = _Looks(config.patience)
+    watch = GuardWatch(config.stop_on, GuardSettings.of(dict(config)))
     for row in keep_rows(path, iteration):
+        watch.see(row)
         if _LOOK in row:
             looks.add(row[_LOOK])
     best, last_is_best = share_best(read_best(out), agent.ranks), False
@@ -76,6 +82,10 @@ def train_in_folder(
     # Only the first process has read the rows; all processes stop, or none.
     if agent.ranks.any(looks.stopped_rising and not is_extended):
         return Ending("converged", best, last_is_best)
+    (stopped_by, *_) = agent.ranks.gather(None if is_extended else watch.stopped_by)
+    if stopped_by is not None:
+        return Ending(stop_reason_of(stopped_by), best, last_is_best)
+    gold = load_gold(config)
     rollouts = TextLog(out / ROLLOUTS_FILE, iteration)
     answers = TextLog(out / LOOKS_FILE, iteration, first=0, every=config.validation_every or 1)
     if config.validation_every and not iteration:
@@ -94,7 +104,7 @@ def train_in_folder(
             row: dict[str, float | None] = {"iteration": iteration, **finite}
             rollouts.add(iteration, spread_over_rewards(agent.episodes, core))
             if config.validation_every and iteration % config.validation_every == 0:
-                look = take_look(agent, core, config)
+                look = take_look(agent, core, config, gold)
                 row |= look.metrics()
                 answers.add(iteration, look.answers)
                 looks.add(look.reward.mean)
@@ -108,6 +118,10 @@ def train_in_folder(
                     stop_reason = "converged"
             file.write(json.dumps(row, allow_nan=False) + "\n")
             file.flush()
+            # The first process has the rows from before a resumption, and stops all of them.
+            if not agent.ranks.index and not watch(row) and stop_reason == "budget":
+                assert watch.stopped_by is not None
+                stop_reason = stop_reason_of(watch.stopped_by)
             if config.save_every and iteration % config.save_every == 0:
                 agent.save(out)
             report(min(agent.n_episodes_done, config.total_episodes), note)

@@ -26,7 +26,7 @@ from agents.training.degeneration import find_spoilt
 from agents.training.evaluation import Evaluation, question
 from agents.training.held_out import evaluate_policy_on_split, kl_per_episode, play_policy_on_split
 from agents.training.interrupts import stop_requests
-from agents.training.looks import evaluate_best
+from agents.training.looks import evaluate_best, load_gold
 from agents.training.loop import Ending, train_in_folder
 from agents.training.preflight import (
     find_before_loading,
@@ -218,7 +218,9 @@ def _prepare(config: TrainConfig, about: About) -> tuple[TextCore, list[str]]:
     core = make_core(config.id, config.n_envs, arguments)
     splits = ["train", *(["validation"] if config.validation_every else []), config.eval_split]
     about.describe_data(core, splits)
-    try_rewards({name_of(core.reward): core.reward}, core, "train")
+    rewards = {name_of(core.reward): core.reward}
+    gold = load_gold(config)
+    try_rewards(rewards if gold is None else rewards | {"gold": gold}, core, "train")
     found = find_before_loading(core, config.model, splits)
     return core, tell(found + find_in_budget(config) + find_in_selection(config))
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 from agents.training.about import ABOUT_FILE
 from agents.training.config import read_config_file
+from agents.training.guard_rules import GuardSettings
+from agents.training.guards import replay_guards
 from agents.training.kept_texts import LOOKS_FILE, ROLLOUTS_FILE
 from agents.training.run_folder import METRICS_FILE, SAMPLES_FILE, read_json
 from textenv.benchmark.statistics import Estimate, estimate_mean
@@ -65,11 +67,12 @@ class RunRecord:
         best = self.result.get("best")
         return best is not None and best["iteration"] != self.result["iterations"]
 
-    @property
+    @cached_property
     def warnings(self) -> list[str]:
-        """Every warning, once."""
+        """Every warning, once; those of guards also of a run that was trained without them."""
         told = [*self.about.get("warnings", []), *self.result.get("findings", [])]
-        return list(dict.fromkeys(told))
+        seen = replay_guards(self.metrics, GuardSettings.of(self.config))
+        return list(dict.fromkeys([*told, *(sighting.warning for sighting in seen)]))
 
     @property
     def data(self) -> Mapping[str, Any]:
