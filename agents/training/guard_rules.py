@@ -102,6 +102,8 @@ class History:
         self._first: list[Row] = []
         self._last: deque[Row] = deque(maxlen=max(SPAN, CRITIC_SPAN))
         self.looks: list[Point] = []
+        # What `see_gold` has found in how many looks
+        self.compared: tuple[int, str | None] = (0, None)
 
     def add(self, row: Row) -> None:
         """Adds the row of the next iteration."""
@@ -302,10 +304,15 @@ def see_dead_groups(history: History) -> str | None:
 
 def see_gold(history: History) -> str | None:
     """Sees reward that rises while an independent measurement falls, from any look to the last."""
-    if not history.looks:
-        return None
-    now = history.looks[-1]
-    for then in history.looks[:-1]:
+    looks = history.looks
+    if history.compared[0] != len(looks):
+        history.compared = (len(looks), _compare_looks(looks))
+    return history.compared[1]
+
+
+def _compare_looks(looks: Sequence[Point]) -> str | None:
+    *earlier, now = looks
+    for then in earlier:
         found = _find_gold_fall(then, now) or _find_validation_fall(then, now)
         if found is not None:
             return f"between the looks of iterations {then.iteration} and {now.iteration} {found}"

@@ -17,6 +17,8 @@ from agents.training import guard_rules as rules
 from agents.training.guard_rules import GuardSettings, History
 from textenv.errors import UnknownNameError
 
+__all__ = ["GuardSettings", "GuardWatch", "Sighting", "replay_guards"]
+
 GuardName = Literal[
     "kl",
     "entropy",

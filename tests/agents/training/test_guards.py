@@ -81,25 +81,35 @@ def look(i: int, every: int = 10, **numbers: tuple[float, float]) -> dict[str, f
     return found
 
 
+CERTAIN = {"train/entropy": 0.0009, "rollout/reward_mean": 0.6}
 SOLVED = {"rollout/reward_mean": 1.0, "rollout/reward_std": 0.0}
 # Of each guard: what provokes it from iteration 10 on, and when it has seen enough of that.
 PROVOKED: list[tuple[str, Change, int]] = [
     ("kl", from_10(**{"kl/ref": 45.0}), 12),
     ("kl", from_10(**{"train/approx_kl": 0.35}), 12),
-    ("entropy", from_10(**{"train/entropy": 0.05}), 14),
-    ("entropy", lambda i: {"train/entropy": 0.0005, "rollout/reward_mean": 0.3 + 0.01 * i}, 8),
+    ("entropy", from_10(**{"train/entropy": 0.09}), 14),
+    ("entropy", from_10(**{"train/entropy": 0.05, "rollout/reward_mean": 0.334}), 14),
+    ("entropy", from_10(**CERTAIN, **{"rollout/reward_std": 0.055}), 14),
     ("length", from_10(**{"rollout/response_tokens": 41.0}), 12),
-    ("length", from_10(**{"rollout/response_tokens": 4.0, "kl/ref": 1.0}), 12),
+    ("length", lambda i: {"rollout/response_tokens": 6.0 if i < 10 else 15.0}, 12),
+    ("length", from_10(**{"rollout/response_tokens": 4.5, "kl/ref": 1.0}), 12),
+    ("length", lambda i: {"rollout/response_tokens": 5.6 if i < 10 else 1.2, "kl/ref": 0.1}, 12),
     ("turns", from_10(**{"rollout/ended_share": 0.0}), 12),
     ("turns", from_10(**{"rollout/ended_share": 0.45}), 14),
-    ("turns", lambda i: {"rollout/ended_share": 0.02}, 8),
+    ("turns", lambda i: {"rollout/ended_share": 0.6 if i < 10 else 0.28}, 14),
+    ("turns", lambda i: {"rollout/ended_share": 0.045}, 8),
     ("turns", from_10(**{"rollout/empty_share": 0.6}), 12),
     ("critic", lambda i: {"train/explained_variance": -0.6}, CRITIC_AFTER),
-    ("first_ratio", from_10(**{"train/first_ratio": 0.998}), 11),
-    ("first_ratio", from_10(**{"train/first_ratio": 1.002}), 11),
-    ("first_ratio", from_10(**{"train/first_kl": 2e-5}), 11),
+    (
+        "critic",
+        from_10(**{"train/explained_variance": -3.4, "train/return_std": 0.06}),
+        CRITIC_AFTER,
+    ),
+    ("first_ratio", from_10(**{"train/first_ratio": 0.9989}), 11),
+    ("first_ratio", from_10(**{"train/first_ratio": 1.0011}), 11),
+    ("first_ratio", from_10(**{"train/first_kl": 1.1e-5}), 11),
     ("dead_groups", from_10(**{"rollout/equal_groups": 0.95}), 14),
-    ("dead_groups", from_10(**{"rollout/reward_std": 0.0}), 14),
+    ("dead_groups", from_10(**{"rollout/reward_std": 9e-7}), 14),
     ("dead_groups", lambda i: {"rollout/reward_mean": 0.0, "rollout/reward_std": 0.0}, 8),
     ("gold", lambda i: look(i, reward=(0.3, 0.4), gold=(0.5, 0.35)), 20),
     (
@@ -130,25 +140,35 @@ def test_every_guard_is_provoked_and_can_be_named():
         # One bad update is no drift.
         lambda i: {"train/approx_kl": 5.0} if i % 5 == 0 else {},
         from_10(**{"train/entropy": 0.11}),
+        from_10(**{"train/entropy": 0.05, "rollout/reward_mean": 0.339}),
+        from_10(**CERTAIN, **{"rollout/reward_std": 0.045}),
+        from_10(**{**CERTAIN, "train/entropy": 0.0011}),
         # What is certain and right needs no more entropy.
         lambda i: {"train/entropy": 1.0 / i**2, "rollout/reward_mean": min(1.0, 0.3 + 0.1 * i),
                    "rollout/reward_std": 0.2 / i},
         from_10(**{"rollout/response_tokens": 39.0}),
+        lambda i: {"rollout/response_tokens": 6.0 if i < 10 else 13.0},
+        from_10(**{"rollout/response_tokens": 5.5, "kl/ref": 1.0}),
+        lambda i: {"rollout/response_tokens": 4.5 if i < 10 else 1.0, "kl/ref": 0.1},
         from_10(**{"rollout/response_tokens": 3.0, "rollout/reward_mean": 0.9}),
         from_10(**{"rollout/ended_share": 0.55}),
         lambda i: {"rollout/ended_share": min(1.0, 0.1 * i)},
-        lambda i: {"rollout/ended_share": 0.1},
+        lambda i: {"rollout/ended_share": 0.6 if i < 10 else 0.32},
+        lambda i: {"rollout/ended_share": 0.06},
         from_10(**{"rollout/empty_share": 0.45}),
         from_10(**{"train/explained_variance": -0.45}),
+        # A few bad iterations are no bad critic.
+        lambda i: {"train/explained_variance": -0.6 if i % 10 < 6 else 0.1},
         # Returns that hardly vary any more leave little to explain.
-        from_10(**{"train/explained_variance": -1.0, "train/return_std": 0.06}),
+        from_10(**{"train/explained_variance": -2.9, "train/return_std": 0.06}),
         from_10(**{"train/explained_variance": -20000.0, "train/return_std": 0.0005}),
         from_10(**{"train/explained_variance": None}),
-        from_10(**{"train/first_ratio": 1.0005, "train/first_kl": 5e-6}),
+        from_10(**{"train/first_ratio": 1.0009, "train/first_kl": 9e-6}),
         from_10(**{"rollout/equal_groups": 0.85}),
         from_10(**{"rollout/equal_groups": 0.95, "rollout/reward_mean": 0.99,
                    "rollout/reward_std": 0.1}),
         from_10(**SOLVED),
+        from_10(**{"rollout/reward_std": 1.2e-6}),
         # One rollout of equal rewards is chance.
         lambda i: {"rollout/reward_std": 0.0} if i % 5 == 0 else {},
         lambda i: look(i, reward=(0.3, 0.4), gold=(0.5, 0.45)),
@@ -172,11 +192,11 @@ def test_no_guard_warns_on_an_honest_run(name):
 
 
 def test_the_first_ratio_is_judged_by_the_precision():
-    noisy = rows(change=from_10(**{"train/first_ratio": 1.006, "train/first_kl": 8e-4}))
+    noisy = rows(change=from_10(**{"train/first_ratio": 1.019, "train/first_kl": 0.0045}))
     assert seen(noisy, bf16=True) == []
     assert seen(noisy) == [("first_ratio", 11)]
-    wrong = rows(change=from_10(**{"train/first_ratio": 1.03}))
-    scattered = rows(change=from_10(**{"train/first_kl": 0.006}))
+    wrong = rows(change=from_10(**{"train/first_ratio": 1.021}))
+    scattered = rows(change=from_10(**{"train/first_kl": 0.0055}))
     for run in (wrong, scattered):
         assert seen(run, bf16=True) == [("first_ratio", 11)]
 
