@@ -94,7 +94,7 @@ def train(
 
     Ctrl-C (or SIGTERM) stops the training after the current iteration and saves the agent. A second
     one stops it at once and keeps the last checkpoint. The exit status is 130. A guard of stop_on
-    ends the run with its result, and with exit status 3. --resume FOLDER
+    ends the run with its result, and with exit status 7. --resume FOLDER
     continues the run as if it had not been stopped. With a larger total_episodes=N it extends a
     finished run from its final agent; the learning rate is then computed from what remains of N, so
     it rises again. Under accelerate launch, or torchrun, several processes train together.

@@ -143,6 +143,7 @@ def train_in_folder(
                 f"{error} The agent is kept in '{out}' as it was before them: change what is "
                 "wrong, then go on with --resume."
             ) from error
+    (stop_reason, *_) = agent.ranks.gather(stop_reason)
     is_short = agent.n_episodes_done < config.total_episodes
     if stop_reason == "budget" and config.max_seconds is not None and is_short:
         stop_reason = "max_seconds"

@@ -26,7 +26,7 @@ from textenv.strict_yaml import load_yaml
 
 COMMANDS_GROUP = "textenv.commands"  # entry points that add commands
 EXIT_WRONG_INPUT = 2
-EXIT_GUARD = 3  # a guard of `stop_on` ended a training; its result is whole
+EXIT_GUARD = 7  # a guard of `stop_on` ended a training; its result is whole
 EXIT_INTERRUPTED = 130
 _LOGGERS = ("textenv", "agents")
 _SPEAKERS = {

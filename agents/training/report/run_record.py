@@ -71,8 +71,10 @@ class RunRecord:
     def warnings(self) -> list[str]:
         """Every warning, once; those of guards also of a run that was trained without them."""
         told = [*self.about.get("warnings", []), *self.result.get("findings", [])]
-        seen = replay_guards(self.metrics, GuardSettings.of(self.config))
-        return list(dict.fromkeys([*told, *(sighting.warning for sighting in seen)]))
+        if not self.about.get("guarded"):
+            seen = replay_guards(self.metrics, GuardSettings.of(self.config))
+            told += [sighting.warning for sighting in seen]
+        return list(dict.fromkeys(told))
 
     @property
     def data(self) -> Mapping[str, Any]:

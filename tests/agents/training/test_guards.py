@@ -296,7 +296,7 @@ def test_a_guard_ends_a_run_with_its_result_and_says_so_everywhere(run, save_mod
     words = [*RUN, "stop_on=[dead_groups]", "gold=chrf"]
     done = run("train", "TextQA-v0", "--model", model, "--reward", "{constant: {value: 1}}",
                "--out", out, *words)  # fmt: skip
-    assert done.exit_code == 3, done.output
+    assert done.exit_code == 7, done.output
     assert "the guard 'dead_groups' of stop_on warned" in " ".join(done.stdout.split())
     warning = "Guard 'dead_groups', iteration 8: all episodes of the last 5 iterations earned"
     assert warning in " ".join(done.stderr.split())
@@ -345,7 +345,13 @@ def test_an_old_runs_page_shows_what_guards_would_have_seen(save_model, tmp_path
     agents.training.run.train(config, out)
     lines = rows(20, from_10(**{"kl/ref": 100.0}))
     (out / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in lines))
-    assert any("Guard 'kl', iteration 11" in warning for warning in read_run(out).warnings)
+    assert not any("Guard" in warning for warning in read_run(out).warnings)
+    about = json.loads((out / "about.json").read_text())
+    del about["guarded"]
+    (out / "about.json").write_text(json.dumps(about))
+    assert [warning[:26] for warning in read_run(out).warnings if "Guard" in warning] == [
+        "Guard 'kl', iteration 11: "
+    ]
 
 
 def test_options_name_guards_and_gold_needs_looks():
