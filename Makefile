@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 # As many processes as cores, each with one thread.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n logical --maxprocesses=8
 
-.PHONY: install install-dev install-lm demo demo-lm test test-all site check clean
+.PHONY: install install-dev install-lm demo demo-lm test test-all site check audit wheel clean
 
 # What the package needs to run.
 install: .venv/.installed
@@ -76,6 +76,18 @@ check: install-dev
 	@$(MAKE) --no-print-directory site
 	@$(MAKE) --no-print-directory test-all
 
+# Asks PyPI's advisories whether a pinned version has a known weakness; needs a network.
+audit:
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/python -m pip install --quiet pip-audit
+	.venv-audit/bin/pip-audit --no-deps --disable-pip -r constraints.txt
+
+# The same commit gives the same bytes. See "A release" in CONTRIBUTING.md.
+wheel: install-dev
+	rm -rf dist
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m hatchling build -t wheel
+	cd dist && sha256sum *.whl > SHA256SUMS && cat SHA256SUMS
+
 clean:
-	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
+	rm -rf .venv .venv-audit build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -27,6 +27,7 @@ PUBLIC = {
         "agents.integrations.sb3_features",
         "agents.integrations.trl",
         "agents.integrations.verl",
+        "agents.training.guards",
     ),
 }
 MODULES = [module for modules in PUBLIC.values() for module in modules]

@@ -22,6 +22,7 @@ class ExitCode(IntEnum):
     DAMAGED = 4  # a file is not what was written: cut, empty, changed
     IN_USE = 5  # another process writes to the folder
     RESOURCES = 6  # memory is spent, the GPU is lost, or a worker process has ended
+    GUARD = 7  # a guard of `stop_on` ended a training; its result is whole
     INTERRUPTED = 130  # Ctrl-C, SIGTERM or SIGHUP
 
 

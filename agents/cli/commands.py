@@ -105,11 +105,11 @@ def train(
     the last one.
 
     Ctrl-C (or SIGTERM, SIGHUP) stops the training after the current iteration and saves the agent.
-    A second one stops it at once and keeps the last checkpoint. The exit status is 130. --resume
-    FOLDER continues the run as if it had not been stopped. With a larger total_episodes=N it
-    extends a finished run from its final agent; the learning rate is then computed from what
-    remains of N, so it rises again. Under accelerate launch, or torchrun, several processes train
-    together.
+    A second one stops it at once and keeps the last checkpoint. The exit status is 130. A guard of
+    stop_on ends the run with its result, and with exit status 7. --resume FOLDER continues the run
+    as if it had not been stopped. With a larger total_episodes=N it extends a finished run from its
+    final agent; the learning rate is then computed from what remains of N, so it rises again. Under
+    accelerate launch, or torchrun, several processes train together.
     """
     given = list(words or ())
     id = given.pop(0) if given and "=" not in given[0] else None
@@ -138,6 +138,7 @@ def train(
     settings = settings.replace(bf16=choose_bf16(settings.bf16, chosen.type))
 
     from agents.ppo.distributed import is_first_rank
+    from agents.training.guards import is_guard_stop
     from agents.training.run import train as run_training
 
     console = Console(highlight=False, quiet=not is_first_rank())
@@ -160,6 +161,8 @@ def train(
     # The first process writes the folder, perhaps later than another comes here.
     if is_first_rank():
         print_training_result(console, result, out)
+    if is_guard_stop(result["stop_reason"]):
+        raise typer.Exit(ExitCode.GUARD)
 
 
 def _what_is_saved(out: Path) -> str:

@@ -31,13 +31,14 @@ class Epochs:
     def metrics(self, has_critic: bool, ranks: Ranks) -> dict[str, float]:
         """Returns the numbers to log; all processes must call it."""
         found = dict(self.found)
-        # Exactly 1 unless sampling, precision or dropout differ between the two passes.
-        first_ratio = found.pop("ratio")[0]
+        # Exactly 1 and 0 unless precision or dropout differ between the two passes.
+        first_ratio, first_kl = found.pop("ratio")[0], found["approx_kl"][0]
         ratio_max = max(ranks.gather(max(found.pop("ratio_max"))))
         if not has_critic:
             del found["value_loss"]
         means = {name: float(np.mean(values)) for name, values in found.items()}
-        metrics = {"first_ratio": first_ratio, "ratio_max": ratio_max, **means}
+        first = {"first_ratio": first_ratio, "first_kl": first_kl}
+        metrics = {**first, "ratio_max": ratio_max, **means}
         return {f"train/{name}": value for name, value in metrics.items()}
 
 

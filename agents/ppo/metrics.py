@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agents.ppo.distributed import Ranks
 from agents.ppo.rollout import find_equal_groups
+from agents.ppo.text_stats import TextStats, count_texts
 from textenv.rollout import PlayedEpisode
+
+
+class TurnCounts(NamedTuple):
+    """Numbers of the agent's turns."""
+
+    ended: int = 0  # those that it ended itself
+    empty: int = 0  # those of them that hold nothing but the end
+    total: int = 0
 
 
 @dataclass(frozen=True)
@@ -23,9 +33,10 @@ class RolloutStats:
     returns: NDArray[np.float64]  # (n,) undiscounted returns of the episodes to learn from
     lengths: NDArray[np.float64]  # (n,) number of tokens that the agent wrote in each of them
     components: Sequence[Mapping[str, float]]  # Components of the reward of each of them
-    turns: tuple[int, int]  # Number of turns that the agent ended itself, and of all its turns
+    turns: TurnCounts  # Turns of the agent
     # Number of groups whose rewards are all equal, and of all groups; groups have two or more.
     groups: tuple[int, int]
+    texts: TextStats = field(default_factory=TextStats)  # What their texts repeat
 
     def metrics(self) -> dict[str, float]:
         """Returns the numbers to log; a component that an episode lacks counts as 0."""
@@ -42,13 +53,15 @@ class RolloutStats:
             "rollout/response_tokens_std": float(self.lengths.std()),
             "rollout/response_tokens_max": float(self.lengths.max()),
         }
+        turns = self.turns
         for name, (some, all_of_them) in {
-            "ended_share": self.turns,
+            "ended_share": (turns.ended, turns.total),
+            "empty_share": (turns.empty, turns.total),
             "equal_groups": self.groups,
         }.items():
             if all_of_them:
                 metrics[f"rollout/{name}"] = some / all_of_them
-        return metrics
+        return metrics | self.texts.metrics()
 
 
 def gather_stats(
@@ -79,34 +92,39 @@ def gather_stats(
     if group_size > 1:
         groups = len(find_equal_groups(played)), len({episode.group for episode in played})
     counts = (n_tokens, len(played), n_invalid, *turns, *groups)
-    everyones = ranks.gather((counts, summaries, components))
+    texts = count_texts(episodes, group_size)
+    everyones = ranks.gather((counts, summaries, components, texts))
     sums = [sum(column) for column in zip(*(found for found, *_ in everyones), strict=True)]
-    all_returns, all_lengths = np.concatenate([found for _, found, _ in everyones], axis=1)
+    all_returns, all_lengths = np.concatenate([found for _, found, *_ in everyones], axis=1)
     return RolloutStats(
         n_tokens=sums[0],
         n_played=sums[1],
         n_invalid=sums[2],
         returns=all_returns,
         lengths=all_lengths,
-        components=[found for *_, part in everyones for found in part],
-        turns=(sums[3], sums[4]),
-        groups=(sums[5], sums[6]),
+        components=[found for _, _, part, _ in everyones for found in part],
+        turns=TurnCounts(*sums[3:6]),
+        groups=(sums[6], sums[7]),
+        texts=sum((found for *_, found in everyones), TextStats()),
     )
 
 
-def count_turns(episodes: Sequence[PlayedEpisode], end_id: int | None) -> tuple[int, int]:
-    """Returns how many turns the agent ended itself, and how many it had in all.
+def count_turns(episodes: Sequence[PlayedEpisode], end_id: int | None) -> TurnCounts:
+    """Counts the agent's turns.
 
     Args:
         episodes: Episodes.
         end_id: Token that ends a turn; None where it is not known, and no turn is counted.
     """
     if end_id is None:
-        return 0, 0
-    ended = total = 0
+        return TurnCounts()
+    ended = empty = total = 0
     for episode in episodes:
-        ours = np.append(episode.action_mask, False)
-        last = episode.input_ids[np.flatnonzero(ours[:-1] & ~ours[1:])]
-        ended += int((last == end_id).sum())
+        ours = np.concatenate([[False], episode.action_mask, [False]])
+        first = np.flatnonzero(~ours[:-1] & ours[1:])
+        last = np.flatnonzero(ours[:-1] & ~ours[1:]) - 1
+        is_ended = episode.input_ids[last] == end_id
+        ended += int(is_ended.sum())
+        empty += int((is_ended & (first == last)).sum())
         total += len(last)
-    return ended, total
+    return TurnCounts(ended, empty, total)

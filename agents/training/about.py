@@ -1,8 +1,9 @@
 """What a run was made with and what it warned of: versions, the data, warnings.
 
 FOLDER/about.json has "versions" by package; "data", for each split the number of its examples and a
-hash; "warnings", each message once; and "ending" if the run was stopped or failed: its "error", or
-null. Unlike `result.json` it is there from the first minute on.
+hash; "guarded", true where guards watched the run; "warnings", each message once; and "ending" if
+the run was stopped or failed: its "error", or null. Unlike `result.json` it is there from the first
+minute on.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class About(logging.Handler):
     def __init__(self, folder: Path) -> None:
         super().__init__(logging.WARNING)
         self._path = folder / ABOUT_FILE
-        self._content: dict[str, Any] = {"versions": versions(), "data": {}}
+        self._content: dict[str, Any] = {"versions": versions(), "data": {}, "guarded": True}
         self._warnings: list[str] = read_json(self._path).get("warnings", [])
 
     def describe_data(self, core: TextCore, splits: Iterable[str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
 from pydantic import (
@@ -13,10 +13,13 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    field_validator,
+    model_validator,
 )
 
 from agents.models.options import POLICY_DEFAULTS, Options, PolicyOptions, option, what_is_trained
 from agents.ppo.options import PPO_DEFAULTS, PPOOptions
+from agents.training.guards import GuardName
 from textenv.cli.overrides import apply_overrides, check_given_once
 from textenv.errors import ConfigError
 from textenv.storage.whole_files import write_whole
@@ -59,6 +62,17 @@ class RunOptions(Options):
     patience: PositiveInt = option(
         6, _BUDGET, "number of looks without a new best held-out reward after which the run stops"
     )
+    gold: JsonValue = option(
+        None,
+        _BUDGET,
+        "a reward that nobody is paid, measured at each look as validation/gold: the guard 'gold' "
+        "warns when it falls while the reward rises",
+    )
+    stop_on: list[GuardName] = option(
+        [],
+        _BUDGET,
+        "guards whose warning ends the run, such as stop_on=[kl,turns]; docs/guards.md lists them",
+    )
     save_every: NonNegativeInt = option(
         50, _BUDGET, "iterations between two checkpoints; 0 for no checkpoints but the last"
     )
@@ -69,6 +83,17 @@ class RunOptions(Options):
         "Each takes the room of the model and the state of its optimizer; while one is written, "
         "there is one more",
     )
+
+    @field_validator("stop_on", mode="before")
+    @classmethod
+    def _take_one_guard(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _gold_is_measured(self) -> Self:
+        if self.gold is not None and not self.validation_every:
+            raise ConfigError("gold is measured at the looks, and validation_every=0 takes none.")
+        return self
 
 
 class TrainConfig(PPOOptions, PolicyOptions, RunOptions):

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from agents.ppo.text_stats import LEAST_WORDS, is_loop
 from agents.training.evaluation import Evaluation
 from textenv.chat import brief
 from textenv.examples import Episode
 from textenv.rewards.lexical.words import find_words
-from textenv.rewards.style.writing import unlooped
 
 _WORSE = 0.2  # share of the turns by which something has become more frequent
 _FEW_END = 0.5  # share of turns that end
@@ -46,7 +46,7 @@ def _unended(before: Evaluation, after: Evaluation) -> str | None:
 
 
 def _looping(before: Evaluation, after: Evaluation) -> str | None:
-    loops = [np.array([_is_loop(e) for e in x.episodes]) for x in (before, after)]
+    loops = [np.array([is_loop(e) for e in x.episodes]) for x in (before, after)]
     was, now = (float(found.mean()) for found in loops)
     if now < was + _WORSE:
         return None
@@ -59,9 +59,8 @@ def _looping(before: Evaluation, after: Evaluation) -> str | None:
 
 
 def _alike(before: Evaluation, after: Evaluation) -> str | None:
-    # Short answers are alike by right: "yes", a name, the letter of an option.
     references = [find_words(e.example.references[0]) for e in after.episodes]
-    if np.mean([len(words) for words in references]) < _LEAST_TOKENS:
+    if np.mean([len(words) for words in references]) < LEAST_WORDS:
         return None
     (was, _), (now, text) = map(_most_common, (before, after))
     if now < was + _WORSE:
@@ -82,10 +81,6 @@ def _longer(before: Evaluation, after: Evaluation) -> str | None:
         f"Answers have grown from {was:.0f} to {now:.0f} tokens. {_quote([longest])} If that is "
         "padding, the reward pays for length: add 'length', or raise kl_coef."
     )
-
-
-def _is_loop(episode: Episode) -> bool:
-    return any(unlooped(find_words(text)) < 1 for text in episode.responses)
 
 
 def _most_common(evaluation: Evaluation) -> tuple[float, str]:

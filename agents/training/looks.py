@@ -35,6 +35,7 @@ from agents.training.kept_texts import PROMPTS
 from textenv.benchmark.statistics import Estimate
 from textenv.episode import TextCore
 from textenv.errors import DamagedError
+from textenv.rewards import Reward, compute_rewards, load_reward
 from textenv.rollout import Progress
 
 BEST = "best"
@@ -53,16 +54,18 @@ class Look:
     ended_share: float  # share of episodes that the agent ended itself
     kl: float  # mean log pi - log pi_ref of the answers, in nats: see `kl_per_episode`
     wall_s: float  # seconds that it took
+    # Mean of the configuration's `gold`, which nobody is paid; None where none is measured
+    gold: Estimate | None = None
     # What was asked and answered of the first examples, as in `samples.jsonl`.
     answers: list[dict[str, Any]] = field(default_factory=list)
 
     def metrics(self) -> dict[str, float]:
         """Returns the numbers to log."""
-        low, high = self.reward.ci95
+        measured = {"reward": self.reward} | ({} if self.gold is None else {"gold": self.gold})
         return {
-            "validation/reward": self.reward.mean,
-            "validation/reward_low": low,
-            "validation/reward_high": high,
+            **{f"validation/{name}": estimate.mean for name, estimate in measured.items()},
+            **{f"validation/{name}_low": e.ci95[0] for name, e in measured.items()},
+            **{f"validation/{name}_high": e.ci95[1] for name, e in measured.items()},
             "validation/response_tokens": self.response_tokens,
             "validation/ended_share": self.ended_share,
             "validation/kl": self.kl,
@@ -77,6 +80,7 @@ class Look:
             "response_tokens": self.response_tokens,
             "ended_share": self.ended_share,
             "kl": self.kl,
+            **({} if self.gold is None else {"gold": self.gold.to_json()}),
         }
 
     def beats(self, other: Look | None) -> bool:
@@ -89,8 +93,17 @@ class Look:
         return self.iteration == other.iteration and self.reward.mean == other.reward.mean
 
 
-def take_look(agent: TextPPO, core: TextCore, config: TrainConfig) -> Look:
-    """Plays held-out examples greedily; all processes of a run must call it."""
+def take_look(
+    agent: TextPPO, core: TextCore, config: TrainConfig, gold: Reward | None = None
+) -> Look:
+    """Plays held-out examples greedily; all processes of a run must call it.
+
+    Args:
+        agent: Agent that is trained.
+        core: Core in which the examples are played.
+        config: Configuration of the run.
+        gold: Metric that is measured beside the reward; None for none.
+    """
     began = time.perf_counter()
     found = evaluate_policy_on_split(
         agent.policy, core, "validation", config.validation_examples, ranks=agent.ranks
@@ -105,8 +118,26 @@ def take_look(agent: TextPPO, core: TextCore, config: TrainConfig) -> Look:
         float(found.metrics["ended_by_agent"].mean()),
         float(kl.mean()),
         time.perf_counter() - began,
+        _measure_gold(found, gold, agent.ranks),
         _first_answers(found, core),
     )
+
+
+def load_gold(config: TrainConfig) -> Reward | None:
+    """Returns the metric that is measured at looks, and that nobody is paid; None for none."""
+    spec: Any = config.gold
+    return None if spec is None else load_reward(spec)
+
+
+def _measure_gold(found: Evaluation, gold: Reward | None, ranks: Ranks) -> Estimate | None:
+    """Scores a look's episodes by the metric that is not paid; the first process asks it."""
+    if gold is None:
+        return None
+    scores = None
+    if ranks.index == 0:
+        scores = compute_rewards(gold, found.episodes).total
+    shared: list[Any] = ranks.gather(scores)
+    return found.estimate(shared[0])
 
 
 def answer_first(agent: TextPPO, core: TextCore, config: TrainConfig) -> list[dict[str, Any]]:

@@ -15,6 +15,8 @@ from agents.ppo.progress import describe_iteration, record_metrics
 from agents.ppo.steps import DivergedError
 from agents.training.checked_files import GrowingFile, mark_checkpoint, read_grown_rows
 from agents.training.config import TrainConfig
+from agents.training.guard_rules import GuardSettings
+from agents.training.guards import GuardWatch, stop_reason_of
 from agents.training.interrupts import StopRequest
 from agents.training.kept_texts import (
     LOOKS_FILE,
@@ -25,6 +27,7 @@ from agents.training.kept_texts import (
 from agents.training.looks import (
     Look,
     answer_first,
+    load_gold,
     read_best,
     save_best,
     share_best,
@@ -44,7 +47,8 @@ _log = logging.getLogger(__name__)
 class Ending:
     """How a training ended."""
 
-    # "converged" if held-out reward stopped rising, "max_seconds" if the time is up, else "budget"
+    # "converged" if held-out reward stopped rising, "max_seconds" if the time is up, "guard:NAME"
+    # if a guard of `stop_on` warned, else "budget"
     stop_reason: str
     best: Look | None  # the look of the agent that is kept as the best; None if there was no look
     last_is_best: bool  # whether the last agent is that one
@@ -54,7 +58,7 @@ class Ending:
 def train_in_folder(
     agent: TextPPO, core: TextCore, config: TrainConfig, out: Path, request: StopRequest
 ) -> Ending:
-    """Trains until the budget or time is spent, held-out reward stops rising, or a signal comes.
+    """Trains until the budget is spent, held-out reward stops rising, a guard or a signal stops it.
 
     Args:
         agent: Agent, new or loaded.
@@ -75,7 +79,9 @@ def train_in_folder(
         )
     metrics_file = GrowingFile(path)
     metrics_file.replace([json.dumps(row) for row in rows])
+    watch = GuardWatch(config.stop_on, GuardSettings.of(dict(config)))
     for row in rows:
+        watch.see(row)
         if _LOOK in row:
             looks.add(row[_LOOK])
     best, last_is_best = share_best(read_best(out), agent.ranks), False
@@ -88,6 +94,10 @@ def train_in_folder(
     # Only the first process has read the rows; all processes stop, or none.
     if agent.ranks.any(looks.stopped_rising and not is_extended):
         return Ending("converged", best, last_is_best, is_saved=False)
+    (stopped_by, *_) = agent.ranks.gather(None if is_extended else watch.stopped_by)
+    if stopped_by is not None:
+        return Ending(stop_reason_of(stopped_by), best, last_is_best, is_saved=False)
+    gold = load_gold(config)
     rollouts = TextLog(out / ROLLOUTS_FILE, iteration)
     answers = TextLog(out / LOOKS_FILE, iteration, first=0, every=config.validation_every or 1)
     if config.validation_every and not iteration:
@@ -103,7 +113,7 @@ def train_in_folder(
             row: dict[str, float | None] = {"iteration": iteration, **finite}
             rollouts.add(iteration, spread_over_rewards(agent.episodes, core))
             if config.validation_every and iteration % config.validation_every == 0:
-                look = take_look(agent, core, config)
+                look = take_look(agent, core, config, gold)
                 row |= look.metrics()
                 answers.add(iteration, look.answers)
                 looks.add(look.reward.mean)
@@ -116,6 +126,10 @@ def train_in_folder(
                 if looks.stopped_rising:
                     stop_reason = "converged"
             metrics_file.append([json.dumps(row, allow_nan=False)])
+            # The first process has the rows from before a resumption, and stops all of them.
+            if not agent.ranks.index and not watch(row) and stop_reason == "budget":
+                assert watch.stopped_by is not None
+                stop_reason = stop_reason_of(watch.stopped_by)
             if config.save_every and iteration % config.save_every == 0:
                 save_checkpoint(agent, config, out)
                 saved = iteration
@@ -143,6 +157,7 @@ def train_in_folder(
             raise DivergedError(
                 f"{error} {kept}: change what is wrong, then go on with --resume."
             ) from error
+    (stop_reason, *_) = agent.ranks.gather(stop_reason)
     is_short = agent.n_episodes_done < config.total_episodes
     if stop_reason == "budget" and config.max_seconds is not None and is_short:
         stop_reason = "max_seconds"

@@ -17,7 +17,9 @@ class Metric:
 _CRITIC = "`advantage=gae`"
 _GROUPS = "`group_size` above 1"
 _TOLD = "the writer told its log-probabilities"
+_TEXTS = "the environment tells what was said"
 _LOOKS = "every `validation_every` iterations"
+_GOLD = "looks of a run with `gold`"
 
 METRICS: dict[str, tuple[Metric, ...]] = {
     "Iteration": (
@@ -42,6 +44,21 @@ METRICS: dict[str, tuple[Metric, ...]] = {
             "rollout/ended_share",
             "share of the agent's turns that it ended itself; the others were cut off",
             "the end token is known",
+        ),
+        Metric(
+            "rollout/empty_share",
+            "share of the agent's turns that it ended at once, without a word",
+            "the end token is known",
+        ),
+        Metric(
+            "rollout/looping_share",
+            "share of episodes in which a turn says the same three words again and again",
+            _TEXTS,
+        ),
+        Metric(
+            "rollout/same_text_share",
+            "largest share of prompts that got one and the same text, of eight words or more",
+            _TEXTS,
         ),
         Metric(
             "rollout/equal_groups",
@@ -112,6 +129,11 @@ METRICS: dict[str, tuple[Metric, ...]] = {
             "mean ratio in the first minibatch, before any step: 1, or sampling and learning use "
             "different distributions",
         ),
+        Metric(
+            "train/first_kl",
+            "mean of (r - 1) - log r in the first minibatch, before any step: 0 up to rounding; "
+            "unlike the mean ratio it also sees errors that cancel out",
+        ),
         Metric("train/ratio_max", "largest ratio of any token in the update"),
         Metric("train/grad_norm", "norm of the gradient before it is clipped"),
         Metric(
@@ -133,6 +155,9 @@ METRICS: dict[str, tuple[Metric, ...]] = {
         ),
         Metric("validation/reward_low", "lower end of its 95 % interval over examples", _LOOKS),
         Metric("validation/reward_high", "upper end of that interval", _LOOKS),
+        Metric("validation/gold", "mean of the metric `gold`, which nobody is paid", _GOLD),
+        Metric("validation/gold_low", "lower end of its 95 % interval over examples", _GOLD),
+        Metric("validation/gold_high", "upper end of that interval", _GOLD),
         Metric("validation/response_tokens", "mean number of tokens that the agent wrote", _LOOKS),
         Metric("validation/ended_share", "share of episodes that the agent ended itself", _LOOKS),
         Metric(

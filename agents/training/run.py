@@ -28,7 +28,7 @@ from agents.training.evaluation import Evaluation, question
 from agents.training.held_out import evaluate_policy_on_split, kl_per_episode, play_policy_on_split
 from agents.training.interrupts import stop_requests
 from agents.training.kept_after_fault import telling_what_is_kept
-from agents.training.looks import evaluate_best, read_best
+from agents.training.looks import evaluate_best, load_gold, read_best
 from agents.training.loop import Ending, save_checkpoint, train_in_folder
 from agents.training.preflight import (
     find_before_loading,
@@ -260,7 +260,9 @@ def _prepare(config: TrainConfig, about: About) -> tuple[TextCore, list[str]]:
     core = make_core(config.id, config.n_envs, arguments)
     splits = ["train", *(["validation"] if config.validation_every else []), config.eval_split]
     about.describe_data(core, splits)
-    try_rewards({name_of(core.reward): core.reward}, core, "train")
+    rewards = {name_of(core.reward): core.reward}
+    gold = load_gold(config)
+    try_rewards(rewards if gold is None else rewards | {"gold": gold}, core, "train")
     found = find_before_loading(core, config.model, splits)
     return core, tell(found + find_in_budget(config) + find_in_selection(config))
 

@@ -28,6 +28,7 @@ from agents.training.checked_files import (
 )
 from agents.training.config import TrainConfig, read_config_file
 from agents.training.evaluation import Evaluation
+from agents.training.guards import GUARDS, is_guard_stop, stop_reason_of
 from textenv.episode import TextCore
 from textenv.errors import ConfigError, DamagedError
 from textenv.examples import Episode, Turn
@@ -49,6 +50,7 @@ STOP_REASONS = {
     "budget": "the budget is spent",
     "converged": "held-out reward stopped rising",
     "max_seconds": "the time is up",
+    **{stop_reason_of(name): f"the guard '{name}' of stop_on warned" for name in GUARDS},
 }
 
 
@@ -114,7 +116,8 @@ def check_resumable(folder: Path, total_episodes: int, iteration: int | None = N
         return checkpoint
     # A run that converged has played fewer episodes than its budget; a last iteration may be more.
     reached = max(result["episodes"], result.get("total_episodes", 0))
-    if result.get("stop_reason") == "max_seconds":
+    reason = result.get("stop_reason", "")
+    if reason == "max_seconds" or is_guard_stop(reason):
         reached = result["episodes"]
     if total_episodes <= reached:
         raise ConfigError(

@@ -46,8 +46,9 @@ def estimate_metric(config: Mapping[str, Any], row: Mapping[str, Any], key: str)
         key: Key of the number, which the row has.
     """
     value = float(row[key])
-    if key == LOOK:
-        return Estimate(value, (row["validation/reward_low"], row["validation/reward_high"]))
+    low, high = row.get(f"{key}_low"), row.get(f"{key}_high")
+    if low is not None and high is not None:
+        return Estimate(value, (low, high))
     if key == REWARD and is_number(row.get("rollout/reward_std")):
         n = max(config.get("n_episodes", 1) / max(config.get("group_size", 1), 1), 1)
         half = _Z95 * row["rollout/reward_std"] / math.sqrt(n)

@@ -26,6 +26,7 @@ MODULES = (
     "agents.integrations.sb3_features",
     "agents.integrations.trl",
     "agents.integrations.verl",
+    "agents.training.guards",
 )
 _WIDTH = 88
 _SECTION = re.compile(r"^(Args|Attributes|Returns|Raises|Yields):\n((?:(?: {4}.*)?\n?)*)", re.M)

@@ -20,6 +20,7 @@ from tools.docs_pages.api import render_api
 from tools.docs_pages.command_line import render_command_line
 from tools.docs_pages.datasets import render_datasets
 from tools.docs_pages.environments import render_environments
+from tools.docs_pages.guards import render_guards
 from tools.docs_pages.measure import digest, measure
 from tools.docs_pages.metrics import render_metrics
 from tools.docs_pages.options import render_options
@@ -63,6 +64,7 @@ def render_pages(records: Sequence[EnvironmentRecord]) -> dict[Path, str]:
         DOCS / "rewards.md": render_rewards(REWARDS),
         DOCS / "options.md": render_options(),
         DOCS / "metrics.md": render_metrics(),
+        DOCS / "guards.md": render_guards(),
         DOCS / "your-data.md": render_your_data(),
         DOCS / "command-line.md": render_command_line(),
         DOCS / "api.md": render_api(),

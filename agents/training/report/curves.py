@@ -46,6 +46,7 @@ class Curve:
 _MEANINGS = {metric.name: metric.meaning for group in METRICS.values() for metric in group}
 _REWARD = Curve("Reward", "mean reward", REWARD, LOOK)
 _CURVES = (
+    Curve("Gold, which nobody is paid", "mean score", "validation/gold"),
     Curve("KL to the start", "nats a response", "kl/ref"),
     Curve("Entropy", "nats a token", "train/entropy"),
     Curve("Length of responses", "tokens", "rollout/response_tokens", "validation/response_tokens"),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 from agents.training.checked_files import check_run_files, read_json
 from agents.training.config import read_config_file
+from agents.training.guard_rules import GuardSettings
+from agents.training.guards import replay_guards
 from agents.training.kept_texts import LOOKS_FILE, ROLLOUTS_FILE
 from agents.training.run_folder import ABOUT_FILE, METRICS_FILE, SAMPLES_FILE
 from textenv.benchmark.statistics import Estimate, estimate_mean
@@ -66,10 +68,13 @@ class RunRecord:
         best = self.result.get("best")
         return best is not None and best["iteration"] != self.result["iterations"]
 
-    @property
+    @cached_property
     def warnings(self) -> list[str]:
-        """Every warning, once."""
+        """Every warning, once; those of guards also of a run that was trained without them."""
         told = [*self.about.get("warnings", []), *self.result.get("findings", [])]
+        if not self.about.get("guarded"):
+            seen = replay_guards(self.metrics, GuardSettings.of(self.config))
+            told += [sighting.warning for sighting in seen]
         return list(dict.fromkeys(told))
 
     @property

@@ -132,7 +132,7 @@ def _steps_of_gain(run: RunRecord) -> list[str]:
             "The last agent is worse than the best: training went on for too long. Lower "
             "`learning_rate` or raise `kl_coef` in the next run."
         )
-    if low > 0 and result["stop_reason"] != "converged" and _still_rises(run):
+    if low > 0 and result["stop_reason"] in ("budget", "max_seconds") and _still_rises(run):
         steps.append(
             "Validation reward was at its highest in the last look. Train on: "
             f"`textenv train --resume RUN total_episodes={2 * total}`."

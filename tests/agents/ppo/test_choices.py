@@ -214,8 +214,9 @@ def test_turns_that_the_agent_ended_are_counted():
     ids = np.array([3, 7, END, 4, 7, 7, 4, END], np.int32)
     mask = np.array([0, 1, 1, 0, 1, 1, 0, 1], np.bool_)
     played = PlayedEpisode(ids, mask, np.zeros(8, np.float32))
-    assert count_turns([played, episode(0.0)], END) == (3, 4)
-    assert count_turns([played], None) == (0, 0)
+    # The third turn of the first holds nothing but the end, and so does the other's only one.
+    assert count_turns([played, episode(0.0)], END) == (3, 2, 4)
+    assert count_turns([played], None) == (0, 0, 0)
 
 
 def test_an_iteration_says_what_an_expert_asks(make_agent, make_env):

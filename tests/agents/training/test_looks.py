@@ -47,8 +47,8 @@ def script(monkeypatch) -> Any:
     def write(*rewards: float) -> dict[int, torch.Tensor]:
         seen: dict[int, torch.Tensor] = {}
 
-        def look(agent: TextPPO, core: Any, config: TrainConfig) -> Look:
-            found = take_look(agent, core, config)
+        def look(agent: TextPPO, core: Any, config: TrainConfig, gold: Any) -> Look:
+            found = take_look(agent, core, config, gold)
             seen[agent.n_iterations] = (
                 agent.policy.lm.get_input_embeddings().weight.detach().clone()
             )

@@ -50,7 +50,7 @@ def in_a_folder(tmp_path_factory, save_model) -> set[str]:
     out = tmp_path_factory.mktemp("run")
     config = load_config(
         None, RUN, id="TextQA-v0", model=save_model(tokenizer="embedded", spread=0.3),
-        reward={"rougeL": 1, "chrf": 1},
+        reward={"rougeL": 1, "chrf": 1}, gold="token_f1",
     )  # fmt: skip
     agents.training.run.train(config, out)
     rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
