@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from textenv.safe_text import for_terminal
+
 _QUOTED_CHARS = 800
 
 
@@ -23,14 +25,16 @@ class TextEnvError(Exception):
     """Base of every error that this package raises on purpose.
 
     A message that quotes a value of great length is shortened in its middle: it is to be read.
+    Control characters in it are shown as signs.
     """
 
     def __init__(self, message: str = "") -> None:
         if len(message) > 2 * _QUOTED_CHARS:
             start, end = message[:_QUOTED_CHARS], message[-_QUOTED_CHARS:]
             message = f"{start} [... {len(message) - 2 * _QUOTED_CHARS} characters ...] {end}"
-        # Half of a surrogate pair could not be printed.
-        super().__init__(message.encode("utf-8", "backslashreplace").decode())
+        # Half of a surrogate pair could not be printed, and what a row or a file brought must not
+        # steer the terminal.
+        super().__init__(for_terminal(message.encode("utf-8", "backslashreplace").decode()))
 
 
 class UnknownNameError(TextEnvError):

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from agents.cli.arguments import Device, Out, Seed, find_model, pick_device
 from agents.cli.compare import compare
@@ -40,6 +39,7 @@ from textenv.cli.arguments import Dataset, Model, RewardText
 from textenv.cli.console import EXIT_INTERRUPTED, parse_spec, print_error
 from textenv.cli.overrides import apply_overrides
 from textenv.cli.rewards import find_rewards_app
+from textenv.cli.terminal import make_console
 from textenv.errors import ConfigError
 from textenv.registry import environment_row
 
@@ -125,7 +125,7 @@ def train(
     from agents.ppo.distributed import is_first_rank
     from agents.training.run import train as run_training
 
-    console = Console(highlight=False, quiet=not is_first_rank())
+    console = make_console(quiet=not is_first_rank())
     facts = {
         "model": settings.model,
         "dataset": spec_text(settings.dataset or row.kwargs.dataset),
@@ -216,7 +216,7 @@ def sft(
     from agents.training.sft_run import WarmStart, samples_path, train_warm_start
 
     run = WarmStart(ids, found, parse_spec(dataset), env, options, examples, max_seconds)
-    console = Console(highlight=False)
+    console = make_console()
     limit = "" if max_seconds is None else f", at most {duration(max_seconds)}"
     facts = {
         "model": found,

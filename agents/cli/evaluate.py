@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from agents.cli.arguments import Device, Seed, find_model, pick_device
 from agents.cli.display import print_answers, print_evaluation, print_facts, spec_text
@@ -21,6 +20,7 @@ from agents.models.options import policy_options
 from textenv.cli.arguments import Dataset, Model, RewardText, environment_keys
 from textenv.cli.console import parse_spec, print_findings, print_json
 from textenv.cli.overrides import check_given_once
+from textenv.cli.terminal import make_console
 from textenv.errors import ConfigError, DatasetError, UnknownNameError
 from textenv.output_paths import check_file
 from textenv.registry import environment_row
@@ -180,7 +180,7 @@ def evaluate(
     if as_json:
         print_json(result)
         return
-    console = Console(highlight=False)
+    console = make_console()
     source = {
         key: "given" if is_given else "the run's" if setting else "the environment's"
         for key, is_given in whose.items()
