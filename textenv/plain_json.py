@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 DEEPEST = 100  # objects and lists within each other
-TOO_DEEP = f"it is nested more than {DEEPEST} deep"
+TOO_DEEP = f"it is nested too deeply: more than {DEEPEST} objects and lists within each other"
 
 
 def load_json(text: str | bytes) -> Any:

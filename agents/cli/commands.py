@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from agents.cli.arguments import Device, Out, Seed, find_model, pick_device
+from agents.cli.arguments import AllowCode, Device, Out, Seed, find_model, pick_device
 from agents.cli.compare import compare
 from agents.cli.display import (
     describe_precision,
@@ -86,6 +86,7 @@ def train(
             "extends a finished run."
         ),
     ] = None,
+    allow_code: AllowCode = False,
 ) -> None:
     """Train a language model on an environment with PPO, and measure the gain.
 
@@ -104,6 +105,8 @@ def train(
         others = (id, model, dataset, reward, config, out, seed, device)
         _check_resume(given, [value for value in others if value is not None])
         config = resume / "config.yaml"
+    elif allow_code:
+        raise ConfigError("--allow-code goes with --resume: other configurations are your own.")
     elif id is None and config is None:
         raise ConfigError("Name an environment; 'textenv list' shows them.")
     settings = load_config(
@@ -137,7 +140,7 @@ def train(
     }
     print_facts(console, f"Training on {settings.id}", facts)
     try:
-        result = run_training(settings, out, resume is not None)
+        result = run_training(settings, out, resume is not None, allow_code=allow_code)
     except KeyboardInterrupt as error:
         if is_first_rank():
             print_error(_what_is_saved(out))

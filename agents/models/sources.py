@@ -14,6 +14,7 @@ import textenv
 from textenv.adapter_folders import CONFIG, base_of_adapter
 from textenv.errors import ModelError
 from textenv.hub import offline_if_unreachable
+from textenv.model_files import check_model_files
 from textenv.tokenization import EMBEDDED
 
 USE_LOCAL = f"Use a local folder, or the model that comes with the package: '{EMBEDDED}'."
@@ -77,6 +78,9 @@ def _is_path(model: str | Path) -> bool:
 def found(model: str | Path, what: str = "model") -> Iterator[Source]:
     """Yields where a model is, and puts transformers' errors into the user's words."""
     source = _find(model)
+    for folder in (Path(source.name), source.adapter):
+        if folder is not None:
+            check_model_files(folder)
     try:
         with offline_if_unreachable(source.name):
             yield source

@@ -7,7 +7,7 @@ import importlib.util
 import math
 import os
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,6 +24,8 @@ from textenv.errors import ConfigError, ModelError, UnknownNameError
 
 # vLLM refuses higher temperatures, and raises lower ones to this.
 _TEMPERATURES = 0.01, 2.0
+# Its arguments that are one of a few words. Others that take texts may name code.
+_TEXT_ARGUMENTS = ("kv_cache_dtype", "scheduling_policy", "attention_backend")
 # The most output rows that vLLM can rule out in a request.
 _MOST_UNUSED_ROWS = 1024
 
@@ -46,12 +48,13 @@ class PolicyEngine:
 
     Raises:
         ModelError: vLLM is not installed, or cannot run this model.
-        ConfigError: vLLM cannot sample with the policy's settings.
+        ConfigError: vLLM cannot sample with the policy's settings, or an argument may name code.
     """
 
     def __init__(
         self, policy: LMPolicy, gpu_memory_utilization: float, sleep: bool, **engine_args: Any
     ) -> None:
+        check_engine_args(engine_args)
         check_policy(policy)
         self.n_pushes = 0
         self._policy = policy
@@ -176,6 +179,7 @@ class PolicyEngine:
             "max_model_len": self._policy.window,
             # The environment has the tokenizer.
             "skip_tokenizer_init": True,
+            "trust_remote_code": False,
             # Log-probabilities of the distribution at the policy's temperature.
             "logprobs_mode": "processed_logprobs",
             "disable_log_stats": True,
@@ -186,6 +190,26 @@ class PolicyEngine:
                 raise UnknownNameError("argument of vLLM's engine", name, sorted(free))
         with _process_unchanged(self._policy.device):
             return LLMEngine.from_engine_args(EngineArgs(**fixed, **self._chosen))
+
+
+def check_engine_args(engine_args: Mapping[str, Any]) -> None:
+    """Refuses arguments by which vLLM could be told to run code that a configuration names.
+
+    Raises:
+        ConfigError: One is such, or may be.
+    """
+    for name, value in engine_args.items():
+        if name == "trust_remote_code":
+            raise ConfigError(
+                "sampler_kwargs: 'trust_remote_code' is never set: the code of a model's folder is "
+                "not run."
+            )
+        if not isinstance(value, int | float | None) and name not in _TEXT_ARGUMENTS:
+            raise ConfigError(
+                f"sampler_kwargs: '{name}' takes no text and no mapping here, since vLLM could "
+                "load code by it. Numbers, true and false can be set, and as texts "
+                f"{', '.join(_TEXT_ARGUMENTS)}."
+            )
 
 
 def check_policy(policy: LMPolicy) -> None:

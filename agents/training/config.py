@@ -19,6 +19,7 @@ from agents.models.options import POLICY_DEFAULTS, Options, PolicyOptions, optio
 from agents.ppo.options import PPO_DEFAULTS, PPOOptions
 from textenv.cli.overrides import apply_overrides, check_given_once
 from textenv.errors import ConfigError
+from textenv.named_code import record_own
 from textenv.strict_yaml import load_yaml
 
 _ENVIRONMENT, _BUDGET = "Environment", "Budget and evaluation"
@@ -144,7 +145,6 @@ def read_config_file(file: Path) -> dict[str, Any]:
 
 def write_config(config: TrainConfig, path: Path) -> None:
     """Writes every key, so that the file alone is enough to repeat the run."""
-    path.write_text(
-        yaml.safe_dump(config.to_json(), sort_keys=False, allow_unicode=True),
-        encoding="utf-8",
-    )
+    text = yaml.safe_dump(config.to_json(), sort_keys=False, allow_unicode=True)
+    record_own(text)
+    path.write_text(text, encoding="utf-8")

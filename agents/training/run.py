@@ -53,6 +53,7 @@ from agents.training.speakers import cut_to_first_sentence
 from textenv.benchmark.statistics import estimate_gain
 from textenv.cli.progress import track
 from textenv.episode import TextCore
+from textenv.named_code import check_code
 from textenv.output_paths import check_new_folder
 from textenv.preflight import try_rewards
 from textenv.registry import environment_row
@@ -66,7 +67,9 @@ KL_EPISODES = 128  # largest number of episodes at the end, which estimate the d
 _BEFORE = "before.json"
 
 
-def train(config: TrainConfig, out: Path, resume: bool = False) -> dict[str, Any]:
+def train(
+    config: TrainConfig, out: Path, resume: bool = False, *, allow_code: bool = False
+) -> dict[str, Any]:
     """Trains a model on an environment, and measures the gain on held-out examples.
 
     The folder then holds `report.html`, a page to look at, and what docs/runs.md lists: the
@@ -95,16 +98,20 @@ def train(config: TrainConfig, out: Path, resume: bool = False) -> dict[str, Any
             its `result.json` and `samples.jsonl` are kept until it ends again. The learning rate is
             then computed from what remains of the new total, so it rises again. A run that had
             converged gets `patience` more looks to find a new best held-out reward.
+        allow_code: Whether the code outside of the packages that the folder's `config.yaml` names
+            may be loaded, though no run of this user wrote the file.
 
     Returns:
         Content of `result.json`.
 
     Raises:
         ConfigError: The folder is not empty. To resume: it has no checkpoint, or its run is
-            finished and the new total is not larger. What a run wrote that fails before its first
-            iteration is removed.
+            finished and the new total is not larger, or its configuration names code and is not
+            this user's. What a run wrote that fails before its first iteration is removed.
         KeyboardInterrupt: A signal stopped the run.
     """
+    if resume:
+        check_code(out / "config.yaml", allow_code)
     if is_first_rank():
         if resume:
             check_resumable(out, config.total_episodes)
