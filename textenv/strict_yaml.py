@@ -87,7 +87,7 @@ def _check_bounds(text: str, parser: Any) -> None:
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in sizes and any(event.anchor == name for name, _ in open_at):
                 raise _RefusedError(f"'*{event.anchor}' stands in what it stands for", event)
-            size += sizes.get(event.anchor, 0)
+            size += sizes.get(str(event.anchor), 0)
         elif isinstance(event, yaml.ScalarEvent):
             _check_scalar(event)
             size += 1 + len(event.value)

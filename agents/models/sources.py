@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from safetensors import SafetensorError
+
 import textenv
 from textenv.adapter_folders import CONFIG, base_of_adapter
 from textenv.errors import ModelError
@@ -18,6 +20,9 @@ from textenv.model_files import check_model_files
 from textenv.tokenization import EMBEDDED
 
 USE_LOCAL = f"Use a local folder, or the model that comes with the package: '{EMBEDDED}'."
+
+# What the libraries raise for files that are damaged, or hold what no configuration does
+_DAMAGES = (SafetensorError, RecursionError, KeyError, TypeError, AttributeError)
 
 
 class Source(NamedTuple):
@@ -84,7 +89,7 @@ def found(model: str | Path, what: str = "model") -> Iterator[Source]:
     try:
         with offline_if_unreachable(source.name):
             yield source
-    except (OSError, ValueError, ImportError) as error:
+    except (*_DAMAGES, OSError, ValueError, ImportError) as error:
         detail = str(error).strip().partition("\n")[0] or type(error).__name__
         if source.adapter is not None:
             raise ModelError(_no_base(model, source.name, detail)) from error

@@ -140,6 +140,9 @@ def read_config_file(file: Path) -> dict[str, Any]:
         raise ConfigError(f"'{file}' is not valid YAML: {error}") from error
     if not isinstance(data, dict):
         raise ConfigError(f"'{file}' must hold keys and values, such as 'total_episodes: 1000'.")
+    for key in data:
+        if not isinstance(key, str):
+            raise ConfigError(f"'{file}': the key {key!r} is not a text. Put it in quotes.")
     return data
 
 

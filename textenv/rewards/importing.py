@@ -20,7 +20,7 @@ import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any, get_type_hints
+from typing import Any, get_origin, get_type_hints
 
 from textenv.errors import ConfigError, did_you_mean
 from textenv.import_paths import load_module, missing_module
@@ -82,6 +82,7 @@ def _makes_rewards(found: Any) -> bool:
         made = get_type_hints(found).get("return")
     except Exception:  # whatever an annotation raises
         return False
+    made = get_origin(made) or made
     return made is Reward or (isinstance(made, type) and _takes_episodes(made))
 
 
