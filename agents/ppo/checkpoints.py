@@ -30,6 +30,7 @@ from torch import Tensor
 from agents.models.loading import load_model_tokenizer, without_progress_bars
 from agents.models.lora import merge_adapter, save_adapter
 from agents.policy.lm_policy import LMPolicy
+from agents.ppo.agent_file import read_agent_file
 from agents.ppo.atomic_replacement import replacing_entries, settle
 from agents.ppo.model_card import CARD
 from agents.ppo.optimizer_states import (
@@ -192,9 +193,7 @@ def read_agent(folder: Path, changes: Mapping[str, Any]) -> SavedAgent:
             f"There is no saved agent in '{folder}': agent.json is missing. A folder that holds "
             "only a language model is loaded by policy_kwargs={'model': folder} or --model."
         )
-    data = json.loads(path.read_text(encoding="utf-8"))
-    if data.get("format") != FORMAT:
-        raise ModelError(f"'{path}' has format {data.get('format')}; this version reads {FORMAT}.")
+    data = read_agent_file(path, FORMAT)
     policy_kwargs = {"model": str(folder / "model")} | data["policy_options"]
     for name in _FIXED_POLICY_OPTIONS:
         if name in changes and changes[name] != policy_kwargs[name]:
