@@ -85,7 +85,7 @@ class _Surfaces:
             "configuration": ([*_files("configs"), _CONFIG], self.configuration),
             "override": ([line.encode() for line in _OVERRIDES], self.override),
             "registry": ([*_files("registries"), _REGISTRY], self.registry),
-            "reward": ([*_files("rewards"), line.encode() for line in _REWARDS], self.reward),
+            "reward": ([*_files("rewards"), *(line.encode() for line in _REWARDS)], self.reward),
             "rows.jsonl": ([*_files("rows", "*.jsonl"), _ROWS], self.rows(".jsonl")),
             "rows.json": ([*_files("rows", "*.json"), b"[" + _ROWS.strip() + b"]"],
                           self.rows(".json")),
