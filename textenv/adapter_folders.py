@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from textenv.errors import ModelError
+from textenv.plain_json import load_json
 
 CONFIG = "adapter_config.json"
 _WEIGHTS = ("model*.safetensors", "pytorch_model*.bin", "*.gguf")
@@ -24,7 +24,7 @@ def base_of_adapter(folder: str | Path) -> str | None:
     if not (path / CONFIG).is_file() or any(list(path.glob(weights)) for weights in _WEIGHTS):
         return None
     try:
-        named = json.loads((path / CONFIG).read_text(encoding="utf-8"))["base_model_name_or_path"]
+        named = load_json((path / CONFIG).read_text(encoding="utf-8"))["base_model_name_or_path"]
     except (OSError, ValueError, KeyError, TypeError):
         named = None
     if not isinstance(named, str) or not named:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from enum import IntEnum
 from typing import ClassVar
 
+from textenv.safe_text import for_terminal
 from textenv.secrets import mask_text
 
 _QUOTED_CHARS = 800
@@ -41,7 +42,7 @@ class TextEnvError(Exception):
     """Base of every error that this package raises on purpose.
 
     A message that quotes a value of great length is shortened in its middle: it is to be read.
-    Keys and passwords in it are masked.
+    Keys and passwords in it are masked, and control characters shown as signs.
     """
 
     exit_code: ClassVar[ExitCode] = ExitCode.REFUSED
@@ -51,8 +52,9 @@ class TextEnvError(Exception):
         if len(message) > 2 * _QUOTED_CHARS:
             start, end = message[:_QUOTED_CHARS], message[-_QUOTED_CHARS:]
             message = f"{start} [... {len(message) - 2 * _QUOTED_CHARS} characters ...] {end}"
-        # Half of a surrogate pair could not be printed.
-        super().__init__(message.encode("utf-8", "backslashreplace").decode())
+        # Half of a surrogate pair could not be printed, and what a row or a file brought must not
+        # steer the terminal.
+        super().__init__(for_terminal(message.encode("utf-8", "backslashreplace").decode()))
 
 
 class UnknownNameError(TextEnvError):

@@ -33,6 +33,12 @@ def missing_module(module_name: str) -> str | None:
             return None
         nearby = [entry.name for entry in path.parent.glob("*.py")]
         return f"there is no file '{path}'." + did_you_mean(path.name, nearby)
+    top = module_name.partition(".")[0]
+    if top in sys.stdlib_module_names and top != "__main__":
+        return (
+            f"'{top}' is a module of Python itself, which is not loaded for that. A file of yours "
+            f"by that name is written '{top}.py:NAME'."
+        )
     if module_name in sys.modules:
         return None
     try:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textenv.examples import Turn
+from textenv.safe_text import for_terminal
 
 RENDER_FPS = 8
 
@@ -21,13 +22,6 @@ _LINE_HEIGHT = 18
 _CHARS_PER_LINE = 76
 _TERMINAL_COLOURS = {"system": "2", "user": "1", "assistant": "1;36"}  # dim, bold, bold cyan
 _COLOURS = {"system": (110, 110, 110), "user": (20, 20, 20), "assistant": (0, 90, 170)}
-
-# C0 has signs of its own; C1, and marks that turn the direction of all that follows, have none.
-_SIGNS = {
-    **{code: 0x2400 + code for code in range(0x20) if chr(code) not in "\n\t"},
-    0x7F: 0x2421,
-    **dict.fromkeys((*range(0x80, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)), 0xFFFD),
-}
 
 
 def render_transcript(turns: Sequence[Turn], mode: str, result: str = "") -> Any:
@@ -44,8 +38,9 @@ def render_transcript(turns: Sequence[Turn], mode: str, result: str = "") -> Any
     if mode == "ansi":
         return _coloured(turns)
     with_colours = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    text = _coloured(turns) if with_colours else _visible(transcript_text(turns))
-    sys.stdout.write(f"{text}\n{result}\n\n" if result else f"{text}\n\n")
+    text = _coloured(turns) if with_colours else for_terminal(transcript_text(turns))
+    file = getattr(sys.stdout, "rich_proxied_file", sys.stdout)  # colours are to stay
+    file.write(f"{text}\n{for_terminal(result)}\n\n" if result else f"{text}\n\n")
     return None
 
 
@@ -65,14 +60,9 @@ def reward_text(reward: float, info: Mapping[str, Any]) -> str:
 
 def _coloured(turns: Sequence[Turn]) -> str:
     return "\n".join(
-        f"\x1b[{_TERMINAL_COLOURS[turn.role]}m{turn.role}:\x1b[0m {_visible(turn.text)}"
+        f"\x1b[{_TERMINAL_COLOURS[turn.role]}m{turn.role}:\x1b[0m {for_terminal(turn.text)}"
         for turn in turns
     )
-
-
-def _visible(text: str) -> str:
-    """Shows control characters as signs: what a model writes must not steer the terminal."""
-    return text.translate(_SIGNS)
 
 
 def _draw(turns: Sequence[Turn]) -> NDArray[np.uint8]:

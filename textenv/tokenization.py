@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from textenv.adapter_folders import base_of_adapter, has_tokenizer
+from textenv.chat_templates import ChatTemplate
 from textenv.errors import PromptTooLongError, TokenizerError, UnknownNameError
 from textenv.examples import Role, Turn
 from textenv.hub import offline_if_unreachable
@@ -395,7 +396,7 @@ def _from_hugging_face(tokenizer: Any, name: str) -> TextTokenizer:
         raise TokenizerError(f"Tokenizer '{name}' has no eos_token, so no turn could ever end.")
     template: Template
     if tokenizer.chat_template:
-        template = _ChatTemplate(tokenizer)
+        template = ChatTemplate.of(tokenizer)
     else:
         # A tokenizer that would add bos to plain text gets it once, at the very start.
         with_bos = tokenizer("")["input_ids"][:1] == [tokenizer.bos_token_id]
@@ -404,26 +405,9 @@ def _from_hugging_face(tokenizer: Any, name: str) -> TextTokenizer:
     return TextTokenizer(backend, template, name, eos, tokenizer.pad_token or eos)
 
 
-# Classes rather than closures: an environment can be pickled.
-
-
-@dataclass(frozen=True)
-class _ChatTemplate:
-    """The template of a Hugging Face tokenizer."""
-
-    tokenizer: Any
-
-    def __call__(self, messages: list[dict[str, str]], add_generation_prompt: bool) -> str:
-        return str(
-            self.tokenizer.apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=add_generation_prompt
-            )
-        )
-
-
 @dataclass(frozen=True)
 class _JinjaTemplate:
-    """A template by its source."""
+    """A template of this package by its source; a class, so that environments can be pickled."""
 
     source: str
     eos_token: str

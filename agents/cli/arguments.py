@@ -20,6 +20,13 @@ Seed = Annotated[
 Device = Annotated[
     str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...", show_default="auto")
 ]
+AllowCode = Annotated[
+    bool,
+    typer.Option(
+        "--allow-code",
+        help="Load the code that the run's configuration names, though no run of yours wrote it.",
+    ),
+]
 
 
 def find_model(model: str) -> tuple[str, dict[str, Any]]:

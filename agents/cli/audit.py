@@ -24,6 +24,7 @@ from textenv.benchmark.statistics import Estimate
 from textenv.cli.arguments import AsJson, Dataset, RewardText
 from textenv.cli.console import parse_spec, print_json
 from textenv.cli.progress import track
+from textenv.cli.terminal import make_console
 from textenv.episode import TextCore
 from textenv.errors import ConfigError
 from textenv.registry import environment_row
@@ -125,7 +126,7 @@ def audit_reward(
     if as_json:
         print_json(asdict(result))
         return
-    console = Console(highlight=False)
+    console = make_console()
     _print_audit(console, result)
     if result.search is None and budget is None:
         why = _reason_not_to_search(result)

@@ -19,6 +19,7 @@ from agents.reward_bench.config import BenchConfig, load_bench_config
 from textenv.benchmark.power import POWER
 from textenv.cli.arguments import AsJson
 from textenv.cli.console import print_error, print_json
+from textenv.cli.terminal import make_console
 from textenv.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def bench(
     Ctrl-C stops it; the same command continues.
     """
     settings = load_bench_config(config, overrides or ())
-    console = Console(highlight=False)
+    console = make_console()
     if plan:
         from agents.reward_bench.plan import make_plan
 

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
-from agents.cli.arguments import Device, Out, Seed, find_model, pick_device
+from agents.cli.arguments import AllowCode, Device, Out, Seed, find_model, pick_device
 from agents.cli.check import check
 from agents.cli.compare import compare
 from agents.cli.display import (
@@ -41,6 +40,7 @@ from textenv.cli.arguments import Dataset, Model, RewardText
 from textenv.cli.console import parse_spec, print_error
 from textenv.cli.overrides import apply_overrides
 from textenv.cli.rewards import find_rewards_app
+from textenv.cli.terminal import make_console
 from textenv.errors import ConfigError, ExitCode
 from textenv.registry import environment_row
 
@@ -98,6 +98,7 @@ def train(
             "the last one is damaged. What came after it is removed.",
         ),
     ] = None,
+    allow_code: AllowCode = False,
 ) -> None:
     """Train a language model on an environment with PPO, and measure the gain.
 
@@ -119,6 +120,8 @@ def train(
         config = resume / "config.yaml"
     elif from_iteration is not None:
         raise ConfigError("--from goes with --resume FOLDER.")
+    elif allow_code:
+        raise ConfigError("--allow-code goes with --resume: other configurations are your own.")
     elif id is None and config is None:
         raise ConfigError("Name an environment; 'textenv list' shows them.")
     settings = load_config(
@@ -141,7 +144,7 @@ def train(
     from agents.training.guards import is_guard_stop
     from agents.training.run import train as run_training
 
-    console = Console(highlight=False, quiet=not is_first_rank())
+    console = make_console(quiet=not is_first_rank())
     facts = {
         "model": settings.model,
         "dataset": spec_text(settings.dataset or row.kwargs.dataset),
@@ -153,7 +156,9 @@ def train(
     }
     print_facts(console, f"Training on {settings.id}", facts)
     try:
-        result = run_training(settings, out, resume is not None, from_iteration)
+        result = run_training(
+            settings, out, resume is not None, from_iteration, allow_code=allow_code
+        )
     except KeyboardInterrupt as error:
         if is_first_rank():
             print_error(_what_is_saved(out))
@@ -232,7 +237,7 @@ def sft(
     from agents.training.sft_run import WarmStart, samples_path, train_warm_start
 
     run = WarmStart(ids, found, parse_spec(dataset), env, options, examples, max_seconds)
-    console = Console(highlight=False)
+    console = make_console()
     limit = "" if max_seconds is None else f", at most {duration(max_seconds)}"
     facts = {
         "model": found,

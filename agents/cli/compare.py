@@ -14,6 +14,7 @@ from agents.cli.display import interval, print_facts
 from textenv.chat import shorten
 from textenv.cli.arguments import AsJson
 from textenv.cli.console import print_json
+from textenv.cli.terminal import make_console
 
 if TYPE_CHECKING:
     from agents.training.report.comparison import Comparison
@@ -61,7 +62,7 @@ def compare(
     if as_json:
         print_json(comparison.to_json())
         return
-    console = Console(highlight=False)
+    console = make_console()
     print_runs(console, comparison)
     print_keys(console, comparison)
     console.print()

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from textenv.chat import shorten
+from textenv.plain_json import load_json
 
 _HEAD_CHARS, _TAIL_CHARS = 180, 100  # of one text in a sample
 
@@ -104,7 +105,7 @@ def print_training_result(console: Console, result: Summary, out: Path) -> None:
 def print_samples(console: Console, path: Path, n: int) -> None:
     """Prints the first examples of a file of samples, with responses before and after."""
     with path.open(encoding="utf-8") as file:
-        rows = [json.loads(line) for line in itertools.islice(file, n)]
+        rows = [load_json(line) for line in itertools.islice(file, n)]
     for row in rows:
         _print_sample(console, row, {k: row[k] for k in ("before", "best", "after") if k in row})
 

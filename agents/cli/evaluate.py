@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
-from agents.cli.arguments import Device, Seed, find_model, pick_device
+from agents.cli.arguments import AllowCode, Device, Seed, find_model, pick_device
 from agents.cli.display import print_answers, print_evaluation, print_facts, spec_text
 from agents.models.options import policy_options
 from textenv.cli.arguments import Dataset, Model, RewardText, environment_keys
 from textenv.cli.console import parse_spec, print_findings, print_json
 from textenv.cli.overrides import check_given_once
+from textenv.cli.terminal import make_console
 from textenv.errors import ConfigError, DatasetError, UnknownNameError
 from textenv.output_paths import check_file
 from textenv.registry import environment_row
@@ -91,6 +91,7 @@ def evaluate(
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    allow_code: AllowCode = False,
 ) -> None:
     """Measure an agent on held-out examples.
 
@@ -107,7 +108,7 @@ def evaluate(
         raise ConfigError(f"--pass-reward {pass_reward}: give a number, such as 0.5.")
     drawing = Drawing(samples, temperature, _read_sizes(pass_at, samples), pass_reward)
     agent = _choose_agent(agent, drawing)
-    id, setting = _evaluated(named, model)
+    id, setting = _evaluated(named, model, allow_code)
     environment_row(id)
     env, data, paid = environment_keys(given), parse_spec(dataset), parse_spec(reward)
     check_given_once(env, dataset=data, reward=paid)
@@ -180,7 +181,7 @@ def evaluate(
     if as_json:
         print_json(result)
         return
-    console = Console(highlight=False)
+    console = make_console()
     source = {
         key: "given" if is_given else "the run's" if setting else "the environment's"
         for key, is_given in whose.items()
@@ -257,11 +258,13 @@ def _whose(model: str | None) -> str:
     return f" (the last agent; the best is {folder / BEST})" if has_best else ""
 
 
-def _evaluated(named: str | None, model: str | None) -> tuple[str, Setting | None]:
+def _evaluated(
+    named: str | None, model: str | None, allow_code: bool
+) -> tuple[str, Setting | None]:
     """Returns the environment to evaluate in, and the setting of the run if it is the run's own."""
     from agents.training.run_folder import read_setting
 
-    setting = None if model is None else read_setting(Path(model))
+    setting = None if model is None else read_setting(Path(model), allow_code)
     if setting is None:
         if named is None and model is not None and not Path(model).exists():
             raise ConfigError(f"There is no run '{model}', so name an environment, too.")

@@ -13,6 +13,7 @@ from rich.text import Text
 from typer.core import TyperCommand
 
 from agents.models.options import Options, list_options
+from textenv.cli.terminal import make_console
 
 _HIDDEN = ("id", "dataset", "reward", "env")  # set by arguments of the command itself
 
@@ -27,7 +28,7 @@ def command_with_keys(
 
         def format_help(self, ctx: Any, formatter: Any) -> None:  # the types are typer's own
             super().format_help(ctx, formatter)
-            console = Console(highlight=False)
+            console = make_console()
             _print_keys(console, record)
             for what, values in (other_defaults or {}).items():
                 defaults = "  ".join(f"{key}={value}" for key, value in values.items())

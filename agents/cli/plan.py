@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from agents.cli.arguments import Device, find_model, pick_device
@@ -15,6 +14,7 @@ from agents.cli.display import print_facts
 from agents.training.config import load_config
 from textenv.cli.arguments import Dataset, Id, Model, RewardText
 from textenv.cli.console import parse_spec, print_json
+from textenv.cli.terminal import make_console
 from textenv.registry import environment_row
 
 GIB = 2**30
@@ -58,7 +58,7 @@ def plan(
     else:
         memory = int(memory_gib * GIB)
     usable = usable_bytes(memory)
-    with Console(stderr=True).status("Counting bytes"):
+    with make_console(stderr=True).status("Counting bytes"):
         use = count_memory(settings)
     largest = find_largest(use, settings, usable)
     fits = use.peak <= usable
@@ -66,7 +66,7 @@ def plan(
     if as_json:
         print_json({**sizes, "fits": fits, "use": asdict(use), "largest": largest})
         return
-    console = Console(highlight=False)
+    console = make_console()
     sizes |= asdict(use)
     facts = {name: f"{sizes.pop(name):,}" for name in _COUNTS}
     facts |= {name.replace("_", " "): f"{n / GIB:.3f} GiB" for name, n in sizes.items()}

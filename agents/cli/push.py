@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+
+from textenv.cli.terminal import make_console
 
 
 def push(
@@ -41,7 +42,7 @@ def push(
     from textenv.report.numbers import format_bytes
 
     found = find_upload(run, best, with_run)
-    console = Console(highlight=False)
+    console = make_console()
     where = "a private repository" if private else "a repository that everybody can read"
     console.print(f"To {repo} ({where}, unless it exists already):", markup=False)
     for name, size in found.files:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from textenv.safe_text import for_terminal
+
 
 def report(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run of textenv train.")],
@@ -29,4 +31,4 @@ def report(
 
     if out is not None:
         check_file(out)
-    typer.echo(write_run_report(run, out))
+    typer.echo(for_terminal(str(write_run_report(run, out))))

@@ -21,6 +21,7 @@ from agents.cli.bench import EPILOG, bench
 from agents.cli.display import duration, interval, print_facts, print_folder
 from textenv.cli.arguments import AsJson, Dataset, EnvKeys, Id, Model, environment_keys
 from textenv.cli.console import parse_spec, parse_specs, print_json
+from textenv.cli.terminal import make_console
 from textenv.errors import ConfigError
 from textenv.registry import environment_row
 from textenv.rewards import load_reward
@@ -136,7 +137,7 @@ def best_of_n(
         plain = {name: gain.to_json() for name, gain in gains.items()}
         print_json(facts | {"seed": seed or 0} | asdict(record) | {"gains": plain} | times)
         return
-    console = Console(highlight=False)
+    console = make_console()
     spent = f"sampling {duration(times['sampling_s'])}, scoring {duration(times['scoring_s'])}"
     more = {"samples": f"{pool} of each of {n_prompts} prompts", "time": spent}
     print_facts(console, f"The best of n by {record.proxy}", facts | more)

@@ -22,6 +22,7 @@ from agents.integrations.trl import prompt_rows
 from textenv.episode import TextCore
 from textenv.errors import ConfigError, UnknownNameError
 from textenv.examples import Example
+from textenv.plain_json import load_json
 from textenv.rewards import compute_rewards
 from textenv.rollout import CoreSlots, PlayedEpisode, Rollout, play_text
 from textenv.vector import make_core
@@ -190,7 +191,7 @@ def _borrow(id: str, extra_info: Mapping[str, Any] | None) -> TextCore:
         # Without a check before: another thread might take the core in between.
         return _IDLE.setdefault((id, text), []).pop()
     except IndexError:
-        return make_core(id, 1, json.loads(text))
+        return make_core(id, 1, load_json(text))
 
 
 def _give_back(id: str, extra_info: Mapping[str, Any] | None, core: TextCore) -> None:

@@ -109,6 +109,8 @@ def load_model(
             pair: Any = AutoModelForCausalLM.from_pretrained(
                 **source.arguments(),
                 **_PLAIN_OUTPUTS,
+                # Other weights are pickles.
+                use_safetensors=None if source.gguf_file else True,
                 dtype=dtype,
                 output_loading_info=True,
                 **quantization,

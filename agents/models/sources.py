@@ -11,15 +11,21 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, NamedTuple
 
+from safetensors import SafetensorError
+
 import textenv
 from textenv.adapter_folders import CONFIG, base_of_adapter
 from textenv.errors import ModelError, TextEnvError
 from textenv.hub import offline_if_unreachable
+from textenv.model_files import check_model_files
 from textenv.resource_faults import describe_resource_fault
 from textenv.storage.checksums import check_listed
 from textenv.tokenization import EMBEDDED
 
 USE_LOCAL = f"Use a local folder, or the model that comes with the package: '{EMBEDDED}'."
+
+# What the libraries raise for files that are damaged, or hold what no configuration does
+_DAMAGES = (SafetensorError, RecursionError, KeyError, TypeError, AttributeError)
 
 
 class Source(NamedTuple):
@@ -80,6 +86,9 @@ def _is_path(model: str | Path) -> bool:
 def found(model: str | Path, what: str = "model") -> Iterator[Source]:
     """Yields where a model is, and puts transformers' errors into the user's words."""
     source = _find(model)
+    for folder in (Path(source.name), source.adapter):
+        if folder is not None:
+            check_model_files(folder)
     if Path(source.name).is_dir():
         check_listed(Path(source.name))
     try:

@@ -34,6 +34,7 @@ from torch import Tensor
 from agents.models.loading import load_model_tokenizer, without_progress_bars
 from agents.models.lora import merge_adapter, save_adapter
 from agents.policy.lm_policy import LMPolicy
+from agents.ppo.agent_file import read_agent_file
 from agents.ppo.atomic_replacement import replacing_entries
 from agents.ppo.kept_checkpoints import (
     AGENT_FILE,
@@ -214,7 +215,7 @@ def read_agent(folder: Path, changes: Mapping[str, Any]) -> SavedAgent:
             "only a language model is loaded by policy_kwargs={'model': folder} or --model."
         )
     check_whole(folder)
-    data = json.loads((folder / AGENT_FILE).read_text(encoding="utf-8"))
+    data = read_agent_file(folder / AGENT_FILE, FORMAT)
     policy_kwargs = {"model": str(folder / "model")} | data["policy_options"]
     for name in _FIXED_POLICY_OPTIONS:
         if name in changes and changes[name] != policy_kwargs[name]:

@@ -23,6 +23,7 @@ from textenv.errors import RegistryError, UnknownNameError
 from textenv.registry import environment_row
 from textenv.report.numbers import format_interval, format_number
 from textenv.secrets import mask_secrets
+from textenv.strict_yaml import load_yaml
 from textenv.tokenization import EMBEDDED
 
 CARD = "README.md"
@@ -240,7 +241,7 @@ def _read_metadata(base: str) -> dict[str, Any]:
     try:
         text = Path(path).read_text(encoding="utf-8")
         begin, _, rest = text.partition("---\n")
-        found = yaml.safe_load(rest.partition("\n---")[0]) if not begin.strip() else None
+        found = load_yaml(rest.partition("\n---")[0], fast=True) if not begin.strip() else None
     except (OSError, TypeError, ValueError, yaml.YAMLError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -53,8 +53,8 @@ class PolicyEngine:
     def __init__(
         self, policy: LMPolicy, gpu_memory_utilization: float, sleep: bool, **engine_args: Any
     ) -> None:
-        check_policy(policy)
         check_engine_args(engine_args)
+        check_policy(policy)
         self.n_pushes = 0
         self._policy = policy
         self._sleep = sleep
@@ -175,10 +175,10 @@ class PolicyEngine:
 
         fixed = {
             "model": self._policy.lm.name_or_path,
-            "trust_remote_code": False,
             "max_model_len": self._policy.window,
             # The environment has the tokenizer.
             "skip_tokenizer_init": True,
+            "trust_remote_code": False,
             # Log-probabilities of the distribution at the policy's temperature.
             "logprobs_mode": "processed_logprobs",
             "disable_log_stats": True,

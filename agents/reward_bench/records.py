@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from textenv.episode import TextCore
 from textenv.examples import Episode, Turn
+from textenv.plain_json import load_json
 
 RUN_FILE = "run.json"
 RECORD_VERSION = 2  # goes up with what a run's file holds, so that older ones are made again
@@ -69,7 +70,7 @@ def save_run(run: Run, folder: Path) -> None:
 def read_digest(folder: Path) -> str | None:
     """Returns the digest of the run that a folder holds, or None if it holds none."""
     try:
-        data = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
+        data = load_json((folder / RUN_FILE).read_text(encoding="utf-8"))
         return str(data["digest"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -77,7 +78,7 @@ def read_digest(folder: Path) -> str | None:
 
 def load_run(folder: Path, core: TextCore, split: str) -> Run:
     """Reads a run; its prompts are those of the environment's split."""
-    data = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
+    data = load_json((folder / RUN_FILE).read_text(encoding="utf-8"))
     looks = [
         Look(
             look["episodes_trained"],

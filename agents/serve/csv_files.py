@@ -11,10 +11,8 @@ from typing import Any
 
 from agents.serve.text_query import FoundText, read_texts
 from agents.serve.watched_run import WatchedRun
+from textenv.safe_text import for_csv
 
-# A cell that begins so may be run as a formula; wide forms, too, in some languages.
-_FORMULA = ("=", "+", "-", "@", "\N{FULLWIDTH EQUALS SIGN}", "\N{FULLWIDTH PLUS SIGN}",
-            "\N{FULLWIDTH HYPHEN-MINUS}", "\N{FULLWIDTH COMMERCIAL AT}")  # fmt: skip
 _LINES = 250  # that are sent at a time
 _TEXT_COLUMNS = (
     *("run", "stage", "iteration", "id", "reward"),
@@ -39,19 +37,8 @@ def write_csv(names: Iterable[str], rows: Iterable[Sequence[Any]]) -> Iterator[s
     left = chain([list(names)], rows)
     while some := list(islice(left, _LINES)):
         lines = io.StringIO()
-        csv.writer(lines).writerows([guard_cell(cell) for cell in cells] for cells in some)
+        csv.writer(lines).writerows([for_csv(cell) for cell in cells] for cells in some)
         yield lines.getvalue()
-
-
-def guard_cell(value: Any) -> Any:
-    """Puts a quote before a text that a spreadsheet would take for a formula.
-
-    Numbers stay numbers.
-    """
-    if not isinstance(value, str):
-        return value
-    is_formula = value.lstrip().startswith(_FORMULA) or value.startswith(("\t", "\r", "\n"))
-    return f"'{value}" if is_formula else value
 
 
 def _text_cells(text: FoundText, row: dict[str, Any]) -> list[Any]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 # A page elsewhere can point a name of its own at this machine; it is then in the Host header.
-_HOSTS = ("127.0.0.1", "localhost")
+_HOST = re.compile(rb"(?:127\.0\.0\.1|localhost)(?::[0-9]{1,5})?", re.IGNORECASE)
 _HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -45,8 +46,8 @@ class Guard:
                 message["headers"] = [*message.get("headers", []), *fixed]
             await send(message)
 
-        hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
-        if len(hosts) != 1 or hosts[0].partition(":")[0].lower() not in _HOSTS:
+        hosts = [value for name, value in scope["headers"] if name == b"host"]
+        if len(hosts) != 1 or not _HOST.fullmatch(hosts[0]):
             await _refuse(
                 send_guarded, 400, b"This page is for this machine: http://127.0.0.1:PORT"
             )

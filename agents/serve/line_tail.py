@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from textenv.report.surrogates import without_lone_surrogates
+from textenv.plain_json import load_json
+from textenv.safe_text import without_lone_surrogates
 
 _REMEMBERED_BYTES = 64  # of what was read last, by which a file is known again
 
@@ -88,7 +88,7 @@ def signature(stat: os.stat_result) -> tuple[int, ...]:
 def parse_object(text: bytes) -> dict[str, Any] | None:
     """Reads a JSON object; None for anything else."""
     try:
-        found = json.loads(text.decode("utf-8", "replace"))
+        found = load_json(text.decode("utf-8", "replace"))
     except (ValueError, RecursionError):
         return None
     if not isinstance(found, dict):

@@ -17,7 +17,7 @@ from agents.training.kept_texts import LOOKS_FILE, ROLLOUTS_FILE
 from agents.training.report.run_record import RunRecord
 from agents.training.run_folder import ABOUT_FILE, METRICS_FILE, SAMPLES_FILE
 from textenv.errors import ConfigError, DamagedError
-from textenv.report.surrogates import without_lone_surrogates
+from textenv.safe_text import without_lone_surrogates
 from textenv.secrets import mask_secrets
 
 State = Literal["training", "finished", "stopped", "failed"]

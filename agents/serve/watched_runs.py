@@ -11,7 +11,7 @@ from pathlib import Path
 
 from agents.serve.watched_run import WatchedRun
 from textenv.errors import ConfigError
-from textenv.report.surrogates import without_lone_surrogates
+from textenv.safe_text import without_lone_surrogates
 
 _DEPTH = 3  # folders below a named one in which runs are found
 _MOST_FOLDERS = 5000  # that are looked into

@@ -22,6 +22,7 @@ from agents.ppo.options import PPO_DEFAULTS, PPOOptions
 from agents.training.guards import GuardName
 from textenv.cli.overrides import apply_overrides, check_given_once
 from textenv.errors import ConfigError
+from textenv.named_code import record_own
 from textenv.storage.whole_files import write_whole
 from textenv.strict_yaml import load_yaml
 
@@ -172,6 +173,9 @@ def read_config_file(file: Path) -> dict[str, Any]:
         raise ConfigError(f"'{file}' is not valid YAML: {error}") from error
     if not isinstance(data, dict):
         raise ConfigError(f"'{file}' must hold keys and values, such as 'total_episodes: 1000'.")
+    for key in data:
+        if not isinstance(key, str):
+            raise ConfigError(f"'{file}': the key {key!r} is not a text. Put it in quotes.")
     return data
 
 
@@ -180,6 +184,16 @@ def config_text(config: TrainConfig) -> str:
     return yaml.safe_dump(config.to_json(), sort_keys=False, allow_unicode=True)
 
 
-def write_config(config: TrainConfig, path: Path) -> None:
-    """Writes every key to a file."""
-    write_whole(path, config_text(config))
+def write_config(
+    config: TrainConfig, path: Path, write: Callable[[Path, str], None] = write_whole
+) -> None:
+    """Writes every key to a file, which is this user's own from then on.
+
+    Args:
+        config: Configuration.
+        path: File to write.
+        write: What writes a text to a file.
+    """
+    text = config_text(config)
+    record_own(text)
+    write(path, text)

@@ -17,6 +17,7 @@ from textenv.episode import TextCore
 from textenv.examples import Episode
 from textenv.preflight import find_few, find_misfits
 from textenv.rewards.base import name_of
+from textenv.safe_text import for_terminal
 from textenv.tokenization import EMBEDDED
 
 _log = logging.getLogger(__name__)
@@ -109,7 +110,7 @@ def find_in_answers(answers: Evaluation, core: TextCore, id: str) -> list[str]:
 def tell(findings: list[str]) -> list[str]:
     """Logs findings as warnings, and returns them."""
     for finding in findings:
-        _log.warning(finding)
+        _log.warning("%s", for_terminal(finding))
     return findings
 
 

@@ -22,7 +22,7 @@ from agents.ppo.ppo import TextPPO
 from agents.ppo.trackers import TrackedRun, check_trackers
 from agents.training.about import About, noted
 from agents.training.checked_files import read_json, write_run_file, write_run_rows
-from agents.training.config import TrainConfig, config_text
+from agents.training.config import TrainConfig, write_config
 from agents.training.degeneration import find_spoilt
 from agents.training.evaluation import Evaluation, question
 from agents.training.held_out import evaluate_policy_on_split, kl_per_episode, play_policy_on_split
@@ -59,6 +59,7 @@ from textenv.cli.progress import track
 from textenv.deadlines import limit_rewards
 from textenv.episode import TextCore
 from textenv.errors import ConfigError
+from textenv.named_code import check_code
 from textenv.preflight import try_rewards
 from textenv.registry import environment_row
 from textenv.rewards import fit_reward, load_reward
@@ -72,7 +73,12 @@ KL_EPISODES = 128  # largest number of episodes at the end, which estimate the d
 
 
 def train(
-    config: TrainConfig, out: Path, resume: bool = False, from_iteration: int | None = None
+    config: TrainConfig,
+    out: Path,
+    resume: bool = False,
+    from_iteration: int | None = None,
+    *,
+    allow_code: bool = False,
 ) -> dict[str, Any]:
     """Trains a model on an environment, and measures the gain on held-out examples.
 
@@ -105,20 +111,24 @@ def train(
             killed before it saved an agent begins anew.
         from_iteration: Iteration of an earlier checkpoint to continue from, which then is the
             latest; those after it are removed.
+        allow_code: Whether the code outside of the packages that the folder's `config.yaml` names
+            may be loaded, though no run of this user wrote the file.
 
     Returns:
         Content of `result.json`.
 
     Raises:
         ConfigError: The folder is not empty. To resume: it holds no run, or its run is finished and
-            the new total is not larger. What a run wrote that fails before its first iteration is
-            removed.
+            the new total is not larger, or its configuration names code and is not this user's.
+            What a run wrote that fails before its first iteration is removed.
         FolderInUseError: Another process trains in the folder.
         DamagedError: To resume: a file of the run is damaged.
         StorageError: Something cannot be written; the last checkpoint is kept.
         ResourceError: Memory is spent, or the GPU is lost; the last checkpoint is kept.
         KeyboardInterrupt: A signal stopped the run.
     """
+    if resume:
+        check_code(out / CONFIG_FILE, allow_code)
     if not is_first_rank():
         # The first process finds the checkpoint, and says what is wrong with it.
         with (
@@ -162,7 +172,7 @@ def _train(config: TrainConfig, out: Path, checkpoint: Path | None, about: About
     if checkpoint is None:
         # From the first minute on, so that a run that is killed soon can begin anew.
         out.mkdir(parents=True, exist_ok=True)
-        write_run_file(out / CONFIG_FILE, config_text(config))
+        write_config(config, out / CONFIG_FILE, write_run_file)
     config = fit_config(config)
     core.reward = load_reward(reward_spec(config))
     arguments = environment_arguments(config.model, config.dataset, config.reward, config.env)
@@ -272,7 +282,7 @@ def _begin(
 ) -> tuple[TextPPO, Evaluation]:
     """Makes and evaluates the agent of a new run, and saves the evaluation."""
     agent = make_agent(config, arguments)
-    write_run_file(out / CONFIG_FILE, config_text(config))
+    write_config(config, out / CONFIG_FILE, write_run_file)
     before = _evaluate(agent, core, config, "Evaluating the start")
     save_evaluation(out / BEFORE_FILE, before, config)
     return agent, before
@@ -301,7 +311,7 @@ def _go_on(
     agent.ranks.any(False)  # all have read the checkpoint
     if agent.ranks.index == 0:
         go_back(out, agent.n_iterations)
-    write_run_file(out / CONFIG_FILE, config_text(config))
+    write_config(config, out / CONFIG_FILE, write_run_file)
     return agent, before
 
 

@@ -32,6 +32,7 @@ from agents.training.guards import GUARDS, is_guard_stop, stop_reason_of
 from textenv.episode import TextCore
 from textenv.errors import ConfigError, DamagedError
 from textenv.examples import Episode, Turn
+from textenv.named_code import check_code
 from textenv.output_paths import check_new_folder
 from textenv.storage.checksums import MANIFEST
 from textenv.storage.faults import storage_faults
@@ -221,11 +222,20 @@ class Setting:
     env: Mapping[str, Any]
 
 
-def read_setting(folder: Path) -> Setting | None:
-    """Reads the environment of a run of `train` or `sft`; None if the folder holds no run."""
+def read_setting(folder: Path, allow_code: bool = False) -> Setting | None:
+    """Reads the environment of a run of `train` or `sft`; None if the folder holds no run.
+
+    Args:
+        folder: Folder of the run.
+        allow_code: Whether the code that it names may be loaded, whoever wrote it.
+
+    Raises:
+        ConfigError: The configuration cannot be read, or names code and is not this user's.
+    """
     path = folder / "config.yaml"
     if not path.is_file():
         return None
+    check_code(path, allow_code)
     config = read_config_file(path)
     ids = config.get("ids") or [config.get("id")]
     return Setting(tuple(ids), config.get("dataset"), config.get("reward"), config.get("env") or {})

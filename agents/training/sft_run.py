@@ -29,6 +29,7 @@ from agents.training.sft import train_supervised
 from textenv.benchmark.statistics import estimate_gain
 from textenv.cli.progress import track, track_steps
 from textenv.episode import TextCore
+from textenv.named_code import record_own
 from textenv.output_paths import check_new_folder
 from textenv.preflight import try_rewards
 from textenv.rewards.base import name_of
@@ -171,4 +172,6 @@ def _measured(environments: Mapping[str, Any]) -> list[Measured]:
 def _write_config(run: WarmStart, path: Path) -> None:
     values = {field.name: getattr(run, field.name) for field in fields(run)}
     values |= {"ids": list(run.ids), "env": dict(run.env), "options": run.options.model_dump()}
-    write_run_file(path, yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
+    text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    record_own(text)
+    write_run_file(path, text)

@@ -11,7 +11,7 @@ import pytest
 from textenv.benchmark.results import save_record
 from textenv.errors import ConfigError, UnknownNameError
 from textenv.plots import plot_bench, plot_metric, plot_reward
-from textenv.report.surrogates import without_lone_surrogates
+from textenv.safe_text import without_lone_surrogates
 
 
 @pytest.fixture

@@ -208,7 +208,10 @@ def test_an_unknown_id_is_answered_with_the_nearest(write):
         ),
         (row(extra="    kwargs: {max_turns: two}\n"), "kwargs.max_turns: .*found 'two'"),
         (row(extra="    kwargs: {max_turns: 0}\n"), "kwargs.max_turns: .*greater than 0"),
-        (row(extra="    task_kwargs: {since: 2020-01-01}\n"), "task_kwargs.since"),
+        (
+            row(extra="    task_kwargs: {since: !!timestamp 2020-01-01}\n"),
+            "not valid YAML: the tag !!timestamp is not read",
+        ),
         (row("Echo"), "Did you mean 'Echo-v0'"),
         (row("'My Echo-v0'"), "Did you mean 'MyEcho-v0'"),
         (row("my:Echo-v0"), "Did you mean 'myEcho-v0'"),

@@ -26,6 +26,7 @@ from textenv.benchmark.statistics import Estimate
 from textenv.cli.arguments import AsJson
 from textenv.cli.console import parse_specs, print_json
 from textenv.cli.progress import track
+from textenv.cli.terminal import make_console
 from textenv.errors import ConfigError
 from textenv.output_paths import check_new_folder
 
@@ -113,7 +114,7 @@ def agree_with_people(
     if as_json:
         print_json(asdict(found))
         return
-    console = Console(highlight=False)
+    console = make_console()
     _print_counts(console, found)
     for rating in found.ratings:
         _print_rating(console, rating, found)

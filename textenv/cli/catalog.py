@@ -35,6 +35,7 @@ from textenv.cli.console import (
     print_turns,
 )
 from textenv.cli.overrides import check_given_once
+from textenv.cli.terminal import make_console
 from textenv.env import TextEnv
 from textenv.episode import TextCore
 from textenv.examples import Episode
@@ -57,7 +58,7 @@ def list_environments(as_json: AsJson = False) -> None:
     table.add_column(overflow="fold")
     for row in rows:
         table.add_row(row["id"], Text(row["description"]))
-    console = Console(highlight=False)
+    console = make_console()
     console.print(table)
     console.print(Text("textenv show ID says more; textenv play ID lets you try one.", "dim"))
 
@@ -105,7 +106,7 @@ def show_environment(
     if as_json:
         print_json(shown)
         return
-    console = Console(highlight=False)
+    console = make_console()
     _print_environment(console, shown, core, arguments)
     console.print()
     print_findings(console, shown["findings"])

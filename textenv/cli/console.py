@@ -19,10 +19,12 @@ from rich.table import Table
 from rich.text import Text
 from typer.core import TyperGroup
 
+from textenv.cli.terminal import make_console
 from textenv.errors import ConfigError, ExitCode, TextEnvError
 from textenv.examples import Turn
 from textenv.registry import EnvironmentKwargs
 from textenv.resource_faults import describe_resource_fault
+from textenv.safe_text import for_terminal, in_json
 from textenv.secrets import mask_text, refuse_secrets
 from textenv.storage.faults import describe_fault
 from textenv.strict_yaml import load_yaml
@@ -43,7 +45,7 @@ class _Printer(logging.Handler):
         super().__init__(logging.INFO)
         # Of several processes of one job the first speaks.
         quiet = os.environ.get("RANK", "0") != "0"
-        self._console = Console(stderr=True, highlight=False, quiet=quiet)
+        self._console = make_console(stderr=True, quiet=quiet)
         self._seen: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -78,10 +80,15 @@ def printed_logs() -> Iterator[None]:
 class Commands(TyperGroup):
     """A group of commands whose expected errors are one message on standard error."""
 
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        """Reads the arguments."""
+        with _shown_arguments():
+            return super().make_context(*args, **kwargs)
+
     def invoke(self, ctx: Any) -> Any:
         """Runs a command."""
         try:
-            with printed_logs():
+            with printed_logs(), _shown_arguments():
                 return super().invoke(ctx)
         except (TextEnvError, gym.error.Error) as error:
             print_error(str(error))
@@ -133,6 +140,20 @@ def _as_fault(error: Exception) -> tuple[str, ExitCode] | None:
     return None
 
 
+@contextmanager
+def _shown_arguments() -> Iterator[None]:
+    """Shows control characters of arguments in the errors that quote them, which typer prints."""
+    try:
+        yield
+    except Exception as error:
+        # The class is click's, or a private one of typer's.
+        for name in ("message", "param_hint"):
+            text = getattr(error, name, None)
+            if isinstance(text, str):
+                setattr(error, name, for_terminal(text))
+        raise
+
+
 def _as_key(option: str, command: Any, words: Sequence[str]) -> str | None:
     """Says how an option is written that is a key of a command; None if it is none."""
     if not any("=" in str(param.metavar) for param in command.params):
@@ -154,13 +175,13 @@ def _as_key(option: str, command: Any, words: Sequence[str]) -> str | None:
 
 def print_error(message: str) -> None:
     """Prints a message in red on standard error; on one line where nobody reads it on a screen."""
-    console = Console(stderr=True, highlight=False)
+    console = make_console(stderr=True)
     console.print(Text(mask_text(message), style="red"), soft_wrap=not console.is_terminal)
 
 
 def print_json(data: object) -> None:
     """Prints JSON on standard output, for another program to read."""
-    sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+    sys.stdout.write(in_json(json.dumps(data, indent=2, ensure_ascii=False)) + "\n")
 
 
 def parse_spec(text: str | None) -> Any:

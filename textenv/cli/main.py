@@ -14,6 +14,7 @@ from textenv.cli.catalog import list_environments, show_environment
 from textenv.cli.console import COMMANDS_GROUP, Commands, print_error
 from textenv.cli.play import play
 from textenv.cli.rewards import GROUP, make_rewards_app
+from textenv.cli.terminal import guard_streams
 from textenv.errors import ExitCode, RegistryError
 from textenv.registry import register_all
 from textenv.secrets import mask_tracebacks
@@ -51,6 +52,7 @@ def make_app() -> typer.Typer:
 def main() -> None:
     """Runs the command line."""
     mask_tracebacks()
+    guard_streams()
     # Read by OpenMP when torch loads it. By default its threads spin while they wait for each
     # other, so that a training beside other work on the same cores takes ten times as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

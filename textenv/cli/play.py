@@ -19,6 +19,7 @@ from textenv.cli.console import (
     print_scores,
     print_turns,
 )
+from textenv.cli.terminal import make_console
 from textenv.episode import TextCore
 from textenv.examples import Example, Turn
 from textenv.preflight import find_misfits
@@ -95,7 +96,7 @@ def play(
     # Where there is no line editor, plain input does.
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401 - importing it makes input() editable
-    console = Console(highlight=False)
+    console = make_console()
     core, _ = make_shown_core(id, overrides, model, dataset, reward)
     print_findings(console, find_misfits(core, [split or core.split]))
     rng = np.random.default_rng(seed)

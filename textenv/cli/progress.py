@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from textenv.cli.terminal import make_console
 
 
 class Report(Protocol):
@@ -33,7 +34,7 @@ def track(description: str, total: float | None, pause_s: float = 0.0) -> Iterat
         pause_s: Least time between two lines.
     """
     # Of several processes of one job the first shows it.
-    console = Console(stderr=True, quiet=os.environ.get("RANK", "0") != "0")
+    console = make_console(stderr=True, quiet=os.environ.get("RANK", "0") != "0")
     if console.is_jupyter:
         yield _line_writer(description, total, 0.0, _NotebookLine().show)
         return

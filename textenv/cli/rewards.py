@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -16,7 +15,9 @@ from textenv.cli.arguments import AsJson
 from textenv.cli.console import Commands, print_json
 from textenv.cli.score import score_file
 from textenv.cli.sheet import make_sheet
+from textenv.cli.terminal import make_console
 from textenv.rewards.catalog import REWARDS, NamedReward
+from textenv.safe_text import for_terminal
 
 GROUP = "rewards"
 
@@ -51,7 +52,7 @@ def list_rewards(as_json: AsJson = False) -> None:
     table.add_column(overflow="fold")
     for row in rows:
         table.add_row(row["name"], row["family"], Text(row["description"]))
-    Console(highlight=False).print(table)
+    make_console().print(table)
 
 
 def render_again(
@@ -82,7 +83,7 @@ def render_again(
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(render_report(records), encoding="utf-8")
         page = out
-    typer.echo(page)
+    typer.echo(for_terminal(str(page)))
 
 
 def _summary(name: str, row: NamedReward) -> dict[str, Any]:

@@ -11,17 +11,18 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from textenv.cli.arguments import AsJson
 from textenv.cli.console import parse_spec, print_error
+from textenv.cli.terminal import make_console
 from textenv.errors import ConfigError
 from textenv.output_paths import check_file
 from textenv.rewards import RewardResult, load_reward
 from textenv.rewards.base import call_reward
 from textenv.rewards.score import read_rows
+from textenv.safe_text import in_json
 
 EXIT_NOT_ALL = 1  # some rows could not be scored
 
@@ -69,7 +70,7 @@ def score_file(
         except OSError as error:
             raise ConfigError(f"'{out}' cannot be written: {error.strerror}.") from error
     if as_json:
-        sys.stdout.writelines(rows)
+        sys.stdout.writelines(map(in_json, rows))
     else:
         _print_summary(result)
     assert result.valid is not None
@@ -134,6 +135,6 @@ def _print_summary(result: RewardResult) -> None:
         numbers = (values.mean(), sd, values.min(), values.max())
         style = "bold" if name == "total" else ""
         table.add_row(Text(name, style=style), *(f"{number:.4f}" for number in numbers))
-    console = Console(highlight=False)
+    console = make_console()
     console.print(table)
     console.print(Text(f"{n} row{'s' * (n != 1)}; sd over rows.", style="dim"))

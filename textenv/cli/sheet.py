@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
+from textenv.cli.terminal import make_console
 from textenv.errors import ConfigError
 from textenv.output_paths import check_file
 
@@ -35,7 +35,7 @@ def make_sheet(
         raise ConfigError(f"'{out}' already exists, perhaps with judgements. Choose another --out.")
     check_file(out)
     n = write_sheet(runs, out, pairs, seed)
-    console = Console(highlight=False)
+    console = make_console()
     console.print(Text(f"{n} pairs in {out}; who wrote them stands in {key_of(out)}."))
     console.print(Text(f"When the column '{PREFERRED}' is filled with a, b or tie:"))
     console.print(Text(f"  textenv rewards agree {out} --human {PREFERRED} --reward rougeL,chrf"))

@@ -76,13 +76,15 @@ def _configurations(card: Path) -> dict[str, dict[str, Any]]:
     """Returns the configurations that a card declares, by name."""
     import yaml
 
+    from textenv.strict_yaml import load_yaml
+
     if not card.is_file():
         return {}
     head, mark, rest = card.read_text(encoding="utf-8", errors="replace").partition("---")
     if head.strip() or not mark:
         return {}
     try:
-        declared = yaml.safe_load(rest.partition("\n---")[0])
+        declared = load_yaml(rest.partition("\n---")[0], fast=True)
     except yaml.YAMLError:
         return {}
     configs = declared.get("configs") if isinstance(declared, dict) else None

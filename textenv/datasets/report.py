@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from textenv.datasets.base import Split
+from textenv.safe_text import for_terminal
 
 _LOGGER = logging.getLogger("textenv.datasets")
 _SHOWN = 5  # reasons, and places of each
@@ -61,8 +62,8 @@ class LoadReport:
             rest = sum(number for _, number in reasons[_SHOWN:])
             lines.append(f"Skipped {rest:,} for {len(reasons) - _SHOWN} other reasons.")
         lines += [f"Note: {note}" for note in self.notes]
-        # Names of files may hold bytes that are no text.
-        return tuple(line.encode("utf-8", "replace").decode() for line in lines)
+        # Rows and names of files may hold what steers a terminal, or bytes that are no text.
+        return tuple(map(for_terminal, lines))
 
     def log(self) -> None:
         """Logs the counts as information, and each note, once a process, as a warning."""
@@ -75,7 +76,7 @@ class LoadReport:
 
 @functools.cache
 def _warn_once(text: str) -> None:
-    _LOGGER.warning("%s", text)
+    _LOGGER.warning("%s", for_terminal(text))
 
 
 def counted(number: int, what: str) -> str:

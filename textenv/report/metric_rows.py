@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from textenv.benchmark.statistics import Estimate
 from textenv.errors import ConfigError
+from textenv.plain_json import load_json
 
 REWARD, LOOK = "rollout/reward_mean", "validation/reward"
 _Z95 = 1.96
@@ -25,7 +25,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         if not line.strip():
             continue
         try:
-            rows.append(json.loads(line))
+            rows.append(load_json(line))
         except ValueError as error:
             if i == len(lines) - 1:
                 break

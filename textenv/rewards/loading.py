@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from textenv.errors import ConfigError, TextEnvError, UnknownNameError, did_you_mean
-from textenv.import_paths import load_module, missing_module
+from textenv.errors import ConfigError, TextEnvError, UnknownNameError
 from textenv.rewards.base import Reward, name_of
 from textenv.rewards.catalog import REWARDS, NamedReward, RewardFactory
 from textenv.rewards.dense import potential_terms
+from textenv.rewards.importing import import_reward
 from textenv.rewards.options import check_number, check_options, parameters_of
 from textenv.rewards.parts import Part, WeightedSum
 from textenv.secrets import refuse_secrets
@@ -141,27 +141,12 @@ def _make(name: str, options: Mapping[str, Any]) -> Reward:
         raise ConfigError(f"Name the reward in the file, too: '{name}:NAME'.")
     if ":" not in name:
         raise UnknownNameError("reward", name, REWARDS)
-    module, _, attribute = name.rpartition(":")
-    problem = missing_module(module) if module else "write 'module:attribute'."
+    module = name.rpartition(":")[0]
     if module in REWARDS:
-        problem = f"a weight stands in a mapping: {{{module}: 1}}."
-    if problem:
-        raise ConfigError(f"Cannot import reward '{name}': {problem}")
-    try:
-        loaded = load_module(module)
-    except (Exception, SystemExit) as error:
         raise ConfigError(
-            f"Cannot import reward '{name}': '{module}' raises {type(error).__name__}: {error}."
-        ) from error
-    if not hasattr(loaded, attribute):
-        known = [key for key, value in vars(loaded).items() if key[0] != "_" and callable(value)]
-        raise ConfigError(
-            f"Cannot import reward '{name}': '{module}' has no '{attribute}'."
-            f"{did_you_mean(attribute, known)}"
+            f"Cannot import reward '{name}': a weight stands in a mapping: {{{module}: 1}}."
         )
-    found = getattr(loaded, attribute)
-    if not callable(found):
-        raise ConfigError(f"'{name}' is not a reward: {found!r} is not callable.")
+    found = import_reward(name)
     makes_one = bool(options) or isinstance(found, type) or not _takes_episodes(found)
     if options:
         _check_makes_reward(name, found, options, "it takes no options: name what makes it of them")

@@ -8,6 +8,7 @@ from typing import Any
 
 from textenv.errors import ConfigError, did_you_mean
 from textenv.examples import Episode, Example, Turn
+from textenv.plain_json import load_json
 from textenv.rewards.base import RewardResult, compute_rewards
 from textenv.rewards.loading import RewardSpec, load_reward
 
@@ -130,7 +131,7 @@ def read_rows(lines: Iterable[bytes], source: str) -> list[Episode]:
 def _read_row(line: bytes, number: int, source: str) -> Episode:
     where = f"Line {number} of {source}"
     try:
-        row = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+        row = load_json(line.decode("utf-8-sig" if number == 1 else "utf-8"))
     except UnicodeDecodeError as error:
         raise ConfigError(f"{where} is not UTF-8 text.") from error
     except (ValueError, RecursionError) as error:

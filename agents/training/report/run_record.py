@@ -17,7 +17,7 @@ from agents.training.run_folder import ABOUT_FILE, METRICS_FILE, SAMPLES_FILE
 from textenv.benchmark.statistics import Estimate, estimate_mean
 from textenv.errors import ConfigError
 from textenv.report.metric_rows import read_rows
-from textenv.report.surrogates import without_lone_surrogates
+from textenv.safe_text import without_lone_surrogates
 from textenv.secrets import mask_secrets
 
 Row = Mapping[str, Any]

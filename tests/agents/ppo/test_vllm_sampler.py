@@ -67,6 +67,7 @@ class EngineArgs:
     max_model_len: int | None = None
     gpu_memory_utilization: float = 0.92
     enforce_eager: bool = False
+    trust_remote_code: bool = False
     enable_sleep_mode: bool = False
     trust_remote_code: bool = True
     logprobs_mode: str = "raw_logprobs"

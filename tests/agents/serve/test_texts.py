@@ -8,11 +8,12 @@ import json
 
 import pytest
 
-from agents.serve.csv_files import guard_cell, metrics_csv, texts_csv, write_csv
+from agents.serve.csv_files import metrics_csv, texts_csv, write_csv
 from agents.serve.shown_texts import make_found, mark_words
 from agents.serve.text_query import find_texts, read_query, read_texts
 from agents.serve.watched_run import WatchedRun
 from textenv.errors import ConfigError
+from textenv.safe_text import for_csv
 
 
 @pytest.fixture
@@ -122,11 +123,11 @@ def test_searched_words_are_marked_in_the_answer(run):
     "start", ["=", "+", "-", "@", " =", "\t", "\r", "\N{FULLWIDTH EQUALS SIGN}"]
 )
 def test_no_cell_is_a_formula(start):
-    assert guard_cell(f"{start}1+1") == f"'{start}1+1"
+    assert for_csv(f"{start}1+1") == f"'{start}1+1"
 
 
 def test_numbers_and_other_texts_stay_as_they_are():
-    assert [guard_cell(value) for value in (-1.5, None, "a=1", "")] == [-1.5, None, "a=1", ""]
+    assert [for_csv(value) for value in (-1.5, None, "a=1", "")] == [-1.5, None, "a=1", ""]
 
 
 def test_a_csv_file_reads_as_what_was_written():

@@ -39,7 +39,7 @@ from textenv.report.charts import BOTTOM, HEIGHT
 from textenv.report.emphasis import breakable, emphasise
 from textenv.report.intervals import make_axis, round_ticks
 from textenv.report.numbers import count_decimals, format_duration, format_number, format_p
-from textenv.report.surrogates import without_lone_surrogates
+from textenv.safe_text import without_lone_surrogates
 
 
 @pytest.fixture(scope="module")

@@ -19,11 +19,12 @@ import numpy as np
 
 from textenv.benchmark.results import Bench, load_record
 from textenv.errors import ConfigError
+from textenv.plain_json import load_json
+from textenv.safe_text import for_csv
 
 PREFERRED = "preferred"
 START = "start"  # what the model of a run wrote before its training
 _COLUMNS = ("id", "prompt", "response_a", "response_b", PREFERRED)
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet computes a cell that begins so
 
 
 @dataclass
@@ -70,7 +71,7 @@ def write_sheet(runs: Sequence[Path], out: Path, n_pairs: int = 100, seed: int =
         texts = [example.responses[system] for system in systems]
         name = f"pair {number}"
         rows.append(
-            dict(zip(_COLUMNS, map(_cell, (name, example.prompt, *texts, "")), strict=True))
+            dict(zip(_COLUMNS, map(for_csv, (name, example.prompt, *texts, "")), strict=True))
         )
         key[name] = {
             "item": id,
@@ -106,7 +107,7 @@ def join_key(rows: Sequence[Mapping[str, Any]], sheet: Path) -> list[Mapping[str
     if not path.is_file():
         return list(rows)
     try:
-        key = json.loads(path.read_bytes())
+        key = load_json(path.read_bytes())
         return [{**row, **key[str(row.get("id"))]} for row in rows]
     except ValueError as error:
         raise ConfigError(f"'{path}' is no key of a sheet: {error}.") from error
@@ -131,11 +132,7 @@ def _read_outputs(run: Path, answered: dict[str, _Answered]) -> None:
             "or of 'textenv rewards bench', with its bench.json."
         )
     for line in path.read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
+        row = load_json(line)
         example = answered.setdefault(row["id"], _Answered(row["prompt"], row["references"]))
         example.responses.setdefault(START, row["before"]["response"])
         example.responses[run.resolve().name] = row["after"]["response"]
-
-
-def _cell(text: str) -> str:
-    return f"'{text}" if text.startswith(_FORMULA) else text

@@ -1,6 +1,6 @@
 """The numbers of a report as CSV files, for a spreadsheet or pandas.
 
-Texts are written as they are: a spreadsheet may take one that begins with "=" for a formula.
+A text that a spreadsheet would take for a formula gets a quote before it: see `for_csv`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from textenv.benchmark.agreement.records import Agreement
 from textenv.benchmark.report.record_files import Record
 from textenv.benchmark.results import Audit, Bench, BestOfN, StrategySearch
 from textenv.benchmark.statistics import Estimate
+from textenv.safe_text import for_csv
 
 Row = dict[str, object]  # column -> value
 
@@ -54,7 +55,7 @@ def save_csv_files(records: Iterable[Record], folder: Path) -> list[Path]:
         with (folder / name).open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, list(rows[0]))
             writer.writeheader()
-            writer.writerows(rows)
+            writer.writerows({key: for_csv(cell) for key, cell in row.items()} for row in rows)
     return [folder / name for name in tables]
 
 

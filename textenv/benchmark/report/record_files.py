@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from textenv.benchmark.agreement.records import Agreement
@@ -15,6 +14,7 @@ from textenv.benchmark.results import (
     load_record,
 )
 from textenv.errors import ConfigError
+from textenv.plain_json import load_json
 
 Record = Bench | Audit | StrategySearch | BestOfN | Agreement
 
@@ -55,7 +55,7 @@ def find_record_files(path: Path) -> list[Path]:
 def read_record(path: Path) -> Record:
     """Reads a saved record of any kind; a ConfigError says why it cannot be read."""
     try:
-        data = json.loads(path.read_bytes())
+        data = load_json(path.read_bytes())
     except OSError as error:
         raise ConfigError(f"'{path}' cannot be read: {error.strerror}.") from error
     except ValueError as error:

@@ -14,7 +14,7 @@ from textenv.benchmark.report.record_files import FILE_NAMES, Record
 from textenv.benchmark.results import Audit, Bench, BestOfN, StrategySearch, save_record
 from textenv.errors import ConfigError
 from textenv.report import REPORT_NAME, make_environment, render_page
-from textenv.report.surrogates import without_lone_surrogates
+from textenv.safe_text import without_lone_surrogates
 
 _WORDS_OF_VERDICTS = {"gold", "random"}
 

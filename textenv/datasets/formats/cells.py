@@ -5,13 +5,13 @@ from __future__ import annotations
 import ast
 import io
 import itertools
-import json
 import re
 import string
 import tokenize
 from typing import Any
 
 from textenv.errors import DatasetError
+from textenv.plain_json import load_json
 
 _BLANKS = string.whitespace + "\xa0\u200b\ufeff"
 _QUOTE = "[\"'“”‘’„‚«‹「『]"
@@ -47,7 +47,7 @@ def list_in_cell(name: str, cell: str) -> Any:
     value = None
     if text[:1] in ("[", "{") and text[-1:] in ("]", "}"):
         try:
-            value = json.loads(text)
+            value = load_json(text)
         except ValueError:
             value = _python(text)
     if isinstance(value, dict) or (isinstance(value, list) and not _holds_numbers(value)):

@@ -19,6 +19,7 @@ from textenv.datasets.formats.text_files import (
 )
 from textenv.datasets.row import Row
 from textenv.errors import DatasetError
+from textenv.plain_json import TOO_DEEP, check_depth
 
 # Start and end of a line in its file, in bytes.
 Span = tuple[int, int]
@@ -71,11 +72,13 @@ def parse_json(text: str) -> Any:
     Numbers keep their spelling, NaN is no value, and a key that comes twice is an error.
     """
     try:
-        return _DECODER.decode(text)
+        value = _DECODER.decode(text)
     except json.JSONDecodeError as error:
         raise ValueError(f"not valid JSON: {error.msg}") from error
     except RecursionError as error:
-        raise ValueError("not valid JSON: it is nested too deeply") from error
+        raise ValueError(TOO_DEEP) from error
+    check_depth(value, text)
+    return value
 
 
 def iterate_json(path: Path, options: ReadOptions) -> Iterator[Item]:
@@ -144,10 +147,11 @@ def _values(text: str) -> tuple[list[tuple[int, Any]], tuple[int, str] | None]:
     while place < len(text):
         try:
             value, end = _DECODER.raw_decode(text, place)
+            check_depth(value, text[place:end])
         except json.JSONDecodeError as error:
             return values, (error.lineno, f"not valid JSON: {error.msg}")
         except (ValueError, RecursionError) as error:
-            said = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+            said = TOO_DEEP if isinstance(error, RecursionError) else str(error)
             return values, (line, said)
         values.append((line, value))
         after = _space(text, end)

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from textenv.datasets.formats.json_files import WrittenFloat
-from textenv.datasets.formats.text_files import ReadOptions
+from textenv.datasets.formats.text_files import ReadOptions, bomb, most_unpacked
 from textenv.datasets.row import Note, Row
 from textenv.errors import DatasetError
 
-_BATCH = 1000
+_BATCH = 100  # rows at a time; each may be a value that the file holds once
 
 
 def iterate_parquet(path: Path, options: ReadOptions) -> Iterator[tuple[int, Row | Note]]:
@@ -33,11 +33,30 @@ def iterate_parquet(path: Path, options: ReadOptions) -> Iterator[tuple[int, Row
                 raise DatasetError(
                     f"{path}: several columns are named '{twice[0]}'. Give each a name of its own."
                 )
-            rows = (row for b in file.iter_batches(batch_size=_BATCH) for row in b.to_pylist())
+            _check_packing(path, file.metadata)
+            batches = _bounded(path, file.iter_batches(batch_size=_BATCH))
+            rows = (row for batch in batches for row in batch.to_pylist())
             for row in Numbers(schema).spelled(rows):
                 yield 0, row
     except (pyarrow.ArrowException, UnicodeDecodeError) as error:
         raise DatasetError(f"{path}: not valid Parquet: {error}") from error
+
+
+def _check_packing(path: Path, metadata: Any) -> None:
+    """Refuses a file with rows that unpack to far more than text does."""
+    for place in range(metadata.num_row_groups):
+        if metadata.row_group(place).total_byte_size > most_unpacked(path):
+            raise bomb(path)
+
+
+def _bounded(path: Path, batches: Iterable[Any]) -> Iterator[Any]:
+    """Yields batches of rows until they are far larger than their file: it repeats one value."""
+    size, most = 0, most_unpacked(path)
+    for batch in batches:
+        size += batch.nbytes
+        if size > most:
+            raise bomb(path)
+        yield batch
 
 
 class Numbers:

@@ -23,6 +23,9 @@ _MARKS = (
 )
 _LOOKED_AT = 1_000_000  # bytes from which an encoding is guessed
 _SHOWN = 24  # characters that show what a guess makes of the text
+_LARGEST_RATIO = 200  # of unpacked bytes to packed ones; texts have 3 to 20
+_ALWAYS_UNPACKED = 1 << 26  # bytes
+_CHUNK = 1 << 20  # bytes that are unpacked at a time
 
 
 @dataclass(frozen=True)
@@ -42,8 +45,45 @@ class ReadOptions:
 def open_bytes(path: Path) -> IO[bytes]:
     """Opens a file, unpacking it if it is packed."""
     if path.suffix.lower() == ".gz":
-        return gzip.open(path, "rb")  # type: ignore[return-value] # it reads like any other file
+        return io.BufferedReader(_Bounded(path))
     return path.open("rb")
+
+
+class _Bounded(io.RawIOBase):
+    """A packed file, unpacked as long as it is not far larger than its bytes can hold of text."""
+
+    def __init__(self, path: Path) -> None:
+        self._packed = gzip.GzipFile(path, "rb")
+        self._path, self._most = path, most_unpacked(path)
+        self._n_read = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._packed.read(min(len(buffer), _CHUNK))
+        self._n_read += len(data)
+        if self._n_read > self._most:
+            raise bomb(self._path)
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        self._packed.close()
+        super().close()
+
+
+def most_unpacked(path: Path) -> int:
+    """Returns the most bytes that a packed file of rows may unpack to."""
+    return max(_ALWAYS_UNPACKED, _LARGEST_RATIO * path.stat().st_size)
+
+
+def bomb(path: Path) -> DatasetError:
+    """Refuses a file that unpacks to more than `most_unpacked`."""
+    return DatasetError(
+        f"{path} unpacks to more than {_LARGEST_RATIO} times its size, as no text does. If it is "
+        "meant so, unpack it first."
+    )
 
 
 def encoding_of(path: Path, options: ReadOptions) -> str:

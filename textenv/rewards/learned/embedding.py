@@ -10,7 +10,6 @@ Paper: Reimers and Gurevych, "Sentence-BERT: Sentence Embeddings using Siamese B
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ import numpy as np
 from textenv.errors import ModelError
 from textenv.examples import Episode
 from textenv.hub import offline_if_unreachable
+from textenv.plain_json import load_json
 from textenv.rewards.base import RewardResult
 from textenv.rewards.learned.encoders import RecentTexts, hidden_states
 from textenv.rewards.learned.frozen_models import MINILM, FrozenModel, Loading
@@ -159,4 +159,4 @@ def _read(source: str, file: str, default: Any = None) -> Any:
         )
     if path is None:
         return {} if default is None else default
-    return json.loads(Path(path).read_text(encoding="utf-8"))
+    return load_json(Path(path).read_text(encoding="utf-8"))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from textenv.errors import ConfigError, ModelError
 from textenv.hub import offline_if_unreachable
+from textenv.model_files import check_model_files
 from textenv.tokenization import EMBEDDED, EMBEDDED_PATH, mended
 
 if TYPE_CHECKING:
@@ -217,6 +218,7 @@ def _load(kind: Kind, name: str | Path, source: str, dtype: str) -> tuple[Any, A
     import transformers
     from transformers.utils import logging
 
+    check_model_files(Path(source))
     was_enabled = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()  # type: ignore[no-untyped-call] # has no types
     try:
@@ -224,6 +226,7 @@ def _load(kind: Kind, name: str | Path, source: str, dtype: str) -> tuple[Any, A
         model, info = getattr(transformers, _AUTO_CLASSES[kind]).from_pretrained(
             source,
             trust_remote_code=False,
+            use_safetensors=True,  # other weights are pickles
             dtype=getattr(torch, dtype),
             output_loading_info=True,
         )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from textenv.chat_templates import ChatTemplate
 from textenv.errors import ModelError
 from textenv.examples import Episode
 from textenv.rewards.base import RewardResult
@@ -107,9 +108,8 @@ class Perplexity:
         if not getattr(tokenizer, "chat_template", None):
             return self._ids(f"{prompt}\n")
         messages = [{"role": "user", "content": self._frozen.plain(prompt)}]
-        marked = tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=True
-        ).removeprefix(tokenizer.bos_token or "")
+        rendered = ChatTemplate.of(tokenizer)(messages, add_generation_prompt=True)
+        marked = rendered.removeprefix(tokenizer.bos_token or "")
         return list(tokenizer(marked, add_special_tokens=False, verbose=False)["input_ids"])
 
     def _ids(self, text: str) -> list[int]:

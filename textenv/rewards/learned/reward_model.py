@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from textenv.chat_templates import ChatTemplate
 from textenv.errors import ConfigError
 from textenv.examples import Episode
 from textenv.rewards.base import RewardResult
@@ -104,10 +105,10 @@ class RewardModel:
             return frozen.encode(responses)
         if self._template == "pair":
             return frozen.encode([episode.example.prompt for episode in episodes], responses)
+        render = ChatTemplate.of(frozen.tokenizer)
         rendered = [
-            frozen.tokenizer.apply_chat_template(
-                [{"role": turn.role, "content": frozen.plain(turn.text)} for turn in episode.turns],
-                tokenize=False,
+            render(
+                [{"role": turn.role, "content": frozen.plain(turn.text)} for turn in episode.turns]
             )
             for episode in episodes
         ]

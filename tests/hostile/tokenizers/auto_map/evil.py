@@ -1,0 +1,5 @@
+open("HOSTILE_RAN", "w").close()
+
+
+class Evil:
+    pass

@@ -1,0 +1,9 @@
+open("HOSTILE_RAN", "w").close()
+
+
+class Evil:
+    pass
+
+
+class Config:
+    pass
