@@ -17,6 +17,7 @@ from textenv.cli.console import Commands, print_json
 from textenv.cli.score import score_file
 from textenv.cli.sheet import make_sheet
 from textenv.rewards.catalog import REWARDS, NamedReward
+from textenv.storage.whole_files import write_whole
 
 GROUP = "rewards"
 
@@ -80,7 +81,7 @@ def render_again(
         page = write_page(records, files[0].parent, files)
     else:
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(render_report(records), encoding="utf-8")
+        write_whole(out, render_report(records))
         page = out
     typer.echo(page)
 
