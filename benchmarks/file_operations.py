@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from textenv.errors import TextEnvError
 
@@ -106,11 +107,11 @@ class Operations:
         )
         fsync = os.fsync
 
-        def seen_fsync(number: int) -> None:
+        def seen_fsync(number: Any) -> None:
             self.see("fsync", self.folder)
             fsync(number)
 
-        os.fsync = seen_fsync
+        os.fsync = seen_fsync  # type: ignore[assignment] # seen, then called
 
 
 def fault(number: int) -> Callable[[], None]:

@@ -11,13 +11,14 @@ Each exits with 1 if an attempt failed.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import random
 import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -48,6 +49,7 @@ _SAVES = (2, 4)
 _ALL = ",".join(KINDS)
 Kinds = Annotated[str, typer.Option(help="Kinds of runs, by commas.")]
 Runs = Annotated[int, typer.Option(min=1, help="Number of attempts.")]
+Part = Annotated[str, typer.Option(help="K/N: every Nth operation alone, from the Kth on.")]
 Seed = Annotated[int, typer.Option(help="Seed of what is drawn.")]
 
 
@@ -71,37 +73,40 @@ def kills(runs: Runs = 60, kinds: Kinds = _ALL, seed: Seed = 0) -> None:
 
 
 @app.command()
-def operations(kinds: Kinds = "PPO") -> None:
+def operations(kinds: Kinds = "PPO", part: Part = "1/1") -> None:
     """SIGKILL at each file operation of two saves, then --resume."""
-    _at_operations(kinds, "SIGKILL at a file operation", lambda i: die)
+    table = _Table()
+    _at_operations(kinds, part, lambda i: die, table)
+    table.end("SIGKILL at a file operation")
 
 
 @app.command()
-def faults(runs: Runs = 200, kinds: Kinds = "PPO", seed: Seed = 0) -> None:
+def faults(runs: Runs = 200, kinds: Kinds = "PPO", part: Part = "1/1", seed: Seed = 0) -> None:
     """An error of the disk at file operations of two saves, then --resume."""
-    rng = random.Random(seed)
-    # Each operation once, and again until there are enough.
-    left = runs
-    while left > 0:
-        first = rng.randrange(len(FAULTS))
+    rng, table = random.Random(seed), _Table()
+    while table.n < runs:  # each operation once, and again with another error
+        first, most = rng.randrange(len(FAULTS)), runs - table.n
+        given = itertools.count()
+        _at_operations(
+            kinds,
+            part,
+            lambda i, first=first, given=given, most=most: (
+                fault(FAULTS[(first + i) % len(FAULTS)]) if next(given) < most else None
+            ),
+            table,
+        )
+    table.end("fault at a file operation")
 
-        def act(i: int, first: int = first) -> Any:
-            return fault(FAULTS[(first + i) % len(FAULTS)])
 
-        left -= _at_operations(kinds, "fault at a file operation", act, most=left)
-
-
-def _at_operations(kinds: str, what: str, acts: Any, most: int = 1_000_000) -> int:
-    table = _Table()
+def _at_operations(kinds: str, part: str, acts: Callable[[int], Any], table: _Table) -> None:
+    number, of = map(int, part.split("/"))
     with _prepared() as (folder, url):
         for kind in kinds.split(","):
             wanted, _ = _straight(kind, folder, url)
             at_each_operation(
                 make_config(kind, url), kind, folder / f"{kind}-cases", wanted, _SAVES,
-                lambda i: acts(i) if i < most else None, table.add,
+                lambda i: acts(i) if i % of == number - 1 else None, table.add,
             )  # fmt: skip
-    table.end(what)
-    return table.n
 
 
 @app.command()

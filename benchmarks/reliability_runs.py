@@ -140,19 +140,27 @@ def _began_with(said: str, out: Path) -> int:
 
 
 @contextmanager
+def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
+    """Puts something in the place of a function for a while."""
+    before = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)
+
+
+@contextmanager
 def telling_begin() -> Iterator[None]:
     """Has trainings print with how many iterations they begin."""
-    train = agents.training.run.train_in_folder
+    train = agents.training.loop.train_in_folder
 
     def told(agent: Any, *arguments: Any) -> Any:
         os.write(1, f"\nbegan with {agent.n_iterations} iterations\n".encode())
         return train(agent, *arguments)
 
-    agents.training.run.train_in_folder = told
-    try:
+    with replaced(agents.training.run, "train_in_folder", told):
         yield
-    finally:
-        agents.training.run.train_in_folder = train
 
 
 @dataclass
@@ -184,11 +192,8 @@ class SaveTrials:
             self._try_each(lambda: save(*given))
             os._exit(0)
 
-        agents.training.loop.save_checkpoint = saves
-        try:
+        with replaced(agents.training.loop, "save_checkpoint", saves):
             ended = in_child(lambda: agents.training.run.train(config, self.out))
-        finally:
-            agents.training.loop.save_checkpoint = save
         assert ended.code == 0, ended.said
         shutil.rmtree(self.out)
         return len(json.loads((self.folder / "names").read_text()))

@@ -128,6 +128,7 @@ def evaluate(
     from agents.training.run_folder import write_rows
     from textenv.preflight import find_misfits, try_rewards
     from textenv.rewards.base import name_of
+    from textenv.storage.whole_files import write_whole
     from textenv.vector import environment_arguments, make_core
 
     arguments = environment_arguments(found, data, paid, env)
@@ -176,7 +177,7 @@ def evaluate(
     ]
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(result, indent=2, ensure_ascii=False), encoding="utf-8")
+        write_whole(out, json.dumps(result, indent=2, ensure_ascii=False))
         write_rows(out.with_suffix(".jsonl"), rows)
     if as_json:
         print_json(result)

@@ -120,11 +120,12 @@ def drop_old(folder: Path, keep: int) -> None:
             remove_entry(folder / CHECKPOINTS / str(iteration))
 
 
-def go_back(folder: Path, iteration: int) -> None:
-    """Makes an earlier agent the latest; those after it are removed."""
+def go_back(folder: Path, iteration: int | None) -> None:
+    """Makes an earlier agent the latest, if one is named; those after it are removed."""
     earlier = find_checkpoint(folder, iteration)
     if earlier == folder:
         return
+    assert iteration is not None
     with storage_faults(folder):
         for later in kept_iterations(folder):
             if later > iteration:

@@ -13,7 +13,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from agents.policy.observations import check_observations
 from agents.ppo.advantages import ROUNDING
-from agents.ppo.vec_env import TextVecEnv, find_text_env, worker_losses
+from agents.ppo.vec_env import TextVecEnv, find_text_env, wait_for_workers, worker_losses
 from textenv.episode import TextCore
 from textenv.errors import RewardError
 from textenv.late_scores import LateScores
@@ -180,7 +180,9 @@ class VecEnvSlots:
         everyones = np.zeros(self.n_slots, np.int64)
         everyones[rows] = actions
         with worker_losses(self._env):
-            after, rewards, dones, infos = self._env.step(everyones)
+            self._env.step_async(everyones)
+            wait_for_workers(self._env)
+            after, rewards, dones, infos = self._env.step_wait()
         assert isinstance(after, dict)
         self._see(after)
         ended = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from multiprocessing.connection import wait
 from typing import Any
 
 import gymnasium as gym
@@ -251,6 +252,27 @@ def worker_losses(env: VecEnv) -> Iterator[None]:
             f"A process that plays the environment has ended: {', '.join(ended) or 'unknown'}. "
             "What it printed last says why; when memory runs out, the system kills without a word."
         ) from error
+
+
+def wait_for_workers(env: VecEnv) -> None:
+    """Waits until each process that plays an environment has answered, or one has ended.
+
+    A process that was forked holds the pipes of the others open, so that waiting for the answer of
+    a dead one would never end.
+
+    Raises:
+        EOFError: A process has ended.
+    """
+    remotes, processes = (getattr(env.unwrapped, n, None) for n in ("remotes", "processes"))
+    if not remotes or not processes:
+        return
+    left = {remote: process.sentinel for remote, process in zip(remotes, processes, strict=True)}
+    while left:
+        ready = wait([*left, *left.values()])
+        for remote in [remote for remote in left if remote in ready]:
+            del left[remote]
+        if any(sentinel in ready for sentinel in left.values()):
+            raise EOFError
 
 
 def _ending(exit_code: int) -> str:

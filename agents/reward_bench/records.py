@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from textenv.episode import TextCore
 from textenv.examples import Episode, Turn
 from textenv.plain_json import load_json
+from textenv.storage.whole_files import write_whole
 
 RUN_FILE = "run.json"
 RECORD_VERSION = 2  # goes up with what a run's file holds, so that older ones are made again
@@ -62,9 +63,7 @@ def save_run(run: Run, folder: Path) -> None:
     ]
     data = {"digest": run.digest, "wall_s": run.wall_s, "looks": looks}
     folder.mkdir(parents=True, exist_ok=True)
-    unfinished = folder / f"{RUN_FILE}.part"
-    unfinished.write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")
-    unfinished.replace(folder / RUN_FILE)
+    write_whole(folder / RUN_FILE, json.dumps(data, ensure_ascii=False))
 
 
 def read_digest(folder: Path) -> str | None:

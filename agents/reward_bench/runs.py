@@ -16,6 +16,7 @@ from typing import Any
 from agents.reward_bench.config import UNTRAINED, BenchConfig
 from agents.reward_bench.records import read_digest
 from agents.reward_bench.worker import Job
+from textenv.storage.whole_files import write_whole
 
 _ERROR_FILE, _LOG_FILE, _JOB_FILE = "error.txt", "log.txt", "job.json"
 _ERROR_CHARS = 2_000
@@ -143,7 +144,7 @@ def _make_run(run: Wanted, config: BenchConfig, device: str, running: _Running) 
         return "stopped"
     said = (run.folder / _LOG_FILE).read_text(encoding="utf-8", errors="replace").strip()
     last = said.splitlines()[-1][:_ERROR_CHARS] if said else "it said nothing"
-    (run.folder / _ERROR_FILE).write_text(f"{last} ({_ending(code)})", encoding="utf-8")
+    write_whole(run.folder / _ERROR_FILE, f"{last} ({_ending(code)})")
     return "failed"
 
 

@@ -28,6 +28,7 @@ from agents.training.run import make_agent
 from textenv.episode import TextCore
 from textenv.errors import TextEnvError
 from textenv.secrets import mask_tracebacks
+from textenv.storage.whole_files import write_whole
 from textenv.vector import environment_arguments, make_core
 
 # Looks of runs with the same seed draw the same random numbers, which makes differences between
@@ -48,7 +49,7 @@ class Job:
 
     def save(self, path: Path) -> None:
         """Writes the job file."""
-        path.write_text(json.dumps(asdict(self), ensure_ascii=False), encoding="utf-8")
+        write_whole(path, json.dumps(asdict(self), ensure_ascii=False))
 
 
 def run_job(job: Job) -> None:

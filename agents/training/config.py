@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -179,21 +179,16 @@ def read_config_file(file: Path) -> dict[str, Any]:
     return data
 
 
-def config_text(config: TrainConfig) -> str:
-    """Returns every key as YAML, so that the text alone is enough to repeat the run."""
-    return yaml.safe_dump(config.to_json(), sort_keys=False, allow_unicode=True)
-
-
 def write_config(
     config: TrainConfig, path: Path, write: Callable[[Path, str], None] = write_whole
 ) -> None:
-    """Writes every key to a file, which is this user's own from then on.
+    """Writes every key, so that the file alone is enough to repeat the run; it is this user's own.
 
     Args:
         config: Configuration.
         path: File to write.
         write: What writes a text to a file.
     """
-    text = config_text(config)
+    text = yaml.safe_dump(config.to_json(), sort_keys=False, allow_unicode=True)
     record_own(text)
     write(path, text)

@@ -8,13 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from agents.ppo.atomic_replacement import CHECKPOINTS
 from agents.ppo.kept_checkpoints import check_whole
 from agents.training.checked_files import check_run_files
 from agents.training.looks import BEST
 from textenv.errors import ConfigError
 
 # What of a run's folder is a model of its own, or unfinished.
-_NOT_OF_THE_RUN = ["model/*", f"{BEST}/*", ".*", "**/.*"]
+_NOT_OF_THE_RUN = ["model/*", f"{BEST}/*", f"{CHECKPOINTS}/*", ".*", "**/.*"]
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,8 @@ def find_upload(run: Path, best: bool = False, with_run: bool = False) -> Upload
         )
     files = [(path.relative_to(model).as_posix(), path.stat().st_size) for path in _files(model)]
     if with_run:
-        others = [p for p in _files(run) if p.relative_to(run).parts[0] not in ("model", BEST)]
+        apart = ("model", BEST, CHECKPOINTS)
+        others = [p for p in _files(run) if p.relative_to(run).parts[0] not in apart]
         files += [(f"run/{p.relative_to(run).as_posix()}", p.stat().st_size) for p in others]
     return Upload(model, run if with_run else None, tuple(files))
 

@@ -301,16 +301,18 @@ def _go_on(
     if join_ranks().any(before is None):
         before = _begin(config, arguments, core, out)[1]
     assert before is not None
+    run = run_of(checkpoint)
+    if is_first_rank():
+        # Every process has found the checkpoint by now.
+        go_back(run, int(checkpoint.name) if run != checkpoint else None)
+    join_ranks().any(False)
     agent = TextPPO.load(
-        checkpoint,
+        run,
         env=_make_env(config, arguments),
         device=config.device,
         parallel=config.parallel,
         log=config.log,
     )
-    agent.ranks.any(False)  # all have read the checkpoint
-    if agent.ranks.index == 0:
-        go_back(out, agent.n_iterations)
     write_config(config, out / CONFIG_FILE, write_run_file)
     return agent, before
 

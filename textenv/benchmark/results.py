@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from textenv.benchmark.power import Noise
 from textenv.benchmark.statistics import Estimate
 from textenv.errors import ConfigError
+from textenv.storage.whole_files import write_whole
 
 Kind = Literal["design", "control"]
 Judgement = Literal["sound", "drifts", "hacked", "inert", "unclear", "control"]
@@ -292,7 +293,7 @@ class Bench:
 def save_record(record: Any, path: Path) -> None:
     """Writes a record as JSON."""
     text = json.dumps(asdict(record), indent=1, ensure_ascii=False, allow_nan=False)
-    path.write_text(text + "\n", encoding="utf-8")
+    write_whole(path, text + "\n")
 
 
 def load_record(kind: type[Record], path: Path) -> Record:

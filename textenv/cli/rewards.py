@@ -18,6 +18,7 @@ from textenv.cli.sheet import make_sheet
 from textenv.cli.terminal import make_console
 from textenv.rewards.catalog import REWARDS, NamedReward
 from textenv.safe_text import for_terminal
+from textenv.storage.whole_files import write_whole
 
 GROUP = "rewards"
 
@@ -81,7 +82,7 @@ def render_again(
         page = write_page(records, files[0].parent, files)
     else:
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(render_report(records), encoding="utf-8")
+        write_whole(out, render_report(records))
         page = out
     typer.echo(for_terminal(str(page)))
 

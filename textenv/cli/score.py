@@ -23,6 +23,7 @@ from textenv.rewards import RewardResult, load_reward
 from textenv.rewards.base import call_reward
 from textenv.rewards.score import read_rows
 from textenv.safe_text import in_json
+from textenv.storage.whole_files import write_whole
 
 EXIT_NOT_ALL = 1  # some rows could not be scored
 
@@ -66,7 +67,7 @@ def score_file(
     if out is not None:
         try:
             out.parent.mkdir(parents=True, exist_ok=True)
-            out.write_text("".join(rows), encoding="utf-8")
+            write_whole(out, "".join(rows))
         except OSError as error:
             raise ConfigError(f"'{out}' cannot be written: {error.strerror}.") from error
     if as_json:

@@ -19,6 +19,11 @@ def write_whole(path: Path, text: str) -> None:
         OSError: The file cannot be written; the one before is kept.
     """
     check_held(path.parent)
+    if path.is_symlink():
+        path = path.resolve()
+    if path.exists() and not path.is_file():
+        path.write_text(text, encoding="utf-8")  # a pipe, or a terminal
+        return
     writing = path.with_name(f".{path.name}.writing")
     try:
         with writing.open("w", encoding="utf-8", newline="\n") as file:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import shutil
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from stable_baselines3.common.vec_env import SubprocVecEnv
 from typer.testing import CliRunner
 
 import agents.ppo.update
@@ -22,7 +22,7 @@ from agents.cli.arguments import find_model
 from agents.ppo.kept_checkpoints import kept_iterations, saved_iteration
 from agents.ppo.ppo import TextPPO
 from agents.ppo.steps import DivergedError
-from agents.ppo.vec_env import worker_losses
+from agents.ppo.vec_env import wait_for_workers, worker_losses
 from agents.training.config import TrainConfig, load_config
 from agents.training.held_out import load_policy
 from agents.training.interrupts import stop_requests
@@ -158,9 +158,9 @@ def test_what_resuming_refuses_all_that_reads_the_agent_refuses(run):
 
 
 @pytest.mark.parametrize("name", ["samples.jsonl", "metrics.jsonl", "result.json", "config.yaml"])
-def test_a_report_is_not_made_of_a_damaged_file(run, name):
+def test_a_report_is_not_made_of_a_damaged_file(run, finished, name):
     flip(run / name)
-    for words in (("report", run), ("compare", run, run)):
+    for words in (("report", run), ("compare", finished, run)):
         told = command(*words)
         assert told.exit_code == ExitCode.DAMAGED
         assert name in told.stderr
@@ -271,31 +271,35 @@ def test_an_update_that_runs_out_of_memory_once_is_computed_in_halves(
         gradients(2)
 
 
-class _Counting(gym.Env[Any, Any]):
-    observation_space = gym.spaces.Discrete(9)
-    action_space = gym.spaces.Discrete(9)
+class _Forked:
+    """As SB3's environments in forked processes, of which the second has ended.
 
-    def reset(self, **given: Any) -> Any:
-        return 0, {}
+    Its pipe stays open, as the first one holds it.
+    """
 
-    def step(self, action: int) -> Any:
-        if action == 3:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return 0, 0.0, False, False, {}
+    def __init__(self) -> None:
+        context = multiprocessing.get_context("fork")
+        pipes = [context.Pipe() for _ in range(2)]
+        self.remotes, self.others = zip(*pipes, strict=True)
+        self.processes = [context.Process(target=f, args=a) for f, a in (
+            (time.sleep, (60,)), (os._exit, (7,)),
+        )]  # fmt: skip
+        self.unwrapped = self
+        for process in self.processes:
+            process.start()
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_process_of_the_environment_that_has_died_is_named():
-    env = SubprocVecEnv([_Counting, _Counting], start_method="fork")
-    env.reset()
-    with (
-        pytest.raises(ResourceError, match=r"slot 1 .killed by signal 9"),
-        worker_losses(env),
-    ):
-        env.step(np.array([0, 3]))
-    for process in env.processes:
-        process.terminate()
-        process.join()
+    env: Any = _Forked()
+    env.others[0].send("an answer")
+    with pytest.raises(ResourceError, match=r"slot 1 .exit status 7"), worker_losses(env):
+        wait_for_workers(env)
+    env.processes[0].kill()
+    # Those that live answer.
+    env.remotes, env.processes = env.remotes[:1], env.processes[:1]
+    wait_for_workers(env)
+    env.processes[0].join()
 
 
 def test_a_lost_terminal_stops_a_run_as_sigterm_does():

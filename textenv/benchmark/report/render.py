@@ -15,6 +15,7 @@ from textenv.benchmark.results import Audit, Bench, BestOfN, StrategySearch, sav
 from textenv.errors import ConfigError
 from textenv.report import REPORT_NAME, make_environment, render_page
 from textenv.safe_text import without_lone_surrogates
+from textenv.storage.whole_files import write_whole
 
 _WORDS_OF_VERDICTS = {"gold", "random"}
 
@@ -39,7 +40,7 @@ def write_page(record: Record | Sequence[Record], folder: Path, saved: Sequence[
     records = _clean(record)
     files = [*saved, *save_csv_files(records, folder)]
     page = folder / REPORT_NAME
-    page.write_text(render_report(records, [path.name for path in files]), encoding="utf-8")
+    write_whole(page, render_report(records, [path.name for path in files]))
     return page
 
 
