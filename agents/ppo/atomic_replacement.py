@@ -27,7 +27,7 @@ ITERATION = "iteration"  # what the notes of a manifest tell
 _WRITING, _REPLACED = ".saving", ".replaced"
 _READY, _READY_KEEPING = ".saved", ".saved-keeping"
 _PATIENCE_S = 20.0  # while the process that trains in a folder replaces what is there
-_WHOLE = "What was saved before is kept."
+_WHOLE = "What was there before is kept."
 
 
 @contextmanager

@@ -168,8 +168,8 @@ def _steps_of_progress(run: RunRecord) -> list[str]:
             + (", or the best one so far: `--model RUN/best`." if run.has_best else "."),
         ]
     return [
-        "No checkpoint was written, so it cannot be resumed. Start it again; `save_every` sets how "
-        "often one is written."
+        "No checkpoint was written: `textenv train --resume RUN` begins it anew. `save_every` sets "
+        "how often one is written."
     ]
 
 

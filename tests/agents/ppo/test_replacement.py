@@ -169,7 +169,7 @@ def test_a_save_that_fails_says_what_is_kept_and_frees_the_disk(tmp_path):
             (new / "large").write_bytes(bytes(10_000))
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(new / "large"))
 
-    with pytest.raises(StorageError, match=r"No space left.*What was saved before is kept"):
+    with pytest.raises(StorageError, match=r"No space left.*What was there before is kept"):
         save_on_a_full_disk()
     assert not (tmp_path / ".saving").exists()
     settle(tmp_path)
