@@ -42,7 +42,7 @@ def test_what_could_run_code_is_refused_before_anything_is_loaded(given):
         lambda: load_config(id="TextQA-v0", sampler="vllm", sampler_kwargs=given),
         lambda: load_config(id="TextQA-v0", sampler_kwargs=given),
     ):
-        with pytest.raises(ConfigError, match="sampler_kwargs.* (never run|could name code)"):
+        with pytest.raises(ConfigError, match=r"sampler_kwargs.* (never run|could name code)"):
             refuse()
 
 
