@@ -26,7 +26,7 @@ from textenv.plain_json import load_json
 from textenv.strict_yaml import load_yaml
 
 _CODE_NAME = re.compile(
-    r"(?:(?P<module>[^\W\d]\w*(?:\.[^\W\d]\w*)*)|(?P<file>.+\.py)):[^\W\d]\w*", re.DOTALL
+    r"(?:(?P<file>.+\.py)|(?P<module>[^\W\d]\w*(?:\.[^\W\d]\w*)*)):[^\W\d]\w*", re.DOTALL
 )
 _OURS = re.compile(r"(?:textenv|agents)(?:\.|$)")
 

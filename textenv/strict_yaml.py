@@ -18,7 +18,8 @@ from pydantic import ConfigDict, TypeAdapter
 
 T = TypeVar("T")
 
-LONGEST = 1_000_000  # characters, also of what aliases stand for, written out
+LONGEST = 1_000_000  # characters
+LARGEST = 2_000_000  # characters and values, where what aliases stand for is written out
 DEEPEST = 60  # lists and mappings within each other
 _MOST_DIGITS = 300  # of a whole number
 _MOST_DIRECTIVES = 10
@@ -106,9 +107,9 @@ def _check_bounds(text: str, parser: Any) -> None:
             anchor, before = open_at.pop()
             if anchor is not None:
                 sizes[anchor] = size - before
-        if size > LONGEST:
+        if size > LARGEST:
             raise _RefusedError(
-                f"written out, what its aliases stand for has more than {LONGEST:,} characters",
+                f"written out, what its aliases stand for has more than {LARGEST:,} characters",
                 event,
             )
 

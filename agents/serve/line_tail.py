@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ class LineTail:
     def look(self) -> Appended:
         """Returns the lines that are new; after `is_anew` these are all lines of the file."""
         try:
-            seen = signature(os.stat(self.path))
+            seen = signature(stat_own_file(self.path))
             if seen == self._seen:
                 return _NOTHING
             with self.path.open("rb") as file:
@@ -80,9 +81,22 @@ class LineTail:
         return tuple(found)
 
 
-def signature(stat: os.stat_result) -> tuple[int, ...]:
+def stat_own_file(path: Path) -> os.stat_result:
+    """Returns the status of a file that lies in its folder.
+
+    Raises:
+        OSError: There is none; or it is a link to elsewhere, or nothing that ends, such as a pipe.
+    """
+    found = os.stat(path)
+    leads_out = path.is_symlink() and path.resolve().parent != path.parent.resolve()
+    if leads_out or not stat.S_ISREG(found.st_mode):
+        raise OSError(f"'{path}' is not a file of its folder")
+    return found
+
+
+def signature(found: os.stat_result) -> tuple[int, ...]:
     """Returns what tells whether a file is still the same: device, inode, size, time of change."""
-    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def parse_object(text: bytes) -> dict[str, Any] | None:

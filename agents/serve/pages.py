@@ -17,6 +17,7 @@ from agents.training.report.comparison_page import comparison_values
 from agents.training.report.curves import make_compared_panels
 from agents.training.report.render import page_environment, run_values
 from textenv.errors import ConfigError, DamagedError, TextEnvError
+from textenv.safe_text import without_lone_surrogates
 
 PAGE_SIZE = 20  # texts of a page
 _STATES = ("training", "failed", "stopped", "finished")  # in this order in the list
@@ -139,7 +140,8 @@ class Pages:
 
     def _render(self, template: str, etag: str, **values: Any) -> str:
         common = {"downloads": (), "here": "", "etag": etag, "version": version("textenv")}
-        return str(self._templates.get_template(template).render(common | values))
+        page = self._templates.get_template(template).render(common | values)
+        return without_lone_surrogates(str(page))  # a folder's name may hold bytes that are no text
 
 
 def _check_comparable(runs: Sequence[WatchedRun]) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from agents.serve.line_tail import LineTail, parse_object, signature
+from agents.serve.line_tail import LineTail, parse_object, signature, stat_own_file
 from agents.serve.metric_columns import MetricColumns
 from agents.serve.text_index import TextIndex
 from agents.training.about import find_failure
@@ -147,7 +146,7 @@ class _WatchedFile:
     def refresh(self) -> bool:
         """Reads the file if it changed; returns whether it did."""
         try:
-            seen = signature(os.stat(self.path))
+            seen = signature(stat_own_file(self.path))
         except OSError:
             seen = ()
         if seen == self._seen:

@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from textenv.report import charts, numbers
 from textenv.report.emphasis import breakable, code_spans, emphasise
+from textenv.safe_text import without_lone_surrogates
 
 REPORT_NAME = "report.html"
 FRAME = "frame.html.j2"
@@ -57,7 +58,7 @@ def render_page(
         values: What the template shows.
     """
     script = read_asset("script.js")
-    return environment.get_template(template).render(
+    page = environment.get_template(template).render(
         title=title,
         data=_embed(data),
         style=Markup(read_asset("style.css")),
@@ -66,6 +67,7 @@ def render_page(
         version=version("textenv"),
         **values,
     )
+    return without_lone_surrogates(page)  # a folder's name may hold bytes that are no text
 
 
 def read_asset(name: str) -> str:

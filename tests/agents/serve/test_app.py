@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import re
+import shutil
 
 import pytest
 
@@ -165,7 +167,12 @@ def test_the_server_only_reads(serve, make_run):
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "evil.example:8765", "127.0.0.1.evil.example:8765", "", "[::1]:8765"]
+    "host",
+    [
+        *("evil.example", "evil.example:8765", "127.0.0.1.evil.example:8765", "", "[::1]:8765"),
+        *("localhost.evil", "localhost:80@evil.example", "localhost:", "localhost/x", "127.0.0.2"),
+        *("localhost:8765, evil.example", "localhost evil.example", "0.0.0.0", "2130706433"),
+    ],
 )
 def test_a_name_that_points_here_from_elsewhere_is_refused(serve, make_run, host):
     make_run("a")
@@ -236,3 +243,44 @@ def test_what_runs_hold_is_text_on_every_page(serve, make_run, read_page, hostil
     assert not [cell for row in rows for cell in row if cell[:1] in set("=+-@")]
     saved = get(f"/runs/{ids[0]}/metrics.csv").headers["content-disposition"]
     assert re.fullmatch(r'attachment; filename="[A-Za-z0-9_-]+\.csv"', saved)
+
+
+def test_a_file_that_leads_out_of_its_folder_is_not_shown(serve, make_run, tmp_path):
+    folder = make_run("linked")
+    secret = tmp_path.parent / f"{tmp_path.name}-secret.yaml"
+    secret.write_text("id: SECRET\n")
+    get = serve()
+    assert "linked" in get("/").text
+    (folder / "config.yaml").unlink()
+    (folder / "config.yaml").symlink_to(secret)
+    assert "SECRET" not in serve()("/").text
+
+
+def test_a_pipe_among_the_files_of_a_run_does_not_hold_the_page(serve, make_run):
+    folder = make_run("piped")
+    for name in ("result.json", "metrics.jsonl"):
+        (folder / name).unlink()
+        os.mkfifo(folder / name)
+    assert serve()("/").status == 200
+
+
+def test_any_name_of_a_folder_is_shown(serve, make_run):
+    folder = make_run("plain")
+    for name in (b"a\xff", "\u202eb".encode(), b"c\n\x1b[2J"):
+        shutil.copytree(folder, folder.parent / os.fsdecode(name))
+    get = serve()
+    page = get("/").text
+    assert "a\ufffd" in page
+    assert len(ids_of(get)) == 4
+    assert all(get(f"/runs/{id}").status == 200 for id in ids_of(get))
+    assert all(get(f"/runs/{id}/metrics.csv").status == 200 for id in ids_of(get))
+
+
+def test_no_address_leads_out_of_the_folders(serve, make_run):
+    make_run("one")
+    get = serve()
+    for path in (
+        *("/runs/../../etc/passwd", "/assets/../app.py", "/assets/%2e%2e%2fapp.py", "//etc/passwd"),
+        *("/runs/%00", "/compare?run=../..", "/runs/..%2f..", "/assets/..\\app.py"),
+    ):
+        assert get(path).status in (400, 404)
