@@ -20,6 +20,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Annotated, Any
@@ -90,12 +91,15 @@ def faults(runs: Runs = 200, kinds: Kinds = "PPO", part: Part = "1/1", seed: See
         _at_operations(
             kinds,
             part,
-            lambda i, first=first, given=given, most=most: (
-                fault(FAULTS[(first + i) % len(FAULTS)]) if next(given) < most else None
-            ),
+            partial(_next_fault, first, given, most),
             table,
         )
     table.end("fault at a file operation")
+
+
+def _next_fault(first: int, given: Iterator[int], most: int, i: int) -> Callable[[], None] | None:
+    """Returns a fault for an operation, of each kind in turn; None once enough were given."""
+    return fault(FAULTS[(first + i) % len(FAULTS)]) if next(given) < most else None
 
 
 def _at_operations(kinds: str, part: str, acts: Callable[[int], Any], table: _Table) -> None:

@@ -50,6 +50,7 @@ from agents.training.run_folder import (
     check_startable,
     clear_unsaved,
     load_evaluation,
+    missing_folders,
     removed_unless_written,
     save_evaluation,
 )
@@ -141,7 +142,7 @@ def train(
             return _train(config, Path(unread), saved if has_agent else None, about)
     if not resume:
         check_startable(out)
-    made = not out.exists()
+    made = missing_folders(out)
     if resume and made:
         raise ConfigError(f"There is no folder '{out}' to resume a run in.")
     with telling_what_is_kept(out), locked(out):

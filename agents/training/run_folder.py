@@ -56,13 +56,13 @@ STOP_REASONS = {
 
 
 @contextmanager
-def removed_unless_written(out: Path, name: str, made: bool) -> Iterator[None]:
+def removed_unless_written(out: Path, name: str, made: Sequence[Path]) -> Iterator[None]:
     """Removes the folder of a run that fails before it has written a file: it can be repeated.
 
     Args:
         out: The run's folder, which it has locked.
         name: File that is worth keeping.
-        made: Whether the run has made the folder.
+        made: The folder and those above it that the run has made, as `missing_folders` told before.
     """
     try:
         yield
@@ -73,9 +73,14 @@ def removed_unless_written(out: Path, name: str, made: bool) -> Iterator[None]:
             if out.is_dir() and not (written.is_file() and written.stat().st_size):
                 for entry in sorted(out.iterdir(), key=lambda e: e.name == LOCK_FILE):
                     remove_entry(entry)
-                if made:
-                    out.rmdir()
+                for folder in made:
+                    folder.rmdir()
         raise
+
+
+def missing_folders(out: Path) -> list[Path]:
+    """Returns a folder and those above it that do not exist, the deepest first."""
+    return [folder for folder in (out, *out.parents) if not folder.exists()]
 
 
 def check_resumable(folder: Path, total_episodes: int, iteration: int | None = None) -> Path | None:

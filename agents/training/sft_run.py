@@ -24,7 +24,7 @@ from agents.training.preflight import find_before_loading, tell
 from agents.training.report.run_record import to_estimate
 from agents.training.run import write_samples
 from agents.training.run_card import write_card
-from agents.training.run_folder import removed_unless_written
+from agents.training.run_folder import missing_folders, removed_unless_written
 from agents.training.sft import train_supervised
 from textenv.benchmark.statistics import estimate_gain
 from textenv.cli.progress import track, track_steps
@@ -71,7 +71,7 @@ def train_warm_start(
         KeyboardInterrupt: The run was interrupted; the model is saved.
     """
     check_new_folder(out)
-    made = not out.exists()
+    made = missing_folders(out)
     with locked(out):
         check_new_folder(out, besides=(LOCK_FILE,))
         with removed_unless_written(out, "model/config.json", made):

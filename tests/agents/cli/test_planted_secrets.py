@@ -13,6 +13,7 @@ import yaml
 from agents.reward_bench import runs as bench_runs
 from agents.reward_bench.worker import run_job
 from agents.serve.watched_runs import WatchedRuns
+from agents.training.checked_files import CHECKSUMS
 from textenv.secrets import MASK
 
 KEY, PASSWORD = "planted-key-K3x9Q7", "planted-pw-P8w2Z5"
@@ -173,6 +174,7 @@ def test_pages_of_a_folder_from_elsewhere_show_no_secret(run, smoke, model, tmp_
     ):  # fmt: skip
         content = load((folder / name).read_text(encoding="utf-8")) | {"reward": reward}
         (folder / name).write_text(dump(content), encoding="utf-8")
+    (folder / CHECKSUMS).unlink()
     shown = tmp_path / "shown"
     shown.mkdir()
     for words, code in (

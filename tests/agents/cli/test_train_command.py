@@ -27,6 +27,7 @@ def test_training_shows_its_gain_and_leaves_everything_in_its_folder(run, smoke,
         "agent.json",
         "agent.safetensors",
         "before.json",
+        "checksums.json",
         "config.yaml",
         "metrics.jsonl",
         "model",
@@ -34,6 +35,7 @@ def test_training_shows_its_gain_and_leaves_everything_in_its_folder(run, smoke,
         "result.json",
         "rollouts.jsonl",
         "samples.jsonl",
+        "textenv-manifest.json",
     }
 
 
