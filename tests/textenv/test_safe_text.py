@@ -113,9 +113,9 @@ def test_an_argument_does_not_steer_the_terminal_that_shows_its_error(words, cap
 
 
 def test_what_the_parser_of_arguments_says_is_shown_whatever_it_quotes():
-    error = ValueError()
+    error = LookupError("quoted")
     error.message = EVIL
-    with pytest.raises(ValueError, match=""), _shown_arguments():
+    with pytest.raises(LookupError, match="quoted"), _shown_arguments():
         raise error
     assert is_plain(error.message)
 
