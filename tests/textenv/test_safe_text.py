@@ -16,7 +16,7 @@ from rich.text import Text
 
 import agents
 import textenv
-from textenv.cli.console import print_error, print_json, printed_logs
+from textenv.cli.console import _shown_arguments, print_error, print_json, printed_logs
 from textenv.cli.main import main
 from textenv.cli.terminal import GuardedStream, guard_streams, make_console
 from textenv.errors import ConfigError
@@ -110,6 +110,14 @@ def test_an_argument_does_not_steer_the_terminal_that_shows_its_error(words, cap
     out, err = capsys.readouterr()
     assert err.strip()
     assert is_plain(out + err)
+
+
+def test_what_the_parser_of_arguments_says_is_shown_whatever_it_quotes():
+    error = LookupError("quoted")
+    error.message = EVIL
+    with pytest.raises(LookupError, match="quoted"), _shown_arguments():
+        raise error
+    assert is_plain(error.message)
 
 
 class Screen(io.StringIO):
