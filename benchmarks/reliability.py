@@ -88,14 +88,11 @@ def faults(runs: Runs = 200, kinds: Kinds = "PPO", part: Part = "1/1", seed: See
     while table.n < runs:  # each operation once, and again with another error
         first, most = rng.randrange(len(FAULTS)), runs - table.n
         given = itertools.count()
-        _at_operations(
-            kinds,
-            part,
-            lambda i, first=first, given=given, most=most: (
-                fault(FAULTS[(first + i) % len(FAULTS)]) if next(given) < most else None
-            ),
-            table,
-        )
+
+        def act(i: int, first: int = first, most: int = most, given: Any = given) -> Any:
+            return fault(FAULTS[(first + i) % len(FAULTS)]) if next(given) < most else None
+
+        _at_operations(kinds, part, act, table)
     table.end("fault at a file operation")
 
 
