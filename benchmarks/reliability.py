@@ -46,6 +46,7 @@ from textenv.storage.folder_lock import LOCK_FILE
 
 app = typer.Typer(add_completion=False, help=__doc__)
 _console = Console(highlight=False, soft_wrap=True)
+_progress = Console(highlight=False, soft_wrap=True, stderr=True)
 _SAVES = (2, 4)
 _ALL = ",".join(KINDS)
 Kinds = Annotated[str, typer.Option(help="Kinds of runs, by commas.")]
@@ -88,12 +89,7 @@ def faults(runs: Runs = 200, kinds: Kinds = "PPO", part: Part = "1/1", seed: See
     while table.n < runs:  # each operation once, and again with another error
         first, most = rng.randrange(len(FAULTS)), runs - table.n
         given = itertools.count()
-        _at_operations(
-            kinds,
-            part,
-            partial(_next_fault, first, given, most),
-            table,
-        )
+        _at_operations(kinds, part, partial(_next_fault, first, given, most), table)
     table.end("fault at a file operation")
 
 
@@ -155,6 +151,8 @@ class _Table:
         """Counts one, and tells of it if it failed."""
         self.n += 1
         self.codes[attempt.ended.code] = self.codes.get(attempt.ended.code, 0) + 1
+        right = "right" if attempt.is_right else "FAILED"
+        _progress.print(f"{self.n} {attempt.kind}, {attempt.place}: {right}", markup=False)
         if not attempt.is_right:
             self.n_failed += 1
             _console.print(

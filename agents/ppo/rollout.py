@@ -20,6 +20,8 @@ from textenv.late_scores import LateScores
 from textenv.rewards.base import waits
 from textenv.rollout import Actions, EpisodeSlots, PlayedEpisode, Rollout, Step, StepHook, play
 
+_LARGEST = 1e30  # reward; float32 ends at 3.4e38
+
 
 class TokenPolicy(Protocol):
     """Writes tokens: `LMPolicy`, or `VLLMSampler` in its place."""
@@ -244,12 +246,13 @@ def take_valid(episodes: list[PlayedEpisode], max_invalid_share: float) -> list[
 
 
 def _check_finite(episodes: Sequence[PlayedEpisode]) -> None:
-    """Checks that what was paid is finite in float32, in which it is learned from."""
+    """Checks that what was paid, and its square, can be learned from in float32."""
     for episode in episodes:
-        if not np.isfinite(episode.rewards).all():
-            at = int(np.flatnonzero(~np.isfinite(episode.rewards))[0])
+        fits = np.abs(episode.rewards) <= _LARGEST
+        if not fits.all():
+            at = int(np.flatnonzero(~fits)[0])
             which = "" if episode.said is None else f" of example '{episode.said.example.id}'"
             raise RewardError(
                 f"The environment paid {episode.rewards[at]} for token {at} of an episode{which}. "
-                "Rewards must be finite, and below 3.4e38 in size; give a worst score instead."
+                "Rewards must be finite, and at most 1e30 in size; give a worst score instead."
             )

@@ -18,9 +18,8 @@ from textenv.examples import Episode
 
 FloatArray = NDArray[np.float64]
 
-# Returns are learned from in float32, whose largest number is 3.4e38; components are averaged, and
-# their squares, in float64, whose largest is 1.8e308.
-_LARGEST_TOTAL, _LARGEST_COMPONENT = 1e30, 1e150
+# Scores and their squares are averaged in float64, whose largest number is 1.8e308.
+_LARGEST = 1e150
 _SEARCH_S = 5.0  # time to find the episode that a reward fails on
 
 
@@ -144,13 +143,12 @@ def call_reward(
                 f"Reward '{name}' returned '{key}' = {value[bad]} for example "
                 f"'{episodes[bad].example.id}'. Scores must be finite; give a worst score instead."
             )
-        limit = _LARGEST_TOTAL if key == "total" else _LARGEST_COMPONENT
-        if (np.abs(value[valid]) > limit).any():
-            bad = int(np.flatnonzero(valid & (np.abs(value) > limit))[0])
+        if (np.abs(value[valid]) > _LARGEST).any():
+            bad = int(np.flatnonzero(valid & (np.abs(value) > _LARGEST))[0])
             raise RewardError(
                 f"Reward '{name}' returned '{key}' = {value[bad]:g} for example "
                 f"'{episodes[bad].example.id}'. Sums and squares of such numbers overflow: stay "
-                f"within {limit:g} in size."
+                f"within {_LARGEST:g} in size."
             )
     if not valid.all():
         # An array that stands under two names, such as a total that is its own part, stays one.
