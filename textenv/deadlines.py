@@ -28,6 +28,7 @@ DEFAULT_REWARD_S = 3600.0
 SAY_EVERY_S = 60.0
 
 _POLL_S = 0.5
+_AGAIN_S = 5.0  # between two interruptions of a call that went on in spite of one
 # Ignored by default, so that one that comes late does nothing, and hardly ever used otherwise:
 # rewards have alarms of their own.
 _SIGNAL = getattr(signal, "SIGURG", None)
@@ -90,6 +91,12 @@ class _Watch:
     is_running: bool = True
     n_said: int = 0
     is_told_over: bool = False
+    n_interrupts: int = 0
+
+    @property
+    def next_interrupt_s(self) -> float:
+        """Seconds from its start to its next interruption; what cleans up after one has time to."""
+        return self.limit_s + self.n_interrupts * _AGAIN_S
 
     @property
     def is_over(self) -> bool:
@@ -231,10 +238,12 @@ def _look() -> None:
         with _changed:
             now = time.monotonic()
             due = [
-                watch.began_at + min(watch.limit_s, (watch.n_said + 1) * watch.say_every_s) - now
+                watch.began_at
+                + min(watch.next_interrupt_s, (watch.n_said + 1) * watch.say_every_s)
+                - now
                 for watch in _all
             ]
-            _changed.wait(min([_POLL_S, *(max(seconds, 0.01) for seconds in due)]))
+            _changed.wait(min([_POLL_S, *(seconds for seconds in due if seconds > 0)]))
             watches = list(_all)
         for watch in watches:
             if watch.is_running:
@@ -244,11 +253,11 @@ def _look() -> None:
 def _look_at(watch: _Watch) -> None:
     passed_s = time.monotonic() - watch.began_at
     if passed_s >= watch.limit_s:
-        if watch.can_be_interrupted:
+        if watch.can_be_interrupted and passed_s >= watch.next_interrupt_s:
             assert _SIGNAL is not None
+            watch.n_interrupts += 1
             signal.pthread_kill(threading.main_thread().ident or 0, _SIGNAL)
-        late_s = max(10.0, 2 * _POLL_S)
-        if not watch.is_told_over and (passed_s - watch.limit_s > late_s):
+        if not watch.is_told_over and passed_s >= watch.limit_s + 2 * _AGAIN_S:
             watch.is_told_over = True
             over = describe_over(watch.labels[-1], watch.limit_s)
             _log.warning(

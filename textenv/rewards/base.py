@@ -7,6 +7,7 @@ import time
 import traceback
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, fields, is_dataclass
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -95,7 +96,7 @@ def call_reward(
     ids = list(dict.fromkeys(episode.example.id for episode in episodes))
     scored = ", ".join(f"'{id}'" for id in ids[:3]) + (", ..." if len(ids) > 3 else "")
     try:
-        result = call_within(lambda: reward(episodes), f"reward '{name}'", reward_limit_s())
+        result = call_within(partial(reward, episodes), f"reward '{name}'", reward_limit_s())
     except DeadlineError as error:
         raise DeadlineError(
             f"{error} It was scoring {scored}. Mend it, or give it more time with "
@@ -159,7 +160,8 @@ def call_reward(
 
 def _place(error: BaseException) -> str:
     """Says where an exception was raised: in the last line of the user's own code, if any."""
-    frames = traceback.extract_tb(error.__traceback__)[1:]  # the first is `call_reward`
+    # The first are `call_reward` and `call_within`.
+    frames = traceback.extract_tb(error.__traceback__)[2:]
     libraries = tuple(set(sysconfig.get_paths().values()))
     own = [frame for frame in frames if not frame.filename.startswith(libraries)]
     if not frames:

@@ -139,7 +139,9 @@ def test_a_redirect_is_not_followed_even_to_the_same_host(serve):
     assert elsewhere.n_requests == 0
 
 
-@pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])
+@pytest.mark.parametrize(
+    "name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "HTTPS_PROXY", "https_proxy"]
+)
 def test_over_http_no_proxy_of_the_environment_sees_a_prompt(serve, monkeypatch, name):
     proxy = serve(misbehaviour.http(misbehaviour.GOOD))
     server = serve(misbehaviour.http(misbehaviour.GOOD))
