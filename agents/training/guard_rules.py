@@ -201,7 +201,7 @@ def see_entropy(history: History) -> str | None:
 
 
 def see_length(history: History) -> str | None:
-    """Sees responses that have grown, or have shrunk without earning more."""
+    """Sees responses that have grown or shrunk."""
     tokens = history.lately("rollout/response_tokens", SHORT_SPAN)
     start = history.start("rollout/response_tokens")
     if not tokens or start is None:
@@ -209,12 +209,8 @@ def see_length(history: History) -> str | None:
     now = fmean(tokens)
     if now >= LONGER * start and now >= start + LEAST_TOKENS_MORE:
         return f"responses have grown from {start:.0f} to {now:.0f} tokens"
-    is_shorter = now <= SHORTER * start and now <= start - LEAST_TOKENS_FEWER
-    if is_shorter and not history.has_risen:
-        return (
-            f"responses have shrunk from {start:.0f} to {now:.1f} tokens, and earn no more than at "
-            "the start"
-        )
+    if now <= SHORTER * start and now <= start - LEAST_TOKENS_FEWER:
+        return f"responses have shrunk from {start:.0f} to {now:.1f} tokens"
     return None
 
 

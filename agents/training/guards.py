@@ -68,10 +68,10 @@ GUARDS: Mapping[GuardName, Guard] = {
     "length": Guard(
         "`rollout/response_tokens`",
         f"{rules.LONGER:g} times the start and {rules.LEAST_TOKENS_MORE} tokens more; or "
-        f"{rules.SHORTER:g} times the start and {rules.LEAST_TOKENS_FEWER} tokens fewer, while "
-        f"sampled episodes earn no more than at the start (mean of {rules.SHORT_SPAN} iterations)",
-        "Read rollouts.jsonl. If the reward pays for length, multiply it by 'length'; otherwise "
-        "raise kl_coef.",
+        f"{rules.SHORTER:g} times the start and {rules.LEAST_TOKENS_FEWER} tokens fewer (mean of "
+        f"{rules.SHORT_SPAN} iterations)",
+        "Read rollouts.jsonl. If the reward pays for the length itself, multiply it by 'length'; "
+        "otherwise raise kl_coef.",
         rules.see_length,
     ),
     "turns": Guard(
