@@ -14,7 +14,7 @@ from textenv.registry import EnvironmentKwargs
 ROOT = Path(__file__).resolve().parent.parent
 ENGLISH = (ROOT / "README.md").read_text(encoding="utf-8")
 CHINESE = (ROOT / "README.zh-CN.md").read_text(encoding="utf-8")
-PARTS = {"en": "Where the parts of PPO are", "zh": "PPO 的各部分在哪里"}
+PARTS = {"en": "Where the parts of PPO are", "zh": "PPO 各部分对应的代码"}
 # What a book on PPO calls its chapters; the table has a row, or several, for each.
 CHAPTERS = ["构建环境", "策略网络", "训练循环", "目标函数", "KL 约束", "裁剪更新"]
 
