@@ -11,11 +11,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from agents.ppo.text_stats import LEAST_WORDS, is_loop
+from agents.ppo.text_stats import is_loop
 from agents.training.evaluation import Evaluation
 from textenv.chat import brief
 from textenv.examples import Episode
-from textenv.rewards.lexical.words import find_words
 
 _WORSE = 0.2  # share of the turns by which something has become more frequent
 _FEW_END = 0.5  # share of turns that end
@@ -59,11 +58,11 @@ def _looping(before: Evaluation, after: Evaluation) -> str | None:
 
 
 def _alike(before: Evaluation, after: Evaluation) -> str | None:
-    references = [find_words(e.example.references[0]) for e in after.episodes]
-    if np.mean([len(words) for words in references]) < LEAST_WORDS:
-        return None
-    (was, _), (now, text) = map(_most_common, (before, after))
-    if now < was + _WORSE:
+    answers = ([episode.response for episode in x.episodes] for x in (before, after))
+    (was, _), (now, text) = map(_most_common, answers)
+    # Short answers are alike by right, such as names and the letters of options.
+    right, _ = _most_common([e.example.references[0] for e in after.episodes])
+    if now < max(was, right) + _WORSE:
         return None
     return (
         f"One text answers {now:.0%} of the examples, and the most common one answered {was:.0%} "
@@ -83,10 +82,10 @@ def _longer(before: Evaluation, after: Evaluation) -> str | None:
     )
 
 
-def _most_common(evaluation: Evaluation) -> tuple[float, str]:
-    texts = Counter(episode.response.strip() for episode in evaluation.episodes)
-    text, count = texts.most_common(1)[0]
-    return count / len(evaluation.episodes), text
+def _most_common(texts: Sequence[str]) -> tuple[float, str]:
+    """Returns the share of the most common of some texts, and the text."""
+    text, count = Counter(text.strip() for text in texts).most_common(1)[0]
+    return count / len(texts), text
 
 
 def _quote(episodes: Sequence[Episode]) -> str:

@@ -13,13 +13,11 @@ GOOD = [f"The number {word} is a fine one to begin with." for word in "abcdefghi
 LOOP = "it is a dark and ominous tale, is a dark and ominous tale of old."
 
 
-def answers(
-    texts, ended=1.0, tokens=10.0, reference="One of ten fine words to begin a text."
-) -> Evaluation:
+def answers(texts, ended=1.0, tokens=10.0, references=GOOD) -> Evaluation:
     n = len(texts)
     stops = ["end_of_turn" if i < ended * n else "max_new_tokens" for i in range(n)]
     episodes = tuple(
-        Episode(Example(f"q{i}", "Say it.", (reference,)), (Turn("assistant", text),), stop)
+        Episode(Example(f"q{i}", "Say it.", (references[i],)), (Turn("assistant", text),), stop)
         for i, (text, stop) in enumerate(zip(texts, stops, strict=True))
     )
     metrics = {
@@ -38,7 +36,7 @@ def answers(
         answers([*GOOD[:9], LOOP]),
         answers([GOOD[0]] * 2 + GOOD[2:]),
         # Names are alike by right.
-        answers(["Anna"] * 10, reference="Anna"),
+        answers(["Anna"] * 10, references=["Anna"] * 9 + ["Bert"]),
     ],
 )
 def test_what_is_as_good_as_before_needs_no_word(after) -> None:
@@ -51,13 +49,14 @@ def test_what_is_as_good_as_before_needs_no_word(after) -> None:
         (answers(GOOD, ended=0.1), "stopped ending: 10% end by themselves, and 100% did before"),
         (answers([LOOP] * 3 + GOOD[3:]), "repeat themselves: 30% say the same words again, and 0%"),
         (answers([GOOD[0]] * 4 + GOOD[4:]), "One text answers 40% of the examples, and the most"),
+        (answers(["Bread"] * 10, references=list("abcdefghij")), "One text answers 100%"),
         (answers(GOOD, tokens=20.0), "grown from 10 to 20 tokens"),
     ],
 )
 def test_what_is_spoilt_is_told_with_an_example_and_a_cure(after, words) -> None:
     (finding,) = find_spoilt(answers(GOOD), after)
     assert words in finding
-    assert any(text in finding for text in (*GOOD, LOOP))
+    assert any(text in finding for text in (*GOOD, LOOP, "Bread"))
     assert "kl_coef" in finding
 
 
