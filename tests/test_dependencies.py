@@ -16,6 +16,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 OWN = ("textenv", "agents")
 # Imported though not declared: each comes with a package that is.
 COMES_WITH = {
+    "certifi": "wandb",
     "huggingface-hub": "transformers",
     "markupsafe": "jinja2",
     "pydantic-core": "pydantic",
@@ -23,8 +24,9 @@ COMES_WITH = {
     "requests": "wandb",
     "sympy": "math-verify",
 }
-# Asked for by name in an error, where an option needs it; and verl, which loads our adapter itself.
-NOT_DECLARED = {"nltk", "verl"}
+# Asked for by name in an error, where an option needs it; verl, which loads our adapter itself; and
+# what a notebook brings along.
+NOT_DECLARED = {"ipython", "nltk", "verl"}
 
 
 def name_of(requirement: str) -> str:

@@ -8,10 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, NamedTuple
-
-from safetensors import SafetensorError
 
 import textenv
 from textenv.adapter_folders import CONFIG, base_of_adapter
@@ -23,9 +20,6 @@ from textenv.storage.checksums import check_listed
 from textenv.tokenization import EMBEDDED
 
 USE_LOCAL = f"Use a local folder, or the model that comes with the package: '{EMBEDDED}'."
-
-# What the libraries raise for files that are damaged, or hold what no configuration does
-_DAMAGES = (SafetensorError, RecursionError, KeyError, TypeError, AttributeError)
 
 
 class Source(NamedTuple):
@@ -112,11 +106,6 @@ def found(model: str | Path, what: str = "model") -> Iterator[Source]:
 def _describe(error: Exception) -> str:
     """Says in one line why a model cannot be loaded."""
     detail = str(error).strip().partition("\n")[0] or "no reason is given"
-    if isinstance(error, UnpicklingError) or "weights_only" in str(error):
-        return (
-            "its weights are a pickle that holds more than numbers, or is damaged. Pickles can run "
-            "code, so this one is not read; save the model as safetensors where it comes from"
-        )
     if isinstance(error, OSError | ValueError | ImportError):
         return detail
     return f"a file is cut, damaged or of another kind ({type(error).__name__}: {detail})"

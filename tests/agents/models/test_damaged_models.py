@@ -46,10 +46,10 @@ def pickled(content: Any) -> Any:
         (cut("config.json", 50), "not a valid JSON file"),
         (cut("tokenizer.json", 5000), "The tokenizer of the model"),
         (cut("tokenizer_config.json", 20), "The tokenizer of the model"),
-        (pickled({"a": _Runs()}), "a pickle that holds more than numbers"),
-        (pickled(pickle.dumps({"a": _Runs()})), "a pickle that holds more than numbers"),
-        (pickled(b"hello" * 100), "a file is cut, damaged or of another kind"),
-        (pickled(b""), "a file is cut, damaged or of another kind"),
+        (pickled({"a": _Runs()}), "holds its weights as a pickle"),
+        (pickled(pickle.dumps({"a": _Runs()})), "holds its weights as a pickle"),
+        (pickled(b"hello" * 100), "holds its weights as a pickle"),
+        (pickled(b""), "holds its weights as a pickle"),
     ],
 )
 def test_a_damaged_or_foreign_file_of_a_model_is_said(tmp_path, capsys, spoil, told):

@@ -162,7 +162,7 @@ def test_a_reward_that_is_not_finite_in_float32_is_refused(make_agent, make_env,
     ):
         make_agent(DummyVecEnv([single] * 4)).learn(total_episodes=12)
     env = make_env(reward=lambda episodes: RewardResult(np.full(len(episodes), 1e39)))
-    with pytest.raises(RewardError, match=r"= 1e\+39 for example"):
+    with np.errstate(over="ignore"), pytest.raises(RewardError, match=r"paid inf for token .*'"):
         make_agent(env).learn(total_episodes=12)
 
 

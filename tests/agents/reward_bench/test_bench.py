@@ -27,7 +27,7 @@ from agents.reward_bench.worker import Job, run_job
 from textenv.benchmark.report import write_report
 from textenv.benchmark.results import Bench, load_record
 from textenv.cli.main import make_app
-from textenv.errors import ConfigError, TextEnvError, UnknownNameError
+from textenv.errors import ConfigError, FolderInUseError, TextEnvError, UnknownNameError
 from textenv.vector import make_core
 
 
@@ -242,7 +242,7 @@ def test_one_folder_takes_one_benchmark_at_a_time(make_config, tmp_path, monkeyp
         run_bench(make_config(), tmp_path / "out", silent)
 
     monkeypatch.setattr(bench_module, "_run", meanwhile)
-    with pytest.raises(ConfigError, match="Another benchmark is at work"):
+    with pytest.raises(FolderInUseError, match="Another benchmark is at work"):
         run_bench(make_config(), tmp_path / "out", silent)
 
 

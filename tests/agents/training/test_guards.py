@@ -13,6 +13,7 @@ import torch
 
 import agents.training.run
 from agents import load_config
+from agents.training.checked_files import CHECKSUMS
 from agents.training.guard_rules import CRITIC_AFTER, GuardSettings
 from agents.training.guards import (
     CALM,
@@ -349,6 +350,7 @@ def test_an_old_runs_page_shows_what_guards_would_have_seen(save_model, tmp_path
     agents.training.run.train(config, out)
     lines = rows(20, from_10(**{"kl/ref": 100.0}))
     (out / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in lines))
+    (out / CHECKSUMS).unlink()
     assert not any("Guard" in warning for warning in read_run(out).warnings)
     about = json.loads((out / "about.json").read_text())
     del about["guarded"]

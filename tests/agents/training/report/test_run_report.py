@@ -93,7 +93,7 @@ def test_a_stopped_run_has_its_page_too(make_run, read_page):
     assert "After iteration 4 its mean reward on validation examples was 0.850" in text
     assert "95 % interval [0.750, 0.950]" in text
     assert "Before training it was 0.200" in text
-    assert "cannot be resumed" in text
+    assert "No checkpoint was written: textenv train --resume RUN begins it anew" in text
     (folder / "agent.json").write_text("{}")
     text = shown(read(folder, read_page))
     assert "textenv train --resume RUN" in text
