@@ -156,7 +156,8 @@ class PolicyOptions(Options):
     model: str = option(
         EMBEDDED,
         _MODEL,
-        "'embedded', a folder, a Hugging Face id, a .gguf file, or a peft adapter's folder",
+        "'embedded', a folder, a run's folder, a Hugging Face id, a .gguf file, or a peft "
+        "adapter's folder",
     )
     temperature: PositiveFloat = option(
         1.0,
