@@ -20,7 +20,7 @@ from textenv.benchmark.power import POWER
 from textenv.cli.arguments import AsJson
 from textenv.cli.console import print_error, print_json
 from textenv.cli.terminal import make_console
-from textenv.errors import ExitCode
+from textenv.errors import ConfigError, ExitCode
 
 if TYPE_CHECKING:
     from agents.reward_bench.plan import Plan
@@ -50,7 +50,12 @@ def bench(
         typer.Argument(metavar="KEY=VALUE", help="Values that replace the file's."),
     ] = None,
     *,
-    out: Annotated[Path, typer.Option(help="Folder; finished runs in it are not repeated.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder; finished runs in it are not repeated. With --plan it may be left out."
+        ),
+    ] = None,
     plan: Annotated[
         bool,
         typer.Option(
@@ -74,6 +79,8 @@ def bench(
         else:
             _print_plan(console, planned)
         return
+    if out is None:
+        raise ConfigError("Name a folder for the runs: --out runs/bench.")
     n_runs = len(settings.runs())
     if not as_json:
         facts = {
@@ -122,7 +129,7 @@ def _print_plan(console: Console, planned: Plan) -> None:
     source = (
         "as measured in this folder"
         if planned.measured
-        else "assumed; after two seeds in this folder, as measured there"
+        else "assumed; after two seeds in the folder of --out, as measured there"
     )
     console.print(
         Text(

@@ -36,9 +36,10 @@ class Plan:
     rows: tuple[PlanRow, ...]
 
 
-def make_plan(config: BenchConfig, out: Path) -> Plan:
-    """Plans a benchmark; what an earlier one in the folder measured replaces the defaults."""
-    earlier = load_record(Bench, out / BENCH_FILE) if (out / BENCH_FILE).is_file() else None
+def make_plan(config: BenchConfig, out: Path | None = None) -> Plan:
+    """Plans a benchmark; what an earlier one in a folder measured replaces the defaults."""
+    kept = None if out is None else out / BENCH_FILE
+    earlier = load_record(Bench, kept) if kept is not None and kept.is_file() else None
     seconds = [run.wall_s for run in earlier.runs if run.status == "done"] if earlier else []
     noise = earlier.noise if earlier else None
     n_designs, n_controls = len(config.designs), len(config.controls)

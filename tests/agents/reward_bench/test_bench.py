@@ -432,6 +432,17 @@ def test_the_command_plans(make_config, tmp_path):
     assert rows[0]["smallest_gain"] is None
 
 
+def test_a_plan_needs_no_folder_and_runs_do(make_config, tmp_path):
+    path = tmp_path / "bench.yaml"
+    path.write_text(yaml.safe_dump(make_config(seeds=3).model_dump(mode="json")))
+    words = ["rewards", "bench", str(path)]
+    shown = CliRunner().invoke(make_app(), [*words, "--plan"])
+    assert shown.exit_code == 0, shown.output
+    refused = CliRunner().invoke(make_app(), words)
+    assert refused.exit_code == 2
+    assert "Name a folder for the runs: --out runs/bench." in refused.output
+
+
 def test_the_command_writes_a_report(make_config, tmp_path, in_this_process):
     path, out = tmp_path / "bench.yaml", tmp_path / "out"
     path.write_text(yaml.safe_dump(make_config().model_dump(mode="json")))
