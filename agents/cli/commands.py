@@ -44,7 +44,11 @@ from textenv.cli.terminal import make_console
 from textenv.errors import ConfigError, ExitCode
 from textenv.registry import environment_row
 
-_TRAINED = {"embedded": "the embedded model", "full": "full weights", "lora": "LoRA"}
+_TRAINED = {
+    "embedded": "the embedded model, also trained further",
+    "full": "full weights",
+    "lora": "LoRA",
+}
 
 
 def add_commands(app: typer.Typer) -> None:
