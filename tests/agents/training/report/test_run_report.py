@@ -64,6 +64,40 @@ def test_the_interval_decides_what_is_said_and_advised(make_run, after, verdict,
     assert any("textenv compare RUN OTHER" in one for one in steps)
 
 
+def test_a_gain_that_is_still_near_nothing_is_not_called_help(make_run):
+    low = {"before": (0.0, 0.0, 0.0, 0.0), "after": (0.03, 0.04, 0.05, 0.04)}
+    run = read_run(make_run(**low, result={"reward_scale": {"ideal": 1.0, "empty": 0.0}}))
+    assert describe_run(run).startswith(
+        "The reward rose, but is still near nothing (0.040, where ideal answers earn 1.000): "
+        "read the answers."
+    )
+    assert "Use the agent" not in " ".join(find_next_steps(run))
+    small = read_run(make_run("b", **low, result={"reward_scale": {"ideal": 0.1, "empty": 0.0}}))
+    assert describe_run(small).startswith("Training helped.")
+
+
+def test_no_more_examples_are_asked_for_than_the_split_has(make_run):
+    flat = {"after": (0.0, 0.4, 0.2, 0.3)}
+    steps = " ".join(find_next_steps(read_run(make_run(**flat, eval_examples=256))))
+    assert "eval_examples=" not in steps
+    assert "The test split has only 4 examples: give more rows" in steps
+    assert "Train for longer" in steps
+    folder = make_run("b", **flat)
+    for there, said in ((4, "has only 4 examples"), (9, "`eval_examples=9`"), (16, "=16`")):
+        about = {"data": {"test": {"examples": there, "hash": "0"}}}
+        (folder / "about.json").write_text(json.dumps(about), encoding="utf-8")
+        assert said in " ".join(find_next_steps(read_run(folder)))
+
+
+def test_a_run_that_began_at_the_ceiling_is_not_to_be_trained_for_longer(make_run):
+    top = {"before": (1.0, 1.0, 1.0, 1.0), "after": (1.0, 1.0, 1.0, 1.0)}
+    run = read_run(make_run(**top, result={"reward_scale": {"ideal": 1.0, "empty": 0.0}}))
+    assert describe_run(run).startswith("There was nothing left to learn.")
+    steps = " ".join(find_next_steps(run))
+    assert "Train for longer" not in steps
+    assert "Take harder data" in steps
+
+
 def test_the_best_agent_is_the_one_that_is_spoken_of(make_run):
     run = read_run(make_run(best=(1.0, 1.0, 0.9, 0.9)))
     assert "the best agent (iteration 2) earns a mean reward of 0.950" in describe_run(run)
