@@ -35,7 +35,7 @@ from agents.cli.rewards import add_rewards_commands
 from agents.cli.serve import serve
 from agents.models.options import choose_bf16
 from agents.ppo.options import trained_defaults
-from agents.training.config import SFTOptions, TrainConfig, load_config
+from agents.training.config import SFT_EPOCHS, SFT_MOST_STEPS, SFTOptions, TrainConfig, load_config
 from textenv.cli.arguments import Dataset, Model, RewardText
 from textenv.cli.console import parse_spec, print_error
 from textenv.cli.overrides import apply_overrides
@@ -243,10 +243,13 @@ def sft(
     run = WarmStart(ids, found, parse_spec(dataset), env, options, examples, max_seconds)
     console = make_console()
     limit = "" if max_seconds is None else f", at most {duration(max_seconds)}"
+    steps = f"{options.steps} steps"
+    if options.steps is None:
+        steps = f"{SFT_EPOCHS} times the rows, at most {SFT_MOST_STEPS} steps"
     facts = {
         "model": found,
         "dataset": spec_text(run.dataset or [environment_row(id).kwargs.dataset for id in ids]),
-        "budget": f"{options.steps} steps of {options.batch_size} episodes{limit}",
+        "budget": f"{steps} of {options.batch_size} episodes{limit}",
         "device": chosen,
         "precision": describe_precision(options.bf16),
         "folder": out,
