@@ -63,6 +63,12 @@ def load_model_config(model: str | Path) -> PretrainedConfig:
         ModelError: there is no such model, or it is not a causal language model.
     """
     with found(model) as source:
+        folder = Path(source.name)
+        if folder.is_dir() and not source.gguf_file and not (folder / "config.json").is_file():
+            raise ModelError(
+                f"'{source.name}' holds no model: there is no config.json in it, and no model/ "
+                f"that a run saved. {USE_LOCAL}"
+            )
         config = AutoConfig.from_pretrained(**source.arguments())
     if type(config) not in AutoModelForCausalLM._model_mapping:
         raise ModelError(

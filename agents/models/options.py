@@ -24,8 +24,8 @@ from pydantic.config import JsonDict
 from pydantic_core import PydanticSerializationError
 
 from textenv.errors import ConfigError, UnknownNameError
+from textenv.model_folders import model_folder
 from textenv.plain_json import load_json
-from textenv.run_models import model_folder
 from textenv.secrets import refuse_secrets
 from textenv.tokenization import EMBEDDED, EMBEDDED_PATH
 

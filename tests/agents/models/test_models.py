@@ -111,6 +111,11 @@ def test_the_folder_of_a_run_is_its_model_wherever_a_model_is_named(
     assert judge.source == str(run / "model")
 
 
+def test_a_folder_without_a_model_is_told_so(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"holds no model: there is no config\.json"):
+        load_model(tmp_path)
+
+
 def test_a_missing_path_names_its_nearest_sibling(tmp_path: Path) -> None:
     (tmp_path / "checkpoint-20").mkdir()
     with pytest.raises(ModelError, match=r"Did you mean '.*checkpoint-20'\?"):
