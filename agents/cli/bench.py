@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agents.cli.display import duration, interval, print_facts, print_folder
-from agents.reward_bench.config import BenchConfig, load_bench_config
+from agents.reward_bench.config import BenchConfig, count_prompts, load_bench_config
 from textenv.benchmark.power import POWER
 from textenv.cli.arguments import AsJson
 from textenv.cli.console import print_error, print_json
@@ -83,10 +83,13 @@ def bench(
         raise ConfigError("Name a folder for the runs: --out runs/bench.")
     n_runs = len(settings.runs())
     if not as_json:
+        n_prompts = count_prompts(settings)
         facts = {
             "designs": ", ".join(settings.designs),
             "gold": ", ".join(settings.gold),
             "runs": f"{n_runs} of {settings.budget} episodes, and the untrained policy",
+            "prompts": f"{n_prompts} of {settings.split}"
+            + _tell_too_few(n_prompts, settings.prompts),
             "folder": out,
         }
         print_facts(console, settings.title or f"Reward designs for {settings.id}", facts)
@@ -108,6 +111,12 @@ def bench(
     print_folder(console, out, "report.html to look at, bench.json and CSV tables to work with")
 
 
+def _tell_too_few(n_prompts: int, n_asked: int) -> str:
+    if n_prompts == n_asked:
+        return ""
+    return f" (there are no more; prompts={n_asked} asks for more: give more rows)"
+
+
 def _print_plan(console: Console, planned: Plan) -> None:
     noise = planned.noise
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
@@ -122,7 +131,8 @@ def _print_plan(console: Console, planned: Plan) -> None:
     console.print(
         Text(
             f"The smallest gold gain beyond the control's that {POWER:.0%} of such benchmarks "
-            f"would show, with {planned.n_prompts} prompts:"
+            f"would show, with {planned.n_prompts} prompts"
+            f"{_tell_too_few(planned.n_prompts, planned.n_asked)}:"
         )
     )
     console.print(table)
@@ -149,8 +159,12 @@ def _print_bench(console: Console, found: Bench) -> None:
         table.add_column(name, no_wrap=True)
     for name in ("own gain, sd", "gold gain, sd", "hacking index, sd", "KL, nats"):
         table.add_column(name)
+    audits = {audit.reward: "passes" if audit.passes else "fails" for audit in found.audits}
+    if audits:
+        table.add_column("audit", no_wrap=True)
     for design in found.designs:
-        table.add_row(*map(Text, _row(design)))
+        cells = (*_row(design), *([audits.get(design.name, "")] if audits else []))
+        table.add_row(*map(Text, cells))
     console.print(table)
     if len(found.metrics) <= _WIDEST:
         _print_matrix(console, found)
