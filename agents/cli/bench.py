@@ -200,7 +200,7 @@ def _cell(row: Mapping[str, Cell], metric: str) -> Text:
     gain = row[metric].gain
     low, high = gain.ci95
     clear = "bold" if low > 0 or high < 0 else ""
-    return Text(f"{gain.mean:+.2f}", style=clear)
+    return Text(f"{gain.mean:+z.2f}", style=clear)
 
 
 def _signed(value: Estimate | None) -> str:

@@ -166,7 +166,7 @@ def give_verdict(
 def sd(value: Estimate) -> str:
     """Writes an estimate in standard deviations."""
     low, high = value.ci95
-    return f"{value.mean:+.2f} sd [{low:+.2f}, {high:+.2f}]"
+    return f"{value.mean:+z.2f} sd [{low:+z.2f}, {high:+z.2f}]"
 
 
 def _at_matched_kl(design: Design) -> float:
