@@ -81,8 +81,11 @@ def bench(
         return
     if out is None:
         raise ConfigError("Name a folder for the runs: --out runs/bench.")
-    n_runs = len(settings.runs())
-    if not as_json:
+
+    def begun() -> None:
+        if as_json:
+            return
+        n_runs = len(settings.runs())
         n_prompts = count_prompts(settings)
         facts = {
             "designs": ", ".join(settings.designs),
@@ -99,7 +102,7 @@ def bench(
     from textenv.cli.progress import track
 
     try:
-        found = run_bench(settings, out, track)
+        found = run_bench(settings, out, track, begun)
     except KeyboardInterrupt as error:
         print_error(f"Stopped. Finished runs are in {out}; the same command continues.")
         raise typer.Exit(ExitCode.INTERRUPTED) from error

@@ -158,10 +158,14 @@ def train(
         "precision": describe_precision(settings.bf16),
         "folder": out,
     }
-    print_facts(console, f"Training on {settings.id}", facts)
     try:
         result = run_training(
-            settings, out, resume is not None, from_iteration, allow_code=allow_code
+            settings,
+            out,
+            resume is not None,
+            from_iteration,
+            allow_code=allow_code,
+            begun=lambda: print_facts(console, f"Training on {settings.id}", facts),
         )
     except KeyboardInterrupt as error:
         if is_first_rank():
@@ -254,9 +258,9 @@ def sft(
         "precision": describe_precision(options.bf16),
         "folder": out,
     }
-    print_facts(console, f"Fine-tuning on {', '.join(ids)}", facts)
+    title = f"Fine-tuning on {', '.join(ids)}"
     try:
-        result = train_warm_start(run, out, chosen)
+        result = train_warm_start(run, out, chosen, lambda: print_facts(console, title, facts))
     except KeyboardInterrupt as error:
         kept = (out / "model" / "config.json").is_file()
         what = f"The model is saved in {out / 'model'}." if kept else "Nothing was trained yet."

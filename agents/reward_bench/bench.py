@@ -34,17 +34,21 @@ CONFIG_FILE = "bench.yaml"
 Stage = Callable[[str, float], AbstractContextManager[Report]]
 
 
-def run_bench(config: BenchConfig, out: Path, stage: Stage) -> Bench:
+def run_bench(
+    config: BenchConfig, out: Path, stage: Stage, begun: Callable[[], None] = lambda: None
+) -> Bench:
     """Makes the missing runs of a benchmark, and computes its results from all runs.
 
     Finished runs of the same configuration in `out` are not repeated. Interrupted, it ends the
     unfinished ones. It raises ConfigError where the folder holds something else, a reward cannot be
-    made, or all samples of the untrained policy score the same.
+    made, or all samples of the untrained policy score the same. `begun` is called once the folder
+    is the benchmark's own, before anything slow.
     """
     core = make_bench_core(config)
     check_rewards(config, core)
     with _claimed(out):
         _write_config(config, out)
+        begun()
         return _run(config, core, out, stage)
 
 

@@ -6,7 +6,7 @@ import json
 import secrets
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -82,6 +82,7 @@ def train(
     from_iteration: int | None = None,
     *,
     allow_code: bool = False,
+    begun: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """Trains a model on an environment, and measures the gain on held-out examples.
 
@@ -116,6 +117,7 @@ def train(
             latest; those after it are removed.
         allow_code: Whether the code outside of the packages that the folder's `config.yaml` names
             may be loaded, though no run of this user wrote the file.
+        begun: Called in the first process once the folder is the run's own, before anything slow.
 
     Returns:
         Content of `result.json`.
@@ -157,12 +159,14 @@ def train(
                 noted(out) as about,
                 limit_rewards(config.reward_timeout_s),
             ):
+                begun()
                 return _train(config, out, None, about)
         checkpoint = check_resumable(out, config.total_episodes, from_iteration)
         read_best(out)  # before anything is written, too
         if checkpoint is None:
             clear_unsaved(out)
         with reported(out), noted(out) as about, limit_rewards(config.reward_timeout_s):
+            begun()
             return _train(config, out, checkpoint, about)
 
 

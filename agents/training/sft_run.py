@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -54,13 +54,22 @@ class WarmStart:
 
 
 def train_warm_start(
-    run: WarmStart, out: Path, device: torch.device | str = "cpu"
+    run: WarmStart,
+    out: Path,
+    device: torch.device | str = "cpu",
+    begun: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """Fine-tunes a model on the ideal turns of some environments, and measures the gain.
 
     The folder then holds `config.yaml`, `samples-ID.jsonl` (every held-out example before and
     after), `result.json`, and `model/`, the model and its tokenizer as transformers reads them. If
     the run is interrupted, the model of that moment is saved.
+
+    Args:
+        run: Configuration.
+        out: Folder of the run.
+        device: Where to compute.
+        begun: Called once the folder is the run's own, before anything slow.
 
     Returns:
         Content of `result.json`.
@@ -75,6 +84,7 @@ def train_warm_start(
     with locked(out):
         check_new_folder(out, besides=(LOCK_FILE,))
         with removed_unless_written(out, "model/config.json", made):
+            begun()
             return _train(run, out, device)
 
 

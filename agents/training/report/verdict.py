@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from agents.training.about import find_failure
-from agents.training.report.run_record import RunRecord, to_estimate
+from agents.training.report.run_record import RunRecord, describe_episodes, to_estimate
 from agents.training.run_folder import STOP_REASONS
 from textenv.benchmark.statistics import Estimate
 from textenv.preflight import RewardScale
 from textenv.report.numbers import format_duration, format_interval, format_number
 
 _DECIMALS = 3
+_KL = "nats a response: how far training moved the model, a sampled estimate"
 
 
 def describe_run(run: RunRecord) -> str:
@@ -49,10 +50,10 @@ def list_numbers(run: RunRecord) -> list[tuple[str, str, str]]:
             found.append(("Best over last", *_number(over, signed=True)))
         ended = [result[s]["metrics"]["ended_by_agent"]["mean"] for s in ("before", "after")]
         found.append(("Turns that the agent ends", f"{ended[1]:.0%}", f"{ended[0]:.0%} before"))
-        found.append(("KL to the start", format_number(result["kl_ref"]), "nats a response"))
+        found.append(("KL to the start", format_number(result["kl_ref"]), _KL))
     last = run.metrics[-1]
-    of = f"of {run.config['total_episodes']}" if "total_episodes" in run.config else ""
-    found.append(("Episodes", f"{last['time/episodes']:.0f}", of))
+    done, _, of = describe_episodes(run.config, last["time/episodes"]).partition(" ")
+    found.append(("Episodes", done, of))
     if result:
         spent = format_duration(result["train_wall_s"])
         found.append(("Training", spent, STOP_REASONS[result["stop_reason"]]))
@@ -104,12 +105,12 @@ def _is_at_ceiling(run: RunRecord) -> bool:
 
 def _describe_progress(run: RunRecord) -> str:
     last = run.metrics[-1]
-    total = run.config.get("total_episodes")
+    played = describe_episodes(run.config, last["time/episodes"])
     failure = find_failure(run.about)
     said = (
         f"This run {f'has failed ({failure})' if failure else 'has not ended'}: "
         f"it has finished {run.iterations} iteration{'s' * (run.iterations != 1)}, "
-        f"and played {last['time/episodes']:.0f}{f' of {total}' if total else ''} episodes."
+        f"and played {played}."
     )
     looks = [row for row in run.metrics if row.get("validation/reward") is not None]
     if looks:

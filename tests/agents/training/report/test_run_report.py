@@ -11,7 +11,7 @@ from agents.training.report import reported, write_run_report
 from agents.training.report.curves import make_panels
 from agents.training.report.run_record import read_run
 from agents.training.report.texts import make_extremes, make_progress, make_rollouts
-from agents.training.report.verdict import describe_run, find_next_steps
+from agents.training.report.verdict import describe_run, find_next_steps, list_numbers
 from textenv.benchmark.statistics import estimate_gain
 from textenv.errors import ConfigError, DamagedError
 
@@ -74,6 +74,20 @@ def test_a_gain_that_is_still_near_nothing_is_not_called_help(make_run):
     assert "Use the agent" not in " ".join(find_next_steps(run))
     small = read_run(make_run("b", **low, result={"reward_scale": {"ideal": 0.1, "empty": 0.0}}))
     assert describe_run(small).startswith("Training helped.")
+
+
+def test_a_budget_that_ends_within_an_iteration_is_not_counted_as_overrun(make_run):
+    even = read_run(make_run())
+    assert ("Episodes", "32", "of 32 episodes") in list_numbers(even)
+    odd = read_run(make_run("b", total_episodes=30))
+    assert ("Episodes", "32", "of 30 episodes, in whole iterations of 8") in list_numbers(odd)
+    (kl,) = [row for row in list_numbers(odd) if row[0] == "KL to the start"]
+    assert "how far training moved the model" in kl[2]
+
+
+def test_a_part_of_the_reward_has_a_caption(make_run):
+    drawn = {one.panel.title: one.panel for one in make_panels(read_run(make_run()))}
+    assert drawn["facts"].notes[0].startswith("A part of the reward, or a measure")
 
 
 def test_no_more_examples_are_asked_for_than_the_split_has(make_run):
