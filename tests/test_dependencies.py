@@ -95,3 +95,11 @@ def test_contributing_says_what_each_runtime_dependency_is_for():
     rows = re.findall(r"^\| `([\w-]+)` \| (.+) \|$", section, re.M)
     assert [name for name, _ in rows] == sorted(RUNTIME)
     assert all(len(reason) > 15 for _, reason in rows)
+
+
+def test_the_faq_lists_every_extra():
+    faq = (ROOT / "docs" / "faq.md").read_text(encoding="utf-8")
+    answer = faq.partition("**Which extras are there?**")[2].partition("\n\n")[0]
+    assert [
+        name for name in EXTRAS if name not in ("dev", "docs") and f"`{name}`" not in answer
+    ] == []

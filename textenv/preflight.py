@@ -17,9 +17,12 @@ from textenv.rewards import Reward, compute_rewards
 from textenv.rollout import play_text
 
 EXAMPLES = 200  # examples of a split that are looked at, from the first on
+SCALE_EXAMPLES = 8  # examples whose ideal and empty answers are scored
 FEW = 30  # examples below which an interval says little
 
 _ENDLESS = 10**9
+# Shares of the way from what empty answers earn to what ideal ones do
+_AT_CEILING, _NEAR_NOTHING = 0.995, 0.1
 
 
 @dataclass
@@ -92,6 +95,49 @@ def try_rewards(rewards: Mapping[str, Reward], core: TextCore, split: str) -> No
     episodes = [play_text(core, example, speak) for speak in (core.task.gold, _say_nothing)]
     for reward in rewards.values():
         compute_rewards(reward, episodes)
+
+
+@dataclass(frozen=True)
+class RewardScale:
+    """What a reward pays for answers whose worth is known: means over a few examples."""
+
+    ideal: float
+    empty: float
+
+    def is_ideal(self, reward: float) -> bool:
+        """Tells whether a reward is what ideal answers earn, or more."""
+        share = self._share(reward)
+        return share is not None and share >= _AT_CEILING
+
+    def is_near_nothing(self, reward: float) -> bool:
+        """Tells whether a reward is hardly more than what empty answers earn."""
+        share = self._share(reward)
+        return share is not None and share < _NEAR_NOTHING
+
+    def _share(self, reward: float) -> float | None:
+        """Returns how far a reward lies from empty (0) to ideal (1) answers.
+
+        None if ideal answers do not earn more than empty ones: then the scale says nothing.
+        """
+        width = self.ideal - self.empty
+        return (reward - self.empty) / width if width > 1e-9 else None
+
+
+def measure_scale(core: TextCore, examples: Sequence[Example]) -> RewardScale:
+    """Scores the ideal and the empty answers of the first of some examples.
+
+    Args:
+        core: Slots of the environment; an episode that runs in the first one is lost.
+        examples: One example or more, of which the first `SCALE_EXAMPLES` are taken.
+
+    Raises:
+        RewardError: The reward fails.
+    """
+    means = []
+    for speak in (core.task.gold, _say_nothing):
+        episodes = [play_text(core, example, speak) for example in examples[:SCALE_EXAMPLES]]
+        means.append(float(np.mean(compute_rewards(core.reward, episodes).total)))
+    return RewardScale(*means)
 
 
 def _say_nothing(example: Example, transcript: tuple[Turn, ...]) -> str:

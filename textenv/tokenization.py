@@ -17,6 +17,7 @@ from textenv.chat_templates import ChatTemplate
 from textenv.errors import PromptTooLongError, TokenizerError, UnknownNameError
 from textenv.examples import Role, Turn
 from textenv.hub import offline_if_unreachable
+from textenv.model_folders import describe_missing, model_folder
 from textenv.word_encoder import WordEncoder, remembers_words
 
 if TYPE_CHECKING:
@@ -317,8 +318,8 @@ def load_tokenizer(tokenizer: TokenizerSpec = EMBEDDED) -> TextTokenizer:
     """Loads a tokenizer for token environments.
 
     Args:
-        tokenizer: "embedded"; a Hugging Face id, a folder or a `.gguf` file; a loaded Hugging Face
-            tokenizer; or a TextTokenizer, returned as it is.
+        tokenizer: "embedded"; a Hugging Face id, a folder, a run's folder or a `.gguf` file; a
+            loaded Hugging Face tokenizer; or a TextTokenizer, returned as it is.
 
     Raises:
         TokenizerError: It cannot be found, or is not fit for token environments.
@@ -326,7 +327,7 @@ def load_tokenizer(tokenizer: TokenizerSpec = EMBEDDED) -> TextTokenizer:
     if isinstance(tokenizer, TextTokenizer):
         return tokenizer
     if isinstance(tokenizer, str | Path):
-        return _load_named(str(tokenizer))
+        return _load_named(model_folder(str(tokenizer)))
     return _from_hugging_face(tokenizer, str(getattr(tokenizer, "name_or_path", "") or "given"))
 
 
@@ -335,10 +336,11 @@ def _load_named(name: str) -> TextTokenizer:
     if name == EMBEDDED:
         return load_folder(EMBEDDED_PATH, name)
     path = Path(name)
-    if path.suffix == ".gguf" and not path.is_file():
-        raise TokenizerError(f"There is no file '{name}' to load a tokenizer from.")
     if not path.exists() and difflib.get_close_matches(name, [EMBEDDED], cutoff=0.8):
         raise UnknownNameError("tokenizer", name, [EMBEDDED])
+    missing = describe_missing(name, "tokenizer")
+    if missing is not None:
+        raise TokenizerError(missing)
     base = None if has_tokenizer(name) else base_of_adapter(name)
     if base is not None:
         return _load_named(base)

@@ -23,7 +23,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 import textenv  # noqa: F401 - registers the environments
 from agents.training.config import SFTOptions
-from agents.training.sft import train_supervised
+from agents.training.sft import count_steps, train_supervised
 from textenv.cli.progress import track_steps
 from textenv.datasets import load_dataset
 from textenv.episode import TextCore
@@ -72,8 +72,9 @@ SHAPE: dict[str, Any] = {
     # times as many steps.
     "initializer_range": 0.088,
 }
+STEPS = 3600
 TRAINING = SFTOptions(
-    steps=3600,
+    steps=STEPS,
     batch_size=16,
     learning_rate=3e-3,
     prompt_weight=0.1,
@@ -136,14 +137,14 @@ def build_model(folder: Path, settings: SFTOptions = TRAINING) -> None:
         for layer in model.model.layers:
             layer.self_attn.o_proj.weight.mul_(scale)
             layer.mlp.down_proj.weight.mul_(scale)
-    with track_steps("Training the embedded model", settings.steps) as after_step:
+    with track_steps("Training the embedded model", count_steps(settings, cores)) as after_step:
         train_supervised(model, cores, settings, after_step)
     model.save_pretrained(folder)
 
 
 def main(
     out: Annotated[Path, typer.Argument(help="Folder to write to.")],
-    steps: Annotated[int, typer.Option(help="Training steps.")] = TRAINING.steps,
+    steps: Annotated[int, typer.Option(help="Training steps.")] = STEPS,
     seed: Annotated[int, typer.Option(help="Seed of weights and examples.")] = TRAINING.seed,
 ) -> None:
     """Builds the embedded model."""

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from textenv.cli.arguments import model_folder
-from textenv.errors import ConfigError
+from textenv.errors import ConfigError, ModelError
+from textenv.model_folders import describe_missing, model_folder
 
 if TYPE_CHECKING:
     import torch
@@ -36,10 +36,14 @@ def find_model(model: str) -> tuple[str, dict[str, Any]]:
         Name or path of the model, and the policy's arguments of the run.
 
     Raises:
+        ModelError: It is a path to nowhere.
         DamagedError: A file of the run's agent is damaged.
     """
-    found, folder = model_folder(model), Path(model)
+    found, folder = model_folder(model), Path(model).expanduser()
     if not folder.is_dir():
+        missing = describe_missing(model)
+        if missing is not None:
+            raise ModelError(missing)
         return found, {}
 
     from agents.ppo.kept_checkpoints import check_model

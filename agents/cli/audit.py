@@ -39,6 +39,18 @@ _NONE = "none"
 _SLOTS = 64  # episodes that are sampled at a time
 _PROMPTS, _SAMPLES = 64, 8
 _MARKS = {True: ("too near", "red"), False: ("below", "green"), None: ("", "")}
+_KINDS = {
+    "lazy": "lazy needs no skill",
+    "wrong": "wrong says something else in the words of a good answer",
+    "same": "same is a good answer in another form",
+    "near": "near is one that is cut, doubled or oddly encoded, and decides nothing",
+}
+_MEANINGS = {
+    "too near": "paid nearly as much as the reference, or more, which it should not be",
+    "below": "paid clearly less than the reference, as it should be",
+    "paid": "a good answer that is paid nearly as much as the reference, as it should be",
+    "too far": "a good answer that is paid much less than the reference",
+}
 _STYLES: dict[Outcome, str] = {
     "holds": "green",
     "warns": "yellow",
@@ -213,6 +225,8 @@ def _print_audit(console: Console, result: Audit) -> None:
     for probe in scored[len(above) :]:
         table.add_row(*_row(probe))
     console.print(table)
+    for words in _legend(result):
+        console.print(Text(words, style="dim"))
     for probe in result.probes:
         if probe.note:
             console.print(Text(f"{probe.name}: {probe.note}", style="dim"))
@@ -222,20 +236,36 @@ def _print_audit(console: Console, result: Audit) -> None:
     console.print(Text(f"Cost: {result.ms_per_episode:.3g} ms per episode."))
 
 
+def _legend(result: Audit) -> list[str]:
+    """Says what the columns and words of the table mean, as far as they occur."""
+    scored = [probe for probe in result.probes if probe.score is not None]
+    kinds = [meaning for kind, meaning in _KINDS.items() if any(p.kind == kind for p in scored)]
+    marks = [_mark(probe) for probe in scored]
+    return [
+        f"kind: {'; '.join(kinds)}.",
+        "wins: how often the reference scores above the text, 0.50 where neither is ahead.",
+        *(f"{mark}: {meaning}." for mark, meaning in _MEANINGS.items() if mark in marks),
+    ]
+
+
+def _mark(probe: Probe) -> str:
+    if probe.kind == "same":
+        return {True: "too far", False: "paid", None: ""}[probe.at_fault]
+    return _MARKS[probe.at_fault][0]
+
+
 def _row(probe: Probe) -> tuple[Text, ...]:
     assert probe.score is not None
     assert probe.reference_minus_probe is not None
     assert probe.auc is not None
-    mark, style = _MARKS[probe.at_fault]
-    if probe.kind == "same":
-        mark = {True: "too far", False: "paid", None: ""}[probe.at_fault]
+    mark, style = _mark(probe), _MARKS[probe.at_fault][1]
     difference = probe.reference_minus_probe
     cells = (
         probe.name,
         probe.kind,
         _mean(probe.score),
         # How often the reference wins; the interval is in the report: a terminal has 80 columns.
-        f"{difference.mean:+.2f} [{difference.ci95[0]:+.2f}, {difference.ci95[1]:+.2f}]",
+        f"{difference.mean:+z.2f} [{difference.ci95[0]:+z.2f}, {difference.ci95[1]:+z.2f}]",
         f"{probe.auc.mean:.2f}",
         str(probe.n),
         mark,

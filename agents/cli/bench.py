@@ -15,12 +15,12 @@ from rich.table import Table
 from rich.text import Text
 
 from agents.cli.display import duration, interval, print_facts, print_folder
-from agents.reward_bench.config import BenchConfig, load_bench_config
+from agents.reward_bench.config import BenchConfig, count_prompts, load_bench_config
 from textenv.benchmark.power import POWER
 from textenv.cli.arguments import AsJson
 from textenv.cli.console import print_error, print_json
 from textenv.cli.terminal import make_console
-from textenv.errors import ExitCode
+from textenv.errors import ConfigError, ExitCode
 
 if TYPE_CHECKING:
     from agents.reward_bench.plan import Plan
@@ -50,7 +50,12 @@ def bench(
         typer.Argument(metavar="KEY=VALUE", help="Values that replace the file's."),
     ] = None,
     *,
-    out: Annotated[Path, typer.Option(help="Folder; finished runs in it are not repeated.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder; finished runs in it are not repeated. With --plan it may be left out."
+        ),
+    ] = None,
     plan: Annotated[
         bool,
         typer.Option(
@@ -74,12 +79,20 @@ def bench(
         else:
             _print_plan(console, planned)
         return
-    n_runs = len(settings.runs())
-    if not as_json:
+    if out is None:
+        raise ConfigError("Name a folder for the runs: --out runs/bench.")
+
+    def begun() -> None:
+        if as_json:
+            return
+        n_runs = len(settings.runs())
+        n_prompts = count_prompts(settings)
         facts = {
             "designs": ", ".join(settings.designs),
             "gold": ", ".join(settings.gold),
             "runs": f"{n_runs} of {settings.budget} episodes, and the untrained policy",
+            "prompts": f"{n_prompts} of {settings.split}"
+            + _tell_too_few(n_prompts, settings.prompts),
             "folder": out,
         }
         print_facts(console, settings.title or f"Reward designs for {settings.id}", facts)
@@ -89,7 +102,7 @@ def bench(
     from textenv.cli.progress import track
 
     try:
-        found = run_bench(settings, out, track)
+        found = run_bench(settings, out, track, begun)
     except KeyboardInterrupt as error:
         print_error(f"Stopped. Finished runs are in {out}; the same command continues.")
         raise typer.Exit(ExitCode.INTERRUPTED) from error
@@ -99,6 +112,12 @@ def bench(
         return
     _print_bench(console, found)
     print_folder(console, out, "report.html to look at, bench.json and CSV tables to work with")
+
+
+def _tell_too_few(n_prompts: int, n_asked: int) -> str:
+    if n_prompts == n_asked:
+        return ""
+    return f" (there are no more; prompts={n_asked} asks for more: give more rows)"
 
 
 def _print_plan(console: Console, planned: Plan) -> None:
@@ -115,14 +134,15 @@ def _print_plan(console: Console, planned: Plan) -> None:
     console.print(
         Text(
             f"The smallest gold gain beyond the control's that {POWER:.0%} of such benchmarks "
-            f"would show, with {planned.n_prompts} prompts:"
+            f"would show, with {planned.n_prompts} prompts"
+            f"{_tell_too_few(planned.n_prompts, planned.n_asked)}:"
         )
     )
     console.print(table)
     source = (
         "as measured in this folder"
         if planned.measured
-        else "assumed; after two seeds in this folder, as measured there"
+        else "assumed; after two seeds in the folder of --out, as measured there"
     )
     console.print(
         Text(
@@ -142,8 +162,12 @@ def _print_bench(console: Console, found: Bench) -> None:
         table.add_column(name, no_wrap=True)
     for name in ("own gain, sd", "gold gain, sd", "hacking index, sd", "KL, nats"):
         table.add_column(name)
+    audits = {audit.reward: "passes" if audit.passes else "fails" for audit in found.audits}
+    if audits:
+        table.add_column("audit", no_wrap=True)
     for design in found.designs:
-        table.add_row(*map(Text, _row(design)))
+        cells = (*_row(design), *([audits.get(design.name, "")] if audits else []))
+        table.add_row(*map(Text, cells))
     console.print(table)
     if len(found.metrics) <= _WIDEST:
         _print_matrix(console, found)
@@ -179,7 +203,7 @@ def _cell(row: Mapping[str, Cell], metric: str) -> Text:
     gain = row[metric].gain
     low, high = gain.ci95
     clear = "bold" if low > 0 or high < 0 else ""
-    return Text(f"{gain.mean:+.2f}", style=clear)
+    return Text(f"{gain.mean:+z.2f}", style=clear)
 
 
 def _signed(value: Estimate | None) -> str:

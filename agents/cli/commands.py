@@ -35,7 +35,7 @@ from agents.cli.rewards import add_rewards_commands
 from agents.cli.serve import serve
 from agents.models.options import choose_bf16
 from agents.ppo.options import trained_defaults
-from agents.training.config import SFTOptions, TrainConfig, load_config
+from agents.training.config import SFT_EPOCHS, SFT_MOST_STEPS, SFTOptions, TrainConfig, load_config
 from textenv.cli.arguments import Dataset, Model, RewardText
 from textenv.cli.console import parse_spec, print_error
 from textenv.cli.overrides import apply_overrides
@@ -44,7 +44,11 @@ from textenv.cli.terminal import make_console
 from textenv.errors import ConfigError, ExitCode
 from textenv.registry import environment_row
 
-_TRAINED = {"embedded": "the embedded model", "full": "full weights", "lora": "LoRA"}
+_TRAINED = {
+    "embedded": "the embedded model, also trained further",
+    "full": "full weights",
+    "lora": "LoRA",
+}
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -154,10 +158,14 @@ def train(
         "precision": describe_precision(settings.bf16),
         "folder": out,
     }
-    print_facts(console, f"Training on {settings.id}", facts)
     try:
         result = run_training(
-            settings, out, resume is not None, from_iteration, allow_code=allow_code
+            settings,
+            out,
+            resume is not None,
+            from_iteration,
+            allow_code=allow_code,
+            begun=lambda: print_facts(console, f"Training on {settings.id}", facts),
         )
     except KeyboardInterrupt as error:
         if is_first_rank():
@@ -239,17 +247,20 @@ def sft(
     run = WarmStart(ids, found, parse_spec(dataset), env, options, examples, max_seconds)
     console = make_console()
     limit = "" if max_seconds is None else f", at most {duration(max_seconds)}"
+    steps = f"{options.steps} steps"
+    if options.steps is None:
+        steps = f"{SFT_EPOCHS} times the rows, at most {SFT_MOST_STEPS} steps"
     facts = {
         "model": found,
         "dataset": spec_text(run.dataset or [environment_row(id).kwargs.dataset for id in ids]),
-        "budget": f"{options.steps} steps of {options.batch_size} episodes{limit}",
+        "budget": f"{steps} of {options.batch_size} episodes{limit}",
         "device": chosen,
         "precision": describe_precision(options.bf16),
         "folder": out,
     }
-    print_facts(console, f"Fine-tuning on {', '.join(ids)}", facts)
+    title = f"Fine-tuning on {', '.join(ids)}"
     try:
-        result = train_warm_start(run, out, chosen)
+        result = train_warm_start(run, out, chosen, lambda: print_facts(console, title, facts))
     except KeyboardInterrupt as error:
         kept = (out / "model" / "config.json").is_file()
         what = f"The model is saved in {out / 'model'}." if kept else "Nothing was trained yet."

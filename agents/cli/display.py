@@ -55,10 +55,10 @@ def print_training_result(console: Console, result: Summary, out: Path) -> None:
     from agents.training.run_folder import STOP_REASONS  # slow to import
 
     best, n = result["best"], result["iterations"]
-    stages = {
-        "before": result["before"],
-        "before, cut to first sentence": result["before_cut_to_first_sentence"],
-    }
+    cut = result["before_cut_to_first_sentence"]
+    stages = {"before": result["before"]}
+    if cut != result["before"]:
+        stages["before, cut to first sentence"] = cut
     if best is None:
         stages["after"] = result["after"]
     elif best["iteration"] == n:
@@ -80,7 +80,8 @@ def print_training_result(console: Console, result: Summary, out: Path) -> None:
             for stage in ("before", "after")
         )
         + " after",
-        "KL to the start": f"{result['kl_ref']:.2f} nats a response",
+        "KL to the start": f"{result['kl_ref']:z.2f} nats a response, how far training moved the "
+        "model; a sampled estimate, so it may lie a little below 0",
         "training": f"{result['episodes']} episodes in {duration(result['train_wall_s'])} "
         f"({STOP_REASONS[result['stop_reason']]})",
         "in all": duration(result["wall_s"]),
@@ -167,7 +168,7 @@ def interval(estimate: Mapping[str, Any], signed: bool = False, between: str = "
     """Writes a mean and its 95 % interval, with a space or a line break between them."""
     sign = "+" if signed else ""
     low, high = estimate["ci95"]
-    return f"{estimate['mean']:{sign}.3f}{between}[{low:{sign}.3f}, {high:{sign}.3f}]"
+    return f"{estimate['mean']:{sign}z.3f}{between}[{low:{sign}z.3f}, {high:{sign}z.3f}]"
 
 
 def describe_precision(bf16: bool | None) -> str:

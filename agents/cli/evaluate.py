@@ -124,9 +124,13 @@ def evaluate(
     chosen = pick_device(device or "auto")
 
     from agents.training.evaluation import question
-    from agents.training.preflight import find_before_loading, find_in_answers
+    from agents.training.preflight import (
+        find_before_loading,
+        find_in_answers,
+        warm_start_command,
+    )
     from agents.training.run_folder import write_rows
-    from textenv.preflight import find_misfits, try_rewards
+    from textenv.preflight import find_misfits, measure_scale, try_rewards
     from textenv.rewards.base import name_of
     from textenv.storage.whole_files import write_whole
     from textenv.vector import environment_arguments, make_core
@@ -153,7 +157,9 @@ def evaluate(
         agent, core, split, examples, seed or 0, found, policy_arguments, chosen, samples
     )
     if needs_model:
-        findings += find_in_answers(evaluation, core, id)
+        scale = measure_scale(core, [episode.example for episode in evaluation.episodes])
+        warm_start = warm_start_command(id, found, data, env)
+        findings += find_in_answers(evaluation, core, scale, warm_start)
     row = environment_row(id).make_kwargs()
     result = {
         "id": id,

@@ -27,9 +27,10 @@ from transformers.utils import logging as transformers_logging
 
 from agents.models.attention import use_own_attention
 from agents.models.cpu_products import use_own_products
-from agents.models.sources import USE_LOCAL, Source, found
+from agents.models.sources import Source, found
 from textenv.adapter_folders import has_tokenizer
 from textenv.errors import ConfigError, ModelError
+from textenv.model_folders import USE_LOCAL
 
 # What a configuration may put between the output layer and the logits.
 _LOGIT_CHANGES = ("final_logit_softcapping", "logits_scaling", "logit_scale", "lm_head_multiplier")
@@ -62,6 +63,12 @@ def load_model_config(model: str | Path) -> PretrainedConfig:
         ModelError: there is no such model, or it is not a causal language model.
     """
     with found(model) as source:
+        folder = Path(source.name)
+        if folder.is_dir() and not source.gguf_file and not (folder / "config.json").is_file():
+            raise ModelError(
+                f"'{source.name}' holds no model: there is no config.json in it, and no model/ "
+                f"that a run saved. {USE_LOCAL}"
+            )
         config = AutoConfig.from_pretrained(**source.arguments())
     if type(config) not in AutoModelForCausalLM._model_mapping:
         raise ModelError(
@@ -84,7 +91,8 @@ def load_model(
     Args:
         model: "embedded" (the small one that comes with the package), a folder, a `.gguf` file
             (dequantised while loading), or a Hugging Face id. The folder of a peft adapter stands
-            for its base model with the adapter merged into it.
+            for its base model with the adapter merged into it, the folder of a run for the
+            `model/` inside it.
         device: where its weights go.
         dtype: the type of its weights.
         quantize: "4bit" or "8bit" holds the weights of linear layers so, by bitsandbytes, and only

@@ -24,8 +24,10 @@ from pydantic.config import JsonDict
 from pydantic_core import PydanticSerializationError
 
 from textenv.errors import ConfigError, UnknownNameError
+from textenv.model_folders import model_folder
+from textenv.plain_json import load_json
 from textenv.secrets import refuse_secrets
-from textenv.tokenization import EMBEDDED
+from textenv.tokenization import EMBEDDED, EMBEDDED_PATH
 
 Trained = Literal["embedded", "full", "lora"]
 
@@ -156,7 +158,8 @@ class PolicyOptions(Options):
     model: str = option(
         EMBEDDED,
         _MODEL,
-        "'embedded', a folder, a Hugging Face id, a .gguf file, or a peft adapter's folder",
+        "'embedded', a folder, a run's folder, a Hugging Face id, a .gguf file, or a peft "
+        "adapter's folder",
     )
     temperature: PositiveFloat = option(
         1.0,
@@ -234,11 +237,32 @@ POLICY_DEFAULTS: Mapping[Trained, Mapping[str, Any]] = {
 }
 
 
+# Keys of a model's configuration that differ by how it was saved, not by its shape
+_OF_SAVING = ("transformers_version", "dtype", "use_cache", "_name_or_path")
+
+
 def what_is_trained(values: Mapping[str, Any]) -> Trained:
     """Tells which defaults apply, from the values that are given for `PolicyOptions`."""
-    if values.get("model", EMBEDDED) == EMBEDDED:
+    if _is_embedded(str(values.get("model", EMBEDDED))):
         return "embedded"
     return "full" if values.get("lora") is None else "lora"
+
+
+def _is_embedded(model: str) -> bool:
+    """Tells whether a model is the embedded one, as it comes or trained further, by its shape."""
+    if model == EMBEDDED:
+        return True
+    own = Path(model_folder(model)).expanduser() / "config.json"
+    try:
+        shapes = [load_json(path.read_bytes()) for path in (own, EMBEDDED_PATH / "config.json")]
+    except (OSError, ValueError):
+        return False  # another model, or none: whoever loads it says so
+    if not all(isinstance(shape, dict) for shape in shapes):
+        return False
+    this, embedded = (
+        {key: value for key, value in shape.items() if key not in _OF_SAVING} for shape in shapes
+    )
+    return this == embedded
 
 
 def policy_options(values: Mapping[str, Any]) -> PolicyOptions:

@@ -1,10 +1,8 @@
-"""Where a model is: the embedded one, a folder, a GGUF file, a peft adapter or the hub."""
+"""Where a model is: the embedded one, a folder, a run, a GGUF file, a peft adapter or the hub."""
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,11 +13,11 @@ from textenv.adapter_folders import CONFIG, base_of_adapter
 from textenv.errors import ModelError, TextEnvError
 from textenv.hub import offline_if_unreachable
 from textenv.model_files import check_model_files
+from textenv.model_folders import USE_LOCAL, describe_missing, model_folder
 from textenv.resource_faults import describe_resource_fault
 from textenv.storage.checksums import check_listed
 from textenv.tokenization import EMBEDDED
 
-USE_LOCAL = f"Use a local folder, or the model that comes with the package: '{EMBEDDED}'."
 
 
 class Source(NamedTuple):
@@ -39,7 +37,7 @@ def _find(model: str | Path) -> Source:
     """Tells folders, files and Hugging Face ids apart."""
     if str(model) == EMBEDDED:
         return Source(str(Path(textenv.__file__).parent / "assets" / EMBEDDED), None)
-    path = Path(model).expanduser()
+    path = Path(model_folder(str(model))).expanduser()
     if path.suffix == ".gguf" and path.is_file():
         # transformers reads the format with the one, and fills the model with the other.
         if not all(importlib.util.find_spec(package) for package in ("gguf", "accelerate")):
@@ -55,25 +53,10 @@ def _find(model: str | Path) -> Source:
             raise ModelError(_no_base(model, base, str(error))) from error
     if path.is_file():
         raise ModelError(f"'{model}' is a file. Give the folder that it lies in, or a .gguf file.")
-    if _is_path(model):
-        siblings = os.listdir(path.parent) if path.parent.is_dir() else []
-        close = difflib.get_close_matches(path.name, siblings, n=1)
-        hint = f" Did you mean '{path.parent / close[0]}'?" if close else f" {USE_LOCAL}"
-        raise ModelError(f"There is no model at '{model}'.{hint}")
+    missing = describe_missing(model)
+    if missing is not None:
+        raise ModelError(missing)
     return Source(str(model), None)
-
-
-def _is_path(model: str | Path) -> bool:
-    """Says whether a name can only be a path: ids have the form name or owner/name."""
-    text = str(model)
-    return (
-        isinstance(model, Path)
-        or text.startswith((".", "/", "~"))
-        or text.endswith((".gguf", "/"))
-        or "\\" in text
-        or text.count("/") > 1
-        or ("/" in text and Path(text).parent.is_dir())
-    )
 
 
 @contextmanager

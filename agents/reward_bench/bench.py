@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from agents.reward_bench.conclusions import conclude
-from agents.reward_bench.config import BenchConfig, check_rewards
+from agents.reward_bench.config import BenchConfig, check_rewards, make_bench_core
 from agents.reward_bench.records import Run, load_run
 from agents.reward_bench.runs import Wanted, make_runs, untrained_runs, wanted_runs
 from agents.reward_bench.scoring import Report, ScoredDesign, Scorer, Start
@@ -24,32 +24,31 @@ from textenv.benchmark.matrix import RANDOM, measure_start
 from textenv.benchmark.results import Audit, Bench, Metric
 from textenv.episode import TextCore
 from textenv.errors import ConfigError, TextEnvError
-from textenv.registry import environment_row
 from textenv.rewards.loading import RewardSpec
 from textenv.rewards.normalise import fit_reward
 from textenv.storage.faults import storage_faults
 from textenv.storage.folder_lock import LOCK_FILE, locked
 from textenv.storage.whole_files import write_whole
-from textenv.vector import environment_arguments, make_core
 
 CONFIG_FILE = "bench.yaml"
 Stage = Callable[[str, float], AbstractContextManager[Report]]
 
 
-def run_bench(config: BenchConfig, out: Path, stage: Stage) -> Bench:
+def run_bench(
+    config: BenchConfig, out: Path, stage: Stage, begun: Callable[[], None] = lambda: None
+) -> Bench:
     """Makes the missing runs of a benchmark, and computes its results from all runs.
 
     Finished runs of the same configuration in `out` are not repeated. Interrupted, it ends the
     unfinished ones. It raises ConfigError where the folder holds something else, a reward cannot be
-    made, or all samples of the untrained policy score the same.
+    made, or all samples of the untrained policy score the same. `begun` is called once the folder
+    is the benchmark's own, before anything slow.
     """
-    environment_row(config.id)
-    arguments = environment_arguments(config.model, config.dataset, None, config.env)
-    core = make_core(config.id, 1, arguments)
-    core.dataset(config.split)  # a missing split raises before any run
+    core = make_bench_core(config)
     check_rewards(config, core)
     with _claimed(out):
         _write_config(config, out)
+        begun()
         return _run(config, core, out, stage)
 
 

@@ -35,6 +35,8 @@ from textenv.benchmark.results import (
 )
 from textenv.benchmark.statistics import Estimate
 
+_STILL = 0.02  # nats a response; what an untrained policy's estimate may be off by
+
 
 def conclude(
     config: BenchConfig,
@@ -76,6 +78,7 @@ def conclude(
             audits,
             found.best_of([name for name in config.designs if name in scored]),
             tell_of_shared_faults(config.designs, config.gold),
+            _tell_of_limits(config, designs, n_prompts),
         ),
         designs=tuple(designs),
         metrics=tuple(metrics),
@@ -101,6 +104,25 @@ def conclude(
             for name in config.designs
         ),
     )
+
+
+def _tell_of_limits(config: BenchConfig, designs: Sequence[Design], n_prompts: int) -> list[str]:
+    """Says what about the runs kept them from telling anything: come first, before the results."""
+    found = []
+    kls = [design.kl.mean for design in designs if design.kind == "design"]
+    if kls and max(map(abs, kls)) < _STILL:
+        n_episodes = config.train_config(None, config.seeds[0]).n_episodes
+        iterations = -(-config.budget // n_episodes)
+        found.append(
+            f"No run moved the policy (KL {max(kls):.2f} nats): {config.budget} episodes are "
+            f"{iterations} iteration{'s' * (iterations != 1)}; raise budget or train.learning_rate."
+        )
+    if n_prompts < config.prompts:
+        found.append(
+            f"The {config.split} split has {n_prompts} prompts, not the {config.prompts} asked "
+            "for: give more rows."
+        )
+    return found
 
 
 def _conclude_design(

@@ -21,6 +21,7 @@ from textenv.episode import TextCore
 from textenv.errors import ConfigError, TextEnvError
 from textenv.registry import environment_row
 from textenv.rewards import load_reward
+from textenv.vector import environment_arguments, make_core
 
 
 class BenchConfig(Options):
@@ -164,6 +165,20 @@ def _can_be_made(spec: Any) -> bool:
     except TextEnvError:  # an optional package is missing
         return False
     return True
+
+
+def make_bench_core(config: BenchConfig) -> TextCore:
+    """Makes a slot of a benchmark's environment; a split that is missing raises."""
+    environment_row(config.id)
+    arguments = environment_arguments(config.model, config.dataset, None, config.env)
+    core = make_core(config.id, 1, arguments)
+    core.dataset(config.split)
+    return core
+
+
+def count_prompts(config: BenchConfig) -> int:
+    """Returns how many held-out prompts each look has: those asked for, as far as there are."""
+    return min(config.prompts, len(make_bench_core(config).dataset(config.split)))
 
 
 def check_rewards(config: BenchConfig, core: TextCore) -> None:

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 
 from agents.serve.watched_run import State, WatchedRun
+from agents.training.report.run_record import describe_episodes
 from agents.training.report.verdict import find_headline
 from textenv.benchmark.statistics import Estimate
 from textenv.chat import shorten
@@ -59,8 +60,8 @@ def make_row(run: WatchedRun, state: State) -> Row:
 
 
 def _describe_episodes(run: WatchedRun) -> str:
-    total, done = run.config.get("total_episodes"), run.metrics.last("time/episodes")
-    return f"{done:.0f} of {total} episodes" if done is not None and total else ""
+    done = run.metrics.last("time/episodes")
+    return "" if done is None else describe_episodes(run.config, done)
 
 
 def _show(mean: float | None, low: float | None = None, high: float | None = None) -> Value:

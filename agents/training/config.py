@@ -26,6 +26,8 @@ from textenv.named_code import record_own
 from textenv.storage.whole_files import write_whole
 from textenv.strict_yaml import load_yaml
 
+# By default; a few rows are soon known by heart, and more updates only take time.
+SFT_EPOCHS, SFT_LEAST_STEPS, SFT_MOST_STEPS = 20, 30, 1000
 _ENVIRONMENT, _BUDGET = "Environment", "Budget and evaluation"
 
 
@@ -104,7 +106,12 @@ class TrainConfig(PPOOptions, PolicyOptions, RunOptions):
 class SFTOptions(Options):
     """The options of supervised fine-tuning: the keys of `textenv sft`."""
 
-    steps: PositiveInt = option(1000, _BUDGET, "number of updates")
+    steps: PositiveInt | None = option(
+        None,
+        _BUDGET,
+        f"number of updates; by default {SFT_EPOCHS} times through the training rows, but "
+        f"{SFT_LEAST_STEPS} updates or more, and {SFT_MOST_STEPS} at most",
+    )
     batch_size: PositiveInt = option(64, _BUDGET, "episodes of each update")
     learning_rate: PositiveFloat = option(
         1e-3,

@@ -5,8 +5,10 @@ Each finding is a sentence for the user, with what to do about it.
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 
 from agents.ppo.options import PPOOptions
 from agents.training.config import TrainConfig
@@ -15,7 +17,7 @@ from textenv.chat import brief
 from textenv.datasets.generated.procedural import ProceduralDataset
 from textenv.episode import TextCore
 from textenv.examples import Episode
-from textenv.preflight import find_few, find_misfits
+from textenv.preflight import RewardScale, find_few, find_misfits
 from textenv.rewards.base import name_of
 from textenv.safe_text import for_terminal
 from textenv.tokenization import EMBEDDED
@@ -79,8 +81,34 @@ def find_in_selection(config: TrainConfig) -> list[str]:
     ]
 
 
-def find_in_answers(answers: Evaluation, core: TextCore, id: str) -> list[str]:
-    """Finds in a model's answers what makes a measurement worthless, or keeps PPO from learning."""
+def warm_start_command(
+    id: str, model: str, dataset: object = None, env: Mapping[str, object] | None = None
+) -> str:
+    """Returns the command that teaches a run's own model its own data, ready to be typed."""
+    words = ["textenv", "sft", id]
+    words += [] if model == EMBEDDED else ["--model", model]
+    words += [] if dataset is None else ["--dataset", _as_word(dataset)]
+    words += ["--out", "runs/start"]
+    kept = {name: value for name, value in (env or {}).items() if name != "reward"}
+    words += [f"env.{name}={_as_word(value)}" for name, value in kept.items()]
+    return f"`{shlex.join(words)}`"
+
+
+def _as_word(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def find_in_answers(
+    answers: Evaluation, core: TextCore, scale: RewardScale, warm_start: str
+) -> list[str]:
+    """Finds in a model's answers what makes a measurement worthless, or keeps PPO from learning.
+
+    Args:
+        answers: The answers, and what they earned.
+        core: Slots of the environment.
+        scale: What the reward pays for ideal and for empty answers.
+        warm_start: The command that teaches the model the form: `warm_start_command`.
+    """
     found = []
     n, rewards = len(answers.rewards), answers.rewards
     shown = _quote(answers.episodes[0])
@@ -91,18 +119,24 @@ def find_in_answers(answers: Evaluation, core: TextCore, id: str) -> list[str]:
             f"{'None' if ended == 0 else f'Only {round(ended * n)}'} of {n} answers end by "
             f"themselves; the others are cut at max_new_tokens={core.max_new_tokens}. {shown} If "
             f"it is unfinished, env.max_new_tokens={4 * core.max_new_tokens} gives room; if it "
-            f"rambles, training teaches the model to stop, and textenv sft {id} does so faster."
+            f"rambles, training teaches the model to stop, and {warm_start} does so faster."
         )
     if not any(text.strip() for episode in answers.episodes for text in episode.responses):
         found.append(
             "Every answer is empty. The model may not know the chat template: use a chat model, or "
-            f"teach it the form first with textenv sft {id}."
+            f"teach it the form first with {warm_start}."
+        )
+    elif n > 1 and rewards.max() == rewards.min() and scale.is_ideal(float(rewards[0])):
+        found.append(
+            f"All {n} answers earn {rewards[0]:g}, as much as the ideal answer does: there is "
+            "nothing left to learn. Take harder data, another reward, or a start that was taught "
+            "less."
         )
     elif n > 1 and rewards.max() == rewards.min():
         found.append(
             f"All {n} answers earn {rewards[0]:g}. PPO learns from differences alone: if samples "
             f"earn the same, it learns nothing. {shown} Try a reward with steps in between (such "
-            f"as {graded[0]} or {graded[1]}), or teach the form first with textenv sft {id}."
+            f"as {graded[0]} or {graded[1]}), or teach the form first with {warm_start}."
         )
     return found
 

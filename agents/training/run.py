@@ -6,7 +6,8 @@ import json
 import secrets
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ from agents.training.preflight import (
     find_in_budget,
     find_in_selection,
     tell,
+    warm_start_command,
 )
 from agents.training.report import reported
 from agents.training.run_card import run_facts, write_cards
@@ -61,7 +63,7 @@ from textenv.deadlines import limit_rewards
 from textenv.episode import TextCore
 from textenv.errors import ConfigError
 from textenv.named_code import check_code
-from textenv.preflight import try_rewards
+from textenv.preflight import measure_scale, try_rewards
 from textenv.registry import environment_row
 from textenv.rewards import fit_reward, load_reward
 from textenv.rewards.base import name_of
@@ -80,6 +82,7 @@ def train(
     from_iteration: int | None = None,
     *,
     allow_code: bool = False,
+    begun: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """Trains a model on an environment, and measures the gain on held-out examples.
 
@@ -114,6 +117,7 @@ def train(
             latest; those after it are removed.
         allow_code: Whether the code outside of the packages that the folder's `config.yaml` names
             may be loaded, though no run of this user wrote the file.
+        begun: Called in the first process once the folder is the run's own, before anything slow.
 
     Returns:
         Content of `result.json`.
@@ -155,12 +159,14 @@ def train(
                 noted(out) as about,
                 limit_rewards(config.reward_timeout_s),
             ):
+                begun()
                 return _train(config, out, None, about)
         checkpoint = check_resumable(out, config.total_episodes, from_iteration)
         read_best(out)  # before anything is written, too
         if checkpoint is None:
             clear_unsaved(out)
         with reported(out), noted(out) as about, limit_rewards(config.reward_timeout_s):
+            begun()
             return _train(config, out, checkpoint, about)
 
 
@@ -185,7 +191,9 @@ def _train(config: TrainConfig, out: Path, checkpoint: Path | None, about: About
         agent.tracked = TrackedRun(config.to_json(), *_tracking_name(out), out)
     about.save()
     agent.facts = run_facts(config, reward_spec(config), out)
-    findings += tell(find_in_answers(before, core, config.id))
+    scale = measure_scale(core, [episode.example for episode in before.episodes])
+    warm_start = warm_start_command(config.id, config.model, config.dataset, config.env)
+    findings += tell(find_in_answers(before, core, scale, warm_start))
     trained_at = time.perf_counter()
     with stop_requests() as request:
         ending = train_in_folder(agent, core, config, out, request)
@@ -216,6 +224,7 @@ def _train(config: TrainConfig, out: Path, checkpoint: Path | None, about: About
         "seed": config.seed,
         "reward": reward_spec(config),
         "eval_split": config.eval_split,
+        "reward_scale": asdict(scale),
         "before": before.summary(),
         "before_cut_to_first_sentence": cut_to_first_sentence(core, before).summary(),
         "after": after.summary(),

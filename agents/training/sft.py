@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -13,10 +14,24 @@ from agents.models.loading import backbone_and_head, disable_dropout, teacher_fo
 from agents.models.options import choose_bf16
 from agents.models.token_logprobs import token_logprobs
 from agents.policy.episode_batch import EpisodeBatch, make_batch
-from agents.training.config import SFTOptions
+from agents.training.config import (
+    SFT_EPOCHS,
+    SFT_LEAST_STEPS,
+    SFT_MOST_STEPS,
+    SFTOptions,
+)
 from textenv.episode import TextCore
 from textenv.examples import Example
 from textenv.rollout import PlayedEpisode, SpeakerWriter, play_examples
+
+
+def count_steps(options: SFTOptions, cores: Sequence[TextCore]) -> int:
+    """Returns the number of updates: what was asked for, or by the number of training rows."""
+    if options.steps is not None:
+        return options.steps
+    rows = sum(len(core.dataset(core.split)) for core in cores)
+    steps = math.ceil(SFT_EPOCHS * rows / options.batch_size)
+    return min(max(steps, SFT_LEAST_STEPS), SFT_MOST_STEPS)
 
 
 def train_supervised(
@@ -46,10 +61,10 @@ def train_supervised(
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=options.learning_rate, betas=(0.9, 0.95), weight_decay=0.0
     )
-    step = 0
-    for step in range(1, options.steps + 1):
+    step, steps = 0, count_steps(options, cores)
+    for step in range(1, steps + 1):
         for group in optimizer.param_groups:
-            group["lr"] = options.learning_rate * _lr_factor(step, options.steps)
+            group["lr"] = options.learning_rate * _lr_factor(step, steps)
         batch = gold_batch(cores, rng, options.batch_size, model.device)
         everything = torch.arange(len(batch), device=model.device)
         weights = _token_weights(batch, options.prompt_weight)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from agents.training.report.run_record import to_estimate
 from agents.training.run import write_samples
 from agents.training.run_card import write_card
 from agents.training.run_folder import missing_folders, removed_unless_written
-from agents.training.sft import train_supervised
+from agents.training.sft import count_steps, train_supervised
 from textenv.benchmark.statistics import estimate_gain
 from textenv.cli.progress import track, track_steps
 from textenv.episode import TextCore
@@ -54,13 +54,22 @@ class WarmStart:
 
 
 def train_warm_start(
-    run: WarmStart, out: Path, device: torch.device | str = "cpu"
+    run: WarmStart,
+    out: Path,
+    device: torch.device | str = "cpu",
+    begun: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """Fine-tunes a model on the ideal turns of some environments, and measures the gain.
 
     The folder then holds `config.yaml`, `samples-ID.jsonl` (every held-out example before and
     after), `result.json`, and `model/`, the model and its tokenizer as transformers reads them. If
     the run is interrupted, the model of that moment is saved.
+
+    Args:
+        run: Configuration.
+        out: Folder of the run.
+        device: Where to compute.
+        begun: Called once the folder is the run's own, before anything slow.
 
     Returns:
         Content of `result.json`.
@@ -75,6 +84,7 @@ def train_warm_start(
     with locked(out):
         check_new_folder(out, besides=(LOCK_FILE,))
         with removed_unless_written(out, "model/config.json", made):
+            begun()
             return _train(run, out, device)
 
 
@@ -86,13 +96,15 @@ def _train(run: WarmStart, out: Path, device: torch.device | str) -> dict[str, A
         # What fails or is wasted is found before the training, not after.
         try_rewards({name_of(core.reward): core.reward}, core, _EVAL_SPLIT)
         tell(find_before_loading(core, run.model, [core.split, _EVAL_SPLIT]))
+    steps = count_steps(run.options, list(cores.values()))
+    run = replace(run, options=run.options.replace(steps=steps))
     widest = max(cores.values(), key=lambda core: core.window)
     policy = load_policy(run.model, widest, device, bf16=run.options.bf16)
     _write_config(run, out / "config.yaml")
     before = {id: _evaluate(policy, core, run, id) for id, core in cores.items()}
     trained_at = time.perf_counter()
     try:
-        steps = _learn(policy, list(cores.values()), run)
+        done = _learn(policy, list(cores.values()), run, steps)
     finally:
         with replacing_entries(out) as new:
             save_language_model(policy, new / "model", card=render_card(_facts(run)))
@@ -110,8 +122,8 @@ def _train(run: WarmStart, out: Path, device: torch.device | str) -> dict[str, A
         "model": run.model,
         "seed": run.options.seed,
         "environments": environments,
-        "steps": steps,
-        "stop_reason": "budget" if steps == run.options.steps else "max_seconds",
+        "steps": done,
+        "stop_reason": "budget" if done == steps else "max_seconds",
         "train_wall_s": train_wall_s,
         "wall_s": time.perf_counter() - started_at,
         "versions": versions(),
@@ -127,9 +139,9 @@ def samples_path(out: Path, id: str) -> Path:
     return out / f"samples-{id.replace('/', '-')}.jsonl"
 
 
-def _learn(policy: LMPolicy, cores: Sequence[TextCore], run: WarmStart) -> int:
+def _learn(policy: LMPolicy, cores: Sequence[TextCore], run: WarmStart, steps: int) -> int:
     until = float("inf") if run.max_seconds is None else time.perf_counter() + run.max_seconds
-    with track_steps("Training", run.options.steps) as report:
+    with track_steps("Training", steps) as report:
 
         def after_step(step: int, loss: float) -> bool:
             return report(step, loss) and time.perf_counter() < until

@@ -495,7 +495,7 @@ def test_a_misspelt_name_is_answered_with_the_nearest_and_without_network():
 
 
 def test_a_tokenizer_that_is_not_there_or_damaged_is_named(tmp_path):
-    with pytest.raises(TokenizerError, match=r"There is no file '.*model\.gguf'"):
+    with pytest.raises(TokenizerError, match=r"There is no tokenizer at '.*model\.gguf'"):
         load_tokenizer(tmp_path / "model.gguf")
     (tmp_path / "config.json").write_text('{"model_type": "llama"}')
     for damaged in ("{", "{}"):

@@ -197,10 +197,19 @@ def _say_faults(probes: Sequence[Probe], severities: Severities) -> tuple[list[s
         f"To mend it: {mend}."
         for mend in dict.fromkeys(p.mend for p in told[:_MOST_NAMED] if p.mend)
     ]
-    if len(told) > _MOST_NAMED:
-        names = listed([f"'{probe.name}'" for probe in told[_MOST_NAMED:]])
-        sentences.append(f"So are {names} in the table.")
+    rest: dict[str, list[str]] = {}
+    for probe in told[_MOST_NAMED:]:
+        rest.setdefault(_fault_in_brief(probe), []).append(f"'{probe.name}'")
+    for fault, names in rest.items():
+        is_are = "is" if len(names) == 1 else "are"
+        sentences.append(f"In the table {listed(names)} {is_are} {fault}, too.")
     return sentences, outcome
+
+
+def _fault_in_brief(probe: Probe) -> str:
+    if probe.score is None:
+        return "without a score"
+    return "paid too little" if probe.kind == "same" else "paid too much"
 
 
 def _above_policy(
@@ -260,7 +269,7 @@ def _difference(probe: Probe) -> str:
     assert probe.reference_minus_probe is not None
     low, high = probe.reference_minus_probe.ci95
     mean = -probe.reference_minus_probe.mean
-    return f"difference {mean:+.2f} [{-high:+.2f}, {-low:+.2f}]"
+    return f"difference {mean:+z.2f} [{-high:+z.2f}, {-low:+z.2f}]"
 
 
 def _interval(estimate: Estimate, form: str) -> str:

@@ -81,16 +81,18 @@ def give_verdict(
     audits: Sequence[Audit] = (),
     best_gain: Estimate | None = None,
     shared_faults: str = "",
+    limits: Sequence[str] = (),
 ) -> str:
     """Writes the paragraph that comes first: which design to train on, and which not to.
 
     `best_gain` is the gold gain of the best of the useful designs, corrected for the choice;
-    `shared_faults` says if gold is of one kind with the designs.
+    `shared_faults` says if gold is of one kind with the designs, and `limits` what kept the runs
+    from telling anything; it comes first.
     """
     trained = [design for design in designs if design.kind == "design"]
     useful = [design for design in trained if design.judgement in ("sound", "drifts")]
     useful.sort(key=lambda design: -design.gold_gain.mean)
-    parts = []
+    parts = list(limits)
     if useful:
         best = useful[0]
         parts.append(
@@ -164,7 +166,7 @@ def give_verdict(
 def sd(value: Estimate) -> str:
     """Writes an estimate in standard deviations."""
     low, high = value.ci95
-    return f"{value.mean:+.2f} sd [{low:+.2f}, {high:+.2f}]"
+    return f"{value.mean:+z.2f} sd [{low:+z.2f}, {high:+z.2f}]"
 
 
 def _at_matched_kl(design: Design) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -26,13 +25,6 @@ EnvKeys = Annotated[
     list[str] | None,
     typer.Argument(metavar="env.KEY=VALUE", help="Further arguments of the environment."),
 ]
-
-
-def model_folder(model: str) -> str:
-    """Returns the folder `model/` of a run's folder; any other name of a model as it is."""
-    folder = Path(model)
-    is_run = (folder / "model" / "config.json").is_file() and not (folder / "config.json").is_file()
-    return str(folder / "model") if is_run else model
 
 
 def environment_keys(overrides: Sequence[str]) -> dict[str, Any]:

@@ -23,7 +23,6 @@ from textenv.cli.arguments import (
     RewardText,
     Split,
     environment_keys,
-    model_folder,
 )
 from textenv.cli.console import (
     parse_spec,
@@ -39,6 +38,7 @@ from textenv.cli.terminal import make_console
 from textenv.env import TextEnv
 from textenv.episode import TextCore
 from textenv.examples import Episode
+from textenv.model_folders import model_folder
 from textenv.preflight import find_misfits
 from textenv.registry import environment_row, registered_ids
 from textenv.rewards import compute_rewards

@@ -15,7 +15,11 @@ from agents.ppo.options import trained_defaults
 from agents.training.config import SFTOptions, TrainConfig
 from tools.docs_pages.markdown import render_page
 
-_TRAINED = {"embedded": "the embedded model", "full": "full weights", "lora": "LoRA"}
+_TRAINED = {
+    "embedded": "the embedded model, also trained further",
+    "full": "full weights",
+    "lora": "LoRA",
+}
 
 
 def render_options() -> str:

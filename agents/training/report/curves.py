@@ -41,9 +41,14 @@ class Curve:
     look: str = ""  # the same of validation examples; empty for none
     is_told: bool = True  # whether it is shown where it is 0 in every row
     floor: float = -math.inf  # what is lower is drawn here, and said
+    meaning: str = ""  # where `METRICS` does not say it
 
 
 _MEANINGS = {metric.name: metric.meaning for group in METRICS.values() for metric in group}
+_PART = (
+    "a part of the reward, or a measure that it reports beside it: the mean over the sampled "
+    "episodes of an iteration"
+)
 _REWARD = Curve("Reward", "mean reward", REWARD, LOOK)
 _CURVES = (
     Curve("Gold, which nobody is paid", "mean score", "validation/gold"),
@@ -124,7 +129,9 @@ def _compared_panels(runs: Sequence[RunRecord], letters: Sequence[str]) -> Itera
 
 
 def _curves_of(runs: Sequence[RunRecord]) -> list[Curve]:
-    parts = [Curve(name, "mean", f"rollout/{name}") for name in component_names(runs)]
+    parts = [
+        Curve(name, "mean", f"rollout/{name}", meaning=_PART) for name in component_names(runs)
+    ]
     curves = (_REWARD, *parts, *_CURVES)
     return [c for c in curves if any(_has(run, c.key, c.is_told) for run in runs)]
 
@@ -159,7 +166,7 @@ def _draw(curve: Curve, drawn: Sequence[_LineData], notes: Sequence[str]) -> Dra
         if abs(x - round(x)) < 1e-9
     )
     chart = Chart(place_labels(lines), ticks, make_y_ticks(frame), None, None)
-    meaning = _MEANINGS.get(curve.key, "").replace("`", "")
+    meaning = _MEANINGS.get(curve.key, curve.meaning).replace("`", "")
     told = [f"{meaning[0].upper()}{meaning[1:]}."] if meaning else []
     lowest = min((e.mean for e in estimates), default=0.0)
     if lowest < curve.floor:

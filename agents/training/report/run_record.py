@@ -97,6 +97,16 @@ class RunRecord:
         return to_estimate(self.result["before"]["reward"]) if self.result else None
 
 
+def describe_episodes(config: Row, done: float) -> str:
+    """Says how many episodes a run has played: "640 of 600 episodes, in whole iterations of 64"."""
+    total = config.get("total_episodes")
+    if not total:
+        return f"{done:.0f} episodes"
+    is_over = done > total and "n_episodes" in config
+    whole = f", in whole iterations of {config['n_episodes']}" if is_over else ""
+    return f"{done:.0f} of {total} episodes{whole}"
+
+
 def read_run(folder: Path) -> RunRecord:
     """Reads the folder of a run of `textenv train`.
 

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from agents.training.about import find_failure
-from agents.training.report.run_record import RunRecord, to_estimate
+from agents.training.report.run_record import RunRecord, describe_episodes, to_estimate
 from agents.training.run_folder import STOP_REASONS
 from textenv.benchmark.statistics import Estimate
+from textenv.preflight import RewardScale
 from textenv.report.numbers import format_duration, format_interval, format_number
 
 _DECIMALS = 3
+_KL = "nats a response: how far training moved the model, a sampled estimate"
 
 
 def describe_run(run: RunRecord) -> str:
@@ -48,10 +50,10 @@ def list_numbers(run: RunRecord) -> list[tuple[str, str, str]]:
             found.append(("Best over last", *_number(over, signed=True)))
         ended = [result[s]["metrics"]["ended_by_agent"]["mean"] for s in ("before", "after")]
         found.append(("Turns that the agent ends", f"{ended[1]:.0%}", f"{ended[0]:.0%} before"))
-        found.append(("KL to the start", format_number(result["kl_ref"]), "nats a response"))
+        found.append(("KL to the start", format_number(result["kl_ref"]), _KL))
     last = run.metrics[-1]
-    of = f"of {run.config['total_episodes']}" if "total_episodes" in run.config else ""
-    found.append(("Episodes", f"{last['time/episodes']:.0f}", of))
+    done, _, of = describe_episodes(run.config, last["time/episodes"]).partition(" ")
+    found.append(("Episodes", done, of))
     if result:
         spent = format_duration(result["train_wall_s"])
         found.append(("Training", spent, STOP_REASONS[result["stop_reason"]]))
@@ -71,21 +73,44 @@ def _describe_gain(run: RunRecord) -> str:
         f"On {n} examples of the {split} split, which it was not trained on, {who} earns a mean "
         f"reward of {now}. Before training it was {was}: a gain of {numbers}."
     )
+    if low > 0 and _is_near_nothing(run):
+        ideal = _mean(_scale(run).ideal)
+        return (
+            f"The reward rose, but is still near nothing ({now}, where ideal answers earn "
+            f"{ideal}): read the answers. {earned}"
+        )
     if low > 0:
         return f"Training helped. {earned}"
     if high < 0:
         return f"Training did harm. {earned}"
+    if _is_at_ceiling(run):
+        return f"There was nothing left to learn. {earned}"
     return f"Whether training helped cannot be told. {earned} The interval holds 0."
+
+
+def _scale(run: RunRecord) -> RewardScale:
+    """Returns what the reward pays for ideal and empty answers; of a run without it, no scale."""
+    return RewardScale(**run.result.get("reward_scale", {"ideal": 0.0, "empty": 0.0}))
+
+
+def _is_near_nothing(run: RunRecord) -> bool:
+    return _scale(run).is_near_nothing(find_headline(run.result)[0]["reward"]["mean"])
+
+
+def _is_at_ceiling(run: RunRecord) -> bool:
+    """Returns whether answers earned what ideal ones do, before training and after it."""
+    stages = (run.result["before"], find_headline(run.result)[0])
+    return all(_scale(run).is_ideal(stage["reward"]["mean"]) for stage in stages)
 
 
 def _describe_progress(run: RunRecord) -> str:
     last = run.metrics[-1]
-    total = run.config.get("total_episodes")
+    played = describe_episodes(run.config, last["time/episodes"])
     failure = find_failure(run.about)
     said = (
         f"This run {f'has failed ({failure})' if failure else 'has not ended'}: "
         f"it has finished {run.iterations} iteration{'s' * (run.iterations != 1)}, "
-        f"and played {last['time/episodes']:.0f}{f' of {total}' if total else ''} episodes."
+        f"and played {played}."
     )
     looks = [row for row in run.metrics if row.get("validation/reward") is not None]
     if looks:
@@ -118,7 +143,12 @@ def _steps_of_gain(run: RunRecord) -> list[str]:
     n, total = result["before"]["examples"], result["total_episodes"]
     agent = "RUN/best" if run.is_best_apart else "RUN"
     steps = []
-    if low > 0:
+    if low > 0 and _is_near_nothing(run):
+        steps.append(
+            "Read the answers below: they earn hardly more than empty ones. Begin from a model "
+            "that can do more of the task: a larger one, or one that `textenv sft` taught it."
+        )
+    elif low > 0:
         steps.append(
             f"Use the agent: `textenv evaluate --model {agent}` measures it elsewhere, and "
             f"`{agent}/model` loads in transformers."
@@ -137,11 +167,15 @@ def _steps_of_gain(run: RunRecord) -> list[str]:
             "Validation reward was at its highest in the last look. Train on: "
             f"`textenv train --resume RUN total_episodes={2 * total}`."
         )
-    if low <= 0 <= high:
+    if low <= 0 <= high and _is_at_ceiling(run):
         steps.append(
-            f"Train for longer: `textenv train --resume RUN total_episodes={4 * total}`. In the "
-            f"next run measure on more examples: `eval_examples={4 * n}` makes the interval half "
-            "as wide."
+            "Answers earned what ideal ones do, before training and after it. Take harder data, "
+            "another reward, or a start that was taught less."
+        )
+    elif low <= 0 <= high:
+        steps.append(
+            f"Train for longer: `textenv train --resume RUN total_episodes={4 * total}`. "
+            f"{_measure_more(run, n)}"
         )
         steps.append(
             "Look at the curve of the reward: if it is flat, most answers to a prompt earn the "
@@ -157,6 +191,25 @@ def _steps_of_gain(run: RunRecord) -> list[str]:
         "`textenv compare RUN OTHER` tells how far the two differ."
     )
     return steps
+
+
+def _measure_more(run: RunRecord, n: int) -> str:
+    """Says how to narrow the interval: no more examples can be asked for than the split has."""
+    split = run.config.get("eval_split", "test")
+    there = run.data.get(split, {}).get("examples")
+    if there is None and n < run.config.get("eval_examples", n):
+        there = n
+    if there is not None and there <= n:
+        return f"The {split} split has only {n} examples: give more rows to narrow the interval."
+    if there is not None and there < 4 * n:
+        return (
+            f"In the next run measure on all examples of the {split} split: "
+            f"`eval_examples={there}`."
+        )
+    return (
+        f"In the next run measure on more examples: `eval_examples={4 * n}` makes the interval "
+        "half as wide."
+    )
 
 
 def _steps_of_progress(run: RunRecord) -> list[str]:

@@ -33,6 +33,13 @@ def test_it_says_what_to_do_and_writes_a_report_json_and_csv(audited, tmp_path):
     assert shown.exit_code == 0, shown.output
     assert shown.stdout.startswith("Do not train on it yet: most samples of a prompt earn the same")
     assert "human reference" in shown.stdout
+    text = " ".join(shown.stdout.split())
+    for word in (
+        "kind: lazy needs no skill; wrong says",
+        "wins: how often",
+        "below: paid clearly less",
+    ):
+        assert word in text
     saved = load_record(Audit, out / "audit.json")
     assert saved.reward == "token_f1"
     assert saved.n_examples == 20

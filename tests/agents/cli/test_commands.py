@@ -109,6 +109,7 @@ def test_a_folder_that_holds_something_is_left_alone(run, model, tmp_path, comma
     done = run(command, "TextQA-v0", "--model", model, "--out", tmp_path)
     assert done.exit_code == 2
     assert "already exists and is not empty" in done.stderr
+    assert done.stdout == ""  # no header of a run that does not begin
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 

@@ -6,20 +6,31 @@ import json
 import re
 import signal
 
+from agents.cli.display import print_training_result
 from agents.ppo.ppo import TextPPO
 from agents.training.config import load_config
+from textenv.cli.terminal import make_console
 
 
 def test_training_shows_its_gain_and_leaves_everything_in_its_folder(run, smoke, model, tmp_path):
     out = tmp_path / "run"
     done = run("train", "TextQA-v0", "--model", model, "--out", out, "--seed", "7", *smoke)
     assert done.exit_code == 0, done.output
-    for text in ("Training on TextQA-v0", "facts", "token_f1", "before, cut to first sentence"):
+    for text in ("Training on TextQA-v0", "facts", "token_f1", "how far training"):
         assert text in done.stdout
     assert done.stdout.count("Sample facts/test/0/") == 3
     assert "4 episodes in" in done.stdout
     result = json.loads((out / "result.json").read_bytes())
     assert result["seed"] == 7
+    # A row that would repeat the one above is left out.
+    is_cut = result["before_cut_to_first_sentence"] != result["before"]
+    assert ("before, cut to first sentence" in done.stdout) == is_cut
+    printed = make_console()
+    with printed.capture() as shown:
+        print_training_result(
+            printed, {**result, "before_cut_to_first_sentence": result["before"]}, out
+        )
+    assert "before, cut to first sentence" not in shown.get()
     assert f"{result['gain']['mean']:+.3f} [" in done.stdout
     assert f"{result['after']['reward']['mean']:.3f} [" in done.stdout
     assert {path.name for path in out.iterdir()} == {

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch
@@ -34,11 +37,15 @@ from agents.models.loading import (
     check_vocabulary,
     disable_dropout,
     load_model,
+    load_model_config,
     load_model_tokenizer,
     teacher_forced_hidden,
 )
 from agents.models.windows import check_cacheable, check_window
+from agents.policy.lm_policy import LMPolicy
 from textenv.errors import ModelError
+from textenv.rewards.learned.frozen_models import FrozenModel, Loading
+from textenv.tokenization import load_tokenizer
 
 VOCAB_SIZE = 97
 SMALL: dict[str, Any] = {
@@ -85,6 +92,28 @@ def test_a_tokenizer_loads_from_the_same_source(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(ModelError, match="The tokenizer of the model"):
         load_model_tokenizer(tmp_path / "empty")
+
+
+@pytest.mark.parametrize("inside", [".", "best"])
+def test_the_folder_of_a_run_is_its_model_wherever_a_model_is_named(
+    save_model: Callable[..., str], tmp_path: Path, inside: str
+) -> None:
+    run = tmp_path / "run" / inside
+    shutil.copytree(save_model(), run / "model")
+    assert load_model_config(run).model_type == "llama"
+    assert torch.equal(*(load_model(m).lm_head.weight for m in (run, run / "model")))
+    assert len(load_model_tokenizer(run)) == load_tokenizer(str(run)).vocab_size
+    env = gym.make_vec("TextQA-v0", num_envs=1, tokenizer=str(run), max_new_tokens=2)
+    spaces = (env.single_observation_space, env.single_action_space)
+    policy = LMPolicy(*spaces, lambda _: 1e-3, model=str(run))
+    assert policy.lm.config.model_type == "llama"
+    judge = FrozenModel("language model", str(run), Loading())
+    assert judge.source == str(run / "model")
+
+
+def test_a_folder_without_a_model_is_told_so(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"holds no model: there is no config\.json"):
+        load_model(tmp_path)
 
 
 def test_a_missing_path_names_its_nearest_sibling(tmp_path: Path) -> None:

@@ -432,6 +432,46 @@ def test_the_command_plans(make_config, tmp_path):
     assert rows[0]["smallest_gain"] is None
 
 
+def test_a_plan_needs_no_folder_and_runs_do(make_config, tmp_path):
+    path = tmp_path / "bench.yaml"
+    path.write_text(yaml.safe_dump(make_config(seeds=3).model_dump(mode="json")))
+    words = ["rewards", "bench", str(path)]
+    shown = CliRunner().invoke(make_app(), [*words, "--plan"])
+    assert shown.exit_code == 0, shown.output
+    refused = CliRunner().invoke(make_app(), words)
+    assert refused.exit_code == 2
+    assert "Name a folder for the runs: --out runs/bench." in refused.output
+
+
+def test_too_few_prompts_runs_that_stood_still_and_audits_are_told(
+    make_config, tmp_path, in_this_process
+):
+    rows = [{"document": f"Ann has {i} red hats.", "summary": f"{i} hats"} for i in range(60)]
+    data = tmp_path / "rows.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    config = make_config(dataset=str(data), prompts=32, audit=4)
+    n = len(make_core("TextSummarize-v0", 1, {"dataset": str(data)}).dataset("test"))
+    assert 1 < n < 32
+    values = config.model_dump(mode="json")
+    values["train"]["learning_rate"] = 1e-12
+    path = tmp_path / "bench.yaml"
+    path.write_text(yaml.safe_dump(values))
+    words = ["rewards", "bench", str(path), "--out", str(tmp_path / "out")]
+    few = f"{n} of test (there are no more; prompts=32 asks for more: give more rows)"
+    planned = " ".join(CliRunner().invoke(make_app(), [*words, "--plan"]).output.split())
+    assert f"with {n} prompts (there are no more; prompts=32" in planned
+    shown = CliRunner().invoke(make_app(), words)
+    assert shown.exit_code == 0, shown.output
+    text = " ".join(shown.output.split())
+    assert few in text
+    assert "No run moved the policy (KL 0.00 nats): 16 episodes are 2 iterations;" in text
+    assert f"The test split has {n} prompts, not the 32 asked for" in text
+    record = load_record(Bench, tmp_path / "out" / "bench.json")
+    assert record.verdict.startswith("No run moved the policy")
+    (row,) = [line for line in shown.output.splitlines() if line.startswith("brevity  ")][:1]
+    assert row.split()[-1] == ("passes" if record.audits[0].passes else "fails")
+
+
 def test_the_command_writes_a_report(make_config, tmp_path, in_this_process):
     path, out = tmp_path / "bench.yaml", tmp_path / "out"
     path.write_text(yaml.safe_dump(make_config().model_dump(mode="json")))

@@ -17,6 +17,7 @@ from stable_baselines3.common.utils import LinearSchedule
 import agents.models.options
 import agents.training.run
 from agents import LMPolicy, PolicyOptions, PPOOptions, TextPPO, load_config
+from agents.models.loading import load_model
 from agents.models.options import choose_bf16, list_options, option
 from agents.training.config import SFTOptions, TrainConfig, train_config
 from textenv.errors import ConfigError, TextEnvError
@@ -151,6 +152,17 @@ def test_defaults_follow_what_is_trained(given, expected):
     config = train_config({"id": "TextQA-v0", **given})
     names = ("learning_rate", "n_epochs", "gae_lambda", "kl_coef", "max_tokens_per_batch")
     assert tuple(getattr(config, name) for name in names) == expected
+
+
+def test_the_embedded_model_keeps_its_defaults_when_it_was_trained_further(tmp_path, save_model):
+    run = tmp_path / "start"
+    load_model("embedded").save_pretrained(run / "model")
+    defaults = train_config({"id": "TextQA-v0"}).to_json(exclude={"model"})
+    for named in (run, run / "model"):
+        config = train_config({"id": "TextQA-v0", "model": str(named)})
+        assert config.to_json(exclude={"model"}) == defaults
+    other = train_config({"id": "TextQA-v0", "model": save_model(tokenizer="embedded")})
+    assert other.learning_rate == 3e-5
 
 
 def test_the_same_values_give_the_same_run_in_python_and_on_the_command_line(tmp_path):

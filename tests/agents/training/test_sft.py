@@ -10,8 +10,9 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from agents.models.loading import load_model
 from agents.training.config import SFTOptions
 from agents.training.held_out import evaluate_policy_on_split, load_policy
-from agents.training.sft import gold_batch, train_supervised
+from agents.training.sft import count_steps, gold_batch, train_supervised
 from textenv import ConfigError
+from textenv.vector import make_core
 
 
 @pytest.fixture
@@ -52,6 +53,15 @@ def test_the_loss_falls_and_the_answers_become_right(core, make_env, save_model,
     policy = load_policy(str(tmp_path), single)
     result = evaluate_policy_on_split(policy, single, "test", 8)
     assert result.metrics["exact_match"].mean() > 0.8
+
+
+def test_few_rows_are_not_learned_a_thousand_times_over(core):
+    n = len(core.dataset("train"))
+    assert count_steps(SFTOptions(batch_size=1), [core]) == 20 * n
+    assert count_steps(SFTOptions(batch_size=1), [core, core]) == min(40 * n, 1000)
+    assert count_steps(SFTOptions(batch_size=64), [core]) == 30
+    assert count_steps(SFTOptions(steps=7), [core]) == 7
+    assert count_steps(SFTOptions(), [make_core("TextQA-v0")]) == 1000
 
 
 def test_it_stops_when_told(core, save_model):

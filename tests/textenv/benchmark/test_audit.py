@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from textenv.benchmark.audit import audit
-from textenv.benchmark.audit_verdict import comes_too_near, margin_of
+from textenv.benchmark.audit_verdict import comes_too_near, judge_wrong, margin_of
 from textenv.benchmark.learnability import PolicySamples
 from textenv.benchmark.probes import ATTACKS
 from textenv.benchmark.results import Audit, Probe, load_record, save_record
@@ -423,6 +423,18 @@ def test_severities_decide_which_faults_fail() -> None:
     assert found.parts[1].outcome == "warns"
     assert "To mend it: multiply with negation_agreement" in found.parts[1].words
     assert not audit("substring_match", examples, metrics=(), severities=strict).passes
+
+
+def test_faults_past_the_third_are_told_in_words_of_their_own_and_zero_has_no_sign() -> None:
+    tie = Estimate(0.001, (-0.001, 0.001))  # reference minus text: -0.001 the other way round
+    half = Estimate(0.5, (0.4, 0.6))
+    wrong = [Probe(name, name, half, tie, half, 12, kind="wrong", at_fault=True) for name in "abcd"]
+    same = Probe("e", "e", half, half, half, 12, kind="same", at_fault=True, severity="warns")
+    words = judge_wrong([*wrong, same], load_severities()).words
+    assert "A scores as high as a human reference (difference +0.00 [+0.00, +0.00])." in words
+    assert "In the table 'd' is paid too much, too. In the table 'e' is paid too little, too" in (
+        words
+    )
 
 
 def test_every_text_that_can_be_at_fault_has_a_severity() -> None:

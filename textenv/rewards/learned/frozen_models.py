@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from textenv.errors import ConfigError, ModelError
 from textenv.hub import offline_if_unreachable
 from textenv.model_files import check_model_files
+from textenv.model_folders import model_folder
 from textenv.tokenization import EMBEDDED, EMBEDDED_PATH, mended
 
 if TYPE_CHECKING:
@@ -209,7 +210,7 @@ def _find(name: str | Path) -> str:
                 "textenv[semantic]. Or give another model, as a folder or a Hugging Face id."
             )
         return str(Path(spec.origin).parent / "model")
-    path = Path(name).expanduser()
+    path = Path(model_folder(str(name))).expanduser()
     return str(path) if path.is_dir() else str(name)
 
 

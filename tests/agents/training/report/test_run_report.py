@@ -11,7 +11,7 @@ from agents.training.report import reported, write_run_report
 from agents.training.report.curves import make_panels
 from agents.training.report.run_record import read_run
 from agents.training.report.texts import make_extremes, make_progress, make_rollouts
-from agents.training.report.verdict import describe_run, find_next_steps
+from agents.training.report.verdict import describe_run, find_next_steps, list_numbers
 from textenv.benchmark.statistics import estimate_gain
 from textenv.errors import ConfigError, DamagedError
 
@@ -62,6 +62,54 @@ def test_the_interval_decides_what_is_said_and_advised(make_run, after, verdict,
     assert steps[0].startswith("Read the warnings")
     assert any(step in one for one in steps)
     assert any("textenv compare RUN OTHER" in one for one in steps)
+
+
+def test_a_gain_that_is_still_near_nothing_is_not_called_help(make_run):
+    low = {"before": (0.0, 0.0, 0.0, 0.0), "after": (0.03, 0.04, 0.05, 0.04)}
+    run = read_run(make_run(**low, result={"reward_scale": {"ideal": 1.0, "empty": 0.0}}))
+    assert describe_run(run).startswith(
+        "The reward rose, but is still near nothing (0.040, where ideal answers earn 1.000): "
+        "read the answers."
+    )
+    assert "Use the agent" not in " ".join(find_next_steps(run))
+    small = read_run(make_run("b", **low, result={"reward_scale": {"ideal": 0.1, "empty": 0.0}}))
+    assert describe_run(small).startswith("Training helped.")
+
+
+def test_a_budget_that_ends_within_an_iteration_is_not_counted_as_overrun(make_run):
+    even = read_run(make_run())
+    assert ("Episodes", "32", "of 32 episodes") in list_numbers(even)
+    odd = read_run(make_run("b", total_episodes=30))
+    assert ("Episodes", "32", "of 30 episodes, in whole iterations of 8") in list_numbers(odd)
+    (kl,) = [row for row in list_numbers(odd) if row[0] == "KL to the start"]
+    assert "how far training moved the model" in kl[2]
+
+
+def test_a_part_of_the_reward_has_a_caption(make_run):
+    drawn = {one.panel.title: one.panel for one in make_panels(read_run(make_run()))}
+    assert drawn["facts"].notes[0].startswith("A part of the reward, or a measure")
+
+
+def test_no_more_examples_are_asked_for_than_the_split_has(make_run):
+    flat = {"after": (0.0, 0.4, 0.2, 0.3)}
+    steps = " ".join(find_next_steps(read_run(make_run(**flat, eval_examples=256))))
+    assert "eval_examples=" not in steps
+    assert "The test split has only 4 examples: give more rows" in steps
+    assert "Train for longer" in steps
+    folder = make_run("b", **flat)
+    for there, said in ((4, "has only 4 examples"), (9, "`eval_examples=9`"), (16, "=16`")):
+        about = {"data": {"test": {"examples": there, "hash": "0"}}}
+        (folder / "about.json").write_text(json.dumps(about), encoding="utf-8")
+        assert said in " ".join(find_next_steps(read_run(folder)))
+
+
+def test_a_run_that_began_at_the_ceiling_is_not_to_be_trained_for_longer(make_run):
+    top = {"before": (1.0, 1.0, 1.0, 1.0), "after": (1.0, 1.0, 1.0, 1.0)}
+    run = read_run(make_run(**top, result={"reward_scale": {"ideal": 1.0, "empty": 0.0}}))
+    assert describe_run(run).startswith("There was nothing left to learn.")
+    steps = " ".join(find_next_steps(run))
+    assert "Train for longer" not in steps
+    assert "Take harder data" in steps
 
 
 def test_the_best_agent_is_the_one_that_is_spoken_of(make_run):
