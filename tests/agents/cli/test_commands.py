@@ -77,6 +77,15 @@ def test_help_lists_every_key_with_its_default(run, command, record):
         ),
         (["sft", "TextQA-v0", "steps=0"], "steps=0 is not valid: it should be greater than 0"),
         (["sft", "TextQA-v0", "TextSummarize-v0", "--dataset", "news"], "with one environment"),
+        (["train", "TextQA-v0", "max_new_tokens=5"], "Did you mean 'env.max_new_tokens'?"),
+        (["sft", "TextQA-v0", "max_new_tokens=5"], "Did you mean 'env.max_new_tokens'?"),
+        (["show", "TextQA-v0", "max_new_tokens=5"], "Did you mean 'env.max_new_tokens'?"),
+        (["sft", "TextQA-v0", "dataset=facts"], "Did you mean '--dataset'?"),
+        (
+            ["train", "TextQA-v0", "episodes=5"],
+            "'total_episodes' (training budget in episodes) or 'n_episodes' (episodes of one",
+        ),
+        (["train", "TextQA-v0", "lr=1"], "Did you mean 'learning_rate'?"),
     ],
 )
 def test_wrong_input_ends_with_one_message_before_anything_is_written(
