@@ -32,7 +32,9 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     name = str(name)[:_QUOTED_CHARS]
     names = sorted(str(k) for k in known)
     folded = {n.lower(): n for n in names}
-    close = difflib.get_close_matches(name.lower(), list(folded), n=1, cutoff=0.5)
+    # One wrong letter is half of a short name.
+    cutoff = 0.6 if len(name) > 3 else 0.5
+    close = difflib.get_close_matches(name.lower(), list(folded), n=1, cutoff=cutoff)
     if close:
         return f" Did you mean '{folded[close[0]]}'?"
     return f" Known: {', '.join(names)}." if names else ""
@@ -60,8 +62,11 @@ class TextEnvError(Exception):
 class UnknownNameError(TextEnvError):
     """A name (reward, column, key, dataset, ...) that does not exist."""
 
-    def __init__(self, kind: str, name: object, known: Iterable[str]) -> None:
-        super().__init__(f"There is no {kind} '{name}'.{did_you_mean(str(name), known)}")
+    def __init__(
+        self, kind: str, name: object, known: Iterable[str], hint: str | None = None
+    ) -> None:
+        near = did_you_mean(str(name), known) if hint is None else f" {hint}"
+        super().__init__(f"There is no {kind} '{name}'.{near}")
 
 
 class ConfigError(TextEnvError):

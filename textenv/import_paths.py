@@ -25,8 +25,8 @@ def is_file(module_name: str) -> bool:
     return module_name.endswith(".py")
 
 
-def missing_module(module_name: str) -> str | None:
-    """Says why a module cannot be found, without importing it, or returns None."""
+def missing_module(module_name: str, attribute: str = "NAME") -> str | None:
+    """Says why a module, of which a name is wanted, cannot be found; imports nothing."""
     if is_file(module_name):
         path = Path(module_name)
         if path.is_file():
@@ -49,6 +49,9 @@ def missing_module(module_name: str) -> str | None:
     except Exception as error:  # a package above the module is imported by the search
         return f"looking for '{module_name}' fails with {type(error).__name__}: {error}"
     message = f"there is no module '{module_name}'."
+    file = f"{module_name.replace('.', '/')}.py"
+    if Path(file).is_file():
+        return f"{message} Did you mean '{file}:{attribute}'?"
     package, _, name = module_name.rpartition(".")
     if package in sys.modules:
         folders = getattr(sys.modules[package], "__path__", [])

@@ -190,7 +190,8 @@ class TextLevel(ActionLevel):
             if not isinstance(actions[slot], str):
                 raise ConfigError(
                     f"An action is a text at text level, and slot {slot} was given "
-                    f"{type(actions[slot]).__name__}."
+                    f"{type(actions[slot]).__name__}. For token ids: gym.make(..., "
+                    'action_level="token").'
                 )
         for slot in numbers.tolist():
             ids = self._tokenizer.encode_turn(str(actions[slot]), self._budget)
@@ -292,6 +293,10 @@ def _whole_numbers(
 ) -> NDArray[np.integer[Any]]:
     """Returns the actions of some slots, refusing what would be stored and fail far from here."""
     actions = np.asarray(actions)
+    if actions.dtype.kind in "UO" and any(isinstance(one, str) for one in actions.flat):
+        raise ConfigError(
+            f'An action is a {what}, not a text. For texts: gym.make(..., action_level="text").'
+        )
     if actions.shape != (slots.n_slots,):
         raise ConfigError(
             f"step takes one {what} a slot, shape ({slots.n_slots},), not {actions.shape}."

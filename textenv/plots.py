@@ -23,6 +23,7 @@ from textenv.benchmark.results import Bench, load_record
 from textenv.benchmark.statistics import Estimate
 from textenv.errors import ConfigError, UnknownNameError
 from textenv.report.metric_rows import LOOK, REWARD, estimate_metric, is_number, read_rows
+from textenv.run_names import describe_no_run
 from textenv.strict_yaml import load_yaml
 
 if TYPE_CHECKING:
@@ -175,10 +176,7 @@ def _read_runs(runs: Runs) -> list[_Run]:
 def _read_run(name: str, folder: Path) -> _Run:
     path = folder / "config.yaml"
     if not path.is_file():
-        raise ConfigError(
-            f"'{folder}' holds no run: there is no config.yaml. Name the folder that textenv train "
-            "wrote."
-        )
+        raise ConfigError(describe_no_run(folder))
     try:
         config = load_yaml(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:

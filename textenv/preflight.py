@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from textenv.datasets.generated.procedural import ProceduralDataset
 from textenv.episode import TextCore
-from textenv.errors import PromptTooLongError
+from textenv.errors import DatasetError, PromptTooLongError
 from textenv.examples import Example, Turn
 from textenv.rewards import Reward, compute_rewards
 from textenv.rollout import play_text
+from textenv.tokenization import EMBEDDED
 
 EXAMPLES = 200  # examples of a split that are looked at, from the first on
 SCALE_EXAMPLES = 8  # examples whose ideal and empty answers are scored
@@ -83,6 +85,48 @@ def find_few(core: TextCore, split: str) -> list[str]:
         f"The {split} split has {n} example{'s' * (n != 1)}: with fewer than {FEW}, an interval is "
         f"wide and may be wrong. Give more rows, or {instead}."
     ]
+
+
+def find_foreign_text(core: TextCore, model: str, split: str) -> list[str]:
+    """Finds whether the embedded model is to write on text that it never saw."""
+    if model != EMBEDDED or isinstance(core.dataset(split), ProceduralDataset):
+        return []
+    return [
+        "The embedded model knows the generated data sets alone; on other text it writes "
+        "nonsense. Name a language model: --model with a folder or a Hugging Face id. Or teach it "
+        "your rows first: textenv sft with your --dataset."
+    ]
+
+
+def find_in_data(core: TextCore, model: str, splits: Sequence[str]) -> tuple[list[str], str | None]:
+    """Finds what a training would say of the data, an empty split included.
+
+    Args:
+        core: Slots of the environment; an episode that runs in the first one is lost.
+        model: Name of the language model.
+        splits: Splits that would be played. On all but "train" something is measured.
+
+    Returns:
+        Findings, and a sentence that all texts fit if they do.
+    """
+    found, filled = [], []
+    for split in dict.fromkeys(splits):
+        try:
+            core.dataset(split)
+        except DatasetError as error:
+            found.append(str(error))
+            continue
+        filled.append(split)
+        found += [] if split == "train" else find_few(core, split)
+    if not filled:
+        return found, None
+    misfits = find_misfits(core, filled)
+    sizes = [len(core.dataset(split)) for split in filled]
+    n = sum(min(EXAMPLES, size) for size in sizes)
+    looked_at = f" (the first {EXAMPLES} of a split are measured)" if max(sizes) > EXAMPLES else ""
+    fit = f"All {n} prompts and ideal answers fit{looked_at}."
+    foreign = find_foreign_text(core, model, filled[0])
+    return misfits + found + foreign, None if misfits else fit
 
 
 def try_rewards(rewards: Mapping[str, Reward], core: TextCore, split: str) -> None:

@@ -47,6 +47,26 @@ def load_yaml(text: str, *, fast: bool = False) -> Any:
     return yaml.load(text, Loader=_FastLoader if fast else _StrictLoader)
 
 
+def find_missing_blank(value: Any) -> str | None:
+    """Finds a key without a value that has a colon inside, as of "{path:rows.csv}".
+
+    Returns:
+        The text with a blank after the colon, as it was probably meant; None if there is none.
+    """
+    if isinstance(value, list):
+        return next(filter(None, map(find_missing_blank, value)), None)
+    if not isinstance(value, dict):
+        return None
+    for key, inner in value.items():
+        name, colon, rest = str(key).partition(":")
+        if inner is None and colon and name and rest.strip() and not name.endswith(".py"):
+            return f"{{{name}: {rest}}}"
+        found = find_missing_blank(inner)
+        if found is not None:
+            return found
+    return None
+
+
 def check_form(name: str, value: Any, form: type[T]) -> T:
     """Makes records of plain values, such as those of a YAML file; lists become tuples.
 

@@ -43,6 +43,7 @@ from textenv.cli.rewards import find_rewards_app
 from textenv.cli.terminal import make_console
 from textenv.errors import ConfigError, ExitCode
 from textenv.registry import environment_row
+from textenv.run_names import describe_no_run
 
 _TRAINED = {
     "embedded": "the embedded model, also trained further",
@@ -122,6 +123,8 @@ def train(
         others = (id, model, dataset, reward, config, out, seed, device)
         _check_resume(given, [value for value in others if value is not None])
         config = resume / "config.yaml"
+        if not config.exists():
+            raise ConfigError(describe_no_run(resume))
     elif from_iteration is not None:
         raise ConfigError("--from goes with --resume FOLDER.")
     elif allow_code:

@@ -22,6 +22,7 @@ from textenv.cli.console import parse_spec, print_findings, print_json
 from textenv.cli.overrides import check_given_once
 from textenv.cli.terminal import make_console
 from textenv.errors import ConfigError, DatasetError, UnknownNameError
+from textenv.model_folders import describe_missing
 from textenv.output_paths import check_file
 from textenv.registry import environment_row
 
@@ -181,6 +182,7 @@ def evaluate(
         question(core, episode.example) | {"sample": i % samples} | evaluation.answer(i)
         for i, episode in enumerate(evaluation.episodes)
     ]
+    replaced = out is not None and out.exists()
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         write_whole(out, json.dumps(result, indent=2, ensure_ascii=False))
@@ -211,7 +213,8 @@ def evaluate(
     print_answers(console, rows[: _SHOWN * samples : samples])
     if out is not None:
         beside = out.with_suffix(".jsonl")
-        console.print(f"\nWritten to {out}, and a row an answer to {beside}.", markup=False)
+        was = " The files of before were replaced." if replaced else ""
+        console.print(f"\nWritten to {out}, and a row an answer to {beside}.{was}", markup=False)
 
 
 @dataclass(frozen=True)
@@ -274,7 +277,8 @@ def _evaluated(
     setting = None if model is None else read_setting(Path(model), allow_code)
     if setting is None:
         if named is None and model is not None and not Path(model).exists():
-            raise ConfigError(f"There is no run '{model}', so name an environment, too.")
+            near = describe_missing(model) or f"There is no run '{model}'."
+            raise ConfigError(f"{near} For a model that is no run, name an environment, too.")
         if named is None:
             raise ConfigError(
                 "Name an environment ('textenv list' shows them), or give the folder of a run as "

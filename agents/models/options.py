@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ from pydantic_core import PydanticSerializationError
 from textenv.errors import ConfigError, UnknownNameError
 from textenv.model_folders import model_folder
 from textenv.plain_json import load_json
+from textenv.registry import EnvironmentKwargs
 from textenv.secrets import refuse_secrets
 from textenv.tokenization import EMBEDDED, EMBEDDED_PATH
 
@@ -66,6 +68,11 @@ class Options(BaseModel):
             return validate(values)
         except ValidationError as error:
             raise _plain_error(error, cls) from error
+
+    @classmethod
+    def place_of(cls, name: str) -> str | None:
+        """Says where an option goes that this record does not have; None if nowhere is known."""
+        return None
 
     def to_json(self, exclude: Iterable[str] = ()) -> dict[str, Any]:
         """Returns the options as JSON can hold them; the record takes them back.
@@ -123,6 +130,16 @@ def signature_with(init: Callable[..., None], record: type[Options]) -> inspect.
     return inspect.Signature([*named, *options])
 
 
+def place_in_environment(name: str) -> str | None:
+    """Says where an argument of an environment is given in Python; None for other names."""
+    if name not in EnvironmentKwargs.model_fields:
+        return None
+    return (
+        f"{name} belongs to the environment: "
+        f'TextPPO("LMPolicy", gym.make_vec(ID, num_envs=64, {name}=...)).'
+    )
+
+
 class LoraSettings(BaseModel):
     """Low-rank adaptation: W x becomes W x + alpha / r * B A x, and only A and B learn.
 
@@ -154,6 +171,11 @@ _MODEL, _PRECISION, _MEMORY = "Model and policy", "Precision", "Memory and speed
 
 class PolicyOptions(Options):
     """The options of `LMPolicy`, which `TextPPO` takes as `policy_kwargs`."""
+
+    @classmethod
+    def place_of(cls, name: str) -> str | None:
+        """Says that an argument of the environment is given where that is made."""
+        return place_in_environment(name)
 
     model: str = option(
         EMBEDDED,
@@ -312,13 +334,30 @@ def _plain_error(error: ValidationError, record: type[Options]) -> Exception:
         inside = inside[:1] if name == "lora" else []
         if found["type"] == "extra_forbidden":
             known = LoraSettings.model_fields if inside else record.model_fields
-            return UnknownNameError("option", ".".join([name, *inside]), known)
+            hint = None if inside else record.place_of(name) or _offered(name, record)
+            return UnknownNameError("option", ".".join([name, *inside]), known, hint)
         key = ".".join([name, *inside])
         is_missing = found["type"] == "missing"
         problem = " is missing" if is_missing else f"={found['input']!r} is not valid"
         needed = "" if is_missing else f": {_requirement(found['msg'])}"
         problems.setdefault(key, f"{key}{problem}{needed}")
     return ConfigError(f"{'; '.join(problems.values())}.")
+
+
+def _offered(name: str, record: type[Options]) -> str | None:
+    """Offers all options that end in a name, with what they are; or the one that it abbreviates."""
+    for key in record.model_fields:
+        if "".join(word[0] for word in key.split("_")) == name:
+            return f"Did you mean '{key}'?"
+    ending = {
+        key: field.description
+        for key, field in record.model_fields.items()
+        if key.endswith(f"_{name}")
+    }
+    if len(ending) < 2:
+        return None
+    offers = (f"'{key}' ({re.split('[;.] ', text or '')[0]})" for key, text in ending.items())
+    return f"Did you mean {' or '.join(offers)}?"
 
 
 def _requirement(message: str) -> str:

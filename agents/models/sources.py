@@ -19,7 +19,6 @@ from textenv.storage.checksums import check_listed
 from textenv.tokenization import EMBEDDED
 
 
-
 class Source(NamedTuple):
     """Where a model is: a folder or a Hugging Face id, and for GGUF the file in the folder."""
 

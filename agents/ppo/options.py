@@ -15,7 +15,15 @@ from pydantic import (
     model_validator,
 )
 
-from agents.models.options import POLICY_DEFAULTS, Options, Trained, option, what_is_trained
+from agents.models.options import (
+    POLICY_DEFAULTS,
+    Options,
+    PolicyOptions,
+    Trained,
+    option,
+    place_in_environment,
+    what_is_trained,
+)
 from agents.ppo.engine_args import check_engine_args
 from agents.ppo.schedules import Scheduled
 from textenv.deadlines import DEFAULT_REWARD_S
@@ -30,6 +38,15 @@ _LOSS, _KL, _RUN = "Loss", "KL penalty", "Process and log"
 
 class PPOOptions(Options):
     """The options of `TextPPO`."""
+
+    @classmethod
+    def place_of(cls, name: str) -> str | None:
+        """Says that an option is the policy's, or an argument the environment's."""
+        if name in PolicyOptions.model_fields:
+            return f'{name} belongs to the policy: policy_kwargs={{"{name}": ...}}.'
+        if name == "total_episodes":
+            return f"{name} belongs to learn: agent.learn({name}=...)."
+        return place_in_environment(name)
 
     n_episodes: PositiveInt = option(64, _ROLLOUT, "episodes of one iteration, of all processes")
     n_envs: PositiveInt = option(

@@ -13,7 +13,7 @@ from pydantic import Field, JsonValue, NonNegativeInt, PositiveInt, field_valida
 
 from agents.models.options import Options
 from agents.reward_bench.records import RECORD_VERSION
-from agents.training.config import TrainConfig, read_config_file, train_config
+from agents.training.config import TrainConfig, key_in_environment, read_config_file, train_config
 from textenv.benchmark.independence import counts_overlap
 from textenv.benchmark.matrix import GOLD, RANDOM
 from textenv.cli.overrides import apply_overrides
@@ -26,6 +26,13 @@ from textenv.vector import environment_arguments, make_core
 
 class BenchConfig(Options):
     """The configuration of a benchmark: the keys of `textenv rewards bench`."""
+
+    @classmethod
+    def place_of(cls, name: str) -> str | None:
+        """Says that a key of training goes into `train`, and one of the environment into `env`."""
+        if name in TrainConfig.model_fields and name not in (*_RESERVED, *_UNUSED):
+            return f"Did you mean 'train.{name}'?"
+        return key_in_environment(name)
 
     title: str = Field("", description="heading of the report")
     id: str = Field(description="environment id")

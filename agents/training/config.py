@@ -23,6 +23,7 @@ from agents.training.guards import GuardName
 from textenv.cli.overrides import apply_overrides, check_given_once
 from textenv.errors import ConfigError
 from textenv.named_code import record_own
+from textenv.registry import EnvironmentKwargs
 from textenv.storage.whole_files import write_whole
 from textenv.strict_yaml import load_yaml
 
@@ -99,12 +100,29 @@ class RunOptions(Options):
         return self
 
 
+def key_in_environment(name: str) -> str | None:
+    """Returns the key that sets an argument of the environment; None for other names."""
+    return f"Did you mean 'env.{name}'?" if name in EnvironmentKwargs.model_fields else None
+
+
 class TrainConfig(PPOOptions, PolicyOptions, RunOptions):
     """The whole configuration of a training run: the keys of `textenv train`."""
+
+    @classmethod
+    def place_of(cls, name: str) -> str | None:
+        """Says that an argument of the environment is a key within `env`."""
+        return key_in_environment(name)
 
 
 class SFTOptions(Options):
     """The options of supervised fine-tuning: the keys of `textenv sft`."""
+
+    @classmethod
+    def place_of(cls, name: str) -> str | None:
+        """Says which options have dashes, and that the environment's are within `env`."""
+        if name in ("model", "dataset", "out", "device", "examples", "max_seconds"):
+            return f"Did you mean '--{name.replace('_', '-')}'?"
+        return key_in_environment(name)
 
     steps: PositiveInt | None = option(
         None,

@@ -14,13 +14,11 @@ from agents.ppo.options import PPOOptions
 from agents.training.config import TrainConfig
 from agents.training.evaluation import Evaluation
 from textenv.chat import brief
-from textenv.datasets.generated.procedural import ProceduralDataset
 from textenv.episode import TextCore
 from textenv.examples import Episode
-from textenv.preflight import RewardScale, find_few, find_misfits
+from textenv.preflight import RewardScale, find_few, find_foreign_text, find_misfits
 from textenv.rewards.base import name_of
 from textenv.safe_text import for_terminal
-from textenv.tokenization import EMBEDDED
 
 _log = logging.getLogger(__name__)
 
@@ -40,12 +38,7 @@ def find_before_loading(core: TextCore, model: str, splits: Sequence[str]) -> li
     found = find_misfits(core, splits)
     for split in dict.fromkeys(splits):
         found += [] if split == "train" else find_few(core, split)
-    if model == EMBEDDED and not isinstance(core.dataset(splits[0]), ProceduralDataset):
-        found.append(
-            "The embedded model knows the generated data sets alone; on other text it writes "
-            "nonsense. Name a language model: --model with a folder or a Hugging Face id."
-        )
-    return found
+    return found + find_foreign_text(core, model, splits[0])
 
 
 def find_in_budget(config: TrainConfig) -> list[str]:

@@ -34,6 +34,7 @@ from textenv.errors import ConfigError, DamagedError
 from textenv.examples import Episode, Turn
 from textenv.named_code import check_code
 from textenv.output_paths import check_new_folder
+from textenv.run_names import describe_no_run
 from textenv.storage.checksums import MANIFEST
 from textenv.storage.faults import storage_faults
 from textenv.storage.folder_lock import LOCK_FILE
@@ -100,10 +101,7 @@ def check_resumable(folder: Path, total_episodes: int, iteration: int | None = N
         DamagedError: A file is damaged that the run needs.
     """
     if not (folder / CONFIG_FILE).is_file() and saved_iteration(folder) is None:
-        raise ConfigError(
-            f"'{folder}' holds no run: there is no {CONFIG_FILE}. Name the folder that textenv "
-            "train wrote, or start the run with its command."
-        )
+        raise ConfigError(describe_no_run(folder))
     check_run_files(folder, NEEDED)
     checkpoint = find_checkpoint(folder, iteration)
     saved = saved_iteration(checkpoint)

@@ -518,6 +518,17 @@ def test_an_action_that_is_no_token_is_refused_and_writes_nothing(make, action):
     assert written(env.step(700)[0]) == [*written(observation), 700]
 
 
+def test_an_action_of_another_level_names_the_level_that_takes_it(make):
+    for arguments, action, level in (
+        ({}, "hello", "text"),
+        ({"action_level": "text"}, 7, "token"),
+    ):
+        env = make(**arguments)
+        env.reset(seed=0)
+        with pytest.raises(ConfigError, match=rf'gym.make\(..., action_level="{level}"\)'):
+            env.step(action)
+
+
 @pytest.mark.parametrize("action", [700, np.int64(700), np.uint16(700), np.array(700)])
 def test_any_kind_of_integer_is_an_action(make, action):
     env = make().unwrapped

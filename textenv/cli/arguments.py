@@ -9,6 +9,7 @@ import typer
 
 from textenv.cli.overrides import apply_overrides
 from textenv.errors import ConfigError
+from textenv.registry import EnvironmentKwargs
 
 _MODEL_HELP = "'embedded', a folder, a run's folder, a Hugging Face id or a .gguf file."
 _SPEC_HELP = "to use instead of the environment's own: a name, a path, or a mapping as YAML."
@@ -33,9 +34,9 @@ def environment_keys(overrides: Sequence[str]) -> dict[str, Any]:
     apply_overrides(values, overrides)
     for key in values:
         if key != "env":
-            raise ConfigError(
-                f"'{key}' is not of the form env.KEY=VALUE, such as env.max_new_tokens=64."
-            )
+            known = key in EnvironmentKwargs.model_fields
+            hint = f". Did you mean 'env.{key}'?" if known else ", such as env.max_new_tokens=64."
+            raise ConfigError(f"'{key}' is not of the form env.KEY=VALUE{hint}")
     env: dict[str, Any] = values.get("env", {})
     if not isinstance(env, dict):
         raise ConfigError(f"env is not {env!r}; name its keys, as in env.max_new_tokens=64.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import gymnasium as gym
@@ -39,10 +40,11 @@ from textenv.env import TextEnv
 from textenv.episode import TextCore
 from textenv.examples import Episode
 from textenv.model_folders import model_folder
-from textenv.preflight import find_misfits
+from textenv.preflight import find_in_data
 from textenv.registry import environment_row, registered_ids
 from textenv.rewards import compute_rewards
 from textenv.rollout import play_text
+from textenv.tasks.base import Field
 from textenv.tokenization import EMBEDDED
 from textenv.vector import environment_arguments, make_core
 
@@ -78,6 +80,10 @@ def show_environment(
     It says which prompts would be cut, and which ideal answers are too long for a turn.
     """
     core, arguments = make_shown_core(id, overrides, model, dataset, reward)
+    # All that a training reads of one's own data; of the environment's own, what is shown.
+    asked = [split or core.split]
+    splits = [core.split, "validation", "test", *asked] if "dataset" in arguments else asked
+    findings, fit = find_in_data(core, model or EMBEDDED, splits)
     example = core.choose_example(np.random.default_rng(), {"index": index, "split": split})
     info = core.start(0, example)
     prompt_ids = core.input_ids[0, : core.lengths[0]].tolist()
@@ -89,7 +95,8 @@ def show_environment(
         "task": environment_row(id).task,
         "task_kwargs": environment_row(id).task_kwargs,
         "arguments": _arguments(id) | arguments,
-        "findings": find_misfits(core, [split or core.split]),
+        "fields": [asdict(field) for field in core.task.fields],
+        "findings": findings,
         "observation_space": _spaces(core)[0],
         "action_space": _spaces(core)[1],
         "example": {
@@ -109,7 +116,9 @@ def show_environment(
     console = make_console()
     _print_environment(console, shown, core, arguments)
     console.print()
-    print_findings(console, shown["findings"])
+    print_findings(console, findings)
+    if fit is not None:
+        console.print(Text(fit))
     print_heading(console, f"Example {example.id}")
     print_turns(console, opening)
     used = f"{len(prompt_ids)} of at most {core.max_prompt_tokens} prompt tokens"
@@ -166,6 +175,7 @@ def _print_environment(
     facts.add_row("episode", f"{turns} of at most {core.max_new_tokens} tokens")
     facts.add_row("observation", Text(shown["observation_space"]))
     facts.add_row("action", Text(shown["action_space"]))
+    facts.add_row("own rows", Text(_describe_fields(core.task.fields)))
     console.print(facts)
     print_heading(console, "Arguments")
     given = environment_row(shown["id"]).kwargs.model_fields_set
@@ -177,6 +187,20 @@ def _print_environment(
         note = "given" if name in here else "of this environment" if name in given else ""
         table.add_row(f"  {name}", Text(_plain(value)), note)
     console.print(table)
+
+
+def _describe_fields(fields: Sequence[Field]) -> str:
+    """Lists the columns that rows of one's own need or may have, each with its other names."""
+    parts = []
+    for start, required in (("need ", True), ("may have ", False)):
+        named = [
+            field.name + (f" (or {', '.join(field.aliases)})" if field.aliases else "")
+            for field in fields
+            if field.required is required
+        ]
+        if named:
+            parts.append(start + ", ".join(named))
+    return "; ".join(parts) or "of any columns"
 
 
 def _summary(id: str) -> dict[str, Any]:

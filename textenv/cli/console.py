@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 from typer.core import TyperGroup
 
+from textenv.cli.overrides import check_blanks
 from textenv.cli.terminal import make_console
 from textenv.errors import ConfigError, ExitCode, TextEnvError
 from textenv.examples import Turn
@@ -197,6 +198,7 @@ def parse_spec(text: str | None) -> Any:
             "'{path: rows.csv, skip: missing}', a reward like '{rougeL: 1, bleu: 0.5}'."
         ) from error
     refuse_secrets(spec)
+    check_blanks(spec)
     return spec
 
 

@@ -9,7 +9,7 @@ import yaml
 
 from textenv.errors import ConfigError
 from textenv.secrets import refuse_secrets
-from textenv.strict_yaml import load_yaml
+from textenv.strict_yaml import find_missing_blank, load_yaml
 
 
 def apply_overrides(values: dict[str, Any], overrides: Sequence[str]) -> None:
@@ -29,11 +29,19 @@ def check_given_once(env: Mapping[str, Any], **given: Any) -> None:
             raise ConfigError(f"The {name} is given twice: as '{name}' and as 'env.{name}'.")
 
 
+def check_blanks(value: Any) -> None:
+    """Raises a ConfigError for a mapping in which YAML took a key and its value for one key."""
+    meant = find_missing_blank(value)
+    if meant is not None:
+        raise ConfigError(f"YAML wants a blank after the colon: {meant}")
+
+
 def _parse(override: str, text: str) -> Any:
     try:
         value = load_yaml(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"The value of '{override}' is not valid YAML.") from error
+    check_blanks(value)
     # YAML 1.1 reads 1e-4, which has no dot, as text.
     if isinstance(value, str):
         try:

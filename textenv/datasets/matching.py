@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import json
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from textenv.datasets.columns import FieldMap, names_by_value, paths_of
 from textenv.datasets.named import hint_of
 from textenv.datasets.spec import RowsSpec
-from textenv.errors import DatasetError, UnknownNameError
+from textenv.errors import DatasetError, UnknownNameError, did_you_mean
 from textenv.tasks.base import Task
 
 
@@ -40,12 +41,15 @@ def match_columns(
         raise DatasetError(f"The column of 'id' must be one column, not {id!r}.")
     for name in (*columns, *source.join, *source.fill):
         if name not in names:
-            raise UnknownNameError(f"field of {type(task).__name__}", name, [*names, "id"])
+            listed = f"The fields of {type(task).__name__} are {', '.join([*names, 'id'])}."
+            near = did_you_mean(name, [*names, "id"]).partition(" Known:")[0].lstrip()
+            raise UnknownNameError("field", name, names, f"{listed} {near}".rstrip())
     mapped = {path for column in columns.values() for path in paths_of(column)}
     keys = {path for path in (source.group, source.gather) if path is not None}
     for path in sorted({*mapped, *keys, *source.labels, *({id} - {"id"})}):
         if path not in existing and path.partition(".")[0] not in existing:
             raise UnknownNameError(f"column in '{table}'", path, existing)
+    missing = []
     for wanted in task.fields:
         if wanted.name in columns:
             continue
@@ -54,19 +58,22 @@ def match_columns(
         if found is not None:
             columns[wanted.name] = found
         elif wanted.required and wanted.name not in source.fill:
-            raise DatasetError(
-                f"Dataset '{source.path}' has no column for '{wanted.name}' (nor "
-                f"{', '.join(wanted.aliases) or 'an alias'}); its columns are "
-                f"{', '.join(map(str, existing))}. Name one: "
-                f'{{"path": ..., "columns": {{"{wanted.name}": ...}}}}.{hint_of(source.path)}'
-                + ' Or name all, if the first line is a row: {"header": [...]}.'
-                * cells
-            )
+            missing.append(wanted)
+    if missing:
+        lacking = " and ".join(
+            f"'{wanted.name}' (nor {', '.join(wanted.aliases) or 'an alias'})" for wanted in missing
+        )
+        raise DatasetError(
+            f"Dataset '{source.path}' has no column for {lacking}; its columns are "
+            f"{', '.join(map(str, existing))}. "
+            f"{_name_columns(source, [wanted.name for wanted in missing])}"
+            + ' Or name all, if the first line is a row: {"header": [...]}.'
+            * cells
+        )
     if not columns and task.fields:
         raise DatasetError(
             f"Dataset '{source.path}' has no column for any of {', '.join(names)}; its columns are "
-            f"{', '.join(map(str, existing))}. Name one: "
-            f'{{"path": ..., "columns": {{"{names[0]}": ...}}}}.{hint_of(source.path)}'
+            f"{', '.join(map(str, existing))}. {_name_columns(source, names[:1])}"
         )
     _check_lists(source, task, columns)
     required = {wanted.name for wanted in task.fields if wanted.required}
@@ -81,6 +88,13 @@ def match_columns(
     )
     needed = frozenset(({*source.columns} - {"id"}) | required)
     return Matched(fields, id, needed, frozenset(fields.paths() | {id} | keys))
+
+
+def _name_columns(source: RowsSpec, fields: Sequence[str]) -> str:
+    """Says how the columns of fields are named, to be copied."""
+    columns = {**source.columns, **dict.fromkeys(fields, "...")}
+    shown = json.dumps({"path": source.path, "columns": columns}, ensure_ascii=False)
+    return f"Name {'one' if len(fields) == 1 else 'them'}: {shown}.{hint_of(source.path)}"
 
 
 def _find(

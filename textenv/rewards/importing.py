@@ -38,7 +38,9 @@ def import_reward(name: str) -> Callable[..., Any]:
         ConfigError: There is no such thing, its module raises, or it is not a reward.
     """
     module, _, attribute = name.rpartition(":")
-    problem = "write 'module:attribute'." if not is_code_name(name) else missing_module(module)
+    problem = (
+        "write 'module:attribute'." if not is_code_name(name) else missing_module(module, attribute)
+    )
     if problem:
         raise ConfigError(f"Cannot import reward '{name}': {problem}")
     try:

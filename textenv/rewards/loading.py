@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from textenv.errors import ConfigError, TextEnvError, UnknownNameError
+from textenv.errors import ConfigError, TextEnvError, UnknownNameError, did_you_mean
 from textenv.rewards.base import Reward, name_of
 from textenv.rewards.catalog import REWARDS, NamedReward, RewardFactory
 from textenv.rewards.dense import potential_terms
@@ -140,7 +140,8 @@ def _make(name: str, options: Mapping[str, Any]) -> Reward:
     if ":" not in name and name.endswith(".py"):
         raise ConfigError(f"Name the reward in the file, too: '{name}:NAME'.")
     if ":" not in name:
-        raise UnknownNameError("reward", name, REWARDS)
+        hint = f"{did_you_mean(name, REWARDS)} Your own: 'my_reward.py:{name}'."
+        raise UnknownNameError("reward", name, REWARDS, hint.strip())
     module = name.rpartition(":")[0]
     if module in REWARDS:
         raise ConfigError(

@@ -17,6 +17,7 @@ from agents.training.run_folder import ABOUT_FILE, METRICS_FILE, SAMPLES_FILE
 from textenv.benchmark.statistics import Estimate, estimate_mean
 from textenv.errors import ConfigError
 from textenv.report.metric_rows import read_rows
+from textenv.run_names import describe_no_run
 from textenv.safe_text import without_lone_surrogates
 from textenv.secrets import mask_secrets
 
@@ -117,10 +118,7 @@ def read_run(folder: Path) -> RunRecord:
     """
     path = folder / "config.yaml"
     if not path.is_file():
-        raise ConfigError(
-            f"'{folder}' holds no run: there is no config.yaml. Name the folder that textenv train "
-            "wrote; it prints 'Files in FOLDER' at its end."
-        )
+        raise ConfigError(describe_no_run(folder))
     check_run_files(folder)
     config = read_config_file(path)
     if "id" not in config:

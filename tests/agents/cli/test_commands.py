@@ -77,6 +77,28 @@ def test_help_lists_every_key_with_its_default(run, command, record):
         ),
         (["sft", "TextQA-v0", "steps=0"], "steps=0 is not valid: it should be greater than 0"),
         (["sft", "TextQA-v0", "TextSummarize-v0", "--dataset", "news"], "with one environment"),
+        (["train", "TextQA-v0", "max_new_tokens=5"], "Did you mean 'env.max_new_tokens'?"),
+        (["sft", "TextQA-v0", "max_new_tokens=5"], "Did you mean 'env.max_new_tokens'?"),
+        (["show", "TextQA-v0", "max_new_tokens=5"], "Did you mean 'env.max_new_tokens'?"),
+        (["sft", "TextQA-v0", "dataset=facts"], "Did you mean '--dataset'?"),
+        (
+            ["train", "TextQA-v0", "episodes=5"],
+            "'total_episodes' (training budget in episodes) or 'n_episodes' (episodes of one",
+        ),
+        (["train", "TextQA-v0", "lr=1"], "Did you mean 'learning_rate'?"),
+        (
+            ["train", "TextQA-v0", "--dataset", "{path:rows.csv}"],
+            "YAML wants a blank after the colon: {path: rows.csv}",
+        ),
+        (
+            ["train", "TextQA-v0", "--dataset", "{path: a.csv, columns: {question:q}}"],
+            "YAML wants a blank after the colon: {question: q}",
+        ),
+        (
+            ["train", "TextQA-v0", "env.dataset={path:rows.csv}"],
+            "YAML wants a blank after the colon: {path: rows.csv}",
+        ),
+        (["train", "TextQA-v0", "--reward", "titled"], "Your own: 'my_reward.py:titled'."),
     ],
 )
 def test_wrong_input_ends_with_one_message_before_anything_is_written(
@@ -189,3 +211,22 @@ def test_the_environment_s_keys_are_named_one_by_one(run):
         assert "env is not 5; name its keys" in done.stderr
     twice = run("show", "TextQA-v0", "--dataset", "facts", "env.dataset=news")
     assert "The dataset is given twice" in twice.stderr
+
+
+def test_a_name_that_leads_nowhere_is_met_with_what_is_there(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("d", "other"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        (tmp_path / "runs" / name / "config.yaml").touch()
+    assert run("train", "--resume", "runs/dd").stderr == (
+        "'runs/dd' holds no run: there is no config.yaml. Did you mean 'runs/d'?\n"
+    )
+    assert "Did you mean 'runs/d'?" in run("report", "runs/dd").stderr
+    assert "Name the folder that textenv train wrote" in run("report", "runs/zzz").stderr
+    for command in ("train", "evaluate", "sft", "show"):
+        told = run(command, "TextQA-v0", "--model", "runs/nope").stderr
+        assert "at 'runs/nope'. Use a local folder, or the model that comes with" in told, command
+        assert told.count("\n") == 1
+    (tmp_path / "my_reward.py").write_text("def titled(episodes): return [0.0] * len(episodes)")
+    told = run("train", "TextQA-v0", "--reward", "my_reward:titled").stderr
+    assert "Did you mean 'my_reward.py:titled'?" in told

@@ -163,6 +163,13 @@ def test_a_run_that_is_not_there_is_told_as_such(run):
     assert "There is no run 'nowhere'" in run("evaluate", "--model", "nowhere").stderr
 
 
+def test_files_that_are_written_over_are_told(run, tmp_path):
+    words = ("evaluate", "TextQA-v0", "--agent", "gold", "--examples", "2", "--out")
+    first, second = (run(*words, tmp_path / "a.json").stdout for _ in range(2))
+    assert "replaced" not in first
+    assert "The files of before were replaced." in " ".join(second.split())
+
+
 def test_a_run_from_elsewhere_says_where_its_data_were(run, smoke, model, tmp_path, monkeypatch):
     rows = [json.dumps({"question": f"Is it {i}?", "answers": "yes"}) for i in range(60)]
     (tmp_path / "mine.jsonl").write_text("\n".join(rows), encoding="utf-8")

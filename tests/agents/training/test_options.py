@@ -19,8 +19,9 @@ import agents.training.run
 from agents import LMPolicy, PolicyOptions, PPOOptions, TextPPO, load_config
 from agents.models.loading import load_model
 from agents.models.options import choose_bf16, list_options, option
+from agents.reward_bench.config import parse_bench_config
 from agents.training.config import SFTOptions, TrainConfig, train_config
-from textenv.errors import ConfigError, TextEnvError
+from textenv.errors import ConfigError, TextEnvError, UnknownNameError
 from textenv.wrappers import PotentialShaping
 
 RUN = {"n_episodes": 8, "n_envs": 8, "batch_size": 8, "seed": 3, "device": "cpu"}
@@ -264,3 +265,27 @@ def test_a_wrapped_single_environment_is_trained_in():
     assert changed
     # The shaping pays within the episode, and telescopes to the potential at its end.
     assert all(np.count_nonzero(episode.rewards) > 0 for episode in agent.episodes)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"dataset": "faq.csv"},
+            r'the environment: TextPPO\("LMPolicy", gym.make_vec\(ID, num_envs=64, dataset=',
+        ),
+        ({"model": "runs/a"}, r'policy_kwargs=\{"model": ...\}'),
+        ({"total_episodes": 64}, r"agent.learn\(total_episodes=...\)"),
+        ({"policy_kwargs": {"max_new_tokens": 4}}, "max_new_tokens belongs to the environment"),
+    ],
+)
+def test_an_option_of_another_part_is_sent_to_its_place(options, message):
+    with pytest.raises(UnknownNameError, match=message):
+        TextPPO("LMPolicy", "TextQA-v0", **options)
+
+
+def test_a_key_of_training_is_sent_into_train_of_a_benchmark():
+    values = {"id": "TextSummarize-v0", "designs": ["rougeL"], "gold": ["chrf"]}
+    for key, place in (("learning_rate", "train.learning_rate"), ("max_turns", "env.max_turns")):
+        with pytest.raises(UnknownNameError, match=f"Did you mean '{place}'"):
+            parse_bench_config({**values, key: 1})

@@ -266,3 +266,29 @@ def test_listing_loads_nothing_heavy():
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert len(json.loads(done.stdout)) == len(textenv.registered_ids())
+
+
+def write_rows(path, n):
+    lines = [f"The cook number {i} makes a soup of carrots.,Cook {i} makes soup." for i in range(n)]
+    path.write_text("\n".join(["document,summary", *lines]))
+    return str(path)
+
+
+def test_show_says_of_ones_own_rows_what_training_would(run, tmp_path):
+    rows = write_rows(tmp_path / "few.csv", 5)
+    few = " ".join(run("show", "TextSummarize-v0", "--dataset", rows).stdout.split())
+    assert "The test split has 1 example" in few
+    assert "Split 'validation' of dataset" in few
+    assert "is empty" in few
+    assert "The embedded model knows the generated data sets alone" in few
+    assert "need document (or article," in few
+    assert "may have title" in few
+
+
+def test_show_says_that_all_is_well(run, tmp_path):
+    rows = write_rows(tmp_path / "rows.csv", 159)
+    shown = run("show", "TextSummarize-v0", "--dataset", rows).stdout
+    assert "All 159 prompts and ideal answers fit." in shown
+    tight = ("show", "TextSummarize-v0", "--dataset", rows, "env.max_new_tokens=2")
+    assert "ideal answers fit." not in run(*tight).stdout
+    assert "fit (the first 200 of a split are measured)." in run("show", "TextQA-v0").stdout

@@ -185,7 +185,17 @@ def test_a_missing_column_is_answered_with_those_that_exist(tmp_path):
     message = load_error(path)
     assert "no column for 'document' (nor article, text)" in message
     assert "body, target" in message
-    assert '"columns": {"document": ...}' in message
+    assert f'Name one: {{"path": "{path}", "columns": {{"document": "..."}}}}.' in message
+
+
+def test_all_missing_columns_are_named_at_once_to_be_copied(tmp_path):
+    path = write_jsonl(tmp_path / "rows.jsonl", [{"body": "b", "title": "t"}])
+    message = load_error(path)
+    assert "no column for 'document' (nor article, text) and 'summary' (nor target)" in message
+    assert f'{{"path": "{path}", "columns": {{"document": "...", "summary": "..."}}}}' in message
+    spec = {"path": path, "columns": {"document": "body", "summaries": "title"}}
+    unknown = load_error(spec, kind=UnknownNameError)
+    assert "no field 'summaries'. The fields of PairTask are document, summary, " in unknown
 
 
 def test_unknown_names_are_answered_with_the_nearest(tmp_path):
