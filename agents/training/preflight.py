@@ -19,6 +19,7 @@ from textenv.examples import Episode
 from textenv.preflight import RewardScale, find_few, find_foreign_text, find_misfits
 from textenv.rewards.base import name_of
 from textenv.safe_text import for_terminal
+from textenv.tokenization import EMBEDDED
 
 _log = logging.getLogger(__name__)
 
