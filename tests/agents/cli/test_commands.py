@@ -158,7 +158,8 @@ def test_help_lists_the_keys_with_their_defaults_and_loads_nothing_heavy():
 def test_a_reward_is_tried_before_a_model_is_loaded(run, tmp_path):
     reward = tmp_path / "broken.py"
     reward.write_text("def broken(episodes):\n    return [1.0]\n")
-    words = ("--model", tmp_path / "no-model", "--reward", f"{reward}:broken")
+    (tmp_path / "empty").mkdir()  # where no model can be loaded
+    words = ("--model", tmp_path / "empty", "--reward", f"{reward}:broken")
     for command in ("train", "evaluate"):
         done = run(command, "TextQA-v0", *words, "env.tokenizer=embedded")
         assert done.exit_code == 2
