@@ -17,8 +17,8 @@ import gymnasium as gym
 import textenv
 from textenv.plots import plot_bench
 
-BUDGET = 512  # training episodes of each run
-PROMPTS = 64  # held-out prompts
+BUDGET = 384  # training episodes of each run
+PROMPTS = 48  # held-out prompts
 SEEDS = 3  # runs of each design
 
 # %% [markdown]
