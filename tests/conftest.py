@@ -232,3 +232,17 @@ while (walker.nextNode()) {
 }
 return lowest;
 """
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+    """Keeps lone surrogates out of reports, which pytest-xdist sends as UTF-8."""
+    report = yield
+    report.sections = [(name, _encodable(text)) for name, text in report.sections]
+    if report.failed and _encodable(said := str(report.longrepr)) != said:
+        report.longrepr = _encodable(said)
+    return report
+
+
+def _encodable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()

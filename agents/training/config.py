@@ -57,8 +57,8 @@ class RunOptions(Options):
     validation_every: NonNegativeInt = option(
         10,
         _BUDGET,
-        "iterations between two looks at held-out reward, of which one is at the end; 0 for none. "
-        "The best look's agent is kept in best/, and measured beside the last one",
+        "iterations between two looks at held-out reward; 0 for no looks. The best look's agent is "
+        "kept in best/, and measured beside the last one",
     )
     validation_examples: PositiveInt = option(
         128, _BUDGET, "number of held-out examples of each look"

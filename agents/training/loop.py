@@ -112,9 +112,7 @@ def train_in_folder(
             finite = {k: v if math.isfinite(v) else None for k, v in metrics.items()}
             row: dict[str, float | None] = {"iteration": iteration, **finite}
             rollouts.add(iteration, spread_over_rewards(agent.episodes, core))
-            # The last agent is looked at, too: it may be the best.
-            is_due = agent.n_episodes_done >= config.total_episodes
-            if config.validation_every and (is_due or iteration % config.validation_every == 0):
+            if config.validation_every and iteration % config.validation_every == 0:
                 look = take_look(agent, core, config, gold)
                 row |= look.metrics()
                 answers.add(iteration, look.answers)

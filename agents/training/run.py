@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
-from stable_baselines3.common.utils import get_device
+from stable_baselines3.common.utils import get_device, set_random_seed
 
 from agents.models.options import PolicyOptions, choose_bf16
 from agents.ppo.distributed import is_first_rank, join_ranks
@@ -20,6 +20,7 @@ from agents.ppo.kept_checkpoints import find_checkpoint, go_back, latest_iterati
 from agents.ppo.model_card import versions
 from agents.ppo.options import PPOOptions
 from agents.ppo.ppo import TextPPO
+from agents.ppo.random_states import generator_states, restore_generators
 from agents.ppo.trackers import TrackedRun, check_trackers
 from agents.training.about import About, noted
 from agents.training.checked_files import read_json, write_run_file, write_run_rows
@@ -191,7 +192,12 @@ def _train(config: TrainConfig, out: Path, checkpoint: Path | None, about: About
         agent.tracked = TrackedRun(config.to_json(), *_tracking_name(out), out)
     about.save()
     agent.facts = run_facts(config, reward_spec(config), out)
+    # A reward that draws random numbers says the same after a resumption, and goes on as if it had
+    # not been asked.
+    states = generator_states(agent.device, agent.ranks)
+    set_random_seed(0)
     scale = measure_scale(core, [episode.example for episode in before.episodes])
+    restore_generators(states, agent.device, agent.ranks)
     warm_start = warm_start_command(config.id, config.model, config.dataset, config.env)
     findings += tell(find_in_answers(before, core, scale, warm_start))
     trained_at = time.perf_counter()

@@ -23,7 +23,6 @@ from agents.training.looks import Look, read_best, take_look
 from agents.training.run_folder import read_setting
 from textenv.benchmark.statistics import Estimate
 from textenv.errors import DamagedError, StorageError
-from textenv.report.metric_rows import read_rows
 from textenv.vector import environment_arguments, make_core
 
 _RUN = (
@@ -162,13 +161,6 @@ def test_without_a_look_there_is_no_best(config, tmp_path):
     assert set(json.loads((tmp_path / "samples.jsonl").read_text().splitlines()[0])) == {
         "id", "prompt", "references", "before", "after"
     }  # fmt: skip
-
-
-def test_the_last_agent_is_looked_at_too(config, tmp_path):
-    result = train(config, tmp_path, validation_every=9, total_episodes=8)
-    rows = read_rows(tmp_path / "metrics.jsonl")
-    assert ["validation/reward" in row for row in rows] == [False] * (len(rows) - 1) + [True]
-    assert result["best"]["iteration"] == len(rows)
 
 
 def test_an_adapter_is_merged_into_the_best(config, script, tmp_path):
