@@ -7,6 +7,7 @@ os.fsync. The work is done in a forked process, since the events cannot be taken
 from __future__ import annotations
 
 import os
+import random
 import signal
 import sys
 import tempfile
@@ -39,8 +40,10 @@ class Ended:
 def in_child(work: Callable[[], object], kill_after_s: float | None = None) -> Ended:
     """Does work in a forked process, which may be killed after some time."""
     with tempfile.TemporaryFile() as said:
+        state = random.getstate()
         pid = os.fork()
         if pid == 0:
+            random.setstate(state)  # Python seeds it anew in a forked process
             _be_child(work, said.fileno())
         until = time.monotonic() + (_SECONDS if kill_after_s is None else kill_after_s)
         while True:
