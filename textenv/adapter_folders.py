@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from textenv.errors import ModelError
+from textenv.named_paths import named_path
 from textenv.plain_json import load_json
 
 CONFIG = "adapter_config.json"
@@ -20,7 +21,7 @@ def base_of_adapter(folder: str | Path) -> str | None:
     Raises:
         ModelError: It names none.
     """
-    path = Path(folder).expanduser()
+    path = named_path(folder)
     if not (path / CONFIG).is_file() or any(list(path.glob(weights)) for weights in _WEIGHTS):
         return None
     try:
@@ -38,4 +39,4 @@ def base_of_adapter(folder: str | Path) -> str | None:
 
 def has_tokenizer(folder: str | Path) -> bool:
     """Tells whether a tokenizer was saved beside an adapter."""
-    return (Path(folder).expanduser() / "tokenizer_config.json").is_file()
+    return (named_path(folder) / "tokenizer_config.json").is_file()

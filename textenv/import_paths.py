@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 from textenv.errors import did_you_mean
+from textenv.named_paths import named_path
 
 
 def load_module(module_name: str) -> ModuleType:
@@ -28,7 +29,7 @@ def is_file(module_name: str) -> bool:
 def missing_module(module_name: str, attribute: str = "NAME") -> str | None:
     """Says why a module, of which a name is wanted, cannot be found; imports nothing."""
     if is_file(module_name):
-        path = Path(module_name)
+        path = named_path(module_name)
         if path.is_file():
             return None
         nearby = [entry.name for entry in path.parent.glob("*.py")]

@@ -6,12 +6,14 @@ import difflib
 import os
 from pathlib import Path
 
+from textenv.named_paths import named_path
+
 USE_LOCAL = "Use a local folder, or the model that comes with the package: 'embedded'."
 
 
 def model_folder(model: str) -> str:
     """Returns the folder `model/` of a run's folder; any other name of a model as it is."""
-    folder = Path(model).expanduser()
+    folder = named_path(model)
     is_run = (folder / "model" / "config.json").is_file() and not (folder / "config.json").is_file()
     return str(folder / "model") if is_run else model
 
@@ -26,7 +28,7 @@ def describe_missing(model: str | Path, what: str = "model") -> str | None:
     Returns:
         A message; None if something is there, or the name may be one of the hub.
     """
-    path = Path(model).expanduser()
+    path = named_path(model)
     if path.exists() or not _is_path(model):
         return None
     siblings = os.listdir(path.parent) if path.parent.is_dir() else []

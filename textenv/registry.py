@@ -29,6 +29,7 @@ from pydantic_core import ErrorDetails
 
 from textenv.errors import ConfigError, RegistryError, UnknownNameError, did_you_mean
 from textenv.import_paths import is_file, missing_module
+from textenv.named_paths import named_path
 from textenv.secrets import refuse_secrets
 from textenv.strict_yaml import load_yaml
 from textenv.tasks.loading import resolve_target
@@ -106,7 +107,7 @@ def load_registry(path: str | os.PathLike[str]) -> tuple[EnvironmentRow, ...]:
         RegistryError: The file cannot be read, is not valid YAML, or has a row that is not valid:
             an unknown key, a wrong type, a malformed or repeated id.
     """
-    path = Path(path).expanduser().absolute()
+    path = named_path(path).absolute()
     rows: list[EnvironmentRow] = []
     for number, raw in enumerate(_read_rows(path), start=1):
         row = _check_row(path, number, raw)
@@ -131,7 +132,7 @@ def register_from_yaml(path: str | os.PathLike[str]) -> list[str]:
         RegistryError: As for `load_registry`; or a task is not a `Task`; or an id is already
             registered as something else. Nothing is registered then.
     """
-    path = Path(path).expanduser().absolute()
+    path = named_path(path).absolute()
     rows = load_registry(path)
     for row in rows:
         try:
@@ -152,7 +153,7 @@ def register_all() -> None:
     packaged = registry_path()
     _register(packaged, load_registry(packaged))
     for name in filter(None, os.environ.get("TEXTENV_REGISTRY", "").split(os.pathsep)):
-        path = Path(name).expanduser().absolute()
+        path = named_path(name).absolute()
         rows = load_registry(path)
         for row in rows:
             problem = missing_module(row.task.rpartition(":")[0])
@@ -304,7 +305,7 @@ def _malformed_id(id: str) -> str | None:
     try:
         # Gymnasium's pattern allows a colon, but gym.make reads what precedes it as a module.
         well_formed = ":" not in id and parse_env_id(id)[2] is not None
-    except gymnasium.error.Error:
+    except (gymnasium.error.Error, ValueError):  # no id, or a version with thousands of digits
         well_formed = False
     if well_formed:
         return None

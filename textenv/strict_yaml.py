@@ -115,7 +115,8 @@ def _check_bounds(text: str, parser: Any) -> None:
             if event.anchor is not None:
                 sizes[event.anchor] = 1 + len(event.value)
         elif isinstance(event, yaml.CollectionStartEvent):
-            if event.tag not in (None, "!", f"{_TAG}seq", f"{_TAG}map"):
+            kind = "seq" if isinstance(event, yaml.SequenceStartEvent) else "map"
+            if event.tag not in (None, "!", f"{_TAG}{kind}"):
                 raise _unknown_tag(event)
             if len(open_at) == DEEPEST:
                 raise _RefusedError(f"it is nested more than {DEEPEST} deep", event)

@@ -9,6 +9,7 @@ import typer
 
 from textenv.errors import ConfigError, ModelError
 from textenv.model_folders import describe_missing, model_folder
+from textenv.named_paths import named_path
 
 if TYPE_CHECKING:
     import torch
@@ -39,7 +40,7 @@ def find_model(model: str) -> tuple[str, dict[str, Any]]:
         ModelError: It is a path to nowhere.
         DamagedError: A file of the run's agent is damaged.
     """
-    found, folder = model_folder(model), Path(model).expanduser()
+    found, folder = model_folder(model), named_path(model)
     if not folder.is_dir():
         missing = describe_missing(model)
         if missing is not None:

@@ -26,6 +26,7 @@ from pydantic_core import PydanticSerializationError
 
 from textenv.errors import ConfigError, UnknownNameError
 from textenv.model_folders import model_folder
+from textenv.named_paths import named_path
 from textenv.plain_json import load_json
 from textenv.registry import EnvironmentKwargs
 from textenv.secrets import refuse_secrets
@@ -274,7 +275,7 @@ def _is_embedded(model: str) -> bool:
     """Tells whether a model is the embedded one, as it comes or trained further, by its shape."""
     if model == EMBEDDED:
         return True
-    own = Path(model_folder(model)).expanduser() / "config.json"
+    own = named_path(model_folder(model)) / "config.json"
     try:
         shapes = [load_json(path.read_bytes()) for path in (own, EMBEDDED_PATH / "config.json")]
     except (OSError, ValueError):

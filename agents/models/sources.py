@@ -14,6 +14,7 @@ from textenv.errors import ModelError, TextEnvError
 from textenv.hub import offline_if_unreachable
 from textenv.model_files import check_model_files
 from textenv.model_folders import USE_LOCAL, describe_missing, model_folder
+from textenv.named_paths import named_path
 from textenv.resource_faults import describe_resource_fault
 from textenv.storage.checksums import check_listed
 from textenv.tokenization import EMBEDDED
@@ -36,7 +37,7 @@ def _find(model: str | Path) -> Source:
     """Tells folders, files and Hugging Face ids apart."""
     if str(model) == EMBEDDED:
         return Source(str(Path(textenv.__file__).parent / "assets" / EMBEDDED), None)
-    path = Path(model_folder(str(model))).expanduser()
+    path = named_path(model_folder(str(model)))
     if path.suffix == ".gguf" and path.is_file():
         # transformers reads the format with the one, and fills the model with the other.
         if not all(importlib.util.find_spec(package) for package in ("gguf", "accelerate")):

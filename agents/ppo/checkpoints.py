@@ -53,6 +53,7 @@ from agents.ppo.optimizer_states import (
 )
 from agents.ppo.sharding import whole
 from textenv.errors import ConfigError, ModelError
+from textenv.named_paths import named_path
 from textenv.tokenization import EMBEDDED
 
 # The optimizer's state belongs to the parameters that learn, so these decide what can be loaded.
@@ -249,7 +250,7 @@ def restore_policy(policy: LMPolicy, saved: SavedAgent) -> None:
 def _check_overwriting(folder: Path, needed: Mapping[str, str]) -> None:
     """Checks that saving to a folder does not overwrite a model that the agent needs."""
     for what, name in needed.items():
-        path = Path(name).expanduser()
+        path = named_path(name)
         if path.exists() and path.resolve() == (folder / "model").resolve():
             raise ConfigError(
                 f"Saving to '{folder}' would overwrite '{path}', which {what} refers to. "

@@ -20,6 +20,7 @@ import yaml
 import textenv
 from textenv.benchmark.statistics import Estimate
 from textenv.errors import RegistryError, UnknownNameError
+from textenv.named_paths import named_path
 from textenv.registry import environment_row
 from textenv.report.numbers import format_interval, format_number
 from textenv.secrets import mask_secrets
@@ -126,7 +127,7 @@ def name_of_base(base: str) -> str:
     """Returns the name of a base model; of a local one without the folders above it."""
     if base == EMBEDDED:
         return "the embedded model of textenv"
-    return Path(base).expanduser().resolve().name if _is_local(base) else base
+    return named_path(base).resolve().name if _is_local(base) else base
 
 
 def without_paths(value: Any) -> Any:
@@ -231,7 +232,7 @@ def _training_rows(facts: ModelFacts, license: str) -> list[tuple[str, str]]:
 
 def _read_metadata(base: str) -> dict[str, Any]:
     """Returns the metadata of a base model's card, if there is one on this machine."""
-    folder = Path(base).expanduser()
+    folder = named_path(base)
     if _is_local(base):
         path: Any = (folder if folder.is_dir() else folder.parent) / CARD
     else:
@@ -258,7 +259,7 @@ def _hub_base(base: str) -> str | None:
 
 
 def _is_local(base: str) -> bool:
-    return Path(base).expanduser().exists() or os.path.isabs(base) or base.count("/") > 1
+    return named_path(base).exists() or os.path.isabs(base) or base.count("/") > 1
 
 
 def _description(id: str) -> str:

@@ -214,6 +214,7 @@ def test_an_unknown_id_is_answered_with_the_nearest(write):
         ),
         (row("Echo"), "Did you mean 'Echo-v0'"),
         (row("'My Echo-v0'"), "Did you mean 'MyEcho-v0'"),
+        (row("Echo-v" + "9" * 5000), "is not an id that Gymnasium takes"),
         (row("my:Echo-v0"), "Did you mean 'myEcho-v0'"),
         (row(task="EchoTask"), "write 'module:Class' or 'file.py:Class'"),
         (row(task="eco.py:EchoTask"), "Echo-v0: .*there is no file .*Did you mean 'echo.py'"),

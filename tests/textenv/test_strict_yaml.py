@@ -51,6 +51,8 @@ def test_plain_words_and_aliases_are_read_as_they_are_meant(text, value, fast):
         ("!!timestamp 2020-01-01", "!!timestamp is not read"),
         ("!!python/object/apply:os.system [x]", "is not read"),
         ("!own x", "!own is not read"),
+        ("!!map [a: 1]", "!!map is not read"),
+        ("!!seq {a: 1}", "!!seq is not read"),
         ("!!int 010", "'010' is no !!int"),
         ("!!bool maybe", "'maybe' is no !!bool"),
         ("9" * 301, "300 digits"),

@@ -9,6 +9,7 @@ from typing import Any
 from textenv.datasets.catalog import NAMED, PROCEDURAL, NamedDataset
 from textenv.datasets.columns import Column
 from textenv.errors import DatasetError, UnknownNameError, did_you_mean
+from textenv.named_paths import named_path
 from textenv.tasks.base import Task
 
 
@@ -56,7 +57,7 @@ def _local_source(
         raise DatasetError(
             f'A dataset that is like "{name}" needs a "path": the file or folder that is read.'
         )
-    folder = Path(given["path"]).expanduser()
+    folder = named_path(given["path"])
     if not folder.exists():
         raise DatasetError(
             f'There is no file or folder {folder} to be read like "{name}". Without "like", '

@@ -14,6 +14,7 @@ from textenv.datasets.formats.parquet_files import Numbers
 from textenv.datasets.row import Note, Part, Refused, Row, Rows
 from textenv.errors import DatasetError, did_you_mean
 from textenv.hub import offline_if_unreachable
+from textenv.named_paths import named_path
 
 # The branch in which the hub keeps sets as Parquet; each configuration is a folder of it.
 PARQUET_BRANCH = "refs/convert/parquet"
@@ -139,7 +140,7 @@ def read_hub(
         DatasetError: It does not exist, cannot be reached, or cannot be read.
     """
     loaded = _load(path, name, revision, split, advice, streaming=False)
-    stem = Path(path).expanduser().name
+    stem = named_path(path).name
     return {
         key: Table(f"{stem}/{key}", tuple(rows.column_names), rows) for key, rows in loaded.items()
     }
@@ -150,7 +151,7 @@ def stream_hub(
 ) -> dict[str, Stream]:
     """Opens the splits of a data set to be read in order; else as `read_hub`."""
     loaded = _load(path, name, revision, split, advice, streaming=True)
-    stem = Path(path).expanduser().name
+    stem = named_path(path).name
     return {
         key: Stream(f"{stem}/{key}", tuple(rows.column_names) if rows.column_names else None, rows)
         for key, rows in loaded.items()
@@ -169,7 +170,7 @@ def _load(
     with quiet_datasets():
         import datasets
 
-        folder = Path(path).expanduser()
+        folder = named_path(path)
         try:
             if is_saved(folder):  # its rows stay on disk anyway
                 loaded = datasets.load_from_disk(str(folder))

@@ -18,6 +18,7 @@ from textenv.datasets.row import Row
 from textenv.datasets.rows import RowReader
 from textenv.datasets.spec import RowsSpec
 from textenv.errors import DatasetError, TextEnvError, did_you_mean
+from textenv.named_paths import named_path
 from textenv.tasks.base import Task
 
 S = TypeVar("S", Table, Stream)
@@ -44,7 +45,7 @@ def open_source(
     Raises:
         DatasetError: There is no such file, folder or set, or its splits are not plain.
     """
-    path = Path(source.path).expanduser()
+    path = named_path(source.path)
     notes: tuple[str, ...] = ()
     if path.exists() and not path.is_file() and not path.is_dir():
         raise DatasetError(

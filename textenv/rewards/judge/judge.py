@@ -16,6 +16,7 @@ import numpy as np
 from textenv.chat import ChatAgent
 from textenv.errors import ConfigError, UnknownNameError
 from textenv.examples import Episode
+from textenv.named_paths import named_path
 from textenv.rewards.base import RewardResult
 from textenv.rewards.judge.answer_cache import AnswerCache, default_cache_folder
 from textenv.rewards.judge.prompt import RUBRICS, judged_data, make_messages, parse_score
@@ -220,7 +221,7 @@ class Judge:
             max_calls=self.max_calls,
             on_invalid=self.on_invalid,
             on_failure=self.on_failure,
-            cache=AnswerCache(Path(folder).expanduser()) if folder else None,
+            cache=AnswerCache(named_path(folder)) if folder else None,
         )
 
 

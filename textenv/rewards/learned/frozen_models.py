@@ -18,6 +18,7 @@ from textenv.errors import ConfigError, ModelError
 from textenv.hub import offline_if_unreachable
 from textenv.model_files import check_model_files
 from textenv.model_folders import model_folder
+from textenv.named_paths import named_path
 from textenv.tokenization import EMBEDDED, EMBEDDED_PATH, mended
 
 if TYPE_CHECKING:
@@ -210,7 +211,7 @@ def _find(name: str | Path) -> str:
                 "textenv[semantic]. Or give another model, as a folder or a Hugging Face id."
             )
         return str(Path(spec.origin).parent / "model")
-    path = Path(model_folder(str(name))).expanduser()
+    path = named_path(model_folder(str(name)))
     return str(path) if path.is_dir() else str(name)
 
 
