@@ -29,8 +29,8 @@ from pydantic_core import ErrorDetails
 
 from textenv.errors import ConfigError, RegistryError, UnknownNameError, did_you_mean
 from textenv.import_paths import is_file, missing_module
+from textenv.keys import refuse_secrets
 from textenv.named_paths import named_path
-from textenv.secrets import refuse_secrets
 from textenv.strict_yaml import load_yaml
 from textenv.tasks.loading import resolve_target
 

@@ -12,9 +12,10 @@ from agents.training.config import SFTOptions, load_config
 from textenv.chat import ChatAgent, ChatError
 from textenv.cli.console import parse_spec
 from textenv.errors import ConfigError, TextEnvError
+from textenv.keys import read_key, refuse_secrets
 from textenv.rewards import load_reward
 from textenv.rewards.judge.judge import Judge
-from textenv.secrets import MASK, mask_secrets, mask_text, read_key, refuse_secrets
+from textenv.secrets import MASK, mask_secrets, mask_text
 
 PLANTED = "planted-Q7x2k9-value"
 

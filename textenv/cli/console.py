@@ -23,10 +23,11 @@ from textenv.cli.overrides import check_blanks
 from textenv.cli.terminal import make_console
 from textenv.errors import ConfigError, ExitCode, TextEnvError
 from textenv.examples import Turn
+from textenv.keys import refuse_secrets
 from textenv.registry import EnvironmentKwargs
 from textenv.resource_faults import describe_resource_fault
 from textenv.safe_text import for_terminal, in_json
-from textenv.secrets import mask_text, refuse_secrets
+from textenv.secrets import mask_text
 from textenv.storage.faults import describe_fault
 from textenv.strict_yaml import load_yaml
 

@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from textenv.errors import ConfigError, TextEnvError, UnknownNameError, did_you_mean
+from textenv.keys import refuse_secrets
 from textenv.rewards.base import Reward, name_of
 from textenv.rewards.catalog import REWARDS, NamedReward, RewardFactory
 from textenv.rewards.dense import potential_terms
 from textenv.rewards.importing import import_reward
 from textenv.rewards.options import check_number, check_options, parameters_of
 from textenv.rewards.parts import Part, WeightedSum
-from textenv.secrets import refuse_secrets
 
 RewardSpec: TypeAlias = str | Reward | Mapping[str, float | Mapping[str, Any]]
 
