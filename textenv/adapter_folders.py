@@ -34,7 +34,7 @@ def base_of_adapter(folder: str | Path) -> str | None:
             "base's folder or Hugging Face id into base_model_name_or_path."
         )
     beside = path / named
-    return str(beside) if not Path(named).exists() and beside.exists() else named
+    return str(beside) if not named_path(named).exists() and beside.exists() else named
 
 
 def has_tokenizer(folder: str | Path) -> bool:

@@ -51,7 +51,7 @@ def missing_module(module_name: str, attribute: str = "NAME") -> str | None:
         return f"looking for '{module_name}' fails with {type(error).__name__}: {error}"
     message = f"there is no module '{module_name}'."
     file = f"{module_name.replace('.', '/')}.py"
-    if Path(file).is_file():
+    if named_path(file).is_file():
         return f"{message} Did you mean '{file}:{attribute}'?"
     package, _, name = module_name.rpartition(".")
     if package in sys.modules:

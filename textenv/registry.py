@@ -296,8 +296,8 @@ def _locate_target(folder: Path, target: str) -> str:
 
 def _locate(folder: Path, name: object) -> object:
     """Makes a path absolute; what does not lie there may be an embedded name or a hub id."""
-    if isinstance(name, str) and (folder / name).exists():
-        return str((folder / name).resolve())
+    if isinstance(name, str) and (path := named_path(folder / name)).exists():
+        return str(path.resolve())
     return name
 
 

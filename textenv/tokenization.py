@@ -18,6 +18,7 @@ from textenv.errors import PromptTooLongError, TokenizerError, UnknownNameError
 from textenv.examples import Role, Turn
 from textenv.hub import offline_if_unreachable
 from textenv.model_folders import describe_missing, model_folder
+from textenv.named_paths import named_path
 from textenv.word_encoder import WordEncoder, remembers_words
 
 if TYPE_CHECKING:
@@ -335,7 +336,7 @@ def load_tokenizer(tokenizer: TokenizerSpec = EMBEDDED) -> TextTokenizer:
 def _load_named(name: str) -> TextTokenizer:
     if name == EMBEDDED:
         return load_folder(EMBEDDED_PATH, name)
-    path = Path(name)
+    path = named_path(name)
     if not path.exists() and difflib.get_close_matches(name, [EMBEDDED], cutoff=0.8):
         raise UnknownNameError("tokenizer", name, [EMBEDDED])
     missing = describe_missing(name, "tokenizer")

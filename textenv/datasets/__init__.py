@@ -13,6 +13,7 @@ from textenv.datasets.catalog import NAMED, PROCEDURAL, NamedDataset
 from textenv.datasets.named import resolve_named
 from textenv.datasets.report import LoadReport
 from textenv.errors import ConfigError, UnknownNameError
+from textenv.named_paths import named_path
 from textenv.tasks.base import Task
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def _names_nothing_else(name: str) -> bool:
     """True for a near miss of a known name: neither a path nor the form of a hub id."""
     import difflib
 
-    if name in NAMED or "/" in name or name.endswith(_FILE_SUFFIXES) or Path(name).exists():
+    if name in NAMED or "/" in name or name.endswith(_FILE_SUFFIXES) or named_path(name).exists():
         return False
     return bool(difflib.get_close_matches(name, [*PROCEDURAL, *NAMED], n=1, cutoff=0.7))
 
