@@ -27,6 +27,7 @@ class UnfinishedText(str):
     __slots__ = ()
 
     def __new__(cls, text: str) -> Self:
+        """Marks a text as cut off."""
         return super().__new__(cls, text)
 
 
