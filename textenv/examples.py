@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,19 @@ for _array in (_NO_IDS, _NO_MASK):
 
 Role = Literal["system", "user", "assistant"]
 StopReason = Literal["end_of_turn", "max_new_tokens"]
+
+
+class UnfinishedText(str):
+    """A whole turn of the agent that was cut off before it ended.
+
+    Where a text is taken as a turn of the agent, no end-of-turn token follows this one.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, text: str) -> Self:
+        """Marks a text as cut off."""
+        return super().__new__(cls, text)
 
 
 @dataclass(frozen=True)

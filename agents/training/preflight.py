@@ -25,7 +25,7 @@ from textenv.tokenization import EMBEDDED
 _log = logging.getLogger(__name__)
 
 _FEW_END = 0.05  # share of answers that end by themselves
-_QUOTED = 120  # characters
+_QUOTED, _SAID = 120, 400  # characters
 _ALL_OR_NOTHING = ("exact_match", "substring_match")
 _IN_STEPS = ("token_f1", "chrf")  # pay for a part of what those want whole
 
@@ -146,6 +146,26 @@ def _advice(core: TextCore, warm_start: str) -> str:
         f"Try a reward with steps in between (such as {steps}), or teach the form first with "
         f"{warm_start}."
     )
+
+
+def find_in_chat(answers: Evaluation, core: TextCore) -> list[str]:
+    """Finds answers of a chat model that are missing, or that were cut."""
+    found, n = [], len(answers.episodes)
+    if answers.invalid:
+        reason = next(iter(answers.invalid.values()))
+        found.append(
+            f"{len(answers.invalid)} of {n} episodes have no answer, and no mean counts them. The "
+            f"first, {brief(reason, _SAID)}"
+        )
+    whole = [e for i, e in enumerate(answers.episodes) if i not in answers.invalid]
+    cut = sum(episode.stop_reason == "max_new_tokens" for episode in whole)
+    if cut > _FEW_END * len(whole):
+        found.append(
+            f"{cut} of {len(whole)} answers were cut at max_new_tokens={core.max_new_tokens}, "
+            f"counted in tokens of '{core.tokenizer.name}'. env.max_new_tokens="
+            f"{4 * core.max_new_tokens} gives room; env.tokenizer=NAME counts in another's tokens."
+        )
+    return found
 
 
 def tell(findings: list[str]) -> list[str]:
