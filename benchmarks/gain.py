@@ -26,13 +26,13 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from agents.cli.arguments import pick_device
 from agents.cli.display import interval, print_facts
 from agents.ppo.atomic_replacement import CHECKPOINTS
 from agents.ppo.kept_checkpoints import saved_iteration
 from agents.reward_bench.best_of_n import sample_pool, score_pool
 from agents.training.config import TrainConfig, train_config
 from agents.training.held_out import evaluate_speaker
+from agents.training.model_lookup import pick_device
 from agents.training.run import make_agent, train
 from agents.training.speakers import speak_lead_sentence
 from benchmarks.gain_data import TASKS, GainTask, speak_contribution, write_splits

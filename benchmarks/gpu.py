@@ -28,13 +28,13 @@ from rich.console import Console
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
 
-from agents.cli.arguments import pick_device
 from agents.memory.plan import count_memory
 from agents.policy.episode_batch import EpisodeBatch
 from agents.ppo.model_card import versions
 from agents.ppo.ppo import TextPPO
 from agents.ppo.targets import Targets
 from agents.training.config import TrainConfig, train_config
+from agents.training.model_lookup import pick_device
 from agents.training.run import make_agent
 from benchmarks.floors import Timings, decode_floor, learning_floor, synchronize
 from benchmarks.measuring import JsonPath, make_table, write_json

@@ -29,7 +29,6 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
 
 import textenv  # noqa: F401 - registers the environments
-from agents.cli.arguments import pick_device
 from agents.memory.plan import count_memory
 from agents.ppo.model_card import versions
 from agents.training.config import (
@@ -39,6 +38,7 @@ from agents.training.config import (
     train_config,
     write_config,
 )
+from agents.training.model_lookup import pick_device
 from agents.training.run import make_agent
 from benchmarks.measuring import JsonPath, make_table, write_json
 from benchmarks.shapes import save_rows, save_shape

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from agents.cli.arguments import find_model, pick_device
+from agents.training.model_lookup import find_model, pick_device
 from textenv.benchmark.audit import METRICS, MOST_MS, OnProgress, audit
 from textenv.benchmark.results import Audit, Outcome, Probe
 from textenv.benchmark.severities import load_severities

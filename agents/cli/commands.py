@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from agents.cli.arguments import AllowCode, Device, Out, Seed, find_model, pick_device
+from agents.cli.arguments import AllowCode, Device, Out, Seed
 from agents.cli.check import check
 from agents.cli.compare import compare
 from agents.cli.display import (
@@ -26,7 +26,7 @@ from agents.cli.display import (
     print_training_result,
     spec_text,
 )
-from agents.cli.evaluate import AGENTS, evaluate
+from agents.cli.evaluate import evaluate
 from agents.cli.keys import command_with_keys
 from agents.cli.plan import plan
 from agents.cli.push import push
@@ -35,7 +35,9 @@ from agents.cli.rewards import add_rewards_commands
 from agents.cli.serve import serve
 from agents.models.options import choose_bf16
 from agents.ppo.options import trained_defaults
+from agents.training.agent_specs import AGENTS
 from agents.training.config import SFT_EPOCHS, SFT_MOST_STEPS, SFTOptions, TrainConfig, load_config
+from agents.training.model_lookup import find_model, pick_device
 from textenv.cli.arguments import Dataset, Model, RewardText
 from textenv.cli.console import parse_spec, print_error
 from textenv.cli.overrides import apply_overrides

@@ -9,9 +9,10 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from agents.cli.arguments import Device, find_model, pick_device
+from agents.cli.arguments import Device
 from agents.cli.display import print_facts
 from agents.training.config import load_config
+from agents.training.model_lookup import find_model, pick_device
 from textenv.cli.arguments import Dataset, Id, Model, RewardText
 from textenv.cli.console import parse_spec, print_json
 from textenv.cli.terminal import make_console

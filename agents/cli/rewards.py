@@ -15,10 +15,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from agents.cli.arguments import Device, Seed, find_model, pick_device
+from agents.cli.arguments import Device, Seed
 from agents.cli.audit import audit_reward
 from agents.cli.bench import EPILOG, bench
 from agents.cli.display import duration, interval, print_facts, print_folder
+from agents.training.model_lookup import find_model, pick_device
 from textenv.cli.arguments import AsJson, Dataset, EnvKeys, Id, Model, environment_keys
 from textenv.cli.console import parse_spec, parse_specs, print_json
 from textenv.cli.terminal import make_console

@@ -18,7 +18,6 @@ from typer.testing import CliRunner
 
 import agents.ppo.update
 import agents.training.run
-from agents.cli.arguments import find_model
 from agents.ppo.kept_checkpoints import kept_iterations, saved_iteration
 from agents.ppo.ppo import TextPPO
 from agents.ppo.steps import DivergedError
@@ -26,6 +25,7 @@ from agents.ppo.vec_env import wait_for_workers, worker_losses
 from agents.training.config import TrainConfig, load_config
 from agents.training.held_out import load_policy
 from agents.training.interrupts import stop_requests
+from agents.training.model_lookup import find_model
 from agents.training.push import find_upload
 from agents.training.run_check import check_run
 from textenv.cli.main import make_app

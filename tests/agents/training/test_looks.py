@@ -15,11 +15,11 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import agents.training.loop
 import agents.training.run
-from agents.cli.arguments import find_model
 from agents.ppo.ppo import TextPPO
 from agents.training.config import TrainConfig, load_config
 from agents.training.held_out import evaluate_policy_on_split, load_policy
 from agents.training.looks import Look, read_best, take_look
+from agents.training.model_lookup import find_model
 from agents.training.run_folder import read_setting
 from textenv.benchmark.statistics import Estimate
 from textenv.errors import DamagedError, StorageError

@@ -1,0 +1,198 @@
+"""Evaluates an agent in an environment: the function below `textenv evaluate`.
+
+setting = EvaluationSetting("TextQA-v0", examples=64)
+record = evaluate_agent(setting, AgentSpec("greedy", "runs/a"), out=Path("found"))
+record.result["reward"]["mean"], record.rows[0]["response"]
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from agents.models.options import policy_options
+from agents.policy.lm_policy import LMPolicy
+from agents.training.agent_specs import AgentSpec, EvaluationSetting
+from agents.training.evaluation import Evaluation, question
+from agents.training.held_out import (
+    evaluate_policy_on_split,
+    evaluate_random,
+    evaluate_speaker,
+    load_policy,
+)
+from agents.training.model_lookup import find_model, pick_device
+from agents.training.preflight import find_before_loading, find_in_answers, warm_start_command
+from agents.training.run_folder import write_rows
+from agents.training.speakers import cut_to_first_sentence, speak_lead_sentence
+from textenv.preflight import find_misfits, measure_scale, try_rewards
+from textenv.registry import environment_row
+from textenv.rewards.base import name_of
+from textenv.rollout import Progress, silent
+from textenv.storage.whole_files import write_whole
+from textenv.vector import environment_arguments, make_core
+
+_SLOTS = 64  # episodes that are played at a time
+RESULT_FILE = "result.json"
+
+
+@dataclass(frozen=True)
+class EvaluationRecord:
+    """What an evaluation found, as plain values.
+
+    Attributes:
+        result: What was evaluated on what, and means with 95 % intervals.
+        rows: An answer each: `samples` of the first example, then of the second, and so on.
+        evaluation: The episodes and their scores.
+    """
+
+    result: dict[str, Any]
+    rows: list[dict[str, Any]]
+    evaluation: Evaluation
+
+    def write(self, path: Path) -> None:
+        """Writes the result as FILE.json, and the rows beside it as FILE.jsonl; folders are made.
+
+        Raises:
+            OSError: A file cannot be written.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # The result comes last: where it is, the rows are whole.
+        write_rows(path.with_suffix(".jsonl"), self.rows)
+        write_whole(path, json.dumps(self.result, indent=2, ensure_ascii=False))
+
+
+def evaluate_agent(
+    setting: EvaluationSetting,
+    agent: AgentSpec,
+    *,
+    seed: int = 0,
+    out: Path | None = None,
+    progress: Progress = silent,
+) -> EvaluationRecord:
+    """Plays the first examples of a split with an agent, and scores them.
+
+    Args:
+        setting: What it plays.
+        agent: Who plays.
+        seed: Seed of what is drawn.
+        out: Folder for result.json and result.jsonl; it is made.
+        progress: Called with the number of finished episodes.
+
+    Raises:
+        TextEnvError: The environment or the model cannot be made, or an episode cannot be scored.
+        OSError: The folder cannot be written.
+    """
+    record = AgentEvaluation(setting, agent).play(seed, progress)
+    if out is not None:
+        record.write(out / RESULT_FILE)
+    return record
+
+
+class AgentEvaluation:
+    """An agent in an environment, ready to be evaluated with one seed after the other.
+
+    Args:
+        setting: What it plays.
+        agent: Who plays.
+
+    Attributes:
+        n_episodes: Episodes that `play` plays.
+        model: Name or path of the model that was found, or None.
+
+    Raises:
+        TextEnvError: The environment cannot be made, the reward fails on it, or the model cannot be
+            found.
+    """
+
+    def __init__(self, setting: EvaluationSetting, agent: AgentSpec) -> None:
+        setting.check_samples(agent.samples)
+        environment_row(setting.id)
+        self._setting, self._agent = setting, agent
+        self._found, acting = find_model(agent.model)
+        self._device = pick_device(agent.device)
+        given = {} if agent.temperature is None else {"temperature": agent.temperature}
+        self._policy_arguments = {**acting, **given, **agent.policy}
+        self._temperature = policy_options(
+            {"model": self._found, **self._policy_arguments}
+        ).temperature
+        self._arguments = environment_arguments(
+            self._found, setting.dataset, setting.reward, setting.env
+        )
+        self._core = make_core(setting.id, _SLOTS, self._arguments)
+        try_rewards({name_of(self._core.reward): self._core.reward}, self._core, setting.split)
+        self._n_examples = min(setting.examples, len(self._core.dataset(setting.split)))
+        self.n_episodes = self._n_examples * agent.samples
+        self.model = self._found if agent.needs_model else None
+
+    def play(self, seed: int = 0, progress: Progress = silent) -> EvaluationRecord:
+        """Plays and scores the examples.
+
+        Raises:
+            TextEnvError: The model cannot be loaded, or an episode cannot be scored.
+        """
+        setting, agent, core = self._setting, self._agent, self._core
+        findings = self._findings  # first, since what fails should fail before a model is loaded
+        evaluation = self._evaluate(seed, progress)
+        row = environment_row(setting.id).make_kwargs()
+        result = {
+            "id": setting.id,
+            "agent": agent.name,
+            "model": self.model,
+            "dataset": self._arguments.get("dataset", row.get("dataset")),
+            "reward_spec": self._arguments.get("reward", row.get("reward")),
+            "split": setting.split,
+            "seed": seed,
+            "temperature": self._temperature if agent.name == "sample" else None,
+            "findings": [*findings, *self._findings_in(evaluation)],
+            **evaluation.summary(),
+        }
+        if setting.pass_at:
+            found_at = evaluation.pass_at(setting.pass_at, setting.pass_reward)
+            result["pass_reward"] = setting.pass_reward
+            result["pass_at"] = {str(k): estimate.to_json() for k, estimate in found_at.items()}
+        rows = [
+            question(core, episode.example) | {"sample": i % agent.samples} | evaluation.answer(i)
+            for i, episode in enumerate(evaluation.episodes)
+        ]
+        return EvaluationRecord(result, rows, evaluation)
+
+    @cached_property
+    def _findings(self) -> list[str]:
+        """What the data alone can tell."""
+        splits = [self._setting.split]
+        if self._agent.needs_model:
+            return find_before_loading(self._core, self._found, splits)
+        return find_misfits(self._core, splits)
+
+    def _findings_in(self, evaluation: Evaluation) -> list[str]:
+        """What the answers tell."""
+        if not self._agent.needs_model:
+            return []
+        core, setting = self._core, self._setting
+        scale = measure_scale(core, [episode.example for episode in evaluation.episodes])
+        warm_start = warm_start_command(setting.id, self._found, setting.dataset, setting.env)
+        return find_in_answers(evaluation, core, scale, warm_start)
+
+    @cached_property
+    def _policy(self) -> LMPolicy:
+        return load_policy(self._found, self._core, self._device, **self._policy_arguments)
+
+    def _evaluate(self, seed: int, progress: Progress) -> Evaluation:
+        agent, core, split, n = self._agent, self._core, self._setting.split, self._n_examples
+        if agent.needs_model:
+            policy = self._policy
+            torch.manual_seed(seed)
+            evaluation = evaluate_policy_on_split(
+                policy, core, split, n, not agent.draws, progress, n_samples=agent.samples
+            )
+            cuts = agent.name == "first_sentence"
+            return cut_to_first_sentence(core, evaluation) if cuts else evaluation
+        if agent.name == "random":
+            return evaluate_random(core, split, n, seed, progress, agent.samples)
+        speak = core.task.gold if agent.name == "gold" else speak_lead_sentence
+        return evaluate_speaker(speak, core, split, n, progress)
