@@ -12,12 +12,18 @@ import yaml
 from pydantic import Field, JsonValue, NonNegativeInt
 
 from agents.models.options import Options
-from textenv.errors import ConfigError, TextEnvError, UnknownNameError
+from textenv.errors import ConfigError, UnknownNameError
 from textenv.named_paths import named_path
 from textenv.registry import environment_row
 from textenv.strict_yaml import load_yaml
 
 DEFAULT_SUITE = "textenv-1.0"
+# Agents that need no model.
+SCRIPTED = {
+    "gold": "the ideal answers",
+    "lazy": "a rule for each task that understands nothing",
+    "random": "tokens drawn uniformly",
+}
 _SHIPPED = Path(__file__).parent / "suites"
 _MOST_EXAMPLES = 100_000
 # Arguments that are the suite's own, or the agent's.
@@ -79,8 +85,8 @@ def load_definition(name: str) -> SuiteDefinition:
         raise ConfigError(f"The suite '{path}' is not valid YAML: {error}") from error
     try:
         return _check(content)
-    except TextEnvError as error:
-        raise type(error)(f"{path}: {error}") if isinstance(error, ConfigError) else error
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
 
 
 def _check(content: Any) -> SuiteDefinition:

@@ -47,7 +47,7 @@ class SuiteTask:
         data: Hash of the examples as agents see them.
         lazy: Mean reward of the rule.
         gold: Mean reward of the ideal answers.
-        env: Arguments of the environment that the suite's file sets, to make it; part of `settings`.
+        env: Arguments of the environment that the suite's file sets; `settings` has them, too.
     """
 
     id: str
