@@ -27,8 +27,8 @@ _MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\`*_{}[]<>|#!~&$@:"} | {"\n": 
 HOW = (
     "The score is the mean over tasks of the mean reward, on the scale on which a rule that "
     "understands nothing has 0 and ideal answers have 1; below the rule it is negative. Brackets "
-    "are 95 % intervals over examples: what other examples of the same kind would bring. Ranks are all "
-    "that the paired differences leave open, with all pairs tested at 5 % together (Holm)."
+    "are 95 % intervals over examples: what other examples of the same kind would bring. Ranks are "
+    "all that the paired differences leave open, with all pairs tested at 5 % together (Holm)."
 )
 
 
