@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 
@@ -25,14 +26,39 @@ from textenv.examples import Example, Turn, to_messages
 from textenv.http_post import Answer, PostError, check_url, post_json
 from textenv.secrets import DEFAULT_KEY, MASK, mask_text, read_key
 
-__all__ = ["ChatAgent", "ChatError"]
+__all__ = ["ChatAgent", "ChatError", "ChatReply"]
 
 LONGEST_PAUSE_S = 30.0
 LONGEST_RETRY_AFTER_S = 120.0  # a server that asks for more is not waited for
 _OPENAI = "https://api.openai.com/v1"
 _BACKOFF_S = 0.5
 
+_LARGEST_COUNT = 10**9  # tokens of one answer that are believed
+
 Messages = Sequence[Mapping[str, str]]
+
+
+@dataclass(frozen=True)
+class ChatReply:
+    """The answer of a chat endpoint.
+
+    Attributes:
+        text: What the model said.
+        finish_reason: Why it ended, in the server's word: "length" where it was cut off, "stop"
+            where the model was done; "" where the server does not say.
+        prompt_tokens: Number of tokens that the server counted in the question, or None.
+        completion_tokens: Number of tokens that it counted in the answer, or None.
+    """
+
+    text: str
+    finish_reason: str = ""
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the answer ended at the most tokens that it may have."""
+        return self.finish_reason == "length"
 
 
 class ChatError(TextEnvError):
@@ -137,6 +163,10 @@ class ChatAgent:
         return self.reply(to_messages(transcript))
 
     def reply(self, messages: Messages) -> str:
+        """Returns the text of `complete`."""
+        return self.complete(messages).text
+
+    def complete(self, messages: Messages) -> ChatReply:
         """Returns the next turn of a conversation.
 
         Args:
@@ -158,7 +188,7 @@ class ChatAgent:
                 time.sleep(compute_pause(n_retries, _BACKOFF_S, error.retry_after_s))
         raise AssertionError("the last try returns or raises")
 
-    def _ask(self, body: Mapping[str, Any]) -> str:
+    def _ask(self, body: Mapping[str, Any]) -> ChatReply:
         """Sends a request once."""
         where = f"'{self.model}' at {self.base_url}"
         headers = {} if self._key is None else {"Authorization": f"Bearer {self._key}"}
@@ -169,8 +199,10 @@ class ChatAgent:
             raise ChatError(f"{where} {_FAILURES[error.kind].format(reason)}", error.kind) from None
         if 200 <= answer.status < 300:
             # A server that repeats the key must not have it written down.
-            text = _read_text(answer, where)
-            return text if self._key is None else text.replace(self._key, MASK)
+            reply = _read_reply(answer, where)
+            if self._key is None:
+                return reply
+            return replace(reply, text=reply.text.replace(self._key, MASK))
         raise _refusal(answer, where)
 
     def reply_all(self, conversations: Iterable[Messages]) -> tuple[str, ...]:
@@ -254,10 +286,11 @@ def _said(body: bytes) -> str:
     return body[:2000].decode("utf-8", "replace")
 
 
-def _read_text(answer: Answer, where: str) -> str:
-    """Returns the text of an answer's first choice."""
+def _read_reply(answer: Answer, where: str) -> ChatReply:
+    """Reads an answer's first choice."""
     try:
-        choice = json.loads(answer.body)["choices"][0]
+        content = json.loads(answer.body)
+        choice = content["choices"][0]
         text, reason = choice["message"]["content"], choice.get("finish_reason")
     except (ValueError, RecursionError, AttributeError, LookupError, TypeError):
         said = brief(mask_text(answer.body[:2000].decode("utf-8", "replace")))
@@ -270,7 +303,20 @@ def _read_text(answer: Answer, where: str) -> str:
             f"{where} answered without text (finish_reason '{brief(str(reason))}'). A model that "
             "thinks before it answers may need more max_tokens."
         )
-    return text
+    usage = content.get("usage")
+    counts = usage if isinstance(usage, dict) else {}
+    return ChatReply(
+        text,
+        reason if isinstance(reason, str) else "",
+        _read_count(counts.get("prompt_tokens")),
+        _read_count(counts.get("completion_tokens")),
+    )
+
+
+def _read_count(value: object) -> int | None:
+    """Returns a number of tokens as a server tells it; None where it is no such number."""
+    is_count = isinstance(value, int) and not isinstance(value, bool)
+    return value if is_count and 0 <= value <= _LARGEST_COUNT else None
 
 
 def brief(text: str, most: int = 200) -> str:

@@ -18,6 +18,15 @@ Role = Literal["system", "user", "assistant"]
 StopReason = Literal["end_of_turn", "max_new_tokens"]
 
 
+class UnfinishedText(str):
+    """A whole turn of the agent that was cut off before it ended.
+
+    Where a text is taken as a turn of the agent, no end-of-turn token follows this one.
+    """
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True)
 class Turn:
     """One message of a conversation.

@@ -194,7 +194,7 @@ class TextLevel(ActionLevel):
                     'action_level="token").'
                 )
         for slot in numbers.tolist():
-            ids = self._tokenizer.encode_turn(str(actions[slot]), self._budget)
+            ids = self._tokenizer.encode_turn(actions[slot], self._budget)
             self._slots.append(slot, ids, by_agent=True)
         return numbers
 

@@ -227,6 +227,16 @@ class Rollout:
         self._take_scores(wait=False)
         return len(rows), *self._deliver(rewards, dones, infos)
 
+    def number(self, slot: int) -> int:
+        """Returns the number of the episode that a slot plays, or of its group."""
+        return int(self._group[slot])
+
+    def give_up(self, slot: int, said: Episode, reason: str) -> None:
+        """Ends a slot's episode as it stands, invalid, where its agent has no answer."""
+        info = {"example_id": said.example.id, "valid": False, "invalid_reason": reason}
+        self._end(slot, info, said.input_ids, said)
+        self._slots.rest(~self._active | self._reading)
+
     def await_scores(self) -> tuple[int, NDArray[np.float32], NDArray[np.bool_], Infos] | None:
         """Waits for a late score; returns the arguments of a `StepHook`, None if none is due."""
         if not self._owners and not self._news:
@@ -245,7 +255,8 @@ class Rollout:
             # Whole turns were written, not tokens: the last token is paid.
             mask, paid = said.action_mask, rewards.sum()
             rewards[:] = 0.0
-            rewards[np.flatnonzero(mask)[-1]] = paid
+            if mask.any():  # an agent may have given up before its first word
+                rewards[np.flatnonzero(mask)[-1]] = paid
         if info.get("pending"):
             self._owners.append((len(self.episodes), slot, info))
         self.episodes.append(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from textenv.adapter_folders import base_of_adapter, has_tokenizer
 from textenv.chat_templates import ChatTemplate
 from textenv.errors import PromptTooLongError, TokenizerError, UnknownNameError
-from textenv.examples import Role, Turn
+from textenv.examples import Role, Turn, UnfinishedText
 from textenv.hub import offline_if_unreachable
 from textenv.model_folders import describe_missing, model_folder
 from textenv.word_encoder import WordEncoder, remembers_words
@@ -148,12 +148,16 @@ class TextTokenizer:
         return [text[start:end] for start, end in pairwise([0, *ends, len(text)])]
 
     def encode_turn(self, text: str, max_tokens: int) -> list[int]:
-        """Encodes a turn of the agent with its end, cut like one that is written token by token."""
+        """Encodes a turn of the agent with its end, cut like one that is written token by token.
+
+        An `UnfinishedText` has no end.
+        """
+        end = [] if isinstance(text, UnfinishedText) else [self.end_id]
         text = self.trim(Turn("assistant", text)).text
         ids = self.encode(text[: max_tokens * _MAX_CHARS_PER_TOKEN])
         if len(ids) < max_tokens and len(text) > max_tokens * _MAX_CHARS_PER_TOKEN:
             ids = self.encode(text)  # its tokens are longer than they usually are
-        return [*ids, self.end_id][:max_tokens]
+        return [*ids, *end][:max_tokens]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Decodes tokens to text, without special tokens."""

@@ -8,7 +8,7 @@ record.result["reward"]["mean"], record.rows[0]["response"]
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,23 +17,31 @@ import torch
 
 from agents.models.options import policy_options
 from agents.policy.lm_policy import LMPolicy
-from agents.training.agent_specs import AgentSpec, EvaluationSetting
+from agents.training.agent_specs import CHAT, AgentSpec, EvaluationSetting
 from agents.training.evaluation import Evaluation, question
 from agents.training.held_out import (
+    evaluate_chat,
     evaluate_policy_on_split,
     evaluate_random,
     evaluate_speaker,
     load_policy,
 )
 from agents.training.model_lookup import find_model, pick_device
-from agents.training.preflight import find_before_loading, find_in_answers, warm_start_command
+from agents.training.preflight import (
+    find_before_loading,
+    find_in_answers,
+    find_in_chat,
+    warm_start_command,
+)
 from agents.training.run_folder import write_rows
 from agents.training.speakers import cut_to_first_sentence, speak_lead_sentence
+from textenv.endpoints.chat_player import ChatPlayer, check_level
 from textenv.preflight import find_misfits, measure_scale, try_rewards
 from textenv.registry import environment_row
 from textenv.rewards.base import name_of
 from textenv.rollout import Progress, silent
 from textenv.storage.whole_files import write_whole
+from textenv.tokenization import EMBEDDED
 from textenv.vector import environment_arguments, make_core
 
 _SLOTS = 64  # episodes that are played at a time
@@ -48,11 +56,15 @@ class EvaluationRecord:
         result: What was evaluated on what, and means with 95 % intervals.
         rows: An answer each: `samples` of the first example, then of the second, and so on.
         evaluation: The episodes and their scores.
+        n_requests: Requests that were sent to a chat endpoint by this call.
+        n_kept: Answers of a chat endpoint that were kept from before.
     """
 
     result: dict[str, Any]
     rows: list[dict[str, Any]]
     evaluation: Evaluation
+    n_requests: int = 0
+    n_kept: int = 0
 
     def write(self, path: Path) -> None:
         """Writes the result as FILE.json, and the rows beside it as FILE.jsonl; folders are made.
@@ -113,9 +125,11 @@ class AgentEvaluation:
         setting.check_samples(agent.samples)
         environment_row(setting.id)
         self._setting, self._agent = setting, agent
-        self._found, acting = find_model(agent.model)
+        self._is_chat = agent.name == CHAT
+        self._found, acting = find_model(EMBEDDED if self._is_chat else agent.model)
         self._device = pick_device(agent.device)
-        given = {} if agent.temperature is None else {"temperature": agent.temperature}
+        drawn = agent.name == "sample" and agent.temperature is not None
+        given = {"temperature": agent.temperature} if drawn else {}
         self._policy_arguments = {**acting, **given, **agent.policy}
         self._temperature = policy_options(
             {"model": self._found, **self._policy_arguments}
@@ -123,11 +137,15 @@ class AgentEvaluation:
         self._arguments = environment_arguments(
             self._found, setting.dataset, setting.reward, setting.env
         )
-        self._core = make_core(setting.id, _SLOTS, self._arguments)
+        n_slots = agent.chat.concurrency if self._is_chat else _SLOTS
+        self._core = make_core(setting.id, n_slots, self._arguments)
+        if self._is_chat:
+            check_level(self._core.action_level)
+            self._player(0)  # a key that is missing is told now
         try_rewards({name_of(self._core.reward): self._core.reward}, self._core, setting.split)
         self._n_examples = min(setting.examples, len(self._core.dataset(setting.split)))
         self.n_episodes = self._n_examples * agent.samples
-        self.model = self._found if agent.needs_model else None
+        self.model = agent.model if self._is_chat else self._found if agent.needs_model else None
 
     def play(self, seed: int = 0, progress: Progress = silent) -> EvaluationRecord:
         """Plays and scores the examples.
@@ -137,7 +155,8 @@ class AgentEvaluation:
         """
         setting, agent, core = self._setting, self._agent, self._core
         findings = self._findings  # first, since what fails should fail before a model is loaded
-        evaluation = self._evaluate(seed, progress)
+        player = self._player(seed) if self._is_chat else None
+        evaluation = self._evaluate(seed, progress, player)
         row = environment_row(setting.id).make_kwargs()
         result = {
             "id": setting.id,
@@ -151,6 +170,14 @@ class AgentEvaluation:
             "findings": [*findings, *self._findings_in(evaluation)],
             **evaluation.summary(),
         }
+        if player is not None:
+            result["temperature"] = player.fields.get("temperature")
+            result.setdefault("invalid", 0)
+            result["chat"] = {
+                "base_url": player.base_url,
+                "request": player.fields,
+                **asdict(player.usage()),
+            }
         if setting.pass_at:
             found_at = evaluation.pass_at(setting.pass_at, setting.pass_reward)
             result["pass_reward"] = setting.pass_reward
@@ -159,7 +186,8 @@ class AgentEvaluation:
             question(core, episode.example) | {"sample": i % agent.samples} | evaluation.answer(i)
             for i, episode in enumerate(evaluation.episodes)
         ]
-        return EvaluationRecord(result, rows, evaluation)
+        n_requests, n_kept = (0, 0) if player is None else (player.n_calls, player.n_kept)
+        return EvaluationRecord(result, rows, evaluation, n_requests, n_kept)
 
     @cached_property
     def _findings(self) -> list[str]:
@@ -171,9 +199,11 @@ class AgentEvaluation:
 
     def _findings_in(self, evaluation: Evaluation) -> list[str]:
         """What the answers tell."""
+        core, setting = self._core, self._setting
+        if self._is_chat:
+            return find_in_chat(evaluation, core)
         if not self._agent.needs_model:
             return []
-        core, setting = self._core, self._setting
         scale = measure_scale(core, [episode.example for episode in evaluation.episodes])
         warm_start = warm_start_command(setting.id, self._found, setting.dataset, setting.env)
         return find_in_answers(evaluation, core, scale, warm_start)
@@ -182,8 +212,22 @@ class AgentEvaluation:
     def _policy(self) -> LMPolicy:
         return load_policy(self._found, self._core, self._device, **self._policy_arguments)
 
-    def _evaluate(self, seed: int, progress: Progress) -> Evaluation:
+    def _player(self, seed: int) -> ChatPlayer:
+        agent = self._agent
+        return ChatPlayer(
+            agent.model,
+            agent.chat,
+            temperature=agent.chat_temperature,
+            max_new_tokens=self._core.max_new_tokens,
+            seed=seed,
+            samples=agent.samples,
+        )
+
+    def _evaluate(self, seed: int, progress: Progress, player: ChatPlayer | None) -> Evaluation:
         agent, core, split, n = self._agent, self._core, self._setting.split, self._n_examples
+        if player is not None:
+            concurrency = agent.chat.concurrency
+            return evaluate_chat(player, core, split, n, concurrency, progress, agent.samples)
         if agent.needs_model:
             policy = self._policy
             torch.manual_seed(seed)

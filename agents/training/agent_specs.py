@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from textenv.endpoints.chat_options import ChatOptions
 from textenv.errors import ConfigError, UnknownNameError
 from textenv.tokenization import EMBEDDED
 
@@ -17,9 +18,11 @@ AGENTS = {
     "random": "tokens drawn uniformly",
     "lead": "the first sentence of the source text",
     "gold": "the ideal answer",
+    "chat": "a model behind a chat endpoint, greedy unless --temperature is above 0",
 }
 NEED_MODEL = ("greedy", "sample", "first_sentence")
-DRAW = ("sample", "random")  # whose answers differ from one time to the next
+CHAT = "chat"
+_DRAW = ("sample", "random")  # whose answers differ from one time to the next
 
 
 @dataclass(frozen=True)
@@ -29,15 +32,18 @@ class AgentSpec:
     Attributes:
         name: One of `AGENTS`.
         model: Language model of an agent that needs one: "embedded", a folder, a run's folder, a
-            Hugging Face id or a .gguf file.
+            Hugging Face id or a .gguf file. Of "chat", its name at the endpoint.
         samples: Answers to each example.
-        temperature: Temperature of sampled tokens; by default that of the model's training.
+        temperature: Temperature of sampled tokens; by default that of the model's training, and 0
+            for "chat".
         device: "auto", "cpu", "cuda", ...
         policy: Further options of `agents.PolicyOptions`, such as {"bf16": False}.
+        chat: Where the endpoint of "chat" is, and how it is asked.
 
     Raises:
         UnknownNameError: There is no agent of that name.
-        ConfigError: The agent does not draw, and several samples or a temperature are given.
+        ConfigError: The agent does not draw, and several samples or a temperature are given; or a
+            chat model has no name.
     """
 
     name: str = "greedy"
@@ -46,29 +52,44 @@ class AgentSpec:
     temperature: float | None = None
     device: str = "auto"
     policy: Mapping[str, Any] = field(default_factory=dict)
+    chat: ChatOptions = field(default_factory=ChatOptions)
 
     def __post_init__(self) -> None:
         if self.name not in AGENTS:
             raise UnknownNameError("agent", self.name, AGENTS)
+        if self.name == CHAT and self.model in ("", EMBEDDED):
+            raise ConfigError("The agent 'chat' needs the model's name at the endpoint: --model.")
         if self.samples < 1:
             raise ConfigError(f"samples is a whole number from 1 up, not {self.samples}.")
         if self.samples > 1 and not self.draws:
+            instead = "--temperature" if self.name == CHAT else "--agent sample"
             raise ConfigError(
                 f"The agent '{self.name}' gives the same answer each time: leave out --samples, or "
-                "give --agent sample."
+                f"give {instead}."
             )
-        if self.temperature is not None and self.name != "sample":
+        if self.temperature is None:
+            return
+        if self.name not in ("sample", CHAT):
             raise ConfigError(f"--temperature is for --agent sample, not for '{self.name}'.")
+        if not 0 <= self.temperature < math.inf:
+            raise ConfigError(f"--temperature {self.temperature}: give a number from 0 up.")
 
     @property
     def needs_model(self) -> bool:
-        """Whether a language model is loaded."""
+        """Whether a language model is loaded into this process."""
         return self.name in NEED_MODEL
 
     @property
     def draws(self) -> bool:
         """Whether answers differ from one time to the next."""
-        return self.name in DRAW
+        if self.name == CHAT:
+            return self.chat.draws(self.chat_temperature)
+        return self.name in _DRAW
+
+    @property
+    def chat_temperature(self) -> float:
+        """Temperature that a chat endpoint is asked for."""
+        return 0.0 if self.temperature is None else self.temperature
 
 
 @dataclass(frozen=True)

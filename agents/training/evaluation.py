@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,12 +25,15 @@ class Evaluation:
         rewards: (n,) rewards of the environment.
         metrics: Reward components, text metrics and counts, (n,) each.
         n_samples: Number of episodes of each example.
+        invalid: Why an episode has no score, by its place; it is NaN in rewards and metrics, and
+            no mean counts it.
     """
 
     episodes: tuple[Episode, ...]
     rewards: FloatArray
     metrics: dict[str, FloatArray] = field(default_factory=dict)
     n_samples: int = 1
+    invalid: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def n_examples(self) -> int:
@@ -42,14 +45,22 @@ class Evaluation:
 
         An example with all of its samples is drawn as a whole, so the 95 % interval covers both
         which examples were taken and what was sampled for them: see `textenv.benchmark.statistics`.
+        Of an example the samples with a score count; one without any is left out.
+
+        Raises:
+            ConfigError: No episode has a score.
         """
-        return estimate_mean(values.reshape(-1, self.n_samples).mean(axis=1))
+        by_example = values.reshape(-1, self.n_samples)
+        if self.invalid:
+            by_example = by_example[~np.isnan(by_example).all(axis=1)]
+        return estimate_mean(np.nanmean(by_example, axis=1) if self.invalid else by_example.mean(1))
 
     def summary(self) -> dict[str, Any]:
         """Returns means with 95 % intervals, as plain values."""
         return {
             "examples": self.n_examples,
             "samples": self.n_samples,
+            **({"invalid": len(self.invalid)} if self.invalid else {}),
             "reward": self.estimate(self.rewards).to_json(),
             "metrics": {n: self.estimate(values).to_json() for n, values in self.metrics.items()},
         }
@@ -58,7 +69,8 @@ class Evaluation:
         """Estimates pass@k: the chance that one of k samples passes, the mean over examples.
 
         1 - C(n - c, k) / C(n, k) of an example with c of n samples that pass, which is unbiased
-        (Chen et al. 2021, arXiv 2107.03374). The interval is as for `estimate`.
+        (Chen et al. 2021, arXiv 2107.03374). The interval is as for `estimate`. An example with a
+        sample without a score is left out.
 
         Args:
             sizes: Each k, from 1 to `n_samples`.
@@ -75,12 +87,17 @@ class Evaluation:
                 )
         # Sums of weights may miss a reward by a last digit.
         passed = (self.rewards > least_reward - 1e-9).reshape(-1, self.n_samples)
-        found = expected_best(passed, passed, sizes)
+        whole = ~np.isnan(self.rewards).reshape(passed.shape).any(axis=1)
+        found = expected_best(passed[whole], passed[whole], sizes)
         return {k: estimate_mean(chances) for k, chances in zip(sizes, found.T, strict=True)}
 
     def answer(self, i: int) -> dict[str, Any]:
         """Returns the i-th answer with its scores, as plain values."""
-        return spoken(self.episodes[i]) | {
+        said = spoken(self.episodes[i])
+        if i in self.invalid:
+            why = {"stop_reason": None, "invalid_reason": self.invalid[i]}
+            return said | why | {"reward": None, "metrics": {}}
+        return said | {
             "reward": float(self.rewards[i]),
             "metrics": {name: float(values[i]) for name, values in self.metrics.items()},
         }
@@ -104,7 +121,14 @@ def merge_evaluations(parts: Sequence[Evaluation]) -> Evaluation:
         for name in names
     }
     rewards = merged([part.rewards for part in parts])
-    return Evaluation(tuple(episodes[i] for i in order), rewards, metrics, n_samples)
+    starts = np.cumsum([0, *(len(part.episodes) for part in parts)]).tolist()
+    reasons = {
+        start + i: reason
+        for start, part in zip(starts, parts, strict=False)
+        for i, reason in part.invalid.items()
+    }
+    invalid = {j: reasons[i] for j, i in enumerate(order.tolist()) if i in reasons}
+    return Evaluation(tuple(episodes[i] for i in order), rewards, metrics, n_samples, invalid)
 
 
 def in_turn(counts: Sequence[int]) -> NDArray[np.int64]:

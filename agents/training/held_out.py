@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,9 +18,11 @@ from agents.ppo.sharding import gathered
 from agents.training.evaluation import Evaluation, in_turn, merge_evaluations
 from agents.training.writers import CandidateWriter, UniformWriter
 from textenv.benchmark.statistics import FloatArray
+from textenv.endpoints.chat_player import ChatPlayer, NoAnswersError
+from textenv.endpoints.concurrent_play import play_concurrently
 from textenv.episode import Speaker, TextCore
 from textenv.errors import ConfigError
-from textenv.examples import Episode
+from textenv.examples import Episode, Example
 from textenv.rewards import compute_rewards, load_reward
 from textenv.rollout import PlayedEpisode, Progress, SpeakerWriter, Writer, play_examples, silent
 
@@ -156,21 +158,64 @@ def evaluate_speaker(
     return score_episodes(core, _play(writer, core, split, n_examples, progress))
 
 
-def score_episodes(core: TextCore, episodes: Sequence[Episode], n_samples: int = 1) -> Evaluation:
+def score_episodes(
+    core: TextCore,
+    episodes: Sequence[Episode],
+    n_samples: int = 1,
+    invalid: Mapping[int, str] | None = None,
+) -> Evaluation:
     """Scores finished episodes by the environment's reward and the reported metrics.
 
-    They are `n_samples` of the first example, then of the second, and so on.
+    Args:
+        core: Core of the environment.
+        episodes: `n_samples` of the first example, then of the second, and so on.
+        n_samples: Number of episodes of each example.
+        invalid: Why episodes have no end that could be scored, by their places.
     """
-    result = compute_rewards(core.reward, episodes)
+    invalid = invalid or {}
+    places = np.array([i for i in range(len(episodes)) if i not in invalid], np.int64)
+    whole = [episodes[i] for i in places]
+    result = compute_rewards(core.reward, whole)
     metrics = dict(result.components)
     for name in REPORTED_METRICS:
         if name not in metrics:
-            metrics[name] = compute_rewards(load_reward(name), episodes).total
-    tokens = [int(episode.action_mask.sum()) for episode in episodes]
+            metrics[name] = compute_rewards(load_reward(name), whole).total
+    tokens = [int(episode.action_mask.sum()) for episode in whole]
     metrics["response_tokens"] = np.array(tokens, np.float64)
-    ended = [episode.stop_reason == "end_of_turn" for episode in episodes]
+    ended = [episode.stop_reason == "end_of_turn" for episode in whole]
     metrics["ended_by_agent"] = np.array(ended, np.float64)
-    return Evaluation(tuple(episodes), result.total, metrics, n_samples)
+
+    def spread(values: FloatArray) -> FloatArray:
+        if not invalid:
+            return values
+        spread = np.full(len(episodes), np.nan)
+        spread[places] = values
+        return spread
+
+    spread_metrics = {name: spread(values) for name, values in metrics.items()}
+    return Evaluation(tuple(episodes), spread(result.total), spread_metrics, n_samples, invalid)
+
+
+def evaluate_chat(
+    player: ChatPlayer,
+    core: TextCore,
+    split: str,
+    n_examples: int,
+    concurrency: int,
+    progress: Progress = silent,
+    n_samples: int = 1,
+) -> Evaluation:
+    """Plays the first examples of a split with a chat model, and scores what was answered.
+
+    Raises:
+        NoAnswersError: No episode has an answer, or the endpoint ended the run.
+    """
+    examples = _chosen(core, split, n_examples, n_samples)
+    played = play_concurrently(core, examples, player, concurrency=concurrency, progress=progress)
+    invalid = {i: e.invalid_reason for i, e in enumerate(played) if e.invalid_reason is not None}
+    if len(invalid) == len(played):
+        raise NoAnswersError(f"No episode has an answer. The first, {invalid[0]}")
+    return score_episodes(core, [e.conversation for e in played], n_samples, invalid)
 
 
 def kl_per_episode(
@@ -205,12 +250,19 @@ def _play(
     n_samples: int = 1,
 ) -> list[Episode]:
     """Plays each example `n_samples` times, without scoring."""
+    examples = _chosen(core, split, n_examples, n_samples)
+    played = play_examples(core, writer, examples, progress=progress)
+    return [episode.conversation for episode in played]
+
+
+def _chosen(
+    core: TextCore, split: str, n_examples: int | range, n_samples: int = 1
+) -> list[Example]:
+    """Returns examples of a split, each `n_samples` times."""
     dataset = core.dataset(split)
     if isinstance(n_examples, int):
         n_examples = range(min(n_examples, len(dataset)))
-    examples = [dataset[number] for number in n_examples for _ in range(n_samples)]
-    played = play_examples(core, writer, examples, progress=progress)
-    return [episode.conversation for episode in played]
+    return [dataset[number] for number in n_examples for _ in range(n_samples)]
 
 
 def _same_kind(one: Any, other: Any) -> bool:

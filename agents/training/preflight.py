@@ -24,7 +24,7 @@ from textenv.tokenization import EMBEDDED
 _log = logging.getLogger(__name__)
 
 _FEW_END = 0.05  # share of answers that end by themselves
-_QUOTED = 120  # characters
+_QUOTED, _SAID = 120, 400  # characters
 _GRADED = ("token_f1", "rougeL", "chrf")
 
 
@@ -131,6 +131,26 @@ def find_in_answers(
             f"All {n} answers earn {rewards[0]:g}. PPO learns from differences alone: if samples "
             f"earn the same, it learns nothing. {shown} Try a reward with steps in between (such "
             f"as {graded[0]} or {graded[1]}), or teach the form first with {warm_start}."
+        )
+    return found
+
+
+def find_in_chat(answers: Evaluation, core: TextCore) -> list[str]:
+    """Finds answers of a chat model that are missing, or that were cut."""
+    found, n = [], len(answers.episodes)
+    if answers.invalid:
+        reason = next(iter(answers.invalid.values()))
+        found.append(
+            f"{len(answers.invalid)} of {n} episodes have no answer, and no mean counts them. The "
+            f"first, {brief(reason, _SAID)}"
+        )
+    whole = [e for i, e in enumerate(answers.episodes) if i not in answers.invalid]
+    cut = sum(episode.stop_reason == "max_new_tokens" for episode in whole)
+    if cut > _FEW_END * len(whole):
+        found.append(
+            f"{cut} of {len(whole)} answers were cut at max_new_tokens={core.max_new_tokens}, "
+            f"counted in tokens of '{core.tokenizer.name}'. env.max_new_tokens="
+            f"{4 * core.max_new_tokens} gives room; env.tokenizer=NAME counts in another's tokens."
         )
     return found
 

@@ -10,10 +10,11 @@ import pickle
 import pytest
 
 from textenv import RewardError
+from textenv.endpoints.answer_cache import AnswerCache, default_cache_folder
+from textenv.errors import StorageError
 from textenv.examples import Episode, Example, Turn
 from textenv.rewards import score
 from textenv.rewards.base import call_reward
-from textenv.rewards.judge.answer_cache import AnswerCache, default_cache_folder
 from textenv.rewards.judge.judge import Judge
 
 
@@ -112,7 +113,7 @@ def test_an_entry_that_is_no_score_is_asked_for_again(make_judge, grade, server,
 def test_a_cache_that_cannot_be_written_is_told(make_judge, grade, tmp_path):
     grade(10)
     (tmp_path / "file").write_text("")
-    with pytest.raises(RewardError, match=r"cannot be kept in .*cache=False"):
+    with pytest.raises(StorageError, match=r"cannot be kept in .*cache=False"):
         score(make_judge(cache=tmp_path / "file"), ["a"], ["r"])
 
 

@@ -14,13 +14,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from textenv.chat import ChatAgent
+from textenv.endpoints.answer_cache import AnswerCache, default_cache_folder
+from textenv.endpoints.requests import OnTrouble, Requester
 from textenv.errors import ConfigError, UnknownNameError
 from textenv.examples import Episode
 from textenv.named_paths import named_path
 from textenv.rewards.base import RewardResult
-from textenv.rewards.judge.answer_cache import AnswerCache, default_cache_folder
 from textenv.rewards.judge.prompt import RUBRICS, judged_data, make_messages, parse_score
-from textenv.rewards.judge.requests import Asker, OnTrouble, Question
+from textenv.rewards.judge.requests import Asker, Question
 from textenv.rewards.options import check_number
 from textenv.secrets import DEFAULT_KEY
 
@@ -138,7 +139,7 @@ class Judge:
     @property
     def n_calls(self) -> int:
         """How many requests were sent so far."""
-        return self._asker.n_calls
+        return self._asker.requester.n_calls
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
         """Scores the episodes, in order; a RewardError says why there are no more answers."""
@@ -164,7 +165,7 @@ class Judge:
         messages, again = (
             make_messages(data, self._rubric, self._scale, reminder) for reminder in (False, True)
         )
-        agent = self._asker.agent
+        agent = self._asker.requester.agent
         asked = [_VERSION, agent.base_url, self.model, self._sampling, messages]
         text = json.dumps(asked, sort_keys=True, default=str)
         return Question(hashlib.sha256(text.encode()).hexdigest(), messages, again)
@@ -213,12 +214,9 @@ class Judge:
         )
         folder = default_cache_folder("judge") if self.cache is True else self.cache
         return Asker(
-            agent,
+            Requester(agent, self.max_retries, self.backoff_s, self.max_calls),
             partial(parse_score, scale=self._scale),
-            max_retries=self.max_retries,
-            backoff_s=self.backoff_s,
             concurrency=self.concurrency,
-            max_calls=self.max_calls,
             on_invalid=self.on_invalid,
             on_failure=self.on_failure,
             cache=AnswerCache(named_path(folder)) if folder else None,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-from textenv.errors import RewardError
+from textenv.errors import StorageError
 
 
 def default_cache_folder(name: str) -> Path:
@@ -40,7 +40,7 @@ class AnswerCache:
         return answer if isinstance(answer, str) else None
 
     def put(self, key: str, answer: str) -> None:
-        """Keeps an answer under a key of hexadecimal digits, or raises a RewardError."""
+        """Keeps an answer under a key of hexadecimal digits, or raises a StorageError."""
         path = self._path(key)
         temporary: Path | None = None
         try:
@@ -54,9 +54,9 @@ class AnswerCache:
         except OSError as error:
             if temporary is not None:
                 temporary.unlink(missing_ok=True)
-            raise RewardError(
+            raise StorageError(
                 f"Answers cannot be kept in '{self.folder}': {error}. Name another folder by the "
-                "option cache, or keep none with cache=False."
+                "option cache, or keep none: cache=False, or --cache none."
             ) from error
 
     def _path(self, key: str) -> Path:

@@ -1,0 +1,1 @@
+"""Asks endpoints of chat models: retries, a budget of requests, answers that are kept."""
