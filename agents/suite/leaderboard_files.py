@@ -17,12 +17,15 @@ from textenv.safe_text import for_csv
 from textenv.storage.faults import storage_faults
 from textenv.storage.whole_files import write_whole
 
-MARKDOWN, DATASET = "leaderboard.md", "dataset"
-_CARD, _AGENTS, _EPISODES = "README.md", "leaderboard.csv", "episodes.parquet"
+MARKDOWN, TABLE, DATASET = "leaderboard.md", "leaderboard.csv", "dataset"
+_CARD, _AGENTS, _EPISODES = "README.md", "leaderboard.parquet", "episodes.parquet"
 
 
 def write_leaderboard(board: Leaderboard, folder: Path) -> Path:
-    """Writes `report.html`, `leaderboard.md`, and `dataset/`; returns the path of the page.
+    """Writes `report.html`, `leaderboard.md`, `leaderboard.csv`, and `dataset/` with Parquet files.
+
+    Returns:
+        Path of the page.
 
     Raises:
         StorageError: A file cannot be written.
@@ -30,11 +33,12 @@ def write_leaderboard(board: Leaderboard, folder: Path) -> Path:
     dataset = folder / DATASET
     with storage_faults(folder):
         dataset.mkdir(parents=True, exist_ok=True)
-        _write_episodes(board, dataset / _EPISODES)
-        write_whole(dataset / _AGENTS, _agents_csv(board))
+        _write_parquet(episode_rows(board), dataset / _EPISODES)
+        _write_parquet(agent_rows(board), dataset / _AGENTS)
+        write_whole(folder / TABLE, _agents_csv(board))
         write_whole(dataset / _CARD, render_card(board))
         write_whole(folder / MARKDOWN, render_markdown(board))
-        beside = [MARKDOWN, *(f"{DATASET}/{name}" for name in (_CARD, _AGENTS, _EPISODES))]
+        beside = [MARKDOWN, TABLE, *(f"{DATASET}/{name}" for name in (_CARD, _AGENTS, _EPISODES))]
         write_whole(folder / REPORT_NAME, render_leaderboard(board, beside))
     return folder / REPORT_NAME
 
@@ -44,7 +48,6 @@ def render_card(board: Leaderboard) -> str:
     suite = board.suite
     metadata = {
         "pretty_name": f"Leaderboard of {suite['name']}",
-        "license": "cc0-1.0",
         "task_categories": ["text-generation"],
         "tags": ["textenv", "leaderboard", "reinforcement-learning"],
         "configs": [
@@ -94,20 +97,24 @@ def _as_cells(row: Mapping[str, Any]) -> dict[str, Any]:
     return {key: for_csv(value) for key, value in row.items()}
 
 
-def _write_episodes(board: Leaderboard, path: Path) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    columns: dict[str, list[Any]] = {
-        name: [] for name in ("agent", "task", "example", "reward", "normalised")
-    }
+def episode_rows(board: Leaderboard) -> Iterator[dict[str, Any]]:
+    """Yields a row for each answer."""
     for one in board.entries:
         parts = zip(one.result.ids, one.result.rewards, one.result.normalised, strict=True)
         for id, rewards, normalised in parts:
-            n = len(rewards)
-            columns["agent"] += [one.name] * n
-            columns["task"] += [id] * n
-            columns["example"] += range(n)
-            columns["reward"] += rewards.tolist()
-            columns["normalised"] += normalised.tolist()
-    pq.write_table(pa.table(columns), path)
+            pairs = zip(rewards.tolist(), normalised.tolist(), strict=True)
+            for i, (reward, scaled) in enumerate(pairs):
+                yield {
+                    "agent": one.name,
+                    "task": id,
+                    "example": i,
+                    "reward": reward,
+                    "normalised": scaled,
+                }
+
+
+def _write_parquet(rows: Iterator[dict[str, Any]], path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.Table.from_pylist(list(rows)), path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,6 +25,8 @@ from textenv.report.tables import (
 
 _DECIMALS = 3
 _MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\`*_{}[]<>|#!~&$@:"} | {"\n": " ", "\r": " "})
+# Parts of an id, between which it may break.
+_CAPITALS = re.compile(r"[A-Z]?[^A-Z]+|[A-Z]")
 HOW = (
     "The score is the mean over tasks of the mean reward, on the scale on which a rule that "
     "understands nothing has 0 and ideal answers have 1; below the rule it is negative. Brackets "
@@ -56,6 +59,7 @@ def render_leaderboard(board: Leaderboard, files: Sequence[str] = ()) -> str:
         sentence=describe_ranking(board),
         how=HOW,
         main_table=make_main_table(board),
+        heads=[(id, _CAPITALS.findall(id)) for id in board.ids],
         heat_rows=[(one.name, str(one.place), make_heat_row(one)) for one in board.entries],
         rewards_table=make_rewards_table(board),
         pairs_table=make_pairs_table(board),
@@ -161,6 +165,12 @@ def make_pairs_table(board: Leaderboard) -> Table:
     )
 
 
+def describe_agent(agent: Mapping[str, Any]) -> str:
+    """Returns what decides an agent's answers, in words."""
+    known = {key: value for key, value in agent.items() if value not in (None, "", {})}
+    return ", ".join(f"{key} {_plain(value)}" for key, value in known.items() if key != "kind")
+
+
 def make_tasks_table(suite: Mapping[str, Any]) -> Table:
     """Returns what the suite fixes of each task."""
 
@@ -199,7 +209,7 @@ def make_facts_table(board: Leaderboard) -> Table:
         "Agents",
         board.entries,
         (words_column("Agent"), lambda one: show_text(one.name)),
-        (words_column("What it is"), lambda one: show_text(_plain(dict(one.result.agent)))),
+        (words_column("What it is"), lambda one: show_text(describe_agent(one.result.agent))),
         (Column("Answers that end by themselves"), lambda one: _share(mean(one, "ended_by_agent"))),
         (Column("Tokens an answer"), lambda one: _tokens(mean(one, "response_tokens"))),
         (Column("Prompts cut"), count),
