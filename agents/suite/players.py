@@ -158,6 +158,9 @@ class ModelPlayer(LocalPlayer):
     def _episodes(
         self, core: TextCore, task: SuiteTask, numbers: range, progress: Progress
     ) -> list[Episode]:
+        # Keys that an earlier batch left would be used again where prompts begin alike, and differ
+        # from new ones by a rounding: the result must not depend on what was played before.
+        self._policy.cached.forget()
         split = self.suite.split
         return play_policy_on_split(self._policy, core, split, numbers, progress=progress)
 
