@@ -100,23 +100,37 @@ def _begin(folder: Path, header: Mapping[str, Any]) -> None:
 
 @dataclass
 class _Pace:
-    """Estimates the time that is left by the tokens that episodes may have."""
+    """Reports progress, with an estimate of the time that is left.
 
-    suite: Suite
-    left: float = 0.0
-    done: float = 0.0
-    seconds: float = 0.0
+    The estimate goes by the tokens that episodes may have.
+    """
 
-    def cost(self, task: SuiteTask, n: int) -> float:
-        """Returns what n episodes of a task may cost, in tokens; reading one is cheap."""
-        tokens = task.settings["max_new_tokens"] + task.settings["max_prompt_tokens"] / 8
-        return float(n * task.settings["max_turns"] * tokens)
+    report: Progress
+    left: float  # tokens
+    done: float = 0.0  # tokens that were played now
+    seconds: float = 0.0  # that these took
+    n_done: int = 0  # episodes, those of before included
 
-    def note(self) -> str:
-        """Says how long it may take still."""
-        if not self.done or not self.left:
-            return ""
-        return f"about {format_duration(self.seconds / self.done * self.left)} left"
+    def begin(self, task: SuiteTask) -> Progress:
+        """Tells of a part that begins; returns what tells of its episodes."""
+        note = task.id
+        if self.done and self.left:
+            left = format_duration(self.seconds / self.done * self.left)
+            note += f"  about {left} left"
+        self.report(self.n_done, note)
+        return lambda n, _: self.report(self.n_done + n, note)
+
+    def end(self, task: SuiteTask, n: int, seconds: float) -> None:
+        """Takes in a part that was played."""
+        cost = cost_of(task, n)
+        self.left, self.done = self.left - cost, self.done + cost
+        self.seconds, self.n_done = self.seconds + seconds, self.n_done + n
+
+
+def cost_of(task: SuiteTask, n: int) -> float:
+    """Returns what n episodes of a task may cost, in tokens; one that is read is cheap."""
+    tokens = task.settings["max_new_tokens"] + task.settings["max_prompt_tokens"] / 8
+    return float(n * task.settings["max_turns"] * tokens)
 
 
 def _play_parts(
@@ -124,36 +138,30 @@ def _play_parts(
 ) -> dict[str, list[dict[str, Any]]]:
     """Plays the parts that a folder lacks; returns for each id all parts."""
     folder.mkdir(exist_ok=True)
-    wanted = [
-        (task, i, numbers) for task in suite.tasks for i, numbers in enumerate(player.parts())
+    ranges = player.parts()
+    parts = {
+        t.id: [_read_part(_path(folder, t, i)) for i in range(len(ranges))] for t in suite.tasks
+    }
+    missing = [
+        (task, i, numbers)
+        for task in suite.tasks
+        for i, numbers in enumerate(ranges)
+        if not parts[task.id][i]
     ]
-    found = {(task.id, i): _read_part(_path(folder, task, i)) for task, i, _ in wanted}
-    pace = _Pace(suite)
-    pace.left = sum(pace.cost(t, len(numbers)) for t, i, numbers in wanted if not found[t.id, i])
-    done = sum(len(numbers) for task, i, numbers in wanted if found[task.id, i])
-    for task, i, numbers in wanted:
-        if found[task.id, i]:
-            continue
-        note = f"{task.id}  {pace.note()}".strip()
-        progress(done, note)
-        began = time.perf_counter()
-        rows = player.play(
-            task, numbers, lambda n, _, done=done, note=note: progress(done + n, note)
-        )
+    n_missing = sum(len(numbers) for _, _, numbers in missing)
+    pace = _Pace(progress, sum(cost_of(task, len(numbers)) for task, _, numbers in missing))
+    pace.n_done = suite.examples * len(suite.tasks) - n_missing
+    for task, i, numbers in missing:
+        report, began = pace.begin(task), time.perf_counter()
+        rows = player.play(task, numbers, report)
         seconds = time.perf_counter() - began
         part = {"seconds": seconds, "rows": without_lone_surrogates(rows)}
         write_run_file(_path(folder, task, i), json.dumps(part, ensure_ascii=False))
         # As it will be read, so that an interrupted run makes no difference.
-        found[task.id, i] = _read_part(_path(folder, task, i))
-        done += len(numbers)
-        cost = pace.cost(task, len(numbers))
-        pace.left, pace.done, pace.seconds = (
-            pace.left - cost, pace.done + cost, pace.seconds + seconds
-        )  # fmt: skip
-    progress(done, "done")
-    return {
-        task.id: [found[task.id, i] for i in range(len(player.parts()))] for task in suite.tasks
-    }
+        parts[task.id][i] = _read_part(_path(folder, task, i))
+        pace.end(task, len(numbers), seconds)
+    progress(pace.n_done, "done")
+    return parts
 
 
 def _path(folder: Path, task: SuiteTask, i: int) -> Path:
