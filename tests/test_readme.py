@@ -37,6 +37,7 @@ PAGES = {
         '"test", 256': '"test", 8',
     },
     "docs/your-reward.md": {},
+    "docs/evaluation.md": {"examples=64": "examples=2"},
     "docs/your-agent.md": {
         "n_envs=8), n_steps=64).learn(10_000)": "n_envs=2), n_steps=8).learn(16)",
     },

@@ -130,7 +130,8 @@ def _print_sample(
     if asked["references"]:
         table.add_row("  reference", Text(_shorten(asked["references"][0])), "")
     for name, answer in answers.items():
-        table.add_row(f"  {name}", _said(answer), f"{answer['reward']:.3f}")
+        reward = answer["reward"]
+        table.add_row(f"  {name}", _said(answer), "invalid" if reward is None else f"{reward:.3f}")
     console.print(table)
 
 

@@ -5,28 +5,55 @@ Slow imports are inside the command.
 
 from __future__ import annotations
 
+import itertools
+import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from agents.cli.arguments import AllowCode, Device, Seed
-from agents.cli.display import print_answers, print_evaluation, print_facts, spec_text
-from agents.training.agent_specs import AGENTS, AgentSpec, EvaluationSetting
+from agents.cli.chat_options import (
+    ApiKeyEnv,
+    BaseUrl,
+    Cache,
+    Concurrency,
+    MaxCalls,
+    OnFailure,
+    Prices,
+    Request,
+    Retries,
+    TimeoutS,
+    read_chat_options,
+)
+from agents.cli.evaluated import (
+    SUMMARY_FILE,
+    Shown,
+    has_own,
+    print_record,
+    print_summary,
+    summarize,
+)
+from agents.training.agent_specs import AGENTS, CHAT, AgentSpec, EvaluationSetting
 from textenv.cli.arguments import Dataset, Model, RewardText, environment_keys
-from textenv.cli.console import parse_spec, print_findings, print_json
+from textenv.cli.console import parse_spec, print_error, print_json
 from textenv.cli.overrides import check_given_once
 from textenv.cli.terminal import make_console
-from textenv.errors import ConfigError, DatasetError
+from textenv.endpoints.chat_options import ChatOptions
+from textenv.errors import ConfigError, DatasetError, ExitCode
 from textenv.model_folders import describe_missing
 from textenv.output_paths import check_file
 from textenv.registry import environment_row
+from textenv.storage.whole_files import write_whole
 from textenv.tokenization import EMBEDDED
 
 if TYPE_CHECKING:
-    from agents.training.run_folder import Setting
+    from rich.console import Console
 
-_SHOWN = 3  # answers that are printed
+    from agents.training.agent_evaluation import AgentEvaluation, EvaluationRecord
+    from agents.training.run_folder import Setting
 
 
 def evaluate(
@@ -34,7 +61,7 @@ def evaluate(
         list[str] | None,
         typer.Argument(
             metavar="ID env.KEY=VALUE",
-            help="Environment id, by default that of the run; arguments of the environment.",
+            help="Environment ids, by default those of the run; arguments of the environments.",
         ),
     ] = None,
     model: Model = None,
@@ -48,7 +75,10 @@ def evaluate(
     samples: Annotated[int, typer.Option(min=1, help="Answers to each example.")] = 1,
     temperature: Annotated[
         float | None,
-        typer.Option(help="Temperature of sampled tokens.", show_default="that of the training"),
+        typer.Option(
+            help="Temperature of sampled tokens.",
+            show_default="that of the training; 0 with --agent chat",
+        ),
     ] = None,
     pass_at: Annotated[
         str | None,
@@ -65,53 +95,162 @@ def evaluate(
     dataset: Dataset = None,
     reward: RewardText = None,
     seed: Seed = None,
+    seeds: Annotated[
+        str | None,
+        typer.Option(metavar="N,N", help="Several seeds, such as 0,1,2, each evaluated."),
+    ] = None,
     device: Device = None,
     out: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE.json",
-            help="File for the result; FILE.jsonl beside it gets a row an answer.",
+            metavar="FILE.json|FOLDER",
+            help="File for the result; FILE.jsonl beside it gets a row an answer. With several ids "
+            "or seeds a folder, with files for each and summary.json.",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     allow_code: AllowCode = False,
+    base_url: BaseUrl = None,
+    api_key_env: ApiKeyEnv = None,
+    concurrency: Concurrency = None,
+    request: Request = None,
+    timeout: TimeoutS = None,
+    retries: Retries = None,
+    on_failure: OnFailure = None,
+    max_calls: MaxCalls = None,
+    cache: Cache = None,
+    prices: Prices = None,
 ) -> None:
     """Measure an agent on held-out examples.
 
     The folder of a run as --model brings the run's own environment, data set and reward. It stands
     for the last agent; FOLDER/best stands for the best one.
+
+    With --agent chat a model behind any endpoint of OpenAI's protocol plays: --model is its name
+    there. Its answers are kept: stopped half-way, the same command goes on and asks nothing twice.
     """
-    if out is not None and out.suffix != ".json":
-        raise ConfigError(f"Name a file for --out that ends in .json, not '{out}'.")
-    for path in (out, out.with_suffix(".jsonl")) if out else ():
-        check_file(path)
-    given = list(words or ())
-    named = given.pop(0) if given and "=" not in given[0] else None
+    chat = read_chat_options(
+        base_url=base_url,
+        api_key_env=api_key_env,
+        concurrency=concurrency,
+        request=request,
+        timeout=timeout,
+        retries=retries,
+        on_failure=on_failure,
+        max_calls=max_calls,
+        cache=cache,
+        prices=prices,
+    )
     agent = agent or ("sample" if samples > 1 or temperature is not None else "greedy")
-    spec = AgentSpec(agent, model or EMBEDDED, samples, temperature, device or "auto")
-    sizes = _read_sizes(pass_at)
-    id, run = _evaluated(named, model, allow_code)
-    environment_row(id)
-    env, data, paid = environment_keys(given), parse_spec(dataset), parse_spec(reward)
+    if chat is not None and agent != CHAT:
+        raise ConfigError("Options of a chat endpoint are for --agent chat: give that, too.")
+    spec = AgentSpec(
+        agent,
+        model or EMBEDDED,
+        samples,
+        temperature,
+        device or "auto",
+        chat=chat or ChatOptions(),
+    )
+    given = list(words or ())
+    named = list(itertools.takewhile(lambda word: "=" not in word, given))
+    env, data, paid = environment_keys(given[len(named) :]), parse_spec(dataset), parse_spec(reward)
     check_given_once(env, dataset=data, reward=paid)
-    whose = {
-        name: value is not None or name in env
-        for name, value in (("dataset", data), ("reward", paid))
-    }
-    if run is not None:
-        env = {**run.env, **env}
-        data = run.dataset if not whose["dataset"] else data
-        paid = run.reward if not whose["reward"] else paid
-    setting = EvaluationSetting(id, split, examples, data, paid, env, sizes, pass_reward)
+    drawn = _read_seeds(seed, seeds, spec)
+    ids, run = _evaluated(named, None if agent == CHAT else model, allow_code)
+    for id in ids:
+        environment_row(id)
+    base = EvaluationSetting(
+        ids[0], split, examples, data, paid, env, _read_sizes(pass_at), pass_reward
+    )
+    base.check_samples(samples)
+    settings = [_with_run(replace(base, id=id), run) for id in ids]
+    files = _name_files(out, ids, drawn)
 
-    from agents.training.agent_evaluation import AgentEvaluation
     from agents.training.model_lookup import pick_device
-    from textenv.cli.progress import track
 
-    setting.check_samples(samples)
     pick_device(spec.device)
+    several = len(ids) * len(drawn) > 1
+    keeps_answers = agent == CHAT and spec.chat.cache is not False
+    records: dict[str, list[EvaluationRecord]] = {}
+    replaced = any(path.exists() for path in files.values())
+    for setting in settings:
+        evaluation = _make_evaluation(setting, spec, run)
+        for one in drawn:
+            record = _play(evaluation, setting.id, one, not several, keeps_answers)
+            if out is not None:
+                record.write(files[setting.id, one])
+            records.setdefault(setting.id, []).append(record)
+    by_id = {setting.id: setting for setting in settings}
+    shown = Shown(spec, model, by_id, base, () if run is None else run.ids)
+    summary = summarize(records, drawn, shown) if several else None
+    if out is not None and summary is not None:
+        write_whole(out / SUMMARY_FILE, json.dumps(summary, indent=2, ensure_ascii=False))
+    if as_json:
+        print_json(records[ids[0]][0].result if summary is None else summary)
+        return
+    console = make_console()
+    if summary is None:
+        print_record(console, records[ids[0]][0], shown)
+    else:
+        print_summary(console, summary, records, shown)
+    if out is not None:
+        _print_places(console, out, several, replaced)
+
+
+def _read_seeds(seed: int | None, seeds: str | None, spec: AgentSpec) -> tuple[int, ...]:
+    """Reads the seeds to evaluate with."""
+    if seeds is None:
+        return (seed or 0,)
+    if seed is not None:
+        raise ConfigError("Give --seed or --seeds, not both.")
     try:
-        evaluation = AgentEvaluation(setting, spec)
+        read = tuple(dict.fromkeys(int(word) for word in seeds.split(",") if word.strip()))
+    except ValueError:
+        read = ()
+    if not read or min(read) < 0:
+        raise ConfigError(f"--seeds {seeds}: name whole numbers from 0 up, such as 0,1,2.")
+    if len(read) > 1 and not spec.draws:
+        raise ConfigError(
+            f"The agent '{spec.name}' gives the same answer with each seed: leave out --seeds."
+        )
+    return read
+
+
+def _name_files(
+    out: Path | None, ids: Sequence[str], seeds: Sequence[int]
+) -> dict[tuple[str, int], Path]:
+    """Names the file of each evaluation, and checks that all can be written."""
+    if out is None:
+        return {}
+    if len(ids) * len(seeds) == 1:
+        if out.suffix != ".json":
+            raise ConfigError(f"Name a file for --out that ends in .json, not '{out}'.")
+        files = {(ids[0], seeds[0]): out}
+    else:
+        if out.suffix == ".json" or out.is_file():
+            raise ConfigError(
+                f"Several evaluations go into a folder: name one for --out, not '{out}'."
+            )
+        check_file(out / SUMMARY_FILE)
+        files = {
+            (id, seed): out / f"{id.replace('/', '_')}-seed{seed}.json"
+            for id in ids
+            for seed in seeds
+        }
+    for path in files.values():
+        check_file(path)
+        check_file(path.with_suffix(".jsonl"))
+    return files
+
+
+def _make_evaluation(
+    setting: EvaluationSetting, spec: AgentSpec, run: Setting | None
+) -> AgentEvaluation:
+    from agents.training.agent_evaluation import AgentEvaluation
+
+    try:
+        return AgentEvaluation(setting, spec)
     except (ConfigError, DatasetError) as error:
         if run is None:
             raise
@@ -119,40 +258,31 @@ def evaluate(
             f"{error} This is what the run was trained on, named from the folder where textenv "
             "train was called. Call this there, too, or give --dataset and --reward."
         ) from error
-    with track("Evaluating", evaluation.n_episodes) as report:
-        record = evaluation.play(seed or 0, report)
-    result = record.result
-    replaced = out is not None and out.exists()
-    if out is not None:
-        record.write(out)
-    if as_json:
-        print_json(result)
-        return
-    console = make_console()
-    source = {
-        key: "given" if is_given else "the run's" if run else "the environment's"
-        for key, is_given in whose.items()
-    }
-    facts = {
-        "agent": f"{agent}, {evaluation.model}{_whose(model)}" if spec.needs_model else agent,
-        "dataset": f"{spec_text(result['dataset'])} ({source['dataset']})",
-        "reward": f"{spec_text(result['reward_spec'])} ({source['reward']})",
-        "examples": f"{result['examples']} of {split}",
-    }
-    if spec.draws:
-        at = "" if result["temperature"] is None else f" at temperature {result['temperature']:g}"
-        facts["samples"] = f"{samples} of each example{at}"
-    if sizes:
-        facts["passes"] = f"reward of {pass_reward:g} or more"
-    print_facts(console, id, facts)
-    console.print()
-    print_findings(console, result["findings"])
-    print_evaluation(console, "", result)
-    print_answers(console, record.rows[: _SHOWN * samples : samples])
-    if out is not None:
-        beside = out.with_suffix(".jsonl")
-        was = " The files of before were replaced." if replaced else ""
-        console.print(f"\nWritten to {out}, and a row an answer to {beside}.{was}", markup=False)
+
+
+def _play(
+    evaluation: AgentEvaluation, id: str, seed: int, alone: bool, keeps_answers: bool
+) -> EvaluationRecord:
+    from textenv.cli.progress import track
+
+    what = "Evaluating" if alone else f"Evaluating {id}, seed {seed}"
+    try:
+        with track(what, evaluation.n_episodes) as report:
+            return evaluation.play(seed, report)
+    except KeyboardInterrupt as error:
+        kept = " What was answered is kept: the same command goes on." if keeps_answers else ""
+        print_error(f"Stopped.{kept}")
+        raise typer.Exit(ExitCode.INTERRUPTED) from error
+
+
+def _print_places(console: Console, out: Path, several: bool, replaced: bool) -> None:
+    was = " The files of before were replaced." if replaced else ""
+    where = (
+        f"{out}: {SUMMARY_FILE}, and for each id and seed a result and a row an answer."
+        if several
+        else f"{out}, and a row an answer to {out.with_suffix('.jsonl')}."
+    )
+    console.print(f"\nWritten to {where}{was}", markup=False)
 
 
 def _read_sizes(text: str | None) -> tuple[int, ...]:
@@ -166,33 +296,33 @@ def _read_sizes(text: str | None) -> tuple[int, ...]:
     return tuple(dict.fromkeys(sizes))
 
 
-def _whose(model: str | None) -> str:
-    """Says which agent a run's folder stands for, where it has two."""
-    from agents.training.looks import BEST
-
-    folder = Path(model or "")
-    has_best = model is not None and (folder / BEST / "model").is_dir()
-    return f" (the last agent; the best is {folder / BEST})" if has_best else ""
+def _with_run(setting: EvaluationSetting, run: Setting | None) -> EvaluationSetting:
+    """Returns a setting with what a run was trained on, unless it is given or another's."""
+    if run is None or setting.id not in run.ids:
+        return setting
+    env = setting.env
+    return replace(
+        setting,
+        env={**run.env, **env},
+        dataset=setting.dataset if has_own(setting, "dataset") else run.dataset,
+        reward=setting.reward if has_own(setting, "reward") else run.reward,
+    )
 
 
 def _evaluated(
-    named: str | None, model: str | None, allow_code: bool
-) -> tuple[str, Setting | None]:
-    """Returns the environment to evaluate in, and the setting of the run if it is the run's own."""
+    named: Sequence[str], model: str | None, allow_code: bool
+) -> tuple[Sequence[str], Setting | None]:
+    """Returns the environments to evaluate in, and the setting of the run if it is their own."""
     from agents.training.run_folder import read_setting
 
-    setting = None if model is None else read_setting(Path(model), allow_code)
-    if setting is None:
-        if named is None and model is not None and not Path(model).exists():
-            near = describe_missing(model) or f"There is no run '{model}'."
-            raise ConfigError(f"{near} For a model that is no run, name an environment, too.")
-        if named is None:
-            raise ConfigError(
-                "Name an environment ('textenv list' shows them), or give the folder of a run as "
-                "--model."
-            )
-        return named, None
-    if named is None and len(setting.ids) > 1:
-        raise ConfigError(f"The run has several environments; name one: {', '.join(setting.ids)}.")
-    id = named or setting.ids[0]
-    return id, setting if id in setting.ids else None
+    run = None if model is None else read_setting(Path(model), allow_code)
+    if named:
+        return named, run if run and set(named) & set(run.ids) else None
+    if run is not None:
+        return run.ids, run
+    if model is not None and not Path(model).exists():
+        near = describe_missing(model) or f"There is no run '{model}'."
+        raise ConfigError(f"{near} For a model that is no run, name an environment, too.")
+    raise ConfigError(
+        "Name an environment ('textenv list' shows them), or give the folder of a run as --model."
+    )

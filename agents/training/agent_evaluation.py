@@ -83,7 +83,7 @@ def evaluate_agent(
     agent: AgentSpec,
     *,
     seed: int = 0,
-    out: Path | None = None,
+    out: str | Path | None = None,
     progress: Progress = silent,
 ) -> EvaluationRecord:
     """Plays the first examples of a split with an agent, and scores them.
@@ -101,7 +101,7 @@ def evaluate_agent(
     """
     record = AgentEvaluation(setting, agent).play(seed, progress)
     if out is not None:
-        record.write(out / RESULT_FILE)
+        record.write(Path(out) / RESULT_FILE)
     return record
 
 

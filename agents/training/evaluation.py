@@ -108,7 +108,11 @@ def merge_evaluations(parts: Sequence[Evaluation]) -> Evaluation:
     n_samples = parts[0].n_samples
     order = in_turn([part.n_examples for part in parts])
     # The samples of an example stay together.
-    order = (order[:, None] * n_samples + np.arange(n_samples)).ravel()
+    return _in_order(parts, (order[:, None] * n_samples + np.arange(n_samples)).ravel(), n_samples)
+
+
+def _in_order(parts: Sequence[Evaluation], order: NDArray[np.int64], n_samples: int) -> Evaluation:
+    """Puts the episodes of concatenated evaluations in an order (n,) of their places."""
     episodes = [episode for part in parts for episode in part.episodes]
 
     def merged(values: Sequence[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
@@ -129,6 +133,16 @@ def merge_evaluations(parts: Sequence[Evaluation]) -> Evaluation:
     }
     invalid = {j: reasons[i] for j, i in enumerate(order.tolist()) if i in reasons}
     return Evaluation(tuple(episodes[i] for i in order), rewards, metrics, n_samples, invalid)
+
+
+def pool_samples(parts: Sequence[Evaluation]) -> Evaluation:
+    """Takes evaluations on the same examples, such as of several seeds, as samples of each."""
+    shapes = [(part.n_examples, part.n_samples) for part in parts]
+    ends = np.cumsum([0, *(n * k for n, k in shapes)])
+    places = [
+        np.arange(a, a + n * k).reshape(n, k) for a, (n, k) in zip(ends, shapes, strict=False)
+    ]
+    return _in_order(parts, np.concatenate(places, axis=1).ravel(), sum(k for _, k in shapes))
 
 
 def in_turn(counts: Sequence[int]) -> NDArray[np.int64]:

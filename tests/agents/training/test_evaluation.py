@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from agents.training.evaluation import Evaluation, merge_evaluations
+from agents.training.evaluation import Evaluation, merge_evaluations, pool_samples
 from agents.training.held_out import evaluate_policy_on_split, evaluate_random, score_episodes
 from agents.training.speakers import cut_to_first_sentence
-from textenv import ConfigError, RewardResult, estimate_mean
+from textenv import ConfigError, Episode, Example, RewardResult, estimate_mean
 
 
 def length_reward(episodes: Any) -> RewardResult:
@@ -62,3 +62,16 @@ def test_pass_at_k_is_that_of_chen_et_al():
     for k in (0, 6):
         with pytest.raises(ConfigError, match=f"pass@{k} needs at least"):
             found.pass_at((k,))
+
+
+def test_seeds_count_as_samples_of_the_same_examples():
+    parts = [
+        Evaluation((Episode(Example("a", "", ("",)), ()),) * 4, np.array(rewards), {}, 2, invalid)
+        for rewards, invalid in (([1.0, 2.0, 3.0, 4.0], {}), ([5.0, 6.0, 7.0, np.nan], {3: "no"}))
+    ]
+    pooled = pool_samples(parts)
+    assert pooled.n_samples == 4
+    assert pooled.rewards[:7].tolist() == [1, 2, 5, 6, 3, 4, 7]
+    assert pooled.invalid == {7: "no"}
+    # The second example has three samples with a score.
+    assert pooled.estimate(pooled.rewards).mean == (14 / 4 + 14 / 3) / 2
