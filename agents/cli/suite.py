@@ -15,34 +15,52 @@ from rich.table import Table
 from rich.text import Text
 
 from agents.cli.arguments import Device
+from agents.cli.chat_options import (
+    ApiKeyEnv,
+    BaseUrl,
+    Cache,
+    Concurrency,
+    MaxCalls,
+    Request,
+    Retries,
+    TimeoutS,
+    read_chat_options,
+)
 from agents.cli.display import interval, print_facts
 from agents.suite.definition import DEFAULT_SUITE, SCRIPTED, load_definition
+from agents.training.agent_specs import CHAT
 from textenv.chat import shorten
 from textenv.cli.arguments import AsJson
-from textenv.cli.console import print_json
+from textenv.cli.console import print_error, print_json
 from textenv.cli.terminal import make_console
-from textenv.errors import ExitCode
+from textenv.endpoints.chat_options import ChatOptions
+from textenv.errors import ConfigError, ExitCode, UnknownNameError
 
 if TYPE_CHECKING:
     from agents.suite.leaderboard import Leaderboard
     from agents.suite.results import SuiteResult
 
+GREEDY = "greedy"
+_FOLDER_CHARS = 60
 _NAME_CHARS = 24, 12  # of an agent in a table, from its start and from its end
 _LINE_S = 15.0  # between two lines of progress in a file
 
 
 def suite(
-    agent: Annotated[
+    model: Annotated[
         str,
         typer.Argument(
             metavar="MODEL",
             help="'embedded', a folder, a run's folder, a Hugging Face id or a .gguf file; or "
-            "gold, lazy or random.",
+            "gold, lazy or random; with --agent chat its name at the endpoint.",
         ),
     ],
     suite: Annotated[
         str, typer.Option(help="Name of a suite, or a YAML file that defines one.")
     ] = DEFAULT_SUITE,
+    agent: Annotated[
+        str, typer.Option(help="greedy, or chat for a model behind a chat endpoint.")
+    ] = GREEDY,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder of the result.", show_default="runs/SUITE/MODEL"),
@@ -60,6 +78,14 @@ def suite(
         ),
     ] = None,
     as_json: AsJson = False,
+    base_url: BaseUrl = None,
+    api_key_env: ApiKeyEnv = None,
+    concurrency: Concurrency = None,
+    request: Request = None,
+    timeout: TimeoutS = None,
+    retries: Retries = None,
+    max_calls: MaxCalls = None,
+    cache: Cache = None,
 ) -> None:
     """Play a standard suite: fixed examples, prompts and budgets, greedy answers.
 
@@ -67,34 +93,56 @@ def suite(
     gives the same result as without a stop. textenv leaderboard compares results.
     """
     definition = load_definition(suite)
+    chat = read_chat_options(
+        base_url=base_url,
+        api_key_env=api_key_env,
+        concurrency=concurrency,
+        request=request,
+        timeout=timeout,
+        retries=retries,
+        max_calls=max_calls,
+        cache=cache,
+    )
+    if agent not in (GREEDY, CHAT):
+        raise UnknownNameError("agent of a suite", agent, (GREEDY, CHAT))
+    if agent == CHAT and (device is not None or bf16 is not None):
+        raise ConfigError(
+            "--device and --bf16 are for a model that is loaded here: leave them out."
+        )
+    if agent != CHAT and chat is not None:
+        raise ConfigError("Options of a chat endpoint are for --agent chat: give that, too.")
 
+    from agents.suite.endpoint_player import EndpointPlayer
     from agents.suite.players import ModelPlayer, Player, ScriptedPlayer
     from agents.suite.playing import play_suite
     from agents.suite.suite import make_suite
     from textenv.cli.progress import track
 
     made = make_suite(definition)
-    player: Player = (
-        ScriptedPlayer(made, agent)
-        if agent in SCRIPTED
-        else ModelPlayer(made, agent, device or "auto", bf16)
-    )
-    folder = out or Path("runs") / made.name / (re.sub(r"[^\w.-]+", "-", name or player.name)[:60])
+    player: Player
+    if agent == CHAT:
+        player = EndpointPlayer(made, model, chat or ChatOptions())
+    elif model in SCRIPTED:
+        player = ScriptedPlayer(made, model)
+    else:
+        player = ModelPlayer(made, model, device or "auto", bf16)
+    folder = out or Path("runs") / made.name / _folder_name(name or player.name)
     try:
         with track("Playing", made.examples * len(made.tasks), _LINE_S) as report:
             result = play_suite(made, player, folder, name, report)
     except KeyboardInterrupt as error:
-        make_console(stderr=True).print(
-            f"Stopped. What was played is in {folder}; the same command goes on.", markup=False
-        )
+        print_error(f"Stopped. What was played is in {folder}; the same command goes on.")
         raise typer.Exit(ExitCode.INTERRUPTED) from error
     if as_json:
         print_json(result.to_json())
         return
-    print_result(make_console(), result)
-    make_console().print(
-        f"\nIn {folder}. To compare: textenv leaderboard {folder} ...", markup=False
-    )
+    console = make_console()
+    print_result(console, result)
+    console.print(f"\nIn {folder}. To compare: textenv leaderboard {folder} ...", markup=False)
+
+
+def _folder_name(name: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", name).strip(".-")[:_FOLDER_CHARS] or "agent"
 
 
 def print_result(console: Console, result: SuiteResult) -> None:

@@ -75,6 +75,20 @@ def test_the_command_plays_and_ranks_and_refuses_another_suite(run, write_suite,
     assert "holds no result of a suite" in " ".join(nothing.stderr.split())
 
 
+def test_a_chat_model_plays_by_the_command(run, server, write_suite, tmp_path):
+    server.answer = lambda body: server.completion("Yes.")
+    words = ("suite", "it", "--suite", write_suite(), "--out", tmp_path / "it")
+    asked = ("--base-url", server.url, "--cache", tmp_path / "kept")
+    done = run(*words, "--agent", "chat", *asked)
+    assert done.exit_code == 0, done.output
+    assert read_result(tmp_path / "it").agent["kind"] == "chat"
+    assert {body["temperature"] for body in server.bodies} == {0}
+    assert "for --agent chat" in " ".join(run(*words, *asked).stderr.split())
+    assert "no agent of a suite 'sample'" in run(*words, "--agent", "sample").stderr
+    here = run(*words, "--agent", "chat", "--device", "cpu")
+    assert "loaded here" in " ".join(here.stderr.split())
+
+
 def test_agents_are_ordered_by_score_and_named_apart(make_result):
     board = make_leaderboard(
         [make_result("a", 0.4), make_result("b", 0.9), make_result("a", 0.4)], ["x/a", "x/b", "y/a"]
