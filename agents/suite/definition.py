@@ -52,6 +52,7 @@ class SuiteDefinition(Options):
     dataset_seed: NonNegativeInt = 0
     seed: NonNegativeInt = 0
     tasks: tuple[TaskEntry, ...] = Field(min_length=1)
+    hash: str | None = None  # under which it was published
 
 
 def shipped_suites() -> list[str]:

@@ -29,7 +29,7 @@ class EndpointPlayer:
     """
 
     def __init__(self, suite: Suite, model: str, chat: ChatOptions) -> None:
-        self._suite, self.name = suite, model
+        self._suite, self.name, self.device = suite, model, ""
         self._agent = AgentSpec("chat", model, chat=chat)
         if self._agent.draws and "temperature" not in chat.request:
             raise ConfigError("A suite is played at temperature 0: leave the temperature out.")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agents.suite.definition import load_definition, shipped_suites
 from agents.suite.ranking import Place, Ranking, rank
 from agents.suite.results import SuiteResult, read_result
 from textenv.benchmark.statistics import Estimate, estimate_mean
@@ -89,7 +90,8 @@ def read_leaderboard(folders: Sequence[Path]) -> Leaderboard:
         folders: Folders of `textenv suite`, each with a result.
 
     Raises:
-        ConfigError: There are none or too many, one is named twice, or their suites differ.
+        ConfigError: There are none or too many, one is named twice, their suites differ, or theirs
+            is not the published one of its name.
         DamagedError: A file is damaged.
     """
     if not 1 <= len(folders) <= MOST:
@@ -105,7 +107,20 @@ def read_leaderboard(folders: Sequence[Path]) -> Leaderboard:
                 f"{_suite(first)}. {_difference(first.suite, other.suite)} Their scores cannot be "
                 "compared: leave one of them out, or play its agent again with the other's suite."
             )
+    _check_published(first)
     return make_leaderboard(results, [str(folder) for folder in folders])
+
+
+def _check_published(result: SuiteResult) -> None:
+    """Refuses results that bear the name of a suite of the package and are of another one."""
+    name = result.suite["name"]
+    published = load_definition(name).hash if name in shipped_suites() else None
+    if published not in (None, result.suite_hash):
+        raise ConfigError(
+            f"These are results of a suite that calls itself '{name}' and has the hash "
+            f"{result.suite_hash}. That suite has the hash {published}. Play it again with this "
+            "textenv, or give a suite of your own another name."
+        )
 
 
 def make_leaderboard(results: Sequence[SuiteResult], places: Sequence[str]) -> Leaderboard:

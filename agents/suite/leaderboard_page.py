@@ -210,6 +210,7 @@ def make_facts_table(board: Leaderboard) -> Table:
         board.entries,
         (words_column("Agent"), lambda one: show_text(one.name)),
         (words_column("What it is"), lambda one: show_text(describe_agent(one.result.agent))),
+        (words_column("Computed on"), lambda one: show_text(one.result.device)),
         (Column("Answers that end by themselves"), lambda one: _share(mean(one, "ended_by_agent"))),
         (Column("Tokens an answer"), lambda one: _tokens(mean(one, "response_tokens"))),
         (Column("Prompts cut"), count),

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 
 from agents.models.options import choose_bf16
 from agents.policy.lm_policy import LMPolicy
-from agents.ppo.model_card import name_of_base
 from agents.suite.lazy_rule import make_lazy_speaker
 from agents.suite.suite import Suite, SuiteTask
 from agents.training.evaluation import question
@@ -40,6 +40,10 @@ class Player(Protocol):
     @property
     def name(self) -> str:
         """What a leaderboard calls it unless it is given a name."""
+
+    @property
+    def device(self) -> str:
+        """Where it computes; empty for elsewhere."""
 
     def describe(self) -> dict[str, Any]:
         """Returns what decides its answers, as plain values: a part of every result."""
@@ -93,7 +97,7 @@ class ScriptedPlayer(LocalPlayer):
 
     def __init__(self, suite: Suite, name: str) -> None:
         super().__init__(suite)
-        self.name = name
+        self.name, self.device = name, "cpu"
 
     def describe(self) -> dict[str, Any]:
         """Returns what it is."""
@@ -135,6 +139,7 @@ class ModelPlayer(LocalPlayer):
     ) -> None:
         self._model, acting = find_model(model)
         self._device = pick_device(device)
+        self.device = describe_device(self._device)
         self._bf16 = choose_bf16(bf16, self._device.type)
         self._acting = {**acting, "bf16": self._bf16}
         self.name = _name_of_model(model)
@@ -144,7 +149,7 @@ class ModelPlayer(LocalPlayer):
         """Returns the model, a hash of its files if they lie here, and the precision."""
         return {
             "kind": "model",
-            "model": EMBEDDED if self._model == EMBEDDED else name_of_base(self._model),
+            "model": self.name,
             "files": hash_model(self._model),
             "precision": "bfloat16" if self._bf16 else "float32",
         }
@@ -163,6 +168,14 @@ class ModelPlayer(LocalPlayer):
         self._policy.cached.forget()
         split = self.suite.split
         return play_policy_on_split(self._policy, core, split, numbers, progress=progress)
+
+
+def describe_device(device: torch.device) -> str:
+    """Returns what computes: a GPU's name, or the number of threads of the processor."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    n_threads = torch.get_num_threads()
+    return f"{device.type}, {n_threads} thread{'s' * (n_threads > 1)}"
 
 
 def hash_model(model: str) -> str | None:

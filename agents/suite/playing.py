@@ -77,7 +77,8 @@ def play_suite(
     with locked(folder, "suite"), storage_faults(folder):
         _begin(folder, header)
         if not (folder / RESULT_FILE).is_file():
-            _finish(folder, header, _play_parts(suite, player, folder / _PARTS, progress))
+            parts = _play_parts(suite, player, folder / _PARTS, progress)
+            _finish(folder, header, parts, player.device)
         # The result is there: what is left of the parts is of a process that died here.
         remove_entry(folder / _PARTS)
     return read_result(folder)
@@ -180,17 +181,25 @@ def _read_part(path: Path) -> dict[str, Any]:
 
 
 def _finish(
-    folder: Path, header: Mapping[str, Any], parts: Mapping[str, list[dict[str, Any]]]
+    folder: Path,
+    header: Mapping[str, Any],
+    parts: Mapping[str, list[dict[str, Any]]],
+    device: str,
 ) -> None:
     """Writes the answers, what was needed for them, and the result, which comes last."""
     seconds = {id: sum(part["seconds"] for part in of_id) for id, of_id in parts.items()}
     rows: dict[str, list[Row]] = {
         id: [row for part in of_id for row in part["rows"]] for id, of_id in parts.items()
     }
-    result = make_result(header, rows, sum(seconds.values()))
+    result = make_result(header, rows, sum(seconds.values()), device)
     answers = [{"task": id, **row} for id, of_id in rows.items() for row in of_id]
     write_run_rows(folder / ANSWERS_FILE, answers)
-    about = {"versions": versions(), "seconds": result.seconds, "seconds_by_task": seconds}
+    about = {
+        "versions": versions(),
+        "device": device,
+        "seconds": result.seconds,
+        "seconds_by_task": seconds,
+    }
     write_run_file(folder / ABOUT_FILE, json.dumps(about, indent=1))
     write_run_file(folder / RESULT_FILE, json.dumps(result.to_json(), indent=1))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ class SuiteResult:
         rewards: Rewards of each task's examples, in the order of the suite (n_tasks, n_examples).
         facts: Further means, by task.
         seconds: Seconds that playing took, if they are known.
+        device: What computed, if it is known.
     """
 
     name: str
@@ -54,6 +55,7 @@ class SuiteResult:
     rewards: FloatArray
     facts: Mapping[str, Mapping[str, float]]
     seconds: float | None = None
+    device: str = ""
 
     @property
     def suite_hash(self) -> str:
@@ -112,7 +114,10 @@ def estimate_score(normalised: FloatArray) -> Estimate:
 
 
 def make_result(
-    header: Mapping[str, Any], rows: Mapping[str, Sequence[Mapping[str, Any]]], seconds: float
+    header: Mapping[str, Any],
+    rows: Mapping[str, Sequence[Mapping[str, Any]]],
+    seconds: float,
+    device: str = "",
 ) -> SuiteResult:
     """Makes a result of answers.
 
@@ -120,6 +125,7 @@ def make_result(
         header: What `suite.json` holds: name, agent, suite.
         rows: For each id a row an answer.
         seconds: Seconds that playing took.
+        device: What computed.
     """
     ids = [task["id"] for task in header["suite"]["tasks"]]
     facts = {
@@ -130,7 +136,8 @@ def make_result(
         for id in ids
     }
     rewards = np.array([[row["reward"] for row in rows[id]] for id in ids], np.float64)
-    return SuiteResult(header["name"], header["agent"], header["suite"], rewards, facts, seconds)
+    of = header["name"], header["agent"], header["suite"]
+    return SuiteResult(*of, rewards, facts, seconds, device)
 
 
 def read_result(folder: Path) -> SuiteResult:
@@ -158,7 +165,7 @@ def read_result(folder: Path) -> SuiteResult:
             f"'{path}' is no result of textenv suite: {_words(error)}. Play the suite again, or "
             "leave the folder out."
         ) from error
-    return _with_seconds(result, folder / ABOUT_FILE)
+    return _with_about(result, folder / ABOUT_FILE)
 
 
 def _read(path: Path) -> Any:
@@ -202,15 +209,14 @@ def _checked(data: Any) -> SuiteResult:
     return SuiteResult(name.strip(), agent, suite, np.array(rewards, np.float64), facts)
 
 
-def _with_seconds(result: SuiteResult, path: Path) -> SuiteResult:
-    """Adds how long playing took, where the folder tells it."""
+def _with_about(result: SuiteResult, path: Path) -> SuiteResult:
+    """Adds how long playing took, and on what, where the folder tells it."""
     try:
-        seconds = _number(load_json(path.read_bytes())["seconds"])
-    except (OSError, ValueError, KeyError, TypeError):
+        about = without_lone_surrogates(load_json(path.read_bytes()))
+        device = str(about.get("device", ""))[:LONGEST_NAME]
+        return replace(result, seconds=_number(about["seconds"]), device=device)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return result
-    return SuiteResult(
-        result.name, result.agent, result.suite, result.rewards, result.facts, seconds
-    )
 
 
 def _number(value: Any) -> float:

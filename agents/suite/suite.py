@@ -33,6 +33,10 @@ from textenv.vector import make_core
 
 FORMAT = 1  # of the content, of the normalisation and of how episodes are played
 _DIGITS = 6  # of the measured means
+_REMEDY = (
+    "Install the version of textenv that the suite was made for, or give your own suite another "
+    "name and leave out 'expected' and 'hash'."
+)
 _LEAST_SPAN = 0.1  # between the lazy rule and the ideal answers
 
 
@@ -128,7 +132,7 @@ def make_suite(definition: SuiteDefinition) -> Suite:
     tasks = tuple(_make_task(entry, definition) for entry in definition.tasks)
     for task, entry in zip(tasks, definition.tasks, strict=True):
         _check_expected(task, entry, definition.name)
-    return Suite(
+    suite = Suite(
         definition.name,
         definition.description,
         definition.split,
@@ -138,6 +142,12 @@ def make_suite(definition: SuiteDefinition) -> Suite:
         definition.seed,
         tasks,
     )
+    if definition.hash not in (None, suite.hash):
+        raise ConfigError(
+            f"The suite '{suite.name}' was published with the hash {definition.hash}, and this is "
+            f"{suite.hash}: something in it has changed. {_REMEDY}"
+        )
+    return suite
 
 
 def hash_content(content: Mapping[str, Any]) -> str:
@@ -227,9 +237,7 @@ def _check_expected(task: SuiteTask, entry: TaskEntry, suite: str) -> None:
     if wrong:
         raise ConfigError(
             f"This installation plays {entry.id} otherwise than the suite '{suite}' fixes it: "
-            f"{'; '.join(wrong)}. Its results could not be compared with others'. Install the "
-            "version of textenv that the suite was made for, or give your own suite another name "
-            "and leave out 'expected'."
+            f"{'; '.join(wrong)}. Its results could not be compared with others'. {_REMEDY}"
         )
 
 

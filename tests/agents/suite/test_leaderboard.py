@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 from datasets import load_dataset
 
+from agents.suite.definition import load_definition
 from agents.suite.leaderboard import make_leaderboard, read_leaderboard
 from agents.suite.leaderboard_files import write_leaderboard
 from agents.suite.leaderboard_page import describe_ranking, render_leaderboard, render_markdown
 from agents.suite.players import ScriptedPlayer
 from agents.suite.playing import play_suite
 from agents.suite.results import SuiteResult, read_result
+from agents.suite.suite import make_suite
 from textenv.errors import ConfigError, DamagedError
 
 HOSTILE = "<script>window.pwned = 1</script> | [x](javascript:1) ~~y~~ {{ 7 * 7 }} \u202eabc"
@@ -128,6 +130,13 @@ def set_reward(value):
 def test_a_result_that_no_suite_wrote_is_refused_in_words(saved, change, told):
     with pytest.raises(ConfigError, match=told):
         read_result(saved("a", change))
+
+
+def test_results_under_a_published_name_are_of_that_suite(write_suite, tmp_path):
+    other = make_suite(load_definition(write_suite(name="textenv-1.0")))
+    play_suite(other, ScriptedPlayer(other, "gold"), tmp_path / "a")
+    with pytest.raises(ConfigError, match=f"has the hash {other.hash}. That suite has the hash"):
+        read_leaderboard([tmp_path / "a"])
 
 
 def test_scores_are_those_of_the_rewards_whatever_a_result_claims(saved):

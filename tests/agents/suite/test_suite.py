@@ -25,7 +25,7 @@ def test_a_shipped_suite_is_what_it_was_published_as(name):
     # Data, lazy and gold of every task are checked against the file as it is made.
     assert all(set(entry.expected) == {"data", "lazy", "gold"} for entry in definition.tasks)
     suite = make_suite(definition)
-    assert suite.name == name
+    assert (suite.name, suite.hash) == (name, definition.hash)
     assert f"`{suite.hash}`" in (ROOT / "docs" / "suite.md").read_text(encoding="utf-8")
     # No shipped suite asks for rows from a network, or for another judge than the environment.
     assert not any({"dataset", "reward"} & set(entry.env) for entry in definition.tasks)
@@ -88,6 +88,7 @@ def test_the_lazy_rule_speaks_by_turn_and_by_what_is_asked():
         ({"id": "TextDialogueEasy-v0"}, {}, "listed twice"),
         ({"expected": {"data": "0000"}}, {}, "the hash of the examples is .* and not 0000"),
         ({"expected": {"gold": 0.5}}, {}, "the ideal reward is 1.0 and not 0.5"),
+        ({}, {"hash": "0000"}, "was published with the hash 0000, and this is"),
     ],
 )
 def test_a_file_that_is_not_valid_is_refused_in_words(write_suite, task, keys, told):
