@@ -35,6 +35,8 @@ def test_few_examples_that_agree_are_few_examples():
     one, other = np.ones((2, 4)), np.zeros((2, 4))
     assert compare(one, other) == (1.0, 2.0**-7)
     assert compare(one, one) == (0.0, 1.0)
+    nearly = np.array([[1.0, 1.0, 1.0, 0.999]])
+    assert compare(nearly, np.zeros((1, 4)))[1] == 2.0**-3
     assert compare(np.ones((2, 1)), np.zeros((2, 1)))[1] == 1.0
 
 
