@@ -38,9 +38,9 @@ class GreedyModel:
         is_gguf = path.suffix == ".gguf"
         place = str(path.parent) if is_gguf else str(path)
         file = {"gguf_file": path.name} if is_gguf else {}
-        self._tokenizer = AutoTokenizer.from_pretrained(place, **file)
-        self._model = AutoModelForCausalLM.from_pretrained(place, dtype=torch.float32, **file)
-        self._model.eval()
+        self._tokenizer: Any = AutoTokenizer.from_pretrained(place, **file)
+        model: Any = AutoModelForCausalLM.from_pretrained(place, dtype=torch.float32, **file)
+        self._model = model.eval()
         self._lock = threading.Lock()
 
     def complete(self, body: Mapping[str, Any]) -> dict[str, Any]:

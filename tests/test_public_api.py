@@ -27,6 +27,7 @@ PUBLIC = {
         "agents.integrations.sb3_features",
         "agents.integrations.trl",
         "agents.integrations.verl",
+        "agents.training.agent_evaluation",
         "agents.training.guards",
     ),
 }

@@ -22,11 +22,11 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 
 from textenv.errors import ConfigError, TextEnvError
-from textenv.examples import Example, Turn, to_messages
+from textenv.examples import Example, Turn, UnfinishedText, to_messages
 from textenv.http_post import Answer, PostError, check_url, post_json
 from textenv.secrets import DEFAULT_KEY, MASK, mask_text, read_key
 
-__all__ = ["ChatAgent", "ChatError", "ChatReply"]
+__all__ = ["ChatAgent", "ChatError", "ChatReply", "UnfinishedText"]
 
 LONGEST_PAUSE_S = 30.0
 LONGEST_RETRY_AFTER_S = 120.0  # a server that asks for more is not waited for
@@ -315,8 +315,9 @@ def _read_reply(answer: Answer, where: str) -> ChatReply:
 
 def _read_count(value: object) -> int | None:
     """Returns a number of tokens as a server tells it; None where it is no such number."""
-    is_count = isinstance(value, int) and not isinstance(value, bool)
-    return value if is_count and 0 <= value <= _LARGEST_COUNT else None
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    return value if 0 <= value <= _LARGEST_COUNT else None
 
 
 def brief(text: str, most: int = 200) -> str:

@@ -22,7 +22,7 @@ class TextEnv(gym.Env[Observation, Any]):
     * "token": `Discrete(V)`, the next token, V from the tokenizer. The end-of-turn token ends the
       agent's turn.
     * "text": `AnyText()`, a whole turn as a string, of any length and any characters; what exceeds
-      `max_new_tokens` is cut. A `textenv.examples.UnfinishedText` is a turn that its writer did not
+      `max_new_tokens` is cut. A `textenv.chat.UnfinishedText` is a turn that its writer did not
       end.
     * "select": `Discrete(N)`, the number of one of the candidate replies, for tasks that have some.
 

@@ -317,7 +317,7 @@ def _evaluated(
 
     run = None if model is None else read_setting(Path(model), allow_code)
     if named:
-        return named, run if run and set(named) & set(run.ids) else None
+        return list(dict.fromkeys(named)), run if run and set(named) & set(run.ids) else None
     if run is not None:
         return run.ids, run
     if model is not None and not Path(model).exists():

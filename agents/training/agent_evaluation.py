@@ -35,6 +35,7 @@ from agents.training.preflight import (
 )
 from agents.training.run_folder import write_rows
 from agents.training.speakers import cut_to_first_sentence, speak_lead_sentence
+from textenv.endpoints.chat_options import ChatOptions
 from textenv.endpoints.chat_player import ChatPlayer, check_level
 from textenv.preflight import find_misfits, measure_scale, try_rewards
 from textenv.registry import environment_row
@@ -43,6 +44,15 @@ from textenv.rollout import Progress, silent
 from textenv.storage.whole_files import write_whole
 from textenv.tokenization import EMBEDDED
 from textenv.vector import environment_arguments, make_core
+
+__all__ = [
+    "AgentEvaluation",
+    "AgentSpec",
+    "ChatOptions",
+    "EvaluationRecord",
+    "EvaluationSetting",
+    "evaluate_agent",
+]
 
 _SLOTS = 64  # episodes that are played at a time
 RESULT_FILE = "result.json"

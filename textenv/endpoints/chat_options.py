@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from textenv.endpoints.requests import OnTrouble
+from textenv.endpoints.requests import CallBudget, OnTrouble
 from textenv.errors import ConfigError, UnknownNameError
 from textenv.secrets import DEFAULT_KEY, refuse_secrets
 
@@ -32,7 +33,8 @@ class ChatOptions:
         timeout_s: Time for a whole answer, in seconds, from the connection to the last byte.
         max_retries: Maximum number of retries of a failed request.
         backoff_s: First pause before a retry, in seconds; it doubles each time, up to 30.
-        max_calls: Maximum number of requests, retries included; kept answers cost none.
+        max_calls: Maximum number of requests of all that is evaluated with this object, retries
+            included; kept answers cost none.
         cache: Folder of the kept answers, by default one of the user's own; False keeps none.
         on_failure: "raise" when a request failed after all retries, or "mark" the episode as
             invalid and go on.
@@ -83,6 +85,11 @@ class ChatOptions:
                 "prices are those of a million tokens of questions and of answers, such as "
                 f"(0.15, 0.6), not {self.prices}."
             )
+
+    @cached_property
+    def budget(self) -> CallBudget:
+        """The requests of all that is evaluated with this object."""
+        return CallBudget(self.max_calls)
 
     def fields(self, temperature: float | None, max_new_tokens: int) -> dict[str, Any]:
         """Returns what is sent besides the model and the messages.

@@ -55,10 +55,11 @@ class Usage:
 class ChatPlayer:
     """Answers for the agent; may be called from many threads.
 
-    An answer that was cut off ("length") is a turn that did not end. A question that the endpoint
-    refuses (400, 413, 422), or twice answers without text, has no answer. So has one whose request
-    failed after all retries, if `on_failure` is "mark". Everything else ends the run: a server that
-    is away, or that refuses whatever it is asked (401, 403, 404).
+    An answer that was cut off ("length") is a turn that did not end. There is no answer where the
+    endpoint refuses a question (400, 413, 422), answers twice without text, filters what was said
+    ("content_filter"), or, if `on_failure` is "mark", where a request failed after all retries.
+    Everything else ends the run: a server that is away, or that refuses whatever it is asked (401,
+    403, 404).
 
     Args:
         model: The model's name at the endpoint.
@@ -70,6 +71,7 @@ class ChatPlayer:
         samples: Episodes of each example.
 
     Attributes:
+        n_calls: Requests that were sent.
         n_kept: Answers that were kept from before.
 
     Raises:
@@ -95,15 +97,13 @@ class ChatPlayer:
             max_retries=0,
             **self.fields,
         )
-        self._requester = Requester(
-            agent, options.max_retries, options.backoff_s, options.max_calls
-        )
+        self._requester = Requester(agent, options.max_retries, options.backoff_s, options.budget)
         folder = default_cache_folder("chat") if options.cache is True else options.cache
         self.cache = AnswerCache(named_path(folder)) if folder else None
         self._options = options
         self._draws = options.draws(temperature)
         self._seed, self._samples = seed, samples
-        self.n_kept = 0
+        self.n_calls = self.n_kept = 0
         self._replies: dict[str, ChatReply] = {}
         self._n_without, self._has_answers = 0, False
         self._lock = Lock()
@@ -113,11 +113,6 @@ class ChatPlayer:
     def base_url(self) -> str:
         """Address of the endpoint."""
         return self._requester.agent.base_url
-
-    @property
-    def n_calls(self) -> int:
-        """How many requests were sent so far."""
-        return self._requester.n_calls
 
     def __call__(self, ask: Ask, stop: Event) -> str | NoAnswer:
         """Returns the agent's turn, or why there is none.
@@ -133,7 +128,12 @@ class ChatPlayer:
         with own:  # what is asked twice at a time is sent once
             reply = self._replies.get(key) or self._read_kept(key)
             if reply is None:
-                found = self._ask(key, messages, stop)
+                sent: Counter[str] = Counter()
+                try:
+                    found = self._ask(key, messages, sent, stop)
+                finally:
+                    with self._lock:
+                        self.n_calls += sent[key]
                 if isinstance(found, NoAnswer):
                     return self._note(found)
                 reply = found
@@ -158,9 +158,12 @@ class ChatPlayer:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def _ask(
-        self, key: str, messages: Sequence[Mapping[str, str]], stop: Event
+        self,
+        key: str,
+        messages: Sequence[Mapping[str, str]],
+        sent: Counter[str],
+        stop: Event,
     ) -> ChatReply | NoAnswer:
-        sent: Counter[str] = Counter()
         reason = ""
         for _ in range(2):
             try:
@@ -185,6 +188,8 @@ class ChatPlayer:
 
     def _turn(self, reply: ChatReply) -> str | NoAnswer:
         """Returns what the environment hears of an answer."""
+        if reply.finish_reason == "content_filter":
+            return NoAnswer("The endpoint has filtered the answer.")
         if not reply.is_cut:
             return reply.text
         if reply.text.strip():

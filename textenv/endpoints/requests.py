@@ -29,16 +29,30 @@ class BudgetSpentError(Exception):
 
 
 @dataclass
+class CallBudget:
+    """Counts requests, up to the most that may be sent; many threads may share one."""
+
+    max_calls: int | None  # most requests, retries included; None for any number
+    n_calls: int = 0  # requests so far
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def spend(self) -> None:
+        """Counts a request, or raises a BudgetSpentError."""
+        with self._lock:
+            if self.max_calls is not None and self.n_calls >= self.max_calls:
+                raise BudgetSpentError
+            self.n_calls += 1
+
+
+@dataclass
 class Requester:
     """Sends each request until it is answered, or there is no point in trying again."""
 
     agent: ChatAgent  # without retries of its own: here each is counted, and stops with the others
     max_retries: int  # of one request
     backoff_s: float  # first pause before a retry; it doubles
-    max_calls: int | None  # most requests in all, retries included
-    n_calls: int = 0  # requests sent so far
+    budget: CallBudget
     _was_there: bool = False
-    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def send(
         self, key: str, messages: Messages, sent: Counter[str], stop: threading.Event
@@ -59,7 +73,7 @@ class Requester:
         for n_retries in range(self.max_retries + 1):
             if stop.is_set():
                 raise StoppedError
-            self._spend()
+            self.budget.spend()
             sent[key] += 1
             try:
                 reply = self.agent.complete(messages)
@@ -79,12 +93,6 @@ class Requester:
                 self._was_there = True
                 return reply
         raise AssertionError("the last try returns or raises")
-
-    def _spend(self) -> None:
-        with self._lock:
-            if self.max_calls is not None and self.n_calls >= self.max_calls:
-                raise BudgetSpentError
-            self.n_calls += 1
 
 
 def refuses_this_one(error: ChatError) -> bool:

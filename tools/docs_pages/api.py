@@ -26,6 +26,7 @@ MODULES = (
     "agents.integrations.sb3_features",
     "agents.integrations.trl",
     "agents.integrations.verl",
+    "agents.training.agent_evaluation",
     "agents.training.guards",
 )
 _WIDTH = 88

@@ -142,6 +142,22 @@ def test_an_empty_answer_counts_and_one_that_was_cut_before_its_first_word_does_
     assert evaluate_agent(setting, chat()).n_requests == 0
 
 
+def test_a_filtered_answer_is_not_what_the_model_said(chat, server):
+    server.in_turn(server.completion("Yes."), server.completion("", "content_filter"))
+    found = evaluate_agent(replace(QA, examples=2), chat(concurrency=1))
+    assert found.result["invalid"] == 1
+    assert "filtered" in found.rows[1]["invalid_reason"]
+
+
+def test_answers_that_are_too_long_for_the_environment_are_told(chat, server):
+    server.answer = lambda body: server.completion("Many more words than there is room for. " * 3)
+    found = evaluate_agent(QA, chat())
+    assert {row["stop_reason"] for row in found.rows} == {"max_new_tokens"}
+    (finding,) = found.result["findings"]
+    assert "6 of 6 answers were cut at max_new_tokens=8" in finding
+    assert "'embedded'" in finding
+
+
 def test_an_answer_without_text_is_asked_for_once_more(chat, server):
     setting = replace(QA, examples=1)
     server.in_turn((200, "{}"), server.completion("Yes."))
@@ -212,7 +228,11 @@ def test_drawn_answers_are_asked_for_each_and_kept_by_seed_and_sample(chat, serv
 def test_a_budget_of_requests_ends_the_run_and_keeps_what_it_bought(chat):
     with pytest.raises(NoAnswersError, match=r"max_calls = 4 .*kept"):
         evaluate_agent(QA, chat(max_calls=4))
-    assert evaluate_agent(QA, chat(max_calls=2)).n_kept == 4
+    rest = chat(max_calls=2)
+    assert evaluate_agent(QA, rest).n_kept == 4
+    # It is a budget of all that is evaluated with these options.
+    with pytest.raises(NoAnswersError, match="max_calls = 2"):
+        evaluate_agent(replace(QA, id="TextMath-v0"), rest)
 
 
 def test_a_damaged_answer_is_asked_for_again(chat, server, tmp_path):

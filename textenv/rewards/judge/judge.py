@@ -15,7 +15,7 @@ import numpy as np
 
 from textenv.chat import ChatAgent
 from textenv.endpoints.answer_cache import AnswerCache, default_cache_folder
-from textenv.endpoints.requests import OnTrouble, Requester
+from textenv.endpoints.requests import CallBudget, OnTrouble, Requester
 from textenv.errors import ConfigError, UnknownNameError
 from textenv.examples import Episode
 from textenv.named_paths import named_path
@@ -139,7 +139,7 @@ class Judge:
     @property
     def n_calls(self) -> int:
         """How many requests were sent so far."""
-        return self._asker.requester.n_calls
+        return self._asker.requester.budget.n_calls
 
     def __call__(self, episodes: Sequence[Episode]) -> RewardResult:
         """Scores the episodes, in order; a RewardError says why there are no more answers."""
@@ -214,7 +214,7 @@ class Judge:
         )
         folder = default_cache_folder("judge") if self.cache is True else self.cache
         return Asker(
-            Requester(agent, self.max_retries, self.backoff_s, self.max_calls),
+            Requester(agent, self.max_retries, self.backoff_s, CallBudget(self.max_calls)),
             partial(parse_score, scale=self._scale),
             concurrency=self.concurrency,
             on_invalid=self.on_invalid,

@@ -84,9 +84,10 @@ class Asker:
                 raise error
         if errors:
             n_scored = sum(verdict.reason is None for verdict in verdicts.values())
+            n_calls = self.requester.budget.max_calls
             raise RewardError(
-                f"All of max_calls = {self.requester.max_calls} requests to '{self._model}' are "
-                f"spent. {n_scored} of the {len(questions)} questions of this batch have an answer"
+                f"All of max_calls = {n_calls} requests to '{self._model}' are spent. "
+                f"{n_scored} of the {len(questions)} questions of this batch have an answer"
                 f"{', which is kept' if self.cache else ''}. Raise max_calls to go on."
             )
         return verdicts
