@@ -33,8 +33,10 @@ from agents.cli.push import push
 from agents.cli.report import report
 from agents.cli.rewards import add_rewards_commands
 from agents.cli.serve import serve
+from agents.cli.suite import leaderboard, suite
 from agents.models.options import choose_bf16
 from agents.ppo.options import trained_defaults
+from agents.suite.definition import SCRIPTED
 from agents.training.agent_specs import AGENTS
 from agents.training.config import SFT_EPOCHS, SFT_MOST_STEPS, SFTOptions, TrainConfig, load_config
 from agents.training.model_lookup import find_model, pick_device
@@ -71,6 +73,11 @@ def add_commands(app: typer.Typer) -> None:
     app.command(no_args_is_help=True)(check)
     app.command(no_args_is_help=True)(push)
     app.command(no_args_is_help=True)(compare)
+    agents_of_suite = "\n\n".join(f"[bold]{name}[/]: {what}" for name, what in SCRIPTED.items())
+    app.command(no_args_is_help=True, epilog=f"[bold]Scripted agents[/]\n\n{agents_of_suite}")(
+        suite
+    )
+    app.command(no_args_is_help=True)(leaderboard)
     app.command()(serve)
     # The group is made by `textenv.cli`.
     add_rewards_commands(find_rewards_app(app))
