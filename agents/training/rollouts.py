@@ -197,13 +197,13 @@ class _BegunFile:
         try:
             content = load_json(self._path.read_bytes())
             before, state = content["settings"], read_state(content["rows"])
-            self.n_done, self.wall_s = int(content["examples"]), float(content["wall_s"])
+            n_done, self.wall_s = int(content["examples"]), float(content["wall_s"])
         except (ValueError, KeyError, TypeError) as error:
             raise DamagedError(f"'{self._path}' is damaged. {remedy}") from error
         wrong = find_difference(self.rows, [state])
         if wrong:
             raise DamagedError(f"'{self.rows}' {wrong}. {remedy}")
-        if before != self.settings:
+        if before != self.settings and n_done:
             names = {**before, **self.settings}
             other = [n for n in names if before.get(n) != self.settings.get(n)]
             was = ", ".join(f"{name}={json.dumps(before.get(name))}" for name in other)
@@ -211,6 +211,7 @@ class _BegunFile:
                 f"'{self._path.parent}' was begun with other settings: {was}. Give them again to "
                 f"finish it, or choose another --out. {remedy}"
             )
+        self.n_done = n_done
         os.truncate(self.rows, state.size)
         self._digest = GrowingDigest(self.rows.read_bytes())
 

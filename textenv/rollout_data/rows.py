@@ -13,6 +13,7 @@ from textenv.examples import Episode, Turn, to_messages
 from textenv.json_lines import read_objects
 from textenv.rewards import RewardResult
 
+_LARGEST = 1e150  # of a reward, whose squares are averaged
 _SUCH_AS = '{"id": "...", "messages": [...], "n_opening": 1, "reward": 0.5}'
 
 
@@ -130,7 +131,8 @@ def _read_rollout(row: Mapping[str, Any], where: str) -> Rollout | None:
     conversation, reward = read_conversation(row, where), row["reward"]
     if reward is None:
         return None
-    if isinstance(reward, bool) or not isinstance(reward, int | float) or reward != reward:
+    is_number = isinstance(reward, int | float) and not isinstance(reward, bool)
+    if not is_number or not -_LARGEST <= reward <= _LARGEST:
         raise ConfigError(f"{where}: the reward is {reward!r}; it has to be a number, or null.")
     cut = row.get("stop_reason") == "max_new_tokens"
     return Rollout(str(row["id"]), conversation, float(reward), cut)

@@ -66,7 +66,7 @@ def _arguments(config: Any, folder: Path, **further: Any) -> Any:
         output_dir=str(folder), max_steps=1, per_device_train_batch_size=4, report_to=[],
         save_strategy="no", use_cpu=True, bf16=False, disable_tqdm=True,
         gradient_checkpointing=False, dataloader_pin_memory=False, learning_rate=1e-3,
-        shuffle_dataset=False, **further,
+        **further,
     )  # fmt: skip
 
 
