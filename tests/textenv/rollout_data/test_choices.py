@@ -70,10 +70,9 @@ def test_further_pairs_differ_less_and_a_margin_ends_them():
 
 
 def test_answers_of_two_prompts_are_never_a_pair():
-    other = [
-        Rollout("one", Conversation((Turn("user", "two"),), r.conversation.said), 0.0) for r in ONE
-    ]
-    assert choose_pairs([*ONE[:1], *other[:1]]) == []
+    asked_otherwise = Conversation((Turn("user", "two"),), ONE[1].conversation.said)
+    assert choose_pairs([ONE[0], Rollout("one", asked_otherwise, 0.9)]) == []
+    assert len(choose_pairs([ONE[0], ONE[1]])) == 1
 
 
 @pytest.mark.parametrize(

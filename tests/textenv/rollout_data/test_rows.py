@@ -41,6 +41,7 @@ def test_a_row_scored_again_earns_what_the_episode_earned(id):
         core.task.gold,
         lambda example, turns: core.task.gold(example, turns)[:12],
         lambda example, turns: "I do not know.",
+        lambda example, turns: f"{core.task.gold(example, turns)} {'again ' * 300}",
     )
     played = [play_text(core, dataset[index], speak) for index in range(2) for speak in speakers]
     result = compute_rewards(core.reward, played)
@@ -55,6 +56,7 @@ def test_a_row_scored_again_earns_what_the_episode_earned(id):
     assert {n: v.tolist() for n, v in scored.components.items()} == {
         n: v.tolist() for n, v in result.components.items()
     }
+    assert played[3].stop_reason == "max_new_tokens"
     assert result.total[0] == 1.0
     assert result.total[2] < 1.0
 
