@@ -159,11 +159,13 @@ def evaluate_speaker(
 def score_episodes(core: TextCore, episodes: Sequence[Episode], n_samples: int = 1) -> Evaluation:
     """Scores finished episodes by the environment's reward and the reported metrics.
 
-    They are `n_samples` of the first example, then of the second, and so on.
+    They are `n_samples` of the first example, then of the second, and so on. Metrics compare with
+    references, so they are left out where examples have none, as behind a server.
     """
     result = compute_rewards(core.reward, episodes)
     metrics = dict(result.components)
-    for name in REPORTED_METRICS:
+    compared = all(episode.example.references for episode in episodes)
+    for name in REPORTED_METRICS if compared else ():
         if name not in metrics:
             metrics[name] = compute_rewards(load_reward(name), episodes).total
     tokens = [int(episode.action_mask.sum()) for episode in episodes]

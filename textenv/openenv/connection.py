@@ -246,7 +246,7 @@ def _connect(endpoint: Endpoint) -> Any:
             (str(parts.hostname), parts.port or (443 if secure else 80)),
             endpoint.connect_timeout_s,
         )
-        return connect(
+        opening = connect(
             f"{'wss' if secure else 'ws'}://{parts.netloc}{parts.path.rstrip('/')}/ws",
             sock=opened,
             compression=None,  # what is unpacked could be of any size
@@ -255,6 +255,8 @@ def _connect(endpoint: Endpoint) -> Any:
             close_timeout=_CLOSE_S,
             max_size=MAX_BYTES,
         )
+        # The library warns of connections that are not used in a `with`; ours live longer.
+        return opening.__enter__()
     except TimeoutError as error:
         raise failure(
             endpoint.url, "timeout", f"no connection within {endpoint.connect_timeout_s:g} s"

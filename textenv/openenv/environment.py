@@ -162,9 +162,7 @@ class TextEnvironment(Environment[TextAction, TextObservation, TextState]):
         self._episode_id, self._n_steps = episode_id, 0
         return self._observe(None, False, info)
 
-    def step(
-        self, action: TextAction, timeout_s: float | None = None, **_: Any
-    ) -> TextObservation:
+    def step(self, action: TextAction, timeout_s: float | None = None, **_: Any) -> TextObservation:
         """Takes a turn of the agent.
 
         Raises:

@@ -95,7 +95,7 @@ class Task(ABC):
         """
         return example
 
-    def finish(self, example: Example, transcript: tuple[Turn, ...]) -> None:
+    def finish(self, example: Example, transcript: tuple[Turn, ...]) -> None:  # noqa: B027 - optional
         """Hears the last turn of an agent that has taken `max_turns`, which `reply` is not asked.
 
         By default there is nothing to do.

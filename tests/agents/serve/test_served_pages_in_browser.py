@@ -24,8 +24,8 @@ def address(tmp_path: Path) -> Iterator[str]:
     pytest.importorskip("starlette", reason="the extra serve is not installed")
     uvicorn = pytest.importorskip("uvicorn", reason="the extra serve is not installed")
     from agents.serve.app import make_app
-    from textenv.listening import LOOPBACK, listen
     from agents.serve.watched_runs import WatchedRuns
+    from textenv.listening import LOOPBACK, listen
 
     with listen(LOOPBACK, 0) as listening:
         config = uvicorn.Config(

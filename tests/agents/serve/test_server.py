@@ -7,8 +7,8 @@ import socket
 
 import pytest
 
-from textenv.listening import LOOPBACK, listen
 from textenv.errors import ConfigError
+from textenv.listening import LOOPBACK, listen
 
 
 def test_it_listens_on_this_machine_alone():
