@@ -12,6 +12,7 @@ from textenv.openenv.guard import SameOrigin
 from textenv.secrets import mask_text
 
 if TYPE_CHECKING:
+    import uvicorn
     from fastapi import FastAPI
 
 SESSIONS = 64
@@ -83,23 +84,29 @@ def serve(app: FastAPI, host: str, port: int, announce: Callable[[str], None]) -
     Raises:
         ConfigError: The address cannot be used.
     """
-    import uvicorn
-
     listening = listen(host, port)
     name = f"[{host}]" if ":" in host else host
     announce(f"http://{name}:{listening.getsockname()[1]}")
-    config = uvicorn.Config(
-        SameOrigin(app) if host == LOOPBACK else app,
-        loop="asyncio",
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        ws_max_size=_MESSAGE_BYTES,
-        ws_per_message_deflate=False,  # what is unpacked could be of any size
-        timeout_graceful_shutdown=1,
-    )
     with listening, suppress(KeyboardInterrupt):
-        uvicorn.Server(config).run(sockets=[listening])
+        make_server(app, host).run(sockets=[listening])
+
+
+def make_server(app: FastAPI, host: str = LOOPBACK) -> uvicorn.Server:
+    """Returns what serves an application, with bounds on what clients may send."""
+    import uvicorn
+
+    return uvicorn.Server(
+        uvicorn.Config(
+            SameOrigin(app) if host == LOOPBACK else app,
+            loop="asyncio",
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            ws_max_size=_MESSAGE_BYTES,
+            ws_per_message_deflate=False,  # what is unpacked could be of any size
+            timeout_graceful_shutdown=1,
+        )
+    )
 
 
 def require_openenv(what: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import threading
 import time
+import warnings
+from contextlib import contextmanager
 from http import HTTPStatus
 
 import pytest
@@ -127,3 +129,35 @@ def on_step():
         server.misbehave = misbehave
 
     return arrange
+
+
+@pytest.fixture(scope="session")
+def openenv():
+    """The package openenv; what it warns of while it is imported is not ours."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return pytest.importorskip("openenv.core", reason="the extra openenv is not installed")
+
+
+@pytest.fixture(scope="session")
+def run_server(openenv):
+    """Serves an environment in a thread, as `textenv openenv` does, while a block runs."""
+    from textenv.listening import LOOPBACK, listen
+    from textenv.openenv.server import make_app, make_server
+
+    @contextmanager
+    def run(id, arguments=None, **options):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of FastAPI, at OpenEnv
+            app = make_app(id, arguments, **options)
+        running = make_server(app)
+        with listen(LOOPBACK, 0) as listening:
+            thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]})
+            thread.start()
+            try:
+                yield f"http://{LOOPBACK}:{listening.getsockname()[1]}"
+            finally:
+                running.should_exit = True
+                thread.join()
+
+    return run
