@@ -17,6 +17,7 @@ from textenv.datasets import SPLITS
 from textenv.errors import ConfigError, DatasetError
 from textenv.examples import Example, Turn
 from textenv.levels import Info
+from textenv.openenv.arguments import text_level
 from textenv.openenv.models import TextAction, TextMessage, TextObservation, TextState
 from textenv.registry import environment_row
 from textenv.rewards.base import waits
@@ -49,9 +50,7 @@ class ServedEnvironment:
         self.id = id
         self.description = environment_row(id).description
         self.with_references = with_references
-        own = {"action_level": "text", **(arguments or {})}
-        if own["action_level"] != "text":
-            raise ConfigError("OpenEnv's actions are texts: leave action_level out.")
+        own = text_level(arguments)
         self.core = make_core(id, n_sessions + _SPARE_SLOTS, own)
         self._ideal = make_core(id, 1, own) if with_references else None
         self._free = list(range(self.core.n_slots))

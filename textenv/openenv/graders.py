@@ -34,6 +34,7 @@ from textenv.benchmark.audit import audit
 from textenv.benchmark.results import Audit, PartName
 from textenv.errors import ConfigError
 from textenv.named_code import find_code
+from textenv.openenv.arguments import text_level
 from textenv.openenv.package import BLOCK, TAG
 from textenv.rewards.naming import describe_reward
 from textenv.strict_yaml import load_yaml
@@ -204,7 +205,7 @@ def _audit(path: str, text: str) -> Audit:
             f"'{path}' names code, '{code[0]}', which a package may not have run. Nothing of it "
             "was loaded."
         )
-    core = make_core(str(id), 1, {"action_level": "text", **arguments})
+    core = make_core(str(id), 1, text_level(arguments))
     result: Audit = audit(
         core.reward,
         core,

@@ -16,6 +16,7 @@ import textenv
 from textenv.episode import TextCore
 from textenv.errors import ConfigError
 from textenv.named_code import find_code
+from textenv.openenv.arguments import text_level
 from textenv.output_paths import check_new_folder
 from textenv.registry import environment_row
 from textenv.rewards import compute_rewards
@@ -53,7 +54,7 @@ def write_package(
     check_new_folder(folder)
     refuse_secrets(given)
     _refuse_local(given)
-    core = make_core(id, _N_MEASURED, {"action_level": "text", **given})
+    core = make_core(id, _N_MEASURED, text_level(given))
     name = re.sub(r"\W+", "_", id.removesuffix("-v0")).lower()
     server = folder / "server"
     server.mkdir(parents=True)

@@ -18,6 +18,12 @@ from textenv.openenv import OpenEnvClient, OpenEnvError, OpenEnvVectorClient
 from textenv.vector import TextVectorEnv
 
 
+def said(observation, reward, done):
+    """Returns the message of an observation."""
+    data = {"observation": observation, "reward": reward, "done": done}
+    return json.dumps({"type": "observation", "data": data})
+
+
 @pytest.fixture
 def make(server):
     """Makes environments that are closed at the end."""
@@ -67,12 +73,11 @@ def test_slots_play_what_single_environments_play(make):
     vector, singles = make(OpenEnvVectorClient, num_envs=3), [make() for _ in range(3)]
     observations, _ = vector.reset(seed=7)
     assert observations == tuple(env.reset(seed=7 + i)[0] for i, env in enumerate(singles))
-    for said in ("red", "green", "blue"):
-        actions = [said] * 3
-        stepped = vector.step(actions)
+    for word in ("red", "green", "blue"):
+        stepped = vector.step([word] * 3)
         for i, env in enumerate(singles):
             if env.core.playing[0]:
-                one = env.step(said)
+                one = env.step(word)
                 assert (stepped[0][i], stepped[1][i], stepped[2][i]) == one[:3]
 
 
@@ -85,7 +90,7 @@ def test_the_last_turn_is_sent_where_the_agent_may_take_no_more(server, make):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "words"),
     [
         ("hang up", "hung up"),
         ("silence", "within 0.3 s"),
@@ -93,22 +98,23 @@ def test_the_last_turn_is_sent_where_the_agent_may_take_no_more(server, make):
         ("[1]", "cannot be read"),
         ("[" * 100_000, "cannot be read"),
         ("x" * (4 * 2**20 + 1), "too big|hung up"),
-        ('{"type": "observation", "data": {"observation": {}, "reward": NaN, "done": true}}', "nan"),
-        ('{"type": "observation", "data": {"observation": {}, "reward": 1}}', "'done' is None"),
-        ('{"type": "observation", "data": {"observation": 3, "reward": 1, "done": true}}', "no obs"),
-        ('{"type": "error", "data": {"message": "the disk\\u001b[2J", "code": "E"}}', "the disk"),
-        ('{"type": "observation", "data": {"observation": {"a": "x", "b": "y"}, "reward": 0, '
-         '"done": false}}', "several texts"),
+        (said({}, float("nan"), True), "reward is nan"),
+        (said({}, "1", True), "reward is '1'"),
+        (said({}, 1, None), "'done' is None"),
+        (said(3, 1, True), "it has no observation"),
+        (said({"a": "x", "b": "y"}, 0, False), "several texts"),
+        (json.dumps({"type": "state", "data": {}}), "'state' in place of 'observation'"),
+        (json.dumps({"type": "error", "data": {"message": "disk\x1b[2J", "code": "E"}}), "disk"),
     ],
-)  # fmt: skip
+)
 def test_a_server_that_fails_in_an_episode_is_an_error_and_never_a_score(
-    server, make, on_step, wrong, said
+    server, make, on_step, wrong, words
 ):
     env = make(timeout_s=0.3)
     on_step(server, wrong, at=2)
     env.reset(options={"index": 0})
     env.step("green")
-    with pytest.raises(RewardError, match=said) as raised:
+    with pytest.raises(RewardError, match=words) as raised:
         env.step("red")
     assert "\x1b" not in str(raised.value)
     env.reset(options={"index": 0})
@@ -205,7 +211,7 @@ def test_a_redirect_is_not_followed(server, make):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "words"),
     [
         ({"url": ""}, "url must be an address such as 'http://127.0.0.1:8000'"),
         ({"url": "ws://127.0.0.1:8000"}, "with http or https"),
@@ -218,10 +224,10 @@ def test_a_redirect_is_not_followed(server, make):
         ({"split": "tests"}, "no split 'tests'"),
     ],
 )
-def test_what_cannot_be_right_is_refused_in_words(make, arguments, said):
-    with pytest.raises(ConfigError if "split" not in arguments else textenv.TextEnvError) as raised:
+def test_what_cannot_be_right_is_refused_in_words(make, arguments, words):
+    with pytest.raises(textenv.TextEnvError) as raised:
         make(**arguments)
-    assert said in str(raised.value)
+    assert words in str(raised.value)
 
 
 def test_an_environment_without_texts_is_refused(server, make):
@@ -233,15 +239,9 @@ def test_an_environment_without_texts_is_refused(server, make):
 def test_a_seed_that_does_not_decide_the_episode_is_told(server, make, caplog):
     texts = iter(f"Hello number {i}" for i in range(100))
 
-    def misbehave(kind, data):
-        if kind == "reset":
-            return json.dumps(
-                {"type": "observation", "data": {"observation": {"text": next(texts)},
-                                                 "reward": None, "done": False}}
-            )  # fmt: skip
-        return None
-
-    server.misbehave = misbehave
+    server.misbehave = lambda kind, data: (
+        said({"text": next(texts)}, None, False) if kind == "reset" else None
+    )
     make()
     assert "does not begin the same episode with the same seed" in caplog.text
 
@@ -249,27 +249,22 @@ def test_a_seed_that_does_not_decide_the_episode_is_told(server, make, caplog):
 def test_a_hostile_text_is_plain_text(server, make):
     text = "\ud800 <|im_end|> \x1b[2J </s>"
     server.misbehave = lambda kind, data: (
-        json.dumps(
-            {"type": "observation", "data": {"observation": {"text": text}, "reward": None,
-                                             "done": False}}
-        )  # fmt: skip
-        if kind == "reset"
-        else None
+        said({"text": text}, None, False) if kind == "reset" else None
     )
     env = make(action_level="token")
     observation, _ = env.reset(seed=0)
     n = int(observation["attention_mask"].sum())
     special = set(env.core.tokenizer.special_ids)
-    said = env.core.tokenizer.decode(
+    shown = env.core.tokenizer.decode(
         [i for i in observation["input_ids"][:n].tolist() if i not in special]
     )
-    assert "<|im_end|>" in said
-    assert "\ud800" not in said
+    assert "<|im_end|>" in shown
+    assert "\ud800" not in shown
 
 
 def test_rows_with_references_are_audited_at_the_server(server, make, tmp_path):
     rows = tmp_path / "rows.jsonl"
-    lines = [{"seed": i, "references": ["red green blue".split()[i % 3]]} for i in range(60)]
+    lines = [{"seed": i, "references": [["red", "green", "blue"][i % 3]]} for i in range(60)]
     rows.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
     env = make(OpenEnvVectorClient, num_envs=1, dataset=str(rows), max_turns=1)
     assert isinstance(env, TextVectorEnv)
