@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from textenv.chat import brief
 from textenv.errors import ConfigError, TextEnvError
+from textenv.plain_json import load_json
 from textenv.safe_text import without_lone_surrogates
 from textenv.secrets import mask_text, read_key
 
@@ -163,11 +164,11 @@ class Connection:
 
     def _read(self, raw: str | bytes, wanted: str) -> Mapping[str, Any]:
         try:
-            answer = without_lone_surrogates(json.loads(raw))
+            answer = without_lone_surrogates(load_json(raw))
             given, data = answer["type"], answer["data"]
             if not isinstance(data, dict):
                 raise TypeError
-        except (ValueError, RecursionError, LookupError, TypeError):
+        except (ValueError, LookupError, TypeError):
             self._hang_up()
             raise self._error(
                 "answer", f"it is no answer of OpenEnv: {_quoted(str(raw)[:2000])}"
@@ -191,7 +192,7 @@ class Connection:
             problem = "it has no observation"
         elif not isinstance(done, bool):
             problem = f"'done' is {_quoted(repr(done))}, not true or false"
-        elif not isinstance(reward, int | float | None) or not math.isfinite(reward or 0):
+        elif reward is not None and finite(reward) is None:
             problem = f"the reward is {_quoted(repr(reward))}, not a finite number"
         if problem or not isinstance(observation, dict):
             self._hang_up()
@@ -200,13 +201,24 @@ class Connection:
             metadata = observation.get("metadata")
         return Answered(
             observation,
-            None if reward is None else float(reward),
+            finite(reward),
             bool(done),
             metadata if isinstance(metadata, dict) else {},
         )
 
     def _error(self, kind: Kind, reason: str) -> OpenEnvError:
         return failure(self._endpoint.url, kind, reason)
+
+
+def finite(value: object) -> float | None:
+    """Returns a finite number of JSON, or a truth value, as a float; None for anything else."""
+    if not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        return None
+    return number if math.isfinite(number) else None
 
 
 def failure(url: str, kind: Kind, reason: str) -> OpenEnvError:

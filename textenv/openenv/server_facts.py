@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,9 +10,11 @@ from urllib.parse import quote
 from textenv.errors import ConfigError
 from textenv.http_post import PostError, get_json, post_json
 from textenv.openenv.connection import Endpoint, OpenEnvError, failure
+from textenv.plain_json import load_json
 from textenv.safe_text import without_lone_surrogates
 
 _NOT_THERE = (404, 405, 501)
+_MOST_TASKS = 2**40
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class ServerFacts:
         """Returns the number of tasks of one of the server's splits."""
         answer = self._post(tasks, "num_tasks", {"split": split})
         n = answer.get("num_tasks")
-        if not isinstance(n, int) or isinstance(n, bool) or n < 1:
+        if not isinstance(n, int) or isinstance(n, bool) or not 1 <= n <= _MOST_TASKS:
             raise failure(self._endpoint.url, "answer", f"split '{split}' has {n!r} tasks")
         return n
 
@@ -101,8 +102,8 @@ class ServerFacts:
         if status != 200:
             raise failure(self._endpoint.url, "refused", f"{path} answers with status {status}")
         try:
-            return without_lone_surrogates(json.loads(body))
-        except (ValueError, RecursionError):
+            return without_lone_surrogates(load_json(body))
+        except ValueError:
             raise failure(self._endpoint.url, "answer", f"{path} is not JSON") from None
 
     def _failure(self, error: PostError) -> OpenEnvError:

@@ -8,7 +8,6 @@ stands in the example of the episode that is played (`RECORD` in its metadata), 
 from __future__ import annotations
 
 import json
-import math
 import threading
 import time
 from collections import OrderedDict
@@ -19,7 +18,13 @@ from typing import Any, ClassVar
 from textenv.chat import compute_pause
 from textenv.errors import ConfigError, DatasetError
 from textenv.examples import Example, Turn
-from textenv.openenv.connection import Answered, Connection, Endpoint, OpenEnvError
+from textenv.openenv.connection import (
+    Answered,
+    Connection,
+    Endpoint,
+    OpenEnvError,
+    finite,
+)
 from textenv.openenv.reading import opening_of, read_turns, said_since
 from textenv.tasks.base import Field, Task
 
@@ -283,10 +288,7 @@ def _components(given: object) -> dict[str, float]:
     """Returns the parts of a reward that a server tells; none where they cannot be read as such."""
     if not isinstance(given, dict) or len(given) > _MOST_COMPONENTS:
         return {}
-    numbers = {
-        name: float(value)
-        for name, value in given.items()
-        if isinstance(value, int | float) and math.isfinite(value)
-    }
+    found = {name: finite(value) for name, value in given.items()}
+    numbers = {name: value for name, value in found.items() if value is not None}
     fit = all(name.isprintable() and 0 < len(name) <= _COMPONENT_CHARS for name in numbers)
     return numbers if fit and "total" not in numbers else {}

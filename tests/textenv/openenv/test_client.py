@@ -100,6 +100,7 @@ def test_the_last_turn_is_sent_where_the_agent_may_take_no_more(server, make):
         ("x" * (4 * 2**20 + 1), "too big|hung up"),
         (said({}, float("nan"), True), "reward is nan"),
         (said({}, "1", True), "reward is '1'"),
+        (said({}, 10**400, True), "not a finite number"),
         (said({}, 1, None), "'done' is None"),
         (said(3, 1, True), "it has no observation"),
         (said({"a": "x", "b": "y"}, 0, False), "several texts"),
