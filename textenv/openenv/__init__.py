@@ -12,5 +12,7 @@ from __future__ import annotations
 
 from textenv.openenv.client import OpenEnvClient, OpenEnvVectorClient
 from textenv.openenv.connection import OpenEnvError
+from textenv.openenv.grading import grade
+from textenv.openenv.server import make_app
 
-__all__ = ["OpenEnvClient", "OpenEnvError", "OpenEnvVectorClient"]
+__all__ = ["OpenEnvClient", "OpenEnvError", "OpenEnvVectorClient", "grade", "make_app"]

@@ -12,7 +12,7 @@ paid, and each of four checks of OpenEnv's policy reads its answer from the same
 | `statistical.gameability_gap` | texts that say something wrong are not paid as right ones are |
 
 openenv 0.10 declares the entry point `openenv.validation.graders` and these ids, but its own
-`openenv validate` does not ask for either yet. `grade` runs them.
+`openenv validate` does not ask for either yet. `textenv.openenv.grade` runs them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from typing import Any, ClassVar
 import yaml
 from openenv.validation.graders import Subject
 from openenv.validation.manifest import NormalizedManifest
-from openenv.validation.parsers.openenv_yaml import OpenEnvYamlParser
 from openenv.validation.report import CheckResult
 from openenv.validation.types import CheckStatus, Level, ProviderCapability
 
@@ -162,18 +161,6 @@ class WrongGrader(_PartGrader):
 
 
 GRADERS = (OracleGrader, FloorGrader, LazyGrader, WrongGrader)
-
-
-def grade(folder: Path) -> list[CheckResult]:
-    """Runs the four checks on an environment's package.
-
-    Raises:
-        ConfigError: It is not a package of one of our environments.
-        openenv.validation.manifest.ManifestError: Its openenv.yaml is not valid.
-    """
-    manifest = OpenEnvYamlParser().parse(folder)
-    subject = Subject(folder, manifest, None, None, folder / "outputs")
-    return [grader().run(subject) for grader in GRADERS]
 
 
 def audit_package(folder: Path) -> Audit:

@@ -166,7 +166,7 @@ _APP = '''\
 
 import argparse
 
-from textenv.openenv.server import make_app
+from textenv.openenv import make_app
 
 ARGUMENTS = {arguments}
 

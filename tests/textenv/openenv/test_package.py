@@ -133,7 +133,7 @@ def test_a_folder_that_holds_something_is_not_written_into(tmp_path):
 
 
 def test_the_graders_pass_a_reward_that_wants_what_it_says(folder, few):
-    from textenv.openenv.graders import grade
+    from textenv.openenv import grade
 
     assert {name: r.status.value for name, r in by_id(grade(folder)).items()} == {
         "semantic.oracle_max": "pass",
@@ -144,7 +144,7 @@ def test_the_graders_pass_a_reward_that_wants_what_it_says(folder, few):
 
 
 def test_the_graders_fail_a_reward_that_pays_for_anything(tmp_path, few):
-    from textenv.openenv.graders import grade
+    from textenv.openenv import grade
 
     write_package(tmp_path / "lazy", "TextSummarize-v0", {"reward": "random"})
     found = by_id(grade(tmp_path / "lazy"))
@@ -152,6 +152,13 @@ def test_the_graders_fail_a_reward_that_pays_for_anything(tmp_path, few):
     assert found["statistical.gameability_gap"].status.value == "fail"
     assert found["semantic.oracle_max"].status.value == "fail"
     assert found["statistical.adversarial_floor"].evidence[0]
+
+
+def test_what_is_no_package_is_refused_in_words(tmp_path):
+    from textenv.openenv import grade
+
+    with pytest.raises(ConfigError, match="is no package of OpenEnv"):
+        grade(tmp_path)
 
 
 def test_openenvs_registry_takes_the_graders_that_are_declared(folder):

@@ -43,7 +43,7 @@ def test_text_ppo_trains_and_counts_the_episodes_in_which_the_server_failed(serv
 def test_a_rollout_whose_server_is_gone_ends_the_training_in_words(server, make):
     agent = TextPPO("LMPolicy", make(), n_episodes=8, seed=0, device="cpu")
     server.misbehave = lambda kind, data: "hang up" if kind == "step" else None
-    with pytest.raises(Exception, match="The OpenEnv server at http://127.0.0.1"):
+    with pytest.raises(Exception, match="The OpenEnv server at http://127"):
         agent.learn(total_episodes=8)
 
 
