@@ -38,7 +38,7 @@ def client_arguments(
     observation_field: str | None = None,
     timeout_s: float = 60.0,
     connect_timeout_s: float = 10.0,
-    reconnect_s: float = 30.0,
+    reconnect_s: float = 60.0,
     n_seeds: int = 10_000,
     **arguments: Any,
 ) -> dict[str, Any]:

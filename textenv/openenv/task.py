@@ -30,7 +30,7 @@ from textenv.tasks.base import Field, Task
 
 RESET = "reset"  # in an example's metadata: the arguments of the server's reset
 RECORD = "openenv"  # in an episode's: what has become of it
-_BACKOFF_S = 0.5
+_BACKOFF_S, _LONGEST_PAUSE_S = 0.5, 4.0
 _MOST_OPENINGS = 4096
 _MOST_COMPONENTS = 64
 _COMPONENT_CHARS = 80
@@ -75,7 +75,7 @@ class OpenEnvTask(Task):
         endpoint: Endpoint,
         action_field: str,
         observation_field: str | None = None,
-        reconnect_s: float = 30.0,
+        reconnect_s: float = 60.0,
     ) -> None:
         self._endpoint = endpoint
         self._action_field = action_field
@@ -217,12 +217,11 @@ class OpenEnvTask(Task):
             except (OpenEnvError, ConfigError) as error:
                 if session is not None:
                     session.connection.close()
-                pause_s = compute_pause(n_tries, _BACKOFF_S)
-                passes = isinstance(error, OpenEnvError) and error.passes
-                if not passes or time.monotonic() + pause_s > began_at + self._reconnect_s:
+                left_s = began_at + self._reconnect_s - time.monotonic()
+                if left_s <= 0 or not (isinstance(error, OpenEnvError) and error.passes):
                     raise
+                time.sleep(min(compute_pause(n_tries, _BACKOFF_S), _LONGEST_PAUSE_S, left_s))
                 n_tries += 1
-                time.sleep(pause_s)
 
     def _reset(self, session: _Session, example: Example) -> tuple[Turn, ...]:
         """Begins an episode in a session; returns its opening."""
