@@ -16,6 +16,7 @@ PUBLIC = {
         "textenv",
         "textenv.benchmark",
         "textenv.chat",
+        "textenv.openenv",
         "textenv.plots",
         "textenv.rewards",
         "textenv.testing",

@@ -10,6 +10,7 @@ Public are the names listed here and in these modules; everything else is intern
 - `textenv.wrappers`: other spaces over the same task, shaping, and recording;
 - `textenv.testing`: the contract of an environment, for tasks of your own;
 - `textenv.chat`: an agent behind any chat endpoint;
+- `textenv.openenv`: environments as OpenEnv's servers, and the other way round;
 - `textenv.plots`: curves of runs as matplotlib figures.
 """
 

@@ -188,6 +188,7 @@ class TextCore(Slots):
         """Begins an episode of an example in a slot, and returns its info."""
         # Until all is ready: no slot goes on with half of what failed to start.
         self.playing[slot] = False
+        example = self.task.begin(example, slot)
         try:
             turns = self.task.opening(example)
         except KeyError as error:
@@ -343,6 +344,7 @@ class TextCore(Slots):
         turns = self.turns[slot]
         turns.append(Turn("assistant", self.tokenizer.decode(self.written(slot)).strip()))
         if sum(t.role == "assistant" for t in turns[self.n_opening[slot] :]) >= self.max_turns:
+            self.task.finish(self.example(slot), tuple(turns))
             return None
         reply = self.task.reply(self.example(slot), tuple(turns))
         if reply is None:

@@ -37,6 +37,8 @@ from textenv.tasks.loading import resolve_target
 _FILE_NAME = "envs_registry.yaml"
 _ENTRY_POINT = "textenv.env:TextEnv"
 _VECTOR_ENTRY_POINT = "textenv.vector:TextVectorEnv"
+# Plays what a server has, whose address it is given: no row of a file could hold it.
+_SERVED_ID = "OpenEnv-v0"
 
 _registered: dict[str, tuple[Path, EnvironmentRow]] = {}
 
@@ -152,6 +154,12 @@ def register_all() -> None:
     """
     packaged = registry_path()
     _register(packaged, load_registry(packaged))
+    if _SERVED_ID not in gymnasium.registry:
+        gymnasium.register(
+            id=_SERVED_ID,
+            entry_point="textenv.openenv.client:OpenEnvClient",
+            vector_entry_point="textenv.openenv.client:OpenEnvVectorClient",
+        )
     for name in filter(None, os.environ.get("TEXTENV_REGISTRY", "").split(os.pathsep)):
         path = named_path(name).absolute()
         rows = load_registry(path)

@@ -13,6 +13,7 @@ import textenv
 from textenv.cli.catalog import list_environments, show_environment
 from textenv.cli.console import COMMANDS_GROUP, Commands, print_error
 from textenv.cli.export import make_export_app
+from textenv.cli.openenv import openenv
 from textenv.cli.play import play
 from textenv.cli.rewards import GROUP, make_rewards_app
 from textenv.cli.terminal import guard_streams
@@ -39,6 +40,7 @@ def make_app() -> typer.Typer:
     app.command("list")(list_environments)
     app.command("show")(show_environment)
     app.command("play")(play)
+    app.command("openenv")(openenv)
     app.add_typer(make_rewards_app(), name=GROUP)
     app.add_typer(make_export_app(), name="export")
     for entry_point in entry_points(group=COMMANDS_GROUP):

@@ -20,6 +20,7 @@ MODULES = (
     "textenv.testing",
     "textenv.benchmark",
     "textenv.chat",
+    "textenv.openenv",
     "textenv.plots",
     "agents",
     "agents.integrations.sb3_evaluation",
