@@ -114,12 +114,11 @@ class TextEnvEnv(vf.Env[TextEnvEnvConfig]):  # type: ignore[misc]
                     if answer is None:
                         break
                     segment = await interaction.turn(answer)
-            trace = interaction.trace
-            if not trace.ok:
-                return
-            await asyncio.to_thread(conversation.fall_silent)
-            trace.record_reward("textenv_reward", conversation.reward)
-            trace.record_metrics(conversation.components)
+                # Before the context closes, so that verifiers logs the reward.
+                if not interaction.trace.errors:
+                    await asyncio.to_thread(conversation.fall_silent)
+                    interaction.trace.record_reward("textenv_reward", conversation.reward)
+                    interaction.trace.record_metrics(conversation.components)
 
     @contextmanager
     def _conversation(self, data: TextEnvData) -> Iterator[Conversation]:

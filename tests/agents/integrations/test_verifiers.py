@@ -197,3 +197,19 @@ def test_what_no_environment_takes_is_refused_before_anything_is_played():
     ]:
         with pytest.raises(Exception, match=said):
             run_episodes("http://127.0.0.1:9/v1", 1, **taskset)
+
+
+def test_an_opening_of_several_turns_is_the_prompt_and_its_system_turn_the_system_prompt():
+    from agents.integrations.verifiers import TextEnvData, _as_prompt
+
+    opening = (Turn("system", "Be brief."), Turn("user", "Hi."), Turn("assistant", "Hello."))
+    system, prompt = _as_prompt((*opening, Turn("user", "A table.")))
+    row = {"env_id": "TextDialogue-v0", "split": "test", "index": 0, "arguments": {}}
+    data = TextEnvData(prompt=prompt, system_prompt=system, **row)
+    assert data.system_prompt == "Be brief."
+    assert [(m.role, m.content) for m in data.prompt] == [
+        ("user", "Hi."),
+        ("assistant", "Hello."),
+        ("user", "A table."),
+    ]
+    assert _as_prompt((Turn("user", "Hi."),)) == (None, "Hi.")
