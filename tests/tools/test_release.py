@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -93,23 +94,39 @@ def test_sums_are_what_sha256sum_checks(tmp_path):
     assert done.returncode == 1
 
 
-def test_a_path_of_this_machine_stops_the_build(tmp_path, monkeypatch):
-    """The sources are this project's own, with a note of where the builder lives."""
+@pytest.fixture
+def package(tmp_path) -> Path:
+    """A project of one file, whose source archive holds that file alone."""
     pytest.importorskip("hatchling")
     (tmp_path / "textenv").mkdir()
-    note = tmp_path / "textenv" / "__init__.py"
-    note.write_text("", encoding="utf-8")
+    (tmp_path / "textenv" / "__init__.py").write_text("", encoding="utf-8")
     (tmp_path / "pyproject.toml").write_text(
         '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
         '[project]\nname = "textenv"\nversion = "1.2.0"\nrequires-python = ">=3.11"\n'
-        '[tool.hatch.build.targets.sdist]\nonly-include = ["textenv"]\n',
+        '[tool.hatch.build.targets.sdist]\nonly-include = ["textenv/__init__.py"]\n',
         encoding="utf-8",
     )
-    archives = release.build(tmp_path, tmp_path / "dist", "1700000000")
+    return tmp_path
+
+
+def test_both_archives_are_built_with_the_given_time(package):
+    archives = release.build(package, package / "dist", "1700000000")
     assert [path.name for path in archives] == [
         "textenv-1.2.0.tar.gz",
         "textenv-1.2.0-py3-none-any.whl",
     ]
-    note.write_text(f"# {tmp_path}/model\n", encoding="utf-8")
+    with tarfile.open(archives[0]) as archive:
+        assert {member.mtime for member in archive} == {1700000000}
+
+
+def test_a_wheel_that_the_source_archive_does_not_give_stops_the_build(package):
+    (package / "textenv" / "left_out.py").write_text("", encoding="utf-8")
+    with pytest.raises(ReleaseError, match=r"second build of textenv-1\.2\.0-py3-none-any\.whl"):
+        release.build(package, package / "dist", "1700000000")
+
+
+def test_a_path_of_this_machine_stops_the_build(package):
+    text = f"# {package}/model\n"
+    (package / "textenv" / "__init__.py").write_text(text, encoding="utf-8")
     with pytest.raises(ReleaseError, match=r"textenv/__init__\.py names the folder"):
-        release.build(tmp_path, tmp_path / "dist", "1700000000")
+        release.build(package, package / "dist", "1700000000")

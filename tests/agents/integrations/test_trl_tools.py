@@ -10,7 +10,6 @@ import pytest
 import torch
 
 import textenv
-from agents.integrations.conversation import Conversation
 from agents.integrations.trl import prompt_rows
 from agents.integrations.trl_tools import OVER, environment_factory
 from textenv.errors import RewardError
@@ -40,20 +39,20 @@ def test_a_conversation_by_tools_is_an_episode_of_the_environment():
     assert environment.get_reward() == played.reward == 1.0
 
 
+def _count_turns(episodes: Any) -> list[float]:
+    return [float(len(episode.responses)) for episode in episodes]
+
+
 def test_a_model_that_stops_early_is_paid_as_if_it_had_fallen_silent():
+    environment = environment_factory(_ID, reward=_count_turns, max_turns=3)()
     first, *_ = _play_gold(3).conversation.responses
-    silent = Conversation(_ID)
-    silent.start(silent.example("train", 3))
-    answer = silent.say(first)
-    while answer is not None:
-        answer = silent.say("")
-    environment = environment_factory(_ID)()
     environment.reset(index=3, split="train")
-    environment.say(first)
-    assert environment.get_reward() == silent.reward < 1.0
+    answer = environment.say(first)
+    assert answer != OVER
+    assert environment.get_reward() == 3.0
     # The next reset begins anew.
     environment.reset(index=3, split="train")
-    assert environment.say(first) != OVER
+    assert environment.say(first) == answer
 
 
 def test_an_error_that_trl_shows_to_the_model_is_raised_with_the_reward():
