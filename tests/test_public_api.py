@@ -27,6 +27,7 @@ PUBLIC = {
         "agents.integrations.sb3_evaluation",
         "agents.integrations.sb3_features",
         "agents.integrations.trl",
+        "agents.integrations.trl_tools",
         "agents.integrations.verl",
         "agents.training.agent_evaluation",
         "agents.training.guards",

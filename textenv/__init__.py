@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from textenv.benchmark.audit import audit
     from textenv.benchmark.statistics import estimate_gain, estimate_mean
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
 
 __all__ = [
     "ConfigError",

@@ -26,6 +26,7 @@ MODULES = (
     "agents.integrations.sb3_evaluation",
     "agents.integrations.sb3_features",
     "agents.integrations.trl",
+    "agents.integrations.trl_tools",
     "agents.integrations.verl",
     "agents.training.agent_evaluation",
     "agents.training.guards",
