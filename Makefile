@@ -83,7 +83,7 @@ test-stacks: .venv-verifiers/.installed .venv-verl/.installed
 # verl needs an older transformers than this package does, and older ones of what its tests use.
 .venv-verl/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-verl
-	grep -vE '^(antlr4|huggingface|tensordict|tokenizers|torchrl|transformers|trl)' constraints.txt \
+	grep -vE '^(antlr4|huggingface|setuptools|tensordict|tokenizers|torchrl|transformers|trl)' constraints.txt \
 		>.venv-verl/constraints.txt
 	.venv-verl/bin/python -m pip install --quiet --disable-pip-version-check \
 		-c .venv-verl/constraints.txt $(STACK_TOOLS) verl==0.9.1 'setuptools<81' cachetools charset-normalizer fastapi \
