@@ -47,7 +47,8 @@ def missing_module(module_name: str, attribute: str = "NAME") -> str | None:
             return None
     except (ModuleNotFoundError, ValueError):
         pass
-    except Exception as error:  # a package above the module is imported by the search
+    # A package above the module is imported by the search.
+    except (Exception, SystemExit) as error:
         return f"looking for '{module_name}' fails with {type(error).__name__}: {error}"
     message = f"there is no module '{module_name}'."
     file = f"{module_name.replace('.', '/')}.py"

@@ -17,7 +17,7 @@ def resolve_target(target: str) -> type[Task]:
         raise RegistryError(f"task '{target}': {problem}")
     try:
         module = load_module(module_name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise RegistryError(
             f"task '{target}': importing '{module_name}' fails with {type(error).__name__}: {error}"
         ) from error

@@ -97,3 +97,12 @@ def test_what_is_missing_is_named(adapter, save_model, monkeypatch):
     monkeypatch.setattr(agents.models.loading.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ModelError, match=r"textenv\[lora\]"):
         load_model(adapter)
+
+
+def test_a_pattern_of_layers_that_never_ends_is_given_up(adapter, monkeypatch):
+    monkeypatch.setattr(agents.models.loading, "_ADAPTER_S", 0.3)
+    path = adapter / "adapter_config.json"
+    endless = {"target_modules": "(.*.*.*.*.*.*.*.*.*.*.*)*zzz"}
+    path.write_text(json.dumps(json.loads(path.read_text()) | endless))
+    with pytest.raises(ModelError, match=r"did not come to an end within"):
+        load_model(adapter)
