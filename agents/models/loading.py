@@ -25,18 +25,16 @@ from transformers import (
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.utils import logging as transformers_logging
 
+from agents.models.adapter_patterns import check_patterns
 from agents.models.attention import use_own_attention
 from agents.models.cpu_products import use_own_products
 from agents.models.sources import Source, found
 from textenv.adapter_folders import has_tokenizer
-from textenv.deadlines import call_within
 from textenv.errors import ConfigError, ModelError
 from textenv.model_folders import USE_LOCAL
 
 # What a configuration may put between the output layer and the logits.
 _LOGIT_CHANGES = ("final_logit_softcapping", "logits_scaling", "logit_scale", "lm_head_multiplier")
-_ADAPTER_S = 120.0  # for an adapter, beside the time of reading its bytes
-_SLOWEST_DISK_BYTES_PER_S = 2e6
 _PLAIN_OUTPUTS: dict[str, Any] = {
     "return_dict": True,
     "output_attentions": False,
@@ -168,17 +166,12 @@ def merge_folder(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
         raise ModelError(f"'{folder}' is an adapter, which needs: pip install textenv[lora]")
     from peft import PeftModel
 
+    check_patterns(folder, [name for name, _ in model.named_modules()])
     try:
         with warnings.catch_warnings():
             # peft asks transformers for gradient checkpointing by a name of before.
             warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing")
-            adapted: Any = call_within(
-                lambda: PeftModel.from_pretrained(model, str(folder)),
-                "reading it",
-                # Patterns for the names of layers can be such that they never end.
-                _ADAPTER_S + _size_bytes(folder) / _SLOWEST_DISK_BYTES_PER_S,
-                kind="adapter",
-            )
+            adapted: Any = PeftModel.from_pretrained(model, str(folder))
             merged: PreTrainedModel = adapted.merge_and_unload()
     except Exception as error:  # of whatever kind: the file may be damaged, or of another model
         reason = f"{type(error).__name__}: {error}".partition("\n")[0]
@@ -187,10 +180,6 @@ def merge_folder(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
             "LoRA or a similar adapter of that very model."
         ) from error
     return merged.requires_grad_(True)
-
-
-def _size_bytes(folder: Path) -> int:
-    return sum(entry.stat().st_size for entry in folder.iterdir() if entry.is_file())
 
 
 def _use_plain_outputs(config: PretrainedConfig) -> None:

@@ -1,4 +1,4 @@
-"""A run's folder with a pipe in the place of a file: each reader names it, and waits for nothing."""
+"""A run's folder with a pipe in the place of a file: each reader names it, and does not wait."""
 
 from __future__ import annotations
 
