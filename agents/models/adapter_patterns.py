@@ -1,6 +1,4 @@
-"""Checks the patterns by which an adapter of peft names its layers: they are data, and may be such
-that matching them never ends.
-"""
+"""Checks the patterns by which an adapter of peft names its layers: some never end to match."""
 
 from __future__ import annotations
 

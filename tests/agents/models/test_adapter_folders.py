@@ -112,7 +112,7 @@ def test_a_pattern_of_layers_that_never_ends_is_given_up(adapter, monkeypatch, e
     monkeypatch.setattr(agents.models.adapter_patterns, "TIME_LIMIT_S", 0.3)
     path = adapter / "adapter_config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | endless))
-    with pytest.raises(ModelError, match="patterns that take longer than 0.3 s to match"):
+    with pytest.raises(ModelError, match=r"patterns that take longer than 0\.3 s to match"):
         load_model(adapter)
 
 
