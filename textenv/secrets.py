@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any
+from urllib.parse import unquote
 
 MASK = "***"
 
@@ -38,8 +39,9 @@ _IN_QUERY = rf"(?:{_WORDS}|token|key|sig|signature|auth|pass|pwd)"
 _MASKED = [
     # http://user:password@host; a password may hold anything but blanks and quotes.
     # Lengths are bounded, since a text of a mebibyte may consist of beginnings alone.
-    (re.compile(r"(\b[a-z][a-z0-9+.-]{0,20}://)[^\s\"'<>]{0,500}@", re.IGNORECASE), rf"\1{MASK}@"),
-    (re.compile(rf"([?&;]{_IN_QUERY}=)[^\s&\"'#<>]+", re.IGNORECASE), rf"\1{MASK}"),
+    # As a path, an address has one slash where it had two.
+    (re.compile(r"(\b[a-z][a-z0-9+.-]{1,20}:/+)[^\s\"'<>]{0,500}@", re.IGNORECASE), rf"\1{MASK}@"),
+    (re.compile(rf"([?&;#]{_IN_QUERY}=)[^\s&\"'#<>]+", re.IGNORECASE), rf"\1{MASK}"),
     (re.compile(r"\b(Bearer|Basic)\s+[\w.~+/=-]{8,}", re.IGNORECASE), rf"\1 {MASK}"),
     # 'api_key': 'value', api_key: value, api_key=value, {"api_key": "value"} in JSON in JSON.
     (
@@ -80,7 +82,7 @@ def mask_secrets(value: Any) -> Any:
         return mask_text(value)
     if isinstance(value, Mapping):
         return {
-            key: MASK if _is_secret(key, item) else mask_secrets(item)
+            key: _masked(key, item) if _is_secret(key, item) else mask_secrets(item)
             for key, item in value.items()
         }
     return [mask_secrets(item) for item in value] if isinstance(value, list | tuple) else value
@@ -120,6 +122,12 @@ def _values() -> Iterator[str]:
             yield value
 
 
+def _masked(name: str, value: Any) -> str:
+    """Masks a secret as a whole; of an address the part alone, where that is all of it."""
+    text = mask_text(value) if isinstance(value, str) and name.lower().endswith("url") else MASK
+    return MASK if _is_secret(name, text.replace(f"{MASK}@", "")) else text
+
+
 def _is_secret(name: Any, value: Any) -> bool:
     if not isinstance(name, str) or not value:
         return False
@@ -127,6 +135,9 @@ def _is_secret(name: Any, value: Any) -> bool:
         return value >= _LEAST_NUMBER and bool(_NAME.fullmatch(name))
     if not isinstance(value, str):
         return False
+    if name.lower().endswith("url"):  # whatever form it has, and however it is encoded
+        plain = unquote(value)
+        return "@" in plain or mask_text(plain) != plain
     if name == "api_key_env":  # the key itself in the place of its variable's name
         return not READABLE.fullmatch(value)
     is_token = _TOKEN.fullmatch(name) and _TOKEN_VALUE.fullmatch(value)

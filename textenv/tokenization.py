@@ -19,6 +19,7 @@ from textenv.examples import Role, Turn, UnfinishedText
 from textenv.hub import offline_if_unreachable
 from textenv.model_folders import describe_missing, model_folder
 from textenv.named_paths import named_path
+from textenv.storage.plain_files import check_plain_files
 from textenv.word_encoder import WordEncoder, remembers_words
 
 if TYPE_CHECKING:
@@ -351,6 +352,8 @@ def _load_named(name: str) -> TextTokenizer:
         return _load_named(base)
     from transformers import AutoTokenizer
 
+    if path.is_dir():
+        check_plain_files(path)
     try:
         with offline_if_unreachable(name):
             is_gguf = path.suffix == ".gguf"

@@ -37,7 +37,7 @@ from textenv.output_paths import check_new_folder
 from textenv.preflight import try_rewards
 from textenv.rewards.base import name_of
 from textenv.rollout import PlayedEpisode
-from textenv.storage.folder_lock import LOCK_FILE, locked
+from textenv.storage.folder_lock import LOCK_FILE, check_free, locked
 from textenv.vector import environment_arguments, make_core
 
 _SLOTS = 64
@@ -84,9 +84,11 @@ def train_warm_start(
 
     Raises:
         ConfigError: The folder is not empty, or the conversations are no such file.
+        FolderInUseError: Another process is at work in it.
         StorageError: Something cannot be written.
         KeyboardInterrupt: The run was interrupted; the model is saved.
     """
+    check_free(out)
     check_new_folder(out)
     made = missing_folders(out)
     with locked(out):

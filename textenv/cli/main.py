@@ -16,8 +16,9 @@ from textenv.cli.export import make_export_app
 from textenv.cli.openenv import openenv
 from textenv.cli.play import play
 from textenv.cli.rewards import GROUP, make_rewards_app
+from textenv.cli.signals import stop_on_signals
 from textenv.cli.terminal import guard_streams
-from textenv.errors import ExitCode, RegistryError
+from textenv.errors import ExitCode, TextEnvError
 from textenv.registry import register_all
 from textenv.secrets import mask_tracebacks
 
@@ -57,6 +58,7 @@ def main() -> None:
     """Runs the command line."""
     mask_tracebacks()
     guard_streams()
+    stop_on_signals()
     # Read by OpenMP when torch loads it. By default its threads spin while they wait for each
     # other, so that a training beside other work on the same cores takes ten times as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -66,10 +68,14 @@ def main() -> None:
             os.environ.setdefault(name, "1")
     try:
         register_all()
-    except RegistryError as error:
+        app = make_app()
+    except TextEnvError as error:
         print_error(str(error))
-        raise SystemExit(ExitCode.REFUSED) from error
-    make_app()(prog_name="textenv")
+        raise SystemExit(error.exit_code) from error
+    except KeyboardInterrupt as error:
+        print_error("Stopped.")
+        raise SystemExit(ExitCode.INTERRUPTED) from error
+    app(prog_name="textenv")
 
 
 def _print_version(wanted: bool) -> None:
