@@ -120,7 +120,7 @@ class Curriculum:
         return [levels[i] for i in drawn]
 
     def draw_prompts(
-        self, rng: np.random.Generator, n: int, index: int = 0, of: int = 1
+        self, rng: np.random.Generator, n: int, size: int, index: int = 0, of: int = 1
     ) -> list[int]:
         """Draws up to n different prompts that were played before, in proportion to their variance.
 
@@ -130,10 +130,11 @@ class Curriculum:
         Args:
             rng: Random numbers.
             n: Most prompts to draw.
+            size: Number of prompts of the data set, which may be another than before.
             index: Number of this process; each draws among its own part of the prompts.
             of: Number of processes.
         """
-        known = sorted(self._prompts)[index::of]
+        known = sorted(i for i in self._prompts if i < size)[index::of]
         prior = _pooled(self._prompts.values())
         n = min(n, len(known) // _AMONG)
         if not n or not prior:

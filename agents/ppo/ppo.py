@@ -27,8 +27,8 @@ from agents.policy.lm_policy import LMPolicy
 from agents.ppo.budget import Budget, check_budget
 from agents.ppo.checkpoints import SavedAgent, read_agent, restore_policy, save_agent
 from agents.ppo.collector import Collector
-from agents.ppo.distributed import asks_for_fsdp, join_ranks
 from agents.ppo.difficulty_levels import load_levels
+from agents.ppo.distributed import asks_for_fsdp, join_ranks
 from agents.ppo.env_checks import check_groups, check_prompts, check_training_env
 from agents.ppo.epochs import run_epochs
 from agents.ppo.evaluated_rollout import evaluate_rollout

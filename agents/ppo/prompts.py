@@ -108,7 +108,8 @@ class PromptOrder:
             if len(names) > 1:
                 levels = self._curriculum.draw_levels(rng, k, names)
             else:
-                indices = self._curriculum.draw_prompts(rng, k, ranks.index, ranks.size)
+                size = len(self._levels[names[0]])
+                indices = self._curriculum.draw_prompts(rng, k, size, ranks.index, ranks.size)
         prompts = []
         for chosen in by_variance.tolist():
             if chosen and indices:
