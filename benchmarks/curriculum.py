@@ -63,11 +63,11 @@ class Setting:
 SETTINGS = {
     "levels": Setting(
         "TextTranslateHard-v0",
-        total_tokens=40_000,
+        total_tokens=24_000,
         levels=("TextTranslateEasy-v0", "TextTranslate-v0", "TextTranslateHard-v0"),
         n_examples=128,
     ),
-    "prompts": Setting("TextKeywords-v0", total_tokens=40_000, n_rows=160),
+    "prompts": Setting("TextKeywords-v0", total_tokens=16_000, n_rows=160),
 }
 
 
@@ -137,8 +137,9 @@ def write_rows(id: str, n: int, out: Path) -> Path:
     """Writes rows of an environment's generated data set as a file; returns its path."""
     path = out / f"{id}-{n}.jsonl"
     if not path.exists():
-        spec = dict(environment_row(id).make_kwargs()["dataset"])
-        generator = make_generator(spec.pop("path"), spec)
+        spec = environment_row(id).make_kwargs()["dataset"]
+        options = dict(spec) if isinstance(spec, Mapping) else {"path": spec}
+        generator = make_generator(options.pop("path"), options)
         # Another stream than the environment's own.
         rng = np.random.default_rng([1, n])
         rows = [dict(generator.sample(rng)[1]) for _ in range(n)]

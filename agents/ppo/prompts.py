@@ -28,8 +28,9 @@ class PromptOrder:
     slots or lengths. Of several processes each takes every n-th prompt. Difficulty levels take
     turns, each with an order of its own.
 
-    With a curriculum a share of the prompts is drawn so. The others are drawn by how much they
-    teach; of levels, the level is, and the next prompt in its order is played.
+    With a curriculum only a share of the prompts comes in this order. The others are prompts that
+    were played before, drawn by how much they teach; or a level is drawn by that, and the next
+    prompt in its order is played.
 
     Args:
         seed: Seed of the order, the same in all processes.
