@@ -60,6 +60,7 @@ class TextCore(Slots):
         defer: Takes each episode that `step` ends instead of the reward, for an agent that has it
             scored while other slots go on: the step pays 0, and the info has "pending" True. Not
             where `can_defer` is False.
+        dataset_seed: Seed of a generated data set's stream.
         reward_s: Seconds that the reward has taken so far.
     """
 
@@ -111,7 +112,7 @@ class TextCore(Slots):
         self.reward = load_reward(reward)
         self.worth = np.zeros(n_slots, np.float64)
         self._dataset_spec = dataset
-        self._dataset_seed = dataset_seed
+        self.dataset_seed = dataset_seed
         self._datasets: dict[str, TextDataset] = {}
         self.dataset(split)
         self.end_listeners: list[Callable[[TextCore, int, float, bool, Info], None]] = []
@@ -142,7 +143,7 @@ class TextCore(Slots):
                 self._dataset_spec,
                 self.task,
                 name,  # type: ignore[arg-type] # checked inside
-                self._dataset_seed,
+                self.dataset_seed,
             )
         return self._datasets[name]
 

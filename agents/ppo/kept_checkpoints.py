@@ -18,7 +18,7 @@ from textenv.storage.whole_files import remove_entry
 
 AGENT_FILE = "agent.json"
 BEST_FILE = "best.json"  # of the best model of a run
-FORMAT = 5  # goes up with what an agent's files hold
+FORMAT = 6  # goes up with what an agent's files hold
 _MODEL = "model"
 
 
