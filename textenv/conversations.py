@@ -94,11 +94,9 @@ def _read_turns(messages: object, key: str, where: str) -> tuple[Turn, ...]:
         raise ConfigError(f"{where}: '{key}' is {messages!r}; give a list of messages: {_SUCH_AS}.")
     turns = []
     for message in messages:
-        role, text = (
-            (message.get("role"), message.get("content"))
-            if isinstance(message, Mapping)
-            else (None, None)
-        )
+        said = message if isinstance(message, Mapping) else {}
+        role: Any = said.get("role")
+        text = said.get("content")
         if role not in _ROLES or not isinstance(text, str):
             raise ConfigError(
                 f"{where}: a message of '{key}' is {message!r}; each is such as {_SUCH_AS}, with "
