@@ -48,6 +48,7 @@ def test_a_prompt_and_a_completion_may_be_texts():
         ({"messages": [ASK, SAY, SAY_ON]}, "the assistant speaks where the user should"),
         ({"messages": [ASK, {"role": "tool", "content": "5"}]}, "a message of 'messages' is"),
         ({"messages": [ASK, {"role": "assistant", "content": None}]}, "a message of"),
+        ({"messages": [ASK, {"role": ["user"], "content": ""}]}, "a message of"),
         ({"messages": [ASK, 7]}, "a message of 'messages' is 7"),
         ({"prompt": [], "completion": [SAY]}, "'prompt' has no messages"),
         ({"prompt": [ASK], "completion": []}, "'completion' has no messages"),

@@ -22,7 +22,6 @@ from textenv.vector import make_core
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("trl") is None, reason="needs trl: pip install 'textenv[examples]'"
 )
-_IDS = ("TextQA-v0", "TextDialogue-v0")
 
 
 @pytest.fixture(autouse=True)
@@ -81,8 +80,9 @@ def _train(trainer: Any) -> float:
     return loss
 
 
-@pytest.mark.parametrize("id", _IDS)
-@pytest.mark.parametrize("form", ["messages", "prompt-completion"])
+@pytest.mark.parametrize(
+    ("id", "form"), [("TextQA-v0", "prompt-completion"), ("TextDialogue-v0", "messages")]
+)
 def test_sft_trainer_learns_the_tokens_of_the_best_answers(export, tmp_path, id, form):
     from trl import SFTConfig, SFTTrainer
 
@@ -98,7 +98,7 @@ def test_sft_trainer_learns_the_tokens_of_the_best_answers(export, tmp_path, id,
     assert _train(trainer) > 0
 
 
-@pytest.mark.parametrize("id", _IDS)
+@pytest.mark.parametrize("id", ["TextQA-v0", "TextDialogue-v0"])
 def test_dpo_trainer_learns_that_the_ideal_answer_is_better(export, tmp_path, id):
     from trl import DPOConfig, DPOTrainer
 
