@@ -1,0 +1,1 @@
+"""A standard suite: fixed examples for every agent, results to resume, a leaderboard of them."""
