@@ -9,8 +9,10 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 # As many processes as cores, each with one thread.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n logical --maxprocesses=8
+# What the tests of test-stacks need beside the libraries themselves.
+STACK_TOOLS := hypothesis pytest pytest-timeout
 
-.PHONY: install install-dev install-lm demo demo-lm test test-all site check audit wheel clean
+.PHONY: install install-dev install-lm demo demo-lm test test-all test-stacks site check audit release clean
 
 # What the package needs to run.
 install: .venv/.installed
@@ -64,6 +66,32 @@ test: install-dev
 test-all: install-dev
 	$(PYTEST) -m 'not gpu'
 
+# The adapters for verifiers and verl, each in an environment of its own: needs a network, and for verl a
+# Python below 3.13.
+test-stacks: .venv-verifiers/.installed .venv-verl/.installed
+	OMP_NUM_THREADS=1 .venv-verifiers/bin/python -m pytest -q tests/agents/integrations/test_verifiers.py
+	.venv-verl/bin/python -W ignore -c 'import verl.experimental.reward_loop.reward_loop'
+	OMP_NUM_THREADS=1 .venv-verl/bin/python -m pytest -q tests/agents/integrations/test_verl.py \
+		tests/agents/integrations/test_verl_loop.py
+
+.venv-verifiers/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-verifiers
+	.venv-verifiers/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+		-e . $(STACK_TOOLS) verifiers==0.4.0 uv
+	@touch $@
+
+# verl needs an older transformers than this package does, and older ones of what its tests use.
+.venv-verl/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-verl
+	grep -vE '^(antlr4|huggingface|setuptools|tensordict|tokenizers|torchrl|transformers|trl)' constraints.txt \
+		>.venv-verl/constraints.txt
+	.venv-verl/bin/python -m pip install --quiet --disable-pip-version-check \
+		-c .venv-verl/constraints.txt $(STACK_TOOLS) verl==0.9.1 'setuptools<81' cachetools charset-normalizer fastapi \
+		gymnasium jinja2 pillow pydantic rapidfuzz regex rich sacrebleu scipy stable-baselines3 typer \
+		uvicorn vadersentiment
+	.venv-verl/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
 # The documentation, as build/site/index.html. Every link is checked; the pages load nothing from a network.
 site: .venv/.installed-docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
@@ -82,12 +110,16 @@ audit:
 	.venv-audit/bin/python -m pip install --quiet pip-audit
 	.venv-audit/bin/pip-audit --no-deps --disable-pip -r constraints.txt
 
-# The same commit gives the same bytes. See "A release" in CONTRIBUTING.md.
-wheel: install-dev
-	rm -rf dist
-	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m hatchling build -t wheel
-	cd dist && sha256sum *.whl > SHA256SUMS && cat SHA256SUMS
+# Checks the version, builds dist/ twice, and says what is left to do. See "A release" in CONTRIBUTING.md.
+release: .venv-release/.installed
+	.venv-release/bin/python -m tools.release
+
+.venv-release/.installed: constraints.txt
+	$(PYTHON) -m venv .venv-release
+	.venv-release/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+		hatchling twine==7.0.0
+	@touch $@
 
 clean:
-	rm -rf .venv .venv-audit build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
+	rm -rf .venv .venv-audit .venv-release .venv-verifiers .venv-verl build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

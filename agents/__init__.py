@@ -5,6 +5,7 @@ Public are the names listed here and in these modules; everything else is intern
 - `agents.integrations.sb3_evaluation`: SB3's evaluation of environments of `gymnasium.make_vec`;
 - `agents.integrations.sb3_features`: features of text for stock Stable-Baselines3 algorithms;
 - `agents.integrations.trl`: environments for TRL's GRPOTrainer;
+- `agents.integrations.trl_tools`: environments as tools, for its `environment_factory`;
 - `agents.integrations.verl`: environments for verl;
 - `agents.training.agent_evaluation`: any agent evaluated, also a model behind a chat endpoint;
 - `agents.training.guards`: guards on learning, for `TextPPO.learn` and for rows of metrics.

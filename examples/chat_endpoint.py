@@ -4,6 +4,7 @@
 
 vLLM, llama.cpp's server, Ollama and most hosted models have such an endpoint; OPENAI_BASE_URL and
 OPENAI_API_KEY are read as well. Actions and observations are text: no tokenizer, no torch.
+`textenv evaluate --agent chat` measures such a model on held-out examples, and can be resumed.
 """
 
 import argparse

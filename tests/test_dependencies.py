@@ -17,6 +17,7 @@ OWN = ("textenv", "agents")
 # Imported though not declared: each comes with a package that is.
 COMES_WITH = {
     "certifi": "wandb",
+    "fastapi": "openenv",
     "huggingface-hub": "transformers",
     "markupsafe": "jinja2",
     "pydantic-core": "pydantic",

@@ -1,16 +1,21 @@
-"""The wheel, built and installed, has all that the packages read, and its command works."""
+"""The archives of a release: what they hold, that they are built alike, that they run installed."""
 
 from __future__ import annotations
 
+import email
 import json
 import os
 import subprocess
 import sys
+import tarfile
 import venv
 import zipfile
 from pathlib import Path
 
 import pytest
+
+import textenv
+from tools.release import build
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("textenv", "agents")
@@ -30,18 +35,21 @@ def run(*command: object, cwd: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory) -> Path:
-    out = tmp_path_factory.mktemp("wheel")
-    code = f"from hatchling.build import build_wheel; print(build_wheel({str(out)!r}))"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    return out / done.stdout.strip().splitlines()[-1]
+def archives(tmp_path_factory) -> tuple[Path, Path]:
+    """The source archive and the wheel; `build` compares them with a second build."""
+    source, wheel = build(ROOT, tmp_path_factory.mktemp("dist"), "1700000000")
+    return source, wheel
 
 
 @pytest.fixture(scope="module")
-def installed(wheel, tmp_path_factory) -> Path:
-    """A virtual environment with the wheel, and with the libraries of this one."""
+def wheel(archives) -> Path:
+    return archives[1]
+
+
+@pytest.fixture(scope="module", params=["source archive", "wheel"])
+def installed(request, archives, tmp_path_factory) -> Path:
+    """A virtual environment with an archive installed, and with the libraries of this one."""
+    archive = archives[request.param == "wheel"]
     folder = tmp_path_factory.mktemp("installed")
     venv.create(folder, with_pip=False)
     python = folder / "bin" / "python"
@@ -51,7 +59,7 @@ def installed(wheel, tmp_path_factory) -> Path:
     pip = (sys.executable, "-m", "pip", "--python", python)
     # Of this checkout the environment's own pip would say that it is installed already.
     run(*pip, "install", "--quiet", "--no-deps", "--no-index", "--force-reinstall",
-        "--ignore-installed", wheel, cwd=folder)  # fmt: skip
+        "--ignore-installed", "--no-build-isolation", archive, cwd=folder)  # fmt: skip
     return folder
 
 
@@ -64,10 +72,35 @@ def test_the_wheel_holds_every_file_of_the_packages_and_nothing_else(wheel):
         for path in (ROOT / package).rglob("*")
         if path.is_file() and not any(part in path.as_posix() for part in IGNORED)
     }
-    assert held == wanted | {"textenv/envs_registry.yaml"}
+    assert held == wanted | {"textenv/envs_registry.yaml", "textenv_verifiers.py"}
     assert {name.partition("/")[2] for name in names if "/licenses/" in name} == {
         "licenses/LICENSE"
     }
+
+
+def test_the_source_archive_holds_what_the_wheel_is_built_from_and_nothing_else(archives, wheel):
+    with tarfile.open(archives[0]) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    packed = set(zipfile.ZipFile(wheel).namelist())
+    code = {name for name in packed if ".dist-info/" not in name}
+    beside = {
+        *("CHANGELOG.md", "CITATION.cff", "LICENSE", "PKG-INFO", "README.md", "constraints.txt"),
+        *(".gitignore", "envs_registry.yaml", "pyproject.toml"),
+    }
+    assert names == code - {"textenv/envs_registry.yaml"} | beside
+
+
+def test_a_package_index_is_told_what_this_is(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (n for n in archive.namelist() if n.endswith(".dist-info/METADATA"))
+        text = archive.read(name).decode("utf-8")
+    told = email.message_from_string(text)
+    assert (told["Name"], told["Version"]) == ("textenv", textenv.__version__)
+    assert told["Requires-Python"] == ">=3.11"
+    assert told["License-Expression"] == "Apache-2.0"
+    assert told["Description-Content-Type"] == "text/markdown"
+    assert told.get_payload() == (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "Typing :: Typed" in told.get_all("Classifier", [])
 
 
 @pytest.mark.slow

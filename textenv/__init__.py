@@ -10,6 +10,7 @@ Public are the names listed here and in these modules; everything else is intern
 - `textenv.wrappers`: other spaces over the same task, shaping, and recording;
 - `textenv.testing`: the contract of an environment, for tasks of your own;
 - `textenv.chat`: an agent behind any chat endpoint;
+- `textenv.openenv`: environments as OpenEnv's servers, and the other way round;
 - `textenv.plots`: curves of runs as matplotlib figures.
 """
 
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from textenv.benchmark.audit import audit
     from textenv.benchmark.statistics import estimate_gain, estimate_mean
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
 
 __all__ = [
     "ConfigError",

@@ -19,10 +19,10 @@ def base_of_adapter(folder: str | Path) -> str | None:
     from the working directory, then from the adapter's folder.
 
     Raises:
-        ModelError: It names none.
+        ModelError: It names none, or another adapter.
     """
     path = named_path(folder)
-    if not (path / CONFIG).is_file() or any(list(path.glob(weights)) for weights in _WEIGHTS):
+    if not _is_adapter(path):
         return None
     try:
         named = load_json((path / CONFIG).read_text(encoding="utf-8"))["base_model_name_or_path"]
@@ -34,7 +34,17 @@ def base_of_adapter(folder: str | Path) -> str | None:
             "base's folder or Hugging Face id into base_model_name_or_path."
         )
     beside = path / named
-    return str(beside) if not Path(named).exists() and beside.exists() else named
+    base = str(beside) if not named_path(named).exists() and beside.exists() else named
+    if _is_adapter(named_path(base)):
+        raise ModelError(
+            f"'{folder}' is an adapter of '{base}', which is an adapter itself. Merge that one "
+            "into its base model, save the result, and name it in base_model_name_or_path."
+        )
+    return base
+
+
+def _is_adapter(path: Path) -> bool:
+    return (path / CONFIG).is_file() and not any(any(path.glob(name)) for name in _WEIGHTS)
 
 
 def has_tokenizer(folder: str | Path) -> bool:

@@ -24,7 +24,8 @@ from typing import Any, Literal
 from textenv.errors import ConfigError, TextEnvError
 from textenv.examples import Example, Turn, UnfinishedText, to_messages
 from textenv.http_post import Answer, PostError, check_url, post_json
-from textenv.secrets import DEFAULT_KEY, MASK, mask_text, read_key
+from textenv.keys import DEFAULT_KEY, read_key
+from textenv.secrets import MASK, mask_text
 
 __all__ = ["ChatAgent", "ChatError", "ChatReply", "UnfinishedText"]
 

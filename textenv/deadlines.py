@@ -111,6 +111,10 @@ class _OverError(BaseException):
         self.what = watch.labels[-1]
 
 
+# What ends a call from outside: whoever catches all errors of the call lets these pass.
+INTERRUPTIONS = (KeyboardInterrupt, _OverError)
+
+
 class _Stack(threading.local):
     """The calls that are under way in a thread, from the outermost to the innermost."""
 

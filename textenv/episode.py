@@ -60,6 +60,7 @@ class TextCore(Slots):
         defer: Takes each episode that `step` ends instead of the reward, for an agent that has it
             scored while other slots go on: the step pays 0, and the info has "pending" True. Not
             where `can_defer` is False.
+        dataset_seed: Seed of a generated data set's stream.
         reward_s: Seconds that the reward has taken so far.
     """
 
@@ -111,7 +112,7 @@ class TextCore(Slots):
         self.reward = load_reward(reward)
         self.worth = np.zeros(n_slots, np.float64)
         self._dataset_spec = dataset
-        self._dataset_seed = dataset_seed
+        self.dataset_seed = dataset_seed
         self._datasets: dict[str, TextDataset] = {}
         self.dataset(split)
         self.end_listeners: list[Callable[[TextCore, int, float, bool, Info], None]] = []
@@ -142,7 +143,7 @@ class TextCore(Slots):
                 self._dataset_spec,
                 self.task,
                 name,  # type: ignore[arg-type] # checked inside
-                self._dataset_seed,
+                self.dataset_seed,
             )
         return self._datasets[name]
 
@@ -188,6 +189,7 @@ class TextCore(Slots):
         """Begins an episode of an example in a slot, and returns its info."""
         # Until all is ready: no slot goes on with half of what failed to start.
         self.playing[slot] = False
+        example = self.task.begin(example, slot)
         try:
             turns = self.task.opening(example)
         except KeyError as error:
@@ -343,6 +345,7 @@ class TextCore(Slots):
         turns = self.turns[slot]
         turns.append(Turn("assistant", self.tokenizer.decode(self.written(slot)).strip()))
         if sum(t.role == "assistant" for t in turns[self.n_opening[slot] :]) >= self.max_turns:
+            self.task.finish(self.example(slot), tuple(turns))
             return None
         reply = self.task.reply(self.example(slot), tuple(turns))
         if reply is None:

@@ -40,6 +40,23 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f" Known: {', '.join(names)}." if names else ""
 
 
+def shown(value: object) -> str:
+    """Returns how Python writes a value of somebody else's; its type's name if it cannot."""
+    try:
+        return repr(value)
+    except Exception:  # its own code, or a number of too many digits
+        return f"a {type(value).__name__}"
+
+
+def describe_error(error: BaseException) -> str:
+    """Returns "TYPE: TEXT" of an error of somebody else's code, whose text may fail itself."""
+    try:
+        text = str(error)
+    except Exception:
+        text = "(its text cannot be made)"
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
 class TextEnvError(Exception):
     """Base of every error that this package raises on purpose.
 

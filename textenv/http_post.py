@@ -1,4 +1,4 @@
-"""Posts JSON to an address and reads the answer: within a time, up to a size, from no other host.
+"""Sends JSON to an address and reads the answer: within a time, up to a size, from no other host.
 
 Python's own `http.client`, since libraries above it bound the silence between two bytes rather than
 the time of the whole answer, unpack it whatever its size, and follow redirects.
@@ -60,8 +60,15 @@ class Answer:
     body: bytes
 
 
-def check_url(url: str) -> SplitResult:
+def check_url(
+    url: str, name: str = "base_url", example: str = "http://localhost:8000/v1"
+) -> SplitResult:
     """Returns the parts of an address that requests can be sent to.
+
+    Args:
+        url: The address.
+        name: Name of the argument, for the error.
+        example: A right one, for the error.
 
     Raises:
         ConfigError: It is no such address, or holds a password or a key.
@@ -84,11 +91,10 @@ def check_url(url: str) -> SplitResult:
         )
     if not is_right or parts.scheme not in _PORTS or not (url.isascii() and url.isprintable()):
         raise ConfigError(
-            "base_url must be an address such as 'http://localhost:8000/v1', with http or https, "
-            f"not {url!r}."
+            f"{name} must be an address such as '{example}', with http or https, not {url!r}."
         )
     if " " in url:
-        raise ConfigError(f"base_url holds a space: {url!r}.")
+        raise ConfigError(f"{name} holds a space: {url!r}.")
     return parts
 
 
@@ -107,20 +113,35 @@ def post_json(url: str, data: Any, headers: Mapping[str, str], timeout_s: float)
     Raises:
         PostError: There is no answer that can be read.
     """
-    parts = urlsplit(url)
     content = json.dumps(data).encode()
+    return _ask("POST", url, content, {"Content-Type": "application/json", **headers}, timeout_s)
+
+
+def get_json(url: str, headers: Mapping[str, str], timeout_s: float) -> Answer:
+    """Asks an address for JSON; what holds for `post_json` holds here.
+
+    Raises:
+        PostError: There is no answer that can be read.
+    """
+    return _ask("GET", url, None, headers, timeout_s)
+
+
+def _ask(
+    method: Literal["GET", "POST"],
+    url: str,
+    content: bytes | None,
+    headers: Mapping[str, str],
+    timeout_s: float,
+) -> Answer:
+    """Sends one request over a connection of its own."""
+    parts = urlsplit(url)
     connection = _Connection(parts, time.monotonic() + timeout_s)
     try:
         connection.request(
-            "POST",
+            method,
             parts.path or "/",
             content,
-            {
-                "Content-Type": "application/json",
-                "Accept": "application/json",
-                "Connection": "close",
-                **headers,
-            },
+            {"Accept": "application/json", "Connection": "close", **headers},
         )
         with connection.getresponse() as response:
             body = _read(response)

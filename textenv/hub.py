@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+
+from textenv.named_paths import named_path
 
 _PATIENCE_S = 5.0
 
@@ -17,7 +18,7 @@ def offline_if_unreachable(name: str) -> Iterator[None]:
     the variable HF_HUB_OFFLINE sets. It is put back at the end, so that a later call asks again.
     The hub is not asked about a path that exists.
     """
-    if Path(name).exists():
+    if named_path(name).exists():
         yield
         return
     from huggingface_hub import constants

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from textenv.errors import did_you_mean
+from textenv.errors import describe_error, did_you_mean
 from textenv.named_paths import named_path
 
 
@@ -47,11 +47,13 @@ def missing_module(module_name: str, attribute: str = "NAME") -> str | None:
             return None
     except (ModuleNotFoundError, ValueError):
         pass
-    except Exception as error:  # a package above the module is imported by the search
-        return f"looking for '{module_name}' fails with {type(error).__name__}: {error}"
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a package above the module is imported by the search
+        return f"looking for '{module_name}' fails with {describe_error(error)}"
     message = f"there is no module '{module_name}'."
     file = f"{module_name.replace('.', '/')}.py"
-    if Path(file).is_file():
+    if named_path(file).is_file():
         return f"{message} Did you mean '{file}:{attribute}'?"
     package, _, name = module_name.rpartition(".")
     if package in sys.modules:

@@ -23,6 +23,7 @@ import yaml
 
 from textenv.errors import ConfigError
 from textenv.plain_json import load_json
+from textenv.storage.plain_files import RUN_LEVELS, check_plain_files
 from textenv.strict_yaml import load_yaml
 
 _CODE_NAME = re.compile(
@@ -53,7 +54,9 @@ def check_code(file: Path, allow_code: bool) -> None:
 
     Raises:
         ConfigError: It names code outside of textenv and agents, and is not the user's own.
+        DamagedError: Its folder holds pipes or devices.
     """
+    check_plain_files(file.parent, RUN_LEVELS)
     if allow_code:
         return
     try:

@@ -29,14 +29,16 @@ from pydantic_core import ErrorDetails
 
 from textenv.errors import ConfigError, RegistryError, UnknownNameError, did_you_mean
 from textenv.import_paths import is_file, missing_module
+from textenv.keys import refuse_secrets
 from textenv.named_paths import named_path
-from textenv.secrets import refuse_secrets
 from textenv.strict_yaml import load_yaml
 from textenv.tasks.loading import resolve_target
 
 _FILE_NAME = "envs_registry.yaml"
 _ENTRY_POINT = "textenv.env:TextEnv"
 _VECTOR_ENTRY_POINT = "textenv.vector:TextVectorEnv"
+# Plays what a server has, whose address it is given: no row of a file could hold it.
+_SERVED_ID = "OpenEnv-v0"
 
 _registered: dict[str, tuple[Path, EnvironmentRow]] = {}
 
@@ -152,6 +154,12 @@ def register_all() -> None:
     """
     packaged = registry_path()
     _register(packaged, load_registry(packaged))
+    if _SERVED_ID not in gymnasium.registry:
+        gymnasium.register(
+            id=_SERVED_ID,
+            entry_point="textenv.openenv.client:OpenEnvClient",
+            vector_entry_point="textenv.openenv.client:OpenEnvVectorClient",
+        )
     for name in filter(None, os.environ.get("TEXTENV_REGISTRY", "").split(os.pathsep)):
         path = named_path(name).absolute()
         rows = load_registry(path)
@@ -296,8 +304,8 @@ def _locate_target(folder: Path, target: str) -> str:
 
 def _locate(folder: Path, name: object) -> object:
     """Makes a path absolute; what does not lie there may be an embedded name or a hub id."""
-    if isinstance(name, str) and (folder / name).exists():
-        return str((folder / name).resolve())
+    if isinstance(name, str) and (path := named_path(folder / name)).exists():
+        return str(path.resolve())
     return name
 
 

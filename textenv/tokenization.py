@@ -18,6 +18,8 @@ from textenv.errors import PromptTooLongError, TokenizerError, UnknownNameError
 from textenv.examples import Role, Turn, UnfinishedText
 from textenv.hub import offline_if_unreachable
 from textenv.model_folders import describe_missing, model_folder
+from textenv.named_paths import named_path
+from textenv.storage.plain_files import check_plain_files
 from textenv.word_encoder import WordEncoder, remembers_words
 
 if TYPE_CHECKING:
@@ -339,7 +341,7 @@ def load_tokenizer(tokenizer: TokenizerSpec = EMBEDDED) -> TextTokenizer:
 def _load_named(name: str) -> TextTokenizer:
     if name == EMBEDDED:
         return load_folder(EMBEDDED_PATH, name)
-    path = Path(name)
+    path = named_path(name)
     if not path.exists() and difflib.get_close_matches(name, [EMBEDDED], cutoff=0.8):
         raise UnknownNameError("tokenizer", name, [EMBEDDED])
     missing = describe_missing(name, "tokenizer")
@@ -350,6 +352,8 @@ def _load_named(name: str) -> TextTokenizer:
         return _load_named(base)
     from transformers import AutoTokenizer
 
+    if path.is_dir():
+        check_plain_files(path)
     try:
         with offline_if_unreachable(name):
             is_gguf = path.suffix == ".gguf"

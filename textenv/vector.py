@@ -44,8 +44,8 @@ class TextVectorEnv(VectorEnv[Observation, Any, NDArray[Any]]):
 
     Attributes:
         all_started: True once every slot has begun an episode, which `step` needs.
-        choose_index: Chooses the number of the example that a slot plays next, and the neighbours
-            in its group with it, in place of the slot's random numbers; None leaves it to these.
+        choose_example: Chooses the example that a slot plays next, and the neighbours in its group
+            with it, in place of the slot's random numbers; None leaves it to these.
 
     Args:
         num_envs: The number of slots.
@@ -83,7 +83,7 @@ class TextVectorEnv(VectorEnv[Observation, Any, NDArray[Any]]):
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.all_started = False
-        self.choose_index: Callable[[int], int] | None = None
+        self.choose_example: Callable[[int], Example] | None = None
         self._rngs: list[np.random.Generator | None] = [None] * num_envs
         self._groups = _GroupDraws(num_envs)
 
@@ -219,8 +219,8 @@ class TextVectorEnv(VectorEnv[Observation, Any, NDArray[Any]]):
         return infos
 
     def _draw(self, options: dict[str, Any], slot: int) -> Example:
-        if self.choose_index is not None and options.get("split") is None:
-            options = {**options, "index": self.choose_index(slot)}
+        if self.choose_example is not None and options.get("split") is None:
+            return self.choose_example(slot)
         return self.core.choose_example(self._rng(slot), options)
 
     def _rng(self, slot: int) -> np.random.Generator:

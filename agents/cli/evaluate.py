@@ -55,6 +55,8 @@ if TYPE_CHECKING:
     from agents.training.agent_evaluation import AgentEvaluation, EvaluationRecord
     from agents.training.run_folder import Setting
 
+_PAUSE_S = 10.0  # between two lines of progress in a file
+
 
 def evaluate(
     words: Annotated[
@@ -267,8 +269,8 @@ def _play(
 
     what = "Evaluating" if alone else f"Evaluating {id}, seed {seed}"
     try:
-        with track(what, evaluation.n_episodes) as report:
-            return evaluation.play(seed, report)
+        with track(what, evaluation.n_episodes, pause_s=_PAUSE_S) as report:
+            return evaluation.play(seed, lambda done, note: report(done, note or "episodes"))
     except KeyboardInterrupt as error:
         kept = " What was answered is kept: the same command goes on." if keeps_answers else ""
         print_error(f"Stopped.{kept}")

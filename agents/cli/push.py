@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from textenv.cli.terminal import make_console
+from textenv.errors import ConfigError
 
 
 def push(
@@ -50,6 +51,17 @@ def push(
     console.print(f"{len(found.files)} files, {format_bytes(found.n_bytes)}.")
     if CARD not in dict(found.files):
         console.print(f"There is no {CARD}, so the model will have no card.")
-    if not yes:
-        typer.confirm("Upload them?", abort=True)
+    if not (yes or _is_agreed()):
+        raise ConfigError("Nothing was uploaded, since you did not agree. --yes does not ask.")
     console.print(f"Uploaded: {upload(found, repo, private)}", markup=False)
+
+
+def _is_agreed() -> bool:
+    try:
+        return typer.confirm("Upload them?")
+    except typer.Abort as error:
+        # Ctrl-C; or there is nobody to answer.
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from error
+        typer.echo()
+        return False

@@ -25,6 +25,7 @@ from transformers import (
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.utils import logging as transformers_logging
 
+from agents.models.adapter_patterns import check_patterns
 from agents.models.attention import use_own_attention
 from agents.models.cpu_products import use_own_products
 from agents.models.sources import Source, found
@@ -165,6 +166,7 @@ def merge_folder(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
         raise ModelError(f"'{folder}' is an adapter, which needs: pip install textenv[lora]")
     from peft import PeftModel
 
+    check_patterns(folder, [name for name, _ in model.named_modules()])
     try:
         with warnings.catch_warnings():
             # peft asks transformers for gradient checkpointing by a name of before.

@@ -25,11 +25,11 @@ from pydantic.config import JsonDict
 from pydantic_core import PydanticSerializationError
 
 from textenv.errors import ConfigError, UnknownNameError
+from textenv.keys import refuse_secrets
 from textenv.model_folders import model_folder
 from textenv.named_paths import named_path
 from textenv.plain_json import load_json
 from textenv.registry import EnvironmentKwargs
-from textenv.secrets import refuse_secrets
 from textenv.tokenization import EMBEDDED, EMBEDDED_PATH
 
 Trained = Literal["embedded", "full", "lora"]

@@ -260,5 +260,5 @@ def _check_overwriting(folder: Path, needed: Mapping[str, str]) -> None:
 
 def _absolute_model(model: str) -> str:
     """Returns a model's name, with local paths absolute: the next run may start elsewhere."""
-    is_local = model != EMBEDDED and Path(model).exists()
-    return str(Path(model).resolve()) if is_local else model
+    path = named_path(model)
+    return str(path.resolve()) if model != EMBEDDED and path.exists() else model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from stable_baselines3.common.vec_env import VecEnv
 
 from agents.policy.lm_policy import LMPolicy
+from agents.ppo.curriculum import Answers, answers_of
 from agents.ppo.distributed import Ranks
 from agents.ppo.metrics import RolloutStats, gather_stats
 from agents.ppo.options import PPOOptions
@@ -18,6 +20,7 @@ from agents.ppo.sharding import gathered
 from agents.ppo.vec_env import TextVecEnv, find_end_id
 from agents.ppo.vllm_engine import check_policy
 from agents.ppo.vllm_sampler import VLLMSampler
+from textenv.datasets import TextDataset
 from textenv.deadlines import ROLLOUT_VARIABLE, call_within, limit_from, limit_rewards
 from textenv.rollout import PlayedEpisode, StepHook
 
@@ -28,6 +31,8 @@ class Collected:
 
     episodes: list[PlayedEpisode]  # Episodes to learn from, of this process
     stats: RolloutStats  # Statistics of all processes, episodes that could not be scored included
+    # Rewards of each prompt that this process played, if it is measured how much prompts teach
+    answers: list[Answers]
 
 
 class Collector:
@@ -51,7 +56,13 @@ class Collector:
         self._policy, self._prompt_order, self._ranks = policy, prompt_order, ranks
         self._sampler: VLLMSampler | None = None
 
-    def collect(self, env: VecEnv, options: PPOOptions, on_step: StepHook) -> Collected | None:
+    def collect(
+        self,
+        env: VecEnv,
+        options: PPOOptions,
+        on_step: StepHook,
+        levels: Mapping[str, TextDataset],
+    ) -> Collected | None:
         """Plays `n_episodes` episodes to their end; None if a process's callback stopped it.
 
         All processes of a run must call it.
@@ -60,6 +71,8 @@ class Collector:
             env: Environment.
             options: Options of PPO.
             on_step: Callback of each step, as in `textenv.rollout.play`.
+            levels: Data sets of the difficulty levels whose prompts are played; empty for the
+                environment's own data set.
 
         Raises:
             RewardError: Too few episodes could be scored.
@@ -72,11 +85,17 @@ class Collector:
             n_tokens += n
             return on_step(n, *seen)
 
+        order, answers = self._prompt_order, list[Answers]()
+        share = options.uniform_share if options.prompts == "curriculum" else 1.0
+
         def collect(n: int) -> list[PlayedEpisode] | None:
-            shuffled = options.prompts == "shuffled"
-            order = self._prompt_order
-            with order.choosing(env, n // group_size, group_size) if shuffled else nullcontext():
+            if options.prompts == "independent":
                 return collect_episodes(env, writer, n, counted, group_size)
+            with order.choosing(env, n // group_size, group_size, levels, share) as prompts:
+                episodes = collect_episodes(env, writer, n, counted, group_size)
+            if options.learns_prompts and episodes is not None:
+                answers.extend(answers_of(prompts, episodes))
+            return episodes
 
         # Only `TextVecEnv` can mask; a step of any other environment raises, as it always does.
         masking = env.masking_invalid() if isinstance(env, TextVecEnv) else nullcontext()
@@ -100,7 +119,7 @@ class Collector:
         everyone = played + replaced
         end_id = find_end_id(env)
         stats = gather_stats(self._ranks, episodes, everyone, n_tokens, end_id, group_size)
-        return Collected(episodes, stats)
+        return Collected(episodes, stats, answers)
 
     def _writer(self, env: VecEnv, options: PPOOptions) -> TokenPolicy:
         """Returns what writes the tokens of a rollout."""

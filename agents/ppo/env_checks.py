@@ -51,6 +51,12 @@ def check_groups(env: VecEnv, n_episodes: int, group_size: int) -> None:
             )
 
 
+def check_prompts(env: VecEnv, prompts: str) -> None:
+    """Checks that the prompts of an environment can be chosen as the option of that name asks."""
+    if prompts == "curriculum" and find_text_env(env) is None:
+        raise ConfigError("prompts='curriculum' needs an environment made with gymnasium.make_vec.")
+
+
 def check_training_env(env: Any) -> None:
     """Checks that `TextPPO` can learn in an environment.
 

@@ -13,11 +13,12 @@ from agents.ppo.atomic_replacement import CHECKPOINTS, ITERATION, settle
 from textenv.errors import ConfigError, DamagedError, ModelError
 from textenv.storage.checksums import MANIFEST, read_checksums
 from textenv.storage.faults import storage_faults
+from textenv.storage.plain_files import RUN_LEVELS, check_plain_files
 from textenv.storage.whole_files import remove_entry
 
 AGENT_FILE = "agent.json"
 BEST_FILE = "best.json"  # of the best model of a run
-FORMAT = 5  # goes up with what an agent's files hold
+FORMAT = 6  # goes up with what an agent's files hold
 _MODEL = "model"
 
 
@@ -84,6 +85,7 @@ def check_whole(folder: Path) -> None:
         DamagedError: Files are damaged; they are named, and what can be done.
         ModelError: It was saved by a newer or older version.
     """
+    check_plain_files(folder, RUN_LEVELS)
     settle(folder)
     with storage_faults(folder):
         _check_format(folder)

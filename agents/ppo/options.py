@@ -61,12 +61,30 @@ class PPOOptions(Options):
     group_size: PositiveInt = option(
         1, _ROLLOUT, "episodes of each prompt; n_episodes and n_envs are multiples of it"
     )
-    prompts: Literal["shuffled", "independent"] = option(
+    prompts: Literal["shuffled", "independent", "curriculum"] = option(
         "shuffled",
         _ROLLOUT,
         "shuffled: every prompt of the data set is played before any is played again, in a new "
         "order each time; independent: each slot draws its own, with replacement, as the "
-        "environment does. Environments that gymnasium.make_vec has not made always do",
+        "environment does. Environments that gymnasium.make_vec has not made always do; "
+        "curriculum: prompts, or levels, are drawn by the variance of their rewards, which is how "
+        "much they teach",
+        "SFL, arXiv 2408.15099; LILO, arXiv 2502.12272; docs/training.md",
+    )
+    levels: list[str] = option(
+        [],
+        _ROLLOUT,
+        "ids of difficulty levels of the environment's task whose prompts are played in place of "
+        "its own, such as levels=[TextQAEasy-v0,TextQA-v0,TextQAHard-v0]: equally often with "
+        "prompts=shuffled, by how much each teaches with prompts=curriculum. Rewards and budgets "
+        "stay those of the environment",
+    )
+    uniform_share: float = option(
+        0.25,
+        _ROLLOUT,
+        "share of a curriculum's prompts that are drawn as prompts=shuffled does",
+        gt=0,
+        le=1,
     )
     resample_rounds: NonNegativeInt = option(
         0,
@@ -293,6 +311,13 @@ class PPOOptions(Options):
             )
         if self.resample_rounds and self.group_size < 2:
             raise ConfigError("resample_rounds replaces groups: set group_size to 2 or more.")
+        if self.levels and self.prompts == "independent":
+            raise ConfigError(
+                "With prompts='independent' each slot draws from the environment's own data set: "
+                "for levels, set prompts to 'shuffled' or 'curriculum'."
+            )
+        if len(self.levels) == 1 or len(set(self.levels)) < len(self.levels):
+            raise ConfigError(f"levels names two or more different ids, not {self.levels}.")
         if self.component_weights and self.advantage in ("rloo", "dr_grpo"):
             raise ConfigError(
                 f"component_weights are of components that are standardised, and "
@@ -302,6 +327,11 @@ class PPOOptions(Options):
         if self.kl_target is not None and self.kl_coef == 0:
             raise ConfigError("With kl_target, kl_coef is where it starts from: set it above 0.")
         return self
+
+    @property
+    def learns_prompts(self) -> bool:
+        """Whether it is measured how much prompts, or levels, teach."""
+        return self.prompts == "curriculum" or bool(self.levels)
 
     def at(self, progress_remaining: float) -> Self:
         """Returns the options with every clipping schedule replaced by its current number.

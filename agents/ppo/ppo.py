@@ -27,8 +27,9 @@ from agents.policy.lm_policy import LMPolicy
 from agents.ppo.budget import Budget, check_budget
 from agents.ppo.checkpoints import SavedAgent, read_agent, restore_policy, save_agent
 from agents.ppo.collector import Collector
+from agents.ppo.difficulty_levels import load_levels
 from agents.ppo.distributed import asks_for_fsdp, join_ranks
-from agents.ppo.env_checks import check_groups, check_training_env
+from agents.ppo.env_checks import check_groups, check_prompts, check_training_env
 from agents.ppo.epochs import run_epochs
 from agents.ppo.evaluated_rollout import evaluate_rollout
 from agents.ppo.kl import KLController
@@ -56,6 +57,7 @@ from agents.ppo.targets import Targets, make_targets
 from agents.ppo.trackers import TEXTS_EVERY, TrackedRun, Trackers, text_rows, tracking
 from agents.ppo.update import accumulate_gradients, start_values
 from agents.ppo.vec_env import TextVecEnv, find_text_env, most_tokens, reward_seconds
+from textenv.datasets import TextDataset
 from textenv.errors import ConfigError
 from textenv.levels import token_spaces
 from textenv.rollout import Infos, PlayedEpisode
@@ -63,8 +65,8 @@ from textenv.vector import TextVectorEnv
 
 Metrics = Mapping[str, float]
 # Options that are not attributes of the agent, or mean something else there: the actual number of
-# slots, the device in use, the reference model.
-_FIXED = ("n_envs", "device", "reference", "parallel")
+# slots, the device in use, the reference model, the levels' data sets.
+_FIXED = ("n_envs", "device", "reference", "parallel", "levels")
 _LIVE = tuple(name for name in PPOOptions.model_fields if name not in _FIXED)
 # Decided anew when the agent is loaded.
 _NOT_SAVED = ("n_envs", "n_steps", "device", "parallel", "log")
@@ -146,6 +148,7 @@ class TextPPO(PPO):
             setattr(self, name, getattr(self._given, name))
         bf16 = choose_bf16(self.policy_kwargs.get("bf16"), self.device.type)
         self.policy_kwargs = {**self.policy_kwargs, "bf16": bf16}
+        self.levels: dict[str, TextDataset] = {}
         if self.env is not None:
             self._check_env(self.env)
         self._reference: Reference | None = None
@@ -209,6 +212,8 @@ class TextPPO(PPO):
         options = self.options
         n_episodes = self.ranks.share(options.n_episodes, "n_episodes")
         check_groups(env, n_episodes, options.group_size)
+        check_prompts(env, options.prompts)
+        self.levels = load_levels(env, options.levels)
 
     def set_env(self, env: GymEnv | TextVectorEnv | str, force_reset: bool = True) -> None:
         """Sets the environment, whose number of slots may differ from before.
@@ -373,7 +378,7 @@ class TextPPO(PPO):
             return callback.on_step()
 
         seconds_before = reward_seconds(env)
-        collected = self._collector.collect(env, self.options, on_step)
+        collected = self._collector.collect(env, self.options, on_step, self.levels)
         if collected is None:
             return False
         self.episodes, stats = collected.episodes, collected.stats
@@ -382,6 +387,9 @@ class TextPPO(PPO):
         self.return_scale.see(stats.returns)
         seconds = {"time/reward_s": reward_seconds(env) - seconds_before}
         record_metrics(self.logger, {**seconds, **stats.metrics()})
+        if self.options.learns_prompts:
+            bounds = self.return_scale.bounds
+            record_metrics(self.logger, self.prompt_order.learn(collected.answers, bounds))
         callback.on_rollout_end()
         return True
 

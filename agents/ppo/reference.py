@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -25,6 +24,7 @@ from agents.ppo.distributed import Ranks
 from agents.ppo.sharding import is_sharded, shard_frozen
 from agents.probing.examination import Question
 from agents.probing.probe import probe
+from textenv.named_paths import named_path
 
 
 class Reference:
@@ -134,5 +134,7 @@ class Reference:
 def _is_same_model(one: str, other: str) -> bool:
     """Returns whether two names are of one model: equal names, or paths of one folder."""
     return one == other or (
-        Path(one).exists() and Path(other).exists() and Path(one).samefile(other)
+        named_path(one).exists()
+        and named_path(other).exists()
+        and named_path(one).samefile(named_path(other))
     )

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from agents.serve.watched_runs import WatchedRuns
 from textenv.errors import ConfigError
+from textenv.listening import LOOPBACK, listen
 
-ADDRESS = "127.0.0.1"
+ADDRESS = LOOPBACK
 _NICENESS = 10  # a training on the same cores goes first
 
 
@@ -38,7 +38,7 @@ def serve(folders: Sequence[Path], port: int, announce: Callable[[str], None]) -
         ) from error
 
     app = make_app(WatchedRuns(folders))
-    listening = listen(port)
+    listening = listen(ADDRESS, port)
     announce(f"http://{ADDRESS}:{listening.getsockname()[1]}/")
     with suppress(OSError, AttributeError):  # there is no such thing on Windows
         os.nice(_NICENESS)
@@ -55,23 +55,3 @@ def serve(folders: Sequence[Path], port: int, announce: Callable[[str], None]) -
     )
     with listening, suppress(KeyboardInterrupt):
         uvicorn.Server(config).run(sockets=[listening])
-
-
-def listen(port: int) -> socket.socket:
-    """Returns a socket that listens on this machine alone.
-
-    Raises:
-        ConfigError: The port is taken, or not allowed.
-    """
-    made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind((ADDRESS, port))
-        made.listen()
-    except OSError as error:
-        made.close()
-        raise ConfigError(
-            f"Port {port} cannot be used ({error.strerror}). Choose another one with --port, or "
-            "--port 0 for a free one."
-        ) from error
-    return made

@@ -110,7 +110,7 @@ GUARDS: Mapping[GuardName, Guard] = {
         f"{rules.SPAN} iterations), unless rewards have risen and their standard deviation is "
         "halved, as where most prompts are solved",
         "Nothing is learned from equal rewards: take a reward with steps in between, easier "
-        "examples, a larger group_size, or resample_rounds.",
+        "examples (levels, or prompts=curriculum), a larger group_size, or resample_rounds.",
         rules.see_dead_groups,
     ),
     "gold": Guard(

@@ -166,6 +166,9 @@ def score_episodes(
 ) -> Evaluation:
     """Scores finished episodes by the environment's reward and the reported metrics.
 
+    Metrics compare with references, so they are left out where examples have none, as behind a
+    server.
+
     Args:
         core: Core of the environment.
         episodes: `n_samples` of the first example, then of the second, and so on.
@@ -177,7 +180,8 @@ def score_episodes(
     whole = [episodes[i] for i in places]
     result = compute_rewards(core.reward, whole)
     metrics = dict(result.components)
-    for name in REPORTED_METRICS:
+    compared = all(episode.example.references for episode in episodes)
+    for name in REPORTED_METRICS if compared else ():
         if name not in metrics:
             metrics[name] = compute_rewards(load_reward(name), whole).total
     tokens = [int(episode.action_mask.sum()) for episode in whole]

@@ -1,6 +1,7 @@
 """Stops a training on signals: on the first after the current iteration, on the second at once.
 
-Handlers are set in the main thread only, where Python runs them, and only in place of Python's own.
+Handlers are set in the main thread only, where Python runs them, and only in place of Python's own
+and of those of the command line.
 A program that has other handlers for SIGINT, SIGTERM or SIGHUP keeps them; nohup does, too.
 """
 
@@ -17,6 +18,7 @@ from types import FrameType
 from typing import Any
 
 from agents.ppo.distributed import is_first_rank
+from textenv.cli.signals import leave_terminal, stop
 
 _PYTHONS_OWN: Mapping[signal.Signals, Callable[[int, FrameType | None], Any] | signal.Handlers] = {
     signal.SIGINT: signal.default_int_handler,
@@ -47,7 +49,7 @@ class StopRequest:
             KeyboardInterrupt: The signal is neither the first nor a copy of the first.
         """
         if signal_number == getattr(signal, "SIGHUP", None):
-            _leave_terminal()
+            leave_terminal()
         now_s = time.monotonic()
         if self._asked_at_s is None:
             self._asked_at_s = now_s
@@ -66,28 +68,19 @@ def stop_requests() -> Iterator[StopRequest]:
     """
     request = StopRequest()
     in_main_thread = threading.current_thread() is threading.main_thread()
-    taken = [
-        number
-        for number, own in _PYTHONS_OWN.items()
-        if in_main_thread and signal.getsignal(number) == own
-    ]
+    before = {number: signal.getsignal(number) for number in _PYTHONS_OWN if in_main_thread}
+    taken = {
+        number: handler
+        for number, handler in before.items()
+        if handler in (_PYTHONS_OWN[number], stop)
+    }
     try:
         for number in taken:
             signal.signal(number, request.handle)
         yield request
     finally:
-        for number in taken:
-            signal.signal(number, _PYTHONS_OWN[number])
-
-
-def _leave_terminal() -> None:
-    """Has output to a terminal go nowhere: it is gone, and writing to it would fail."""
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for number in (0, 1, 2):
-        with suppress(OSError):
-            if os.isatty(number):
-                os.dup2(nowhere, number)
-    os.close(nowhere)
+        for number, handler in taken.items():
+            signal.signal(number, handler)
 
 
 def _say(message: str) -> None:

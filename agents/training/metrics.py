@@ -19,6 +19,9 @@ _GROUPS = "`group_size` above 1"
 _TOLD = "the writer told its log-probabilities"
 _TEXTS = "the environment tells what was said"
 _LOOKS = "every `validation_every` iterations"
+_CURRICULUM = "`prompts=curriculum`, or `levels`"
+_OF_PROMPTS = "`prompts=curriculum` without `levels`"
+_OF_LEVELS = "`levels`"
 _GOLD = "looks of a run with `gold`"
 
 METRICS: dict[str, tuple[Metric, ...]] = {
@@ -87,6 +90,36 @@ METRICS: dict[str, tuple[Metric, ...]] = {
             "`rollout/rougeL`",
             "the reward has components",
         ),
+    ),
+    "Curriculum: which prompts were drawn, and how much they teach": (
+        Metric(
+            "curriculum/by_variance_share",
+            "share of the prompts that were drawn by how much they, or their levels, teach; the "
+            "others were drawn uniformly",
+            _CURRICULUM,
+        ),
+        Metric(
+            "curriculum/variance",
+            "mean estimated variance of the reward, of the prompts that were played or of their "
+            "levels: how much they teach",
+            _CURRICULUM,
+        ),
+        Metric(
+            "curriculum/equal_prompts",
+            "share of the prompts with two answers or more whose answers all earned the same",
+            _OF_PROMPTS,
+        ),
+        Metric(
+            "curriculum/known_prompts", "number of prompts whose rewards are known", _OF_PROMPTS
+        ),
+        Metric("curriculum/LEVEL/share", "share of the prompts that were a level's", _OF_LEVELS),
+        Metric(
+            "curriculum/LEVEL/variance",
+            "estimated variance of a level's reward: within groups with `group_size` above 1, "
+            "otherwise over all its episodes",
+            _OF_LEVELS,
+        ),
+        Metric("curriculum/LEVEL/reward_mean", "mean reward in a level, lately", _OF_LEVELS),
     ),
     "Divergence from the reference": (
         Metric(
@@ -169,9 +202,10 @@ METRICS: dict[str, tuple[Metric, ...]] = {
     ),
 }
 COMPONENT = "rollout/COMPONENT"  # stands for one key a component
+LEVEL = "curriculum/LEVEL/"  # begins what stands for one key a level
 
 
 def metric_names() -> frozenset[str]:
-    """Returns every key but those of components."""
-    names = frozenset(metric.name for metrics in METRICS.values() for metric in metrics)
-    return names - {COMPONENT}
+    """Returns every key but those of components and levels."""
+    names = (metric.name for metrics in METRICS.values() for metric in metrics)
+    return frozenset(n for n in names if n != COMPONENT and not n.startswith(LEVEL))

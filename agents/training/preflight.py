@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from agents.ppo.options import PPOOptions
 from agents.training.config import TrainConfig
 from agents.training.evaluation import Evaluation
+from textenv.benchmark.independence import counts_overlap
 from textenv.chat import brief
 from textenv.episode import TextCore
 from textenv.examples import Episode
@@ -25,7 +26,8 @@ _log = logging.getLogger(__name__)
 
 _FEW_END = 0.05  # share of answers that end by themselves
 _QUOTED, _SAID = 120, 400  # characters
-_GRADED = ("token_f1", "rougeL", "chrf")
+_ALL_OR_NOTHING = ("exact_match", "substring_match")
+_IN_STEPS = ("token_f1", "chrf")  # pay for a part of what those want whole
 
 
 def find_before_loading(core: TextCore, model: str, splits: Sequence[str]) -> list[str]:
@@ -106,7 +108,6 @@ def find_in_answers(
     found = []
     n, rewards = len(answers.rewards), answers.rewards
     shown = _quote(answers.episodes[0])
-    graded = [name for name in _GRADED if name != name_of(core.reward)]
     ended = float(answers.metrics["ended_by_agent"].mean())
     if ended < _FEW_END:
         found.append(
@@ -129,10 +130,22 @@ def find_in_answers(
     elif n > 1 and rewards.max() == rewards.min():
         found.append(
             f"All {n} answers earn {rewards[0]:g}. PPO learns from differences alone: if samples "
-            f"earn the same, it learns nothing. {shown} Try a reward with steps in between (such "
-            f"as {graded[0]} or {graded[1]}), or teach the form first with {warm_start}."
+            f"earn the same, it learns nothing. {shown} {_advice(core, warm_start)}"
         )
     return found
+
+
+def _advice(core: TextCore, warm_start: str) -> str:
+    """Says what helps where all answers earn the same."""
+    name = name_of(core.reward)
+    # Another count of words in common would find none, either.
+    if counts_overlap(name) and name not in _ALL_OR_NOTHING:
+        return f"Teach the form first with {warm_start}."
+    steps = " or ".join(_IN_STEPS)
+    return (
+        f"Try a reward with steps in between (such as {steps}), or teach the form first with "
+        f"{warm_start}."
+    )
 
 
 def find_in_chat(answers: Evaluation, core: TextCore) -> list[str]:

@@ -15,7 +15,8 @@ from agents.training.looks import BEST
 from textenv.errors import ConfigError
 
 # What of a run's folder is a model of its own, or unfinished.
-_NOT_OF_THE_RUN = ["model/*", f"{BEST}/*", f"{CHECKPOINTS}/*", ".*", "**/.*"]
+_HIDDEN = [".*", "**/.*"]
+_NOT_OF_THE_RUN = ["model/*", f"{BEST}/*", f"{CHECKPOINTS}/*", *_HIDDEN]
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,8 @@ def find_upload(run: Path, best: bool = False, with_run: bool = False) -> Upload
         with_run: Whether the run's other files, with the optimizer's state, go along.
 
     Raises:
-        ConfigError: There is no such model.
+        ConfigError: There is no such model, or a link leads out of the folder: what it leads to
+            would be uploaded.
         DamagedError: A file of it is damaged.
     """
     check_whole(run)
@@ -103,6 +105,8 @@ def upload(found: Upload, repo: str, private: bool = False) -> str:
         api.upload_folder(
             repo_id=made.repo_id,
             folder_path=found.model,
+            # What was listed: no hidden files.
+            ignore_patterns=_HIDDEN,
             commit_message="Upload a model trained with textenv",
         )
         if found.run is not None:
@@ -135,8 +139,15 @@ def _refusal(repo: str, status: int, message: str) -> str:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(
+    files = sorted(
         path
         for path in folder.rglob("*")
         if path.is_file() and not any(p.startswith(".") for p in path.relative_to(folder).parts)
     )
+    for path in files:
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise ConfigError(
+                f"'{path}' leads out of the folder, to '{path.resolve()}', which would be uploaded "
+                "with it. Remove the link, or put the file itself there."
+            )
+    return files

@@ -69,7 +69,7 @@ from textenv.registry import environment_row
 from textenv.rewards import fit_reward, load_reward
 from textenv.rewards.base import name_of
 from textenv.rewards.normalise import needs_fit, with_unit_std
-from textenv.storage.folder_lock import locked
+from textenv.storage.folder_lock import check_free, locked
 from textenv.vector import environment_arguments, make_core
 
 FIT_EPISODES = 256  # episodes of the initial policy, on which rewards are normalised
@@ -146,6 +146,8 @@ def train(
             has_agent = saved is not None and latest_iteration(saved) is not None
             return _train(config, Path(unread), saved if has_agent else None, about)
     if not resume:
+        # Of a run that is at work, what its folder holds already is not the thing to say.
+        check_free(out)
         check_startable(out)
     made = missing_folders(out)
     if resume and made:

@@ -14,6 +14,7 @@ from textenv.report import REPORT_NAME
 from textenv.storage.checksums import MANIFEST, Checksums, read_checksums
 from textenv.storage.faults import storage_faults
 from textenv.storage.folder_lock import LOCK_FILE
+from textenv.storage.plain_files import RUN_LEVELS, check_plain_files
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ def check_run(folder: Path) -> Checked:
     Raises:
         ConfigError: The folder holds nothing that textenv saved.
     """
+    check_plain_files(folder, RUN_LEVELS)
     settle(folder)
     damaged: list[str] = []
     listed: set[Path] = set()

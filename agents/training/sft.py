@@ -1,4 +1,4 @@
-"""Supervised fine-tuning of a language model on the ideal turns of any mix of tasks."""
+"""Supervised fine-tuning of a language model: on ideal turns of tasks, or recorded episodes."""
 
 from __future__ import annotations
 
@@ -20,16 +20,19 @@ from agents.training.config import (
     SFT_MOST_STEPS,
     SFTOptions,
 )
+from agents.training.conversations import draw_recorded
 from textenv.episode import TextCore
 from textenv.examples import Example
 from textenv.rollout import PlayedEpisode, SpeakerWriter, play_examples
 
 
-def count_steps(options: SFTOptions, cores: Sequence[TextCore]) -> int:
+def count_steps(
+    options: SFTOptions, cores: Sequence[TextCore], recorded: Sequence[PlayedEpisode] = ()
+) -> int:
     """Returns the number of updates: what was asked for, or by the number of training rows."""
     if options.steps is not None:
         return options.steps
-    rows = sum(len(core.dataset(core.split)) for core in cores)
+    rows = len(recorded) or sum(len(core.dataset(core.split)) for core in cores)
     steps = math.ceil(SFT_EPOCHS * rows / options.batch_size)
     return min(max(steps, SFT_LEAST_STEPS), SFT_MOST_STEPS)
 
@@ -39,8 +42,9 @@ def train_supervised(
     cores: Sequence[TextCore],
     options: SFTOptions,
     after_step: Callable[[int, float], bool] = lambda step, loss: True,
+    recorded: Sequence[PlayedEpisode] = (),
 ) -> int:
-    """Trains a model in place on the ideal turns of some tasks.
+    """Trains a model in place on the ideal turns of some tasks, or on recorded episodes.
 
     Args:
         model: Causal language model.
@@ -49,6 +53,7 @@ def train_supervised(
         options: Options of the training.
         after_step: Callback that gets the step and its loss in nats per token, and returns False
             to stop.
+        recorded: Episodes to learn from in place of the ideal ones of the tasks.
 
     Returns:
         Number of steps taken.
@@ -61,11 +66,15 @@ def train_supervised(
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=options.learning_rate, betas=(0.9, 0.95), weight_decay=0.0
     )
-    step, steps = 0, count_steps(options, cores)
+    step, steps = 0, count_steps(options, cores, recorded)
     for step in range(1, steps + 1):
         for group in optimizer.param_groups:
             group["lr"] = options.learning_rate * _lr_factor(step, steps)
-        batch = gold_batch(cores, rng, options.batch_size, model.device)
+        if recorded:
+            drawn = draw_recorded(recorded, rng, options.batch_size)
+            batch = make_batch(drawn, model.device)
+        else:
+            batch = gold_batch(cores, rng, options.batch_size, model.device)
         everything = torch.arange(len(batch), device=model.device)
         weights = _token_weights(batch, options.prompt_weight)
         total = float(weights.sum())

@@ -1,4 +1,4 @@
-"""One supervised run: evaluate, fine-tune on ideal turns, evaluate again, save results."""
+"""One supervised run: evaluate, fine-tune on ideal or recorded turns, evaluate, save results."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from agents.ppo.checkpoints import save_language_model
 from agents.ppo.model_card import Measured, ModelFacts, render_card, versions
 from agents.training.checked_files import write_run_file
 from agents.training.config import SFTOptions
+from agents.training.conversations import load_conversations
 from agents.training.evaluation import Evaluation
 from agents.training.held_out import evaluate_policy_on_split, load_policy
 from agents.training.preflight import find_before_loading, tell
@@ -29,11 +30,14 @@ from agents.training.sft import count_steps, train_supervised
 from textenv.benchmark.statistics import estimate_gain
 from textenv.cli.progress import track, track_steps
 from textenv.episode import TextCore
+from textenv.errors import ConfigError
 from textenv.named_code import record_own
+from textenv.named_paths import named_path
 from textenv.output_paths import check_new_folder
 from textenv.preflight import try_rewards
 from textenv.rewards.base import name_of
-from textenv.storage.folder_lock import LOCK_FILE, locked
+from textenv.rollout import PlayedEpisode
+from textenv.storage.folder_lock import LOCK_FILE, check_free, locked
 from textenv.vector import environment_arguments, make_core
 
 _SLOTS = 64
@@ -51,6 +55,7 @@ class WarmStart:
     options: SFTOptions = field(default_factory=SFTOptions)  # Options of the training
     eval_examples: int = 256  # Number of held-out examples on which the gain is measured
     max_seconds: float | None = None  # Time limit of the training; None for no limit
+    conversations: str | None = None  # File of conversations to learn from, not ideal turns
 
 
 def train_warm_start(
@@ -60,6 +65,9 @@ def train_warm_start(
     begun: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """Fine-tunes a model on the ideal turns of some environments, and measures the gain.
+
+    With `conversations`, it learns from that file instead, whose turns are encoded as those of the
+    one environment.
 
     The folder then holds `config.yaml`, `samples-ID.jsonl` (every held-out example before and
     after), `result.json`, and `model/`, the model and its tokenizer as transformers reads them. If
@@ -75,10 +83,12 @@ def train_warm_start(
         Content of `result.json`.
 
     Raises:
-        ConfigError: The folder is not empty.
+        ConfigError: The folder is not empty, or the conversations are no such file.
+        FolderInUseError: Another process is at work in it.
         StorageError: Something cannot be written.
         KeyboardInterrupt: The run was interrupted; the model is saved.
     """
+    check_free(out)
     check_new_folder(out)
     made = missing_folders(out)
     with locked(out):
@@ -96,7 +106,8 @@ def _train(run: WarmStart, out: Path, device: torch.device | str) -> dict[str, A
         # What fails or is wasted is found before the training, not after.
         try_rewards({name_of(core.reward): core.reward}, core, _EVAL_SPLIT)
         tell(find_before_loading(core, run.model, [core.split, _EVAL_SPLIT]))
-    steps = count_steps(run.options, list(cores.values()))
+    recorded = _load_recorded(run, cores)
+    steps = count_steps(run.options, list(cores.values()), recorded)
     run = replace(run, options=run.options.replace(steps=steps))
     widest = max(cores.values(), key=lambda core: core.window)
     policy = load_policy(run.model, widest, device, bf16=run.options.bf16)
@@ -104,7 +115,7 @@ def _train(run: WarmStart, out: Path, device: torch.device | str) -> dict[str, A
     before = {id: _evaluate(policy, core, run, id) for id, core in cores.items()}
     trained_at = time.perf_counter()
     try:
-        done = _learn(policy, list(cores.values()), run, steps)
+        done = _learn(policy, list(cores.values()), run, steps, recorded)
     finally:
         with replacing_entries(out) as new:
             save_language_model(policy, new / "model", card=render_card(_facts(run)))
@@ -139,14 +150,30 @@ def samples_path(out: Path, id: str) -> Path:
     return out / f"samples-{id.replace('/', '-')}.jsonl"
 
 
-def _learn(policy: LMPolicy, cores: Sequence[TextCore], run: WarmStart, steps: int) -> int:
+def _load_recorded(run: WarmStart, cores: Mapping[str, TextCore]) -> list[PlayedEpisode]:
+    """Loads the conversations of a run; none where it learns from ideal turns."""
+    if run.conversations is None:
+        return []
+    if len(cores) > 1:
+        raise ConfigError("Conversations go with one environment: name one id.")
+    (core,) = cores.values()
+    return load_conversations(named_path(run.conversations), core)
+
+
+def _learn(
+    policy: LMPolicy,
+    cores: Sequence[TextCore],
+    run: WarmStart,
+    steps: int,
+    recorded: Sequence[PlayedEpisode],
+) -> int:
     until = float("inf") if run.max_seconds is None else time.perf_counter() + run.max_seconds
     with track_steps("Training", steps) as report:
 
         def after_step(step: int, loss: float) -> bool:
             return report(step, loss) and time.perf_counter() < until
 
-        return train_supervised(policy.lm, cores, run.options, after_step)
+        return train_supervised(policy.lm, cores, run.options, after_step, recorded)
 
 
 def _evaluate(policy: LMPolicy, core: TextCore, run: WarmStart, id: str) -> Evaluation:
@@ -158,13 +185,17 @@ def _evaluate(policy: LMPolicy, core: TextCore, run: WarmStart, id: str) -> Eval
 def _facts(run: WarmStart) -> ModelFacts:
     return ModelFacts(
         base=run.model,
-        method="Supervised fine-tuning on ideal answers",
+        method=f"Supervised fine-tuning on {_learned(run)}",
         ids=run.ids,
-        goal="ideal answers alone",
+        goal=f"{_learned(run)} alone",
         dataset=run.dataset,
         seed=run.options.seed,
         versions=versions(),
     )
+
+
+def _learned(run: WarmStart) -> str:
+    return "ideal answers" if run.conversations is None else "recorded conversations"
 
 
 def _measured(environments: Mapping[str, Any]) -> list[Measured]:

@@ -337,7 +337,7 @@ def bench(audit: Audit, best_of_n: BestOfN) -> Bench:
             "budget": {"iterations": 40, "episodes": 32},
             "note": HOSTILE,
         },
-        versions={"textenv": "0.1.0", "torch": "2.13.0", "transformers": "5.23.0"},
+        versions={"textenv": "1.0.0", "torch": "2.13.0", "transformers": "5.23.0"},
         run_s=2894.0,
         best_of_n=(best_of_n,),
     )

@@ -245,3 +245,14 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
     (tmp_path / "latin.yaml").write_bytes("description: gr\xfcn".encode("latin-1"))
     with pytest.raises(RegistryError, match="not UTF-8"):
         registry.load_registry(tmp_path / "latin.yaml")
+
+
+def test_code_that_ends_the_program_when_it_is_imported_is_an_error(write, tmp_path, monkeypatch):
+    (tmp_path / "ends").mkdir()
+    (tmp_path / "ends/__init__.py").write_text("raise SystemExit(0)")
+    (tmp_path / "ends.py").write_text("raise SystemExit(0)")
+    monkeypatch.syspath_prepend(tmp_path)
+    for task in ("ends.task:Task", "ends.py:Task"):
+        path = write(row(task=task))
+        with pytest.raises(RegistryError, match="fails with SystemExit"):
+            registry.register_from_yaml(path)

@@ -7,14 +7,17 @@ import subprocess
 import sys
 
 import pytest
+from typer.testing import CliRunner
 
 from agents.training.config import SFTOptions, load_config
 from textenv.chat import ChatAgent, ChatError
 from textenv.cli.console import parse_spec
+from textenv.cli.main import make_app
 from textenv.errors import ConfigError, TextEnvError
+from textenv.keys import read_key, refuse_secrets
 from textenv.rewards import load_reward
 from textenv.rewards.judge.judge import Judge
-from textenv.secrets import MASK, mask_secrets, mask_text, read_key, refuse_secrets
+from textenv.secrets import MASK, mask_secrets, mask_text
 
 PLANTED = "planted-Q7x2k9-value"
 
@@ -24,6 +27,8 @@ PLANTED = "planted-Q7x2k9-value"
     [
         f"http://user:{PLANTED}@host:80/v1",
         f"https://{PLANTED}@host/v1 is away",
+        f"'http:/user:{PLANTED}@host/v1' holds no run",
+        f"http://host/v1#token={PLANTED}",
         f"at 'https://user:{PLANTED}@host/v1'",
         f"http://host/v1?api_key={PLANTED}&a=1",
         f"http://host/v1?a=1&token={PLANTED}",
@@ -207,3 +212,30 @@ def test_what_is_logged_tells_no_secret(capsys):
     said = capsys.readouterr().err
     assert said.count(MASK) == 2
     assert PLANTED not in said
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        f"user:{PLANTED}@host/v1",
+        f"//user:{PLANTED}@host/v1",
+        f"http:\\\\user:{PLANTED}@host/v1",
+        f"http://user:a\t{PLANTED}@host/v1",
+        f"http://host/v1?api%5Fkey={PLANTED}",
+        f"http://user:{PLANTED}%40host/v1",
+    ],
+)
+def test_an_address_of_any_form_that_holds_one_is_refused(address):
+    with pytest.raises(ConfigError, match=r"judge\.base_url holds a key or a password") as caught:
+        refuse_secrets({"judge": {"base_url": address}})
+    assert PLANTED not in str(caught.value)
+    assert PLANTED not in str(mask_secrets({"base_url": address}))
+
+
+@pytest.mark.parametrize("arguments", [["list"], [], ["rewards"]])
+def test_arguments_that_do_not_fit_are_quoted_without_it(arguments):
+    address = f"http://user:{PLANTED}@host/v1"
+    done = CliRunner(env={"COLUMNS": "300"}).invoke(make_app(), [*arguments, address])
+    assert done.exit_code == 2
+    assert PLANTED not in done.output
+    assert MASK in done.output

@@ -23,10 +23,11 @@ from textenv.cli.overrides import check_blanks
 from textenv.cli.terminal import make_console
 from textenv.errors import ConfigError, ExitCode, TextEnvError
 from textenv.examples import Turn
+from textenv.keys import refuse_secrets
 from textenv.registry import EnvironmentKwargs
 from textenv.resource_faults import describe_resource_fault
 from textenv.safe_text import for_terminal, in_json
-from textenv.secrets import mask_text, refuse_secrets
+from textenv.secrets import mask_text
 from textenv.storage.faults import describe_fault
 from textenv.strict_yaml import load_yaml
 
@@ -92,7 +93,7 @@ class Commands(TyperGroup):
             with printed_logs(), _shown_arguments():
                 return super().invoke(ctx)
         except (TextEnvError, gym.error.Error) as error:
-            print_error(str(error))
+            print_error(str(error) or type(error).__name__)
             raise typer.Exit(getattr(error, "exit_code", ExitCode.REFUSED)) from error
         except KeyboardInterrupt as error:
             print_error("Stopped.")
@@ -143,7 +144,7 @@ def _as_fault(error: Exception) -> tuple[str, ExitCode] | None:
 
 @contextmanager
 def _shown_arguments() -> Iterator[None]:
-    """Shows control characters of arguments in the errors that quote them, which typer prints."""
+    """Filters arguments in the errors that quote them, and that typer prints."""
     try:
         yield
     except Exception as error:
@@ -151,7 +152,7 @@ def _shown_arguments() -> Iterator[None]:
         for name in ("message", "param_hint"):
             text = getattr(error, name, None)
             if isinstance(text, str):
-                setattr(error, name, for_terminal(text))
+                setattr(error, name, for_terminal(mask_text(text)))
         raise
 
 

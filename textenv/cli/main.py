@@ -12,10 +12,13 @@ import typer
 import textenv
 from textenv.cli.catalog import list_environments, show_environment
 from textenv.cli.console import COMMANDS_GROUP, Commands, print_error
+from textenv.cli.export import make_export_app
+from textenv.cli.openenv import openenv
 from textenv.cli.play import play
 from textenv.cli.rewards import GROUP, make_rewards_app
+from textenv.cli.signals import stop_on_signals
 from textenv.cli.terminal import guard_streams
-from textenv.errors import ExitCode, RegistryError
+from textenv.errors import ExitCode, TextEnvError
 from textenv.registry import register_all
 from textenv.secrets import mask_tracebacks
 
@@ -38,7 +41,9 @@ def make_app() -> typer.Typer:
     app.command("list")(list_environments)
     app.command("show")(show_environment)
     app.command("play")(play)
+    app.command("openenv")(openenv)
     app.add_typer(make_rewards_app(), name=GROUP)
+    app.add_typer(make_export_app(), name="export")
     for entry_point in entry_points(group=COMMANDS_GROUP):
         try:
             add_commands = entry_point.load()
@@ -53,6 +58,7 @@ def main() -> None:
     """Runs the command line."""
     mask_tracebacks()
     guard_streams()
+    stop_on_signals()
     # Read by OpenMP when torch loads it. By default its threads spin while they wait for each
     # other, so that a training beside other work on the same cores takes ten times as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -62,10 +68,14 @@ def main() -> None:
             os.environ.setdefault(name, "1")
     try:
         register_all()
-    except RegistryError as error:
+        app = make_app()
+    except TextEnvError as error:
         print_error(str(error))
-        raise SystemExit(ExitCode.REFUSED) from error
-    make_app()(prog_name="textenv")
+        raise SystemExit(error.exit_code) from error
+    except KeyboardInterrupt as error:
+        print_error("Stopped.")
+        raise SystemExit(ExitCode.INTERRUPTED) from error
+    app(prog_name="textenv")
 
 
 def _print_version(wanted: bool) -> None:

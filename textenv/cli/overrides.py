@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from textenv.errors import ConfigError
-from textenv.secrets import refuse_secrets
+from textenv.keys import refuse_secrets
 from textenv.strict_yaml import find_missing_blank, load_yaml
 
 

@@ -21,6 +21,7 @@ from textenv.cli.console import (
 )
 from textenv.cli.terminal import make_console
 from textenv.episode import TextCore
+from textenv.errors import ConfigError
 from textenv.examples import Example, Turn
 from textenv.preflight import find_misfits
 from textenv.rewards import compute_rewards
@@ -47,7 +48,7 @@ class Person:
         """Shows what was said since the last turn, and reads the next; EOFError ends the input."""
         self.show(transcript)
         if self._task is None:
-            self._typed = input(_ASK)
+            self._typed = _read_line(_ASK)
         else:
             self._typed = self._choose(self._task.candidates(example, transcript))
         return self._typed
@@ -67,9 +68,10 @@ class Person:
     def _choose(self, candidates: tuple[str, ...]) -> str:
         print_candidates(self._console, candidates)
         while True:
-            typed = input(_CHOOSE).strip()
-            if typed.isdecimal() and int(typed) < len(candidates):
-                return candidates[int(typed)]
+            typed = _read_line(_CHOOSE).strip()
+            numbers = {str(number): text for number, text in enumerate(candidates)}
+            if typed in numbers:
+                return numbers[typed]
             self._console.print(f"Type a number from 0 to {len(candidates) - 1}.", style="yellow")
 
 
@@ -105,7 +107,7 @@ def play(
             options: dict[str, Any] = {"index": index, "split": split}
             _play_once(console, core, core.choose_example(rng, options))
             console.print()
-            if input("Another one? [Y/n] ").strip().lower() in ("n", "no", "q", "quit"):
+            if _read_line("Another one? [Y/n] ").strip().lower() in ("n", "no", "q", "quit"):
                 return
             console.print()
             index = None if index is None else index + 1
@@ -125,3 +127,13 @@ def _play_once(console: Console, core: TextCore, example: Example) -> None:
     print_heading(console, "Result")
     print_scores(console, float(result.total[0]), components)
     print_gold(console, core, play_text(core, example, core.task.gold))
+
+
+def _read_line(question: str) -> str:
+    try:
+        return input(question)
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"What was typed is no text in {error.encoding}, the encoding of this terminal: it has "
+            f"the byte 0x{error.object[error.start]:02x}."
+        ) from error

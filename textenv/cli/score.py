@@ -47,7 +47,8 @@ def score_file(
 
     A row is a JSON object with "response" and "references" (a text or a list),
     and, as the reward needs them, "prompt" and metadata: further keys, or a
-    mapping "metadata". "id" names it. For each row comes one with "total" and
+    mapping "metadata". "id" names it. Files of 'textenv rollouts' are such,
+    dialogues included. For each row comes one with "total" and
     "components", in order; without --json, a summary of them. What could not be
     scored has the total null and a reason, "invalid", and the exit code is 1.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -13,6 +13,7 @@ from textenv.datasets.catalog import NAMED, PROCEDURAL, NamedDataset
 from textenv.datasets.named import resolve_named
 from textenv.datasets.report import LoadReport
 from textenv.errors import ConfigError, UnknownNameError
+from textenv.named_paths import named_path
 from textenv.tasks.base import Task
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ __all__ = [
     "make_generator",
 ]
 
-DatasetSpec: TypeAlias = str | Path | Mapping[str, Any]
+DatasetMaker: TypeAlias = Callable[[Task, Split, int], TextDataset]
+DatasetSpec: TypeAlias = str | Path | Mapping[str, Any] | DatasetMaker
 
 _FILE_SUFFIXES = (".json", ".jsonl", ".csv", ".tsv", ".parquet", ".xml", ".gz")
 
@@ -46,7 +48,8 @@ def load_dataset(dataset: DatasetSpec, task: Task, split: Split, seed: int = 0) 
             Face id, or a mapping with "path" and, optionally, the options of the procedural set,
             or "columns" and the other keys of `textenv.datasets.spec.RowsSpec`.
             {"path": ..., "like": "cnn_dailymail"} reads a copy of a well-known set.
-            docs/your-data.md tells the rules.
+            docs/your-data.md tells the rules. Or, for data that no file holds, a function of the
+            task, the split and the seed that returns the examples.
         task: Task that will read the rows.
         split: "train", "validation" or "test".
         seed: Seed of the stream of a procedural set.
@@ -61,6 +64,8 @@ def load_dataset(dataset: DatasetSpec, task: Task, split: Split, seed: int = 0) 
     """
     if split not in SPLITS:
         raise UnknownNameError("split", split, SPLITS)
+    if callable(dataset):
+        return dataset(task, split, seed)
     options = dict(dataset) if isinstance(dataset, Mapping) else {"path": dataset}
     path = options.pop("path", None)
     if isinstance(path, str) and path in PROCEDURAL:
@@ -78,7 +83,7 @@ def _names_nothing_else(name: str) -> bool:
     """True for a near miss of a known name: neither a path nor the form of a hub id."""
     import difflib
 
-    if name in NAMED or "/" in name or name.endswith(_FILE_SUFFIXES) or Path(name).exists():
+    if name in NAMED or "/" in name or name.endswith(_FILE_SUFFIXES) or named_path(name).exists():
         return False
     return bool(difflib.get_close_matches(name, [*PROCEDURAL, *NAMED], n=1, cutoff=0.7))
 

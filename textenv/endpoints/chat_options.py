@@ -11,7 +11,7 @@ from typing import Any
 
 from textenv.endpoints.requests import CallBudget, OnTrouble
 from textenv.errors import ConfigError, UnknownNameError
-from textenv.secrets import DEFAULT_KEY, refuse_secrets
+from textenv.keys import DEFAULT_KEY, refuse_secrets
 
 _OURS = ("model", "messages", "stream")  # fields of the request that options do not change
 

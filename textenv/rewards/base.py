@@ -13,8 +13,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from textenv.deadlines import REWARD_VARIABLE, call_within, reward_limit_s
-from textenv.errors import DeadlineError, RewardError, TextEnvError
+from textenv.deadlines import INTERRUPTIONS, REWARD_VARIABLE, call_within, reward_limit_s
+from textenv.errors import DeadlineError, RewardError, TextEnvError, describe_error, shown
 from textenv.examples import Episode
 
 FloatArray = NDArray[np.float64]
@@ -96,7 +96,9 @@ def call_reward(
     ids = list(dict.fromkeys(episode.example.id for episode in episodes))
     scored = ", ".join(f"'{id}'" for id in ids[:3]) + (", ..." if len(ids) > 3 else "")
     try:
-        result = call_within(partial(reward, episodes), f"reward '{name}'", reward_limit_s())
+        # A copy: a reward that empties or sorts its list changes no other one's.
+        call = partial(reward, list(episodes))
+        result = call_within(call, f"reward '{name}'", reward_limit_s())
     except DeadlineError as error:
         raise DeadlineError(
             f"{error} It was scoring {scored}. Mend it, or give it more time with "
@@ -104,17 +106,19 @@ def call_reward(
         ) from error
     except TextEnvError:
         raise
-    except (Exception, SystemExit) as error:  # a reward that ends the process would end a run
+    except INTERRUPTIONS:
+        raise
+    except BaseException as error:  # a reward that ends the process would end a run
         raise RewardError(
-            f"Reward '{name}' raised {type(error).__name__}: {error} ({_place(error)}). It was "
+            f"Reward '{name}' raised {describe_error(error)} ({_place(error)}). It was "
             f"scoring {_failing(reward, episodes) or scored}."
         ) from error
     if not isinstance(result, RewardResult):
         total = _to_floats(result)
         if total is None:
             raise RewardError(
-                f"Reward '{name}' returned {'nothing' if result is None else repr(result)}; return "
-                "a list, an array or a tensor with one number an episode, or a "
+                f"Reward '{name}' returned {'nothing' if result is None else shown(result)}; "
+                "return a list, an array or a tensor with one number an episode, or a "
                 "textenv.RewardResult."
             )
         result = RewardResult(total, {} if name == "total" else {name: total})
@@ -177,7 +181,9 @@ def _failing(reward: Reward, episodes: Sequence[Episode]) -> str:
         for episode in () if waits(reward) else episodes:
             try:
                 reward([episode])
-            except (Exception, SystemExit):
+            except INTERRUPTIONS:
+                raise
+            except BaseException:
                 return f"'{episode.example.id}'"
             if time.monotonic() > until:
                 break
@@ -197,7 +203,7 @@ def _part_floats(values: object, name: str, key: object) -> FloatArray:
     array = _to_floats(values)
     if array is None:
         raise RewardError(
-            f"Reward '{name}' returned a '{key}' that is not an array of numbers: {values!r}."
+            f"Reward '{name}' returned a '{key}' that is not an array of numbers: {shown(values)}."
         )
     return array
 
@@ -218,7 +224,7 @@ def _to_floats(values: Any) -> FloatArray | None:
         array = np.asarray(values)
         if array.dtype.kind in "biufO":  # no text, and of a complex number no part
             return array.astype(np.float64, copy=False)
-    except (TypeError, ValueError, RuntimeError):  # uneven rows, other objects
+    except (TypeError, ValueError, RuntimeError, OverflowError):  # uneven rows, other objects
         pass
     return None
 

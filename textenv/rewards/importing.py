@@ -22,7 +22,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, get_origin, get_type_hints
 
-from textenv.errors import ConfigError, did_you_mean
+from textenv.errors import ConfigError, describe_error, did_you_mean
 from textenv.import_paths import load_module, missing_module
 from textenv.named_code import is_code_name
 from textenv.rewards.base import Reward
@@ -45,9 +45,11 @@ def import_reward(name: str) -> Callable[..., Any]:
         raise ConfigError(f"Cannot import reward '{name}': {problem}")
     try:
         loaded = load_module(module)
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise ConfigError(
-            f"Cannot import reward '{name}': '{module}' raises {type(error).__name__}: {error}."
+            f"Cannot import reward '{name}': '{module}' raises {describe_error(error)}."
         ) from error
     if not hasattr(loaded, attribute):
         known = [key for key, value in vars(loaded).items() if key[0] != "_" and callable(value)]

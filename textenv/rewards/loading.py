@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from textenv.errors import ConfigError, TextEnvError, UnknownNameError, did_you_mean
+from textenv.errors import (
+    ConfigError,
+    TextEnvError,
+    UnknownNameError,
+    describe_error,
+    did_you_mean,
+)
+from textenv.keys import refuse_secrets
 from textenv.rewards.base import Reward, name_of
 from textenv.rewards.catalog import REWARDS, NamedReward, RewardFactory
 from textenv.rewards.dense import potential_terms
 from textenv.rewards.importing import import_reward
 from textenv.rewards.options import check_number, check_options, parameters_of
 from textenv.rewards.parts import Part, WeightedSum
-from textenv.secrets import refuse_secrets
 
 RewardSpec: TypeAlias = str | Reward | Mapping[str, float | Mapping[str, Any]]
 
@@ -161,10 +167,12 @@ def _call(name: str, factory: RewardFactory, options: Mapping[str, Any]) -> Rewa
         made = factory(**options)
     except TextEnvError:
         raise
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         given = " and ".join(f"'{key}'" for key in options) or "no options"
         raise ConfigError(
-            f"Reward '{name}' cannot be made with {given}: {type(error).__name__}: {error}."
+            f"Reward '{name}' cannot be made with {given}: {describe_error(error)}."
         ) from error
     if not callable(made):
         raise ConfigError(

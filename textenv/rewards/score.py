@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Set
-from typing import Any
+from dataclasses import replace
+from typing import Any, get_args
 
+from textenv.conversations import has_conversation, read_conversation
 from textenv.errors import ConfigError, did_you_mean
-from textenv.examples import Episode, Example, Turn
-from textenv.plain_json import load_json
+from textenv.examples import Episode, Example, StopReason, Turn
+from textenv.json_lines import read_objects
 from textenv.rewards.base import RewardResult, compute_rewards
 from textenv.rewards.loading import RewardSpec, load_reward
 
 _ROW_KEYS = ("response", "references", "prompt", "metadata", "id")
+_SUCH_AS = '{"response": "...", "references": ["..."]}'
 
 
 def score(
@@ -116,34 +118,19 @@ def read_rows(lines: Iterable[bytes], source: str) -> list[Episode]:
     `prompt`, `id` and `metadata` (an object) as the reward needs them. Further keys are metadata,
     too. Empty lines are left out. Messages call the file `source`.
 
+    A row of `textenv rollouts` is the whole conversation: of its `messages` the first `n_opening`
+    are the opening. Its `stop_reason` and `prompt_cut` are read, and `metadata` is all of it.
+
     Raises:
         ConfigError: There are no rows, or one is not of this form; the message has its line.
     """
-    episodes = []
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            episodes.append(_read_row(line, number, source))
+    episodes = [_read_row(row, where) for where, row in read_objects(lines, source, _SUCH_AS)]
     if not episodes:
         raise ConfigError(f"{source} has no rows. Each is a JSON object with a 'response'.")
     return episodes
 
 
-def _read_row(line: bytes, number: int, source: str) -> Episode:
-    where = f"Line {number} of {source}"
-    try:
-        row = load_json(line.decode("utf-8-sig" if number == 1 else "utf-8"))
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{where} is not UTF-8 text.") from error
-    except (ValueError, RecursionError) as error:
-        problem = "it is nested too deep, or a number is too long"
-        if isinstance(error, json.JSONDecodeError):
-            problem = error.msg
-        raise ConfigError(
-            f"{where} is not JSON ({problem}). Each line is an object such as "
-            '{"response": "...", "references": ["..."]}.'
-        ) from error
-    if not isinstance(row, dict):
-        raise ConfigError(f"{where} is not a JSON object but {row!r}.")
+def _read_row(row: dict[str, Any], where: str) -> Episode:
     if "response" not in row:
         raise ConfigError(f"{where} has no 'response'.{did_you_mean('response', row)}")
     if "references" not in row and "reference" in row:
@@ -151,15 +138,36 @@ def _read_row(line: bytes, number: int, source: str) -> Episode:
     metadata = row.get("metadata", {})
     if not isinstance(metadata, dict):
         raise ConfigError(f"{where}: the metadata is {metadata!r}; it has to be an object.")
-    further: dict[str, Any] = {key: value for key, value in row.items() if key not in _ROW_KEYS}
+    is_conversation = has_conversation(row)
+    further = {k: v for k, v in row.items() if k not in _ROW_KEYS and not is_conversation}
     try:
         (episode,) = make_episodes(
             [row["response"]],
             [row.get("references", ())],
             [row.get("prompt", "")],
             [{**further, **metadata}],
-            [str(row.get("id", f"line {number}"))],
+            [str(row.get("id", where.partition(" of ")[0].lower()))],
         )
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from error
+    if not is_conversation:
+        return episode
+    conversation = read_conversation(row, where)
+    stop_reason = row.get("stop_reason", "end_of_turn")
+    if stop_reason not in get_args(StopReason):
+        raise ConfigError(
+            f"{where}: the stop_reason is {stop_reason!r}, not {' or '.join(get_args(StopReason))}."
+        )
+    episode = replace(
+        episode,
+        turns=(*conversation.opening, *conversation.said),
+        n_opening=len(conversation.opening),
+        stop_reason=stop_reason,
+        prompt_cut=row.get("prompt_cut") is True,
+    )
+    if episode.response != row["response"]:
+        raise ConfigError(
+            f"{where}: the 'response' is not what the assistant says in 'messages'. Change both, "
+            "or leave out 'messages' and 'n_opening'."
+        )
     return episode

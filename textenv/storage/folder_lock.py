@@ -76,6 +76,17 @@ def locked(folder: Path, what: str = "run", remedy: str = "Wait for it to end.")
         os.close(number)
 
 
+def check_free(folder: Path, what: str = "run", remedy: str = "Wait for it to end.") -> None:
+    """Checks that nobody has locked a folder; the arguments are those of `locked`.
+
+    Raises:
+        FolderInUseError: Somebody has.
+    """
+    if (folder / LOCK_FILE).is_file():
+        with locked(folder, what, remedy):
+            pass
+
+
 def holds(folder: Path) -> bool:
     """Tells whether this process has locked a folder."""
     return Path(os.path.abspath(folder)) in _held

@@ -81,6 +81,26 @@ class Task(ABC):
         """
         return None
 
+    def begin(self, example: Example, slot: int) -> Example:
+        """Readies an episode in a slot, before its opening; by default there is nothing to do.
+
+        Only for a task that is played elsewhere, such as behind a server.
+
+        Args:
+            example: The task instance.
+            slot: Number of the slot. The episode that it played before is over.
+
+        Returns:
+            The example, to which what only this episode knows may be added.
+        """
+        return example
+
+    def finish(self, example: Example, transcript: tuple[Turn, ...]) -> None:  # noqa: B027 - optional
+        """Hears the last turn of an agent that has taken `max_turns`, which `reply` is not asked.
+
+        By default there is nothing to do.
+        """
+
     def gold(self, example: Example, transcript: tuple[Turn, ...] = ()) -> str:
         """Returns an ideal next agent turn: by default the first reference."""
         return example.references[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from textenv.errors import RegistryError, did_you_mean
+from textenv.errors import RegistryError, describe_error, did_you_mean
 from textenv.import_paths import load_module, missing_module
 from textenv.tasks.base import Task
 
@@ -17,9 +17,11 @@ def resolve_target(target: str) -> type[Task]:
         raise RegistryError(f"task '{target}': {problem}")
     try:
         module = load_module(module_name)
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise RegistryError(
-            f"task '{target}': importing '{module_name}' fails with {type(error).__name__}: {error}"
+            f"task '{target}': importing '{module_name}' fails with {describe_error(error)}"
         ) from error
     found = getattr(module, class_name, None)
     if found is None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from agents.training.metrics import METRICS, metric_names
+from agents.training.metrics import LEVEL, METRICS, metric_names
 from agents.training.report.run_record import Row, RunRecord
 from textenv.benchmark.statistics import Estimate
 from textenv.report.charts import (
@@ -61,10 +61,18 @@ _CURVES = (
     Curve("Critic: explained variance", "share", "train/explained_variance", floor=-1.0),
     Curve("Critic: loss", "squared reward", "train/value_loss"),
     Curve("Groups that teach nothing", "share", "rollout/equal_groups"),
+    Curve("Prompts drawn by variance", "share", "curriculum/by_variance_share", is_told=False),
+    Curve("Variance of what was drawn", "squared reward", "curriculum/variance"),
+    Curve("Prompts that teach nothing", "share", "curriculum/equal_prompts"),
     Curve("Episodes without a score", "number", "rollout/invalid_episodes", is_told=False),
     Curve("Skipped steps", "number so far", "train/skipped_steps", is_told=False),
     Curve("Throughput", "tokens a second", "time/tokens_per_s"),
     Curve("Time in the reward", "s an iteration", "time/reward_s"),
+)
+# Of each difficulty level; keys are the ends of its own.
+_LEVEL_CURVES = (
+    Curve("Prompts of", "share", "share", meaning=_MEANINGS[f"{LEVEL}share"]),
+    Curve("Variance in", "squared reward", "variance", meaning=_MEANINGS[f"{LEVEL}variance"]),
 )
 
 
@@ -106,6 +114,17 @@ def component_names(runs: Sequence[RunRecord]) -> list[str]:
     ]
 
 
+def level_names(runs: Sequence[RunRecord]) -> list[str]:
+    """Returns the difficulty levels whose prompts were played."""
+    before, _, _ = LEVEL.partition("LEVEL")
+    keys = dict.fromkeys(key for run in runs for row in run.metrics for key in row)
+    return [
+        key.removeprefix(before).removesuffix("/share")
+        for key in keys
+        if key.startswith(before) and key.endswith("/share")
+    ]
+
+
 def _panels(run: RunRecord) -> Iterator[Drawn]:
     for curve in _curves_of([run]):
         both = bool(curve.look) and _has(run, curve.look)
@@ -132,7 +151,12 @@ def _curves_of(runs: Sequence[RunRecord]) -> list[Curve]:
     parts = [
         Curve(name, "mean", f"rollout/{name}", meaning=_PART) for name in component_names(runs)
     ]
-    curves = (_REWARD, *parts, *_CURVES)
+    levels = [
+        replace(curve, title=f"{curve.title} {name}", key=LEVEL.replace("LEVEL", name) + curve.key)
+        for name in level_names(runs)
+        for curve in _LEVEL_CURVES
+    ]
+    curves = (_REWARD, *parts, *_CURVES, *levels)
     return [c for c in curves if any(_has(run, c.key, c.is_told) for run in runs)]
 
 

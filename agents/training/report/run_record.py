@@ -20,6 +20,7 @@ from textenv.report.metric_rows import read_rows
 from textenv.run_names import describe_no_run
 from textenv.safe_text import without_lone_surrogates
 from textenv.secrets import mask_secrets
+from textenv.storage.plain_files import RUN_LEVELS, check_plain_files
 
 Row = Mapping[str, Any]
 
@@ -119,6 +120,7 @@ def read_run(folder: Path) -> RunRecord:
     path = folder / "config.yaml"
     if not path.is_file():
         raise ConfigError(describe_no_run(folder))
+    check_plain_files(folder, RUN_LEVELS)
     check_run_files(folder)
     config = read_config_file(path)
     if "id" not in config:

@@ -143,12 +143,3 @@ def test_an_invalid_episode_is_shown_as_such(ask, server):
     assert done.exit_code == 0, done.output
     assert "1 of 2 episodes have no answer" in " ".join(done.stdout.split())
     assert "invalid" in done.stdout
-
-
-def test_a_run_of_several_environments_is_evaluated_in_all_of_them(run, smoke, model, tmp_path):
-    out = tmp_path / "run"
-    words = ("--model", model, "--out", out, "--reward", "chrf", *smoke)
-    assert run("train", "TextQA-v0", "TextMath-v0", *words).exit_code == 0
-    summary = json.loads(run("evaluate", "--model", out, "--examples", "2", "--json").stdout)
-    assert [entry["id"] for entry in summary["evaluations"]] == ["TextQA-v0", "TextMath-v0"]
-    assert {entry["reward_spec"] for entry in summary["evaluations"]} == {"chrf"}

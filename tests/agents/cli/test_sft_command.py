@@ -32,6 +32,11 @@ def test_supervised_training_leaves_a_plain_model_and_its_gain(run, model, tmp_p
     assert len(AutoTokenizer.from_pretrained(out / "model")) == 4096
     again = run("evaluate", "TextQA-v0", "--model", out, "--examples", "4", "--json")
     assert json.loads(again.stdout)["model"] == str(out / "model")
+    # Without an id, in all environments of the run.
+    found = json.loads(run("evaluate", "--model", out, "--examples", "2", "--json").stdout)
+    assert [entry["id"] for entry in found["evaluations"]] == config["ids"]
+    for entry in found["evaluations"]:
+        assert entry["metrics"]["response_tokens"]["mean"] <= 16
 
 
 def test_supervised_training_stops_by_the_clock(run, model, tmp_path):

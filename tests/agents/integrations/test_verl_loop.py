@@ -272,7 +272,7 @@ def test_verls_reward_worker_asks_compute_score(tmp_path):
     id = "TextTranslate-v0"
     rows = rows_of(id, tmp_path, 3)
     config = rewards.migrate_legacy_reward_impl(
-        verl_config("reward.custom_reward_function.path=pkg://agents.verl")
+        verl_config("reward.custom_reward_function.path=pkg://agents.integrations.verl")
     )
     # verl's own loop of one turn plays the rows.
     output = generate_with_verl(config, Server(id, RealTokenOutput), tmp_path / "rows.parquet")

@@ -10,6 +10,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM
 
+import agents.models.adapter_patterns
 import agents.models.loading
 from agents.models.loading import load_model, load_model_config, load_model_tokenizer
 from textenv import ModelError
@@ -97,3 +98,29 @@ def test_what_is_missing_is_named(adapter, save_model, monkeypatch):
     monkeypatch.setattr(agents.models.loading.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ModelError, match=r"textenv\[lora\]"):
         load_model(adapter)
+
+
+@pytest.mark.parametrize(
+    "endless",
+    [
+        {"target_modules": "(.*.*.*.*.*.*.*.*.*.*.*)*zzz"},
+        {"exclude_modules": "(([a-z._0-9])+)+!"},
+        {"rank_pattern": {"(([a-z._0-9])+)+!": 2}},
+    ],
+)
+def test_a_pattern_of_layers_that_never_ends_is_given_up(adapter, monkeypatch, endless):
+    monkeypatch.setattr(agents.models.adapter_patterns, "TIME_LIMIT_S", 0.3)
+    path = adapter / "adapter_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | endless))
+    with pytest.raises(ModelError, match=r"patterns that take longer than 0\.3 s to match"):
+        load_model(adapter)
+
+
+def test_a_pattern_that_ends_names_the_layers_as_it_does_in_peft(adapter):
+    wanted = load_model(adapter)
+    path = adapter / "adapter_config.json"
+    as_pattern = {"target_modules": r".*\.(q_proj|v_proj)", "exclude_modules": "lm_.*"}
+    path.write_text(json.dumps(json.loads(path.read_text()) | as_pattern))
+    ids = torch.tensor([[3, 5, 7, 9]])
+    with torch.no_grad():
+        torch.testing.assert_close(load_model(adapter)(ids).logits, wanted(ids).logits)

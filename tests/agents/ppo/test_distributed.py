@@ -106,7 +106,13 @@ def test_processes_play_slots_of_their_own_and_what_they_save_goes_on_in_one(
     cases = [
         {"look": True, "save": str(tmp_path / kind), "ppo": {"parallel": kind}} for kind in kinds
     ]
-    for first, second in run(2, "learn", *cases):
+    drawn = {"ppo": {"prompts": "curriculum", "group_size": 2}}
+    *saved, (one, other) = run(2, "learn", *cases, drawn)
+    # What prompts teach is known to both, of the three prompts that each plays in an iteration.
+    known = [[row["curriculum/known_prompts"] for row in found["rows"]] for found in (one, other)]
+    assert known == [[6, 12], [6, 12]]
+    assert one["rows"][1]["curriculum/variance"] == other["rows"][1]["curriculum/variance"]
+    for first, second in saved:
         # Slots are numbered over processes: together they begin as those of one process do.
         both = torch.cat([torch.from_numpy(one["first"]) for one in (first, second)])
         assert torch.equal(both, torch.from_numpy(alone["first"]))

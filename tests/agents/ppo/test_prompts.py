@@ -92,5 +92,6 @@ def test_sets_too_large_to_shuffle_are_drawn_from():
 
 def test_another_number_of_processes_goes_on_after_what_was_played():
     order = PromptOrder(0, Ranks())
-    order.load_state_dict({"seed": 5, "drawn": [7, 8]})
-    assert order.state_dict() == {"seed": 5, "drawn": [15]}
+    state = {**order.state_dict(), "seed": 5, "drawn": [{"": 7}, {"": 8}], "groups": [9, 10]}
+    order.load_state_dict(state)
+    assert order.state_dict() == {**state, "drawn": [{"": 15}], "groups": [19]}

@@ -24,10 +24,10 @@ def address(tmp_path: Path) -> Iterator[str]:
     pytest.importorskip("starlette", reason="the extra serve is not installed")
     uvicorn = pytest.importorskip("uvicorn", reason="the extra serve is not installed")
     from agents.serve.app import make_app
-    from agents.serve.server import listen
     from agents.serve.watched_runs import WatchedRuns
+    from textenv.listening import LOOPBACK, listen
 
-    with listen(0) as listening:
+    with listen(LOOPBACK, 0) as listening:
         config = uvicorn.Config(
             make_app(WatchedRuns([tmp_path])), http="h11", ws="none", lifespan="off",
             log_level="error", timeout_graceful_shutdown=1,

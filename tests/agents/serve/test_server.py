@@ -7,12 +7,12 @@ import socket
 
 import pytest
 
-from agents.serve.server import listen
 from textenv.errors import ConfigError
+from textenv.listening import LOOPBACK, listen
 
 
 def test_it_listens_on_this_machine_alone():
-    with listen(0) as listening:
+    with listen(LOOPBACK, 0) as listening:
         assert listening.getsockname()[0] == "127.0.0.1"
         assert listening.getsockname()[1] > 0
 
@@ -23,7 +23,7 @@ def test_a_port_that_is_taken_is_named_with_the_remedy():
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(ConfigError, match=f"Port {port} cannot be used .* --port 0"):
-            listen(port)
+            listen(LOOPBACK, port)
 
 
 def test_a_package_that_is_missing_is_named_with_the_remedy(run, make_run, monkeypatch):

@@ -196,6 +196,16 @@ def test_a_folder_belongs_to_one_run_at_a_time(config, run, tmp_path):
     assert list((tmp_path / "new").iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["train", "sft"])
+def test_of_a_folder_in_use_its_holder_is_told_before_what_it_holds(tmp_path, name):
+    with locked(tmp_path):
+        (tmp_path / "config.yaml").write_text("id: TextQA-v0\n")
+        told = command(name, "TextQA-v0", "--out", tmp_path)
+    assert told.exit_code == ExitCode.IN_USE
+    assert str(os.getpid()) in told.output
+    assert (tmp_path / "config.yaml").exists()
+
+
 @pytest.mark.parametrize("replaced", [False, True])
 def test_a_folder_that_is_deleted_or_replaced_meanwhile_ends_the_run(
     tmp_path, monkeypatch, replaced

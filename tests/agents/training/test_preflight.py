@@ -42,13 +42,17 @@ def test_a_start_that_differs_and_ends_needs_no_word(core) -> None:
     assert find_in_answers(answers(["a", "b"], [0.0, 0.5], [1, 1]), core, SCALE, SFT) == []
 
 
-def test_equal_rewards_are_told_with_an_example_and_other_rewards(core) -> None:
+def test_equal_rewards_are_told_with_an_example_and_a_finer_reward_if_there_is_one(core) -> None:
     start = answers(["you", "they"], [0.0, 0.0], [1, 1])
     (finding,) = find_in_answers(start, core, SCALE, SFT)
     assert finding.startswith("All 2 answers earn 0.")
     assert "'q0' got 'you', where 'me' is ideal" in finding
-    # The environment's reward is token_f1 already.
-    assert "such as rougeL or chrf" in finding
+    # The environment's reward is token_f1: another count of common words would find none, either.
+    assert "such as" not in finding
+    assert f"Teach the form first with {SFT}." in finding
+    strict = make_core("TextQA-v0", arguments={"reward": "exact_match"})
+    (finding,) = find_in_answers(start, strict, SCALE, SFT)
+    assert f"(such as token_f1 or chrf), or teach the form first with {SFT}." in finding
 
 
 def test_answers_as_good_as_ideal_ones_are_told_that_nothing_is_left_to_learn(core) -> None:
@@ -59,7 +63,7 @@ def test_answers_as_good_as_ideal_ones_are_told_that_nothing_is_left_to_learn(co
     assert "steps in between" not in finding
     # Where everything earns 1, the reward is at fault.
     (finding,) = find_in_answers(ideal, core, RewardScale(1.0, 1.0), SFT)
-    assert "steps in between" in finding
+    assert "PPO learns from differences alone" in finding
 
 
 def test_the_scale_of_a_reward_is_what_ideal_and_empty_answers_earn(core) -> None:

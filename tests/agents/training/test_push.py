@@ -146,9 +146,29 @@ def test_the_best_agent_and_the_run_go_along_if_asked(run, hub, trained):
 
 def test_it_asks_first_and_a_no_sends_nothing(run, hub, trained):
     done = run("push", trained, "me/model")  # nobody answers
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert "Upload them?" in done.output
+    assert "Nothing was uploaded" in done.output
     assert (hub.created, hub.files, hub.tokens) == ([], {}, set())
+
+
+@pytest.mark.parametrize("with_run", [False, True])
+def test_what_was_not_listed_is_not_uploaded(hub, trained, with_run):
+    for hidden in ("model/.env", "model/.cache/key", ".netrc"):
+        (trained / hidden).parent.mkdir(exist_ok=True)
+        (trained / hidden).write_text("secret")
+    found = find_upload(trained, with_run=with_run)
+    upload(found, "me/model")
+    assert set(hub.files) == {name for name, _ in found.files}
+    assert b"secret" not in hub.files.values()
+
+
+@pytest.mark.parametrize("place", ["model/notes.txt", "notes.txt"])
+def test_a_link_out_of_the_folder_is_refused(trained, tmp_path, place):
+    (tmp_path / "private_key").write_text("secret")
+    (trained / place).symlink_to(tmp_path / "private_key")
+    with pytest.raises(ConfigError, match=r"leads out of the folder, to .*private_key"):
+        find_upload(trained, with_run=True)
 
 
 def test_who_is_not_logged_in_is_told_what_to_do(run, hub, trained, monkeypatch):

@@ -130,6 +130,21 @@ def test_where_there_are_replies_to_choose_from_a_number_is_asked_for(run):
     assert "reward 1.000" in played.stdout
 
 
+@pytest.mark.parametrize("typed", ["9" * 5000, "-1", "1e0", "\u00b2", "0x0"])
+def test_what_is_no_number_of_a_reply_is_asked_again(run, typed):
+    played = run("play", "TextDialogueSelect-v0", "--index", "5", input=f"{typed}\n0\nn\n")
+    assert played.exit_code == 0
+    assert played.stdout.count("Type a number from 0 to 3.") == 1
+
+
+def test_bytes_that_are_no_text_are_said_to_be_none(run):
+    played = run("play", "TextQA-v0", "--index", "0", input=b"caf\xe9\n")
+    assert played.exit_code == 2
+    assert "no text in utf-8, the encoding of this terminal: it has the byte 0xe9" in " ".join(
+        played.stderr.split()
+    )
+
+
 @pytest.mark.parametrize("input", ["", "one turn\n", "one turn\ntwo\nthree\nfour\n"])
 def test_the_end_of_input_ends_the_game_politely_wherever_it_comes(run, input):
     played = run("play", "TextDialogue-v0", "--index", "0", input=input)

@@ -24,6 +24,7 @@ from textenv.datasets.formats.xml_files import iterate_xml
 from textenv.datasets.reading import Stream, Table
 from textenv.datasets.row import Note, Part, Refused, Row
 from textenv.errors import DatasetError, did_you_mean
+from textenv.named_paths import named_path
 
 # The line of each row, 0 where rows have none, and the row; or why it is none; or None for a line
 # without any value; or a note on the file.
@@ -43,7 +44,8 @@ def is_readable(path: Path) -> bool:
 
 def is_local_file(path: str) -> bool:
     """Tells whether a path is meant as a local file: it is one, or ends like one."""
-    return Path(path).is_file() or (is_readable(Path(path)) and not Path(path).is_dir())
+    place = named_path(path)
+    return place.is_file() or (is_readable(place) and not place.is_dir())
 
 
 def read_files(name: str, paths: Sequence[Path], options: ReadOptions) -> Table:

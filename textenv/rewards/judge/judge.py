@@ -18,12 +18,12 @@ from textenv.endpoints.answer_cache import AnswerCache, default_cache_folder
 from textenv.endpoints.requests import CallBudget, OnTrouble, Requester
 from textenv.errors import ConfigError, UnknownNameError
 from textenv.examples import Episode
+from textenv.keys import DEFAULT_KEY
 from textenv.named_paths import named_path
 from textenv.rewards.base import RewardResult
 from textenv.rewards.judge.prompt import RUBRICS, judged_data, make_messages, parse_score
 from textenv.rewards.judge.requests import Asker, Question
 from textenv.rewards.options import check_number
-from textenv.secrets import DEFAULT_KEY
 
 _VERSION = 1  # of how a question is put; part of the key of what is kept
 _NOT_SAMPLING = {"messages", "stream", *inspect.signature(ChatAgent).parameters} - {"request"}

@@ -267,7 +267,7 @@ def _window(model: Any, tokenizer: Any) -> int:
 def _explain(kind: Kind, name: str | Path, error: Exception) -> ModelError:
     """Puts transformers' error into the user's words."""
     detail = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    if isinstance(error, OSError) and not Path(_find(name)).is_dir():
+    if isinstance(error, OSError) and not named_path(_find(name)).is_dir():
         return ModelError(
             f"There is no folder '{name}', and the Hugging Face Hub cannot be reached or has no "
             f"such model. A reward's model is a folder or a Hugging Face id. ({detail})"

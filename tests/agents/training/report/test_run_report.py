@@ -212,6 +212,19 @@ def test_a_run_shows_the_curves_that_it_has(make_run):
     assert lines[1].dots[1].title == "iteration 4: 0.850 [0.750, 0.950]"
 
 
+def test_a_curriculum_has_curves_of_what_was_drawn(make_run):
+    folder = make_run(parts=("before",))
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    for row in rows:
+        row |= {"curriculum/by_variance_share": 0.75, "curriculum/variance": 0.1}
+        row |= {"curriculum/TextQA-v0/share": 0.25, "curriculum/TextQA-v0/variance": 0.2}
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    drawn = {one.panel.title: one.panel for one in make_panels(read_run(folder))}
+    assert list(drawn)[-2:] == ["Prompts of TextQA-v0", "Variance in TextQA-v0"]
+    assert {"Prompts drawn by variance", "Variance of what was drawn"} <= drawn.keys()
+    assert drawn["Prompts of TextQA-v0"].notes[0].startswith("Share of the prompts")
+
+
 def test_groups_of_one_prompt_widen_the_interval_of_the_reward(make_run):
     run = read_run(make_run(group_size=4, advantage="grpo"))
     title = make_panels(run)[0].panel.own.lines[0].dots[0].title
