@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from textenv.errors import ConfigError
 from textenv.examples import Role, Turn
@@ -94,15 +94,12 @@ def _read_turns(messages: object, key: str, where: str) -> tuple[Turn, ...]:
         raise ConfigError(f"{where}: '{key}' is {messages!r}; give a list of messages: {_SUCH_AS}.")
     turns = []
     for message in messages:
-        role, text = (
-            (message.get("role"), message.get("content"))
-            if isinstance(message, Mapping)
-            else (None, None)
-        )
+        found = message if isinstance(message, Mapping) else {}
+        role, text = found.get("role"), found.get("content")
         if role not in _ROLES or not isinstance(text, str):
             raise ConfigError(
                 f"{where}: a message of '{key}' is {message!r}; each is such as {_SUCH_AS}, with "
                 f"the role {', '.join(_ROLES)}."
             )
-        turns.append(Turn(role, text))
+        turns.append(Turn(cast(Role, role), text))
     return tuple(turns)

@@ -28,6 +28,7 @@ from agents.cli.chat_options import (
     TimeoutS,
     read_chat_options,
 )
+from agents.cli.environments import choose_environments
 from agents.cli.evaluated import (
     SUMMARY_FILE,
     Shown,
@@ -43,7 +44,6 @@ from textenv.cli.overrides import check_given_once
 from textenv.cli.terminal import make_console
 from textenv.endpoints.chat_options import ChatOptions
 from textenv.errors import ConfigError, DatasetError, ExitCode
-from textenv.model_folders import describe_missing
 from textenv.output_paths import check_file
 from textenv.registry import environment_row
 from textenv.storage.whole_files import write_whole
@@ -159,7 +159,7 @@ def evaluate(
     env, data, paid = environment_keys(given[len(named) :]), parse_spec(dataset), parse_spec(reward)
     check_given_once(env, dataset=data, reward=paid)
     drawn = _read_seeds(seed, seeds, spec)
-    ids, run = _evaluated(named, None if agent == CHAT else model, allow_code)
+    ids, run = choose_environments(named, None if agent == CHAT else model, allow_code)
     for id in ids:
         environment_row(id)
     base = EvaluationSetting(
@@ -308,23 +308,4 @@ def _with_run(setting: EvaluationSetting, run: Setting | None) -> EvaluationSett
         env={**run.env, **env},
         dataset=setting.dataset if has_own(setting, "dataset") else run.dataset,
         reward=setting.reward if has_own(setting, "reward") else run.reward,
-    )
-
-
-def _evaluated(
-    named: Sequence[str], model: str | None, allow_code: bool
-) -> tuple[Sequence[str], Setting | None]:
-    """Returns the environments to evaluate in, and the setting of the run if it is their own."""
-    from agents.training.run_folder import read_setting
-
-    run = None if model is None else read_setting(Path(model), allow_code)
-    if named:
-        return list(dict.fromkeys(named)), run if run and set(named) & set(run.ids) else None
-    if run is not None:
-        return run.ids, run
-    if model is not None and not Path(model).exists():
-        near = describe_missing(model) or f"There is no run '{model}'."
-        raise ConfigError(f"{near} For a model that is no run, name an environment, too.")
-    raise ConfigError(
-        "Name an environment ('textenv list' shows them), or give the folder of a run as --model."
     )

@@ -12,15 +12,15 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from agents.cli.arguments import AllowCode, Device, Seed, find_model, pick_device
+from agents.cli.arguments import AllowCode, Device, Seed
 from agents.cli.display import duration, interval, print_facts, spec_text
-from agents.cli.evaluate import _evaluated
+from agents.cli.environments import choose_environments
 from agents.models.options import policy_options
 from textenv.cli.arguments import Dataset, Model, RewardText, environment_keys
 from textenv.cli.console import parse_spec, print_error, print_json
 from textenv.cli.overrides import check_given_once
 from textenv.cli.terminal import make_console
-from textenv.errors import ExitCode
+from textenv.errors import ConfigError, ExitCode
 from textenv.registry import environment_row
 
 _SLOTS = 64  # episodes that are played at a time
@@ -72,7 +72,10 @@ def rollouts(
     check_rollout_file(out)
     given = list(words or ())
     named = given.pop(0) if given and "=" not in given[0] else None
-    id, setting = _evaluated(named, model, allow_code)
+    ids, setting = choose_environments([named] if named else [], model, allow_code)
+    if len(ids) > 1:
+        raise ConfigError(f"The run was trained in {', '.join(ids)}: name one of them.")
+    id = ids[0]
     environment_row(id)
     env, data, paid = environment_keys(given), parse_spec(dataset), parse_spec(reward)
     check_given_once(env, dataset=data, reward=paid)
@@ -80,6 +83,8 @@ def rollouts(
         data = setting.dataset if data is None and "dataset" not in env else data
         paid = setting.reward if paid is None and "reward" not in env else paid
         env = {**setting.env, **env}
+    from agents.training.model_lookup import find_model, pick_device
+
     found, policy_arguments = find_model(model or "embedded")
     chosen = pick_device(device or "auto")
     if temperature is not None:

@@ -18,9 +18,10 @@ from urllib.parse import urlsplit
 
 from textenv.chat import brief
 from textenv.errors import ConfigError, TextEnvError
+from textenv.keys import read_key
 from textenv.plain_json import load_json
 from textenv.safe_text import without_lone_surrogates
-from textenv.secrets import mask_text, read_key
+from textenv.secrets import mask_text
 
 MAX_BYTES = 4 * 2**20  # of one answer
 _CLOSE_S = 2.0  # for a server to let go of a session

@@ -15,6 +15,7 @@ import yaml
 import textenv
 from textenv.episode import TextCore
 from textenv.errors import ConfigError
+from textenv.keys import refuse_secrets
 from textenv.named_code import find_code
 from textenv.openenv.arguments import text_level
 from textenv.output_paths import check_new_folder
@@ -22,7 +23,6 @@ from textenv.registry import environment_row
 from textenv.rewards import compute_rewards
 from textenv.rewards.catalog import REWARDS
 from textenv.rollout import SpeakerWriter, play_examples
-from textenv.secrets import refuse_secrets
 from textenv.storage.whole_files import write_whole
 from textenv.vector import make_core
 
