@@ -42,6 +42,9 @@ class EndpointPlayer:
         """Returns all examples as one part."""
         return [range(self._suite.examples)]
 
+    def prepare(self) -> None:
+        """Does nothing: each task is made ready as it is played."""
+
     def play(self, task: SuiteTask, numbers: range, progress: Progress) -> list[Row]:
         """Plays and scores all examples of a task.
 

@@ -51,6 +51,9 @@ class Player(Protocol):
     def parts(self) -> Sequence[range]:
         """Returns the examples that are played, and kept, at once."""
 
+    def prepare(self) -> None:
+        """Makes ready to play, which takes time once."""
+
     def play(self, task: SuiteTask, numbers: range, progress: Progress) -> list[Row]:
         """Plays and scores some examples of a task; returns a row an answer."""
 
@@ -71,6 +74,11 @@ class LocalPlayer:
         """Returns the batches."""
         n, size = self.suite.examples, self.suite.batch_size
         return [range(start, min(start + size, n)) for start in range(0, n, size)]
+
+    def prepare(self) -> None:
+        """Makes the slots of every task."""
+        for task in self.suite.tasks:
+            self.core(task.id)
 
     def play(self, task: SuiteTask, numbers: range, progress: Progress) -> list[Row]:
         """Plays and scores some examples of a task; returns a row an answer."""
@@ -153,6 +161,10 @@ class ModelPlayer(LocalPlayer):
             "files": hash_model(self._model),
             "precision": "bfloat16" if self._bf16 else "float32",
         }
+
+    def prepare(self) -> None:
+        """Loads the model, and makes the slots of every task."""
+        _ = self._policy
 
     @cached_property
     def _policy(self) -> LMPolicy:

@@ -152,6 +152,8 @@ def _play_parts(
     n_missing = sum(len(numbers) for _, _, numbers in missing)
     pace = _Pace(progress, sum(cost_of(task, len(numbers)) for task, _, numbers in missing))
     pace.n_done = suite.examples * len(suite.tasks) - n_missing
+    if missing:
+        player.prepare()
     for task, i, numbers in missing:
         report, began = pace.begin(task), time.perf_counter()
         rows = player.play(task, numbers, report)

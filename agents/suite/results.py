@@ -24,7 +24,7 @@ from textenv.benchmark.statistics import (
 )
 from textenv.errors import ConfigError
 from textenv.plain_json import load_json
-from textenv.safe_text import without_lone_surrogates
+from textenv.safe_text import for_terminal, without_lone_surrogates
 from textenv.secrets import mask_secrets
 
 RESULT_FILE, ANSWERS_FILE, ABOUT_FILE = "result.json", "answers.jsonl", "about.json"
@@ -206,7 +206,9 @@ def _checked(data: Any) -> SuiteResult:
     agent = dict(data["agent"])
     if not isinstance(agent.get("kind"), str):
         raise TypeError("it does not say what kind of agent played")
-    return SuiteResult(name.strip(), agent, suite, np.array(rewards, np.float64), facts)
+    # A leaderboard is to show names in their own order and on one line.
+    name = " ".join(for_terminal(name).split())
+    return SuiteResult(name, agent, suite, np.array(rewards, np.float64), facts)
 
 
 def _with_about(result: SuiteResult, path: Path) -> SuiteResult:

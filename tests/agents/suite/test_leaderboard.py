@@ -139,6 +139,12 @@ def test_results_under_a_published_name_are_of_that_suite(write_suite, tmp_path)
         read_leaderboard([tmp_path / "a"])
 
 
+def test_a_name_stays_on_its_line_and_in_its_order(saved):
+    name = "a\nb \u202ecba\x1b[2J"
+    read = read_result(saved("a", lambda data: data.update(name=name))).name
+    assert read == "a b \N{REPLACEMENT CHARACTER}cba\N{SYMBOL FOR ESCAPE}[2J"
+
+
 def test_scores_are_those_of_the_rewards_whatever_a_result_claims(saved):
     def claim(data):
         data["score"]["mean"] = 9.0
