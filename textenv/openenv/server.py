@@ -65,10 +65,10 @@ def make_app(
         state_cls=TextState,
     )
 
-    @app.exception_handler(TextEnvError)
-    async def refuse(request: Request, error: TextEnvError) -> JSONResponse:
+    async def refuse(request: Request, error: Exception) -> JSONResponse:
         return JSONResponse({"detail": mask_text(str(error))}, 400)
 
+    app.add_exception_handler(TextEnvError, refuse)
     return app
 
 
