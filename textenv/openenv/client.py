@@ -120,11 +120,12 @@ class OpenEnvClient(TextEnv):
     `RewardError` that says why: it is never paid 0. `TextPPO` leaves it out, and counts it.
 
     Args:
-        url: Address of the server.
-        arguments: Those of `client_arguments` and of `TextEnv`.
+        url: Address of the server, such as "http://127.0.0.1:8000".
+        arguments: Those of `TextEnv`, and `api_key_env`, `action_field`, `observation_field`,
+            `timeout_s`, `connect_timeout_s`, `reconnect_s` and `n_seeds` (docs/openenv.md).
 
     Raises:
-        ConfigError: As for `client_arguments`.
+        ConfigError: An argument is not valid, or the environment is not one of texts.
         OpenEnvError: The server cannot be reached; from `reset`, too.
     """
 
@@ -143,10 +144,10 @@ class OpenEnvVectorClient(TextVectorEnv):
     Args:
         num_envs: The number of slots, and of sessions.
         url: Address of the server.
-        arguments: Those of `client_arguments` and of `TextVectorEnv`.
+        arguments: Those of `OpenEnvClient` and of `TextVectorEnv`.
 
     Raises:
-        ConfigError: As for `client_arguments`.
+        ConfigError: As for `OpenEnvClient`.
         OpenEnvError: The server cannot be reached; from `reset` and `step`, too.
     """
 

@@ -6,12 +6,13 @@ import json
 import threading
 import time
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 
 import pytest
 
 pytest.importorskip("websockets", reason="the extra openenv is not installed")
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import serve
 
 WORDS = ("red", "green", "blue")
@@ -97,6 +98,10 @@ class FakeServer:
                 answer = {"type": "state", "data": {"episode_id": None, "step_count": n_said}}
             if wrong is None:
                 connection.send(json.dumps(answer))
+            elif wrong == "late":
+                time.sleep(0.4)
+                with suppress(ConnectionClosed):
+                    connection.send(json.dumps(answer))
             elif wrong == "hang up":
                 connection.close_socket()
             elif wrong != "silence":

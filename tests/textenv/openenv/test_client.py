@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
+import time
 
 import gymnasium as gym
 import numpy as np
@@ -163,11 +164,12 @@ def test_a_server_that_is_gone_is_named(server, make):
 
 def test_an_answer_of_a_session_that_is_gone_is_not_taken_for_the_next_ones(server, make, on_step):
     env = make(timeout_s=0.3)
-    on_step(server, "silence", at=1)
+    on_step(server, "late", at=1)
     env.reset(options={"index": 0})
     with pytest.raises(RewardError, match=r"within 0\.3 s"):
         env.step("blue")
-    env.reset(options={"index": 1})
+    time.sleep(0.3)  # the answer is there
+    assert env.reset(options={"index": 1})[0][-1]["content"] == "Name the colour: green."
     assert env.step("blue")[0][-1]["content"] == "Try again: green."
 
 
