@@ -87,8 +87,8 @@ def main(
             for prompts in way or WAYS:
                 path = out / f"{name}-{prompts}-{number}.json"
                 if not path.exists():
-                    found = make_run(SETTINGS[name], prompts, number, out, tokens)
-                    write_whole(path, json.dumps(found))
+                    run = make_run(SETTINGS[name], prompts, number, out, tokens)
+                    write_whole(path, json.dumps(run))
     found = [summarize_setting(out, name) for name in SETTINGS]
     figures = [summary for summary in found if summary]
     if not figures:
@@ -101,13 +101,13 @@ def make_run(
     setting: Setting, prompts: str, seed: int, out: Path, tokens: int | None = None
 ) -> dict[str, Any]:
     """Trains an agent, and measures it on test examples of each environment."""
-    arguments = {}
+    arguments: dict[str, Any] = {}
     if setting.n_rows is not None:
         arguments["dataset"] = str(write_rows(setting.id, setting.n_rows, out))
     env = gym.make_vec(setting.id, num_envs=_COMMON["n_envs"], **arguments)
     agent = TextPPO(
         "LMPolicy",
-        env,
+        env,  # type: ignore[arg-type] # a vector environment of ours, which gymnasium does not know
         policy_kwargs={"bf16": False},
         seed=seed,
         prompts=prompts,
@@ -115,11 +115,13 @@ def make_run(
         **{**_COMMON, **setting.options},
     )
     curves: list[dict[str, float]] = []
+
+    def keep(metrics: Mapping[str, float]) -> bool:
+        curves.append(dict(metrics))
+        return True
+
     started_at = time.perf_counter()
-    agent.learn(
-        tokens or setting.total_tokens,
-        after_iteration=lambda metrics: curves.append(dict(metrics)) is None,
-    )
+    agent.learn(tokens or setting.total_tokens, after_iteration=keep)
     wall_s = time.perf_counter() - started_at
     rewards = {
         id: evaluate_policy_on_split(
@@ -160,7 +162,7 @@ def summarize_setting(out: Path, name: str) -> dict[str, Any] | None:
     if not both:
         return None
     uniform, curriculum = zip(*both, strict=True)
-    compared = {id: (id,) for id in setting.measured}
+    compared: dict[str, tuple[str, ...]] = {id: (id,) for id in setting.measured}
     if len(setting.measured) > 1:
         compared["mean of the levels"] = setting.measured
     return {

@@ -33,7 +33,7 @@ class Prompt(NamedTuple):
     """A prompt that a run plays."""
 
     level: str  # Difficulty level; empty for the environment's own data set
-    index: int  # Number in the level's data set
+    number: int  # Its number in the level's data set
     by_variance: bool = False  # Whether it was drawn by how much it, or its level, teaches
 
 
@@ -153,9 +153,9 @@ class Curriculum:
             self._see_levels(scored)
             return metrics | self._describe_levels(played)
         for answers in scored:
-            index = answers.prompt.index
-            before = self._prompts.pop(index, Spread())
-            self._prompts[index] = before.after(np.array(answers.rewards))
+            number = answers.prompt.number
+            before = self._prompts.pop(number, Spread())
+            self._prompts[number] = before.after(np.array(answers.rewards))
         while len(self._prompts) > _MOST_KNOWN:
             del self._prompts[next(iter(self._prompts))]
         return metrics | self._describe_prompts(scored)
@@ -171,7 +171,8 @@ class Curriculum:
             self._levels[name] = before.after_groups([np.concatenate(groups)] if alone else groups)
 
     def _describe_levels(self, played: Sequence[Answers]) -> dict[str, float]:
-        metrics, mean = {}, 0.0
+        metrics: dict[str, float] = {}
+        mean = 0.0
         for name, spread in self._levels.items():
             share = sum(answers.prompt.level == name for answers in played) / len(played)
             mean += share * spread.variance()
@@ -184,7 +185,9 @@ class Curriculum:
 
     def _describe_prompts(self, scored: Sequence[Answers]) -> dict[str, float]:
         prior = _pooled(self._prompts.values())
-        spreads = [self._prompts[a.prompt.index] for a in scored if a.prompt.index in self._prompts]
+        spreads = [
+            self._prompts[a.prompt.number] for a in scored if a.prompt.number in self._prompts
+        ]
         compared = [spread for spread in self._prompts.values() if spread.freedom]
         equal = sum(not spread.varies for spread in compared)
         return {

@@ -85,7 +85,7 @@ class PromptOrder:
             n_begun[slot] += 1
             beyond = number - n_groups
             prompt = prompts[number] if beyond < 0 else self._next(drawn, beyond)
-            return self._levels[prompt.level][prompt.index]
+            return self._levels[prompt.level][prompt.number]
 
         text_env.env.choose_example = choose
         try:

@@ -127,7 +127,7 @@ def test_what_varies_is_played_more_often_as_a_bandit_would(make_env):
     size = len(env.core.dataset())
 
     def answer(prompt: Prompt) -> tuple[float, ...]:
-        chance = 0.5 if prompt.index % 10 == 0 else prompt.index % 2
+        chance = 0.5 if prompt.number % 10 == 0 else prompt.number % 2
         return tuple((rng.random(4) < chance).astype(float).tolist())
 
     order, played, metrics = PromptOrder(0, Ranks()), [], {}
@@ -135,9 +135,9 @@ def test_what_varies_is_played_more_often_as_a_bandit_would(make_env):
         prompts, metrics = rollout(order, env, answer)
         played += prompts
     late = played[len(played) // 2 :]
-    informative = [prompt.index % 10 == 0 for prompt in late]
+    informative = [prompt.number % 10 == 0 for prompt in late]
     assert np.mean(informative) > 0.3  # of uniform ones: 0.1
-    uniform = [prompt.index for prompt in played if not prompt.by_variance]
+    uniform = [prompt.number for prompt in played if not prompt.by_variance]
     assert set(Counter(uniform[:size]).values()) == {1}
     assert metrics["curriculum/known_prompts"] == size
     assert metrics["curriculum/equal_prompts"] == pytest.approx(0.9, abs=0.03)
@@ -164,7 +164,7 @@ def test_levels_that_are_solved_or_hopeless_are_left_to_the_uniform_share(make_e
     assert metrics["curriculum/hopeless/reward_mean"] == 0
     # Within a level no prompt comes twice before all have come.
     for name in levels:
-        indices = [prompt.index for prompt in played if prompt.level == name][:100]
+        indices = [prompt.number for prompt in played if prompt.level == name][:100]
         assert len(set(indices)) == len(indices)
 
 
@@ -173,7 +173,7 @@ def test_draws_depend_on_the_seed_and_on_what_was_played(make_env):
 
     def played(seed: int) -> list[list[Prompt]]:
         order = PromptOrder(seed, Ranks())
-        return [rollout(order, env, lambda p: (0.0, float(p.index % 2)))[0] for _ in range(5)]
+        return [rollout(order, env, lambda p: (0.0, float(p.number % 2)))[0] for _ in range(5)]
 
     assert played(0) == played(0) != played(1)
 
@@ -212,13 +212,13 @@ def test_processes_draw_different_prompts_from_the_same_knowledge(make_env):
     env = TextVecEnv(make_env())
     alone = PromptOrder(0, Ranks())
     for _ in range(8):
-        rollout(alone, env, lambda p: (0.0, float(p.index % 3 == 0)))
+        rollout(alone, env, lambda p: (0.0, float(p.number % 3 == 0)))
     drawn = []
     for rank in range(2):
         order = PromptOrder(0, Ranks(rank, 2))
         order.load_state_dict(alone.state_dict())
         with order.choosing(env, 16, 1, None, 0.25) as prompts:
-            drawn.append({prompt.index for prompt in prompts if prompt.by_variance})
+            drawn.append({prompt.number for prompt in prompts if prompt.by_variance})
     assert min(map(len, drawn)) > 3
     assert not drawn[0] & drawn[1]
 
