@@ -196,14 +196,16 @@ class SaveTrials:
             ended = in_child(lambda: agents.training.run.train(config, self.out))
         assert ended.code == 0, ended.said
         shutil.rmtree(self.out)
-        return len(json.loads((self.folder / "names").read_text()))
+        return len(json.loads((self.folder / "all-names").read_text()))
 
     def _try_each(self, save: Callable[[], None]) -> None:
         base = self.folder / "before"
         _copy(self.out, base)
         counted = in_child(lambda: self._save(save, -1, die))
         assert counted.code == 0, counted.said
-        for i, name in enumerate(json.loads((self.folder / "names").read_text())):
+        # A save that bears a fault has other operations, and lists those.
+        shutil.copy(self.folder / "names", self.folder / "all-names")
+        for i, name in enumerate(json.loads((self.folder / "all-names").read_text())):
             act = self.acts(self.first + i)
             if act is None:
                 continue

@@ -51,8 +51,10 @@ def latest_iteration(folder: Path) -> int | None:
 
 def kept_iterations(folder: Path) -> list[int]:
     """Returns the iterations of the earlier agents that a folder keeps, the latest first."""
-    found = (folder / CHECKPOINTS).glob("*") if (folder / CHECKPOINTS).is_dir() else ()
-    return sorted((int(p.name) for p in found if p.name.isdecimal() and p.is_dir()), reverse=True)
+    kept = folder / CHECKPOINTS
+    with storage_faults(kept):
+        found = [p.name for p in kept.iterdir() if p.is_dir()] if kept.is_dir() else []
+    return sorted((int(name) for name in found if name.isdecimal()), reverse=True)
 
 
 def find_checkpoint(folder: Path, iteration: int | None = None) -> Path:
