@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from agents.cli.evaluate import _evaluated
+from agents.cli.environments import choose_environments
 from agents.models.loading import load_model
 from agents.serve.watched_runs import WatchedRuns
 from agents.training.config import TrainConfig, load_config
@@ -155,7 +155,7 @@ def test_code_that_a_run_from_elsewhere_names_is_not_loaded(path, tmp_path):
     folder = Path(shutil.copytree(path, tmp_path / path.name))
     config = TrainConfig(id="TextSummarize-v0")
     for said in (
-        refusal(_evaluated, None, str(folder), allow_code=False),
+        refusal(choose_environments, [], str(folder), allow_code=False),
         refusal(train, config, folder, resume=True),
     ):
         assert said is not None

@@ -16,6 +16,7 @@ import sys
 
 def main() -> None:
     """Answers one line after the other, until there are no more."""
+    _say("ready")
     for line in sys.stdin:
         patterns, names = json.loads(line)
         for pattern in patterns:
@@ -25,6 +26,12 @@ def main() -> None:
                     for name in names:
                         re.match(form, name)
                         re.fullmatch(form, name)
+        _say("matched")
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ def pickled(content: Any) -> Any:
     [
         (cut("model.safetensors", 1000), "a file is cut, damaged or of another kind"),
         (cut("model.safetensors", 0), "a file is cut, damaged or of another kind"),
-        (cut("config.json", 50), "not a valid JSON file"),
+        (cut("config.json", 50), "config.json' cannot be read: Expecting"),
         (cut("tokenizer.json", 5000), "The tokenizer of the model"),
         (cut("tokenizer_config.json", 20), "The tokenizer of the model"),
         (pickled({"a": _Runs()}), "holds its weights as a pickle"),

@@ -16,6 +16,7 @@ import pytest
 
 from agents.ppo.atomic_replacement import CHECKPOINTS, MANIFEST, replacing_entries, settle
 from agents.ppo.kept_checkpoints import (
+    FORMAT,
     check_whole,
     find_checkpoint,
     go_back,
@@ -34,7 +35,7 @@ def save(folder: Path, iteration: int, *, keep: bool = True, adapter: bool = Fal
         names = ["agent.json", "agent.safetensors", "model/config.json", "model/README.md"]
         for name in [*names, *(["adapter/a"] if adapter else [])]:
             (new / name).parent.mkdir(exist_ok=True)
-            data = {"format": 5, "state": {"n_iterations": iteration}, "name": name}
+            data = {"format": FORMAT, "state": {"n_iterations": iteration}, "name": name}
             (new / name).write_text(json.dumps(data))
 
 
@@ -149,12 +150,14 @@ def test_a_format_is_told_from_damage(tmp_path):
     save(tmp_path, 1)
     path = tmp_path / "agent.json"
     text = path.read_text()
-    path.write_text(text.replace('"format": 5', '"format": 6'))
-    with pytest.raises(ModelError, match=r"format 6.*newer textenv. Upgrade.*Or .*damaged"):
+    path.write_text(text.replace(f'"format": {FORMAT}', f'"format": {FORMAT + 1}'))
+    with pytest.raises(
+        ModelError, match=rf"format {FORMAT + 1}.*newer textenv. Upgrade.*Or .*damaged"
+    ):
         check_whole(tmp_path)
     (tmp_path / MANIFEST).unlink()
-    path.write_text(text.replace('"format": 5', '"format": 4'))
-    with pytest.raises(ModelError, match=r"format 4.*older textenv"):
+    path.write_text(text.replace(f'"format": {FORMAT}', f'"format": {FORMAT - 1}'))
+    with pytest.raises(ModelError, match=rf"format {FORMAT - 1}.*older textenv"):
         check_whole(tmp_path)
     path.write_text(text)
     with pytest.raises(DamagedError, match=r"manifest.json' is missing"):

@@ -313,10 +313,12 @@ def test_a_process_of_the_environment_that_has_died_is_named():
 
 
 def test_a_lost_terminal_stops_a_run_as_sigterm_does():
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup
     with stop_requests() as request:
         signal.raise_signal(signal.SIGHUP)
         assert request.is_made
     assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
+    signal.signal(signal.SIGHUP, before)
 
 
 def test_divergence_keeps_the_last_checkpoint(config, tmp_path, monkeypatch):

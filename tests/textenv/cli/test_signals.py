@@ -19,7 +19,8 @@ NUMBERS = [signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)]
 
 @pytest.fixture(autouse=True)
 def _put_back() -> Iterator[None]:
-    before = [(number, signal.getsignal(number)) for number in NUMBERS]
+    # The tests may run under nohup, which ignores SIGHUP.
+    before = [(number, signal.signal(number, signal.SIG_DFL)) for number in NUMBERS]
     yield
     for number, handler in before:
         signal.signal(number, handler)
