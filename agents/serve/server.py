@@ -48,6 +48,7 @@ def serve(folders: Sequence[Path], port: int, announce: Callable[[str], None]) -
         ws="none",
         loop="asyncio",
         lifespan="off",
+        log_config=None,  # uvicorn's own closes every handler that the process has
         log_level="warning",
         access_log=False,
         server_header=False,

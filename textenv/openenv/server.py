@@ -99,6 +99,7 @@ def make_server(app: FastAPI, host: str = LOOPBACK) -> uvicorn.Server:
         uvicorn.Config(
             SameOrigin(app) if host == LOOPBACK else app,
             loop="asyncio",
+            log_config=None,  # uvicorn's own closes every handler that the process has
             log_level="warning",
             access_log=False,
             server_header=False,

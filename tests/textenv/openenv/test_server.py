@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
+import logging
 from http.client import HTTPConnection
 
 import gymnasium as gym
@@ -14,6 +16,7 @@ import textenv
 from textenv.errors import ConfigError
 from textenv.examples import Turn
 from textenv.openenv import OpenEnvClient, OpenEnvError, OpenEnvVectorClient
+from textenv.openenv.server import make_server
 
 ID = "TextDialogue-v0"
 IDS = (ID, "TextSummarize-v0", "TextQA-v0", "TextDialogueHard-v0")
@@ -226,3 +229,17 @@ def test_a_server_needs_texts_and_a_known_environment():
         make_app(ID, {"action_level": "token"})
     with pytest.raises(textenv.TextEnvError, match="Did you mean 'TextDialogue-v0'"):
         make_app("TextDialog-v0")
+
+
+def test_a_server_closes_no_handler_of_the_process(openenv):
+    closed = []
+
+    class Handler(logging.StreamHandler):
+        def close(self):
+            closed.append(self)
+            super().close()
+
+    handler = Handler(io.StringIO())
+    make_server(lambda *_: None)
+    assert not closed
+    handler.close()
