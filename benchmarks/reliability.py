@@ -157,8 +157,12 @@ class _Table:
             self.n_failed += 1
             _console.print(
                 f"FAILED {attempt.kind}, {attempt.place}: equal {attempt.is_equal}, lost "
-                f"{attempt.lost}\n  {attempt.ended.code} {attempt.ended.said[-1500:]}\n  "
-                f"{attempt.resumed.code} {attempt.resumed.said[-1500:]}",
+                f"{attempt.lost}\n  "
+                + "\n  ".join(
+                    f"{ended.code} {ended.said[-1500:]}"
+                    for ended in (attempt.ended, attempt.resumed)
+                    if ended is not None
+                ),
                 markup=False,
             )
 

@@ -21,6 +21,7 @@ import torch
 import agents.training.loop
 import agents.training.run
 from agents.training.config import TrainConfig, load_config
+from agents.training.run_folder import RESULT_FILE
 from benchmarks.file_operations import Ended, Operations, die, in_child
 from textenv.storage.folder_lock import LOCK_FILE
 from textenv.storage.whole_files import remove_entry
@@ -55,13 +56,15 @@ class Attempt:
     kind: str
     place: str  # where the run was killed, or what failed
     ended: Ended
-    resumed: Ended
+    resumed: Ended | None  # None where the run was finished, so that nothing was left to resume
     is_equal: bool  # whether the resumed run wrote what an uninterrupted one does
     lost: int  # finished iterations that the checkpoint had and the resumed run did not begin with
 
     @property
     def is_right(self) -> bool:
         """Whether it holds what docs/reliability.md promises."""
+        if self.resumed is None:
+            return self.is_equal and not self.ended.is_traceback
         raw = self.ended.is_traceback or self.resumed.is_traceback
         return self.is_equal and not raw and self.resumed.code == 0 and self.lost == 0
 
@@ -78,7 +81,7 @@ def make_config(kind: str, judge_url: str = "") -> TrainConfig:
 def what_it_wrote(out: Path) -> dict[str, Any]:
     """Returns what a finished run wrote, without times."""
     rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    result = json.loads((out / "result.json").read_text())
+    result = json.loads((out / RESULT_FILE).read_text())
     weights = [
         *out.glob("model/*.safetensors"), *out.glob("best/model/*.safetensors"),
         *out.glob("adapter/*.safetensors"), out / "agent.safetensors",
@@ -113,10 +116,11 @@ def _resumed(
     config: TrainConfig, kind: str, place: str, out: Path, ended: Ended, straight: dict[str, Any]
 ) -> Attempt:
     before = saved(out)
-    if (out / "result.json").is_file() and ended.code == 0:
-        return Attempt(kind, place, ended, ended, what_it_wrote(out) == straight, 0)
+    # A killed run may have got as far as its result: what is left is a page that is made of files.
+    if (out / RESULT_FILE).is_file():
+        return Attempt(kind, place, ended, None, what_it_wrote(out) == straight, 0)
     resumed = train_in_child(config, out)
-    is_equal = (out / "result.json").is_file() and what_it_wrote(out) == straight
+    is_equal = (out / RESULT_FILE).is_file() and what_it_wrote(out) == straight
     began = _began_with(resumed.said, out)
     return Attempt(kind, place, ended, resumed, is_equal, max(0, before - began))
 

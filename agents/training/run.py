@@ -249,9 +249,10 @@ def _train(config: TrainConfig, out: Path, checkpoint: Path | None, about: About
         "findings": findings,
         "versions": versions(),
     }
-    write_run_file(out / RESULT_FILE, json.dumps(result, indent=2))
     if agent.ranks.index == 0:
         write_cards(out, agent.facts, result)
+    # The last, since a run that has its result is finished: one that is killed before is resumed.
+    write_run_file(out / RESULT_FILE, json.dumps(result, indent=2))
     return result
 
 

@@ -34,6 +34,7 @@ from textenv.errors import ConfigError, DamagedError
 from textenv.examples import Episode, Turn
 from textenv.named_code import check_code
 from textenv.output_paths import check_new_folder
+from textenv.report import REPORT_NAME
 from textenv.run_names import describe_no_run
 from textenv.storage.checksums import MANIFEST
 from textenv.storage.faults import storage_faults
@@ -124,9 +125,11 @@ def check_resumable(folder: Path, total_episodes: int, iteration: int | None = N
     if reason == "max_seconds" or is_guard_stop(reason):
         reached = result["episodes"]
     if total_episodes <= reached:
+        has_page = (folder / REPORT_NAME).is_file()
+        page = "" if has_page else f" Its page is missing: 'textenv report {folder}' makes it."
         raise ConfigError(
-            f"The run in '{folder}' is finished. To train on, give it a larger total: textenv "
-            f"train --resume {folder} total_episodes=N, with N above {reached}."
+            f"The run in '{folder}' is finished.{page} To train on, give it a larger total: "
+            f"textenv train --resume {folder} total_episodes=N, with N above {reached}."
         )
     return checkpoint
 

@@ -124,6 +124,7 @@ def run(*words: object) -> Any:
     return CliRunner().invoke(make_app(), ["train", *map(str, words)])
 
 
+@pytest.mark.slow
 def test_a_killed_run_that_is_resumed_writes_what_it_would_have_written(config, straight, tmp_path):
     write_config(config.model_copy(update={"save_every": 2}), tmp_path / "given.yaml")
     out = tmp_path / "run"
@@ -221,6 +222,17 @@ def test_a_signal_to_one_of_two_processes_stops_both_after_the_same_iteration(tm
     assert "Stopped" not in errors[1]
 
 
+def test_a_finished_run_whose_page_was_not_written_names_the_command_that_makes_it(
+    config, straight, tmp_path
+):
+    # As after a kill between the result and the page.
+    agents.training.run.train(config, tmp_path)
+    assert "textenv report" not in run("--resume", tmp_path).stderr
+    (tmp_path / "report.html").unlink()
+    assert f"'textenv report {tmp_path}'" in run("--resume", tmp_path).stderr.replace("\n", " ")
+
+
+@pytest.mark.slow
 def test_a_finished_run_that_is_extended_is_the_longer_run(config, tmp_path, capfd):
     # At a constant rate the total of episodes decides nothing but the end.
     config = config.replace(learning_rate_end=1.0, critic_warmup=0)
@@ -245,6 +257,7 @@ def without_times(result: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in result.items() if not k.endswith("wall_s")}
 
 
+@pytest.mark.slow
 def test_a_run_that_had_converged_is_trained_further_only_when_it_is_extended(tmp_path):
     # So small a rate changes no greedy answer: no look is better than the first.
     words = [*_RUN, "save_every=1", "validation_every=1", "total_episodes=64", "patience=2"]
