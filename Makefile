@@ -11,6 +11,9 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n logical --maxprocesses=8
 # What the tests of test-stacks need beside the libraries themselves.
 STACK_TOOLS := hypothesis pytest pytest-timeout
+# What the environments need, where this package is installed without what it depends on.
+OF_ENVIRONMENTS := cachetools charset-normalizer gymnasium jinja2 pydantic rapidfuzz regex rich sacrebleu scipy \
+	typer vadersentiment
 
 .PHONY: install install-dev install-lm demo demo-lm test test-all test-stacks site check audit release clean
 
@@ -66,13 +69,23 @@ test: install-dev
 test-all: install-dev
 	$(PYTEST) -m 'not gpu'
 
-# The adapters for verifiers and verl, each in an environment of its own: needs a network, and for verl a
-# Python below 3.13.
-test-stacks: .venv-verifiers/.installed .venv-verl/.installed
+# The adapters for NeMo Gym, verifiers and verl, each in an environment of its own: needs a network, for verl
+# a Python below 3.13, and for NeMo Gym 3.12 or newer, as in: make PYTHON=python3.12 test-stacks
+test-stacks: .venv-nemo-gym/.installed .venv-verifiers/.installed .venv-verl/.installed
+	OMP_NUM_THREADS=1 .venv-nemo-gym/bin/python -m pytest -q --noconftest \
+		tests/agents/integrations/test_nemo_gym.py
 	OMP_NUM_THREADS=1 .venv-verifiers/bin/python -m pytest -q tests/agents/integrations/test_verifiers.py
 	.venv-verl/bin/python -W ignore -c 'import verl.experimental.reward_loop.reward_loop'
 	OMP_NUM_THREADS=1 .venv-verl/bin/python -m pytest -q tests/agents/integrations/test_verl.py \
 		tests/agents/integrations/test_verl_loop.py
+
+# Without torch: an environment that is served needs none.
+.venv-nemo-gym/.installed: pyproject.toml
+	$(PYTHON) -m venv .venv-nemo-gym
+	.venv-nemo-gym/bin/python -m pip install --quiet --disable-pip-version-check $(STACK_TOOLS) \
+		nemo-gym==0.4.0 openenv==0.10.0 $(OF_ENVIRONMENTS) transformers
+	.venv-nemo-gym/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
 
 .venv-verifiers/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-verifiers
@@ -86,9 +99,8 @@ test-stacks: .venv-verifiers/.installed .venv-verl/.installed
 	grep -vE '^(antlr4|huggingface|setuptools|tensordict|tokenizers|torchrl|transformers|trl)' constraints.txt \
 		>.venv-verl/constraints.txt
 	.venv-verl/bin/python -m pip install --quiet --disable-pip-version-check \
-		-c .venv-verl/constraints.txt $(STACK_TOOLS) verl==0.9.1 'setuptools<81' cachetools charset-normalizer fastapi \
-		gymnasium jinja2 pillow pydantic rapidfuzz regex rich sacrebleu scipy stable-baselines3 typer \
-		uvicorn vadersentiment
+		-c .venv-verl/constraints.txt $(STACK_TOOLS) verl==0.9.1 'setuptools<81' $(OF_ENVIRONMENTS) fastapi \
+		pillow stable-baselines3 uvicorn
 	.venv-verl/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
 
@@ -121,5 +133,5 @@ release: .venv-release/.installed
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-audit .venv-release .venv-verifiers .venv-verl build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
+	rm -rf .venv .venv-audit .venv-nemo-gym .venv-release .venv-verifiers .venv-verl build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

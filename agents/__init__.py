@@ -2,6 +2,7 @@
 
 Public are the names listed here and in these modules; everything else is internal:
 
+- `agents.integrations.nemo_gym`: environments for NeMo Gym, through OpenEnv;
 - `agents.integrations.sb3_evaluation`: SB3's evaluation of environments of `gymnasium.make_vec`;
 - `agents.integrations.sb3_features`: features of text for stock Stable-Baselines3 algorithms;
 - `agents.integrations.trl`: environments for TRL's GRPOTrainer;

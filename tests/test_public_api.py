@@ -24,6 +24,7 @@ PUBLIC = {
     ),
     "agents": (
         "agents",
+        "agents.integrations.nemo_gym",
         "agents.integrations.sb3_evaluation",
         "agents.integrations.sb3_features",
         "agents.integrations.trl",

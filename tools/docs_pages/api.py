@@ -23,6 +23,7 @@ MODULES = (
     "textenv.openenv",
     "textenv.plots",
     "agents",
+    "agents.integrations.nemo_gym",
     "agents.integrations.sb3_evaluation",
     "agents.integrations.sb3_features",
     "agents.integrations.trl",
