@@ -35,6 +35,7 @@ from textenv.cli.console import print_error, print_json
 from textenv.cli.terminal import make_console
 from textenv.endpoints.chat_options import ChatOptions
 from textenv.errors import ConfigError, ExitCode, UnknownNameError
+from textenv.tokenization import EMBEDDED
 
 if TYPE_CHECKING:
     from agents.suite.leaderboard import Leaderboard
@@ -77,6 +78,14 @@ def suite(
             show_default="what is faster here",
         ),
     ] = None,
+    tokenizer: Annotated[
+        str | None,
+        typer.Option(
+            help="With --agent chat: the model's tokenizer, which counts the budgets as they are "
+            "counted for a model that is played here; named as MODEL is.",
+            show_default=EMBEDDED,
+        ),
+    ] = None,
     as_json: AsJson = False,
     base_url: BaseUrl = None,
     api_key_env: ApiKeyEnv = None,
@@ -109,8 +118,10 @@ def suite(
         raise ConfigError(
             "--device and --bf16 are for a model that is loaded here: leave them out."
         )
-    if agent != CHAT and chat is not None:
-        raise ConfigError("Options of a chat endpoint are for --agent chat: give that, too.")
+    if agent != CHAT and (chat is not None or tokenizer is not None):
+        raise ConfigError(
+            "--tokenizer and options of a chat endpoint are for --agent chat: give that, too."
+        )
 
     from agents.suite.endpoint_player import EndpointPlayer
     from agents.suite.players import ModelPlayer, Player, ScriptedPlayer
@@ -121,7 +132,7 @@ def suite(
     made = make_suite(definition)
     player: Player
     if agent == CHAT:
-        player = EndpointPlayer(made, model, chat or ChatOptions())
+        player = EndpointPlayer(made, model, chat or ChatOptions(), tokenizer or EMBEDDED)
     elif model in SCRIPTED:
         player = ScriptedPlayer(made, model)
     else:

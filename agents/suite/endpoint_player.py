@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from agents.suite.players import Row
+from agents.suite.players import Row, hash_model, name_of_model
 from agents.suite.suite import Suite, SuiteTask
 from agents.training.agent_evaluation import AgentEvaluation
 from agents.training.agent_specs import AgentSpec, EvaluationSetting
@@ -12,6 +12,7 @@ from textenv.endpoints.chat_options import ChatOptions
 from textenv.endpoints.chat_player import NoAnswersError
 from textenv.errors import ConfigError
 from textenv.rollout import Progress
+from textenv.tokenization import EMBEDDED
 
 
 class EndpointPlayer:
@@ -23,20 +24,31 @@ class EndpointPlayer:
         suite: What is played.
         model: Name of the model at the endpoint.
         chat: Where the endpoint is, and how it is asked.
+        tokenizer: Tokenizer that counts the budgets: "embedded", a folder, a Hugging Face id or a
+            .gguf file. With the model's own one they are those of the same model played here.
 
     Raises:
         ConfigError: The model has no name, or the options ask for answers that are drawn.
     """
 
-    def __init__(self, suite: Suite, model: str, chat: ChatOptions) -> None:
+    def __init__(
+        self, suite: Suite, model: str, chat: ChatOptions, tokenizer: str = EMBEDDED
+    ) -> None:
         self._suite, self.name, self.device = suite, model, ""
+        self._tokenizer = tokenizer
         self._agent = AgentSpec("chat", model, chat=chat)
         if self._agent.draws and "temperature" not in chat.request:
             raise ConfigError("A suite is played at temperature 0: leave the temperature out.")
 
     def describe(self) -> dict[str, Any]:
-        """Returns the model's name, and what is asked for beside the suite's settings."""
-        return {"kind": "chat", "model": self.name, "request": dict(self._agent.chat.request)}
+        """Returns the model's name, what is asked for, and who counts the budgets."""
+        return {
+            "kind": "chat",
+            "model": self.name,
+            "request": dict(self._agent.chat.request),
+            "tokenizer": name_of_model(self._tokenizer),
+            "tokenizer_files": hash_model(self._tokenizer),
+        }
 
     def parts(self) -> list[range]:
         """Returns all examples as one part."""
@@ -52,7 +64,7 @@ class EndpointPlayer:
             NoAnswersError: The endpoint did not answer, or refused a question.
         """
         suite = self._suite
-        env = {**task.env, "dataset_seed": suite.dataset_seed}
+        env = {**task.env, "dataset_seed": suite.dataset_seed, "tokenizer": self._tokenizer}
         setting = EvaluationSetting(task.id, suite.split, suite.examples, env=env)
         record = AgentEvaluation(setting, self._agent).play(suite.seed, progress)
         invalid = [row for row in record.rows if row["reward"] is None]

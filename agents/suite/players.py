@@ -150,7 +150,7 @@ class ModelPlayer(LocalPlayer):
         self.device = describe_device(self._device)
         self._bf16 = choose_bf16(bf16, self._device.type)
         self._acting = {**acting, "bf16": self._bf16}
-        self.name = _name_of_model(model)
+        self.name = name_of_model(model)
         super().__init__(suite, self._model)
 
     def describe(self) -> dict[str, Any]:
@@ -208,7 +208,7 @@ def hash_model(model: str) -> str | None:
     return digest.hexdigest()
 
 
-def _name_of_model(model: str) -> str:
+def name_of_model(model: str) -> str:
     """Returns the last name of a path; a run's best agent, or its model/, has the run's name."""
     path = named_path(model)
     if model == EMBEDDED or not path.exists():

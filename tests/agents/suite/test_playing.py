@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -144,7 +145,17 @@ def test_a_model_behind_an_endpoint_has_the_result_of_the_same_model_here(tiny, 
     options = ChatOptions(embedded.url, cache=tmp_path / "kept")
     asked = play_suite(tiny, EndpointPlayer(tiny, "it", options), tmp_path / "asked")
     assert asked.rewards.tolist() == local.rewards.tolist()
-    assert asked.agent == {"kind": "chat", "model": "it", "request": {}}
+    assert asked.agent["tokenizer"] == "embedded"
+    assert asked.agent["tokenizer_files"] == local.agent["files"]
+
+
+def test_a_chat_model_names_who_counts_its_budgets_without_a_path(tiny, tmp_path, save_model):
+    folder = save_model("llama")
+    player = EndpointPlayer(tiny, "it", ChatOptions("http://127.0.0.1:1/v1"), folder)
+    told = player.describe()
+    assert told["tokenizer"] == Path(folder).name
+    assert told["tokenizer_files"]
+    assert str(tmp_path.parent) not in json.dumps(told)
 
 
 def test_a_question_without_an_answer_is_no_answer_of_worth_0(tiny, tmp_path, server):
