@@ -62,7 +62,14 @@ def program_of(page):
 
 
 # The guides share a process, since most of their time is that of imports.
-@pytest.mark.parametrize("pages", [["README.md"], [p for p in PAGES if p != "README.md"]], ids=len)
+@pytest.mark.parametrize(
+    "pages",
+    [
+        ["README.md"],
+        pytest.param([p for p in PAGES if p != "README.md"], marks=pytest.mark.slow),
+    ],
+    ids=len,
+)
 def test_every_python_block_runs_after_those_before_it(pages, tmp_path):
     for name, lines in ROWS.items():
         (tmp_path / name).write_text("\n".join(lines) + "\n", encoding="utf-8")

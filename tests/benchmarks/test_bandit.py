@@ -48,10 +48,8 @@ def test_the_expected_gradient_of_grpo_is_zero_there() -> None:
     assert float((without * score).mean()) > 0.1
 
 
-@pytest.mark.parametrize(
-    "advantage",
-    [pytest.param(name, marks=[pytest.mark.slow] * (name != "grpo")) for name in ESTIMATORS],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("advantage", ESTIMATORS)
 def test_each_estimator_ends_in_its_optimum(advantage, tmp_path) -> None:
     found = play(advantage, tmp_path, iterations=40)
     assert abs(found["optimum"] - found["reference"]) > 0.15

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from benchmarks.decoding import main
 
 
+@pytest.mark.slow
 def test_every_arm_plays_the_same_responses(tmp_path):
     out = tmp_path / "figures.json"
     main(rounds=1, n_slots=4, n_waves=2, threads=1, json_path=out)

@@ -156,6 +156,7 @@ def test_runs_on_other_examples_are_not_put_together(tmp_path: Path) -> None:
         summarize(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_table_can_be_stopped_and_gone_on_with(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -70,6 +70,7 @@ def test_the_reward_is_the_share_of_even_ids() -> None:
     assert even_share([episode]).total.tolist() == [0.75]
 
 
+@pytest.mark.slow
 def test_the_bare_loop_plays_and_learns_in_a_process_of_its_own(small_work: Work) -> None:
     outcome = play(PEER, small_work)
     assert len(outcome.update_s) == len(outcome.cpu_s) == 2

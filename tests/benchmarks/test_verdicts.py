@@ -8,7 +8,9 @@ from benchmarks.verdicts import LAGS, TRUTHS, count
 
 
 @pytest.mark.parametrize("alone", [False, True])
-@pytest.mark.parametrize("n_seeds", [1, 2, 3, 5])
+@pytest.mark.parametrize(
+    "n_seeds", [1, 2, *(pytest.param(n, marks=pytest.mark.slow) for n in (3, 5))]
+)
 def test_verdicts_are_right_where_the_truth_is_known(n_seeds, alone):
     """The whole table of `benchmarks.verdicts`, in fewer draws."""
     draws = 100

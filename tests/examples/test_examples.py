@@ -71,7 +71,12 @@ def test_every_example_is_run_here_and_listed_in_the_readme():
     assert {script for script in scripts if f"[{script}]({script})" in readme} == scripts
 
 
-@pytest.mark.parametrize("run", RUNS, ids=lambda run: run.partition(" --steps")[0])
+@pytest.mark.parametrize(
+    "run",
+    # The agents of other packages take longest.
+    [pytest.param(run, marks=[pytest.mark.slow] * bool(RUNS[run])) for run in RUNS],
+    ids=lambda run: run.partition(" --steps")[0],
+)
 def test_an_example_ends_with_its_result(run, endpoint, monkeypatch, capsys):
     missing = [name for name in RUNS[run] if importlib.util.find_spec(name) is None]
     if missing:

@@ -52,7 +52,9 @@ def _bytes(tensors: Any) -> int:
     )
 
 
-@pytest.fixture(params=["llama", "gpt2", "qwen3"])
+@pytest.fixture(
+    params=["llama", *(pytest.param(name, marks=pytest.mark.slow) for name in ("gpt2", "qwen3"))]
+)
 def model(request: pytest.FixtureRequest, save_model: Callable[..., str]) -> str:
     return save_model(request.param, tokenizer="embedded")
 
@@ -143,9 +145,8 @@ def test_gradient_checkpointing_keeps_less(model: str) -> None:
     assert checkpointed.update_peak < plain.update_peak
 
 
-@pytest.mark.parametrize(
-    "changes", [(), pytest.param(("lora.r=4", "bf16=true"), marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("changes", [(), ("lora.r=4", "bf16=true")])
 def test_the_largest_settings_fit_and_the_next_do_not(
     save_model: Callable[..., str], changes: tuple[str, ...]
 ) -> None:

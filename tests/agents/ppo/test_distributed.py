@@ -74,9 +74,8 @@ def difference(found: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]) 
     return float((both[0] - both[1]).norm() / both[1].norm())
 
 
-@pytest.mark.parametrize(
-    "families", [("llama",), pytest.param(("gpt2", "qwen3"), marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("families", [("llama",), ("gpt2", "qwen3")])
 def test_two_processes_equal_one_whether_weights_are_divided_or_not(run, save_model, families):
     """Of eleven episodes one has eight and the other three, in unequal numbers of passes."""
     ppo = {"n_epochs": 1, "kl_target": 1.0, "kl_coef": 0.1, "kl_horizon": 20}
@@ -98,6 +97,7 @@ def test_two_processes_equal_one_whether_weights_are_divided_or_not(run, save_mo
             assert found["kl_coef"] == pytest.approx(wanted["kl_coef"], rel=1e-6) != 0.1
 
 
+@pytest.mark.slow
 def test_processes_play_slots_of_their_own_and_what_they_save_goes_on_in_one(
     run, make_env, make_agent, tmp_path
 ):
@@ -149,6 +149,7 @@ def test_processes_play_slots_of_their_own_and_what_they_save_goes_on_in_one(
             assert found["n_episodes_done"] == 48
 
 
+@pytest.mark.slow
 def test_what_is_sent_in_an_iteration(run):
     """In units of the weights, with 2 epochs of 2 minibatches, each of a single pass."""
     ppo = {"n_epochs": 2, "batch_size": 6}
@@ -161,6 +162,7 @@ def test_what_is_sent_in_an_iteration(run):
     assert fsdp == pytest.approx({"gathered": 10, "scattered": 4, "summed": 0}, abs=0.1)
 
 
+@pytest.mark.slow
 def test_accelerates_launcher_runs_the_same_command(tmp_path):
     words = [
         "TextTranslate-v0", "n_episodes=8", "n_envs=8", "batch_size=8", "total_episodes=16",
@@ -202,6 +204,7 @@ def test_accelerates_launcher_runs_the_same_command(tmp_path):
     assert [row["before"]["reward"] for row in samples] == wanted.rewards.tolist()
 
 
+@pytest.mark.slow
 def test_the_death_of_one_ends_the_others_with_a_word(save_model, echo_rows, tmp_path):
     """Without a launcher that would end them."""
     given = json.dumps([{"model": save_model(spread=0.3), "rows": echo_rows}])

@@ -299,6 +299,7 @@ def test_a_run_ends_with_the_benchmark_that_wanted_it(make_config, tmp_path):
     assert not (tmp_path / "a" / "run.json").exists()
 
 
+@pytest.mark.slow
 def test_processes_make_runs_and_one_that_fails_leaves_its_error(make_config, tmp_path):
     designs = {"brevity": BREVITY, "broken": BROKEN, "killed": KILLED}
     config = make_config(designs=designs, jobs=2)

@@ -166,6 +166,7 @@ def test_the_embedded_model_keeps_its_defaults_when_it_was_trained_further(tmp_p
     assert other.learning_rate == 3e-5
 
 
+@pytest.mark.slow
 def test_the_same_values_give_the_same_run_in_python_and_on_the_command_line(tmp_path):
     agent = TextPPO("LMPolicy", "TextQA-v0", **RUN)
     seen = []

@@ -72,6 +72,7 @@ def logged_keys(run: Path) -> set[str]:
     return {key for row in rows_of(run) for key in row} - {"iteration"}
 
 
+@pytest.mark.slow
 def test_a_run_that_is_tracked_learns_the_same(plain, tracked):
     assert what_it_learned(tracked / "run") == what_it_learned(plain)
     assert (
@@ -80,6 +81,7 @@ def test_a_run_that_is_tracked_learns_the_same(plain, tracked):
     )
 
 
+@pytest.mark.slow
 def test_tensorboard_has_every_number_the_configuration_and_texts(tracked):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -100,6 +102,7 @@ def test_tensorboard_has_every_number_the_configuration_and_texts(tracked):
     assert "| prompt | response | reward |" in text("rollout/texts")
 
 
+@pytest.mark.slow
 def test_trackio_has_every_number_the_configuration_and_texts(tracked):
     (path,) = (tracked / "trackio").glob("*.db")
     assert path.stem == "textenv"
@@ -136,6 +139,7 @@ def read_wandb(path: Path) -> list:
     return records
 
 
+@pytest.mark.slow
 def test_wandb_has_every_number_the_configuration_and_texts_and_is_offline(tracked):
     (path,) = (tracked / "run/wandb").glob("offline-run-*/*.wandb")
     records = read_wandb(path)

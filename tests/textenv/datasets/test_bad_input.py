@@ -142,6 +142,7 @@ def _texts(row):
     return [column for column, value in row.items() if isinstance(value, str)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("id", IDS)
 def test_ten_megabytes_in_any_column_are_an_episode_or_an_error(tmp_path, id):
     # chrF itself takes half a minute for a reference of this length.

@@ -112,7 +112,7 @@ def test_another_process_plays_the_same_episodes(file):
     assert len(set(ids)) > 4
 
 
-@pytest.mark.parametrize("suffix", ["jsonl", "csv"])
+@pytest.mark.parametrize("suffix", ["jsonl", pytest.param("csv", marks=pytest.mark.slow)])
 def test_memory_holds_where_the_rows_stand_but_not_the_rows(tmp_path, suffix):
     rows = [{**row, "document": f"{i} " + "word " * 2000} for i, row in enumerate(pairs(1500))]
     path = write(tmp_path / f"big.{suffix}", rows)

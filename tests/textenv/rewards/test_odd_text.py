@@ -55,6 +55,7 @@ LONG = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", LONG)
 @pytest.mark.parametrize("name", ["rougeLsum", "bleu", "chrf++", "ter", "edit_similarity"])
 def test_ten_megabytes_are_scored_or_refused_in_words(name: str, text: str) -> None:
