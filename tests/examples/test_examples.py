@@ -73,8 +73,13 @@ def test_every_example_is_run_here_and_listed_in_the_readme():
 
 @pytest.mark.parametrize(
     "run",
-    # The agents of other packages take longest.
-    [pytest.param(run, marks=[pytest.mark.slow] * bool(RUNS[run])) for run in RUNS],
+    # Agents of other packages, and second ones, are long forms.
+    [
+        pytest.param(
+            run, marks=[pytest.mark.slow] * (bool(RUNS[run]) or "A2C" in run or "cleanrl" in run)
+        )
+        for run in RUNS
+    ],
     ids=lambda run: run.partition(" --steps")[0],
 )
 def test_an_example_ends_with_its_result(run, endpoint, monkeypatch, capsys):

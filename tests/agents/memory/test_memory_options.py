@@ -18,7 +18,8 @@ from agents.ppo.ppo import TextPPO
 from agents.ppo.rollout import collect_episodes
 from textenv import ConfigError, ModelError
 
-FAMILIES = ["llama", "gpt2", "qwen3"]
+# The other families are long forms.
+FAMILIES = ["llama", *(pytest.param(name, marks=pytest.mark.slow) for name in ("gpt2", "qwen3"))]
 OPTIONS = {
     "lora": {"lora": {"r": 4}},
     "frozen layer": {"frozen_layers": 1},

@@ -23,7 +23,8 @@ from agents.ppo.rollout import collect_episodes
 from agents.ppo.vec_env import TextVecEnv
 from textenv import ConfigError, ModelError, UnknownNameError
 
-FAMILIES = ["llama", "gpt2", "qwen3"]
+# The other families are long forms.
+FAMILIES = ["llama", *(pytest.param(name, marks=pytest.mark.slow) for name in ("gpt2", "qwen3"))]
 
 
 def collect(agent: Any, n: int = 8) -> EpisodeBatch:

@@ -15,7 +15,8 @@ from agents.ppo.evaluated_rollout import evaluate_rollout
 from agents.ppo.reference import Reference
 from agents.ppo.rollout import collect_episodes
 
-FAMILIES = ["llama", "gpt2", "qwen3"]
+# The other families are long forms.
+FAMILIES = ["llama", *(pytest.param(name, marks=pytest.mark.slow) for name in ("gpt2", "qwen3"))]
 SHARING = {
     "lora": {"lora": {"r": 4}},
     "frozen layer": {"frozen_layers": 1},
