@@ -2,6 +2,7 @@
 # Another folder for the model of demo-lm: make CACHE=/data/models demo-lm
 
 PYTHON ?= python3
+NEMO_GYM_PYTHON ?= python3.12
 OUT_LM := $(or $(OUT),runs/demo-lm-$(shell date +%Y%m%d-%H%M%S))
 OUT := $(or $(OUT),runs/demo-$(shell date +%Y%m%d-%H%M%S))
 CACHE := $(or $(CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/textenv)
@@ -69,8 +70,8 @@ test: install-dev
 test-all: install-dev
 	$(PYTEST) -m 'not gpu'
 
-# The adapters for NeMo Gym, verifiers and verl, each in an environment of its own: needs a network, for verl
-# a Python below 3.13, and for NeMo Gym 3.12 or newer, as in: make PYTHON=python3.12 test-stacks
+# The adapters for NeMo Gym, verifiers and verl, each in an environment of its own: needs a network, for NeMo
+# Gym a Python from 3.12 on (NEMO_GYM_PYTHON), and for verl one below 3.13.
 test-stacks: .venv-nemo-gym/.installed .venv-verifiers/.installed .venv-verl/.installed
 	OMP_NUM_THREADS=1 .venv-nemo-gym/bin/python -m pytest -q --noconftest \
 		tests/agents/integrations/test_nemo_gym.py
@@ -81,7 +82,7 @@ test-stacks: .venv-nemo-gym/.installed .venv-verifiers/.installed .venv-verl/.in
 
 # Without torch: an environment that is served needs none.
 .venv-nemo-gym/.installed: pyproject.toml
-	$(PYTHON) -m venv .venv-nemo-gym
+	$(NEMO_GYM_PYTHON) -m venv .venv-nemo-gym
 	.venv-nemo-gym/bin/python -m pip install --quiet --disable-pip-version-check $(STACK_TOOLS) \
 		nemo-gym==0.4.0 openenv==0.10.0 $(OF_ENVIRONMENTS) transformers
 	.venv-nemo-gym/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
