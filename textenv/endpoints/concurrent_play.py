@@ -27,7 +27,8 @@ class Ask:
     Attributes:
         number: Place of the episode among those that are played.
         example: What it plays.
-        transcript: The conversation so far, as the environment shows it.
+        transcript: The conversation so far; the agent's turns with the white space around them,
+            which the environment leaves out, since a model's next answer may depend on it.
     """
 
     number: int
@@ -72,10 +73,13 @@ def play_concurrently(
     slots = CoreSlots(core, examples, scored=False)
     rollout = Rollout(slots, len(examples))
     waiting: dict[Future[str | NoAnswer], int] = {}
+    said_in: dict[int, list[str]] = {}  # what the agent said, by the number of the episode
     with RequestPool(min(concurrency, core.n_slots, len(examples)), "agent") as pool:
         while len(rows := rollout.rows()):
             for row in set(rows.tolist()) - set(waiting.values()):
-                ask = Ask(rollout.number(row), core.example(row), tuple(core.turns[row]))
+                number = rollout.number(row)
+                turns = _as_said(core, row, said_in.get(number, []))
+                ask = Ask(number, core.example(row), turns)
                 waiting[pool.submit(partial(answer, ask, pool.stop))] = row
             done, _ = wait(waiting, return_when=FIRST_COMPLETED)
             for future in done:
@@ -83,6 +87,20 @@ def play_concurrently(
                 if isinstance(said, NoAnswer):
                     rollout.give_up(row, core.episode(row), said.reason)
                 else:
+                    said_in.setdefault(rollout.number(row), []).append(str(said))
                     rollout.advance(np.array([row]), [said])
             progress(len(rollout.episodes), "")
     return sorted(rollout.episodes, key=lambda episode: episode.group)
+
+
+def _as_said(core: TextCore, row: int, said: Sequence[str]) -> tuple[Turn, ...]:
+    """Returns the conversation of a slot, with the white space that the agent wrote."""
+    own = iter(said)
+    turns = list(core.turns[row])
+    for i in range(core.n_opening[row], len(turns)):
+        if turns[i].role == "assistant":
+            text = next(own)
+            # What exceeds the budget of tokens was cut: then the turn is what was heard.
+            if text.strip() == turns[i].text:
+                turns[i] = Turn("assistant", text)
+    return tuple(turns)

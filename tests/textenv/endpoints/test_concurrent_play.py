@@ -112,3 +112,25 @@ def test_a_cut_turn_is_one_at_text_level_too():
         *_, info = env.step(text)
         reasons.append(info["stop_reason"])
     assert reasons == ["end_of_turn", "max_new_tokens"]
+
+
+def test_an_agent_is_shown_its_own_words_with_the_white_space_around_them():
+    core = _core(2, max_new_tokens=12, max_turns=3)
+    said = ["One moment, ", " \nWhich day", "word " * 40]
+    seen = {}
+
+    def answer(ask, stop):
+        own = [turn.text for turn in ask.transcript if turn.role == "assistant"]
+        seen.setdefault(ask.number, []).append(own)
+        return said[(len(own) + ask.number) % 3]
+
+    examples = [core.dataset("train")[i] for i in range(3)]
+    played = play_concurrently(core, examples, answer, concurrency=2)
+    for number, episode in enumerate(played):
+        heard = episode.conversation.responses
+        assert [text.strip() for text in heard] == list(heard)
+        wanted = [said[(i + number) % 3] for i in range(len(heard))]
+        # A text that is too long is shown as it was cut.
+        shown = [text if len(text) < 100 else cut for text, cut in zip(wanted, heard, strict=True)]
+        assert seen[number] == [shown[:i] for i in range(len(heard))]
+        assert any(len(cut) < len(text) - 10 for text, cut in zip(wanted, heard, strict=True))
