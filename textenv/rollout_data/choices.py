@@ -47,7 +47,7 @@ def choose_best(
         for rollout in _ranked(_different(group))[:k]
         if min_reward is None or rollout.reward >= min_reward - _ROUNDING
     ]
-    n = math.ceil(top * len(best) - _ROUNDING)
+    n = max(1, math.ceil(top * len(best) - _ROUNDING))  # of a tiny share the best one is left
     kept = sorted(range(len(best)), key=lambda i: -best[i].reward)[:n]
     return [best[i] for i in sorted(kept)]
 

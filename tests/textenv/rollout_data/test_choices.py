@@ -103,3 +103,7 @@ def test_prompts_whose_answers_earn_the_same_are_counted():
 
 def test_neighbours_answer_other_prompts():
     assert texts(spread_over_prompts(ONE + TWO)) == ["a", "x", "b", "y", "c", "b", "d"]
+
+
+def test_of_the_smallest_share_the_best_answer_is_left():
+    assert texts(choose_best(ONE + TWO, top=1e-12)) == ["b"]
