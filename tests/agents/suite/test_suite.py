@@ -110,3 +110,10 @@ def test_a_suite_that_is_not_there_is_told_with_those_that_are(tmp_path):
     (tmp_path / "bad.yaml").write_text("a: [", encoding="utf-8")
     with pytest.raises(ConfigError, match="not valid YAML"):
         load_definition(str(tmp_path / "bad.yaml"))
+
+
+def test_a_key_that_is_a_number_is_told_as_an_unknown_one(write_suite):
+    path = Path(write_suite())
+    path.write_text(path.read_text(encoding="utf-8") + "1: x\n", encoding="utf-8")
+    with pytest.raises(TextEnvError, match="no option '1'"):
+        load_definition(str(path))
