@@ -37,7 +37,7 @@ _REMEDY = (
     "Install the version of textenv that the suite was made for, or give your own suite another "
     "name and leave out 'expected' and 'hash'."
 )
-_LEAST_SPAN = 0.1  # between the lazy rule and the ideal answers
+LEAST_SPAN = 0.1  # between the lazy rule and the ideal answers
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ def _make_task(entry: TaskEntry, definition: SuiteDefinition) -> SuiteTask:
     rule = entry.to_json()["lazy"]
     lazy = _mean_reward(core, examples, make_lazy_speaker(core.task, rule))
     gold = _mean_reward(core, examples, core.task.gold)
-    if gold - lazy < _LEAST_SPAN:
+    if gold - lazy < LEAST_SPAN:
         raise ConfigError(
             f"{entry.id}: the lazy rule earns {lazy:.3f} and the ideal answers {gold:.3f}, so "
             "scores between them say nothing. Choose another rule or reward."
