@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from dataclasses import replace
 
@@ -283,3 +284,10 @@ def test_a_count_of_tokens_that_is_none_is_not_believed(chat, server, count):
     found = evaluate_agent(replace(QA, examples=1), chat())
     assert (found.result["chat"]["prompt_tokens"], found.result["chat"]["uncounted"]) == (0, 1)
     assert ChatReply("a", "length").is_cut
+
+
+def test_a_name_that_is_no_utf8_can_be_written(chat, tmp_path):
+    spec = replace(chat(), model=os.fsdecode(b"m\xff"))
+    evaluate_agent(QA, spec, out=tmp_path / "out")
+    written = json.loads((tmp_path / "out" / "result.json").read_bytes())
+    assert written["model"] == "m\N{REPLACEMENT CHARACTER}"
