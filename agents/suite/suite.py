@@ -28,6 +28,7 @@ from textenv.examples import Example
 from textenv.registry import environment_row
 from textenv.rewards import compute_rewards
 from textenv.rollout import SpeakerWriter, play_examples
+from textenv.secrets import mask_secrets
 from textenv.tokenization import EMBEDDED
 from textenv.vector import make_core
 
@@ -126,8 +127,8 @@ def make_suite(definition: SuiteDefinition) -> Suite:
     """Makes a suite of its file: plays the lazy rule and the ideal answers, and hashes examples.
 
     Raises:
-        ConfigError: Something is not what the file expects, a split has too few examples, or the
-            lazy rule comes too near the ideal answers.
+        ConfigError: Something is not what the file expects, a split has too few examples, the lazy
+            rule comes too near the ideal answers, or a text looks like a password.
     """
     tasks = tuple(_make_task(entry, definition) for entry in definition.tasks)
     for task, entry in zip(tasks, definition.tasks, strict=True):
@@ -142,12 +143,25 @@ def make_suite(definition: SuiteDefinition) -> Suite:
         definition.seed,
         tasks,
     )
+    _check_readable(suite)
     if definition.hash not in (None, suite.hash):
         raise ConfigError(
             f"The suite '{suite.name}' was published with the hash {definition.hash}, and this is "
             f"{suite.hash}: something in it has changed. {_REMEDY}"
         )
     return suite
+
+
+def _check_readable(suite: Suite) -> None:
+    """Refuses what is masked when a result is read: its hash would not be that of the suite."""
+    content = json.loads(json.dumps(suite.to_json()))
+    masked = mask_secrets(content)
+    for key in content:
+        if content[key] != masked[key]:
+            raise ConfigError(
+                f"The suite '{suite.name}' has a text in '{key}' that looks like a key or a "
+                "password, which results do not show. Write it in other words."
+            )
 
 
 def hash_content(content: Mapping[str, Any]) -> str:
