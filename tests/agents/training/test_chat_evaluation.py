@@ -261,6 +261,7 @@ def test_a_chat_model_does_not_choose_among_candidates_that_it_is_not_shown(chat
         ({"concurrency": 0}, "concurrency"),
         ({"max_retries": 1.5}, "max_retries"),
         ({"timeout_s": float("inf")}, "timeout_s"),
+        ({"timeout_s": 1e300}, "timeout_s is a number of seconds from 0.001 to 1,000,000"),
         ({"on_failure": "zero"}, "on_failure"),
         ({"prices": (1.0, -1.0)}, "prices"),
     ],
