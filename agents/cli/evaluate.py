@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -44,6 +45,7 @@ from textenv.cli.overrides import check_given_once
 from textenv.cli.terminal import make_console
 from textenv.endpoints.chat_options import ChatOptions
 from textenv.errors import ConfigError, DatasetError, ExitCode
+from textenv.named_paths import named_path
 from textenv.output_paths import check_file
 from textenv.registry import environment_row
 from textenv.safe_text import without_lone_surrogates
@@ -170,6 +172,8 @@ def evaluate(
     base.check_samples(samples)
     settings = [_with_run(replace(base, id=id), run) for id in ids]
     files = _name_files(out, ids, drawn)
+    for setting in settings:
+        _check_apart(files.values(), setting)
 
     from agents.training.model_lookup import pick_device
 
@@ -254,6 +258,19 @@ def _name_files(
         check_file(path)
         check_file(path.with_suffix(".jsonl"))
     return files
+
+
+def _check_apart(files: Iterable[Path], setting: EvaluationSetting) -> None:
+    """Checks that no data set would be written over."""
+    spec = setting.env.get("dataset", setting.dataset)
+    named = spec.get("path") if isinstance(spec, Mapping) else spec
+    if not isinstance(named, str) or not os.path.exists(data := named_path(named)):
+        return
+    for path in (file for pair in files for file in (pair, pair.with_suffix(".jsonl"))):
+        if path.exists() and path.samefile(data):
+            raise ConfigError(
+                f"The answers would be written over the data set '{named}': name another --out."
+            )
 
 
 def _make_evaluation(
