@@ -203,7 +203,8 @@ class ChatAgent:
             reply = _read_reply(answer, where)
             if self._key is None:
                 return reply
-            return replace(reply, text=reply.text.replace(self._key, MASK))
+            said, reason = (t.replace(self._key, MASK) for t in (reply.text, reply.finish_reason))
+            return replace(reply, text=said, finish_reason=reason)
         raise _refusal(answer, where)
 
     def reply_all(self, conversations: Iterable[Messages]) -> tuple[str, ...]:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -44,8 +45,10 @@ from textenv.cli.overrides import check_given_once
 from textenv.cli.terminal import make_console
 from textenv.endpoints.chat_options import ChatOptions
 from textenv.errors import ConfigError, DatasetError, ExitCode
+from textenv.named_paths import named_path
 from textenv.output_paths import check_file
 from textenv.registry import environment_row
+from textenv.safe_text import without_lone_surrogates
 from textenv.storage.whole_files import write_whole
 from textenv.tokenization import EMBEDDED
 
@@ -55,6 +58,7 @@ if TYPE_CHECKING:
     from agents.training.agent_evaluation import AgentEvaluation, EvaluationRecord
     from agents.training.run_folder import Setting
 
+_LARGEST_SEED = 2**63 - 1
 _PAUSE_S = 10.0  # between two lines of progress in a file
 
 
@@ -168,6 +172,8 @@ def evaluate(
     base.check_samples(samples)
     settings = [_with_run(replace(base, id=id), run) for id in ids]
     files = _name_files(out, ids, drawn)
+    for setting in settings:
+        _check_apart(files.values(), setting)
 
     from agents.training.model_lookup import pick_device
 
@@ -187,7 +193,8 @@ def evaluate(
     shown = Shown(spec, model, by_id, base, () if run is None else run.ids)
     summary = summarize(records, drawn, shown) if several else None
     if out is not None and summary is not None:
-        write_whole(out / SUMMARY_FILE, json.dumps(summary, indent=2, ensure_ascii=False))
+        text = json.dumps(without_lone_surrogates(summary), indent=2, ensure_ascii=False)
+        write_whole(out / SUMMARY_FILE, text)
     if as_json:
         print_json(records[ids[0]][0].result if summary is None else summary)
         return
@@ -203,6 +210,7 @@ def evaluate(
 def _read_seeds(seed: int | None, seeds: str | None, spec: AgentSpec) -> tuple[int, ...]:
     """Reads the seeds to evaluate with."""
     if seeds is None:
+        _check_seed("--seed", seed or 0)
         return (seed or 0,)
     if seed is not None:
         raise ConfigError("Give --seed or --seeds, not both.")
@@ -212,11 +220,17 @@ def _read_seeds(seed: int | None, seeds: str | None, spec: AgentSpec) -> tuple[i
         read = ()
     if not read or min(read) < 0:
         raise ConfigError(f"--seeds {seeds}: name whole numbers from 0 up, such as 0,1,2.")
+    _check_seed("--seeds", max(read))
     if len(read) > 1 and not spec.draws:
         raise ConfigError(
             f"The agent '{spec.name}' gives the same answer with each seed: leave out --seeds."
         )
     return read
+
+
+def _check_seed(option: str, seed: int) -> None:
+    if seed > _LARGEST_SEED:
+        raise ConfigError(f"{option} {seed}: give a number up to {_LARGEST_SEED}.")
 
 
 def _name_files(
@@ -244,6 +258,19 @@ def _name_files(
         check_file(path)
         check_file(path.with_suffix(".jsonl"))
     return files
+
+
+def _check_apart(files: Iterable[Path], setting: EvaluationSetting) -> None:
+    """Checks that no data set would be written over."""
+    spec = setting.env.get("dataset", setting.dataset)
+    named = spec.get("path") if isinstance(spec, Mapping) else spec
+    if not isinstance(named, str) or not os.path.exists(data := named_path(named)):
+        return
+    for path in (file for pair in files for file in (pair, pair.with_suffix(".jsonl"))):
+        if path.exists() and path.samefile(data):
+            raise ConfigError(
+                f"The answers would be written over the data set '{named}': name another --out."
+            )
 
 
 def _make_evaluation(

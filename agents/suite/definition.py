@@ -97,8 +97,8 @@ def _check(content: Any) -> SuiteDefinition:
     for number, raw in enumerate(content["tasks"], start=1):
         if not isinstance(raw, dict):
             raise ConfigError(f"task {number} is no mapping with an 'id' and a 'lazy' rule.")
-        entries.append(TaskEntry(**{str(key): value for key, value in raw.items()}))
-    definition = SuiteDefinition(**{**content, "tasks": tuple(entries)})
+        entries.append(TaskEntry(**_by_name(raw)))
+    definition = SuiteDefinition(**{**_by_name(content), "tasks": tuple(entries)})
     ids = [entry.id for entry in entries]
     for entry in entries:
         environment_row(entry.id)
@@ -108,3 +108,8 @@ def _check(content: Any) -> SuiteDefinition:
             if key in entry.env:
                 raise ConfigError(f"{entry.id}: '{key}' cannot be set under env in a suite.")
     return definition
+
+
+def _by_name(content: dict[Any, Any]) -> dict[str, Any]:
+    """Names keys by texts: in YAML they may be numbers, which no option is called."""
+    return {str(key): value for key, value in content.items()}

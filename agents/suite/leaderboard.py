@@ -12,6 +12,7 @@ from agents.suite.ranking import Place, Ranking, rank
 from agents.suite.results import SuiteResult, read_result
 from textenv.benchmark.statistics import Estimate, estimate_mean
 from textenv.errors import ConfigError
+from textenv.safe_text import for_terminal
 
 MOST = 200  # results of one leaderboard
 
@@ -126,6 +127,8 @@ def _check_published(result: SuiteResult) -> None:
 def make_leaderboard(results: Sequence[SuiteResult], places: Sequence[str]) -> Leaderboard:
     """Ranks the agents of results of one suite; `places` tell apart those that are named alike."""
     names = [result.name for result in results]
+    # A folder may be called what no line, and no file in UTF-8, can hold.
+    places = [" ".join(for_terminal(place).split()) for place in places]
     shown = [
         f"{name} ({place})" if names.count(name) > 1 else name
         for name, place in zip(names, places, strict=True)

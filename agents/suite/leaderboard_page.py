@@ -22,6 +22,7 @@ from textenv.report.tables import (
     show_text,
     words_column,
 )
+from textenv.safe_text import for_terminal
 
 _DECIMALS = 3
 _MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\`*_{}[]<>|#!~&$@:"} | {"\n": " ", "\r": " "})
@@ -278,7 +279,7 @@ def _plain(value: Any) -> str:
 
 def _escaped(text: str) -> str:
     """Returns a text that Markdown shows as it is, on one line, with no markup of any kind."""
-    return " ".join(text.translate(_MARKDOWN).split())
+    return " ".join(for_terminal(text).translate(_MARKDOWN).split())
 
 
 def _escaped_head(text: str) -> str:

@@ -141,7 +141,8 @@ def _play_parts(
     folder.mkdir(exist_ok=True)
     ranges = player.parts()
     parts = {
-        t.id: [_read_part(_path(folder, t, i)) for i in range(len(ranges))] for t in suite.tasks
+        t.id: [_read_part(_path(folder, t, i), len(numbers)) for i, numbers in enumerate(ranges)]
+        for t in suite.tasks
     }
     missing = [
         (task, i, numbers)
@@ -161,7 +162,7 @@ def _play_parts(
         part = {"seconds": seconds, "rows": without_lone_surrogates(rows)}
         write_run_file(_path(folder, task, i), json.dumps(part, ensure_ascii=False))
         # As it will be read, so that an interrupted run makes no difference.
-        parts[task.id][i] = _read_part(_path(folder, task, i))
+        parts[task.id][i] = _read_part(_path(folder, task, i), len(numbers))
         pace.end(task, len(numbers), seconds)
     progress(pace.n_done, "done")
     return parts
@@ -171,15 +172,17 @@ def _path(folder: Path, task: SuiteTask, i: int) -> Path:
     return folder / f"{task.id.replace('/', '--')}.{i}.json"
 
 
-def _read_part(path: Path) -> dict[str, Any]:
+def _read_part(path: Path, n_rows: int) -> dict[str, Any]:
     """Returns a part; an empty one if it is not there, or not whole: it is played again."""
     if not path.is_file() or find_damaged_files(path.parent, [path.name]):
         return {}
     try:
-        found: dict[str, Any] = load_json(path.read_bytes())
-    except ValueError:
+        found = load_json(path.read_bytes())
+        rewards = [row["reward"] for row in found["rows"]]
+        is_whole = len(rewards) == n_rows and found["seconds"] >= 0
+    except (ValueError, KeyError, TypeError):  # where there is no checksum, it may be anything
         return {}
-    return found
+    return found if is_whole else {}
 
 
 def _finish(

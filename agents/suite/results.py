@@ -6,6 +6,7 @@ computed from its rewards is computed anew.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from agents.suite.suite import hash_content
+from agents.suite.suite import LEAST_SPAN, hash_content
 from agents.training.checked_files import check_run_files
 from textenv.benchmark.statistics import (
     Estimate,
@@ -32,6 +33,7 @@ FORMAT = 1
 LONGEST_NAME = 100  # characters
 _LARGEST = 64_000_000  # bytes of a file that is read
 _MOST_TASKS, _MOST_EXAMPLES = 1_000, 100_000
+_LARGEST_REWARD = 1e100  # whose squares can still be summed
 _FACTS = ("response_tokens", "ended_by_agent")  # metrics that a result tells beside the reward
 
 
@@ -195,8 +197,8 @@ def _checked(data: Any) -> SuiteResult:
     for task in suite["tasks"]:
         if not isinstance(task["id"], str) or not isinstance(task["settings"], dict):
             raise TypeError("a task of its suite has no id or no settings")
-        if _number(task["gold"]) <= _number(task["lazy"]):
-            raise ValueError(f"ideal answers to {task['id']} earn no more than lazy ones")
+        if _number(task["gold"]) - _number(task["lazy"]) < LEAST_SPAN:
+            raise ValueError(f"ideal answers to {task['id']} earn hardly more than lazy ones")
     if set(data["tasks"]) != set(ids) or len(set(ids)) != len(ids):
         raise ValueError("its tasks are not those of its suite")
     rewards = [[_number(value) for value in data["tasks"][id]["rewards"]] for id in ids]
@@ -204,6 +206,10 @@ def _checked(data: Any) -> SuiteResult:
         raise ValueError(f"a task does not have {n} rewards")
     facts = {id: {k: _number(data["tasks"][id][k]) for k in ("prompts_cut", *_FACTS)} for id in ids}
     agent = dict(data["agent"])
+    if not _is_finite([agent, suite]):
+        raise ValueError(
+            "what it tells of the agent or the suite holds a number that is not finite"
+        )
     if not isinstance(agent.get("kind"), str):
         raise TypeError("it does not say what kind of agent played")
     # A leaderboard is to show names in their own order and on one line.
@@ -222,9 +228,21 @@ def _with_about(result: SuiteResult, path: Path) -> SuiteResult:
 
 
 def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or (isinstance(value, float) and not math.isfinite(value)):
         raise ValueError(f"{str(value)[:40]!r} is no finite number")
+    if abs(value) > _LARGEST_REWARD:
+        raise ValueError(f"{str(value)[:40]} is too large a number")
     return float(value)
+
+
+def _is_finite(value: Any) -> bool:
+    """Tells whether plain values hold only numbers that JSON knows, as pages need them."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:
+        return False
+    return True
 
 
 def _words(error: Exception) -> str:

@@ -28,6 +28,7 @@ from textenv.examples import Example
 from textenv.registry import environment_row
 from textenv.rewards import compute_rewards
 from textenv.rollout import SpeakerWriter, play_examples
+from textenv.secrets import mask_secrets
 from textenv.tokenization import EMBEDDED
 from textenv.vector import make_core
 
@@ -37,7 +38,7 @@ _REMEDY = (
     "Install the version of textenv that the suite was made for, or give your own suite another "
     "name and leave out 'expected' and 'hash'."
 )
-_LEAST_SPAN = 0.1  # between the lazy rule and the ideal answers
+LEAST_SPAN = 0.1  # between the lazy rule and the ideal answers
 
 
 @dataclass(frozen=True)
@@ -126,8 +127,8 @@ def make_suite(definition: SuiteDefinition) -> Suite:
     """Makes a suite of its file: plays the lazy rule and the ideal answers, and hashes examples.
 
     Raises:
-        ConfigError: Something is not what the file expects, a split has too few examples, or the
-            lazy rule comes too near the ideal answers.
+        ConfigError: Something is not what the file expects, a split has too few examples, the lazy
+            rule comes too near the ideal answers, or a text looks like a password.
     """
     tasks = tuple(_make_task(entry, definition) for entry in definition.tasks)
     for task, entry in zip(tasks, definition.tasks, strict=True):
@@ -142,12 +143,25 @@ def make_suite(definition: SuiteDefinition) -> Suite:
         definition.seed,
         tasks,
     )
+    _check_readable(suite)
     if definition.hash not in (None, suite.hash):
         raise ConfigError(
             f"The suite '{suite.name}' was published with the hash {definition.hash}, and this is "
             f"{suite.hash}: something in it has changed. {_REMEDY}"
         )
     return suite
+
+
+def _check_readable(suite: Suite) -> None:
+    """Refuses what is masked when a result is read: its hash would not be that of the suite."""
+    content = json.loads(json.dumps(suite.to_json()))
+    masked = mask_secrets(content)
+    for key in content:
+        if content[key] != masked[key]:
+            raise ConfigError(
+                f"The suite '{suite.name}' has a text in '{key}' that looks like a key or a "
+                "password, which results do not show. Write it in other words."
+            )
 
 
 def hash_content(content: Mapping[str, Any]) -> str:
@@ -161,7 +175,7 @@ def _make_task(entry: TaskEntry, definition: SuiteDefinition) -> SuiteTask:
     rule = entry.to_json()["lazy"]
     lazy = _mean_reward(core, examples, make_lazy_speaker(core.task, rule))
     gold = _mean_reward(core, examples, core.task.gold)
-    if gold - lazy < _LEAST_SPAN:
+    if gold - lazy < LEAST_SPAN:
         raise ConfigError(
             f"{entry.id}: the lazy rule earns {lazy:.3f} and the ideal answers {gold:.3f}, so "
             "scores between them say nothing. Choose another rule or reward."

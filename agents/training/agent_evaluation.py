@@ -41,6 +41,7 @@ from textenv.preflight import find_misfits, measure_scale, try_rewards
 from textenv.registry import environment_row
 from textenv.rewards.base import name_of
 from textenv.rollout import Progress, silent
+from textenv.safe_text import without_lone_surrogates
 from textenv.storage.whole_files import write_whole
 from textenv.tokenization import EMBEDDED
 from textenv.vector import environment_arguments, make_core
@@ -85,7 +86,9 @@ class EvaluationRecord:
         path.parent.mkdir(parents=True, exist_ok=True)
         # The result comes last: where it is, the rows are whole.
         write_rows(path.with_suffix(".jsonl"), self.rows)
-        write_whole(path, json.dumps(self.result, indent=2, ensure_ascii=False))
+        # A path of a data set may have a name that is no UTF-8.
+        result = without_lone_surrogates(self.result)
+        write_whole(path, json.dumps(result, indent=2, ensure_ascii=False))
 
 
 def evaluate_agent(

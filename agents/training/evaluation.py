@@ -77,7 +77,7 @@ class Evaluation:
             least_reward: Reward from which on a sample passes.
 
         Raises:
-            ConfigError: There are fewer than k samples.
+            ConfigError: There are fewer than k samples, or no example has a score for each.
         """
         for k in sizes:
             if not 1 <= k <= self.n_samples:
@@ -88,6 +88,12 @@ class Evaluation:
         # Sums of weights may miss a reward by a last digit.
         passed = (self.rewards > least_reward - 1e-9).reshape(-1, self.n_samples)
         whole = ~np.isnan(self.rewards).reshape(passed.shape).any(axis=1)
+        if sizes and not whole.any():
+            raise ConfigError(
+                "pass@k needs an example of which every sample has a score, and none has that: "
+                f"{len(self.invalid)} of {len(self.episodes)} answers have no score. Leave out "
+                "--pass-at, or find out why they have none."
+            )
         found = expected_best(passed[whole], passed[whole], sizes)
         return {k: estimate_mean(chances) for k, chances in zip(sizes, found.T, strict=True)}
 

@@ -40,6 +40,7 @@ from textenv.plain_json import load_json
 from textenv.rewards.base import call_reward
 from textenv.rollout import Progress, silent
 from textenv.rollout_data.rows import rollout_row
+from textenv.safe_text import without_lone_surrogates
 from textenv.storage.checksums import (
     GrowingDigest,
     find_difference,
@@ -142,7 +143,9 @@ def collect_rollouts(
         header = begun.settings | _summary(begun.rows, settings.samples)
         header |= {"wall_s": begun.wall_s, "versions": versions()}
         header["rows"] = state_of(begun.rows).to_json()
-        write_whole(header_path(out), json.dumps(header, indent=2, ensure_ascii=False) + "\n")
+        # A path of a data set may have a name that is no UTF-8.
+        text = json.dumps(without_lone_surrogates(header), indent=2, ensure_ascii=False)
+        write_whole(header_path(out), f"{text}\n")
         os.replace(begun.rows, out)
         sync_folder(out.parent)
     shutil.rmtree(partial)

@@ -14,6 +14,7 @@ from textenv.errors import ConfigError, UnknownNameError
 from textenv.keys import DEFAULT_KEY, refuse_secrets
 
 _OURS = ("model", "messages", "stream")  # fields of the request that options do not change
+_LONGEST_S = 1_000_000  # sockets take no time without bounds
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,10 @@ class ChatOptions:
                 raise ConfigError(f"{name} is a whole number from {least} up, not {value!r}.")
         for name, above in (("timeout_s", 1e-3), ("backoff_s", 0.0)):
             value = getattr(self, name)
-            if not isinstance(value, int | float) or not above <= value < math.inf:
-                raise ConfigError(f"{name} is a number of seconds from {above:g} up, not {value}.")
+            if not isinstance(value, int | float) or not above <= value <= _LONGEST_S:
+                raise ConfigError(
+                    f"{name} is a number of seconds from {above:g} to {_LONGEST_S:,}, not {value}."
+                )
         if self.on_failure not in ("mark", "raise"):
             raise UnknownNameError("on_failure", self.on_failure, ("mark", "raise"))
         if self.prices is not None and not (

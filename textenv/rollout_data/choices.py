@@ -11,7 +11,7 @@ from textenv.errors import ConfigError
 from textenv.examples import Turn
 from textenv.rollout_data.rows import Rollout, by_prompt
 
-_ROUNDING = 1e-9  # sums of weights may miss a number by a last digit
+ROUNDING = 1e-9  # sums of weights may miss a number by a last digit
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,9 @@ def choose_best(
         rollout
         for group in by_prompt(rollouts)
         for rollout in _ranked(_different(group))[:k]
-        if min_reward is None or rollout.reward >= min_reward - _ROUNDING
+        if min_reward is None or rollout.reward >= min_reward - ROUNDING
     ]
-    n = math.ceil(top * len(best) - _ROUNDING)
+    n = max(1, math.ceil(top * len(best) - ROUNDING))  # of a tiny share the best one is left
     kept = sorted(range(len(best)), key=lambda i: -best[i].reward)[:n]
     return [best[i] for i in sorted(kept)]
 
@@ -66,7 +66,7 @@ def choose_pairs(rollouts: Sequence[Rollout], k: int = 1, *, margin: float = 0.0
     for group in by_prompt(rollouts):
         ranked = _ranked(_different(group))
         found = [Pair(*two) for two in combinations(ranked, 2)]
-        found = [p for p in found if p.margin > _ROUNDING and p.margin >= margin - _ROUNDING]
+        found = [p for p in found if p.margin > ROUNDING and p.margin >= margin - ROUNDING]
         # Among equal margins: the better answer, then the worse one; the sort is stable.
         found.sort(key=lambda pair: (-pair.margin, -pair.chosen.reward))
         pairs += found[:k]
@@ -76,7 +76,7 @@ def choose_pairs(rollouts: Sequence[Rollout], k: int = 1, *, margin: float = 0.0
 def count_alike(rollouts: Sequence[Rollout]) -> int:
     """Counts the prompts whose answers, two or more, all earn the same."""
     groups = [[rollout.reward for rollout in group] for group in by_prompt(rollouts)]
-    return sum(len(group) > 1 and max(group) - min(group) <= _ROUNDING for group in groups)
+    return sum(len(group) > 1 and max(group) - min(group) <= ROUNDING for group in groups)
 
 
 def spread_over_prompts(rollouts: Sequence[Rollout]) -> list[Rollout]:
@@ -106,7 +106,7 @@ def find_threshold(rewards: Sequence[float], quantile: float = 0.5) -> float:
     ordered = sorted(rewards)
     n = len(ordered)
     # Of equal rewards the first one's place counts, which is the number below them.
-    below = {ordered[i]: i / n for i in range(n - 1, 0, -1) if ordered[i] > ordered[0]}
+    below = {ordered[i]: i / n for i in range(1, n) if ordered[i] - ordered[i - 1] > ROUNDING}
     if not below:
         raise ConfigError(
             "All answers earn the same, so none is good or bad. Sample others, or score them by "

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from textenv.examples import Turn, to_messages
-from textenv.rollout_data.choices import Pair
+from textenv.rollout_data.choices import ROUNDING, Pair
 from textenv.rollout_data.rows import Rollout
 
 SFTForm = Literal["messages", "prompt-completion"]
@@ -45,7 +45,7 @@ def kto_row(rollout: Rollout, threshold: float) -> dict[str, Any]:
     return {
         "prompt": _messages(said.opening),
         "completion": _messages(said.said),
-        "label": rollout.reward >= threshold,
+        "label": rollout.reward >= threshold - ROUNDING,
     }
 
 

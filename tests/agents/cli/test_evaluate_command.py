@@ -204,3 +204,23 @@ def test_a_reward_among_the_keys_of_the_environment_trains_and_is_the_run_s_own(
     own = ("--model", tmp_path / "run", "--examples", "2", "--json", "--reward", "rougeL")
     assert json.loads(run("evaluate", *own).stdout)["reward_spec"] == "rougeL"
     assert run(*words, "--reward", "rougeL", "--out", tmp_path / "two").exit_code == 2
+
+
+@pytest.mark.parametrize("option", ["--seed", "--seeds"])
+def test_a_seed_that_is_too_large_is_told_before_anything_is_played(run, option):
+    done = run("evaluate", "TextQA-v0", "--agent", "sample", option, 2**64)
+    assert done.exit_code == 2
+    assert f"{option} {2**64}: give a number up to" in " ".join(done.stderr.split())
+
+
+@pytest.mark.parametrize("form", ["{}", "{{path: {}}}"])
+def test_a_data_set_is_not_written_over(run, tmp_path, form):
+    data = tmp_path / "rows.jsonl"
+    lines = [json.dumps({"document": f"Text {i}.", "summary": f"{i}"}) + "\n" for i in range(9)]
+    data.write_text("".join(lines), encoding="utf-8")
+    words = ("--agent", "gold", "--split", "train", "--examples", "2")
+    spec, out = form.format(data), tmp_path / "rows.json"
+    done = run("evaluate", "TextSummarize-v0", *words, "--dataset", spec, "--out", out)
+    assert done.exit_code == 2
+    assert "would be written over the data set" in " ".join(done.stderr.split())
+    assert data.read_text(encoding="utf-8") == "".join(lines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -244,3 +245,15 @@ def test_our_own_fine_tuning_reads_what_was_exported(run, sample, model, tmp_pat
     assert json.loads((out / "result.json").read_bytes())["steps"] == 2
     two = run("sft", "TextQA-v0", "TextSummarize-v0", *words[:2])
     assert "--conversations goes with one environment" in " ".join(two.stderr.split())
+
+
+def test_a_file_of_data_whose_name_is_no_utf8_is_told_as_it_can_be(run, model, tmp_path):
+    rows = tmp_path / os.fsdecode(b"rows\xff.jsonl")
+    lines = [{"document": f"Text {i}.", "summary": str(i)} for i in range(200)]
+    rows.write_text("".join(map(to_line, lines)), encoding="utf-8")
+    out = tmp_path / "out.jsonl"
+    words = ("--dataset", rows, "--n", "2", "--examples", "2", "--model", model, "--out", out)
+    done = run("rollouts", "TextSummarize-v0", *words, "--split", "test")
+    assert done.exit_code == 0, done.output
+    header = json.loads(out.with_suffix(".json").read_bytes())
+    assert header["dataset"].endswith("rows\N{REPLACEMENT CHARACTER}.jsonl")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from agents.suite.leaderboard_page import describe_ranking, render_leaderboard, 
 from agents.suite.players import ScriptedPlayer
 from agents.suite.playing import play_suite
 from agents.suite.results import SuiteResult, read_result
-from agents.suite.suite import make_suite
+from agents.suite.suite import hash_content, make_suite
 from textenv.errors import ConfigError, DamagedError
 
 HOSTILE = "<script>window.pwned = 1</script> | [x](javascript:1) ~~y~~ {{ 7 * 7 }} \u202eabc"
@@ -117,6 +118,9 @@ def set_reward(value):
         (set_reward(float("nan")), "'nan' is no finite number"),
         (set_reward("1"), "'1' is no finite number"),
         (set_reward(True), "'True' is no finite number"),
+        (set_reward(1e308), r"1e\+308 is too large a number"),
+        (set_reward(10**400), "is too large a number"),
+        (lambda d: d["agent"].update(top_p=float("inf")), "a number that is not finite"),
         (lambda d: d["tasks"]["TextQA-v0"]["rewards"].pop(), "does not have 4 rewards"),
         (lambda d: d["tasks"].pop("TextQA-v0"), "its tasks are not those of its suite"),
         (lambda d: d["suite"]["tasks"][0].update(lazy=-9.0), "the hash of the suite is not that"),
@@ -191,3 +195,43 @@ def test_the_data_set_of_a_leaderboard_loads_as_the_hub_loads_it(make_result, tm
     assert len(episodes) == 2 * 2 * 4
     assert set(episodes[0]) == {"agent", "task", "example", "reward", "normalised"}
     assert episodes["reward"] == [0.9] * 8 + [0.4] * 8
+
+
+def test_a_scale_without_room_is_refused(saved):
+    def narrow(data):
+        data["suite"]["tasks"][0].update(lazy=0.0, gold=5e-324)
+        data["suite_hash"] = hash_content(data["suite"])
+
+    with pytest.raises(ConfigError, match="earn hardly more than lazy ones"):
+        read_result(saved("a", narrow))
+
+
+def test_a_time_that_is_none_is_not_told(saved):
+    folder = saved("a")
+    (folder / "about.json").write_text('{"seconds": 1' + "0" * 400 + "}", encoding="utf-8")
+    assert read_result(folder).seconds is None
+
+
+def test_the_id_of_a_task_from_elsewhere_is_no_formula_and_no_control(saved, tmp_path):
+    def rename(data):
+        data["suite"]["tasks"][0]["id"] = "=1+1\x1b[2J"
+        data["tasks"]["=1+1\x1b[2J"] = data["tasks"].pop("TextQA-v0")
+        data["suite_hash"] = hash_content(data["suite"])
+
+    board = read_leaderboard([saved("a", rename)])
+    write_leaderboard(board, tmp_path / "board")
+    with (tmp_path / "board/leaderboard.csv").open(encoding="utf-8", newline="") as file:
+        heads = next(csv.reader(file))
+    assert [head for head in heads if "1+1" in head and not head.startswith("'=")] == []
+    assert len(heads) == 10 + 2 * 2
+    assert "\x1b" not in render_markdown(board)
+
+
+def test_folders_that_tell_names_apart_may_be_called_anything(make_result, tmp_path):
+    places = ["x\n\x1b[2J", os.fsdecode(b"y\xff")]
+    board = make_leaderboard([make_result("a", 0.9), make_result("a", 0.4)], places)
+    assert [one.name for one in board.entries] == [
+        "a (x \N{SYMBOL FOR ESCAPE}[2J)",
+        "a (y\N{REPLACEMENT CHARACTER})",
+    ]
+    write_leaderboard(board, tmp_path / "board")

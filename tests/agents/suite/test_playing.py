@@ -96,6 +96,20 @@ def test_a_part_that_is_damaged_is_played_again(tiny, tmp_path):
     assert not part.exists()
 
 
+@pytest.mark.parametrize("content", ["[1]", '{"rows": []}', '{"rows": [], "seconds": 1.0}'])
+def test_a_part_that_is_none_is_played_again_where_no_checksum_tells(tiny, tmp_path, content):
+    whole = play_suite(tiny, ScriptedPlayer(tiny, "gold"), tmp_path / "whole")
+    folder, player = tmp_path / "stopped", ScriptedPlayer(tiny, "gold")
+    stopped_after(player, 3)
+    with pytest.raises(Stopped):
+        play_suite(tiny, player, folder)
+    (folder / "checksums.json").unlink()
+    (folder / "parts" / "checksums.json").unlink(missing_ok=True)
+    (folder / "parts" / "TextQA-v0.1.json").write_text(content, encoding="utf-8")
+    again = play_suite(tiny, ScriptedPlayer(tiny, "gold"), folder)
+    assert again.to_json() == whole.to_json()
+
+
 def test_scripted_agents_earn_what_the_scale_is_made_of(tiny, tmp_path):
     gold = play_suite(tiny, ScriptedPlayer(tiny, "gold"), tmp_path / "gold")
     lazy = play_suite(tiny, ScriptedPlayer(tiny, "lazy"), tmp_path / "lazy")

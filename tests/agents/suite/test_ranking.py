@@ -79,3 +79,9 @@ def test_the_interval_of_a_score_is_that_of_its_tasks_examples():
     # Not the spread between the tasks, which is fixed.
     low, high = found.ci95
     assert (high - low) / 2 == pytest.approx(1.96 * se, rel=0.1)
+
+
+def test_differences_that_cancel_show_nothing_however_constant_they_are():
+    one, other = np.zeros((3, 48)), np.zeros((3, 48))
+    one[0], one[1], other[2] = 0.1, 0.2, 0.3
+    assert compare(one, other) == (0.0, 1.0)

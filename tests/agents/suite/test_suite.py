@@ -110,3 +110,22 @@ def test_a_suite_that_is_not_there_is_told_with_those_that_are(tmp_path):
     (tmp_path / "bad.yaml").write_text("a: [", encoding="utf-8")
     with pytest.raises(ConfigError, match="not valid YAML"):
         load_definition(str(tmp_path / "bad.yaml"))
+
+
+def test_a_key_that_is_a_number_is_told_as_an_unknown_one(write_suite):
+    path = Path(write_suite())
+    path.write_text(path.read_text(encoding="utf-8") + "1: x\n", encoding="utf-8")
+    with pytest.raises(TextEnvError, match="no option '1'"):
+        load_definition(str(path))
+
+
+@pytest.mark.parametrize(
+    ("task", "keys", "where"),
+    [
+        ({}, {"description": "Find the secret: a word."}, "description"),
+        ({"lazy": ["password: {word 1}"]}, {}, "tasks"),
+    ],
+)
+def test_what_a_result_would_mask_is_refused_before_it_is_played(write_suite, task, keys, where):
+    with pytest.raises(ConfigError, match=f"a text in '{where}' that looks like a key"):
+        made(write_suite(task=task, **keys))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from dataclasses import replace
 
@@ -260,6 +261,7 @@ def test_a_chat_model_does_not_choose_among_candidates_that_it_is_not_shown(chat
         ({"concurrency": 0}, "concurrency"),
         ({"max_retries": 1.5}, "max_retries"),
         ({"timeout_s": float("inf")}, "timeout_s"),
+        ({"timeout_s": 1e300}, "timeout_s is a number of seconds from 0.001 to 1,000,000"),
         ({"on_failure": "zero"}, "on_failure"),
         ({"prices": (1.0, -1.0)}, "prices"),
     ],
@@ -283,3 +285,10 @@ def test_a_count_of_tokens_that_is_none_is_not_believed(chat, server, count):
     found = evaluate_agent(replace(QA, examples=1), chat())
     assert (found.result["chat"]["prompt_tokens"], found.result["chat"]["uncounted"]) == (0, 1)
     assert ChatReply("a", "length").is_cut
+
+
+def test_a_name_that_is_no_utf8_can_be_written(chat, tmp_path):
+    spec = replace(chat(), model=os.fsdecode(b"m\xff"))
+    evaluate_agent(QA, spec, out=tmp_path / "out")
+    written = json.loads((tmp_path / "out" / "result.json").read_bytes())
+    assert written["model"] == "m\N{REPLACEMENT CHARACTER}"

@@ -75,3 +75,11 @@ def test_seeds_count_as_samples_of_the_same_examples():
     assert pooled.invalid == {7: "no"}
     # The second example has three samples with a score.
     assert pooled.estimate(pooled.rewards).mean == (14 / 4 + 14 / 3) / 2
+
+
+def test_pass_at_k_of_examples_that_each_lack_a_score_says_so():
+    rewards = np.array([1.0, np.nan, 0.0, np.nan])
+    found = Evaluation((None,) * 4, rewards, {}, 2, {1: "refused", 3: "refused"})
+    assert found.estimate(rewards).mean == 0.5
+    with pytest.raises(ConfigError, match="2 of 4 answers have no score"):
+        found.pass_at((1,))

@@ -13,6 +13,7 @@ from textenv.rollout_data.choices import (
     find_threshold,
     spread_over_prompts,
 )
+from textenv.rollout_data.formats import kto_row
 from textenv.rollout_data.rows import Rollout
 
 
@@ -95,6 +96,8 @@ def test_the_threshold_leaves_about_a_share_below_and_some_on_both_sides(
 def test_equal_rewards_have_no_threshold():
     with pytest.raises(ConfigError, match="All answers earn the same"):
         find_threshold([0.5] * 4)
+    with pytest.raises(ConfigError, match="All answers earn the same"):
+        find_threshold([0.3, 0.1 + 0.2])
 
 
 def test_prompts_whose_answers_earn_the_same_are_counted():
@@ -103,3 +106,13 @@ def test_prompts_whose_answers_earn_the_same_are_counted():
 
 def test_neighbours_answer_other_prompts():
     assert texts(spread_over_prompts(ONE + TWO)) == ["a", "x", "b", "y", "c", "b", "d"]
+
+
+def test_of_the_smallest_share_the_best_answer_is_left():
+    assert texts(choose_best(ONE + TWO, top=1e-12)) == ["b"]
+
+
+def test_a_reward_that_misses_the_threshold_by_a_last_digit_is_good():
+    rollouts = made("one", ("a", 1 - 0.9), ("b", 0.1), ("c", 0.0999))
+    assert [kto_row(rollout, 0.1)["label"] for rollout in rollouts] == [True, True, False]
+    assert find_threshold([0.0, 1 - 0.9, 0.1, 0.1], quantile=0.5) == 1 - 0.9

@@ -145,3 +145,10 @@ def test_it_plays_episodes_of_several_turns(server):
     assert compute_rewards(core.reward, [episode]).total.tolist() == [1.0]
     roles = [message["role"] for message in server.bodies[-1]["messages"]]
     assert roles == ["user", "assistant"] * (len(gold) - 1) + ["user"]
+
+
+def test_a_key_that_the_server_repeats_is_masked_wherever_it_stands(server, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "my-key-0123456789")
+    server.in_turn(server.completion("It is my-key-0123456789", "my-key-0123456789"))
+    reply = ChatAgent("m", base_url=server.url).complete(_HELLO)
+    assert (reply.text, reply.finish_reason) == ("It is ***", "***")
