@@ -18,6 +18,7 @@ import torch
 import textenv
 from agents.integrations.trl import episode_reward, prompt_rows, reward_function, rollout_function
 from agents.models.loading import load_model
+from textenv.errors import ConfigError
 
 _ONE_TURN, _TURNS = "TextSummarize-v0", "TextDialogue-v0"
 
@@ -61,6 +62,19 @@ def test_no_two_rows_have_the_same_prompt(tmp_path):
     rows = prompt_rows(_ONE_TURN, 999, dataset=str(path))
     prompts = {row["prompt"][-1]["content"] for row in rows}
     assert 20 < len(rows) == len(prompts) <= 40
+
+
+def test_a_number_of_rows_is_from_1_up():
+    with pytest.raises(ConfigError, match="from 1 up, not -1"):
+        prompt_rows(_ONE_TURN, -1)
+
+
+def test_a_prompt_of_two_examples_is_refused():
+    rows = prompt_rows(_ONE_TURN, 3)
+    twin = {**rows[0], "split": "test", "index": 7}
+    rollout_function(_ONE_TURN, [*rows, *rows])
+    with pytest.raises(ConfigError, match="Two rows have the same prompt"):
+        rollout_function(_ONE_TURN, [*rows, twin])
 
 
 def test_completions_are_paid_what_the_environment_pays():
