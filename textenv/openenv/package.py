@@ -21,7 +21,7 @@ from textenv.named_code import find_code
 from textenv.openenv.arguments import text_level
 from textenv.output_paths import check_new_folder
 from textenv.plain_json import load_json
-from textenv.registry import environment_row
+from textenv.registry import environment_row, load_registry, registry_path
 from textenv.rewards import compute_rewards
 from textenv.rewards.catalog import REWARDS
 from textenv.rollout import SpeakerWriter, play_examples
@@ -54,6 +54,11 @@ def write_package(
     """
     given = dict(arguments or {})
     row = environment_row(id)
+    if id not in {known.id for known in load_registry(registry_path())}:
+        raise ConfigError(
+            f"'{id}' is listed in a registry file of this machine alone, so a package of OpenEnv "
+            "cannot name it. Serve it from here, without --out."
+        )
     check_new_folder(folder)
     refuse_secrets(given)
     given = _plain(given)

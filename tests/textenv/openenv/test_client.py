@@ -19,6 +19,7 @@ from textenv.benchmark.audit import audit
 from textenv.errors import ConfigError, DatasetError, RewardError
 from textenv.openenv import OpenEnvClient, OpenEnvError, OpenEnvVectorClient
 from textenv.openenv.connection import Connection, Endpoint
+from textenv.openenv.server_facts import ServerFacts
 from textenv.vector import TextVectorEnv
 
 
@@ -299,6 +300,13 @@ def test_rows_that_name_no_episode_are_refused_in_words(make, tmp_path, row, wor
     with pytest.raises(DatasetError) as raised:
         make(dataset=str(rows))
     assert words in str(raised.value)
+
+
+def test_facts_that_are_too_large_are_no_lost_connection(server):
+    server.schema = {"action": "x" * (5 * 2**20)}
+    with pytest.raises(OpenEnvError, match="cannot be read: it is larger than 4 MiB") as raised:
+        ServerFacts(Endpoint(server.url)).action_schema()
+    assert not raised.value.passes
 
 
 def test_what_the_library_did_not_foresee_is_no_connection(server, monkeypatch):

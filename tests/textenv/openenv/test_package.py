@@ -13,9 +13,11 @@ import pytest
 import yaml
 
 import textenv
+from textenv import registry
 from textenv.errors import ConfigError
 from textenv.listening import LOOPBACK, listen
 from textenv.openenv.package import write_package
+from textenv.registry import environment_row
 
 ID = "TextDialogue-v0"
 ROOT = Path(__file__).resolve().parents[3]
@@ -136,6 +138,13 @@ def test_a_path_below_the_users_folder_is_refused_and_a_long_text_is_no_path(tmp
         write_package(tmp_path / "new", "TextSummarize-v0", {"dataset": "~/mine.csv"})
     with pytest.raises(ConfigError, match="cannot be built"):
         write_package(tmp_path / "new", ID, {"task_kwargs": {"question": "x" * 400}})
+
+
+def test_an_environment_of_a_registry_file_here_is_refused(tmp_path, monkeypatch):
+    row = environment_row(ID)
+    monkeypatch.setitem(registry._registered, "Mine-v0", (tmp_path / "mine.yaml", row))
+    with pytest.raises(ConfigError, match="'Mine-v0' is listed in a registry file"):
+        write_package(tmp_path / "new", "Mine-v0")
 
 
 def test_a_folder_of_a_splits_name_hides_no_split(tmp_path, monkeypatch):
