@@ -109,7 +109,8 @@ def reward_function(id: str, **arguments: Any) -> TRLReward:
         **columns: Any,
     ) -> list[float]:
         examples = [core.dataset(name)[int(row)] for row, name in zip(index, split, strict=True)]
-        texts = iter(c if isinstance(c, str) else str(c[-1]["content"]) for c in completions)
+        # A message that only calls tools has no content, and says nothing.
+        texts = iter(c if isinstance(c, str) else str(c[-1]["content"] or "") for c in completions)
         # One slot plays them in order.
         writer = SpeakerWriter(core, lambda example, transcript: next(texts))
         episodes = [played.conversation for played in play_examples(core, writer, examples)]

@@ -112,6 +112,20 @@ def test_plain_texts_are_completions_too_and_the_split_counts():
     assert reward.__name__ == _ONE_TURN
 
 
+def test_a_completion_without_content_says_nothing():
+    seen = []
+
+    def reward(episodes: Any) -> Any:
+        seen.extend(episode.responses for episode in episodes)
+        return np.zeros(len(episodes))
+
+    rows = prompt_rows(_ONE_TURN, 1)
+    columns = {name: [row[name] for row in rows] for name in ("index", "split")}
+    silent = [[{"role": "assistant", "content": None}]]
+    reward_function(_ONE_TURN, reward=reward)([rows[0]["prompt"]], silent, **columns)
+    assert seen == [("",)]
+
+
 def test_a_completion_is_not_taken_for_an_episode_of_several_turns():
     with pytest.raises(textenv.ConfigError, match="rollout_func"):
         reward_function(_TURNS)
