@@ -29,6 +29,7 @@ from agents.integrations.trl import prompt_rows
 from textenv.datasets import SPLITS
 from textenv.errors import ConfigError
 from textenv.keys import refuse_secrets
+from textenv.plain_json import load_json
 from textenv.storage.whole_files import write_whole
 
 __all__ = ["NemoGymEnvironment", "ToolAction", "ToolObservation", "export_nemo_gym"]
@@ -82,6 +83,7 @@ class NemoGymEnvironment(Environment[ToolAction, ToolObservation, State]):
         self._task = ""
         self._conversation: Conversation | None = None
         self._error: Exception | None = None
+        self._over = False
         self._n_steps = 0
 
     def reset(
@@ -110,24 +112,30 @@ class NemoGymEnvironment(Environment[ToolAction, ToolObservation, State]):
             )
         self._give_back()
         self._tasks = _tasks(id, arguments or {})
-        self._task, self._error, self._n_steps = "", None, 0
+        self._task, self._error, self._over, self._n_steps = "", None, False, 0
         return ToolObservation(done=False, reward=0.0)
 
     def step(self, action: ToolAction, timeout_s: float | None = None, **_: Any) -> ToolObservation:
         """Says something; the reward of the episode comes with its end.
 
         Raises:
-            ConfigError: There is no such task, or the episode is one of another.
-            RewardError: The episode could not be scored.
+            ConfigError: There is no such task, or the episode is one of another, or has ended.
+            TextEnvError: The episode could not be begun or scored.
         """
         if self._tasks is None:
             raise ConfigError("No episode was begun: reset first.")
-        if self._conversation is None:
-            self._conversation = self._tasks.begin(action.task)
+        if not self._task:
+            self._tasks.check(action.task)
             self._task = action.task
         if action.task != self._task:
             raise ConfigError(f"This conversation is the one of task '{self._task}'.")
+        if self._error is not None:
+            raise self._error
+        if self._over:  # whoever sums the rewards would count it twice
+            raise ConfigError("This conversation has ended: say no more.")
         try:
+            if self._conversation is None:
+                self._conversation = self._tasks.begin(action.task)
             answer = self._conversation.say(action.text)
         except Exception as error:
             # NeMo Gym shows it to the model as the tool's answer, and goes on.
@@ -136,6 +144,7 @@ class NemoGymEnvironment(Environment[ToolAction, ToolObservation, State]):
         self._n_steps += 1
         if answer is not None:
             return ToolObservation(done=False, reward=0.0, text=answer)
+        self._over = True
         return ToolObservation(
             done=True,
             reward=self._conversation.reward,
@@ -152,10 +161,11 @@ class NemoGymEnvironment(Environment[ToolAction, ToolObservation, State]):
         """Ends the rollout.
 
         Raises:
-            Exception: The episode could not be scored. NeMo Gym then reports a failed rollout,
-                where it would book a reward of 0.
+            Exception: The episode could not be begun or scored. NeMo Gym then reports a failed
+                rollout, where it would book a reward of 0.
         """
         self._give_back()
+        self._tasks = None
         if self._error is not None:
             raise self._error
 
@@ -180,10 +190,13 @@ class _Tasks:
             for index in range(core.examples(split))
         }
 
-    def begin(self, name: str) -> Conversation:
-        """Begins the episode of a task."""
+    def check(self, name: str) -> None:
+        """Refuses a name that no task has."""
         if name not in self._places:
             raise ConfigError(f"There is no task '{name}'. Give the name that the prompt gives.")
+
+    def begin(self, name: str) -> Conversation:
+        """Begins the episode of a task."""
         with self._lock:
             conversation = self._idle.pop() if self._idle else None
         if conversation is None:
@@ -230,21 +243,25 @@ def export_nemo_gym(
         Path of the YAML.
 
     Raises:
-        ConfigError: An argument is not a JSON value, or holds a key.
+        ConfigError: An argument is not a JSON value, or holds a key; or the folder is a file.
     """
     try:
-        json.dumps(arguments)
-    except TypeError as error:
+        # YAML has no form for what JSON writes as well, such as NumPy's floats.
+        plain = load_json(json.dumps(arguments))
+    except (TypeError, ValueError) as error:
         raise ConfigError(
             f"Arguments of the environment are saved in YAML, and these cannot be: {error}. Name "
             "the task, reward or dataset instead of giving the object."
         ) from error
     refuse_secrets(arguments)
     folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise ConfigError(f"'{folder}' is no folder, and cannot be made. Name another.") from error
     rows = [_row(id, **row) for row in prompt_rows(id, n, split=split, **arguments)]
     name = re.sub(r"\W+", "_", id).lower()
     path, data = folder / f"{name}.yaml", folder / f"{name}_{split}.jsonl"
-    folder.mkdir(parents=True, exist_ok=True)
     write_whole(data, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     server = {
         "entrypoint": "app.py",
@@ -254,7 +271,7 @@ def export_nemo_gym(
         "env_class": f"{__name__}.NemoGymEnvironment",
         "action_class": f"{__name__}.ToolAction",
         "is_mcp": False,
-        "reset_kwargs": {"id": id, "arguments": arguments},
+        "reset_kwargs": {"id": id, "arguments": plain},
     }
     agent = {
         "entrypoint": "app.py",

@@ -57,7 +57,12 @@ def prompt_rows(id: str, n: int, *, split: str = "train", **arguments: Any) -> l
     Returns:
         Rows with "prompt", a list of {"role", "content"}, and with "index" and "split", which
         identify the example. `datasets.Dataset.from_list` makes a dataset from them.
+
+    Raises:
+        ConfigError: The number of rows is less than 1.
     """
+    if n < 1:
+        raise ConfigError(f"The number of rows, n, is a whole number from 1 up, not {n}.")
     core = make_core(id, 1, arguments)
     dataset = core.dataset(split)
     rows: dict[tuple[tuple[str, str], ...], Row] = {}
@@ -104,7 +109,8 @@ def reward_function(id: str, **arguments: Any) -> TRLReward:
         **columns: Any,
     ) -> list[float]:
         examples = [core.dataset(name)[int(row)] for row, name in zip(index, split, strict=True)]
-        texts = iter(c if isinstance(c, str) else str(c[-1]["content"]) for c in completions)
+        # A message that only calls tools has no content, and says nothing.
+        texts = iter(c if isinstance(c, str) else str(c[-1]["content"] or "") for c in completions)
         # One slot plays them in order.
         writer = SpeakerWriter(core, lambda example, transcript: next(texts))
         episodes = [played.conversation for played in play_examples(core, writer, examples)]
@@ -134,8 +140,18 @@ def rollout_function(id: str, rows: Sequence[Row], **arguments: Any) -> TRLRollo
     Returns:
         Function of (prompts, trainer) for GRPOTrainer's `rollout_func`. Use it with
         `episode_reward` in `reward_funcs`.
+
+    Raises:
+        ConfigError: Two examples have the same prompt.
     """
-    by_prompt = {_key(row["prompt"]): (str(row["split"]), int(row["index"])) for row in rows}
+    by_prompt: dict[Any, tuple[str, int]] = {}
+    for row in rows:
+        place = str(row["split"]), int(row["index"])
+        if (known := by_prompt.setdefault(_key(row["prompt"]), place)) != place:
+            raise ConfigError(
+                f"Two rows have the same prompt, and TRL tells nothing else of a row: {known} and "
+                f"{place}. Leave one of them out."
+            )
     cores = [make_core(id, 1, arguments)]
 
     def rollout(prompts: list[Any], trainer: Any) -> dict[str, list[Any]]:

@@ -17,6 +17,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from agents.integrations.conversation import Conversation
+from textenv.errors import shown
 from textenv.vector import make_core
 
 __all__ = ["TextToolEnvironment", "environment_factory"]
@@ -57,6 +58,8 @@ class TextToolEnvironment:
         Returns:
             The user's answer.
         """
+        if not isinstance(message, str):  # a slip of the model's, which ends no training
+            raise TypeError(f"message is a text, not {shown(message)}.")
         try:
             answer = self._conversation.say(message)
         except Exception as error:

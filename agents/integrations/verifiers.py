@@ -21,6 +21,7 @@ from pydantic import Field
 from agents.integrations.conversation import Conversation
 from textenv.errors import ConfigError
 from textenv.examples import Turn, to_messages
+from textenv.keys import refuse_secrets
 
 __all__ = ["TextEnvEnv", "TextEnvTaskset"]
 
@@ -59,11 +60,13 @@ class TextEnvTaskset(vf.Taskset[TextEnvTask, TextEnvTasksetConfig]):  # type: ig
         """Yields a task for each example.
 
         Raises:
-            TextEnvError: There is no such environment, or it refuses an argument.
+            TextEnvError: There is no such environment, or it refuses an argument, or one holds a
+                key.
         """
         config = self.config
         if not config.env_id:
             raise ConfigError("Name an environment, as in --env.taskset.env-id TextDialogue-v0.")
+        refuse_secrets(config.arguments)  # every trace records them
         conversation = Conversation(config.env_id, **config.arguments)
         for index in range(conversation.examples(config.split)):
             example = conversation.example(config.split, index)

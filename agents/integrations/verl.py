@@ -22,6 +22,7 @@ from agents.integrations.trl import prompt_rows
 from textenv.episode import TextCore
 from textenv.errors import ConfigError, UnknownNameError
 from textenv.examples import Example
+from textenv.keys import refuse_secrets
 from textenv.plain_json import load_json
 from textenv.rewards import compute_rewards
 from textenv.rollout import CoreSlots, PlayedEpisode, Rollout, play_text
@@ -59,7 +60,7 @@ def export_parquet(
         Number of rows that were written.
 
     Raises:
-        ConfigError: An argument is not a JSON value.
+        ConfigError: An argument is not a JSON value, or holds a key.
     """
     import pyarrow
     import pyarrow.parquet
@@ -71,6 +72,7 @@ def export_parquet(
             f"Arguments of the environment are saved as JSON, and these cannot be: {error}. Name "
             "the task, reward or dataset instead of giving the object."
         ) from error
+    refuse_secrets(arguments)
     core = make_core(id, 1, arguments)
     rows = []
     for row in prompt_rows(id, n, split=split, **arguments):

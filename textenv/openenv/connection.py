@@ -143,10 +143,10 @@ class Connection:
         """Sends one message, and returns the data of its answer."""
         if not self.is_open:
             raise self._error("connection", "the connection is closed")
-        message = {"type": kind} if data is None else {"type": kind, "data": data}
+        message = json.dumps({"type": kind} if data is None else {"type": kind, "data": data})
         try:
             with suppress(_closed()):  # a full server has said why before it hung up
-                self._socket.send(json.dumps(message))
+                self._socket.send(message)
             raw = self._socket.recv(timeout=self._endpoint.timeout_s)
         except TimeoutError as error:
             self._hang_up()
@@ -158,6 +158,9 @@ class Connection:
         except _closed() as error:
             self._hang_up()
             raise self._error("connection", f"it hung up: {_why(error)}") from error
+        except Exception as error:  # what a server sends decides what the library raises
+            self._hang_up()
+            raise self._error("connection", _why(error)) from error
         except BaseException:
             self._hang_up()  # interrupted: the answer is still to come
             raise
@@ -244,12 +247,12 @@ _FAILURES: Mapping[Kind, tuple[str, str]] = {
 def _connect(endpoint: Endpoint) -> Any:
     """Opens a WebSocket. It goes to the host that is named: no proxy, and no redirect."""
     try:
-        from websockets.exceptions import WebSocketException
         from websockets.sync.client import connect
     except ModuleNotFoundError as error:
         raise ConfigError(
             "OpenEnvClient needs the package 'websockets': pip install 'textenv[openenv]'."
         ) from error
+    headers = endpoint.headers()  # before there is a socket: a key may be missing
     parts = urlsplit(endpoint.url)
     secure = parts.scheme == "https"
     until = time.monotonic() + endpoint.connect_timeout_s
@@ -259,22 +262,26 @@ def _connect(endpoint: Endpoint) -> Any:
             (str(parts.hostname), parts.port or (443 if secure else 80)),
             endpoint.connect_timeout_s,
         )
-        opening = connect(
-            f"{'wss' if secure else 'ws'}://{parts.netloc}{parts.path.rstrip('/')}/ws",
-            sock=opened,
-            compression=None,  # what is unpacked could be of any size
-            additional_headers=endpoint.headers(),
-            open_timeout=max(0.1, until - time.monotonic()),
-            close_timeout=_CLOSE_S,
-            max_size=MAX_BYTES,
-        )
-        # The library warns of connections that are not used in a `with`; ours live longer.
-        return opening.__enter__()
+        try:
+            opening = connect(
+                f"{'wss' if secure else 'ws'}://{parts.netloc}{parts.path.rstrip('/')}/ws",
+                sock=opened,
+                compression=None,  # what is unpacked could be of any size
+                additional_headers=headers,
+                open_timeout=max(0.1, until - time.monotonic()),
+                close_timeout=_CLOSE_S,
+                max_size=MAX_BYTES,
+            )
+            # The library warns of connections that are not used in a `with`; ours live longer.
+            return opening.__enter__()
+        except BaseException:
+            opened.close()
+            raise
     except TimeoutError as error:
         raise failure(
             endpoint.url, "timeout", f"no connection within {endpoint.connect_timeout_s:g} s"
         ) from error
-    except (OSError, WebSocketException, ValueError) as error:
+    except Exception as error:  # what a server sends decides what the library raises
         raise failure(endpoint.url, "connection", _why(error)) from error
 
 

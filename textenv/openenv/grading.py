@@ -34,7 +34,7 @@ def grade(folder: str | Path) -> list[CheckResult]:
     folder = Path(folder)
     try:
         manifest = OpenEnvYamlParser().parse(folder)
-    except (OSError, ManifestError) as error:
+    except (OSError, UnicodeDecodeError, ManifestError) as error:
         raise ConfigError(f"'{folder}' is no package of OpenEnv: {error}") from error
     subject = Subject(folder, manifest, None, None, folder / "outputs")
     return [grader().run(subject) for grader in GRADERS]

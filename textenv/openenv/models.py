@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 from openenv.core.env_server.types import Action, Observation, State
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator
+
+from textenv.safe_text import without_lone_surrogates
 
 MOST_CHARS = 100_000  # of an action; what exceeds the budget of tokens is cut
 
@@ -21,6 +23,12 @@ class TextAction(Action):
     """What the agent says in its turn."""
 
     text: str = Field(max_length=MOST_CHARS, description="What the agent says in its turn.")
+
+    @field_validator("text", mode="before")
+    @classmethod
+    def _clean(cls, text: object) -> object:
+        """Replaces half of a surrogate pair, whose refusal OpenEnv could not send as UTF-8."""
+        return without_lone_surrogates(text)
 
 
 class TextObservation(Observation):

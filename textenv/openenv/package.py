@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pprint
 import re
 from collections.abc import Iterator, Mapping
@@ -19,7 +20,8 @@ from textenv.keys import refuse_secrets
 from textenv.named_code import find_code
 from textenv.openenv.arguments import text_level
 from textenv.output_paths import check_new_folder
-from textenv.registry import environment_row
+from textenv.plain_json import load_json
+from textenv.registry import environment_row, load_registry, registry_path
 from textenv.rewards import compute_rewards
 from textenv.rewards.catalog import REWARDS
 from textenv.rollout import SpeakerWriter, play_examples
@@ -28,6 +30,7 @@ from textenv.vector import make_core
 
 TAG = "textenv"
 BLOCK = "textenv"  # of openenv.yaml: which environment it is
+_WORDS = ("split", "action_level", "text_observation")  # arguments whose texts are never paths
 _N_MEASURED = 32
 _MOST_TOLERANCE, _LEAST_MARGIN = 0.1, 0.1  # the bounds of OpenEnv's policy
 _TIMEOUT_S = 600.0
@@ -46,13 +49,19 @@ def write_package(
 
     Raises:
         ConfigError: The folder cannot be written, or an argument names something that is on this
-            machine alone.
+            machine alone, or is not a JSON value.
         UnknownNameError: There is no environment of that id.
     """
     given = dict(arguments or {})
     row = environment_row(id)
+    if id not in {known.id for known in load_registry(registry_path())}:
+        raise ConfigError(
+            f"'{id}' is listed in a registry file of this machine alone, so a package of OpenEnv "
+            "cannot name it. Serve it from here, without --out."
+        )
     check_new_folder(folder)
     refuse_secrets(given)
+    given = _plain(given)
     _refuse_local(given)
     core = make_core(id, _N_MEASURED, text_level(given))
     name = re.sub(r"\W+", "_", id.removesuffix("-v0")).lower()
@@ -135,6 +144,18 @@ def _plan(core: TextCore) -> dict[str, Any]:
     }
 
 
+def _plain(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the arguments as YAML and Python write them alike."""
+    try:
+        plain: dict[str, Any] = load_json(json.dumps(arguments, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            f"A package holds texts, numbers, lists and mappings, and an argument is none: {error}."
+            " Name the task, reward or dataset instead of giving the object."
+        ) from error
+    return plain
+
+
 def _refuse_local(arguments: Mapping[str, Any]) -> None:
     """Refuses what is not there where the package will run."""
     if code := find_code(arguments):
@@ -142,8 +163,10 @@ def _refuse_local(arguments: Mapping[str, Any]) -> None:
             f"A package cannot hold code of your own, and '{code[0]}' names some. Serve it from "
             "here, without --out."
         )
-    for text in _texts(arguments):
-        if "\0" not in text and Path(text).exists():
+    named = {name: value for name, value in arguments.items() if name not in _WORDS}
+    for text in _texts(named):
+        # As a data set's path is read: "~" is the user's own folder.
+        if os.path.exists(os.path.expanduser(text)):
             raise ConfigError(
                 f"'{text}' is on this machine alone, so a package of OpenEnv cannot name it. Put "
                 "it on the Hugging Face Hub and give its id, or serve it from here, without --out."

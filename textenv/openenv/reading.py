@@ -43,7 +43,8 @@ def find_action_field(schema: Mapping[str, Any], named: str | None = None) -> st
     fields = dict(properties) if isinstance(properties, dict) else {}
     fields.pop("metadata", None)
     listed = schema.get("required")
-    required = [name for name in listed if name in fields] if isinstance(listed, list) else []
+    needed = [name for name in listed if isinstance(name, str)] if isinstance(listed, list) else []
+    required = [name for name in needed if name in fields]
     texts = [name for name, kind in fields.items() if _is_text(kind)]
     if named is not None and named not in fields:
         raise UnknownNameError("field of the action", named, fields)
@@ -85,8 +86,13 @@ def read_turns(observation: Mapping[str, Any], field: str | None = None) -> tupl
     value = observation.get(field or "messages")
     if isinstance(value, list):
         messages = [one for one in value if isinstance(one, dict) and _says(one.get("content"))]
-        if messages and all(one.get("role") in _ROLES for one in messages):
-            return tuple(Turn(_ROLES[one["role"]], one["content"]) for one in messages)
+        roles = [_role(one) for one in messages]
+        if messages and None not in roles:
+            return tuple(
+                Turn(role, one["content"])
+                for role, one in zip(roles, messages, strict=True)
+                if role is not None
+            )
         if messages:
             return (Turn("user", "\n".join(one["content"] for one in messages)),)
     if field is not None:
@@ -132,6 +138,12 @@ def said_since(before: Sequence[Turn], now: Sequence[Turn]) -> str:
     return "\n".join(turn.text.strip() for turn in now if turn.role != "assistant").strip()
 
 
+def _role(message: Mapping[str, Any]) -> Role | None:
+    """Returns our name of a message's role; None where it has none of ours."""
+    role = message.get("role")
+    return _ROLES.get(role) if isinstance(role, str) else None
+
+
 def _says(value: object) -> bool:
     return isinstance(value, str) and not (not value or value.isspace())
 
@@ -141,7 +153,11 @@ def _is_text(kind: object) -> bool:
         return False
     choices = kind.get("anyOf")
     kinds = choices if isinstance(choices, list) else [kind]
-    names = {one.get("type") for one in kinds if isinstance(one, dict)}
+    names: set[object] = set()
+    for one in kinds:
+        if isinstance(one, dict):
+            told = one.get("type")  # one name, or a list of them
+            names.update(str(name) for name in (told if isinstance(told, list) else [told]))
     return "string" in names and names <= {"string", "null"} and "enum" not in kind
 
 

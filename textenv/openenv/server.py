@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 SESSIONS = 64
+_THIS_MACHINE = (LOOPBACK, "localhost", "::1")
 _MESSAGE_BYTES = 2**20  # of one message of a client
 
 
@@ -97,7 +98,7 @@ def make_server(app: FastAPI, host: str = LOOPBACK) -> uvicorn.Server:
 
     return uvicorn.Server(
         uvicorn.Config(
-            SameOrigin(app) if host == LOOPBACK else app,
+            SameOrigin(app) if host.lower() in _THIS_MACHINE else app,
             loop="asyncio",
             log_config=None,  # uvicorn's own closes every handler that the process has
             log_level="warning",

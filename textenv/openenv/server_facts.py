@@ -107,8 +107,8 @@ class ServerFacts:
             raise failure(self._endpoint.url, "answer", f"{path} is not JSON") from None
 
     def _failure(self, error: PostError) -> OpenEnvError:
-        kind = "timeout" if error.kind == "timeout" else "connection"
-        return failure(self._endpoint.url, kind, str(error))  # type: ignore[arg-type] # one of two literals
+        kind = "connection" if error.kind == "broken" else error.kind
+        return failure(self._endpoint.url, kind, str(error))
 
 
 def read_limit(state: Mapping[str, Any], name: str) -> int | None:

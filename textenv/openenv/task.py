@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from textenv.chat import compute_pause
-from textenv.errors import ConfigError, DatasetError
+from textenv.errors import ConfigError, DatasetError, TextEnvError, shown
 from textenv.examples import Example, Turn
 from textenv.openenv.connection import (
     Answered,
@@ -90,7 +90,13 @@ class OpenEnvTask(Task):
 
     def example(self, id: str, row: Mapping[str, Any]) -> Example:
         """Builds the example of a row that names an episode."""
-        arguments = dict(row.get("options") or {})
+        options = row.get("options") or {}
+        if not isinstance(options, Mapping):
+            raise DatasetError(
+                f"Example '{id}': 'options' are the arguments of the server's reset by name, not "
+                f"{shown(options)}."
+            )
+        arguments = dict(options)
         arguments |= {key: row[key] for key in ("seed", "split", "index") if key in row}
         if not arguments:
             raise DatasetError(
@@ -98,8 +104,18 @@ class OpenEnvTask(Task):
                 "episode of the server it is."
             )
         references = row.get("references", ())
-        texts = (references,) if isinstance(references, str) else tuple(references)
-        return episode_example(id, arguments, references=texts)
+        texts = [references] if isinstance(references, str) else references
+        if not isinstance(texts, list | tuple) or not all(isinstance(t, str) for t in texts):
+            raise DatasetError(
+                f"Example '{id}': 'references' are one text or a list of texts, not "
+                f"{shown(references)}."
+            )
+        try:
+            return episode_example(id, arguments, references=tuple(texts))
+        except (TypeError, ValueError) as error:
+            raise DatasetError(
+                f"Example '{id}' cannot be sent to the server as JSON: {error}."
+            ) from error
 
     def split_key(self, example: Example) -> str:
         """Returns what names the episode; the server is not asked."""
@@ -144,7 +160,10 @@ class OpenEnvTask(Task):
             return None
         session = self._sessions.get(record["slot"])
         if session is None or session.record is not record:
-            record["failed"] = "The session in which this episode began plays another one now."
+            record["failed"] = (
+                "The session in which this episode began was closed, or plays another one now. "
+                "Begin an episode with reset."
+            )
             return None
         return self._say(session, transcript[-1].text)
 
@@ -202,6 +221,16 @@ class OpenEnvTask(Task):
         for session in sessions:
             session.connection.close()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy opens sessions of its own: no two may play in one."""
+        state = {**self.__dict__, "_sessions": {}, "_spare": None}
+        del state["_spare_lock"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._spare_lock = threading.RLock()
+
     def _begin(
         self, session: _Session | None, example: Example
     ) -> tuple[_Session, tuple[Turn, ...]]:
@@ -214,7 +243,7 @@ class OpenEnvTask(Task):
                     session = None  # not the closed one, if the next line fails
                     session = _Session(Connection(self._endpoint))
                 return session, self._reset(session, example)
-            except (OpenEnvError, ConfigError) as error:
+            except TextEnvError as error:
                 if session is not None:
                     session.connection.close()
                 left_s = began_at + self._reconnect_s - time.monotonic()
@@ -225,9 +254,9 @@ class OpenEnvTask(Task):
 
     def _reset(self, session: _Session, example: Example) -> tuple[Turn, ...]:
         """Begins an episode in a session; returns its opening."""
-        answer = session.connection.reset(example.metadata[RESET])
-        shown = read_turns(answer.observation, self._observation_field)
-        opening = opening_of(shown)
+        answer = session.connection.reset(_reset_arguments(example))
+        now = read_turns(answer.observation, self._observation_field)
+        opening = opening_of(now)
         session.record = {
             "key": _key(example),
             "opening": [[turn.role, turn.text] for turn in opening],
@@ -237,7 +266,7 @@ class OpenEnvTask(Task):
             "components": {},
             "failed": "The server ended the episode before the agent spoke." * answer.done,
         }
-        session.shown, session.texts, session.answer = shown, [], None
+        session.shown, session.texts, session.answer = now, [], None
         return opening
 
     def _say(self, session: _Session, text: str) -> Turn | None:
@@ -248,14 +277,14 @@ class OpenEnvTask(Task):
         try:
             answer = session.connection.step({self._action_field: text})
             self._note(record, answer)
-            shown = read_turns(answer.observation, self._observation_field)
-        except (OpenEnvError, ConfigError) as error:
+            if answer.done:  # nobody answers what the last observation says
+                return None
+            now = read_turns(answer.observation, self._observation_field)
+        except TextEnvError as error:
             record["failed"] = str(error)
             return None
-        if answer.done:
-            return None
-        said = said_since(session.shown, shown)
-        session.shown, session.answer = shown, Turn("user", said)
+        said = said_since(session.shown, now)
+        session.shown, session.answer = now, Turn("user", said)
         return session.answer
 
     def _note(self, record: dict[str, Any], answer: Answered) -> None:
@@ -275,8 +304,23 @@ def episode_example(
     return Example(id, prompt or json.dumps(arguments), references, {RESET: dict(arguments)})
 
 
+def _reset_arguments(example: Example) -> Mapping[str, Any]:
+    """Returns the arguments of the server's reset that begin an episode.
+
+    Raises:
+        ConfigError: The example is one by hand, of which the server knows nothing.
+    """
+    arguments = example.metadata.get(RESET)
+    if not isinstance(arguments, Mapping):
+        raise ConfigError(
+            "An OpenEnv server plays its own episodes, not a prompt that is given by hand: pin one "
+            'with the reset option "index".'
+        )
+    return arguments
+
+
 def _key(example: Example) -> str:
-    return json.dumps(example.metadata[RESET], sort_keys=True)
+    return json.dumps(_reset_arguments(example), sort_keys=True)
 
 
 def _agent_texts(opening: Sequence[Turn], transcript: Sequence[Turn]) -> list[str]:

@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
@@ -19,7 +20,7 @@ from agents.integrations.nemo_gym import (
     export_nemo_gym,
     task_name,
 )
-from textenv.errors import ConfigError, RewardError
+from textenv.errors import ConfigError, PromptTooLongError, RewardError
 from textenv.rollout import SpeakerWriter, play_examples
 from textenv.vector import make_core
 
@@ -91,8 +92,48 @@ def test_what_is_wrong_is_said_in_words(tmp_path):
     with pytest.raises(ConfigError, match="is the one of task"):
         env.step(ToolAction(task=task_name(ID, "train", 1), text="Hello."))
     env.close()
+    with pytest.raises(ConfigError, match="reset first"):
+        env.step(ToolAction(task=task_name(ID, "train", 0), text="Hello."))
     with pytest.raises(ConfigError, match="saved in YAML"):
         export_nemo_gym(ID, tmp_path, 2, reward=len)
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(ConfigError, match="is no folder"):
+        export_nemo_gym(ID, tmp_path / "file", 2)
+    with pytest.raises(ConfigError, match="from 1 up, not 0"):
+        export_nemo_gym(ID, tmp_path, 0)
+
+
+def test_an_episode_is_paid_once():
+    env = NemoGymEnvironment()
+    env.reset(id=ID)
+    name = task_name(ID, "train", 3)
+    for text in ideal(3).conversation.responses:
+        last = env.step(ToolAction(task=name, text=text))
+    assert last.done
+    with pytest.raises(ConfigError, match="has ended"):
+        env.step(ToolAction(task=name, text="More."))
+    env.close()
+
+
+def test_an_episode_that_does_not_begin_fails_and_is_not_paid_0(monkeypatch):
+    def fails(self: Any, example: Any) -> None:
+        raise PromptTooLongError("A prompt needs more tokens.")
+
+    env = NemoGymEnvironment()
+    env.reset(id=ID)
+    monkeypatch.setattr(Conversation, "start", fails)
+    for _ in range(2):
+        with pytest.raises(PromptTooLongError):
+            env.step(ToolAction(task=task_name(ID, "train", 0), text="Hello."))
+    with pytest.raises(PromptTooLongError):
+        env.close()
+
+
+def test_numbers_of_numpy_are_numbers_of_the_yaml(tmp_path):
+    path = export_nemo_gym("TextQA-v0", tmp_path, 2, reward={"token_f1": np.float64(0.5)})
+    config = yaml.safe_load(path.read_text())
+    server = config["textqa_v0_resources_server"]["resources_servers"]["openenv"]
+    assert server["reset_kwargs"]["arguments"] == {"reward": {"token_f1": 0.5}}
 
 
 def test_an_episode_that_cannot_be_scored_fails_and_is_not_paid_0(monkeypatch):

@@ -18,6 +18,7 @@ import torch
 import textenv
 from agents.integrations.trl import episode_reward, prompt_rows, reward_function, rollout_function
 from agents.models.loading import load_model
+from textenv.errors import ConfigError
 
 _ONE_TURN, _TURNS = "TextSummarize-v0", "TextDialogue-v0"
 
@@ -63,6 +64,19 @@ def test_no_two_rows_have_the_same_prompt(tmp_path):
     assert 20 < len(rows) == len(prompts) <= 40
 
 
+def test_a_number_of_rows_is_from_1_up():
+    with pytest.raises(ConfigError, match="from 1 up, not -1"):
+        prompt_rows(_ONE_TURN, -1)
+
+
+def test_a_prompt_of_two_examples_is_refused():
+    rows = prompt_rows(_ONE_TURN, 3)
+    twin = {**rows[0], "split": "test", "index": 7}
+    rollout_function(_ONE_TURN, [*rows, *rows])
+    with pytest.raises(ConfigError, match="Two rows have the same prompt"):
+        rollout_function(_ONE_TURN, [*rows, twin])
+
+
 def test_completions_are_paid_what_the_environment_pays():
     core = _core(_ONE_TURN)
     rows = prompt_rows(_ONE_TURN, 6)
@@ -96,6 +110,20 @@ def test_plain_texts_are_completions_too_and_the_split_counts():
     assert reward(**columns, split=["test", "test"]) == [1.0, 1.0]
     assert reward(**columns, split=["test", "train"])[1] < 1.0
     assert reward.__name__ == _ONE_TURN
+
+
+def test_a_completion_without_content_says_nothing():
+    seen = []
+
+    def reward(episodes: Any) -> Any:
+        seen.extend(episode.responses for episode in episodes)
+        return np.zeros(len(episodes))
+
+    rows = prompt_rows(_ONE_TURN, 1)
+    columns = {name: [row[name] for row in rows] for name in ("index", "split")}
+    silent = [[{"role": "assistant", "content": None}]]
+    reward_function(_ONE_TURN, reward=reward)([rows[0]["prompt"]], silent, **columns)
+    assert seen == [("",)]
 
 
 def test_a_completion_is_not_taken_for_an_episode_of_several_turns():

@@ -55,6 +55,17 @@ def test_a_model_that_stops_early_is_paid_as_if_it_had_fallen_silent():
     assert environment.say(first) == answer
 
 
+@pytest.mark.parametrize("message", [5, None, ["Hello."]])
+def test_a_call_without_a_text_is_a_slip_of_the_model_and_no_error_of_the_training(message):
+    environment = environment_factory(_ID, reward=_count_turns, max_turns=3)()
+    environment.reset(index=3, split="train")
+    with pytest.raises(TypeError, match="message is a text, not"):
+        environment.say(message)
+    silent = environment_factory(_ID, reward=_count_turns, max_turns=3)()
+    silent.reset(index=3, split="train")
+    assert environment.get_reward() == silent.get_reward() > 0
+
+
 def test_an_error_that_trl_shows_to_the_model_is_raised_with_the_reward():
     def broken(episodes: Any) -> Any:
         raise ValueError("no judge")

@@ -194,6 +194,7 @@ def test_what_no_environment_takes_is_refused_before_anything_is_played():
         ({}, "--env.taskset.env-id"),
         ({"env_id": "TextDialog-v0"}, "TextDialogue"),
         ({"env_id": "TextQA-v0", "arguments": {"max_turn": 1}}, "max_turns"),
+        ({"env_id": "TextQA-v0", "arguments": {"api_key": "sk-1234567890123456"}}, "holds a key"),
     ]:
         with pytest.raises(Exception, match=said):
             run_episodes("http://127.0.0.1:9/v1", 1, **taskset)

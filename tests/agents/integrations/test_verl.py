@@ -67,6 +67,12 @@ def test_what_cannot_be_scored_is_said(tmp_path):
         verl.export_parquet("TextQA-v0", tmp_path / "x.parquet", 1, reward=object())
 
 
+def test_no_key_is_written(tmp_path):
+    key = {"task_kwargs": {"api_key": "sk-12345678901234567890"}}
+    with pytest.raises(ConfigError, match="api_key holds a key"):
+        verl.export_parquet("TextQA-v0", tmp_path / "x.parquet", 1, **key)
+
+
 def scripted(seed: int, vocab_size: int, end_id: int, with_logprobs: bool = True) -> Any:
     """A model that writes random tokens in pieces, and sometimes past the end of its turn."""
     rng = np.random.default_rng(seed)

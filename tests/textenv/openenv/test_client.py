@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 import socket
 import threading
 import time
@@ -14,8 +16,10 @@ from gymnasium.utils.env_checker import check_env
 
 import textenv
 from textenv.benchmark.audit import audit
-from textenv.errors import ConfigError, RewardError
+from textenv.errors import ConfigError, DatasetError, RewardError
 from textenv.openenv import OpenEnvClient, OpenEnvError, OpenEnvVectorClient
+from textenv.openenv.connection import Connection, Endpoint
+from textenv.openenv.server_facts import ServerFacts
 from textenv.vector import TextVectorEnv
 
 
@@ -231,6 +235,98 @@ def test_what_cannot_be_right_is_refused_in_words(make, arguments, words):
     with pytest.raises(textenv.TextEnvError) as raised:
         make(**arguments)
     assert words in str(raised.value)
+
+
+def test_an_observation_without_the_named_field_has_no_score_and_leaves_no_session(
+    server, make, on_step
+):
+    env = make(observation_field="text")
+    on_step(server, said({"note": "b"}, 1.0, False))
+    env.reset(seed=0)
+    with pytest.raises(RewardError, match="no field of the observation 'text'"):
+        env.step("red")
+    server.misbehave = lambda kind, data: said({"note": "b"}, None, False)
+    with pytest.raises(textenv.TextEnvError, match="no field of the observation 'text'"):
+        env.reset(seed=0)
+    assert not server.open
+
+
+def test_an_episode_that_is_over_is_paid_whatever_its_last_observation_says(server, make, on_step):
+    env = make()
+    on_step(server, said({"a": "x", "b": "y"}, 1.0, True))
+    env.reset(seed=0)
+    assert env.step("red")[1:3] == (1.0, True)
+
+
+def test_a_prompt_by_hand_is_refused_in_words(make):
+    env = make()
+    with pytest.raises(ConfigError, match="not a prompt that is given by hand"):
+        env.reset(options={"prompt": "Hi", "references": "Hi"})
+
+
+def test_an_episode_does_not_go_on_in_an_environment_that_was_closed(make):
+    env = make()
+    env.reset(options={"index": 0})
+    env.close()
+    env.close()
+    with pytest.raises(RewardError, match="was closed"):
+        env.step("red")
+    env.reset(options={"index": 0})
+    assert env.step("red")[1] == 1.0
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))])
+def test_a_copy_plays_in_a_session_of_its_own(make, copied):
+    env = make()
+    env.reset(options={"index": 0})
+    other = copied(env)
+    with pytest.raises(RewardError, match="was closed, or plays another"):
+        other.step("red")
+    other.reset(options={"index": 1})
+    assert env.step("red")[1] == other.step("green")[1] == 1.0
+    other.close()
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({"seed": 1, "options": "abc"}, "'options' are the arguments of the server's reset"),
+        ({"seed": 1, "references": 5}, "'references' are one text or a list of texts, not 5"),
+    ],
+)
+def test_rows_that_name_no_episode_are_refused_in_words(make, tmp_path, row, words):
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text("\n".join([json.dumps(row)] * 30), encoding="utf-8")
+    with pytest.raises(DatasetError) as raised:
+        make(dataset=str(rows))
+    assert words in str(raised.value)
+
+
+def test_facts_that_are_too_large_are_no_lost_connection(server):
+    server.schema = {"action": "x" * (5 * 2**20)}
+    with pytest.raises(OpenEnvError, match="cannot be read: it is larger than 4 MiB") as raised:
+        ServerFacts(Endpoint(server.url)).action_schema()
+    assert not raised.value.passes
+
+
+def test_what_the_library_did_not_foresee_is_no_connection(server, monkeypatch):
+    """As where a server hangs up in the middle of the handshake."""
+
+    def fails(*_, **__):
+        raise AssertionError
+
+    monkeypatch.setattr("websockets.sync.client.connect", fails)
+    with pytest.raises(OpenEnvError, match="is not there: AssertionError"):
+        Connection(Endpoint(server.url))
+
+
+def test_a_key_that_is_missing_opens_no_socket(server, monkeypatch):
+    opened = []
+    monkeypatch.setattr("socket.create_connection", lambda *given: opened.append(given))
+    monkeypatch.delenv("MY_API_KEY", raising=False)
+    with pytest.raises(ConfigError, match="MY_API_KEY"):
+        Connection(Endpoint(server.url, "MY_API_KEY"))
+    assert not opened
 
 
 def test_an_environment_without_texts_is_refused(server, make):

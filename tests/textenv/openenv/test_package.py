@@ -8,13 +8,16 @@ import tomllib
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
 import textenv
+from textenv import registry
 from textenv.errors import ConfigError
 from textenv.listening import LOOPBACK, listen
 from textenv.openenv.package import write_package
+from textenv.registry import environment_row
 
 ID = "TextDialogue-v0"
 ROOT = Path(__file__).resolve().parents[3]
@@ -118,12 +121,37 @@ def test_it_names_the_environment_and_its_arguments(folder):
         ({"dataset": {"path": __file__}}, "on this machine alone"),
         ({"reward": {"judge": {"api_key": "sk-12345678901234567890"}}}, "key"),
         ({"action_level": "token"}, "leave action_level out"),
+        ({"max_turns": np.int64(3)}, "int64 is not JSON"),
+        ({"dataset": Path(__file__)}, "PosixPath is not JSON"),
     ],
 )
 def test_what_is_here_alone_has_no_place_in_it(tmp_path, arguments, said):
     with pytest.raises(ConfigError, match=said):
         write_package(tmp_path / "new", ID, arguments)
     assert not (tmp_path / "new").exists()
+
+
+def test_a_path_below_the_users_folder_is_refused_and_a_long_text_is_no_path(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "mine.csv").write_text("text,summary\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"'~/mine\.csv' is on this machine alone"):
+        write_package(tmp_path / "new", "TextSummarize-v0", {"dataset": "~/mine.csv"})
+    with pytest.raises(ConfigError, match="cannot be built"):
+        write_package(tmp_path / "new", ID, {"task_kwargs": {"question": "x" * 400}})
+
+
+def test_an_environment_of_a_registry_file_here_is_refused(tmp_path, monkeypatch):
+    row = environment_row(ID)
+    monkeypatch.setitem(registry._registered, "Mine-v0", (tmp_path / "mine.yaml", row))
+    with pytest.raises(ConfigError, match="'Mine-v0' is listed in a registry file"):
+        write_package(tmp_path / "new", "Mine-v0")
+
+
+def test_a_folder_of_a_splits_name_hides_no_split(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "test").mkdir()
+    write_package(tmp_path / "new", ID, {"split": "test"})
+    assert (tmp_path / "new" / "openenv.yaml").is_file()
 
 
 def test_a_folder_that_holds_something_is_not_written_into(tmp_path):
@@ -157,6 +185,9 @@ def test_the_graders_fail_a_reward_that_pays_for_anything(tmp_path, few):
 def test_what_is_no_package_is_refused_in_words(tmp_path):
     from textenv.openenv import grade
 
+    with pytest.raises(ConfigError, match="is no package of OpenEnv"):
+        grade(tmp_path)
+    (tmp_path / "openenv.yaml").write_bytes(b"\x80")
     with pytest.raises(ConfigError, match="is no package of OpenEnv"):
         grade(tmp_path)
 

@@ -23,6 +23,8 @@ def user(text):
         ({"answer": TEXT, "note": TEXT}, ["answer"], None, "answer"),
         ({"answer": MAYBE, "n": NUMBER}, [], None, "answer"),
         ({"answer": TEXT, "note": TEXT}, [], "note", "note"),
+        ({"answer": {"type": ["string", "null"]}}, [], None, "answer"),
+        ({"answer": TEXT, "note": TEXT}, [["note"], {}, "answer"], None, "answer"),
     ],
 )
 def test_the_field_of_what_the_agent_says(properties, required, named, found):
@@ -35,6 +37,7 @@ def test_the_field_of_what_the_agent_says(properties, required, named, found):
     [
         ({"answer": TEXT, "note": TEXT}, [], "action_field="),
         ({"move": NUMBER}, ["move"], "Only text environments"),
+        ({"move": {"anyOf": [{"type": ["string", "integer"]}]}}, [], "Only text environments"),
         ({"tool": {"enum": ["a"], "type": "string"}}, [], "Only text environments"),
         ({"say": TEXT, "to": NUMBER}, ["say", "to"], "needs 'to', too"),
         ("none", [], "Only text environments"),
@@ -60,6 +63,9 @@ def test_an_action_that_is_no_text_is_refused(properties, required, said):
         ({"text": "a", "note": "b", "metadata": {}}, (user("a"),)),
         ({"question": None, "messages": []}, ()),
         ({"messages": [3, {"content": 4}], "text": " "}, ()),
+        # roles that are no texts
+        ({"messages": [{"role": ["user"], "content": "a"}, {"role": {}, "content": "b"}]},
+         (user("a\nb"),)),
     ],
 )  # fmt: skip
 def test_what_an_observation_says(observation, turns):

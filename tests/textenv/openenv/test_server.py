@@ -16,6 +16,7 @@ import textenv
 from textenv.errors import ConfigError
 from textenv.examples import Turn
 from textenv.openenv import OpenEnvClient, OpenEnvError, OpenEnvVectorClient
+from textenv.openenv.guard import SameOrigin
 from textenv.openenv.server import make_server
 
 ID = "TextDialogue-v0"
@@ -113,6 +114,17 @@ def test_openenvs_own_client_plays_an_episode_to_its_end(url):
             client.step({"text": "x" * 100_001})
 
 
+def test_half_of_a_surrogate_pair_ends_no_session(url):
+    from websockets.sync.client import connect
+
+    with connect(url.replace("http", "ws") + "/ws") as socket:
+        for kind, data in (("reset", {"seed": 8}), ("step", {"text": "Which \ud800 area?"})):
+            socket.send(json.dumps({"type": kind, "data": data}))
+            answer = json.loads(socket.recv())
+    assert answer["type"] == "observation", answer
+    assert answer["data"]["observation"]["messages"][-2]["content"] == "Which \ufffd area?"
+
+
 def test_64_sessions_play_at_once_and_the_next_is_refused(url):
     async def play():
         clients = [own_client(url) for _ in range(64)]
@@ -197,10 +209,20 @@ def test_what_the_servers_reward_cannot_score_has_no_score_here(run_server):
         ({"Origin": "https://elsewhere.example"}, 403),
         ({"Origin": "null"}, 403),
         ({"Host": "elsewhere.example"}, 403),
+        ({"Host": "[::1]:8000"}, 200),
     ],
 )
 def test_pages_of_other_sites_do_not_read_what_this_machine_serves(url, headers, status):
     assert ask(url, f"/{ID}/splits", headers=headers)[0] == status
+
+
+@pytest.mark.parametrize(
+    ("host", "guarded"),
+    [("127.0.0.1", True), ("localhost", True), ("::1", True), ("0.0.0.0", False)],
+)
+def test_every_name_of_this_machine_is_guarded(host, guarded):
+    app = make_server(lambda *_: None, host).config.app
+    assert isinstance(app, SameOrigin) is guarded
 
 
 def test_pages_of_other_sites_open_no_session(url):
