@@ -69,6 +69,7 @@ def row(i, *, good):
     )
 
 
+@pytest.mark.slow
 def test_a_step_that_foresees_everything_has_full_marks():
     rows = [row(i, good=i < 6) for i in range(12)]
     lines = table(rows).splitlines()

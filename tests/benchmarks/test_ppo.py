@@ -78,6 +78,7 @@ def test_the_bare_loop_plays_and_learns_in_a_process_of_its_own(small_work: Work
     assert outcome.response_tokens == 32.0
 
 
+@pytest.mark.slow
 def test_the_bare_loop_earns_more_of_what_it_is_paid_for(tmp_path: Path) -> None:
     work = Work(
         str(tmp_path), separate_critic=False, n_episodes=32, hidden_size=16, n_layers=1,

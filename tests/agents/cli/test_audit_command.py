@@ -95,6 +95,7 @@ def test_it_searches_for_a_rule(audited, tmp_path):
     assert json.loads(audited(*words, "--json").stdout)["search"]["strategy"] == search.strategy
 
 
+@pytest.mark.slow
 def test_a_slow_reward_is_not_searched_unasked(run, tmp_path, monkeypatch):
     (tmp_path / "slow.py").write_text(
         "import time\n"

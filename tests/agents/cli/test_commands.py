@@ -194,7 +194,7 @@ def test_an_option_that_is_a_key_is_told_as_one(run):
         "rewards audit TextQA-v0 --examples 20 --budget 100",
         "rewards best-of-n TextQA-v0 --reward rougeL --gold rouge2,bleu,chrf --prompts 2 --pool 4",
         "evaluate TextQA-v0 --agent lead --examples 4",
-        "plan TextQA-v0 n_episodes=8 n_envs=8 batch_size=8",
+        pytest.param("plan TextQA-v0", marks=pytest.mark.slow),
     ],
 )
 def test_tables_can_be_read_at_80_columns(run, monkeypatch, words):

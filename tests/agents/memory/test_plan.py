@@ -59,7 +59,9 @@ def model(request: pytest.FixtureRequest, save_model: Callable[..., str]) -> str
     return save_model(request.param, tokenizer="embedded")
 
 
-@pytest.mark.parametrize("changes", [(), ("lora.r=4", "bf16=true")])
+@pytest.mark.parametrize(
+    "changes", [(), pytest.param(("lora.r=4", "bf16=true"), marks=pytest.mark.slow)]
+)
 def test_sizes_are_those_of_the_real_agent(model: str, changes: tuple[str, ...]) -> None:
     config = _config(model, "critic_warmup=0", *changes)
     use = _count(model, *changes)
@@ -191,6 +193,7 @@ def test_the_command_prints_json_that_adds_up(save_model: Callable[..., str]) ->
     assert found["fits"]
 
 
+@pytest.mark.slow
 def test_a_run_that_does_not_fit_is_told_what_to_change(save_model: Callable[..., str]) -> None:
     source = save_model("llama", tokenizer="embedded")
     words = ["plan", ID, "--model", source, "--memory-gib", "1.0001", *SMALL, *SHORT]

@@ -55,10 +55,20 @@ def one_token_env(make_env, echo_rows) -> Any:
 @pytest.mark.parametrize(
     ("algorithm", "settings", "tokens"),
     [
-        (PPO, {"n_steps": 8, "batch_size": 64, "n_epochs": 4, "learning_rate": 5e-3}, 128 * 12),
-        (A2C, {"n_steps": 4, "learning_rate": 5e-3, "gae_lambda": 1.0}, 64 * 40),
+        pytest.param(
+            PPO,
+            {"n_steps": 8, "batch_size": 64, "n_epochs": 4, "learning_rate": 5e-3},
+            128 * 12,
+            id="PPO",
+        ),
+        pytest.param(
+            A2C,
+            {"n_steps": 4, "learning_rate": 5e-3, "gae_lambda": 1.0},
+            64 * 40,
+            id="A2C",
+            marks=pytest.mark.slow,
+        ),
     ],
-    ids=["PPO", "A2C"],
 )
 def test_a_stock_algorithm_improves_a_one_token_task(
     one_token_env, save_model, algorithm, settings, tokens

@@ -68,6 +68,7 @@ def test_a_reward_that_was_not_fitted_says_what_to_do(make_env, make_agent):
         agent.learn(total_episodes=12)
 
 
+@pytest.mark.slow
 def test_training_fits_a_reward_first_and_the_run_repeats(save_model, tmp_path):
     reward = {"normalise": {"of": "random", "weight": 0.5}, "token_f1": 1}
     config = load_config(

@@ -157,6 +157,7 @@ def test_a_run_that_was_asked_to_stop_ends_its_iteration_and_goes_on_as_if_it_ha
     assert "Evaluating the start" not in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_asked_twice_a_run_stops_at_once_and_its_last_checkpoint_stays(config, straight, tmp_path):
     interrupt(config.model_copy(update={"save_every": 2}), tmp_path, iteration=3, n=2)
     assert saved_iteration(tmp_path) == n_rows(tmp_path) == 2
@@ -164,6 +165,7 @@ def test_asked_twice_a_run_stops_at_once_and_its_last_checkpoint_stays(config, s
     assert what_it_wrote(tmp_path) == straight
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_before_it_saved_an_agent_begins_anew(config, straight, tmp_path):
     interrupt(config, tmp_path, iteration=2, n=2)
     assert saved_iteration(tmp_path) is None
@@ -222,6 +224,7 @@ def test_a_signal_to_one_of_two_processes_stops_both_after_the_same_iteration(tm
     assert "Stopped" not in errors[1]
 
 
+@pytest.mark.slow
 def test_a_finished_run_whose_page_was_not_written_names_the_command_that_makes_it(
     config, straight, tmp_path
 ):
