@@ -19,7 +19,10 @@ def named_path(name: str | os.PathLike[str]) -> Path:
     Raises:
         ConfigError: The name is longer than the system allows, so nothing can lie there.
     """
-    path = Path(os.path.expanduser(name))
+    try:
+        path = Path(os.path.expanduser(name))
+    except ValueError:
+        return Path(name)  # a null byte behind "~": nothing lies there
     try:
         path.stat()
     except OSError as error:

@@ -166,7 +166,7 @@ def _refuse_local(arguments: Mapping[str, Any]) -> None:
     named = {name: value for name, value in arguments.items() if name not in _WORDS}
     for text in _texts(named):
         # As a data set's path is read: "~" is the user's own folder.
-        if os.path.exists(os.path.expanduser(text)):
+        if "\0" not in text and os.path.exists(os.path.expanduser(text)):
             raise ConfigError(
                 f"'{text}' is on this machine alone, so a package of OpenEnv cannot name it. Put "
                 "it on the Hugging Face Hub and give its id, or serve it from here, without --out."
