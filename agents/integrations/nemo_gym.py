@@ -16,6 +16,7 @@ import json
 import re
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,7 +28,7 @@ from pydantic import Field
 from agents.integrations.conversation import Conversation
 from agents.integrations.trl import prompt_rows
 from textenv.datasets import SPLITS
-from textenv.errors import ConfigError
+from textenv.errors import ConfigError, DatasetError
 from textenv.keys import refuse_secrets
 from textenv.plain_json import load_json
 from textenv.storage.whole_files import write_whole
@@ -183,12 +184,11 @@ class _Tasks:
         self._id, self._arguments = id, arguments
         self._idle = [Conversation(id, **arguments)]
         self._lock = threading.Lock()
-        core = self._idle[0]
-        self._places = {
-            task_name(id, split, index): (split, index)
-            for split in SPLITS
-            for index in range(core.examples(split))
-        }
+        self._places: dict[str, tuple[str, int]] = {}
+        for split in SPLITS:
+            with suppress(DatasetError):  # a data set need not have all of them
+                for index in range(self._idle[0].examples(split)):
+                    self._places[task_name(id, split, index)] = split, index
 
     def check(self, name: str) -> None:
         """Refuses a name that no task has."""

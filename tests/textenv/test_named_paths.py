@@ -12,7 +12,9 @@ def test_a_name_longer_than_the_system_allows_is_refused():
             named_path(name)
 
 
-@pytest.mark.parametrize("name", ["rows.csv", "a/b", "~nosuchuser/x", "a\0b", "~\0b", "", "owner/name"])
+@pytest.mark.parametrize(
+    "name", ["rows.csv", "a/b", "~nosuchuser/x", "a\0b", "~\0b", "", "owner/name"]
+)
 def test_other_names_are_paths_whether_or_not_they_exist(name):
     assert str(named_path(name)) == (name or ".")
 

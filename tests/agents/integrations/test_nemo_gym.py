@@ -227,3 +227,13 @@ def test_nemo_gyms_adapter_answers_a_wrong_call_in_words_and_fails_what_is_not_s
     call = {"task": task_name(ID, "train", 0), "text": "Hello."}
     assert "judge is gone" in client.post("/step", json=call).json()["error"]
     assert client.post("/verify", json={**rows[0], "response": RESPONSE}).status_code == 500
+
+
+def test_a_data_set_need_not_have_every_split(tmp_path):
+    data = tmp_path / "train.jsonl"
+    data.write_text('{"question": "What is it?", "answers": ["A"], "context": "It is A."}\n')
+    env = NemoGymEnvironment()
+    env.reset(id="TextQA-v0", arguments={"dataset": str(data)})
+    done = env.step(ToolAction(task=task_name("TextQA-v0", "train", 0), text="A"))
+    assert (done.reward, done.done) == (1.0, True)
+    env.close()
