@@ -88,9 +88,12 @@ test-stacks: .venv-nemo-gym/.installed .venv-verifiers/.installed .venv-verl/.in
 	.venv-nemo-gym/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
 
+# verifiers needs a newer mcp and openai than the other libraries that are tested.
 .venv-verifiers/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-verifiers
-	.venv-verifiers/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+	grep -vE '^(mcp|openai)==' constraints.txt >.venv-verifiers/constraints.txt
+	.venv-verifiers/bin/python -m pip install --quiet --disable-pip-version-check \
+		-c .venv-verifiers/constraints.txt \
 		-e . $(STACK_TOOLS) verifiers==0.4.0 uv
 	@touch $@
 
