@@ -253,7 +253,7 @@ tags: [openenv]
 
 {description}
 
-An environment of [textenv](https://pypi.org/project/textenv/) behind OpenEnv's server. An action is
+An environment of textenv behind OpenEnv's server. An action is
 `{{"text": ...}}`, what the agent says in its turn; an observation has the conversation so far
 (`messages`), what was said since (`text`), whose `turn` it is and what is left. `reset` takes a
 `seed`, or a `split` and an `index`.
