@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -79,3 +80,29 @@ class Conversation:
         """Plays what is left of the episode with empty turns, so that it is scored."""
         while not self.over:
             self.say("")
+
+
+class ConversationPool:
+    """Conversations of one environment, lent to episodes that run at the same time.
+
+    Args:
+        id: Id of the environment.
+        arguments: Further arguments of the environment.
+    """
+
+    def __init__(self, id: str, **arguments: Any) -> None:
+        self._id, self._arguments = id, arguments
+        self._idle: list[Conversation] = []
+        self._lock = threading.Lock()
+
+    def take(self) -> Conversation:
+        """Returns a conversation that no running episode has."""
+        with self._lock:
+            if self._idle:
+                return self._idle.pop()
+        return Conversation(self._id, **self._arguments)
+
+    def give_back(self, conversation: Conversation) -> None:
+        """Takes a conversation back."""
+        with self._lock:
+            self._idle.append(conversation)

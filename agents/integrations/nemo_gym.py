@@ -25,7 +25,7 @@ from openenv.core.env_server.interfaces import Environment
 from openenv.core.env_server.types import Action, Observation, State
 from pydantic import Field
 
-from agents.integrations.conversation import Conversation
+from agents.integrations.conversation import Conversation, ConversationPool
 from agents.integrations.trl import prompt_rows
 from textenv.datasets import SPLITS
 from textenv.errors import ConfigError, DatasetError
@@ -173,22 +173,22 @@ class NemoGymEnvironment(Environment[ToolAction, ToolObservation, State]):
     def _give_back(self) -> None:
         if self._conversation is not None:
             assert self._tasks is not None
-            self._tasks.give_back(self._conversation)
+            self._tasks.pool.give_back(self._conversation)
             self._conversation = None
 
 
 class _Tasks:
-    """The examples of an environment by name, and idle conversations, since many run at a time."""
+    """The examples of an environment by name, and the conversations that play them."""
 
     def __init__(self, id: str, arguments: Mapping[str, Any]) -> None:
-        self._id, self._arguments = id, arguments
-        self._idle = [Conversation(id, **arguments)]
-        self._lock = threading.Lock()
+        self.pool = ConversationPool(id, **arguments)
         self._places: dict[str, tuple[str, int]] = {}
+        conversation = self.pool.take()
         for split in SPLITS:
             with suppress(DatasetError):  # a data set need not have all of them
-                for index in range(self._idle[0].examples(split)):
+                for index in range(conversation.examples(split)):
                     self._places[task_name(id, split, index)] = split, index
+        self.pool.give_back(conversation)
 
     def check(self, name: str) -> None:
         """Refuses a name that no task has."""
@@ -197,17 +197,9 @@ class _Tasks:
 
     def begin(self, name: str) -> Conversation:
         """Begins the episode of a task."""
-        with self._lock:
-            conversation = self._idle.pop() if self._idle else None
-        if conversation is None:
-            conversation = Conversation(self._id, **self._arguments)
+        conversation = self.pool.take()
         conversation.start(conversation.example(*self._places[name]))
         return conversation
-
-    def give_back(self, conversation: Conversation) -> None:
-        """Takes a conversation back."""
-        with self._lock:
-            self._idle.append(conversation)
 
 
 _served: dict[tuple[str, str], _Tasks] = {}

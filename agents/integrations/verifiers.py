@@ -18,7 +18,7 @@ from typing import Any, Literal
 import verifiers.v1 as vf
 from pydantic import Field
 
-from agents.integrations.conversation import Conversation
+from agents.integrations.conversation import Conversation, ConversationPool
 from textenv.errors import ConfigError
 from textenv.examples import Turn, to_messages
 from textenv.keys import refuse_secrets
@@ -95,7 +95,7 @@ class TextEnvEnv(vf.Env[TextEnvEnvConfig]):  # type: ignore[misc]
 
     def __init__(self, config: TextEnvEnvConfig) -> None:
         super().__init__(config)
-        self._idle: list[Conversation] = []
+        self._pool: ConversationPool | None = None
 
     async def run(self, task: TextEnvTask, agents: Any) -> None:
         """Plays the episode of a task, and records its reward and components on the trace.
@@ -126,12 +126,11 @@ class TextEnvEnv(vf.Env[TextEnvEnvConfig]):  # type: ignore[misc]
     @contextmanager
     def _conversation(self, data: TextEnvData) -> Iterator[Conversation]:
         """Lends a conversation that no other running episode has."""
-        if self._idle:  # all tasks of a taskset have the same id and arguments
-            conversation = self._idle.pop()
-        else:
-            conversation = Conversation(data.env_id, **data.arguments)
+        if self._pool is None:  # all tasks of a taskset have the same id and arguments
+            self._pool = ConversationPool(data.env_id, **data.arguments)
+        conversation = self._pool.take()
         yield conversation
-        self._idle.append(conversation)
+        self._pool.give_back(conversation)
 
 
 def _as_prompt(opening: tuple[Turn, ...]) -> tuple[str | None, str | list[dict[str, str]]]:

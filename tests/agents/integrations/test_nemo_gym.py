@@ -115,20 +115,6 @@ def test_an_episode_is_paid_once():
     env.close()
 
 
-def test_an_episode_that_does_not_begin_fails_and_is_not_paid_0(monkeypatch):
-    def fails(self: Any, example: Any) -> None:
-        raise PromptTooLongError("A prompt needs more tokens.")
-
-    env = NemoGymEnvironment()
-    env.reset(id=ID)
-    monkeypatch.setattr(Conversation, "start", fails)
-    for _ in range(2):
-        with pytest.raises(PromptTooLongError):
-            env.step(ToolAction(task=task_name(ID, "train", 0), text="Hello."))
-    with pytest.raises(PromptTooLongError):
-        env.close()
-
-
 def test_numbers_of_numpy_are_numbers_of_the_yaml(tmp_path):
     path = export_nemo_gym("TextQA-v0", tmp_path, 2, reward={"token_f1": np.float64(0.5)})
     config = yaml.safe_load(path.read_text())
@@ -136,16 +122,22 @@ def test_numbers_of_numpy_are_numbers_of_the_yaml(tmp_path):
     assert server["reset_kwargs"]["arguments"] == {"reward": {"token_f1": 0.5}}
 
 
-def test_an_episode_that_cannot_be_scored_fails_and_is_not_paid_0(monkeypatch):
-    def fails(self: Any, text: str) -> str:
-        raise RewardError("The judge is gone.")
+@pytest.mark.parametrize(
+    ("step", "error"),
+    [("start", PromptTooLongError("A prompt is too long.")), ("say", RewardError("No judge."))],
+    ids=["not begun", "not scored"],
+)
+def test_an_episode_that_fails_is_not_paid_0(monkeypatch, step, error):
+    def fails(self: Any, given: Any) -> None:
+        raise error
 
     env = NemoGymEnvironment()
     env.reset(id=ID)
-    monkeypatch.setattr(Conversation, "say", fails)
-    with pytest.raises(RewardError):
-        env.step(ToolAction(task=task_name(ID, "train", 0), text="Hello."))
-    with pytest.raises(RewardError, match="The judge is gone"):
+    monkeypatch.setattr(Conversation, step, fails)
+    for _ in range(2):
+        with pytest.raises(type(error)):
+            env.step(ToolAction(task=task_name(ID, "train", 0), text="Hello."))
+    with pytest.raises(type(error), match=str(error)):
         env.close()
 
 
